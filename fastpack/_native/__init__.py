@@ -1,0 +1,1 @@
+"""The built kernels. Each module's stub (.pyi) beside this file says what it offers."""

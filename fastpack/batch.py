@@ -1,0 +1,61 @@
+"""Batch: the arrays that one step receives, or that one write takes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastpack.ragged import Ragged, Text
+
+
+class Batch(Mapping[str, Any]):
+    """Field name -> the values of `num_samples` samples.
+
+    A column is an array (n,), a Text or a Ragged. Images are one array (n, H, W, C) when all have one shape,
+    else a list of n arrays; undecoded ones are a Ragged of bytes.
+
+    >>> batch = Batch({"label": np.array([3, 4])}, 2)
+    >>> batch["label"].tolist(), batch.num_samples, list(batch)
+    ([3, 4], 2, ['label'])
+    """
+
+    def __init__(self, fields: Mapping[str, Any], num_samples: int) -> None:
+        for name, values in fields.items():
+            if len(values) != num_samples:
+                raise ValueError(f"field {name!r} has {len(values)} values, not {num_samples}")
+        self._fields = dict(fields)
+        self.num_samples = num_samples
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        """The number of fields, as for every mapping; `num_samples` counts the samples."""
+        return len(self._fields)
+
+    def sample(self, i: int) -> dict[str, Any]:
+        """Sample i of the batch: field name -> array, number, str or bytes."""
+        return {name: _one(values, i) for name, values in self._fields.items()}
+
+    def __repr__(self) -> str:
+        described = ", ".join(f"{name}: {_describe(values)}" for name, values in self._fields.items())
+        return f"Batch({self.num_samples} samples; {described})"
+
+
+def _one(values: Any, i: int) -> Any:
+    if isinstance(values, Text):
+        return values[i]
+    if isinstance(values, Ragged):
+        return values.bytes(i) if values.values.dtype == np.uint8 else values[i]
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        return values[i].item()
+    return values[i]
+
+
+def _describe(values: Any) -> str:
+    if isinstance(values, np.ndarray):
+        return f"{values.dtype} {values.shape}"
+    return repr(values) if isinstance(values, Ragged) else f"{len(values)} arrays"

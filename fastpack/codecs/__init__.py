@@ -1,0 +1,97 @@
+"""Codecs: bytes <-> pixels, a module for each way of doing it. What a header says is read natively for all."""
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.image import probe_many
+from fastpack.errors import Place, raise_status
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.ragged import Ragged
+from fastpack.structs import IMAGE_INFO
+
+Color = Literal["RGB", "BGR", "GRAY"]
+# IMAGE_INFO["format"] counts these.
+FORMATS = ("unknown", "jpeg", "png", "webp", "bmp", "tiff", "gif")
+JPEG = FORMATS.index("jpeg")
+
+
+class Codec(Protocol):
+    """Bytes <-> pixels for some image formats."""
+
+    formats: tuple[str, ...]
+
+    def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits) -> npt.NDArray[np.uint8]:
+        """Pixels as stored, (height, width, 3), or (height, width, 1) for GRAY; not turned upright."""
+        ...
+
+    def encode(self, pixels: npt.NDArray[np.uint8], format: str, quality: int) -> bytes:
+        """A file of that format; `pixels` is RGB (height, width, 3) or gray (height, width, 1)."""
+        ...
+
+
+def codec_of(format: str) -> Codec:
+    """The codec for an image format. Imported late: OpenCV takes a tenth of a second."""
+    if format == "jpeg":
+        from fastpack.codecs.jpeg import JPEG_CODEC
+
+        return JPEG_CODEC
+    from fastpack.codecs.opencv import OPENCV_CODEC
+
+    return OPENCV_CODEC
+
+
+def probe_blobs(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """IMAGE_INFO (n,) and kernel status (n,) of encoded images."""
+    infos = np.zeros(len(blobs), IMAGE_INFO)
+    statuses = np.zeros(len(blobs), np.int32)
+    probe_many(np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses)
+    return infos, statuses
+
+
+def probe(data: bytes, place: Place | None = None) -> npt.NDArray[Any]:
+    """What an image's header says: one IMAGE_INFO record.
+
+    Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
+    """
+    infos, statuses = probe_blobs(Ragged.of_bytes([data]))
+    if statuses[0]:
+        raise_probe_status(int(statuses[0]), len(data), place or Place())
+    return infos[0]  # type: ignore[no-any-return]
+
+
+def raise_probe_status(status: int, num_bytes: int, place: Place) -> None:
+    raise_status(status, "the image's header cannot be read" if num_bytes else "the file is empty", place)
+
+
+def decode(data: bytes, *, color: Color = "RGB", orient: bool = True, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    """Pixels of one encoded image: uint8, (height, width, 3), or (height, width, 1) for GRAY.
+
+    With `orient`, turned upright as its EXIF orientation says. Raises CorruptImageError,
+    UnsupportedImageError or LimitError.
+
+    >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
+    (4, 6, 3)
+    """
+    info = probe(data)
+    pixels = codec_of(FORMATS[info["format"]]).decode(data, info, color, limits)
+    return turn_upright(pixels, int(info["orientation"])) if orient else pixels
+
+
+def encode(pixels: npt.NDArray[np.uint8], format: str = "jpeg", *, quality: int = 95) -> bytes:
+    """An image file of `pixels`, RGB (height, width, 3) or gray (height, width, 1), uint8.
+
+    `quality` (1 to 100) is for JPEG and WebP. Raises UnsupportedImageError for an unknown format.
+    """
+    return codec_of(format).encode(pixels, format, quality)
+
+
+def turn_upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Undoes an EXIF orientation (Exif 2.32, tag 0x0112)."""
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels.swapaxes(0, 1) if orientation > 4 else pixels)
+

@@ -1,0 +1,27 @@
+"""Limits: how much a file may claim before it is refused. Each has a name, a default and an error that names it."""
+
+from dataclasses import dataclass
+
+from fastpack.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What untrusted files may cost.
+
+    - max_pixels: width x height of one image. 2**28 is a 768 MiB RGB array.
+    - max_scans: of a progressive JPEG; each is a pass over the whole image.
+    - max_record_bytes: of one TFRecord record.
+    """
+
+    max_pixels: int = 2**28
+    max_scans: int = 500
+    max_record_bytes: int = 2**31
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise OptionError(f"{name} must be positive, not {value}")
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,45 @@
+"""One bounded pool of threads for the kernels.
+
+The pool is the library's only state. It is made at first use and belongs to one process: after a fork
+the child finds no pool under its own id and makes another.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pool() -> ThreadPoolExecutor:
+    process = os.getpid()
+    if process not in _pools:
+        # setdefault keeps one of two pools that racing threads make; the other never gets a thread.
+        _pools.setdefault(process, ThreadPoolExecutor(max(32, num_cores()), "fastpack"))
+    return _pools[process]
+
+
+def share(work: Callable[[], Result], num_workers: int | None = None) -> list[Result]:
+    """Runs `work` on `num_workers` threads at once, the caller's among them, and gives what each returned.
+
+    `work` takes its portions from a counter of its own, so it does not matter how many run it.
+    When one raises, the others are waited for and the first exception goes on.
+    """
+    workers = num_cores() if num_workers is None else num_workers
+    others: list[Future[Result]] = [_pool().submit(work) for _ in range(workers - 1)] if workers > 1 else []
+    try:
+        mine = work()
+    finally:
+        # Nothing may still write into the caller's arrays once this returns, not even after Ctrl-C.
+        for future in others:
+            future.cancel()
+        wait(others)
+    return [mine, *(future.result() for future in others if not future.cancelled())]

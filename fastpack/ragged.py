@@ -1,0 +1,108 @@
+"""Ragged: rows of differing length in one flat array. Text: the same, of strings."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Ragged(Sequence[Any]):
+    """Rows of differing length, kept as one flat array and n + 1 offsets. Immutable.
+
+    Arguments: `values`, any dtype, shape (total,), or a Text; `offsets`, int64, shape (n + 1,), beginning at 0.
+    An index gives a row as an array, a slice gives a Ragged.
+
+    >>> rows = Ragged.of_bytes([b"ab", b"", b"cde"])
+    >>> len(rows), rows.lengths.tolist(), rows.bytes(2)
+    (3, [2, 0, 3], b'cde')
+    """
+
+    def __init__(self, values: Any, offsets: npt.NDArray[np.int64]) -> None:
+        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
+            raise ValueError("offsets must rise from 0 to the number of values")
+        self.values = values
+        self.offsets = offsets
+
+    @classmethod
+    def of_bytes(cls, rows: Iterable[bytes]) -> Self:
+        rows = list(rows)
+        return cls(np.frombuffer(b"".join(rows), np.uint8), offsets_of([len(row) for row in rows]))
+
+    @classmethod
+    def concatenate(cls, pieces: Sequence["Ragged"]) -> Self:
+        lengths = np.concatenate([piece.lengths for piece in pieces])
+        return cls(concatenate_values([piece.values for piece in pieces]), offsets_of(lengths))
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return self.take(np.arange(len(self))[i])
+        return self._row(range(len(self))[i])
+
+    def _row(self, row: int) -> Any:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def bytes(self, row: int) -> bytes:
+        """The memory of one row, 0 <= row < len."""
+        piece: bytes = self.values[self.offsets[row] : self.offsets[row + 1]].tobytes()
+        return piece
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Self:
+        """The given rows, in that order."""
+        lengths = self.lengths[rows]
+        offsets = offsets_of(lengths)
+        # Position p of the new values is in row r; it came from p shifted by how far r has moved.
+        shift = np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
+        wanted = np.arange(offsets[-1]) + shift
+        return type(self)(self.values.take(wanted), offsets)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ragged):
+            return NotImplemented
+        if not np.array_equal(self.offsets, other.offsets):
+            return False
+        mine, theirs = self.values, other.values
+        return bool(mine == theirs) if isinstance(mine, Ragged) else np.array_equal(mine, theirs)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} rows of {len(self.values)} values)"
+
+
+class Text(Ragged):
+    """Strings, kept as UTF-8. File names need not be UTF-8: what is not goes through unharmed (PEP 383).
+
+    >>> Text.of(["cat", "Löwe"])[1]
+    'Löwe'
+    """
+
+    @classmethod
+    def of(cls, rows: Iterable[str]) -> Self:
+        return cls.of_bytes(row.encode("utf-8", "surrogateescape") for row in rows)
+
+    def _row(self, row: int) -> str:
+        return self.bytes(row).decode("utf-8", "surrogateescape")
+
+
+def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """n + 1 offsets of rows with these lengths.
+
+    >>> offsets_of([2, 0, 3]).tolist()
+    [0, 2, 2, 5]
+    """
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.asarray(lengths, np.int64))])
+
+
+def concatenate_values(pieces: Sequence[Any]) -> Any:
+    """Arrays, or Raggeds of one class, one after the other."""
+    if isinstance(pieces[0], Ragged):
+        return type(pieces[0]).concatenate(pieces)
+    return np.concatenate(pieces)

@@ -1,0 +1,355 @@
+"""open and Reader: one way to read, whatever the container."""
+
+import glob
+import os
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack import containers
+from fastpack.batch import Batch
+from fastpack.codecs import Color, probe_blobs
+from fastpack.codecs.batch import (
+    DecodeOptions,
+    Origin,
+    Pictures,
+    decode_pictures,
+    empty_outputs,
+    place_pixels,
+    read_blobs,
+    upright_sizes,
+)
+from fastpack.errors import EmptySourceError, MissingFileError, OptionError, Place, ShapeError, TruncatedFileError, at, from_os_error
+from fastpack.index import Column, Index, concatenate, is_index
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.ragged import Ragged
+from fastpack.schema import Field, Schema
+from fastpack.shard import Shard
+from fastpack.structs import NO_SPAN, SPAN
+from fastpack.transforms import Transform, whole
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read.
+
+    - decode: False gives encoded images as they are, a Ragged of bytes.
+    - transform: which part of each image, at what size; None is the whole of each at its own.
+    - color: "RGB", "BGR" or "GRAY".
+    - orient: turn images upright as their EXIF orientation says.
+    - check: compare what is read with its checksum, where the file has one.
+    - num_workers: threads for one `read`; None is one a core.
+    - limits: what an image may cost.
+    """
+
+    decode: bool = True
+    transform: Transform | None = None
+    color: Color = "RGB"
+    orient: bool = True
+    check: bool = True
+    num_workers: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if self.color not in ("RGB", "BGR", "GRAY"):
+            raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
+        if self.num_workers is not None and self.num_workers < 1:
+            raise OptionError(f"num_workers must be at least 1, not {self.num_workers}")
+
+    @property
+    def for_decoding(self) -> DecodeOptions:
+        return DecodeOptions(self.color, self.limits, self.check, self.num_workers)
+
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def open(
+    path: Paths,
+    *,
+    fields: Mapping[str, str] | Sequence[str] | None = None,
+    options: ReadOptions | None = None,
+    save_index: bool = True,
+    **changes: Any,
+) -> "Reader":
+    """Opens TFRecord or HDF5 files, whoever wrote them, for random access.
+
+    - path: a file, a glob such as "train-*.tfrecord", a folder of shards, or a list of these.
+    - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
+    - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False.
+    - save_index: keep the index beside each file, so that the next open is instant.
+
+    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
+
+    >>> dataset = open(getfixture("digits"), transform=None)
+    >>> len(dataset), dataset[0]["image"].shape
+    (10, (8, 8, 3))
+    """
+    indexes = [containers.index_of(shard, save=save_index) for shard in find_shards(path)]
+    index = concatenate(indexes)
+    if fields is not None:
+        index = index.select(fields if isinstance(fields, Mapping) else {name: name for name in fields})
+    return Reader(index, replace(options or ReadOptions(), **changes))
+
+
+def find_shards(path: Paths) -> list[Path]:
+    """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
+    if not isinstance(path, (str, os.PathLike)):
+        shards = [shard for part in path for shard in find_shards(part)]
+        if not shards:
+            raise EmptySourceError("the list of files is empty")
+        return shards
+    exact = Path(path)
+    if exact.is_dir():
+        found = sorted(member for member in exact.iterdir() if containers.of_suffix(member) and not member.name.startswith("."))
+        if not found:
+            raise EmptySourceError(at("no TFRecord or HDF5 files here; pack the images first with `fastpack pack`", Place(exact)))
+        return found
+    if exact.exists():
+        return [exact]
+    found = sorted(Path(match) for match in glob.glob(str(path)) if not is_index(Path(match)))
+    if not found:
+        raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
+    return found
+
+
+class _OpenFiles:
+    """The descriptors of the shards, opened when first needed; the one owner of them.
+
+    A descriptor is only ever read at given offsets, so threads and forked children may share it.
+    """
+
+    def __init__(self, shards: tuple[Shard, ...]) -> None:
+        self._shards = shards
+        self._descriptors: dict[int, int] = {}
+        weakref.finalize(self, _close_all, self._descriptors)
+
+    def __reduce__(self) -> Any:
+        return _OpenFiles, (self._shards,)
+
+    def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
+        """Descriptors by shard number, -1 for shards that are not among those asked for."""
+        table = np.full(len(self._shards), -1, np.int32)
+        for number in np.unique(shard_numbers):
+            table[number] = self._descriptor(int(number))
+        return table
+
+    def _descriptor(self, number: int) -> int:
+        if number not in self._descriptors:
+            opened = _open_unchanged(self._shards[number])
+            kept = self._descriptors.setdefault(number, opened)
+            if kept != opened:  # another thread was first
+                os.close(opened)
+        return self._descriptors[number]
+
+
+def _close_all(descriptors: dict[int, int]) -> None:
+    for descriptor in descriptors.values():
+        os.close(descriptor)
+
+
+def _open_unchanged(shard: Shard) -> int:
+    try:
+        descriptor = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise from_os_error(error, "read", shard.path) from error
+    if os.fstat(descriptor).st_size != shard.size:
+        os.close(descriptor)
+        raise TruncatedFileError(at("the file has changed since it was indexed; open the dataset again", Place(shard.path)))
+    return descriptor
+
+
+class Reader(Sequence[dict[str, Any]]):
+    """The samples of a dataset, in the order of its files. Stateless, thread-safe, picklable, fork-safe.
+
+    An integer gives a sample (a dict), a slice a Reader over those samples, `read` a Batch.
+    """
+
+    def __init__(self, index: Index, options: ReadOptions | None = None, files: _OpenFiles | None = None) -> None:
+        self._index = index
+        self._options = options or ReadOptions()
+        self._files = files or _OpenFiles(index.shards)
+
+    @property
+    def index(self) -> Index:
+        return self._index
+
+    @property
+    def schema(self) -> Schema:
+        return self._index.schema
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by label; empty when the files do not tell."""
+        return self._index.schema.class_names
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """All columns of all samples, in memory: `columns["label"]` touches no image.
+
+        For the main image there are also its header's facts: width, height, orientation and so on.
+        """
+        columns = dict(self._index.columns)
+        picture = self.schema.picture
+        if picture is not None and picture.name in self._index.infos:
+            infos = self._index.infos[picture.name]
+            columns = {name: infos[name] for name in infos.dtype.names if name != "reserved"} | columns
+        return MappingProxyType(columns)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each sample's stored image, (n,)."""
+        picture = self.schema.picture
+        if picture is None:
+            return np.zeros(len(self), np.int64)
+        return self._index.spans[picture.name]["length"].astype(np.int64)
+
+    def with_options(self, **changes: Any) -> "Reader":
+        """The same samples, read otherwise: `with_options(decode=False)`."""
+        return Reader(self._index, replace(self._options, **changes), self._files)
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
+        """A Reader over the given samples, in that order."""
+        return Reader(self._index.take(self._rows(rows)), self._options, self._files)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{field.name}: {field.kind}" for field in self.schema.fields)
+        return f"Reader({len(self)} samples in {len(self._index.shards)} files; {fields})"
+
+    @overload
+    def __getitem__(self, i: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, i: slice) -> "Reader": ...
+    def __getitem__(self, i: int | slice) -> "dict[str, Any] | Reader":
+        if isinstance(i, slice):
+            return self.take(np.arange(len(self))[i])
+        return self.read([i]).sample(0)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[row] for row in range(len(self)))
+
+    def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]], *, out: npt.NDArray[Any] | None = None) -> Batch:
+        """The samples with these numbers, in that order; a number may come more than once.
+
+        - out: an array (n, H, W, C) of any strides that receives the pixels of the main image field.
+
+        Raises IndexError, ShapeError (`out` does not fit), and what damaged files raise, with the place.
+        """
+        rows = self._rows(indices)
+        picture = self.schema.picture
+        fields: dict[str, Any] = {}
+        for field in self.schema.fields:
+            if field.is_blob:
+                fields[field.name] = self._read_blobs(field, rows, out if field == picture else None)
+            else:
+                column = self._index.columns[field.name]
+                fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
+        return Batch(fields, len(rows))
+
+    def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        rows = np.asarray(indices)
+        if rows.size == 0:
+            return np.zeros(0, np.int64)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")
+        rows = rows.astype(np.int64)
+        if rows.min() < -len(self) or rows.max() >= len(self):
+            raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
+        return np.where(rows < 0, rows + len(self), rows)
+
+    def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], out: npt.NDArray[Any] | None) -> Any:
+        if field.kind == "pixels":
+            return self._transform_pixels(self._read_pixels(field, rows), out)
+        pictures, options = self._pictures(field, rows), self._options.for_decoding
+        if field.kind == "bytes" or not self._options.decode:
+            return read_blobs(pictures, np.arange(len(rows)), options)
+        plan = (self._options.transform.plan if self._options.transform else whole)(
+            *upright_sizes(pictures.infos, self._options.orient)
+        )
+        if self._options.orient:
+            plan.views["orientation"] = pictures.infos["orientation"]
+        outs = empty_outputs(plan.views, plan.size, options.channels) if out is None else _checked(out, plan.views, plan.size, options.channels)
+        decode_pictures(pictures, plan.views, outs, options)
+        return outs if out is None else out
+
+    def _pictures(self, field: Field, rows: npt.NDArray[np.int64]) -> Pictures:
+        spans = self._index.spans[field.name][rows]
+        infos = self._index.infos[field.name][rows] if field.kind == "image" else np.zeros(len(rows), SPAN)
+
+        def place_of(row: int) -> Place:
+            return self._index.place(int(rows[row]), offset=int(spans["offset"][row]))
+
+        if (spans["offset"] != NO_SPAN).all():
+            return Pictures(Origin(fds=self._files.descriptors(spans["shard"])), spans, infos, place_of)
+        blobs = Ragged.of_bytes(np.asarray(blob).tobytes() for blob in self._fetch(field, rows))
+        fetched = np.zeros(len(rows), SPAN)
+        fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
+        if field.kind == "image":
+            infos, _ = probe_blobs(blobs)
+        return Pictures(Origin(memory=blobs.values), fetched, infos, place_of)
+
+    def _read_pixels(self, field: Field, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        shape = tuple(size or 0 for size in field.shape)
+        stored = np.dtype(field.dtype)
+        spans = self._index.spans[field.name][rows]
+        if (spans["offset"] == NO_SPAN).any():
+            fetched = self._fetch(field, rows)
+            return np.stack(fetched).astype(stored.newbyteorder("=")) if fetched else np.empty((0, *shape), stored)
+        pictures = Pictures(
+            Origin(fds=self._files.descriptors(spans["shard"])),
+            spans,
+            spans,
+            lambda row: self._index.place(int(rows[row]), offset=int(spans["offset"][row])),
+        )
+        values = read_blobs(pictures, np.arange(len(rows)), self._options.for_decoding).values
+        return values.view(stored).reshape(len(rows), *shape).astype(stored.newbyteorder("="), copy=False)
+
+    def _transform_pixels(self, pixels: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        transform = self._options.transform
+        if transform is None:
+            if out is None:
+                return pixels
+            if out.shape != pixels.shape or out.dtype != pixels.dtype:
+                raise ShapeError(f"out must be {pixels.dtype} {pixels.shape}, not {out.dtype} {out.shape}")
+            out[...] = pixels
+            return out
+        if pixels.ndim != 4 or pixels.dtype != np.uint8:
+            raise ShapeError(f"a transform needs uint8 pixels (n, height, width, channels), not {pixels.dtype} {pixels.shape}")
+        height, width, channels = pixels.shape[1:]
+        plan = transform.plan(np.full(len(pixels), width, np.uint32), np.full(len(pixels), height, np.uint32))
+        outs = empty_outputs(plan.views, plan.size, channels) if out is None else _checked(out, plan.views, plan.size, channels)
+        place_pixels(list(pixels), plan.views, outs, self._options.for_decoding)
+        return outs if out is None else out  # type: ignore[return-value]
+
+    def _fetch(self, field: Field, rows: npt.NDArray[np.int64]) -> list[Any]:
+        """Blobs that have no span, shard by shard, through their container."""
+        blobs: list[Any] = [None] * len(rows)
+        shard_numbers = self._index.shard_numbers[rows]
+        for number in np.unique(shard_numbers):
+            shard = self._index.shards[number]
+            positions = np.flatnonzero(shard_numbers == number)
+            records = self._index.record_numbers[rows[positions]].tolist()
+            fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records)
+            for position, blob in zip(positions, fetched, strict=True):
+                blobs[position] = blob
+        return blobs
+
+
+def _checked(out: npt.NDArray[Any], views: npt.NDArray[Any], size: tuple[int, int] | None, channels: int) -> npt.NDArray[Any]:
+    """`out`, if it is what these views fill."""
+    sizes = {(int(view["height"]), int(view["width"])) for view in views} if size is None else {size}
+    if len(sizes) > 1:
+        raise ShapeError("out needs images of one size; give a transform such as Resize")
+    shape = (len(views), *(sizes.pop() if sizes else (0, 0)), channels)
+    if out.shape != shape or out.dtype != np.uint8:
+        raise ShapeError(f"out must be uint8 {shape}, not {out.dtype} {out.shape}")
+    return out

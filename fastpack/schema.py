@@ -1,0 +1,114 @@
+"""What a sample holds: names, kinds and shapes. Pure data, JSON both ways."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fastpack.errors import SchemaError
+
+Kind = Literal["image", "pixels", "bytes", "int", "float", "text"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# Blobs stay in their files and are read when asked for; the other kinds are columns in memory.
+BLOB_KINDS = ("image", "pixels", "bytes")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a sample.
+
+    - name: what users call it.
+    - kind: "image" (an encoded image file), "pixels" (an array), "bytes", "int", "float" or "text".
+    - shape: of one sample; None where it differs from sample to sample. () is a scalar.
+    - dtype: numpy's name for the values of "pixels", "int" and "float".
+    - stored_as: the name in the file, where that is another.
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int | None, ...] = ()
+    dtype: str = ""
+    stored_as: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SchemaError(f"field {self.name!r}: the kind {self.kind!r} is none of {', '.join(KINDS)}")
+        if not self.name:
+            raise SchemaError("a field needs a name")
+
+    @property
+    def is_blob(self) -> bool:
+        return self.kind in BLOB_KINDS
+
+    @property
+    def source_name(self) -> str:
+        return self.stored_as or self.name
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The fields of a sample, and the names of the classes that `label` counts.
+
+    >>> schema = Schema((Field("image", "image"), Field("label", "int", dtype="int64")), ("cat", "dog"))
+    >>> Schema.from_json(schema.to_json()) == schema
+    True
+    """
+
+    fields: tuple[Field, ...]
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        if len(set(names)) != len(names):
+            raise SchemaError(f"two fields have the same name: {', '.join(names)}")
+
+    def __contains__(self, name: str) -> bool:
+        return any(field.name == name for field in self.fields)
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        known = ", ".join(field.name for field in self.fields)
+        raise SchemaError(f"there is no field {name!r}; the fields are {known}")
+
+    @property
+    def blobs(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.is_blob)
+
+    @property
+    def columns(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if not field.is_blob)
+
+    @property
+    def picture(self) -> Field | None:
+        """The field that is looked at when a sample is: the first image or pixels field."""
+        return next((field for field in self.fields if field.kind in ("image", "pixels")), None)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Schema":
+        """Raises SchemaError when `text` is not what `to_json` writes."""
+        try:
+            data = json.loads(text)
+            fields = [Field(**{**field, "shape": tuple(field["shape"])}) for field in data["fields"]]
+            return cls(tuple(fields), tuple(data["class_names"]))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SchemaError(f"this is not a schema: {error}") from error
+
+
+def merge_class_names(pieces: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """One list of names out of the shards' lists, where a shard leaves "" for a class it has not seen.
+
+    >>> merge_class_names([("cat", ""), ("", "dog", "owl")])
+    ('cat', 'dog', 'owl')
+    """
+    merged = [""] * max(map(len, pieces), default=0)
+    for piece in pieces:
+        for label, name in enumerate(piece):
+            if name and merged[label] and name != merged[label]:
+                raise SchemaError(f"label {label} is {merged[label]!r} in one shard and {name!r} in another")
+            merged[label] = name or merged[label]
+    return tuple(merged)

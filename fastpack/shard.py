@@ -1,0 +1,102 @@
+"""Shard: one file of a dataset. Its identity, its name among others, and how it comes into being whole."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastpack._native.crc32c import crc32c
+from fastpack.errors import FastpackError, OptionError, OutputExistsError, from_os_error
+
+_SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZE_UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate("kmgt", start=1)}
+# Enough of both ends of a file to tell it from another of the same size and time.
+_FINGERPRINT_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file as it was when it was indexed: size in bytes, modification time in ns, a checksum of its ends."""
+
+    path: Path
+    container: str
+    size: int
+    mtime_ns: int
+    fingerprint: int
+
+    @classmethod
+    def of(cls, path: Path, container: str) -> "Shard":
+        try:
+            with open(path, "rb") as file:
+                status = os.fstat(file.fileno())
+                fingerprint = crc32c(file.read(_FINGERPRINT_BYTES))
+                file.seek(max(0, status.st_size - _FINGERPRINT_BYTES))
+                fingerprint = crc32c(file.read(_FINGERPRINT_BYTES), fingerprint)
+        except OSError as error:
+            raise from_os_error(error, "read", path) from error
+        return cls(path, container, status.st_size, status.st_mtime_ns, fingerprint)
+
+
+def shard_paths(output: Path, num_shards: int) -> list[Path]:
+    """`train.tfrecord` alone, or `train-00000-of-00010.tfrecord` and so on.
+
+    >>> [path.name for path in shard_paths(Path("train.tfrecord"), 2)]
+    ['train-00000-of-00002.tfrecord', 'train-00001-of-00002.tfrecord']
+    """
+    if num_shards == 1:
+        return [output]
+    names = [f"{output.stem}-{i:05d}-of-{num_shards:05d}{output.suffix}" for i in range(num_shards)]
+    return [output.with_name(name) for name in names]
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes in a size such as "1GB", "64MiB", "500k" or 4096.
+
+    >>> parse_size("1GB"), parse_size("1.5 MiB")
+    (1000000000, 1572864)
+    """
+    if isinstance(text, int):
+        return text
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text.lower())
+    if not match or match[2] not in _SIZE_UNITS:
+        raise OptionError(f"{text!r} is no size; write one like 4096, 500k, 64MiB or 1GB")
+    return int(float(match[1]) * _SIZE_UNITS[match[2]])
+
+
+def refuse_existing(paths: list[Path], overwrite: bool) -> None:
+    for path in paths:
+        if not overwrite and path.exists():
+            raise OutputExistsError(f"the output is there already; ask for overwrite, or choose another name - at {path}")
+
+
+@contextlib.contextmanager
+def written_whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Gives a temporary name beside `path`; what stands there at the end is synced and takes its name.
+
+    On an exception the temporary file is removed and `path` is left as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        if sync:
+            _sync(temporary)
+        os.replace(temporary, path)
+        if sync:
+            _sync(path.parent)
+    except OSError as error:
+        if isinstance(error, FastpackError):
+            raise
+        raise from_os_error(error, "write", path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Waits until the disk has the file's bytes, or the folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,47 @@
+"""Sources: where samples to pack come from, a module for each kind."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.batch import Batch
+from fastpack.errors import MissingFileError, Place, SourceError, at
+from fastpack.schema import Schema
+from fastpack.sources.folder import folder
+from fastpack.sources.paths import Paths
+from fastpack.sources.table import TABLE_SUFFIXES, table
+
+
+class Source(Protocol):
+    """A sized, random-access, thread-safe giver of samples. A Reader with decode=False is one too."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each sample's encoded image, (n,). What `read` gives has exactly these sizes."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
+        """The samples with these numbers; images as a Ragged of undecoded bytes."""
+        ...
+
+
+def source_of(path: str | Path) -> Paths:
+    """The source at a path: a folder of images, or a CSV, JSONL or Parquet table of them."""
+    path = Path(path)
+    if path.is_dir():
+        return folder(path)
+    if not path.exists():
+        raise MissingFileError(2, at("there is nothing to pack here; check the path", Place(path)))
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return table(path)
+    raise SourceError(at(f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Place(path)))
+
+
+__all__ = ["Paths", "Source", "folder", "source_of", "table"]

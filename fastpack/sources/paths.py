@@ -1,0 +1,142 @@
+"""A list of image files, with labels and other columns: what the other sources come down to."""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.gather import GatherFiles
+from fastpack.batch import Batch
+from fastpack.codecs import probe_blobs, raise_probe_status
+from fastpack.errors import (
+    DuplicateKeyError,
+    EmptySourceError,
+    Place,
+    SourceError,
+    UnreadableFileError,
+    at,
+    from_os_error,
+    raise_first,
+)
+from fastpack.pool import share
+from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.schema import Field, Schema
+
+ColumnValues = npt.NDArray[Any] | Text
+
+
+class Paths:
+    """A Source over image files.
+
+    - paths: the files, in the order of the samples. A file may come more than once.
+    - labels: an integer for each, or None for no labels.
+    - keys: a name for each, unique among different files; None takes none, True takes the paths as they are.
+    - class_names: names[label].
+    - columns: further values for each file: field name -> array (n,) of integers or floats, or Text.
+
+    Raises EmptySourceError, SourceError (lengths differ), DuplicateKeyError, MissingFileError or
+    UnreadableFileError; a file that is empty or no image is found when it is read.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        labels: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
+        *,
+        keys: Sequence[str] | bool | None = None,
+        class_names: Sequence[str] = (),
+        columns: Mapping[str, ColumnValues] | None = None,
+    ) -> None:
+        self._paths = [os.fspath(path) for path in paths]
+        if not self._paths:
+            raise EmptySourceError("there are no images to pack; check the path and the names' endings")
+        self._columns: dict[str, ColumnValues] = {}
+        if labels is not None:
+            self._columns["label"] = _label_column(labels)
+        if keys is not None and keys is not False:
+            names = self._paths if keys is True else list(keys)
+            self._columns["key"] = Text.of(names)
+        self._columns |= columns or {}
+        for name, column in self._columns.items():
+            if len(column) != len(self._paths):
+                raise SourceError(f"there are {len(self._paths)} images but {len(column)} values of {name!r}; give one for each")
+        if "key" in self._columns:
+            _refuse_duplicates(self._columns["key"], self._paths)
+        self._class_names = tuple(class_names)
+        self._sizes = np.array([_size_of(path) for path in self._paths], np.int64)
+
+    @property
+    def schema(self) -> Schema:
+        fields = (Field("image", "image"), *(_field_of(name, column) for name, column in self._columns.items()))
+        return Schema(fields, self._class_names)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        return self._sizes
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return f"Paths({len(self)} images, {', '.join(self._columns) or 'no columns'})"
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
+        """Image files whole, and their columns. Raises what reading a file meets, with its path."""
+        paths = [self._paths[row] for row in rows]
+        offsets = offsets_of(self._sizes[rows])
+        values = np.empty(offsets[-1], np.uint8)
+        raise_first(share(GatherFiles([os.fsencode(path) for path in paths], values, offsets).run), lambda row: Place(paths[row]))
+        images = Ragged(values, offsets)
+        _refuse_unreadable(images, paths)
+        fields = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in self._columns.items()}
+        return Batch({"image": images, **fields}, len(rows))
+
+
+def _label_column(labels: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    column = np.asarray(labels)
+    if column.ndim != 1 or (len(column) and column.dtype.kind not in "iub"):
+        raise SourceError(f"labels must be one integer for each image, not {column.dtype} {column.shape}; map names to numbers first")
+    return column.astype(np.int64)
+
+
+def _field_of(name: str, column: ColumnValues) -> Field:
+    if isinstance(column, Text):
+        return Field(name, "text")
+    if column.ndim == 1 and column.dtype.kind in "iub":
+        return Field(name, "int", dtype="int64")
+    if column.ndim == 1 and column.dtype.kind == "f":
+        return Field(name, "float", dtype="float32")
+    raise SourceError(f"column {name!r} must be integers, floats or text, one for each image, not {column.dtype} {column.shape}")
+
+
+def _refuse_duplicates(keys: ColumnValues, paths: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for key, path in zip(keys, paths, strict=True):
+        if seen.setdefault(key, path) != path:
+            raise DuplicateKeyError(f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own")
+
+
+def _size_of(path: str) -> int:
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        raise from_os_error(error, "read the image", path) from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise UnreadableFileError(at("this is a folder or a device, not an image file; leave it out", Place(path)))
+    return facts.st_size
+
+
+def _refuse_unreadable(images: Ragged, paths: list[str]) -> None:
+    infos, statuses = probe_blobs(images)
+    if statuses.any():
+        row = int(np.flatnonzero(statuses)[0])
+        raise_probe_status(int(statuses[row]), int(images.lengths[row]), Place(paths[row]))
+
+
+def relative_key(path: str | Path, root: str | Path) -> str:
+    """A file's path below the root, with forward slashes."""
+    return os.path.relpath(path, root).replace(os.sep, "/")

@@ -1,0 +1,45 @@
+"""The records that numpy and the kernels share, field by field."""
+
+import numpy as np
+
+# Where a blob lies, and which bytes around it the checksum covers: fp_span in src_cython/kernels/span.h.
+SPAN = np.dtype(
+    [
+        ("shard", "<u4"),
+        ("crc32c", "<u4"),
+        ("offset", "<u8"),
+        ("length", "<u8"),
+        ("record_offset", "<u8"),
+        ("record_length", "<u8"),  # 0: no checksum is known
+    ]
+)
+# The offset of a blob that has no place of its own (compressed, say) and must be fetched by its container.
+NO_SPAN = np.uint64(2**64 - 1)
+
+# What an image's header says: fp_image_info in src_cython/kernels/image.h.
+IMAGE_INFO = np.dtype(
+    [
+        ("width", "<u4"),
+        ("height", "<u4"),
+        ("format", "u1"),
+        ("components", "u1"),
+        ("subsampling", "u1"),
+        ("progressive", "u1"),
+        ("orientation", "u1"),
+        ("bits", "u1"),
+        ("reserved", "<u2"),
+    ]
+)
+
+# A box in upright coordinates, and how the stored pixels are turned: fp_view in src_cython/kernels/decode.h.
+VIEW = np.dtype(
+    [
+        ("x", "<u4"),
+        ("y", "<u4"),
+        ("width", "<u4"),
+        ("height", "<u4"),
+        ("orientation", "u1"),
+        ("flip", "u1"),
+        ("reserved", "<u2"),
+    ]
+)

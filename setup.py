@@ -1,0 +1,69 @@
+"""The Cython extensions; everything else about the package stands in pyproject.toml."""
+
+import os
+import subprocess
+import sys
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# Which C sources each module of fastpack._native is built from, beside its .pyx.
+KERNELS = {
+    "crc32c": ["crc32c"],
+    "gather": ["crc32c", "span", "status"],
+    "tfrecord": ["crc32c", "status", "tfrecord"],
+    "example": ["crc32c", "example", "status", "tfrecord"],
+    "image": ["image"],
+    "decode": ["crc32c", "decode", "resample", "span", "status"],
+}
+USES_LIBJPEG = {"decode"}
+DEBUG = os.environ.get("FASTPACK_DEBUG") == "1"
+SANITIZERS = os.environ.get("FASTPACK_SANITIZE", "")  # such as "address,undefined"
+
+
+def libjpeg_flags() -> dict[str, list[str]]:
+    """Compiler and linker flags of libjpeg-turbo, as pkg-config tells them."""
+    try:
+        ask = ["pkg-config", "--cflags", "--libs", "libjpeg"]
+        flags = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        sys.exit("fastpack: libjpeg-turbo was not found: apt-get install pkg-config libjpeg62-turbo-dev (Debian) or libjpeg-turbo8-dev (Ubuntu)")
+    return {
+        "extra_compile_args": [flag for flag in flags if not flag.startswith(("-l", "-L"))],
+        "extra_link_args": [flag for flag in flags if flag.startswith(("-l", "-L"))],
+    }
+
+
+def extension(name: str, c_sources: list[str]) -> Extension:
+    flags = libjpeg_flags() if name in USES_LIBJPEG else {"extra_compile_args": [], "extra_link_args": []}
+    compile_args = ["-std=gnu11", *(["-O0", "-g"] if DEBUG else ["-O3"]), *flags["extra_compile_args"]]
+    link_args = flags["extra_link_args"]
+    if SANITIZERS:
+        compile_args += [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer", "-g"]
+        link_args = [*link_args, f"-fsanitize={SANITIZERS}"]
+    return Extension(
+        f"fastpack._native.{name}",
+        [f"src_cython/{name}.pyx", *(f"src_cython/kernels/{source}.c" for source in c_sources)],
+        include_dirs=["src_cython"],
+        depends=["src_cython/kernels.pxd", *sorted(glob("src_cython/kernels/*.h"))],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(name, c_sources) for name, c_sources in KERNELS.items()],
+        include_path=["src_cython"],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": "3",
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "initializedcheck": DEBUG,
+            "cdivision": True,
+            "freethreading_compatible": True,
+        },
+    )
+)

@@ -1,0 +1,145 @@
+"""Batches of JPEGs, or of pixels that another codec made, into rows of arrays."""
+from kernels cimport (
+    FP_BAD_BOX,
+    FP_NO_MEMORY,
+    FP_OK,
+    fp_close_counter,
+    fp_decode_jpeg,
+    fp_decode_options,
+    fp_decoder,
+    fp_decoder_free,
+    fp_decoder_message,
+    fp_decoder_new,
+    fp_fail,
+    fp_origin,
+    fp_outcome,
+    fp_place_pixels,
+    fp_scratch,
+    fp_scratch_free,
+    fp_span,
+    fp_take_row,
+    fp_target,
+    fp_view,
+    fp_view_span,
+    outcome_tuple,
+)
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+
+COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
+
+
+cdef class Decoder:
+    """Owns one decompressor and its scratch memory; one thread uses it at a time."""
+    cdef fp_decoder* own_decoder
+
+    def __cinit__(self):
+        self.own_decoder = fp_decoder_new()
+        if self.own_decoder == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        fp_decoder_free(self.own_decoder)
+
+    def place(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, uint8_t[:, :, :] out):
+        cdef fp_target target = target_of(out)
+        cdef int status = FP_BAD_BOX
+        if view.shape[0] != 1 or pixels.shape[2] != out.shape[2] or 0 in pixels.shape or 0 in out.shape:
+            raise ValueError("one view, and pixels and out of the same number of channels, are needed")
+        with nogil:
+            status = fp_place_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0], pixels.shape[1],
+                                     pixels.shape[0], &view[0], &target)
+        if status == FP_OK:
+            return None
+        return status, 0, 0, 0, fp_decoder_message(self.own_decoder).decode()
+
+
+cdef fp_target target_of(uint8_t[:, :, :] out) noexcept:
+    cdef fp_target target
+    target.pixels = &out[0, 0, 0] if out.shape[0] and out.shape[1] and out.shape[2] else NULL
+    target.height, target.width, target.channels = out.shape[0], out.shape[1], out.shape[2]
+    target.row_stride, target.pixel_stride, target.channel_stride = out.strides[0], out.strides[1], out.strides[2]
+    return target
+
+
+cdef class DecodeBatch:
+    """JPEG spans into the arrays `outs`, one a row; threads call `run` and share the rows."""
+    cdef const int[::1] fds
+    cdef const uint8_t[::1] memory
+    cdef const fp_span[::1] spans
+    cdef const fp_view[::1] views
+    cdef list outs
+    cdef fp_target* own_targets
+    cdef fp_origin origin
+    cdef fp_decode_options options
+    cdef bint check
+    cdef int64_t counter
+
+    def __cinit__(self, spans, *args, **kwargs):
+        self.own_targets = <fp_target*> calloc(max(1, len(spans)), sizeof(fp_target))
+        if self.own_targets == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.own_targets)
+
+    def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, list outs, *, str color="RGB",
+                 uint64_t max_pixels, uint32_t max_scans, const int[::1] fds=None, const uint8_t[::1] memory=None,
+                 bint check=True):
+        cdef Py_ssize_t i
+        cdef uint8_t[:, :, :] out
+        cdef int channels = 1 if color == "GRAY" else 3
+        if views.shape[0] != spans.shape[0] or len(outs) != spans.shape[0]:
+            raise ValueError("one view and one output for each span are needed")
+        self.spans, self.views, self.fds, self.memory = spans, views, fds, memory
+        self.outs = []  # memoryviews: they hold the arrays that own_targets point into
+        for i in range(spans.shape[0]):
+            out = outs[i]
+            if out.shape[2] != channels or out.shape[0] == 0 or out.shape[1] == 0:
+                raise ValueError(f"output {i}: height, width and {channels} channel(s) are needed")
+            self.own_targets[i] = target_of(out)
+            self.outs.append(out)
+        self.check = check
+        self.options.color = COLORS[color]
+        self.options.max_pixels = max_pixels
+        self.options.max_scans = max_scans
+        if fds is not None and fds.shape[0]:
+            self.origin.fds = &fds[0]
+            self.origin.num_fds = <unsigned int> fds.shape[0]
+        if memory is not None and memory.shape[0]:
+            self.origin.memory = &memory[0]
+            self.origin.memory_length = memory.shape[0]
+
+    def run(self):
+        cdef fp_outcome outcome
+        cdef Decoder decoder = Decoder()
+        outcome.status = FP_OK
+        with nogil:
+            self._decode(decoder.own_decoder, &outcome)
+        return outcome_tuple(&outcome)
+
+    cdef void _decode(self, fp_decoder* decoder, fp_outcome* outcome) noexcept nogil:
+        cdef int64_t num_rows = self.spans.shape[0]
+        cdef int64_t row = fp_take_row(&self.counter)
+        cdef fp_scratch blob, aside
+        blob.own_bytes = aside.own_bytes = NULL
+        blob.capacity = aside.capacity = 0
+        while row < num_rows:
+            if self._decode_row(decoder, row, &blob, &aside, outcome) != FP_OK:
+                fp_close_counter(&self.counter, num_rows)
+                break
+            row = fp_take_row(&self.counter)
+        fp_scratch_free(&blob)
+        fp_scratch_free(&aside)
+
+    cdef int _decode_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
+                         fp_outcome* outcome) noexcept nogil:
+        cdef const fp_span* span = &self.spans[row]
+        cdef const uint8_t* data = NULL
+        cdef int status
+        if fp_view_span(&self.origin, span, self.check, blob, aside, row, &data, outcome) != FP_OK:
+            return outcome.status
+        status = fp_decode_jpeg(decoder, data, span.length, &self.options, &self.views[row], &self.own_targets[row])
+        if status != FP_OK:
+            return fp_fail(outcome, status, row, span.offset, fp_decoder_message(decoder))
+        return FP_OK

@@ -1,0 +1,114 @@
+"""Spans of files or of memory, or whole files, copied into one buffer by any number of threads."""
+from kernels cimport (
+    FP_OK,
+    fp_close_counter,
+    fp_origin,
+    fp_outcome,
+    fp_read_file,
+    fp_read_span,
+    fp_scratch,
+    fp_scratch_free,
+    fp_span,
+    fp_take_row,
+    outcome_tuple,
+)
+from cpython.bytes cimport PyBytes_AsString
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport calloc, free
+
+
+cdef class Gather:
+    cdef const int[::1] fds
+    cdef const uint8_t[::1] memory
+    cdef const fp_span[::1] spans
+    cdef const int64_t[::1] offsets
+    cdef uint8_t[::1] out
+    cdef fp_origin origin
+    cdef bint check
+    cdef int64_t counter
+
+    def __init__(self, const fp_span[::1] spans, uint8_t[::1] out, const int64_t[::1] offsets, *,
+                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True):
+        cdef Py_ssize_t i
+        if offsets.shape[0] < spans.shape[0]:
+            raise ValueError("offsets: one for each span is needed")
+        for i in range(spans.shape[0]):
+            if offsets[i] < 0 or offsets[i] > out.shape[0] or \
+                    spans[i].length > <size_t> (out.shape[0] - offsets[i]):
+                raise ValueError(f"out: too small for span {i}")
+        self.spans, self.out, self.offsets, self.fds, self.memory = spans, out, offsets, fds, memory
+        self.check = check
+        if fds is not None and fds.shape[0]:
+            self.origin.fds = &fds[0]
+            self.origin.num_fds = <unsigned int> fds.shape[0]
+        if memory is not None and memory.shape[0]:
+            self.origin.memory = &memory[0]
+            self.origin.memory_length = memory.shape[0]
+
+    def run(self):
+        cdef fp_outcome outcome
+        outcome.status = FP_OK
+        if self.out.shape[0] == 0 or self.spans.shape[0] == 0:
+            return None
+        with nogil:
+            self._gather(&outcome)
+        return outcome_tuple(&outcome)
+
+    cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
+        cdef int64_t num_rows = self.spans.shape[0]
+        cdef int64_t row = fp_take_row(&self.counter)
+        cdef fp_scratch scratch
+        scratch.own_bytes = NULL
+        scratch.capacity = 0
+        while row < num_rows:
+            if fp_read_span(&self.origin, &self.spans[row], self.check, &self.out[0] + self.offsets[row], &scratch,
+                            row, outcome) != FP_OK:
+                fp_close_counter(&self.counter, num_rows)
+                break
+            row = fp_take_row(&self.counter)
+        fp_scratch_free(&scratch)
+
+
+cdef class GatherFiles:
+    """Whole files, one after the other, into `out`; each must be as long as its offsets say."""
+    cdef const char** own_paths
+    cdef list paths
+    cdef const int64_t[::1] offsets
+    cdef uint8_t[::1] out
+    cdef int64_t counter
+
+    def __cinit__(self, list paths, *args):
+        self.own_paths = <const char**> calloc(max(1, len(paths)), sizeof(char*))
+        if self.own_paths == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.own_paths)
+
+    def __init__(self, list paths, uint8_t[::1] out, const int64_t[::1] offsets):
+        cdef Py_ssize_t i
+        if offsets.shape[0] != len(paths) + 1 or offsets[0] != 0 or offsets[len(paths)] != out.shape[0]:
+            raise ValueError("offsets: must rise from 0 to the size of out, one more than there are paths")
+        self.paths, self.out, self.offsets = paths, out, offsets
+        for i in range(len(paths)):
+            if offsets[i] > offsets[i + 1]:
+                raise ValueError("offsets: must not decrease")
+            self.own_paths[i] = PyBytes_AsString(paths[i])  # lent by the bytes that self.paths holds
+
+    def run(self):
+        cdef fp_outcome outcome
+        outcome.status = FP_OK
+        with nogil:
+            self._gather(&outcome)
+        return outcome_tuple(&outcome)
+
+    cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
+        cdef int64_t num_rows = self.offsets.shape[0] - 1
+        cdef int64_t row = fp_take_row(&self.counter)
+        cdef uint8_t* first = &self.out[0] if self.out.shape[0] else NULL
+        while row < num_rows:
+            if fp_read_file(self.own_paths[row], first + self.offsets[row],
+                            self.offsets[row + 1] - self.offsets[row], row, outcome) != FP_OK:
+                fp_close_counter(&self.counter, num_rows)
+                break
+            row = fp_take_row(&self.counter)

@@ -1,0 +1,180 @@
+# What the C kernels offer to the Cython modules beside this file; the headers explain. No module of
+# fastpack._native has a .pxd of its own: Cython would look for it under src_cython/fastpack/_native/,
+# and pass over one that lies beside its .pyx without a word.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "kernels/status.h" nogil:
+    int FP_OK
+    int FP_NO_MEMORY
+    int FP_BAD_PROTO
+    int FP_WRONG_KIND
+    int FP_FILE_CHANGED
+    int FP_IO_ERROR
+    int FP_BAD_BOX
+
+    ctypedef struct fp_outcome:
+        int32_t status
+        int32_t error_number
+        int64_t row
+        uint64_t offset
+        char message[200]
+
+    int fp_fail(fp_outcome* outcome, int status, int64_t row, uint64_t offset, const char* message) noexcept
+
+
+cdef inline object outcome_tuple(fp_outcome* outcome):
+    # What errors.py takes: None, or (status, errno, row, offset, message).
+    if outcome.status == FP_OK:
+        return None
+    return outcome.status, outcome.error_number, outcome.row, outcome.offset, outcome.message.decode()
+
+
+cdef extern from "kernels/counter.h" nogil:
+    int64_t fp_take_row(int64_t* counter) noexcept
+    void fp_close_counter(int64_t* counter, int64_t num_rows) noexcept
+
+
+cdef extern from "kernels/crc32c.h" nogil:
+    int FP_CRC_BEST
+    int FP_CRC_TABLE
+    int FP_CRC_HARDWARE
+    int fp_crc32c_has_hardware() noexcept
+    uint32_t fp_crc32c(uint32_t crc, const uint8_t* data, size_t length) noexcept
+    uint32_t fp_crc32c_by(int path, uint32_t crc, const uint8_t* data, size_t length) noexcept
+    uint32_t fp_crc32c_mask(uint32_t crc) noexcept
+    uint32_t fp_crc32c_unmask(uint32_t masked) noexcept
+
+
+cdef extern from "kernels/span.h" nogil:
+    ctypedef struct fp_span:
+        uint32_t shard
+        uint32_t crc32c
+        uint64_t offset
+        uint64_t length
+        uint64_t record_offset
+        uint64_t record_length
+
+    ctypedef struct fp_origin:
+        const int* fds
+        uint32_t num_fds
+        const uint8_t* memory
+        uint64_t memory_length
+
+    ctypedef struct fp_scratch:
+        uint8_t* own_bytes
+        size_t capacity
+
+    uint8_t* fp_scratch_reserve(fp_scratch* scratch, size_t length) noexcept
+    void fp_scratch_free(fp_scratch* scratch) noexcept
+    int fp_pread(int fd, uint8_t* out, size_t length, uint64_t offset, int64_t row, fp_outcome* outcome) noexcept
+    int fp_read_file(const char* path, uint8_t* out, size_t length, int64_t row, fp_outcome* outcome) noexcept
+    int fp_read_span(const fp_origin* origin, const fp_span* span, int check, uint8_t* out, fp_scratch* scratch,
+                     int64_t row, fp_outcome* outcome) noexcept
+    int fp_view_span(const fp_origin* origin, const fp_span* span, int check, fp_scratch* blob, fp_scratch* scratch,
+                     int64_t row, const uint8_t** out, fp_outcome* outcome) noexcept
+
+
+cdef extern from "kernels/tfrecord.h" nogil:
+    size_t FP_FRAME_HEADER
+    size_t FP_FRAME_FOOTER
+    int fp_scan_records(const uint8_t* data, size_t length, uint64_t bytes_left, uint64_t record_limit, int check,
+                        size_t capacity, uint64_t* offsets, uint64_t* lengths, uint32_t* crcs, size_t* num_records,
+                        size_t* consumed, size_t* wanted, fp_outcome* outcome) noexcept
+    void fp_frame_record(uint8_t* record, uint64_t length) noexcept
+
+
+cdef extern from "kernels/example.h" nogil:
+    int FP_KIND_ABSENT
+    int FP_KIND_BYTES
+    int FP_KIND_FLOAT
+    int FP_KIND_INT64
+
+    ctypedef struct fp_bytes:
+        const uint8_t* at
+        const uint8_t* end
+
+    ctypedef struct fp_entry:
+        fp_bytes name
+        fp_bytes body
+
+    ctypedef struct fp_entries:
+        pass
+
+    ctypedef struct fp_values:
+        int32_t kind
+        uint64_t count
+        uint64_t num_bytes
+        fp_bytes last
+        void* numbers
+        uint8_t* bytes
+        int64_t* ends
+        uint64_t capacity
+        uint64_t bytes_capacity
+
+    ctypedef struct fp_column:
+        int32_t kind
+        const uint8_t* name
+        size_t name_length
+        const int64_t* offsets
+        const int64_t* value_offsets
+        const void* values
+
+    fp_entries fp_entries_of(const uint8_t* example, size_t length) noexcept
+    int fp_next_entry(fp_entries* entries, fp_entry* entry) noexcept
+    int fp_find_entry(const uint8_t* example, size_t length, const uint8_t* name, size_t name_length,
+                      fp_entry* entry) noexcept
+    int fp_walk_values(const fp_entry* entry, fp_values* values) noexcept
+    uint64_t fp_example_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
+    void fp_write_example(const fp_column* columns, size_t num_columns, int64_t row, uint8_t* out) noexcept
+
+
+cdef extern from "kernels/image.h" nogil:
+    ctypedef struct fp_image_info:
+        uint32_t width
+        uint32_t height
+        uint8_t format
+        uint8_t components
+        uint8_t subsampling
+        uint8_t progressive
+        uint8_t orientation
+        uint8_t bits
+        uint16_t reserved
+
+    int fp_probe(const uint8_t* data, size_t length, fp_image_info* info) noexcept
+
+
+cdef extern from "kernels/decode.h" nogil:
+    ctypedef struct fp_view:
+        uint32_t x
+        uint32_t y
+        uint32_t width
+        uint32_t height
+        uint8_t orientation
+        uint8_t flip
+        uint16_t reserved
+
+    ctypedef struct fp_target:
+        uint8_t* pixels
+        uint32_t height
+        uint32_t width
+        int32_t channels
+        int64_t row_stride
+        int64_t pixel_stride
+        int64_t channel_stride
+
+    ctypedef struct fp_decode_options:
+        int32_t color
+        uint32_t max_scans
+        uint64_t max_pixels
+
+    ctypedef struct fp_decoder:
+        pass
+
+    fp_decoder* fp_decoder_new() noexcept
+    void fp_decoder_free(fp_decoder* decoder) noexcept
+    const char* fp_decoder_message(const fp_decoder* decoder) noexcept
+    int fp_decode_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, const fp_decode_options* options,
+                       const fp_view* view, const fp_target* target) noexcept
+    int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
+                        const fp_view* view, const fp_target* target) noexcept

@@ -1,0 +1,12 @@
+/* Threads of one batch take their next row here, so that a slow image holds back nobody. */
+#ifndef FASTPACK_COUNTER_H
+#define FASTPACK_COUNTER_H
+#include <stdint.h>
+
+static inline int64_t fp_take_row(int64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
+
+/* After a failure nobody takes another row; all rows before the failed one are taken already. */
+static inline void fp_close_counter(int64_t *counter, int64_t num_rows) {
+    __atomic_store_n(counter, num_rows, __ATOMIC_RELAXED);
+}
+#endif

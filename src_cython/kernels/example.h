@@ -1,0 +1,64 @@
+/* tf.train.Example on the wire (protobuf encoding; tensorflow/core/example/{example,feature}.proto). */
+#ifndef FASTPACK_EXAMPLE_H
+#define FASTPACK_EXAMPLE_H
+#include <stddef.h>
+
+#include "status.h"
+
+enum fp_kind { FP_KIND_ABSENT = 0, FP_KIND_BYTES = 1, FP_KIND_FLOAT = 2, FP_KIND_INT64 = 3 };
+
+/* A stretch of borrowed bytes; reading takes from its front. */
+typedef struct {
+    const uint8_t *at;
+    const uint8_t *end;
+} fp_bytes;
+
+/* One entry of the map from feature names to features. */
+typedef struct {
+    fp_bytes name;
+    fp_bytes body;
+} fp_entry;
+
+/* Steps through an Example's entries: `example` and `features` are what is not yet read of each level. */
+typedef struct {
+    fp_bytes example;
+    fp_bytes features;
+} fp_entries;
+
+fp_entries fp_entries_of(const uint8_t *example, size_t length);
+/* 1 with *entry set, 0 at the end, -1 when the bytes are no Example. */
+int fp_next_entry(fp_entries *entries, fp_entry *entry);
+/* The last entry of that name, as protobuf's maps have it: 1 found, 0 absent, -1 no Example. */
+int fp_find_entry(const uint8_t *example, size_t length, const uint8_t *name, size_t name_length, fp_entry *entry);
+
+/* A feature's values. The first walk counts (nothing to fill); the second fills what the caller made
+   room for, and never more than `capacity` values and `bytes_capacity` bytes. */
+typedef struct {
+    int32_t kind;
+    uint64_t count;
+    uint64_t num_bytes;      /* of all bytes values together */
+    fp_bytes last;           /* the last bytes value, in place */
+    void *numbers;           /* int64_t or float, capacity values */
+    uint8_t *bytes;          /* bytes_capacity bytes */
+    int64_t *ends;           /* where each bytes value ends in `bytes`, capacity values */
+    uint64_t capacity;
+    uint64_t bytes_capacity;
+} fp_values;
+
+/* FP_OK or FP_BAD_PROTO. */
+int fp_walk_values(const fp_entry *entry, fp_values *values);
+
+/* One feature of examples to serialise. Row i has the values offsets[i] .. offsets[i + 1], or just value i. */
+typedef struct {
+    int32_t kind;
+    const uint8_t *name;
+    size_t name_length;
+    const int64_t *offsets;        /* NULL: one number a row */
+    const int64_t *value_offsets;  /* bytes values only: value j is values[value_offsets[j] .. [j + 1]] */
+    const void *values;            /* uint8_t, float or int64_t */
+} fp_column;
+
+uint64_t fp_example_size(const fp_column *columns, size_t num_columns, int64_t row);
+/* Writes exactly fp_example_size bytes. */
+void fp_write_example(const fp_column *columns, size_t num_columns, int64_t row, uint8_t *out);
+#endif

@@ -1,0 +1,148 @@
+#define _GNU_SOURCE
+#include "span.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "crc32c.h"
+
+uint8_t *fp_scratch_reserve(fp_scratch *scratch, size_t length) {
+    if (length == 0) length = 1;
+    if (length > scratch->capacity) {
+        free(scratch->own_bytes);
+        scratch->own_bytes = malloc(length);
+        scratch->capacity = scratch->own_bytes ? length : 0;
+    }
+    return scratch->own_bytes;
+}
+
+void fp_scratch_free(fp_scratch *scratch) {
+    free(scratch->own_bytes);
+    scratch->own_bytes = NULL;
+    scratch->capacity = 0;
+}
+
+/* preadv until every piece is full. */
+static int read_pieces(int fd, struct iovec *pieces, int num_pieces, uint64_t offset, int64_t row,
+                       fp_outcome *outcome) {
+    while (num_pieces > 0) {
+        if (pieces->iov_len == 0) {
+            pieces++, num_pieces--;
+            continue;
+        }
+        ssize_t got = preadv(fd, pieces, num_pieces, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fp_fail(outcome, FP_IO_ERROR, row, offset, "the read failed");
+        if (got == 0) return fp_fail(outcome, FP_TRUNCATED, row, offset, "the file ends here");
+        offset += (uint64_t)got;
+        while (num_pieces > 0 && (size_t)got >= pieces->iov_len) {
+            got -= (ssize_t)pieces->iov_len;
+            pieces++, num_pieces--;
+        }
+        if (num_pieces > 0) {
+            pieces->iov_base = (uint8_t *)pieces->iov_base + got;
+            pieces->iov_len -= (size_t)got;
+        }
+    }
+    return FP_OK;
+}
+
+int fp_pread(int fd, uint8_t *out, size_t length, uint64_t offset, int64_t row, fp_outcome *outcome) {
+    struct iovec whole = {out, length};
+    return read_pieces(fd, &whole, 1, offset, row, outcome);
+}
+
+int fp_read_file(const char *path, uint8_t *out, size_t length, int64_t row, fp_outcome *outcome) {
+    struct stat facts;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait */
+    if (fd < 0) return fp_fail(outcome, FP_IO_ERROR, row, 0, "the file cannot be opened");
+    int status = FP_OK;
+    if (fstat(fd, &facts) < 0) status = fp_fail(outcome, FP_IO_ERROR, row, 0, "the file cannot be looked at");
+    else if (!S_ISREG(facts.st_mode) || (uint64_t)facts.st_size != length)
+        status = fp_fail(outcome, FP_FILE_CHANGED, row, 0, "the file is not what it was when it was listed");
+    else if (fp_pread(fd, out, length, 0, row, outcome)) status = outcome->status;
+    close(fd);
+    return status;
+}
+
+/* True when [offset, offset + length) lies inside [0, limit): no sum that could overflow. */
+static int lies_within(uint64_t offset, uint64_t length, uint64_t limit) {
+    return offset <= limit && length <= limit - offset;
+}
+
+static int encloses_blob(const fp_span *span) {
+    return span->offset >= span->record_offset &&
+           lies_within(span->offset - span->record_offset, span->length, span->record_length);
+}
+
+static int fail_crc(const fp_span *span, int64_t row, fp_outcome *outcome) {
+    return fp_fail(outcome, FP_BAD_DATA_CRC, row, span->record_offset, "the bytes differ from their CRC32C");
+}
+
+static int view_memory(const fp_origin *origin, const fp_span *span, int check, int64_t row, const uint8_t **out,
+                       fp_outcome *outcome) {
+    uint64_t limit = origin->memory_length;
+    if (!lies_within(span->offset, span->length, limit) ||
+        !lies_within(span->record_offset, span->record_length, limit))
+        return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the span ends past the buffer");
+    if (check && span->record_length &&
+        fp_crc32c(0, origin->memory + span->record_offset, span->record_length) != span->crc32c)
+        return fail_crc(span, row, outcome);
+    *out = origin->memory + span->offset;
+    return FP_OK;
+}
+
+/* One preadv puts the blob where it belongs and its neighbours, wanted only for the sum, aside. */
+static int read_file(int fd, const fp_span *span, int check, uint8_t *out, fp_scratch *scratch, int64_t row,
+                     fp_outcome *outcome) {
+    if (!check || span->record_length == 0)
+        return fp_pread(fd, out, span->length, span->offset, row, outcome);
+    if (!encloses_blob(span))
+        return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the blob ends past its record");
+    size_t before = span->offset - span->record_offset;
+    size_t after = span->record_length - before - span->length;
+    uint8_t *aside = fp_scratch_reserve(scratch, before + after);
+    if (!aside) return fp_fail(outcome, FP_NO_MEMORY, row, span->record_offset, "no memory for a record");
+    struct iovec pieces[3] = {{aside, before}, {out, span->length}, {aside + before, after}};
+    if (read_pieces(fd, pieces, 3, span->record_offset, row, outcome)) return outcome->status;
+    uint32_t crc = fp_crc32c(0, aside, before);
+    crc = fp_crc32c(crc, out, span->length);
+    crc = fp_crc32c(crc, aside + before, after);
+    return crc == span->crc32c ? FP_OK : fail_crc(span, row, outcome);
+}
+
+static int find_file(const fp_origin *origin, const fp_span *span, int64_t row, int *fd, fp_outcome *outcome) {
+    if (span->shard >= origin->num_fds || origin->fds[span->shard] < 0)
+        return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the span names a shard that is not there");
+    *fd = origin->fds[span->shard];
+    return FP_OK;
+}
+
+int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_t *out, fp_scratch *scratch,
+                 int64_t row, fp_outcome *outcome) {
+    if (origin->memory) {
+        const uint8_t *lent = NULL;
+        if (view_memory(origin, span, check, row, &lent, outcome)) return outcome->status;
+        memcpy(out, lent, span->length);
+        return FP_OK;
+    }
+    int fd = -1;
+    if (find_file(origin, span, row, &fd, outcome)) return outcome->status;
+    return read_file(fd, span, check, out, scratch, row, outcome);
+}
+
+int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scratch *blob, fp_scratch *scratch,
+                 int64_t row, const uint8_t **out, fp_outcome *outcome) {
+    if (origin->memory) return view_memory(origin, span, check, row, out, outcome);
+    int fd = -1;
+    if (find_file(origin, span, row, &fd, outcome)) return outcome->status;
+    uint8_t *bytes = fp_scratch_reserve(blob, span->length);
+    if (!bytes) return fp_fail(outcome, FP_NO_MEMORY, row, span->offset, "no memory for a blob");
+    *out = bytes;
+    return read_file(fd, span, check, bytes, scratch, row, outcome);
+}
