@@ -28,7 +28,7 @@ def libjpeg_flags() -> dict[str, list[str]]:
         ask = ["pkg-config", "--cflags", "--libs", "libjpeg"]
         flags = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
     except (OSError, subprocess.CalledProcessError):
-        sys.exit("fastpack: libjpeg-turbo was not found: apt-get install pkg-config libjpeg62-turbo-dev (Debian) or libjpeg-turbo8-dev (Ubuntu)")
+        sys.exit("fastpack: libjpeg-turbo was not found: apt-get install pkg-config libjpeg-dev")
     return {
         "extra_compile_args": [flag for flag in flags if not flag.startswith(("-l", "-L"))],
         "extra_link_args": [flag for flag in flags if flag.startswith(("-l", "-L"))],

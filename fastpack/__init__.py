@@ -2,8 +2,9 @@
 
 from fastpack.batch import Batch
 from fastpack.classic import create_hdf5, read_hdf5, read_tfrecord, write_tfrecord
-from fastpack.codecs import decode, encode, probe
+from fastpack.codecs import decode, encode
 from fastpack.errors import FastpackError
+from fastpack.headers import probe
 from fastpack.index import Index
 from fastpack.limits import Limits
 from fastpack.pack import Packed, PackOptions, pack

@@ -33,7 +33,9 @@ def read_tfrecord(tfrecord_file: str | Path) -> "tf.data.Dataset":
     try:
         import tensorflow as tf
     except ImportError as error:
-        raise MissingPackageError("read_tfrecord needs TensorFlow: pip install 'fastpack-io[tensorflow]'; fastpack.open does not") from error
+        raise MissingPackageError(
+            "read_tfrecord needs TensorFlow: pip install 'fastpack-io[tensorflow]'; fastpack.open does not"
+        ) from error
     from fastpack.reader import find_shards
 
     features = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}

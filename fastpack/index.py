@@ -112,8 +112,7 @@ class Index:
 
     def _about(self, folder: Path) -> str:
         shards = [
-            [str(shard.path.relative_to(folder)), shard.container, shard.size, shard.mtime_ns, shard.fingerprint]
-            for shard in self.shards
+            [str(shard.path.relative_to(folder)), shard.container, shard.size, shard.mtime_ns, shard.fingerprint] for shard in self.shards
         ]
         return json.dumps({"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards})
 

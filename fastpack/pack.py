@@ -1,11 +1,10 @@
 """pack: a Source becomes shards of a standard container, whole or not at all."""
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,11 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack.batch import Batch
-from fastpack.codecs import Color, probe_blobs
+from fastpack.codecs import Color
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures, empty_outputs, upright_sizes
 from fastpack.containers import Container, Layout, ShardPlan
-from fastpack.errors import CorruptRecordError, EmptySourceError, OptionError, Place, SchemaError, ShapeError, at
+from fastpack.errors import CorruptRecordError, EmptySourceError, OptionError, Place, ShapeError, at
+from fastpack.headers import probe_blobs
 from fastpack.index import Index, index_path
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Ragged, Text, offsets_of
@@ -46,6 +46,7 @@ class PackOptions:
     - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone.
     - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
     - color: of decoded pixels.
+    - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
     - num_workers: threads; None is one a core.
     - sync: wait until the disk has each file before it gets its name.
     """
@@ -56,6 +57,7 @@ class PackOptions:
     shards: int | None = None
     shard_size: int | str | None = None
     color: Color = "RGB"
+    names: Mapping[str, str] = field(default_factory=dict)
     num_workers: int | None = None
     sync: bool = True
     limits: Limits = DEFAULT_LIMITS
@@ -117,7 +119,7 @@ def pack(
     samples = source_of(source) if isinstance(source, (str, Path)) else source
     if len(samples) == 0:
         raise EmptySourceError("the source has no samples; there is nothing to pack")
-    supply = _DecodedSupply(samples, options) if _wants_pixels(container, options, samples) else _EncodedSupply(samples)
+    supply = _DecodedSupply(samples, options) if _wants_pixels(container, options, samples) else _EncodedSupply(samples, options)
     cuts = _shard_cuts(supply.sizes, options)
     paths = shard_paths(output, len(cuts) - 1)
     refuse_existing(paths, overwrite)
@@ -150,8 +152,8 @@ def _wants_pixels(container: Container, options: PackOptions, source: Source) ->
         return False
     if container.name != "hdf5":
         raise OptionError("TFRecord holds image files as they are; leave size and layout out, or choose HDF5")
-    field = source.schema.picture
-    return field is not None and field.kind == "image"
+    picture = source.schema.picture
+    return picture is not None and picture.kind == "image"
 
 
 def _shard_cuts(sizes: npt.NDArray[np.int64], options: PackOptions) -> list[int]:
@@ -182,16 +184,28 @@ class _Report:
             self._progress(self._samples_done, self._num_samples, self._bytes_done)
 
 
+def _output_schema(schema: Schema, options: PackOptions) -> Schema:
+    """The source's fields under the names that the files shall have: what the source's files call them does not matter."""
+    for name in options.names:
+        schema[name]  # raises for a field that is not there
+    fields = tuple(replace(each, stored_as=options.names.get(each.name, "")) for each in schema.fields)
+    return replace(schema, fields=fields)
+
+
 class _EncodedSupply:
     """Batches of image files as the source has them."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, options: PackOptions) -> None:
         self._source = source
-        self.schema = source.schema
+        self.schema = _output_schema(source.schema, options)
         self.sizes = source.sizes
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        return self._source.read(rows)
+        batch = self._source.read(rows)
+        for blob in self.schema.blobs:
+            if blob.kind == "image" and not isinstance(batch[blob.name], Ragged):
+                raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
+        return batch
 
 
 class _DecodedSupply:
@@ -199,15 +213,15 @@ class _DecodedSupply:
 
     def __init__(self, source: Source, options: PackOptions) -> None:
         self._source, self._options = source, options
-        field = source.schema.picture
-        assert field is not None
-        self._name = field.name
+        picture = source.schema.picture
+        assert picture is not None
+        self._name = picture.name
         self._transform = None if options.size is None else Resize(options.size)
         height, width = self._size_of_first()
         channels = 1 if options.color == "GRAY" else 3
-        pixels = Field(field.name, "pixels", (height, width, channels), "|u1")
-        others = tuple(pixels if other.name == field.name else other for other in source.schema.fields)
-        self.schema = Schema(others, source.schema.class_names)
+        pixels = Field(picture.name, "pixels", (height, width, channels), "|u1")
+        fields = tuple(pixels if other == picture else other for other in source.schema.fields)
+        self.schema = _output_schema(Schema(fields, source.schema.class_names), options)
         self.sizes = np.full(len(source), height * width * channels, np.int64)
 
     def _size_of_first(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack.batch import Batch
-from fastpack.codecs import Color, probe_blobs
+from fastpack.codecs import Color
 from fastpack.codecs.batch import (
     DecodeOptions,
     Origin,
@@ -26,12 +26,13 @@ from fastpack.codecs.batch import (
     upright_sizes,
 )
 from fastpack.errors import EmptySourceError, MissingFileError, OptionError, Place, ShapeError, TruncatedFileError, at, from_os_error
+from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index, concatenate, is_index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Ragged
 from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
-from fastpack.structs import NO_SPAN, SPAN
+from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
 from fastpack.transforms import Transform, whole
 
 
@@ -66,6 +67,9 @@ class ReadOptions:
     def for_decoding(self) -> DecodeOptions:
         return DecodeOptions(self.color, self.limits, self.check, self.num_workers)
 
+
+# Iterating sample by sample reads this many ahead: enough to keep all threads at work.
+_ITERATED_SAMPLES = 32
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -177,7 +181,7 @@ class Reader(Sequence[dict[str, Any]]):
         self._files = files or _OpenFiles(index.shards)
 
     @property
-    def index(self) -> Index:
+    def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
         return self._index
 
     @property
@@ -199,7 +203,8 @@ class Reader(Sequence[dict[str, Any]]):
         picture = self.schema.picture
         if picture is not None and picture.name in self._index.infos:
             infos = self._index.infos[picture.name]
-            columns = {name: infos[name] for name in infos.dtype.names if name != "reserved"} | columns
+            facts: dict[str, Column] = {name: infos[name] for name in infos.dtype.names or () if name != "reserved"}
+            columns = facts | columns
         return MappingProxyType(columns)
 
     @property
@@ -235,7 +240,9 @@ class Reader(Sequence[dict[str, Any]]):
         return self.read([i]).sample(0)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (self[row] for row in range(len(self)))
+        for first in range(0, len(self), _ITERATED_SAMPLES):
+            batch = self.read(np.arange(first, min(first + _ITERATED_SAMPLES, len(self))))
+            yield from (batch.sample(i) for i in range(batch.num_samples))
 
     def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]], *, out: npt.NDArray[Any] | None = None) -> Batch:
         """The samples with these numbers, in that order; a number may come more than once.
@@ -272,18 +279,20 @@ class Reader(Sequence[dict[str, Any]]):
         pictures, options = self._pictures(field, rows), self._options.for_decoding
         if field.kind == "bytes" or not self._options.decode:
             return read_blobs(pictures, np.arange(len(rows)), options)
-        plan = (self._options.transform.plan if self._options.transform else whole)(
-            *upright_sizes(pictures.infos, self._options.orient)
-        )
+        plan = (self._options.transform.plan if self._options.transform else whole)(*upright_sizes(pictures.infos, self._options.orient))
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
-        outs = empty_outputs(plan.views, plan.size, options.channels) if out is None else _checked(out, plan.views, plan.size, options.channels)
+        outs = (
+            empty_outputs(plan.views, plan.size, options.channels)
+            if out is None
+            else _checked(out, plan.views, plan.size, options.channels)
+        )
         decode_pictures(pictures, plan.views, outs, options)
         return outs if out is None else out
 
     def _pictures(self, field: Field, rows: npt.NDArray[np.int64]) -> Pictures:
         spans = self._index.spans[field.name][rows]
-        infos = self._index.infos[field.name][rows] if field.kind == "image" else np.zeros(len(rows), SPAN)
+        infos = self._index.infos[field.name][rows] if field.kind == "image" else np.zeros(len(rows), IMAGE_INFO)
 
         def place_of(row: int) -> Place:
             return self._index.place(int(rows[row]), offset=int(spans["offset"][row]))
@@ -311,7 +320,8 @@ class Reader(Sequence[dict[str, Any]]):
             lambda row: self._index.place(int(rows[row]), offset=int(spans["offset"][row])),
         )
         values = read_blobs(pictures, np.arange(len(rows)), self._options.for_decoding).values
-        return values.view(stored).reshape(len(rows), *shape).astype(stored.newbyteorder("="), copy=False)
+        pixels: npt.NDArray[Any] = values.view(stored).reshape(len(rows), *shape)
+        return pixels.astype(stored.newbyteorder("="), copy=False)
 
     def _transform_pixels(self, pixels: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         transform = self._options.transform

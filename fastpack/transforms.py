@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastpack.errors import OptionError
 from fastpack.structs import VIEW
 
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What is wanted of a batch: a VIEW for each image and the (height, width) of all, or None for each its box's."""

@@ -44,8 +44,10 @@ cdef class Decoder:
     def place(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, uint8_t[:, :, :] out):
         cdef fp_target target = target_of(out)
         cdef int status = FP_BAD_BOX
-        if view.shape[0] != 1 or pixels.shape[2] != out.shape[2] or 0 in pixels.shape or 0 in out.shape:
+        if view.shape[0] != 1 or pixels.shape[2] != out.shape[2]:
             raise ValueError("one view, and pixels and out of the same number of channels, are needed")
+        if pixels.shape[0] * pixels.shape[1] * pixels.shape[2] == 0 or out.shape[0] * out.shape[1] == 0:
+            raise ValueError("pixels and out must not be empty")
         with nogil:
             status = fp_place_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0], pixels.shape[1],
                                      pixels.shape[0], &view[0], &target)

@@ -1,20 +1,14 @@
-"""Codecs: bytes <-> pixels, a module for each way of doing it. What a header says is read natively for all."""
+"""Codecs: bytes <-> pixels, a module for each way of doing it."""
 
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.image import probe_many
-from fastpack.errors import Place, raise_status
+from fastpack.headers import FORMATS, probe
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Ragged
-from fastpack.structs import IMAGE_INFO
 
 Color = Literal["RGB", "BGR", "GRAY"]
-# IMAGE_INFO["format"] counts these.
-FORMATS = ("unknown", "jpeg", "png", "webp", "bmp", "tiff", "gif")
-JPEG = FORMATS.index("jpeg")
 
 
 class Codec(Protocol):
@@ -40,29 +34,6 @@ def codec_of(format: str) -> Codec:
     from fastpack.codecs.opencv import OPENCV_CODEC
 
     return OPENCV_CODEC
-
-
-def probe_blobs(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
-    """IMAGE_INFO (n,) and kernel status (n,) of encoded images."""
-    infos = np.zeros(len(blobs), IMAGE_INFO)
-    statuses = np.zeros(len(blobs), np.int32)
-    probe_many(np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses)
-    return infos, statuses
-
-
-def probe(data: bytes, place: Place | None = None) -> npt.NDArray[Any]:
-    """What an image's header says: one IMAGE_INFO record.
-
-    Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
-    """
-    infos, statuses = probe_blobs(Ragged.of_bytes([data]))
-    if statuses[0]:
-        raise_probe_status(int(statuses[0]), len(data), place or Place())
-    return infos[0]  # type: ignore[no-any-return]
-
-
-def raise_probe_status(status: int, num_bytes: int, place: Place) -> None:
-    raise_status(status, "the image's header cannot be read" if num_bytes else "the file is empty", place)
 
 
 def decode(data: bytes, *, color: Color = "RGB", orient: bool = True, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
@@ -94,4 +65,3 @@ def turn_upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray
     if orientation in (3, 4, 6, 7):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels.swapaxes(0, 1) if orientation > 4 else pixels)
-

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack._native.gather import Gather
-from fastpack.codecs import FORMATS, JPEG, Color, codec_of
+from fastpack.codecs import Color, codec_of
 from fastpack.errors import FastpackError, Place, at, raise_first, raise_status
+from fastpack.headers import FORMATS, JPEG
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import num_cores, share
 from fastpack.ragged import Ragged, offsets_of
@@ -116,7 +117,8 @@ def _decode_others(pictures: Pictures, views: npt.NDArray[Any], outs: Outputs, o
                 pixels = codec_of(FORMATS[info["format"]]).decode(blobs.bytes(i), info, options.color, options.limits)
             except FastpackError as error:
                 raise type(error)(at(str(error), pictures.place_of(row))) from error
-            raise_first([decoder.place(pixels, views[row : row + 1], outs[row])], lambda _, row=row: pictures.place_of(row))
+            outcome = decoder.place(pixels, views[row : row + 1], outs[row])
+            raise_first([outcome], lambda _: pictures.place_of(row))  # noqa: B023 - called before the next row is taken
 
     share(work, options.workers_for(len(rows)))
 

@@ -13,7 +13,7 @@ from fastpack.structs import SPAN, VIEW
 
 
 class JpegCodec:
-    formats = ("jpeg",)
+    formats: tuple[str, ...] = ("jpeg",)
 
     def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits) -> npt.NDArray[np.uint8]:
         spans = np.zeros(1, SPAN)

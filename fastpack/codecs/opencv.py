@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.codecs import FORMATS, Color
+from fastpack.codecs import Color
 from fastpack.errors import CorruptImageError, LimitError, ShapeError, UnsupportedImageError
+from fastpack.headers import FORMATS
 from fastpack.limits import Limits
 
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "bmp": ".bmp", "tiff": ".tiff"}
@@ -15,7 +16,7 @@ _QUALITY_FLAGS = {"jpeg": cv2.IMWRITE_JPEG_QUALITY, "webp": cv2.IMWRITE_WEBP_QUA
 
 
 class OpenCvCodec:
-    formats = ("png", "webp", "bmp", "tiff", "gif")
+    formats: tuple[str, ...] = ("png", "webp", "bmp", "tiff", "gif")
 
     def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits) -> npt.NDArray[np.uint8]:
         width, height, format = int(info["width"]), int(info["height"]), FORMATS[info["format"]]
@@ -25,7 +26,9 @@ class OpenCvCodec:
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error as error:
-            raise CorruptImageError(f"OpenCV cannot decode the {format} ({error.err}); restore it from its source, or leave it out") from error
+            raise CorruptImageError(
+                f"OpenCV cannot decode the {format} ({error.err}); restore it from its source, or leave it out"
+            ) from error
         if pixels is None:
             raise CorruptImageError(f"OpenCV cannot decode the {format}; restore it from its source, or leave it out")
         if pixels.shape[:2] != (height, width):

@@ -3,6 +3,7 @@
 There is one reader, and it is not here: see reader.py.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,10 +109,8 @@ def index_of(path: Path, *, save: bool = True, limits: Limits = DEFAULT_LIMITS) 
         return saved
     index = of_file(path).index(path, limits=limits)
     if save:
-        try:
+        with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
             index.save(index_path(path))
-        except FastpackError:
-            pass  # a read-only folder: an index is derived, so nothing is lost
     return index
 
 

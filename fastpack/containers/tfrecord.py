@@ -46,7 +46,7 @@ _ALIASES = {
 
 class TfRecordContainer:
     name = "tfrecord"
-    suffixes = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+    suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
     def recognises(self, head: bytes) -> bool:
         """A good first header: a length whose checksum holds."""
@@ -82,9 +82,11 @@ class TfRecordWriter:
         self._file = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close or abandon
 
     def write(self, batch: Batch) -> None:
-        frames = ExampleFrames([_wire_column(field, batch[field.name]) for field in self._schema.fields] + self._class_names(batch), batch.num_samples)
+        frames = ExampleFrames(
+            [_wire_column(field, batch[field.name]) for field in self._schema.fields] + self._class_names(batch), batch.num_samples
+        )
         share(frames.run, self._num_workers)
-        left = memoryview(frames.records)
+        left = frames.records.data
         while left:
             left = left[self._file.write(left) :]
 
@@ -106,6 +108,8 @@ def _wire_column(field: Field, values: Any) -> tuple[Any, ...]:
     if field.kind not in _WIRE_KINDS:
         raise SchemaError(f"TFRecord cannot hold {field.name!r}, of the kind {field.kind!r}; choose HDF5")
     kind = _WIRE_KINDS[field.kind]
+    if isinstance(values, Ragged) and isinstance(values.values, Text):
+        return field.source_name, kind, values.values.values, values.values.offsets, values.offsets
     if kind == "bytes":
         return field.source_name, kind, values.values, values.offsets, None
     if isinstance(values, Ragged):
@@ -157,7 +161,7 @@ def _scan_windows(file: Any, size: int, path: Path, check: bool, limits: Limits)
 
 def _read_into(file: Any, data: npt.NDArray[np.uint8], offset: int, path: Path) -> None:
     file.seek(offset)
-    left = memoryview(data)
+    left = data.data
     while left:
         got = file.readinto(left)
         if not got:

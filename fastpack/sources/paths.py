@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from fastpack._native.gather import GatherFiles
 from fastpack.batch import Batch
-from fastpack.codecs import probe_blobs, raise_probe_status
 from fastpack.errors import (
     DuplicateKeyError,
     EmptySourceError,
@@ -22,6 +21,7 @@ from fastpack.errors import (
     from_os_error,
     raise_first,
 )
+from fastpack.headers import probe_blobs, raise_probe_status
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import Field, Schema
@@ -131,7 +131,7 @@ def _size_of(path: str) -> int:
 
 
 def _refuse_unreadable(images: Ragged, paths: list[str]) -> None:
-    infos, statuses = probe_blobs(images)
+    _, statuses = probe_blobs(images)
     if statuses.any():
         row = int(np.flatnonzero(statuses)[0])
         raise_probe_status(int(statuses[row]), int(images.lengths[row]), Place(paths[row]))

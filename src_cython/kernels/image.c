@@ -159,17 +159,30 @@ static int probe_webp(const uint8_t *data, size_t length, fp_image_info *info) {
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }
 
+/* Plain rows, padded to 4 bytes. Decoders fill rows that are missing with black and say nothing. */
+static int bmp_rows_are_there(const uint8_t *data, size_t length, const fp_image_info *info, uint32_t bits) {
+    uint64_t row_bytes = ((uint64_t)info->width * bits + 31) / 32 * 4;
+    uint64_t first = fp_load_le32(data + 10);
+    return first <= length && info->height <= (length - first) / (row_bytes ? row_bytes : 1);
+}
+
 static int probe_bmp(const uint8_t *data, size_t length, fp_image_info *info) {
-    if (length < 30) return FP_TRUNCATED_IMAGE;
+    uint32_t bits, compression = 0;
+    if (length < 34) return FP_TRUNCATED_IMAGE;
     if (fp_load_le32(data + 14) == 12) {
         info->width = fp_load_le32(data + 18) & 0xffff;
         info->height = fp_load_le32(data + 18) >> 16;
+        bits = fp_load_le32(data + 22) >> 16;
     } else {
         int64_t height = (int32_t)fp_load_le32(data + 22); /* negative: rows from the top */
         info->width = fp_load_le32(data + 18);
         info->height = (uint32_t)(height < 0 ? -height : height);
+        bits = fp_load_le32(data + 26) >> 16;
+        compression = fp_load_le32(data + 30);
     }
-    return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
+    if (!info->width || !info->height || info->width > INT32_MAX) return FP_CORRUPT_IMAGE;
+    int is_plain = compression == 0 || compression == 3;
+    return is_plain && !bmp_rows_are_there(data, length, info, bits) ? FP_TRUNCATED_IMAGE : FP_OK;
 }
 
 static int probe_gif(const uint8_t *data, size_t length, fp_image_info *info) {
@@ -181,7 +194,7 @@ static int probe_gif(const uint8_t *data, size_t length, fp_image_info *info) {
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }
 
-int fp_probe(const uint8_t *data, size_t length, fp_image_info *info) {
+static int probe_format(const uint8_t *data, size_t length, fp_image_info *info) {
     memset(info, 0, sizeof *info);
     info->orientation = 1;
     info->format = (uint8_t)fp_sniff(data, length);
@@ -194,4 +207,10 @@ int fp_probe(const uint8_t *data, size_t length, fp_image_info *info) {
     case FP_GIF: return probe_gif(data, length, info);
     default: return FP_NOT_AN_IMAGE;
     }
+}
+
+int fp_probe(const uint8_t *data, size_t length, fp_image_info *info) {
+    int status = probe_format(data, length, info);
+    if (status != FP_OK) info->width = info->height = 0; /* a reader sees by this that it is not to be decoded */
+    return status;
 }

@@ -21,6 +21,7 @@ typedef struct {
 } fp_image_info;
 
 int fp_sniff(const uint8_t *data, size_t length);
-/* FP_OK, FP_NOT_AN_IMAGE, FP_TRUNCATED_IMAGE or FP_CORRUPT_IMAGE; format is set in every case. */
+/* FP_OK, FP_NOT_AN_IMAGE, FP_TRUNCATED_IMAGE or FP_CORRUPT_IMAGE; format is set in every case, width and
+   height are 0 unless FP_OK. */
 int fp_probe(const uint8_t *data, size_t length, fp_image_info *info);
 #endif

@@ -1,0 +1,31 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import disjoint_base
+
+from fastpack.errors import Outcome
+
+@disjoint_base
+class Gather:
+    # spans (n,) of structs.SPAN; span i goes to out[offsets[i]:], bytes.
+    # fds: descriptors by shard number; or memory: the buffer that all offsets count in.
+    # check: compare with the checksum where the span has one.
+    def __init__(
+        self,
+        spans: npt.NDArray[Any],
+        out: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+        *,
+        fds: npt.NDArray[np.int32] | None = None,
+        memory: npt.NDArray[np.uint8] | None = None,
+        check: bool = True,
+    ) -> None: ...
+    # Any number of threads call it; each returns when no span is left.
+    def run(self) -> Outcome: ...
+
+@disjoint_base
+class GatherFiles:
+    # paths: n file names as the system has them; file i goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
+    def __init__(self, paths: list[bytes], out: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None: ...
+    def run(self) -> Outcome: ...

@@ -1,0 +1,38 @@
+"""What an image file says of itself in its header, for all formats. Nothing is decoded."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.image import probe_many
+from fastpack.errors import Place, raise_status
+from fastpack.ragged import Ragged
+from fastpack.structs import IMAGE_INFO
+
+# IMAGE_INFO["format"] counts these.
+FORMATS = ("unknown", "jpeg", "png", "webp", "bmp", "tiff", "gif")
+JPEG = FORMATS.index("jpeg")
+
+
+def probe_blobs(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """IMAGE_INFO (n,) and kernel status (n,) of encoded images."""
+    infos = np.zeros(len(blobs), IMAGE_INFO)
+    statuses = np.zeros(len(blobs), np.int32)
+    probe_many(np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses)
+    return infos, statuses
+
+
+def probe(data: bytes, place: Place | None = None) -> npt.NDArray[Any]:
+    """What an image's header says: one IMAGE_INFO record.
+
+    Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
+    """
+    infos, statuses = probe_blobs(Ragged.of_bytes([data]))
+    if statuses[0]:
+        raise_probe_status(int(statuses[0]), len(data), place or Place())
+    return infos[0]  # type: ignore[no-any-return]
+
+
+def raise_probe_status(status: int, num_bytes: int, place: Place) -> None:
+    raise_status(status, "the image's header cannot be read" if num_bytes else "the file is empty", place)

@@ -1,0 +1,32 @@
+"""numpy's records and the kernels' structs are the same bytes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastpack.structs import IMAGE_INFO, SPAN, VIEW
+
+KERNELS = Path(__file__).parent.parent / "src_cython" / "kernels"
+C_TYPES = {"uint64_t": "<u8", "uint32_t": "<u4", "uint16_t": "<u2", "uint8_t": "|u1"}
+
+
+def struct_fields(header: str, name: str) -> list[tuple[str, str]]:
+    text = re.sub(r"/\*.*?\*/", "", (KERNELS / header).read_text(), flags=re.S)
+    body = re.search(r"typedef struct \{([^}]*)\} " + name + ";", text)[1]
+    lines = [line.split() for line in body.replace(",", " ").split(";") if line.strip()]
+    return [(field, C_TYPES[kind]) for kind, *fields in lines for field in fields]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "header", "name"), [(SPAN, "span.h", "fp_span"), (IMAGE_INFO, "image.h", "fp_image_info"), (VIEW, "decode.h", "fp_view")]
+)
+def test_dtype_is_the_struct(dtype, header, name):
+    fields = [(field, dtype[field].str) for field in dtype.names]
+    assert fields == struct_fields(header, name)
+    # No padding: C would put none either, since each field stands at a multiple of its size.
+    assert dtype.itemsize == sum(dtype[field].itemsize for field in dtype.names)
+    assert all(dtype.fields[field][1] % dtype[field].itemsize == 0 for field in dtype.names)
+    assert dtype.itemsize % max(dtype[field].itemsize for field in dtype.names) == 0
+    assert np.dtype(dtype).isbuiltin == 0
