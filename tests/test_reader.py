@@ -1,0 +1,267 @@
+"""open and Reader: one behaviour over every container."""
+
+import os
+import pickle
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+import fastpack
+from fastpack import PackOptions, Paths, Resize, codecs, encode, errors, pack
+from fastpack.index import index_path
+
+NUM_SAMPLES = 11
+
+
+def picture(seed, height, width):
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([(x * 3 + seed * 20) % 256, (y * 5) % 256, (x + y + seed) % 256], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Files of several formats and sizes."""
+    root = tmp_path_factory.mktemp("photos")
+    paths = []
+    for i in range(NUM_SAMPLES):
+        format = ("jpeg", "png", "jpeg", "bmp", "webp")[i % 5]
+        path = root / f"class{i % 3}" / f"{i:02}.{format}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode(picture(i, 20 + i, 40 - i), format))
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture(scope="module", params=["tfrecord", "h5", "tfrecord-shards", "h5-shards"])
+def packed(request, photos, tmp_path_factory):
+    suffix, *sharded = request.param.split("-")
+    source = Paths(photos, [i % 3 for i in range(NUM_SAMPLES)], keys=[path.name for path in photos], class_names=["cat", "dog", "owl"])
+    out = tmp_path_factory.mktemp("packed")
+    return pack(source, out / f"x.{suffix}", PackOptions(shards=3 if sharded else 1)).paths
+
+
+@pytest.fixture
+def dataset(packed):
+    return fastpack.open(packed)
+
+
+def decoded(path):
+    return codecs.decode(path.read_bytes())
+
+
+class TestSequence:
+    def test_len_and_columns(self, dataset):
+        assert len(dataset) == NUM_SAMPLES
+        assert dataset.columns["label"].tolist() == [i % 3 for i in range(NUM_SAMPLES)]
+        assert dataset.columns["width"].tolist() == [40 - i for i in range(NUM_SAMPLES)]
+        assert dataset.class_names == ("cat", "dog", "owl")
+
+    def test_columns_touch_no_image(self, packed, tmp_path):
+        copies = [shutil.copy2(path, tmp_path) for path in packed]
+        dataset = fastpack.open(copies)
+        for copy in copies:
+            os.remove(copy)
+        assert dataset.columns["label"].tolist() == [i % 3 for i in range(NUM_SAMPLES)]
+        with pytest.raises(errors.MissingFileError):
+            dataset[0]
+
+    @pytest.mark.parametrize("i", [0, 3, NUM_SAMPLES - 1, -1, -NUM_SAMPLES])
+    def test_sample(self, dataset, photos, i):
+        sample = dataset[i]
+        assert sample["key"] == photos[i].name
+        assert sample["label"] == i % NUM_SAMPLES % 3
+        assert (sample["image"] == decoded(photos[i])).all()
+
+    @pytest.mark.parametrize("i", [NUM_SAMPLES, -NUM_SAMPLES - 1, 10**12])
+    def test_index_error(self, dataset, i):
+        with pytest.raises(IndexError):
+            dataset[i]
+
+    @pytest.mark.parametrize("cut", [slice(2, 7), slice(None, None, -1), slice(None, None, 3), slice(5, 5)], ids=str)
+    def test_slice_is_a_reader(self, dataset, cut):
+        part = dataset[cut]
+        assert [sample["key"] for sample in part] == list(dataset.columns["key"])[cut]
+        assert len(part) == len(range(NUM_SAMPLES)[cut])
+
+    def test_iteration(self, dataset, photos):
+        assert [sample["key"] for sample in dataset] == [path.name for path in photos]
+
+    def test_pickle(self, dataset):
+        dataset[0]  # with files open
+        copy = pickle.loads(pickle.dumps(dataset))
+        assert (copy[4]["image"] == dataset[4]["image"]).all()
+
+
+class TestRead:
+    def test_any_order_with_repeats(self, dataset, photos):
+        order = [7, 0, 7, 3, -1]
+        batch = dataset.read(order)
+        assert list(batch["key"]) == [photos[i].name for i in order]
+        for i, image in zip(order, batch["image"], strict=True):
+            assert (image == decoded(photos[i])).all()
+
+    def test_nothing(self, dataset):
+        batch = dataset.read([])
+        assert batch.num_samples == 0
+        assert len(batch["image"]) == 0
+
+    @pytest.mark.parametrize("indices", [[[1, 2]], [1.5], ["a"], [None]], ids=str)
+    def test_indices_that_are_none(self, dataset, indices):
+        with pytest.raises((errors.OptionError, IndexError)):
+            dataset.read(indices)
+
+    def test_undecoded(self, dataset, photos):
+        images = dataset.with_options(decode=False).read(range(NUM_SAMPLES))["image"]
+        assert [images.bytes(i) for i in range(NUM_SAMPLES)] == [path.read_bytes() for path in photos]
+
+    def test_resized(self, dataset):
+        batch = dataset.with_options(transform=Resize((16, 24))).read(range(NUM_SAMPLES))
+        assert batch["image"].shape == (NUM_SAMPLES, 16, 24, 3)
+        assert batch["image"].flags.c_contiguous
+
+    @pytest.mark.parametrize("workers", [1, 2, 7])
+    def test_workers_do_not_matter(self, dataset, workers):
+        resized = dataset.with_options(transform=Resize(16))
+        expected = resized.read(range(NUM_SAMPLES))["image"]
+        assert (resized.with_options(num_workers=workers).read(range(NUM_SAMPLES))["image"] == expected).all()
+
+    def test_color(self, dataset):
+        rgb, bgr, gray = (dataset.with_options(color=color)[1]["image"] for color in ("RGB", "BGR", "GRAY"))
+        assert (rgb[..., ::-1] == bgr).all()
+        assert gray.shape == (*rgb.shape[:2], 1)
+
+    def test_out(self, dataset):
+        resized = dataset.with_options(transform=Resize((16, 24)))
+        frame = np.full((3, 20, 30, 3), 7, np.uint8)
+        window = frame[:, 2:18, 3:27]
+        batch = resized.read([4, 1, 9], out=window)
+        assert batch["image"] is window
+        assert (window == resized.read([4, 1, 9])["image"]).all()
+        frame[:, 2:18, 3:27] = 7
+        assert (frame == 7).all()  # nothing was written around the window
+
+    @pytest.mark.parametrize("shape", [(2, 16, 24, 3), (3, 16, 25, 3), (3, 16, 24, 1), (3, 16, 24)], ids=str)
+    def test_out_of_another_shape(self, dataset, shape):
+        with pytest.raises(errors.ShapeError, match="out must be"):
+            dataset.with_options(transform=Resize((16, 24))).read([0, 1, 2], out=np.zeros(shape, np.uint8))
+
+    def test_out_of_another_dtype(self, dataset):
+        with pytest.raises(errors.ShapeError, match="float32"):
+            dataset.with_options(transform=Resize((16, 24))).read([0], out=np.zeros((1, 16, 24, 3), np.float32))
+
+    def test_threads(self, dataset):
+        expected = [sample["image"] for sample in dataset]
+        wrong = []
+
+        def read():
+            for i in np.random.default_rng().permutation(NUM_SAMPLES):
+                if not (dataset[int(i)]["image"] == expected[i]).all():
+                    wrong.append(i)
+
+        threads = [threading.Thread(target=read) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+
+class TestFields:
+    def test_chosen(self, packed):
+        dataset = fastpack.open(packed, fields=["label", "key"])
+        assert list(dataset[2]) == ["label", "key"]
+
+    def test_renamed(self, packed, photos):
+        dataset = fastpack.open(packed, fields={"picture": "image", "y": "label"})
+        assert list(dataset[2]) == ["picture", "y"]
+        assert (dataset[2]["picture"] == decoded(photos[2])).all()
+
+    def test_unknown(self, packed):
+        with pytest.raises(errors.SchemaError, match="no field 'mask'.*image, label, key"):
+            fastpack.open(packed, fields=["mask"])
+
+
+class TestOpen:
+    def test_folder_and_glob(self, packed):
+        suffix = packed[0].suffix
+        assert len(fastpack.open(packed[0].parent)) == NUM_SAMPLES
+        assert len(fastpack.open(str(packed[0].parent / f"*{suffix}"))) == NUM_SAMPLES
+        assert len(fastpack.open(str(packed[0].parent / "x*"))) == NUM_SAMPLES  # indexes match too, and are no data
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            fastpack.open(tmp_path / "nothing*.tfrecord")
+
+    def test_empty_folder(self, tmp_path):
+        with pytest.raises(errors.EmptySourceError, match="fastpack pack"):
+            fastpack.open(tmp_path)
+
+    def test_a_file_of_another_kind(self, tmp_path):
+        (tmp_path / "notes.txt").write_text("hello")
+        with pytest.raises(errors.FormatError, match=r"notes\.txt"):
+            fastpack.open(tmp_path / "notes.txt")
+
+    def test_gzip(self, tmp_path):
+        (tmp_path / "x.tfrecord.gz").write_bytes(b"\x1f\x8b\x08" + b"0" * 50)
+        with pytest.raises(errors.FormatError, match="gzip"):
+            fastpack.open(tmp_path / "x.tfrecord.gz")
+
+    def test_options_by_name_or_whole(self, packed):
+        options = fastpack.ReadOptions(decode=False)
+        assert isinstance(fastpack.open(packed, options=options)[0]["image"], bytes)
+        assert isinstance(fastpack.open(packed, decode=False)[0]["image"], bytes)
+
+    def test_pixels_and_encoded_do_not_mix(self, photos, tmp_path):
+        pack(Paths(photos), tmp_path / "a.h5")
+        pack(Paths(photos), tmp_path / "b.h5", PackOptions(size=8))
+        with pytest.raises(errors.SchemaError, match=r"a\.h5.*b\.h5"):
+            fastpack.open(tmp_path)
+
+
+class TestSavedIndex:
+    @pytest.fixture
+    def file(self, packed, tmp_path):
+        return shutil.copy2(packed[0], tmp_path)
+
+    def test_is_saved_and_used(self, file, monkeypatch):
+        file = fastpack.open(file).index.shards[0].path
+        assert index_path(file).exists()
+        from fastpack import containers
+
+        monkeypatch.setattr(containers, "of_file", lambda path: pytest.fail("indexed again"))
+        fastpack.open(file)
+
+    def test_is_not_saved_when_not_wanted(self, file, tmp_path):
+        fastpack.open(file, save_index=False)
+        assert [path.name for path in tmp_path.iterdir()] == [os.path.basename(file)]
+
+    def test_damaged_one_is_built_again(self, file):
+        expected = fastpack.open(file).columns["label"].tolist()
+        path = index_path(fastpack.open(file).index.shards[0].path)
+        good = path.read_bytes()
+        for damaged in (b"", good[: len(good) // 2], b"PK" + good[2:][::-1], b"\x00" * len(good)):
+            path.write_bytes(damaged)
+            assert fastpack.open(file).columns["label"].tolist() == expected
+
+    def test_stale_one_is_built_again(self, file, photos):
+        before = fastpack.open(file)
+        suffix = os.path.splitext(file)[1]
+        pack(Paths(photos[:2], [8, 9]), file, PackOptions(format="hdf5" if suffix == ".h5" else "tfrecord"), overwrite=True)
+        assert fastpack.open(file).columns["label"].tolist() == [8, 9]
+        assert len(before) > 2
+
+    def test_file_changed_behind_an_open_reader(self, file):
+        dataset = fastpack.open(file)
+        with open(file, "ab") as appended:
+            appended.write(b"x")
+        with pytest.raises(errors.TruncatedFileError, match="changed since it was indexed"):
+            dataset[0]
+
+    def test_file_cut_behind_an_open_reader(self, file):
+        dataset = fastpack.open(file)
+        dataset[0]
+        os.truncate(file, 100)
+        with pytest.raises(errors.TruncatedFileError, match=f"record {len(dataset) - 1}.*key "):
+            dataset[-1]
