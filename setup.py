@@ -56,7 +56,7 @@ setup(
     ext_modules=cythonize(
         [extension(name, c_sources) for name, c_sources in KERNELS.items()],
         include_path=["src_cython"],
-        build_dir="build/cython",
+        build_dir="build/cython-debug" if DEBUG else "build/cython",
         compiler_directives={
             "language_level": "3",
             "boundscheck": DEBUG,

@@ -21,6 +21,7 @@ from kernels cimport (
     fp_target,
     fp_view,
     fp_view_span,
+    origin_of,
     outcome_tuple,
 )
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -105,12 +106,7 @@ cdef class DecodeBatch:
         self.options.color = COLORS[color]
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
-        if fds is not None and fds.shape[0]:
-            self.origin.fds = &fds[0]
-            self.origin.num_fds = <unsigned int> fds.shape[0]
-        if memory is not None and memory.shape[0]:
-            self.origin.memory = &memory[0]
-            self.origin.memory_length = memory.shape[0]
+        self.origin = origin_of(fds, memory)
 
     def run(self):
         cdef fp_outcome outcome

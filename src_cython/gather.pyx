@@ -10,6 +10,7 @@ from kernels cimport (
     fp_scratch_free,
     fp_span,
     fp_take_row,
+    origin_of,
     outcome_tuple,
 )
 from cpython.bytes cimport PyBytes_AsString
@@ -38,12 +39,7 @@ cdef class Gather:
                 raise ValueError(f"out: too small for span {i}")
         self.spans, self.out, self.offsets, self.fds, self.memory = spans, out, offsets, fds, memory
         self.check = check
-        if fds is not None and fds.shape[0]:
-            self.origin.fds = &fds[0]
-            self.origin.num_fds = <unsigned int> fds.shape[0]
-        if memory is not None and memory.shape[0]:
-            self.origin.memory = &memory[0]
-            self.origin.memory_length = memory.shape[0]
+        self.origin = origin_of(fds, memory)
 
     def run(self):
         cdef fp_outcome outcome

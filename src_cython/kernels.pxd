@@ -75,6 +75,16 @@ cdef extern from "kernels/span.h" nogil:
                      int64_t row, const uint8_t** out, fp_outcome* outcome) noexcept
 
 
+cdef inline fp_origin origin_of(const int[::1] fds, const uint8_t[::1] memory) noexcept:
+    # The caller keeps both alive for as long as the origin is used.
+    cdef fp_origin origin
+    origin.fds = &fds[0] if fds is not None and fds.shape[0] else NULL
+    origin.num_fds = <uint32_t> fds.shape[0] if origin.fds != NULL else 0
+    origin.memory = &memory[0] if memory is not None and memory.shape[0] else NULL
+    origin.memory_length = memory.shape[0] if origin.memory != NULL else 0
+    return origin
+
+
 cdef extern from "kernels/tfrecord.h" nogil:
     size_t FP_FRAME_HEADER
     size_t FP_FRAME_FOOTER
