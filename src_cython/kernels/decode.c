@@ -239,27 +239,44 @@ static J_COLOR_SPACE output_space(const struct jpeg_decompress_struct *jpeg, int
     return color == FP_BGR ? JCS_EXT_BGR : JCS_EXT_RGB;
 }
 
-/* Reads all rows to `out`, whose pixels lie packed in `channels` bytes. */
-static void read_rows(fp_decoder *decoder, uint8_t *out, int64_t stride, const fp_decode_options *options) {
+/* Reads the rows from the current one up to `end` into `out`, whose pixels lie packed. */
+static void read_rows(fp_decoder *decoder, uint8_t *out, int64_t stride, JDIMENSION end, const fp_decode_options *options) {
     j_decompress_ptr jpeg = &decoder->jpeg;
     int direct = jpeg->output_components == (options->color == FP_GRAY ? 1 : 3);
-    while (jpeg->output_scanline < jpeg->output_height) {
+    JDIMENSION first = jpeg->output_scanline;
+    while (jpeg->output_scanline < end) {
         JSAMPROW rows[4];
-        JDIMENSION at = jpeg->output_scanline;
+        JDIMENSION at = jpeg->output_scanline, left = end - at < 4 ? end - at : 4;
         if (direct) {
-            for (JDIMENSION i = 0; i < 4; i++) rows[i] = out + (int64_t)(at + i < jpeg->output_height ? at + i : at) * stride;
-            jpeg_read_scanlines(jpeg, rows, jpeg->output_height - at < 4 ? jpeg->output_height - at : 4);
+            for (JDIMENSION i = 0; i < left; i++) rows[i] = out + (int64_t)(at - first + i) * stride;
+            jpeg_read_scanlines(jpeg, rows, left);
             continue;
         }
         rows[0] = decoder->upright.own_bytes; /* free until the picture is turned */
         jpeg_read_scanlines(jpeg, rows, 1);
-        uint8_t *row = out + (int64_t)at * stride;
+        uint8_t *row = out + (int64_t)(at - first) * stride;
         uint8_t *rgb = rows[0] + (size_t)jpeg->output_width * 4;
         if (jpeg->output_components == 3) rgb_to_gray(rows[0], row, jpeg->output_width);
         else if (options->color != FP_GRAY) cmyk_to_rgb(rows[0], row, jpeg->output_width, options->color);
         else cmyk_to_rgb(rows[0], rgb, jpeg->output_width, FP_RGB), rgb_to_gray(rgb, row, jpeg->output_width);
     }
-    jpeg_finish_decompress(jpeg);
+    /* After the last row what follows must be the end of the file; a crop stops before. */
+    if (end == jpeg->output_height) jpeg_finish_decompress(jpeg);
+}
+
+/* Limits the output to the columns of the box and skips to its first row; gives where the box begins in a
+   row. Upsampling looks at one chroma sample beyond the box, so the columns are widened by that much: then
+   pixels equal those of the whole image bit for bit. (Rows need nothing: the library decodes a row group
+   more by itself.) */
+static JDIMENSION start_at_box(j_decompress_ptr jpeg, const box *wanted) {
+    JDIMENSION reach = (JDIMENSION)jpeg->max_h_samp_factor;
+    JDIMENSION first = wanted->x > reach ? wanted->x - reach : 0;
+    JDIMENSION end = wanted->x + wanted->width + reach;
+    JDIMENSION width = (end < jpeg->image_width ? end : jpeg->image_width) - first;
+    jpeg_start_decompress(jpeg);
+    if (width < jpeg->image_width) jpeg_crop_scanline(jpeg, &first, &width);
+    if (wanted->y > 0) jpeg_skip_scanlines(jpeg, wanted->y);
+    return wanted->x - first;
 }
 
 /* True when the whole image as stored is what the target shall hold: then rows go straight there. */
@@ -280,15 +297,15 @@ static int decode(fp_decoder *decoder, const fp_decode_options *options, const f
         return fail(decoder, FP_NO_MEMORY, "no memory for a row");
     if (is_whole_picture(view, jpeg, target)) {
         jpeg_start_decompress(jpeg);
-        read_rows(decoder, target->pixels, target->row_stride, options);
+        read_rows(decoder, target->pixels, target->row_stride, jpeg->output_height, options);
         return FP_OK;
     }
-    int64_t stride = (int64_t)jpeg->image_width * target->channels;
-    uint8_t *stored = fp_scratch_reserve(&decoder->stored, (size_t)stride * jpeg->image_height);
+    JDIMENSION left = start_at_box(jpeg, &wanted);
+    int64_t stride = (int64_t)jpeg->output_width * target->channels;
+    uint8_t *stored = fp_scratch_reserve(&decoder->stored, (size_t)stride * wanted.height);
     if (!stored) return fail(decoder, FP_NO_MEMORY, "no memory for an image");
-    jpeg_start_decompress(jpeg);
-    read_rows(decoder, stored, stride, options);
-    picture image = {stored + wanted.y * stride + (int64_t)wanted.x * target->channels, stride, wanted.width, wanted.height};
+    read_rows(decoder, stored, stride, wanted.y + wanted.height, options);
+    picture image = {stored + (int64_t)left * target->channels, stride, wanted.width, wanted.height};
     return place(decoder, image, view, target);
 }
 
