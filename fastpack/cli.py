@@ -200,7 +200,9 @@ def _source_at(path: str) -> Source:
 def info(paths: tuple[str, ...], as_json: bool) -> None:
     """Tells what a dataset holds.
 
-    Files, samples, fields, sizes of images, classes; no image is read. PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    Files, samples, fields, sizes of images, classes; no image is read.
+
+    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
     """
     description = describe(_open(paths))
     if as_json:
@@ -226,7 +228,9 @@ def _without_indexes(paths: tuple[str, ...]) -> list[str]:
 def verify(paths: tuple[str, ...], decode: bool, as_json: bool, quiet: bool) -> None:
     """Compares a dataset with its checksums.
 
-    Everything is read, and each problem is listed with its place. PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    Everything is read, and each problem is listed with its place.
+
+    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
     """
     with _progress("verifying", quiet) as update:
         verified = fastpack.verify(_without_indexes(paths), decode=decode, progress=lambda num_samples: update(advance=num_samples))
@@ -252,7 +256,9 @@ def verify(paths: tuple[str, ...], decode: bool, as_json: bool, quiet: bool) -> 
 def preview(paths: tuple[str, ...], output: str, rows: int, seed: int | None, overwrite: bool, **layout: int) -> None:
     """Writes a contact sheet of some samples.
 
-    It shows thumbnails with the class name (or label, or key) below. PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    It shows thumbnails with the class name (or label, or key) below.
+
+    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
     """
     check_sheet_output(Path(output), overwrite=overwrite)
     dataset = _open(paths)

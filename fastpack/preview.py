@@ -119,20 +119,29 @@ def _class_name(label: Any, class_names: Sequence[str]) -> str:
 
 
 def _write_caption(strip: Rgb, text: str) -> None:
-    """Writes `text` in the middle of `strip`, shortened when it is too long."""
+    """Writes `text` in the middle of `strip`."""
     import cv2
 
-    def width_of(text: str) -> int:
-        return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _FONT_SCALE, 1)[0][0]
-
     height, width = strip.shape[:2]
-    text = _to_ascii(text)[:width]  # no letter is narrower than a pixel, so a very long text costs nothing
+    shown = _shortened(_to_ascii(text), width)
+    origin = max(0, (width - _width_of(shown)) // 2), height - 5
+    cv2.putText(strip, shown, origin, cv2.FONT_HERSHEY_SIMPLEX, _FONT_SCALE, (_INK, _INK, _INK), 1, cv2.LINE_AA)
+
+
+def _shortened(text: str, width: int) -> str:
+    """`text`, or as much of its beginning as fits into `width` pixels with two dots behind it."""
+    text = text[: width + 1]  # no letter is narrower than a pixel, so a very long text costs nothing
     shown = text
-    while text and width_of(shown) > width:
+    while text and _width_of(shown) > width:
         text = text[:-1]
         shown = f"{text}.."
-    origin = max(0, (width - width_of(shown)) // 2), height - 5
-    cv2.putText(strip, shown, origin, cv2.FONT_HERSHEY_SIMPLEX, _FONT_SCALE, (_INK, _INK, _INK), 1, cv2.LINE_AA)
+    return shown
+
+
+def _width_of(text: str) -> int:
+    import cv2
+
+    return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _FONT_SCALE, 1)[0][0]
 
 
 def _to_ascii(text: str) -> str:
