@@ -88,12 +88,12 @@ def _progress(description: str, quiet: bool) -> Iterator[Callable[..., None]]:
         yield lambda **changes: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TaskProgressColumn(),
         TextColumn("{task.fields[done]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -233,7 +233,11 @@ def verify(paths: tuple[str, ...], decode: bool, as_json: bool, quiet: bool) -> 
     PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
     """
     with _progress("verifying", quiet) as update:
-        verified = fastpack.verify(_without_indexes(paths), decode=decode, progress=lambda num_samples: update(advance=num_samples))
+        verified = fastpack.verify(
+            _without_indexes(paths),
+            decode=decode,
+            progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
+        )
     if as_json:
         _emit(dataclasses.asdict(verified) | {"is_sound": verified.is_sound})
     else:

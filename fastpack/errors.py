@@ -16,6 +16,10 @@ Outcome = tuple[int, int, int, int, str] | None
 class FastpackError(Exception):
     """Root of everything that fastpack raises on purpose."""
 
+    def __str__(self) -> str:
+        """The message alone: OSError would put its number before it."""
+        return str(self.args[-1]) if self.args else ""
+
 
 class MissingFileError(FastpackError, FileNotFoundError):
     """A file or folder that was named is not there."""

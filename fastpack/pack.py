@@ -153,6 +153,8 @@ def _wants_pixels(container: Container, options: PackOptions, source: Source) ->
     if container.name != "hdf5":
         raise OptionError("TFRecord holds image files as they are; leave size and layout out, or choose HDF5")
     picture = source.schema.picture
+    if picture is not None and picture.kind == "pixels" and options.size is not None:
+        raise OptionError("the source holds pixels, not image files; pack it without a size, or pack the image files")
     return picture is not None and picture.kind == "image"
 
 
@@ -219,7 +221,7 @@ class _DecodedSupply:
         self._transform = None if options.size is None else Resize(options.size)
         height, width = self._size_of_first()
         channels = 1 if options.color == "GRAY" else 3
-        pixels = Field(picture.name, "pixels", (height, width, channels), "|u1")
+        pixels = Field(picture.name, "pixels", (height, width, channels), "|u1", color=options.color)
         fields = tuple(pixels if other == picture else other for other in source.schema.fields)
         self.schema = _output_schema(Schema(fields, source.schema.class_names), options)
         self.sizes = np.full(len(source), height * width * channels, np.int64)

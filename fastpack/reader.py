@@ -42,7 +42,7 @@ class ReadOptions:
 
     - decode: False gives encoded images as they are, a Ragged of bytes.
     - transform: which part of each image, at what size; None is the whole of each at its own.
-    - color: "RGB", "BGR" or "GRAY".
+    - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
     - orient: turn images upright as their EXIF orientation says.
     - check: compare what is read with its checksum, where the file has one.
     - num_workers: threads for one `read`; None is one a core.
@@ -275,7 +275,7 @@ class Reader(Sequence[dict[str, Any]]):
 
     def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], out: npt.NDArray[Any] | None) -> Any:
         if field.kind == "pixels":
-            return self._transform_pixels(self._read_pixels(field, rows), out)
+            return self._transform_pixels(self._in_color(field, self._read_pixels(field, rows)), out)
         pictures, options = self._pictures(field, rows), self._options.for_decoding
         if field.kind == "bytes" or not self._options.decode:
             return read_blobs(pictures, np.arange(len(rows)), options)
@@ -322,6 +322,12 @@ class Reader(Sequence[dict[str, Any]]):
         values = read_blobs(pictures, np.arange(len(rows)), self._options.for_decoding).values
         pixels: npt.NDArray[Any] = values.view(stored).reshape(len(rows), *shape)
         return pixels.astype(stored.newbyteorder("="), copy=False)
+
+    def _in_color(self, field: Field, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """RGB and BGR are one another's mirror; other stored colours come as they are."""
+        if {field.color, self._options.color} == {"RGB", "BGR"}:
+            return np.ascontiguousarray(pixels[..., ::-1])
+        return pixels
 
     def _transform_pixels(self, pixels: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         transform = self._options.transform

@@ -22,6 +22,7 @@ class Field:
     - shape: of one sample; None where it differs from sample to sample. () is a scalar.
     - dtype: numpy's name for the values of "pixels", "int" and "float".
     - stored_as: the name in the file, where that is another.
+    - color: of "pixels": "RGB", "BGR" or "GRAY"; "" when the file does not tell.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Field:
     shape: tuple[int | None, ...] = ()
     dtype: str = ""
     stored_as: str = ""
+    color: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

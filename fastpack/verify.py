@@ -29,21 +29,32 @@ class Verified:
         return not self.problems
 
 
-def verify(path: Paths, *, decode: bool = False, progress: Callable[[int], None] | None = None) -> Verified:
+# Called with (bytes done, bytes in all) after each batch.
+Progress = Callable[[int, int], None]
+
+
+def verify(path: Paths, *, decode: bool = False, progress: Progress | None = None) -> Verified:
     """Reads everything and compares it with its checksums; with `decode`, decodes each image too.
 
     A saved index that disagrees with its file is a problem as well. Nothing is modified.
-    `progress` is called with the number of samples of each batch done. Raises MissingFileError.
+    `progress` is called with (bytes done, bytes in all). Raises MissingFileError.
     """
     found = Verified()
-    for shard in find_shards(path):
+    shards = find_shards(path)
+    sizes = [shard.stat().st_size for shard in shards]
+    for number, shard in enumerate(shards):
+
+        def report(part: float, done: int = sum(sizes[:number]), size: int = sizes[number]) -> None:
+            if progress:
+                progress(done + int(part * size), sum(sizes))
+
         found.num_files += 1
-        for problem in _verify_shard(shard, decode, found, progress):
-            found.problems.append(problem)
+        found.problems += _verify_shard(shard, decode, found, report)
+        report(1.0)
     return found
 
 
-def _verify_shard(path: Path, decode: bool, found: Verified, progress: Callable[[int], None] | None) -> Iterator[str]:
+def _verify_shard(path: Path, decode: bool, found: Verified, report: Callable[[float], None]) -> Iterator[str]:
     try:
         # Damaged records are listed one by one below, so they must not end the indexing here.
         index = containers.of_file(path).index(path, check=False)
@@ -56,8 +67,7 @@ def _verify_shard(path: Path, decode: bool, found: Verified, progress: Callable[
         rows = np.arange(first, min(first + _BATCH_SAMPLES, len(reader)))
         yield from _verify_rows(reader, rows)
         found.num_samples += len(rows)
-        if progress:
-            progress(len(rows))
+        report((first + len(rows)) / len(reader))
 
 
 def _verify_rows(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[str]:

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 
+import h5py
 import numpy as np
 import pytest
 
@@ -225,10 +226,25 @@ class TestPixels:
     def test_color(self, tmp_path, color, channels):
         (tmp_path / "a.png").write_bytes(encode(np.full((6, 6, 3), (200, 100, 0), np.uint8), "png"))
         pack(Paths([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=color))
-        pixel = fastpack.open(tmp_path / "x.h5")[0]["image"][0, 0]
+        with h5py.File(tmp_path / "x.h5") as file:
+            pixel = file["images"][0, 0, 0].astype(int)
         expected = {"RGB": [200, 100, 0], "BGR": [0, 100, 200], "GRAY": [118.5]}[color]
         assert np.abs(pixel - np.array(expected)).max() <= 1
         assert len(pixel) == channels
+
+    @pytest.mark.parametrize("stored", ["RGB", "BGR"])
+    @pytest.mark.parametrize("asked", ["RGB", "BGR"])
+    def test_color_is_known_when_read(self, tmp_path, stored, asked):
+        (tmp_path / "a.png").write_bytes(encode(np.full((6, 6, 3), (200, 100, 0), np.uint8), "png"))
+        pack(Paths([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=stored))
+        pixel = fastpack.open(tmp_path / "x.h5", color=asked)[0]["image"][0, 0]
+        assert pixel.tolist() == {"RGB": [200, 100, 0], "BGR": [0, 100, 200]}[asked]
+
+    def test_pixels_are_not_resized_again_in_silence(self, tmp_path):
+        make_files(tmp_path)
+        pack(tmp_path, tmp_path / "x.h5", PackOptions(size=6))
+        with pytest.raises(errors.OptionError, match="holds pixels"):
+            pack(fastpack.open(tmp_path / "x.h5"), tmp_path / "y.h5", PackOptions(size=4))
 
     def test_corrupt_image_is_named(self, tmp_path):
         paths = make_files(tmp_path, 3, (64, 64))

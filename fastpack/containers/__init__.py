@@ -100,7 +100,7 @@ def of_file(path: Path) -> Container:
         raise FormatError(f"a gzip'ed file has no random access; decompress it first (gunzip) - at {path}")
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
-    raise FormatError(f"this is no TFRecord or HDF5 file; pack the images first with `fastpack pack` - at {path}")
+    raise FormatError(f"this is no TFRecord or HDF5 file; `fastpack pack` makes one of a folder or a table of images - at {path}")
 
 
 def index_of(path: Path, *, save: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:

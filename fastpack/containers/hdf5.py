@@ -201,7 +201,9 @@ class _Table:
 
     def _add_pixels(self, name: str, dataset: h5py.Dataset) -> None:
         self._refuse_external(dataset)
-        field = Field(self._names.get(name, name), "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, name)
+        color = str(dataset.attrs.get("color", ""))
+        known_color = color if color in ("RGB", "BGR", "GRAY") else ""
+        field = Field(self._names.get(name, name), "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, name, known_color)
         self._fields.append(field)
         if (first := _contiguous_offset(dataset)) is not None:
             self._refuse_outside(first, dataset.nbytes, dataset.name)

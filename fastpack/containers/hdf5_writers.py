@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan
-from fastpack.errors import SchemaError
+from fastpack.errors import SchemaError, ShapeError
 from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import Field, Schema
 
@@ -139,6 +139,8 @@ class PixelsWriter:
             dtype=field.dtype,
             chunks=(self._chunk, *field.shape),
         )
+        if field.color:
+            self._images.attrs["color"] = field.color
         self._field = field
         self._waiting = np.zeros((self._chunk, *self._images.shape[1:]), field.dtype)
         self._num_waiting = 0
@@ -146,6 +148,8 @@ class PixelsWriter:
 
     def write(self, batch: Batch) -> None:
         images = batch[self._field.name]
+        if images.shape[1:] != self._images.shape[1:]:
+            raise ShapeError(f"the images are {images.shape[1:]}, not {self._images.shape[1:]} as planned; give a size")
         self._columns.add(batch)
         while len(images):
             if self._num_waiting == 0 and len(images) >= self._chunk:
@@ -177,6 +181,9 @@ class PixelsWriter:
 
 
 def pixels_chunk(sample_bytes: int, num_samples: int) -> int:
-    """Samples in a chunk of about 1 MiB. A sample of an unfiltered chunk has a span of its own, so
-    random reads do not care; a larger chunk means fewer entries in HDF5's table of them."""
-    return max(1, min(num_samples, _CHUNK_BYTES // max(1, sample_bytes)))
+    """Samples in a chunk, of 1 MiB at most. A sample of an unfiltered chunk has a span of its own, so
+    random reads do not care; larger chunks mean fewer entries in HDF5's table of them. The last chunk is
+    stored whole, so samples are dealt out evenly."""
+    most = max(1, _CHUNK_BYTES // max(1, sample_bytes))
+    num_chunks = -(-num_samples // most)
+    return -(-num_samples // max(1, num_chunks))

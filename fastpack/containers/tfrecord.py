@@ -227,7 +227,8 @@ class _FeatureColumn:
         first = Feature(window.data, window.offsets[one], window.lengths[one], name, wire_kind)
         first.count()
         at_byte, length = int(first.last_offsets[0]), int(first.last_lengths[0])
-        self.kind = _kind_of(wire_kind, window.data[at_byte : at_byte + length])
+        is_name = wire_kind == "bytes" and _ALIASES.get(name, name) in ("key", _CLASS_NAME)
+        self.kind: Kind = "text" if is_name else _kind_of(wire_kind, window.data[at_byte : at_byte + length])
         self._counts: list[npt.NDArray[np.int64]] = []
         self._values: list[Column] = []
         self._spans: list[npt.NDArray[Any]] = []
