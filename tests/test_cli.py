@@ -526,7 +526,7 @@ def test_progress_is_on_the_terminal_only(photos):
     stdout, terminal = run_in_terminal(["pack", photos, "-o", output, "--json"], TERM="xterm", NO_COLOR="")
     assert json.loads(stdout)["num_samples"] == 5
     assert "packing" in terminal
-    assert "5/5" in terminal
+    assert "100%" in terminal
     stdout, terminal = run_in_terminal(["verify", output], TERM="xterm", NO_COLOR="1")
     assert stdout == "5 samples in 1 file: sound\n"
     assert "verifying" in terminal
