@@ -188,7 +188,7 @@ typedef struct {
 static int stored_box(const fp_view *view, uint32_t width, uint32_t height, box *out) {
     uint32_t upright_width = view->orientation > 4 ? height : width;
     uint32_t upright_height = view->orientation > 4 ? width : height;
-    if (view->width == 0 || view->height == 0 || view->x > upright_width || view->y > upright_height ||
+    if (view->orientation > 8 || view->width == 0 || view->height == 0 || view->x > upright_width || view->y > upright_height ||
         view->width > upright_width - view->x || view->height > upright_height - view->y)
         return 0;
     uint32_t from_right = upright_width - view->x - view->width;
