@@ -60,6 +60,7 @@ setup(
         compiler_directives={
             "language_level": "3",
             "boundscheck": DEBUG,
+            "show_performance_hints": not DEBUG,  # they say no more than that the checks cost time
             "wraparound": False,
             "initializedcheck": DEBUG,
             "cdivision": True,

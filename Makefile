@@ -1,0 +1,63 @@
+# The verbs of this project; CI runs the same ones. Each installs what it needs and is missing.
+
+PYTHON ?= python3
+PHOTOS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+SANITIZED := build/sanitized
+KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
+
+.DEFAULT_GOAL := help
+.PHONY: build test lint types bench demo test-sanitized clean help
+
+build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
+	@:
+
+test: build $(VENV)/.group-test ## run every test, and every benchmark once without timing
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.group-lint ## check the style of Python and Cython
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src_cython
+
+types: build $(VENV)/.group-lint ## check the types, and that the kernels' stubs tell the truth
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist .stubtest-allowlist fastpack._native
+
+bench: build $(VENV)/.group-bench ## time decoding, packing, reading and the import
+	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-only
+
+demo: build $(VENV)/.group-demo ## pack some thousand photographs (or PHOTOS=folder), read them back, draw a contact sheet
+	$(BIN)/python demo/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+# A second tree, since these kernels load only where the sanitizers' libraries came first.
+test-sanitized: build $(VENV)/.group-test ## run the tests over kernels that notice bad memory use and undefined behaviour
+	FASTPACK_DEBUG=1 FASTPACK_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build \
+	    --build-base $(SANITIZED) --build-lib $(SANITIZED)/tree
+	cp -r README.md benches conftest.py pyproject.toml src_cython tests $(SANITIZED)/tree
+	cd $(SANITIZED)/tree && LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(CURDIR)/$(BIN)/python -m pytest tests
+
+clean: ## remove what was built and the demo's output; the virtual environment stays
+	rm -rf build demo-output *.egg-info fastpack/_native/*.so $(VENV)/.built
+	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+$(VENV)/.made:
+	tools/system-packages.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	touch $@
+
+$(VENV)/.group-%: pyproject.toml $(VENV)/.made
+	$(PIP) install --group $*
+	touch $@
+
+$(VENV)/.built: pyproject.toml $(KERNELS) $(VENV)/.group-build
+	$(PIP) install --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,20 @@
+"""What the examples in fastpack's docstrings take with getfixture()."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastpack
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """A TFRecord of ten 8x8 RGB PNGs, each of a colour of its own and labelled 0 to 9."""
+    paths = []
+    for digit in range(10):
+        path = tmp_path / f"{digit}.png"
+        path.write_bytes(fastpack.encode(np.full((8, 8, 3), 25 * digit, np.uint8), "png"))
+        paths.append(path)
+    fastpack.write_tfrecord(paths, range(10), tmp_path / "digits.tfrecord")
+    return tmp_path / "digits.tfrecord"

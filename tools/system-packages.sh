@@ -1,0 +1,38 @@
+#!/bin/sh
+# Installs the system packages that the build needs and that are missing; does nothing when all are there.
+# Usage: tools/system-packages.sh PYTHON
+set -eu
+
+python=$1
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "fastpack needs Python 3.11 or newer: install one and name it, as in: make PYTHON=python3.12" >&2
+    exit 1
+fi
+
+# python3.11, say: Debian's packages for a Python are named after it.
+python_package=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+python_headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+
+missing=""
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing $python_package-venv"
+test -e "$python_headers/Python.h" || missing="$missing $python_package-dev"
+echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+pkg-config --exists libjpeg 2>/dev/null || missing="$missing pkg-config libjpeg-dev"
+
+if [ -z "$missing" ]; then
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "fastpack needs what Debian calls:$missing; install it with your system's package manager" >&2
+    exit 1
+fi
+
+echo "Installing$missing"
+if [ "$(id -u)" != 0 ]; then
+    exec sudo "$0" "$python"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # one argument for each package
+apt-get install -qq --no-install-recommends $missing >/dev/null
