@@ -49,7 +49,8 @@ def _one(values: Any, i: int) -> Any:
     if isinstance(values, Text):
         return values[i]
     if isinstance(values, Ragged):
-        return values.bytes(i) if values.values.dtype == np.uint8 else values[i]
+        is_bytes = isinstance(values.values, np.ndarray) and values.values.dtype == np.uint8
+        return values.bytes(i) if is_bytes else values[i]
     if isinstance(values, np.ndarray) and values.ndim == 1:
         return values[i].item()
     return values[i]

@@ -38,8 +38,8 @@ def share(work: Callable[[], Result], num_workers: int | None = None) -> list[Re
     try:
         mine = work()
     finally:
-        # Nothing may still write into the caller's arrays once this returns, not even after Ctrl-C.
-        for future in others:
-            future.cancel()
-        wait(others)
-    return [mine, *(future.result() for future in others if not future.cancelled())]
+        # Nothing may still write into the caller's arrays once this returns, not even after Ctrl-C. Threads
+        # that have not begun are not needed any more; waiting for them could be waiting for ourselves.
+        begun = [future for future in others if not future.cancel()]
+        wait(begun)
+    return [mine, *(future.result() for future in begun)]

@@ -130,6 +130,11 @@ class _Table:
         index.check_spans()
         return index
 
+    def _public_name(self, dataset: str) -> str:
+        """Our usual name for it, unless another dataset has that name."""
+        usual = self._names.get(dataset, dataset)
+        return dataset if usual in self._file else usual
+
     def _error(self, message: str) -> FormatError:
         return FormatError(at(f"{message}; name the datasets as in the README's description of the format", Place(self._path)))
 
@@ -164,7 +169,7 @@ class _Table:
         if first is None:
             raise self._error(f"{name}/bytes must be one contiguous piece")
         self._refuse_outside(first, blob.shape[0], blob.name)
-        field = Field(self._names.get(name, name), "image", stored_as=name)
+        field = Field(self._public_name(name), "image", stored_as=name)
         spans = np.zeros(len(offsets) - 1, SPAN)
         spans["offset"] = offsets[:-1] + np.uint64(first)
         spans["length"] = offsets[1:] - offsets[:-1]
@@ -203,7 +208,7 @@ class _Table:
         self._refuse_external(dataset)
         color = str(dataset.attrs.get("color", ""))
         known_color = color if color in ("RGB", "BGR", "GRAY") else ""
-        field = Field(self._names.get(name, name), "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, name, known_color)
+        field = Field(self._public_name(name), "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, name, known_color)
         self._fields.append(field)
         if (first := _contiguous_offset(dataset)) is not None:
             self._refuse_outside(first, dataset.nbytes, dataset.name)
@@ -211,7 +216,7 @@ class _Table:
 
     def _add_fetched_images(self, name: str, dataset: h5py.Dataset) -> None:
         self._refuse_external(dataset)
-        field = Field(self._names.get(name, name), "image", stored_as=name)
+        field = Field(self._public_name(name), "image", stored_as=name)
         blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
         self._fields.append(field)
         self._spans[field.name] = _no_spans(len(blobs), blobs.lengths)
@@ -219,7 +224,7 @@ class _Table:
 
     def _add_column(self, name: str, dataset: h5py.Dataset) -> None:
         self._refuse_external(dataset)
-        public = self._names.get(name, name)
+        public = self._public_name(name)
         kind = dataset.dtype.kind
         if kind in "iub":
             self._fields.append(Field(public, "int", dtype="int64", stored_as=name))

@@ -87,6 +87,7 @@ class EncodedWriter:
             creation.set_layout(h5py.h5d.CONTIGUOUS)
             creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            creation.set_obj_track_times(False)  # the same input gives the same bytes
             space = h5py.h5s.create_simple((plan.num_bytes,))
             group = file.create_group(dataset_name(field))
             dataset = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation)

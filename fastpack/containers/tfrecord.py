@@ -196,7 +196,7 @@ class _Table:
         first, length = int(window.offsets[row]), int(window.lengths[row])
         for name, (wire_kind, _) in sorted(list_features(window.data[first : first + length]).items()):
             if name not in self._features and wire_kind != "absent":
-                yield _FeatureColumn(name, wire_kind, window, row)
+                yield _FeatureColumn(name, wire_kind, window)
 
     def _raise(self, failure: Any, window: _Window) -> None:
         if failure:
@@ -218,15 +218,15 @@ class _Table:
 
 
 class _FeatureColumn:
-    """One feature over all records: its kind by its first value, then its values or places."""
+    """One feature over all records: its kind by its first value that is not empty, then its values or places."""
 
-    def __init__(self, name: str, wire_kind: str, window: _Window, row: int) -> None:
+    def __init__(self, name: str, wire_kind: str, window: _Window) -> None:
         self.name = name
         self._wire_kind = wire_kind
-        one = slice(row, row + 1)
-        first = Feature(window.data, window.offsets[one], window.lengths[one], name, wire_kind)
-        first.count()
-        at_byte, length = int(first.last_offsets[0]), int(first.last_lengths[0])
+        values = Feature(window.data, window.offsets, window.lengths, name, wire_kind)
+        values.count()
+        row = int(np.argmax(values.last_lengths > 0))  # an empty value does not tell what others are
+        at_byte, length = int(values.last_offsets[row]), int(values.last_lengths[row])
         is_name = wire_kind == "bytes" and _ALIASES.get(name, name) in ("key", _CLASS_NAME)
         self.kind: Kind = "text" if is_name else _kind_of(wire_kind, window.data[at_byte : at_byte + length])
         self._counts: list[npt.NDArray[np.int64]] = []
@@ -263,7 +263,8 @@ class _FeatureColumn:
             place = Place(path, window.first_record + row)
             raise SchemaError(at(f"{self.name} holds {feature.counts[row]} blobs in one record; one is what can be read", place))
         spans = np.zeros(len(window.offsets), SPAN)
-        spans["offset"] = feature.last_offsets + window.base
+        # Where the feature is missing, the blob is the empty one at the record's beginning.
+        spans["offset"] = np.where(feature.counts > 0, feature.last_offsets, window.offsets.astype(np.int64)) + window.base
         spans["length"] = feature.last_lengths
         spans["record_offset"] = window.offsets + np.uint64(window.base)
         spans["record_length"] = window.lengths

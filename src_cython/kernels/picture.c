@@ -28,7 +28,7 @@ int fp_plan_view(const fp_view *view, const fp_target *target, uint32_t width, u
                  int interpolation, fp_plan *plan) {
     uint32_t upright_width = view->orientation > 4 ? height : width;
     uint32_t upright_height = view->orientation > 4 ? width : height;
-    if (!lies_inside(view->x, view->width, upright_width) || !lies_inside(view->y, view->height, upright_height) ||
+    if (view->orientation > 8 || !lies_inside(view->x, view->width, upright_width) || !lies_inside(view->y, view->height, upright_height) ||
         !lies_inside(view->left, target->width, view->scaled_width) ||
         !lies_inside(view->top, target->height, view->scaled_height))
         return 0;

@@ -1,0 +1,41 @@
+"""Fixtures that several test files share, and how many examples hypothesis tries."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from images import jpeg, photo, save, to_pillow, with_orientation
+
+settings.register_profile(
+    "fastpack",
+    deadline=None,  # tests never depend on time
+    derandomize=bool(os.environ.get("CI")),
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("fastpack")
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """Three class folders with a dozen images of several formats, sizes and orientations."""
+    files = {
+        "cat/a.jpg": jpeg(120, 160, seed=1, quality=85),
+        "cat/b.jpeg": jpeg(97, 131, seed=2, subsampling=0),
+        "cat/c.png": save(photo(40, 60, seed=3), "PNG"),
+        "cat/d.webp": save(photo(50, 45, seed=4), "WEBP", quality=80),
+        "dog/a.jpg": with_orientation(jpeg(64, 96, seed=5), 6),
+        "dog/b.jpg": jpeg(33, 17, seed=6, progressive=True),
+        "dog/c.jpg": jpeg(70, 50, seed=7, channels=1),
+        "dog/d.png": save(to_pillow(photo(31, 29, 4, seed=8)), "PNG"),
+        "owl/a.JPG": jpeg(200, 150, seed=9, quality=95, subsampling=1),
+        "owl/b.bmp": save(photo(25, 35, seed=10), "BMP"),
+        "owl/c.tiff": save(photo(35, 25, seed=11), "TIFF"),
+        "owl/d.jpg": jpeg(1, 1, seed=12),
+    }
+    root = tmp_path / "photos"
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root

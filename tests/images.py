@@ -1,0 +1,98 @@
+"""Makers of test images. Pixels are smooth with a little noise, so that codecs see what they see in photographs."""
+
+import io
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def photo(height: int, width: int, channels: int = 3, *, seed: int = 0) -> Pixels:
+    """uint8 (height, width, channels)."""
+    random = np.random.default_rng([seed, height, width, channels])
+    coarse = random.integers(0, 256, (height // 16 + 2, width // 16 + 2, channels)).astype(np.float32)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels)
+    return np.clip(smooth + random.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def to_pillow(pixels: Pixels, mode: str | None = None) -> Image.Image:
+    """Of (height, width, channels); 4 channels are RGBA unless `mode` says otherwise."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    return image if mode in (None, image.mode) else Image.frombytes(mode, image.size, image.tobytes())
+
+
+def save(image: Image.Image | Pixels, format: str, **options: Any) -> bytes:
+    """An image file as Pillow writes it."""
+    file = io.BytesIO()
+    (to_pillow(image) if isinstance(image, np.ndarray) else image).save(file, format, **options)
+    return file.getvalue()
+
+
+def jpeg(height: int = 40, width: int = 56, *, seed: int = 0, channels: int = 3, **options: Any) -> bytes:
+    """`options` are Pillow's: quality, subsampling (0, 1 or 2 for 4:4:4, 4:2:2 or 4:2:0), progressive, restart_marker_blocks."""
+    return save(photo(height, width, channels, seed=seed), "JPEG", **options)
+
+
+def cmyk_jpeg(height: int, width: int, *, seed: int = 0, **options: Any) -> bytes:
+    return save(to_pillow(photo(height, width, 4, seed=seed), "CMYK"), "JPEG", **options)
+
+
+def ycck_jpeg(height: int, width: int, *, seed: int = 0, **options: Any) -> bytes:
+    """A CMYK JPEG whose Adobe marker says that its first three components are YCbCr."""
+    data = bytearray(cmyk_jpeg(height, width, seed=seed, **options))
+    transform = data.index(b"Adobe") + 11
+    data[transform] = 2
+    return bytes(data)
+
+
+def sampled_jpeg(height: int, width: int, factors: int, *, seed: int = 0) -> bytes:
+    """Subsampled as one of cv2.IMWRITE_JPEG_SAMPLING_FACTOR_* says: there are kinds that Pillow does not write."""
+    flags = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factors]
+    return cv2.imencode(".jpg", photo(height, width, seed=seed), flags)[1].tobytes()
+
+
+def exif_segment(orientation: int, order: str) -> bytes:
+    """JPEG's APP1 with one tag in it. order: "<" for Intel's byte order, ">" for Motorola's."""
+    tiff = struct.pack(f"{order}2sHIHHHIHHI", b"II" if order == "<" else b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    body = b"Exif\0\0" + tiff
+    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+
+
+def with_orientation(jpeg_bytes: bytes, orientation: int, order: str = "<") -> bytes:
+    return jpeg_bytes[:2] + exif_segment(orientation, order) + jpeg_bytes[2:]
+
+
+def with_more_scans(progressive: bytes, count: int) -> bytes:
+    """The same picture with `count` further scans, each of which says in 14 bytes that it adds nothing."""
+    height, width = struct.unpack_from(">HH", progressive, progressive.index(b"\xff\xc2") + 5)
+    num_blocks = -(-height // 8) * -(-width // 8)
+    run_bits = num_blocks.bit_length() - 1
+    # A Huffman table of one code, the bit 0, for the symbol "the next 2**run_bits + ... blocks end here" (T.81, G.1.2.2).
+    table = b"\xff\xc4" + struct.pack(">HB16BB", 20, 0x10, 1, *bytes(15), run_bits << 4)
+    bits = f"0{num_blocks - (1 << run_bits):0{run_bits}b}"
+    bits += "1" * (-len(bits) % 8)
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0x00, 1, 63, 0) + data
+    return progressive[:-2] + table + scan * count + b"\xff\xd9"
+
+
+def read_pillow(data: bytes, mode: str = "RGB") -> Pixels:
+    """Pixels (height, width, channels) as Pillow decodes them, not turned upright."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.atleast_3d(np.asarray(image.convert(mode)))
+
+
+def read_upright(data: bytes) -> Pixels:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def resized(pixels: Pixels, height: int, width: int) -> Pixels:
+    """As Pillow's bilinear filter has it."""
+    image = to_pillow(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(height, width, pixels.shape[2])

@@ -1,0 +1,311 @@
+"""tf.train.Example on the wire, held against protobuf's own parser."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wire import BYTES, FIXED32, FIXED64, GROUP, GROUP_END, VARINT, bytes_list, entry, example, float_list, frame, group, int_list
+from wire import sized, tag, varint
+
+from fastpack._native.example import ExampleFrames, Feature, count_entries, list_features
+from fastpack.pool import share
+from fastpack.ragged import Ragged, offsets_of
+
+tf = pytest.importorskip("tensorflow")
+from google.protobuf.message import DecodeError  # noqa: E402 - it comes with TensorFlow
+from google.protobuf.unknown_fields import UnknownFieldSet  # noqa: E402
+
+BAD_PROTO, WRONG_KIND = 7, 16
+KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int", None: "absent"}
+
+
+def parsed(data):
+    """Feature name -> (kind, values), as protobuf has it."""
+    return values_of(tf.train.Example.FromString(data))
+
+
+def values_of(message):
+    features = message.features.feature
+    kinds = {name: feature.WhichOneof("kind") for name, feature in features.items()}
+    return {name: (KINDS[kind], list(getattr(features[name], kind).value) if kind else []) for name, kind in kinds.items()}
+
+
+def in_one_buffer(examples):
+    buffer = Ragged.of_bytes(examples)
+    return np.frombuffer(b"".join(examples), np.uint8), buffer.offsets[:-1].astype(np.uint64), buffer.lengths.astype(np.uint64)
+
+
+def read_feature(examples, name, kind):
+    """The values of each example, or the failure."""
+    data, offsets, lengths = in_one_buffer(examples)
+    feature = Feature(data, offsets, lengths, name, kind)
+    if failure := feature.count():
+        return failure[:3:2]
+    rows = offsets_of(feature.counts)
+    if kind != "bytes":
+        return [row.tolist() for row in Ragged(feature.copy_numbers(), rows)]
+    values, ends = feature.copy_bytes()
+    texts = Ragged(values, ends)
+    last = [data[start : start + size].tobytes() for start, size in zip(feature.last_offsets, feature.last_lengths, strict=True)]
+    found = [[texts.bytes(j) for j in range(rows[i], rows[i + 1])] for i in range(len(examples))]
+    assert last == [row[-1] if row else b"" for row in found]
+    return found
+
+
+def assert_same(data, expected):
+    assert list_features(data) == {name: (kind, len(values)) for name, (kind, values) in expected.items()}
+    for name, (kind, values) in expected.items():
+        if kind != "absent":
+            read = read_feature([data], name, kind)[0]
+            assert np.array_equal(read, values, equal_nan=True) if kind == "float" else read == values
+
+
+# Messages that protobuf makes
+
+names = st.text(max_size=8) | st.sampled_from(["image", "label"])
+int64s = st.integers(-(2**63), 2**63 - 1)
+floats = st.floats(width=32, allow_nan=False)
+value_lists = st.one_of(
+    st.tuples(st.just("bytes"), st.lists(st.binary(max_size=30), max_size=5)),
+    st.tuples(st.just("float"), st.lists(floats, max_size=5)),
+    st.tuples(st.just("int"), st.lists(int64s, max_size=5)),
+)
+MESSAGES = {"bytes": (tf.train.BytesList, "bytes_list"), "float": (tf.train.FloatList, "float_list"), "int": (tf.train.Int64List, "int64_list")}
+
+
+def feature_of(kind, values):
+    message, attribute = MESSAGES[kind]
+    return tf.train.Feature(**{attribute: message(value=values)})
+
+
+def serialised(features):
+    made = {name: feature_of(*feature) for name, feature in features.items()}
+    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+
+
+@given(st.dictionaries(names, value_lists, max_size=5))
+def test_reads_what_protobuf_writes(features):
+    data = serialised(features)
+    assert_same(data, features)
+    assert count_entries(*in_one_buffer([data]))[0].tolist() == [len(features)]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("ab"), value_lists), min_size=1, max_size=5), st.sampled_from(["bytes", "float", "int"]))
+def test_one_feature_of_many_examples(examples, kind):
+    read = read_feature([serialised(features) for features in examples], "a", kind)
+    odd = [row for row, features in enumerate(examples) if "a" in features and features["a"][0] != kind]
+    assert read == ((WRONG_KIND, odd[0]) if odd else [features.get("a", (kind, []))[1] for features in examples])
+
+
+def test_found_tells_an_empty_list_from_no_feature():
+    examples = [serialised({"a": ("int", [])}), serialised({}), example(entry(b"a", b"")), serialised({"a": ("int", [5])})]
+    feature = Feature(*in_one_buffer(examples), "a", "int")
+    assert feature.count() is None
+    assert (feature.found.tolist(), feature.counts.tolist()) == ([1, 0, 0, 1], [0, 0, 0, 1])
+
+
+# Messages that protobuf can read, though no writer makes them: in pieces, out of order, with fields nobody knows
+
+any_varint = int64s.map(varint)
+scalar_bodies = {VARINT: any_varint, FIXED64: st.binary(min_size=8, max_size=8), FIXED32: st.binary(min_size=4, max_size=4)}
+
+
+def unknown_fields(numbers):
+    scalars = [st.tuples(numbers, body).map(lambda field, wire=wire: tag(field[0], wire) + field[1]) for wire, body in scalar_bodies.items()]
+    texts = st.tuples(numbers, st.binary(max_size=9)).map(lambda field: sized(*field))
+    flat = st.one_of(*scalars, texts)
+    groups = st.recursive(flat, lambda inner: st.tuples(numbers, st.lists(inner, max_size=2)).map(lambda g: group(g[0], b"".join(g[1]))))
+    return flat | groups
+
+
+unknown = unknown_fields(st.integers(4, 2**29 - 1))
+
+
+def joined(*pieces):
+    return st.lists(st.one_of(*pieces), max_size=4).map(b"".join)
+
+
+packed_ints = st.lists(any_varint, max_size=4).map(lambda numbers: sized(1, b"".join(numbers)))
+one_int = any_varint.map(lambda number: tag(1, VARINT) + number)
+float_bytes = floats.map(lambda number: struct.pack("<f", number))
+packed_floats = st.lists(float_bytes, max_size=4).map(lambda numbers: sized(1, b"".join(numbers)))
+one_float = float_bytes.map(lambda number: tag(1, FIXED32) + number)
+one_text = st.binary(max_size=12).map(lambda text: sized(1, text))
+# A known number with another wire type is an unknown field too.
+fixed64 = st.binary(min_size=8, max_size=8).map(lambda body: tag(1, FIXED64) + body)
+bytes_lists = joined(one_text, unknown, fixed64, one_int, one_float).map(lambda body: sized(1, body))
+float_lists = joined(packed_floats, one_float, unknown, fixed64, one_int).map(lambda body: sized(2, body))
+int_lists = joined(packed_ints, one_int, unknown, fixed64, one_float).map(lambda body: sized(3, body))
+feature_bodies = joined(bytes_lists, float_lists, int_lists, unknown)
+key_fields = st.sampled_from([b"", b"a", b"b"]).map(lambda name: sized(1, name))
+value_fields = feature_bodies.map(lambda body: sized(2, body))
+entries = joined(key_fields, value_fields).map(lambda body: sized(1, body))
+features = joined(entries, unknown).map(lambda body: sized(1, body))
+examples_in_pieces = joined(features, unknown, one_int)
+
+
+@settings(max_examples=300)
+@given(examples_in_pieces)
+def test_reads_what_protobuf_reads(data):
+    assert_same(data, parsed(data))
+
+
+def test_the_last_of_two_entries_counts():
+    data = example(entry(b"a", int_list(1, 2)), entry(b"a", float_list(3.0)))
+    assert count_entries(*in_one_buffer([data]))[0].tolist() == [2]
+    assert_same(data, {"a": ("float", [3.0])})
+
+
+def test_lists_of_one_kind_are_joined_and_of_another_are_dropped():
+    assert_same(example(entry(b"a", int_list(1) + int_list(2, 3))), {"a": ("int", [1, 2, 3])})
+    assert_same(example(entry(b"a", int_list(1, 2, 3) + bytes_list(b"x") + int_list(4))), {"a": ("int", [4])})
+    # The dropped list is larger than what is kept of its kind.
+    assert_same(example(entry(b"a", bytes_list(b"x" * 99, b"y") + int_list(1) + bytes_list(b"z", b""))), {"a": ("bytes", [b"z", b""])})
+    assert_same(example(entry(b"a", int_list(*range(9)) + float_list(1.5, 2.5))), {"a": ("float", [1.5, 2.5])})
+
+
+# Bytes that are no message
+
+valid_examples = st.dictionaries(st.sampled_from(["a", "b"]), value_lists, max_size=3).map(serialised) | examples_in_pieces
+
+
+@settings(max_examples=300)
+@given(valid_examples, st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=3), st.integers(0, 200))
+def test_damaged_messages_are_refused_when_protobuf_refuses(data, changes, cut):
+    damaged = bytearray(data[: max(cut, 1)])
+    for at, byte in changes:
+        if damaged:
+            damaged[at % len(damaged)] = byte
+    check_garbage(bytes(damaged))
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=60))
+def test_garbage_is_refused_when_protobuf_refuses(data):
+    check_garbage(data)
+
+
+def is_entry_put_aside(message):
+    """Of a map's entry with a field that nobody knows, protobuf for Python makes an unknown field; protobuf for C++ does not."""
+    return any(field.field_number == 1 and field.wire_type == BYTES for field in UnknownFieldSet(message.features))
+
+
+def check_garbage(data):
+    try:
+        message = tf.train.Example.FromString(data)
+        expected = None if is_entry_put_aside(message) else values_of(message)
+    except DecodeError:
+        expected = None
+    try:
+        found = list_features(data)
+    except ValueError:
+        assert expected is None
+        return
+    if expected is not None:  # where protobuf is stricter (names in UTF-8, say), not to crash is enough
+        assert_same(data, expected)
+    for name, (kind, _) in found.items():
+        if kind != "absent":
+            read_feature([data], name, kind)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x0a",  # ends after a tag
+        b"\x0a\x05abc",  # ends inside a field
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",  # claims 2**64 - 1 bytes
+        b"\x80" * 11,  # a varint without end
+        tag(0, VARINT) + b"\x01",  # field 0
+        tag(9, 6) + b"\x01",  # no such wire type
+        tag(9, GROUP),  # a group without end
+        tag(9, GROUP_END),  # an end without a group
+        tag(9, GROUP) + tag(8, GROUP_END),  # another group's end
+        tag(9, GROUP) * 200 + tag(9, GROUP_END) * 200,  # nested deeper than protobuf goes
+        example(entry(b"a", sized(2, sized(1, b"\0" * 7)))),  # floats of four bytes, seven of them
+        example(entry(b"a", sized(3, sized(1, b"\x80")))),  # packed numbers that end inside one
+    ],
+)
+def test_no_message(data):
+    with pytest.raises(DecodeError):
+        tf.train.Example.FromString(data)
+    with pytest.raises(ValueError, match=r"tf\.train\.Example"):
+        list_features(data)
+    _, failure = count_entries(*in_one_buffer([b"", data]))
+    assert failure is None or failure[:3:2] == (BAD_PROTO, 1)
+    assert failure or read_feature([b"", data], "a", "int") == (BAD_PROTO, 1)  # an entry's inside is looked at only here
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 11), (11, 0), (5, 6), (2**64 - 1, 2), (1, 2**64 - 1)])
+def test_examples_outside_the_data_are_a_mistake(offset, length):
+    with pytest.raises(ValueError, match="outside"):
+        Feature(bytes(10), np.array([offset], np.uint64), np.array([length], np.uint64), "a", "int")
+
+
+# Writing
+
+
+def column(name, kind, rows):
+    """One column as ExampleFrames takes it; `rows` are lists of values."""
+    flat = [value for row in rows for value in row]
+    row_offsets = offsets_of([len(row) for row in rows])
+    if kind == "bytes":
+        texts = Ragged.of_bytes(flat)
+        return name, kind, texts.values, texts.offsets, row_offsets
+    return name, kind, np.array(flat, {"float": np.float32, "int": np.int64}[kind]), None, row_offsets
+
+
+def written(columns, num_rows, num_workers=1):
+    frames = ExampleFrames(columns, num_rows)
+    share(frames.run, num_workers)
+    records = frames.records.tobytes()
+    return [records[first:end] for first, end in zip(frames.offsets[:-1], frames.offsets[1:], strict=True)]
+
+
+tables = st.integers(0, 5).flatmap(
+    lambda num_rows: st.dictionaries(
+        names,
+        st.sampled_from([("bytes", st.binary(max_size=200)), ("float", floats), ("int", int64s)]).flatmap(
+            lambda kind: st.tuples(st.just(kind[0]), st.lists(st.lists(kind[1], max_size=4), min_size=num_rows, max_size=num_rows))
+        ),
+        max_size=4,
+    ).map(lambda columns: (columns, num_rows))
+)
+
+
+@given(tables, st.integers(1, 3))
+def test_protobuf_reads_what_is_written(table, num_workers):
+    columns, num_rows = table
+    records = written([column(name, kind, rows) for name, (kind, rows) in columns.items()], num_rows, num_workers)
+    for row, record in enumerate(records):
+        assert record == frame(record[12:-4])
+        assert parsed(record[12:-4]) == {name: (kind, rows[row]) for name, (kind, rows) in columns.items()}
+
+
+@given(names, value_lists)
+def test_one_feature_is_written_byte_for_byte_as_tensorflow_does(name, feature):
+    kind, values = feature
+    assert written([column(name, kind, [values])], 1) == [frame(serialised({name: feature}))]
+
+
+def test_columns_without_row_offsets_have_one_value_a_row():
+    records = written([("n", "int", np.array([7, -1]), None, None)], 2)
+    assert [parsed(record[12:-4]) for record in records] == [{"n": ("int", [7])}, {"n": ("int", [-1])}]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [("n", "int", np.arange(3), None, None)],
+        [("n", "int", np.arange(2), None, np.array([0, 2, 1]))],
+        [("n", "int", np.arange(2), None, np.array([0, 1, 3]))],
+        [("n", "int", np.arange(2), None, np.array([1, 1, 2]))],
+        [("b", "bytes", np.zeros(4, np.uint8), np.array([0, 4, 5]), None)],
+        [("b", "bytes", np.zeros(4, np.uint8), np.array([0, -1, 4]), None)],
+        [("b", "bytes", np.zeros(4, np.uint8), np.zeros(0, np.int64), None)],
+    ],
+)
+def test_offsets_that_do_not_fit_are_a_mistake(columns):
+    with pytest.raises(ValueError, match="offsets|rows"):
+        ExampleFrames(columns, 2)

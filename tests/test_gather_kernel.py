@@ -1,0 +1,235 @@
+"""Spans and whole files copied into one buffer, and every way in which that can fail."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastpack._native.crc32c import crc32c
+from fastpack._native.gather import Gather, GatherFiles
+from fastpack.pool import share
+from fastpack.ragged import offsets_of
+from fastpack.structs import SPAN
+
+IO_ERROR, NO_MEMORY, TRUNCATED, BAD_DATA_CRC, FILE_CHANGED = 1, 2, 3, 5, 15
+DATA = np.random.default_rng(0).integers(0, 256, 5000).astype(np.uint8).tobytes()
+MEMORY = np.frombuffer(DATA, np.uint8)
+
+
+def spans_of(places, *, shard=0):
+    """Spans without checksums of (offset, length) pairs."""
+    spans = np.zeros(len(places), SPAN)
+    spans["shard"] = shard
+    spans["offset"], spans["length"] = np.array(places, np.uint64).reshape(-1, 2).T
+    return spans
+
+
+def checked_span(offset, length, record_offset, record_length):
+    spans = spans_of([(offset, length)])
+    spans["record_offset"], spans["record_length"] = record_offset, record_length
+    spans["crc32c"] = crc32c(DATA[record_offset : record_offset + record_length])
+    return spans
+
+
+@pytest.fixture
+def fds(tmp_path):
+    """Two open files: DATA backwards, and DATA."""
+    (tmp_path / "0").write_bytes(DATA[::-1])
+    (tmp_path / "1").write_bytes(DATA)
+    opened = [os.open(tmp_path / name, os.O_RDONLY) for name in ("0", "1")]
+    yield np.array(opened, np.int32)
+    for fd in opened:
+        os.close(fd)
+
+
+def gather(spans, *, num_workers=1, room=None, **origin):
+    """The bytes of all spans, one after the other, and the failure of the lowest row."""
+    lengths = spans["length"] if room is None else room
+    out = np.full(int(np.sum(lengths)), 99, np.uint8)
+    outcomes = share(Gather(spans, out, offsets_of(lengths), **origin).run, num_workers)
+    return out.tobytes(), min((outcome for outcome in outcomes if outcome), key=lambda outcome: outcome[2], default=None)
+
+
+places = st.lists(st.integers(0, 5000).flatmap(lambda first: st.tuples(st.just(first), st.integers(0, 5000 - first))), max_size=12)
+
+
+@given(places)
+def test_spans_of_memory_are_slices(places):
+    expected = b"".join(DATA[first : first + length] for first, length in places)
+    assert gather(spans_of(places), memory=MEMORY) == (expected, None)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 8])
+def test_spans_of_files_are_slices(fds, num_workers):
+    random = np.random.default_rng(num_workers)
+    places = [(first, random.integers(0, 5001 - first)) for first in random.integers(0, 5001, 200)]
+    spans = spans_of(places)
+    spans["shard"] = random.integers(0, 2, 200)
+    files = [DATA[::-1], DATA]
+    expected = b"".join(files[shard][first : first + length] for shard, (first, length) in zip(spans["shard"], places, strict=True))
+    assert gather(spans, fds=fds, num_workers=num_workers) == (expected, None)
+
+
+# The blob is all of what the checksum covers, its beginning, its middle, its end, or nothing.
+RECORDS = [(100, 50, 100, 50), (100, 20, 100, 50), (110, 20, 100, 50), (130, 20, 100, 50), (120, 0, 100, 50), (0, 5000, 0, 5000)]
+
+
+@pytest.fixture(params=["memory", "file"])
+def origin(request, tmp_path):
+    if request.param == "memory":
+        yield {"memory": MEMORY}
+        return
+    (tmp_path / "data").write_bytes(DATA)
+    with open(tmp_path / "data", "rb") as file:
+        yield {"fds": np.array([file.fileno()], np.int32)}
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_checksum_over_more_than_the_blob(origin, record):
+    spans = np.concatenate([spans_of([(0, 3)]), checked_span(*record)])  # Gather has nothing to do for no bytes at all
+    first, length = record[:2]
+    assert gather(spans, **origin) == (DATA[:3] + DATA[first : first + length], None)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_wrong_checksum(origin, record):
+    spans = np.concatenate([spans_of([(0, 3)]), checked_span(*record)])
+    spans["crc32c"][1] ^= 1 << 17
+    _, failure = gather(spans, **origin)
+    assert failure[:4] == (BAD_DATA_CRC, 0, 1, record[2])
+    assert gather(spans, check=False, **origin)[1] is None
+
+
+@pytest.mark.parametrize("place", [(5000, 1), (4999, 2), (0, 5001), (5001, 1), (2**63 - 2, 1), (10**12, 10)])
+def test_span_past_the_end(origin, place):
+    _, failure = gather(np.concatenate([spans_of([(0, 10)]), spans_of([place])]), **origin)
+    assert (failure[0], failure[2]) == (TRUNCATED, 1)
+
+
+@pytest.mark.parametrize("record", [(0, 100, 4950, 51), (0, 100, 5000, 1), (100, 50, 2**64 - 1, 2), (100, 50, 1, 2**64 - 1)])
+def test_record_past_the_end(origin, record):
+    spans = spans_of([record[:2]])
+    spans["record_offset"], spans["record_length"] = record[2:]
+    assert gather(spans, **origin)[1][0] in (TRUNCATED, NO_MEMORY)
+
+
+@pytest.mark.parametrize("offset", [2**63, 2**64 - 1])
+def test_offsets_that_no_file_can_have(fds, offset):
+    assert gather(spans_of([(offset, 1)]), fds=fds)[1][0] in (TRUNCATED, IO_ERROR)
+
+
+@pytest.mark.parametrize("blob", [(99, 10), (145, 6), (0, 200), (2**64 - 1, 5)])
+def test_blob_outside_its_record(fds, blob):
+    spans = checked_span(100, 50, 100, 50)
+    spans["offset"], spans["length"] = blob
+    assert gather(spans, fds=fds)[1][0] == TRUNCATED
+
+
+@pytest.mark.parametrize("shard", [2, 2**32 - 1])
+def test_span_of_no_shard(fds, shard):
+    assert gather(spans_of([(0, 1)], shard=shard), fds=fds)[1][0] == TRUNCATED
+    assert gather(spans_of([(0, 1)]), fds=np.array([-1], np.int32))[1][0] == TRUNCATED
+    assert gather(spans_of([(0, 1)]))[1][0] == TRUNCATED
+
+
+def test_a_closed_file_is_an_io_error(tmp_path):
+    (tmp_path / "x").write_bytes(DATA)
+    write_only = os.open(tmp_path / "x", os.O_WRONLY)
+    try:
+        failure = gather(spans_of([(0, 1)]), fds=np.array([write_only], np.int32))[1]
+    finally:
+        os.close(write_only)
+    assert failure[:3] == (IO_ERROR, errno.EBADF, 0)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 8])
+def test_the_first_row_that_fails_is_reported(num_workers):
+    spans = spans_of([(0, 10)] * 100)
+    spans["offset"][[40, 41, 77]] = 9999
+    assert gather(spans, memory=MEMORY, num_workers=num_workers)[1][2] == 40
+
+
+@pytest.mark.parametrize(
+    ("offsets", "size"),
+    [([0], 9), ([-1], 20), ([11], 20), ([2**62], 20), ([], 20)],
+)
+def test_outputs_without_room_are_a_mistake(offsets, size):
+    with pytest.raises(ValueError, match="out|offsets"):
+        Gather(spans_of([(0, 10)]), np.empty(size, np.uint8), np.array(offsets, np.int64), memory=MEMORY)
+
+
+# Whole files
+
+
+def gather_files(paths, lengths, num_workers=1):
+    offsets = offsets_of(lengths)
+    out = np.empty(int(offsets[-1]), np.uint8)
+    outcomes = share(GatherFiles([os.fsencode(path) for path in paths], out, offsets).run, num_workers)
+    return out.tobytes(), next((outcome for outcome in outcomes if outcome), None)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 8])
+def test_files_one_after_the_other(tmp_path, num_workers):
+    contents = [DATA[: 37 * i] for i in range(50)]  # the first is empty
+    for i, content in enumerate(contents):
+        (tmp_path / str(i)).write_bytes(content)
+    paths = [tmp_path / str(i) for i in range(50)]
+    assert gather_files(paths, [len(content) for content in contents], num_workers) == (b"".join(contents), None)
+
+
+def test_file_names_of_any_bytes(tmp_path):
+    path = os.fsencode(tmp_path) + b"/L\xf6we \xff\n"
+    with open(path, "wb") as file:
+        file.write(DATA)
+    assert gather_files([path], [5000]) == (DATA, None)
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_link_to_nothing(path):
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("make", "failure"),
+    [
+        (lambda path: None, (IO_ERROR, errno.ENOENT)),
+        (make_link_to_nothing, (IO_ERROR, errno.ENOENT)),
+        (lambda path: path.write_bytes(bytes(9)), (FILE_CHANGED, 0)),
+        (lambda path: path.write_bytes(bytes(11)), (FILE_CHANGED, 0)),
+        (lambda path: path.mkdir(), (FILE_CHANGED, 0)),
+        (make_fifo, (FILE_CHANGED, 0)),
+    ],
+    ids=["vanished", "link to nothing", "shorter", "longer", "folder", "fifo"],
+)
+def test_files_that_are_not_what_they_were(tmp_path, make, failure):
+    (tmp_path / "good").write_bytes(bytes(10))
+    make(tmp_path / "bad")
+    assert gather_files([tmp_path / "good", tmp_path / "bad"], [10, 10])[1][:3] == (*failure, 1)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file(tmp_path):
+    (tmp_path / "x").write_bytes(bytes(10))
+    (tmp_path / "x").chmod(0)
+    assert gather_files([tmp_path / "x"], [10])[1][:3] == (IO_ERROR, errno.EACCES, 0)
+
+
+def test_a_device_is_no_file():
+    assert gather_files(["/dev/zero"], [10])[1][0] == FILE_CHANGED
+
+
+@pytest.mark.parametrize("offsets", [[0, 10], [0, 5, 9], [1, 5, 10], [0, 11, 10], []])
+def test_offsets_that_do_not_fit_are_a_mistake(offsets):
+    with pytest.raises(ValueError, match="offsets"):
+        GatherFiles([b"a", b"b"], np.empty(10, np.uint8), np.array(offsets, np.int64))
+
+
+def test_names_are_bytes():
+    with pytest.raises(TypeError):
+        GatherFiles(["text"], np.empty(0, np.uint8), np.zeros(2, np.int64))
