@@ -6,12 +6,14 @@ the child finds no pool under its own id and makes another.
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:  # else imported when the pool is made: it takes a tenth of the time that the library may
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 Result = TypeVar("Result")
 
-_pools: dict[int, ThreadPoolExecutor] = {}
+_pools: "dict[int, ThreadPoolExecutor]" = {}
 
 
 def num_cores() -> int:
@@ -19,7 +21,9 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _pool() -> ThreadPoolExecutor:
+def _pool() -> "ThreadPoolExecutor":
+    from concurrent.futures import ThreadPoolExecutor
+
     process = os.getpid()
     if process not in _pools:
         # setdefault keeps one of two pools that racing threads make; the other never gets a thread.
@@ -34,7 +38,11 @@ def share(work: Callable[[], Result], num_workers: int | None = None) -> list[Re
     When one raises, the others are waited for and the first exception goes on.
     """
     workers = num_cores() if num_workers is None else num_workers
-    others: list[Future[Result]] = [_pool().submit(work) for _ in range(workers - 1)] if workers > 1 else []
+    if workers <= 1:
+        return [work()]
+    from concurrent.futures import wait
+
+    others: list[Future[Result]] = [_pool().submit(work) for _ in range(workers - 1)]
     try:
         mine = work()
     finally:

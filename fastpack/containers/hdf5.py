@@ -25,7 +25,7 @@ from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_PROBED_BYTES = 32 * 2**20
+_PROBED_BYTES = 8 * 2**20
 _FIELDS = {dataset: field for field, dataset in DATASETS.items()}
 
 

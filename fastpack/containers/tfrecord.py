@@ -26,7 +26,7 @@ from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, SPAN
 
-_WINDOW_BYTES = 32 * 2**20
+_WINDOW_BYTES = 8 * 2**20  # as pack.py has its batches, and for the same reason
 _MAX_TEXT_BYTES = 1024
 _WIRE_KINDS = {"image": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
 # TFRecord has no place for facts about the whole file, so each record names its class.

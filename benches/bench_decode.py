@@ -1,0 +1,43 @@
+"""How fast are JPEGs decoded, beside a plain C loop over the same library?"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastpack
+from benches.workloads import Decoding, plain_jpegs
+
+
+@pytest.fixture(scope="module")
+def jpegs(photos: list[Path]) -> list[Path]:
+    return plain_jpegs(photos)
+
+
+@pytest.fixture(scope="module")
+def decoding(jpegs: list[Path]) -> Decoding:
+    return Decoding(jpegs)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("name", ["reference", "fastpack"])
+def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads: int) -> None:
+    """To pixels in memory that is there already."""
+    benchmark.group = f"decode {len(decoding)} JPEGs, threads: {num_threads}"
+    decoding.forget()
+    benchmark(getattr(decoding, name), num_threads)
+    other = "fastpack" if name == "reference" else "reference"
+    getattr(decoding, other)(num_threads)
+    np.testing.assert_array_equal(decoding.by_fastpack, decoding.by_reference)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_reader(benchmark: Any, jpegs: list[Path], decoding: Decoding, tmp_path: Path, num_threads: int) -> None:
+    """From a TFRecord, checked against its CRCs, to new arrays."""
+    fastpack.pack(fastpack.Paths(jpegs), tmp_path / "photos.tfrecord")
+    reader = fastpack.open(tmp_path / "photos.tfrecord", orient=False, num_workers=num_threads)
+    benchmark.group = f"decode {len(decoding)} JPEGs, threads: {num_threads}"
+    batch = benchmark(reader.read, range(len(reader)))
+    decoding.reference(num_threads)
+    np.testing.assert_array_equal(np.concatenate([image.ravel() for image in batch["image"]]), decoding.by_reference)

@@ -1,0 +1,21 @@
+"""How long does a fresh interpreter take to import fastpack, beside numpy, which it needs?"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastpack
+
+# The folder that fastpack is imported from, for `python -c` looks in the current one.
+_ROOT = Path(fastpack.__file__).parent.parent
+
+
+@pytest.mark.benchmark(group="import")
+@pytest.mark.parametrize("name", ["numpy", "fastpack"])
+def test_import(benchmark: Any, name: str) -> None:
+    command = [sys.executable, "-c", f"import {name}; print({name}.__version__)"]
+    result = benchmark(lambda: subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True))
+    assert result.stdout.strip() == sys.modules[name].__version__

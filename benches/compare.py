@@ -1,0 +1,98 @@
+"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare decode|pack|read."""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import fastpack
+from benches.photos import VARIABLE, photos
+from benches.ratio import Comparison, Rival, compare, machine
+from benches.workloads import Decoding, Packing, Reading, plain_jpegs
+
+Arguments = argparse.Namespace
+_BATCH = 256
+_NUM_BATCHES = 20
+
+
+def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
+    """Full RGB decodes, outputs there beforehand; and by the reader, from a TFRecord to new arrays."""
+    paths = plain_jpegs(photos(arguments.photos, folder))
+    decoding = Decoding(paths)
+    packed = folder / "photos.tfrecord"
+    fastpack.pack(fastpack.Paths(paths), packed)
+    for num_threads in sorted({1, arguments.threads}):
+        reader = fastpack.open(packed, orient=False, num_workers=num_threads)
+        rivals = [
+            Rival("C loop", partial(decoding.reference, num_threads)),
+            Rival("fastpack kernel", partial(decoding.fastpack, num_threads)),
+            Rival("Reader.read", partial(reader.read, range(len(reader)))),
+        ]
+        yield compare(f"decode, threads: {num_threads}", rivals, unit="images", num_units=len(decoding), rounds=arguments.rounds)
+    if not (decoding.by_fastpack == decoding.by_reference).all():
+        raise SystemExit("decode: fastpack's pixels differ from the C loop's")
+
+
+def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
+    """A list of files to one, on all cores, against cat; then the same until the disk has it."""
+    packing = Packing(photos(arguments.photos, folder), arguments.records, folder / "outputs")
+    for sync in (False, True):
+        rivals = [
+            Rival("cat", partial(packing.cat, sync=sync), after=packing.remove),
+            Rival("TFRecord", partial(packing.fastpack, "out.tfrecord", sync=sync), after=packing.remove),
+            Rival("HDF5", partial(packing.fastpack, "out.h5", sync=sync), after=packing.remove),
+        ]
+        title = f"pack, {'until the disk has it' if sync else 'into the page cache'}"
+        yield compare(title, rivals, unit="files", num_units=arguments.records, rounds=arguments.rounds)
+
+
+def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
+    """Random batches of undecoded images against preads of the same places, with and without checksums."""
+    packing = Packing(photos(arguments.photos, folder), arguments.records, folder / "outputs")
+    for name in ("out.tfrecord", "out.h5"):
+        packing.fastpack(name)
+        for num_threads in sorted({1, arguments.threads}):
+            with Reading(packing.output(name), batch=_BATCH, num_batches=_NUM_BATCHES, num_threads=num_threads) as reading:
+                rivals = [
+                    Rival("C preads", partial(reading.reference, check=False)),
+                    Rival("C preads, CRC", partial(reading.reference, check=True)),
+                    Rival("fastpack", partial(reading.fastpack, check=False)),
+                    Rival("fastpack, CRC", partial(reading.fastpack, check=True)),
+                ]
+                title = f"read {name}, batches of {_BATCH}, threads: {num_threads}"
+                yield compare(title, rivals, unit="records", num_units=_BATCH * _NUM_BATCHES, rounds=arguments.rounds)
+
+
+SUBJECTS: dict[str, Callable[[Arguments, Path], Iterator[Comparison]]] = {
+    "decode": compare_decode,
+    "pack": compare_pack,
+    "read": compare_read,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benches.compare", description=__doc__)
+    parser.add_argument("subject", choices=SUBJECTS)
+    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--records", type=int, default=20_000, help="how many files to pack or records to read from")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
+    arguments = parser.parse_args()
+    about = machine()
+    print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+    comparisons = []
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
+        for comparison in SUBJECTS[arguments.subject](arguments, Path(folder)):
+            comparisons.append(comparison.to_json())
+            print(f"\n{comparison.table()}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": about, "comparisons": comparisons}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The photographs that benches work on: the user's, or made-up ones that cost a JPEG decoder about as much."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+import fastpack
+
+VARIABLE = "FASTPACK_BENCH_PHOTOS"
+_HEIGHT, _WIDTH = 375, 500
+_NUM_MADE = 32
+
+
+def photos(folder: Path | None, scratch: Path) -> list[Path]:
+    """The JPEGs below `folder`, or below the folder that the environment names, or else made ones in `scratch`."""
+    named = folder or os.environ.get(VARIABLE)
+    if named is None:
+        return make_photos(scratch, _NUM_MADE)
+    found = sorted(path for path in Path(named).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        raise SystemExit(f"{named}: no JPEGs here; name a folder of photographs, or none to have some made")
+    return found
+
+
+def make_photos(folder: Path, count: int) -> list[Path]:
+    """Always the same JPEGs: 500 x 375, about 100 KB, like the photographs of ImageNet."""
+    paths = [folder / f"made-{i:03d}.jpg" for i in range(count)]
+    for seed, path in enumerate(paths):
+        path.write_bytes(fastpack.encode(_photo_like(np.random.default_rng(seed)), "jpeg", quality=96))
+    return paths
+
+
+def _photo_like(random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Noise whose strength falls with its fineness, as in photographs."""
+    image = np.full((_HEIGHT, _WIDTH, 3), 128, np.float32)
+    for cell in (1, 2, 4, 8, 16, 64, 256):
+        coarse = random.standard_normal((_HEIGHT // cell + 2, _WIDTH // cell + 2, 3), dtype=np.float32)
+        image += 5 * cell**0.45 * cv2.resize(coarse, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.clip(image, 0, 255).astype(np.uint8)

@@ -1,0 +1,94 @@
+"""The yardsticks: plain C loops over libjpeg-turbo and over pread.
+
+They are compiled when first called and run through ctypes, which lets go of the GIL.
+"""
+
+import ctypes
+import functools
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_FOLDER = Path(__file__).parent
+# The checksum is fastpack's own: on both sides the same, so it is the reading that is compared.
+_KERNELS = _FOLDER.parent.parent / "src_cython" / "kernels"
+
+Bytes = npt.NDArray[np.uint8]
+Offsets = npt.NDArray[np.int64]
+
+
+def decode_loop(jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offsets: Offsets, *, num_threads: int) -> None:
+    """Decodes JPEGs that lie one after the other into `pixels`, RGB. Raises ValueError when one fails.
+
+    - jpeg_offsets, pixel_offsets: (n + 1,), where each image begins in `jpegs` and in `pixels`.
+    """
+    num_failed = _library("decode_loop", ("libjpeg",)).decode_loop(
+        _address(jpegs, np.uint8),
+        _address(jpeg_offsets, np.int64),
+        _address(pixels, np.uint8),
+        _address(pixel_offsets, np.int64),
+        ctypes.c_int64(len(jpeg_offsets) - 1),
+        num_threads,
+    )
+    if num_failed:
+        raise ValueError(f"{num_failed} images could not be decoded")
+
+
+def pread_loop(
+    fd: int,
+    offsets: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.uint64],
+    out: Bytes,
+    *,
+    num_threads: int,
+    crcs: npt.NDArray[np.uint32] | None = None,
+) -> None:
+    """Reads spans of a file into `out`, one after the other. Raises ValueError when one fails.
+
+    - offsets, lengths: (n,), of the spans in the file.
+    - crcs: what the CRC32C of each must be; None checks nothing.
+    """
+    out_offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=out_offsets[1:])
+    if out_offsets[-1] > len(out):
+        raise ValueError(f"out has {len(out)} bytes, the spans have {out_offsets[-1]}")
+    num_failed = _library("pread_loop").pread_loop(
+        fd,
+        _address(offsets, np.uint64),
+        _address(lengths, np.uint64),
+        _address(out, np.uint8),
+        _address(out_offsets, np.int64),
+        None if crcs is None else _address(crcs, np.uint32),
+        ctypes.c_int64(len(lengths)),
+        num_threads,
+    )
+    if num_failed:
+        raise ValueError(f"{num_failed} spans could not be read, or have another checksum")
+
+
+@functools.cache
+def _library(name: str, packages: tuple[str, ...] = ()) -> ctypes.CDLL:
+    flags = [flag for package in packages for flag in _flags_of(package)]
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder) / f"{name}.so"
+        sources = [_FOLDER / f"{name}.c", _KERNELS / "crc32c.c"]
+        compiler = os.environ.get("CC", "cc").split()
+        subprocess.run([*compiler, "-O3", "-shared", "-fPIC", "-pthread", "-I", _KERNELS, "-o", built, *sources, *flags], check=True)
+        library = ctypes.CDLL(str(built))  # stays loaded when the file is gone
+    getattr(library, name).restype = ctypes.c_int64
+    return library
+
+
+def _flags_of(package: str) -> list[str]:
+    return subprocess.run(["pkg-config", "--cflags", "--libs", package], check=True, capture_output=True, text=True).stdout.split()
+
+
+def _address(array: npt.NDArray[Any], dtype: type) -> ctypes.c_void_p:
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise ValueError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype} {array.strides}")
+    return ctypes.c_void_p(array.ctypes.data)

@@ -1,0 +1,134 @@
+"""The work that benches time: each done by fastpack and, over the same inputs, by its yardstick."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import fastpack
+from benches.reference import decode_loop, pread_loop
+from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
+from fastpack.errors import Place
+from fastpack.headers import FORMATS, probe_blobs
+from fastpack.ragged import Ragged, offsets_of
+from fastpack.structs import SPAN
+from fastpack.transforms import whole
+
+Pixels = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.int64]
+
+
+def plain_jpegs(paths: Sequence[Path]) -> list[Path]:
+    """Those that are JPEGs of gray or YCbCr pixels: the plain loop knows no others."""
+    infos, statuses = probe_blobs(Ragged.of_bytes(path.read_bytes() for path in paths))
+    kept = (statuses == 0) & (infos["format"] == FORMATS.index("jpeg")) & np.isin(infos["components"], (1, 3))
+    return [path for path, keep in zip(paths, kept, strict=True) if keep]
+
+
+class Decoding:
+    """JPEGs that lie in memory, to RGB pixels in memory that is there already: one array for each side."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        blobs = Ragged.of_bytes(path.read_bytes() for path in paths)
+        infos, _ = probe_blobs(blobs)
+        spans = np.zeros(len(blobs), SPAN)
+        spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
+        self._jpegs, self._jpeg_offsets = blobs.values, blobs.offsets
+        self._pictures = Pictures(Origin(memory=blobs.values), spans, infos, lambda row: Place(paths[row]))
+        self._views = whole(infos["width"], infos["height"]).views
+        shapes = [(int(info["height"]), int(info["width"]), 3) for info in infos]
+        self._pixel_offsets = offsets_of([height * width * channels for height, width, channels in shapes])
+        self.by_fastpack, self.by_reference = (np.empty(self._pixel_offsets[-1], np.uint8) for _ in range(2))
+        self.forget()
+        places = zip(self._pixel_offsets[:-1], self._pixel_offsets[1:], shapes, strict=True)
+        self._outs = [self.by_fastpack[start:end].reshape(shape) for start, end, shape in places]
+
+    def __len__(self) -> int:
+        return len(self._outs)
+
+    def forget(self) -> None:
+        """Fills the outputs: then their memory is there, and a pixel that is not written differs between the two."""
+        self.by_fastpack.fill(1)
+        self.by_reference.fill(2)
+
+    def fastpack(self, num_threads: int) -> None:
+        decode_pictures(self._pictures, self._views, self._outs, DecodeOptions(num_workers=num_threads))
+
+    def reference(self, num_threads: int) -> None:
+        decode_loop(self._jpegs, self._jpeg_offsets, self.by_reference, self._pixel_offsets, num_threads=num_threads)
+
+
+class Packing:
+    """A list of files, the given ones over and over, to one file in `folder`."""
+
+    def __init__(self, paths: Sequence[Path], num_records: int, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.paths = [paths[i % len(paths)] for i in range(num_records)]
+        self._labels = np.arange(num_records) % 1000
+        self._folder = folder
+        self._list = folder / "list"
+        self._list.write_bytes(b"\0".join(os.fsencode(path) for path in self.paths))
+
+    def output(self, name: str) -> Path:
+        return self._folder / name
+
+    def remove(self) -> None:
+        """All outputs, and with them what of them still waits to be written to the disk."""
+        for path in self._folder.iterdir():
+            if path != self._list:
+                path.unlink()
+
+    def fastpack(self, name: str, *, sync: bool = False) -> fastpack.Packed:
+        source = fastpack.Paths(self.paths, self._labels)
+        return fastpack.pack(source, self.output(name), fastpack.PackOptions(sync=sync))
+
+    def cat(self, *, sync: bool = False) -> None:
+        output = self.output("cat")
+        with open(output, "xb") as file:
+            subprocess.run(["xargs", "-0", "-a", self._list, "cat"], stdout=file, check=True)
+        if sync:
+            subprocess.run(["sync", output], check=True)
+
+
+class Reading:
+    """Blobs of one file at random, batch by batch: encoded images as they are, or stored pixels.
+
+    The yardstick reads into memory that is there already; the reader makes new arrays, as it does for users.
+    """
+
+    def __init__(self, path: Path, *, batch: int, num_batches: int, num_threads: int) -> None:
+        self.path = path
+        self.reader = fastpack.open(path, decode=False, num_workers=num_threads)
+        random = np.random.default_rng(0)
+        self._batches: list[Rows] = [random.integers(0, len(self.reader), batch) for _ in range(num_batches)]
+        self._num_threads = num_threads
+        self._spans = self.reader.index.spans["image"]
+        self._fd = os.open(path, os.O_RDONLY)
+        self._out = np.ones(batch * int(max(self._spans["length"].max(), self._spans["record_length"].max())), np.uint8)
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        os.close(self._fd)
+
+    def fastpack(self, *, check: bool) -> Any:
+        """Gives the last batch's blobs; the others are let go of, as a training loop does."""
+        reader = self.reader.with_options(check=check)
+        for rows in self._batches:
+            blobs = reader.read(rows)["image"]
+        return blobs
+
+    def reference(self, *, check: bool) -> Pixels:
+        """With `check` whole records, as the checksum is over them; else the blobs alone. Gives the last batch's bytes."""
+        for rows in self._batches:
+            spans = self._spans[rows]
+            offsets, lengths = (spans["record_offset"], spans["record_length"]) if check else (spans["offset"], spans["length"])
+            crcs = np.ascontiguousarray(spans["crc32c"]) if check else None
+            lengths = np.ascontiguousarray(lengths)
+            pread_loop(self._fd, np.ascontiguousarray(offsets), lengths, self._out, num_threads=self._num_threads, crcs=crcs)
+        return self._out[: int(lengths.sum())]
