@@ -76,7 +76,7 @@ cdef class Target:
     def __init__(self, out, const uint8_t[::1] table):
         self.array = out
         if out.ndim != 3 or 0 in out.shape:
-            raise ValueError("out: height, width and channels are needed")
+            raise ValueError("out: height, width and channels are needed, and none may be empty")
         if out.itemsize == 1:
             self.bytes = out
             self.facts.pixels = &self.bytes[0, 0, 0]
@@ -131,9 +131,9 @@ cdef class DecodeBatch:
         self.spans, self.views, self.fds, self.memory = spans, views, fds, memory
         self.targets = []  # these hold the arrays that own_facts point into
         for i in range(spans.shape[0]):
+            if outs[i].ndim != 3 or outs[i].shape[2] != channels or outs[i].size == 0:
+                raise ValueError(f"output {i}: height, width and {channels} channel(s) are needed")
             target = Target(outs[i], table)
-            if target.facts.channels != channels:
-                raise ValueError(f"output {i}: {channels} channel(s) are needed")
             self.own_facts[i] = target.facts
             self.targets.append(target)
         self.check = check

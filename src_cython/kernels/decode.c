@@ -178,10 +178,12 @@ static JDIMENSION start_at_box(j_decompress_ptr jpeg, const fp_box *wanted) {
 
 /* How many times smaller the image may be decoded without having to be enlarged afterwards. Only by the
    factors whose transforms libjpeg-turbo has in vector code. A turned image would need its box shifted. */
-static uint32_t reduction(const fp_decode_options *options, const fp_view *view) {
+static uint32_t reduction(const fp_decode_options *options, const fp_view *view, const fp_target *target) {
     if (!options->may_reduce || view->orientation > 1) return 1;
+    uint32_t width = view->scaled_width ? view->scaled_width : target->width;
+    uint32_t height = view->scaled_height ? view->scaled_height : target->height;
     uint32_t factor = 8;
-    while (factor > 1 && (view->width / factor < view->scaled_width || view->height / factor < view->scaled_height)) factor /= 2;
+    while (factor > 1 && (view->width / factor < width || view->height / factor < height)) factor /= 2;
     return factor;
 }
 
@@ -197,7 +199,7 @@ static int decode(fp_decoder *decoder, const fp_decode_options *options, const f
     fp_plan plan;
     if ((uint64_t)jpeg->image_width * jpeg->image_height > options->max_pixels)
         return fail(decoder, FP_PIXEL_LIMIT, "more pixels than the limit");
-    uint32_t reduced = reduction(options, view);
+    uint32_t reduced = reduction(options, view, target);
     if (!fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, reduced, options->interpolation, &plan))
         return fail_box(decoder);
     jpeg->scale_num = 1;

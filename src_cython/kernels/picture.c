@@ -28,14 +28,16 @@ int fp_plan_view(const fp_view *view, const fp_target *target, uint32_t width, u
                  int interpolation, fp_plan *plan) {
     uint32_t upright_width = view->orientation > 4 ? height : width;
     uint32_t upright_height = view->orientation > 4 ? width : height;
+    uint32_t scaled_width = view->scaled_width ? view->scaled_width : target->width;
+    uint32_t scaled_height = view->scaled_height ? view->scaled_height : target->height;
     if (view->orientation > 8 || !lies_inside(view->x, view->width, upright_width) || !lies_inside(view->y, view->height, upright_height) ||
-        !lies_inside(view->left, target->width, view->scaled_width) ||
-        !lies_inside(view->top, target->height, view->scaled_height))
+        !lies_inside(view->left, target->width, scaled_width) ||
+        !lies_inside(view->top, target->height, scaled_height))
         return 0;
     /* A reduced image's last pixels may stand for less than `reduced` stored ones. */
     uint32_t reduced_width = (width + reduced - 1) / reduced, reduced_height = (height + reduced - 1) / reduced;
-    plan->across = (fp_axis){(double)view->x / reduced, (double)view->width / reduced, view->scaled_width, view->left, target->width};
-    plan->down = (fp_axis){(double)view->y / reduced, (double)view->height / reduced, view->scaled_height, view->top, target->height};
+    plan->across = (fp_axis){(double)view->x / reduced, (double)view->width / reduced, scaled_width, view->left, target->width};
+    plan->down = (fp_axis){(double)view->y / reduced, (double)view->height / reduced, scaled_height, view->top, target->height};
     plan->interpolation = interpolation;
     uint32_t x_end, y_end;
     fp_axis_needs(&plan->across, interpolation, &plan->x, &x_end);

@@ -4,8 +4,8 @@
 #include "resample.h"
 #include "span.h"
 
-/* What is wanted of an image, in upright coordinates: the box, scaled to scaled_width x scaled_height, of
-   which the target takes the window at (left, top). The numpy dtype VIEW in fastpack/structs.py. */
+/* What is wanted of an image, in upright coordinates: the box, scaled to scaled_width x scaled_height (0 is
+   the target's size), of which the target takes the window at (left, top). The numpy dtype VIEW in fastpack/structs.py. */
 typedef struct {
     uint32_t x, y, width, height;
     uint32_t scaled_width, scaled_height, left, top;
