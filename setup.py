@@ -15,7 +15,7 @@ KERNELS = {
     "tfrecord": ["crc32c", "status", "tfrecord"],
     "example": ["crc32c", "example", "status", "tfrecord"],
     "image": ["image"],
-    "decode": ["crc32c", "decode", "resample", "span", "status"],
+    "decode": ["crc32c", "decode", "picture", "resample", "span", "status"],
 }
 USES_LIBJPEG = {"decode"}
 DEBUG = os.environ.get("FASTPACK_DEBUG") == "1"

@@ -12,24 +12,30 @@ from fastpack.ragged import Ragged, Text
 from fastpack.reader import Reader, ReadOptions, open
 from fastpack.schema import Field, Schema
 from fastpack.sources import Paths, folder, table
-from fastpack.transforms import Resize
+from fastpack.transforms import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort
 from fastpack.verify import Verified, verify
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
+    "CenterCrop",
     "FastpackError",
     "Field",
+    "HorizontalFlip",
     "Index",
     "Limits",
+    "Normalize",
     "PackOptions",
     "Packed",
     "Paths",
     "Ragged",
+    "RandomCrop",
+    "RandomResizedCrop",
     "ReadOptions",
     "Reader",
     "Resize",
+    "ResizeShort",
     "Schema",
     "Text",
     "Verified",

@@ -23,7 +23,7 @@ from fastpack.schema import Field, Schema
 from fastpack.shard import parse_size, refuse_existing, shard_paths, written_whole
 from fastpack.sources import Source, source_of
 from fastpack.structs import SPAN
-from fastpack.transforms import Resize, whole
+from fastpack.transforms import Resize, plan_batch
 
 # Called with (samples done, samples in all, bytes done) after each batch.
 Progress = Callable[[int, int, int], None]
@@ -218,7 +218,7 @@ class _DecodedSupply:
         picture = source.schema.picture
         assert picture is not None
         self._name = picture.name
-        self._transform = None if options.size is None else Resize(options.size)
+        self._steps = () if options.size is None else (Resize(options.size),)
         height, width = self._size_of_first()
         channels = 1 if options.color == "GRAY" else 3
         pixels = Field(picture.name, "pixels", (height, width, channels), "|u1", color=options.color)
@@ -228,8 +228,8 @@ class _DecodedSupply:
 
     def _size_of_first(self) -> tuple[int, int]:
         infos, _ = probe_blobs(self._source.read(np.zeros(1, np.int64))[self._name])
-        plan = (self._transform.plan if self._transform else whole)(*upright_sizes(infos, True))
-        return plan.size or (int(plan.views["height"][0]), int(plan.views["width"][0]))
+        plan = plan_batch(self._steps, *upright_sizes(infos, True))
+        return int(plan.heights[0]), int(plan.widths[0])
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
         batch = self._source.read(rows)
@@ -240,14 +240,14 @@ class _DecodedSupply:
         infos, _ = probe_blobs(blobs)
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
-        plan = (self._transform.plan if self._transform else whole)(*upright_sizes(infos, True))
+        plan = plan_batch(self._steps, *upright_sizes(infos, True))
         plan.views["orientation"] = infos["orientation"]
-        options = DecodeOptions(self._options.color, self._options.limits, num_workers=self._options.num_workers)
-        outs = empty_outputs(plan.views, plan.size, options.channels)
+        options = DecodeOptions(self._options.color, limits=self._options.limits, num_workers=self._options.num_workers)
+        outs = empty_outputs(plan, options.channels)
         pictures = Pictures(Origin(memory=blobs.values), spans, infos, lambda row: Place(key=keys[row] if keys else None))
         if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
             raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
-        decode_pictures(pictures, plan.views, outs, options)
+        decode_pictures(pictures, plan, outs, options)
         return outs
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,18 @@ from fastpack.batch import Batch
 from fastpack.codecs import Color
 from fastpack.codecs.batch import (
     DecodeOptions,
+    Interpolation,
+    Mode,
     Origin,
     Pictures,
+    check_output,
     decode_pictures,
     empty_outputs,
     place_pixels,
     read_blobs,
     upright_sizes,
 )
+from fastpack.draws import Draws
 from fastpack.errors import EmptySourceError, MissingFileError, OptionError, Place, ShapeError, TruncatedFileError, at, from_os_error
 from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index, concatenate, is_index
@@ -33,7 +37,7 @@ from fastpack.ragged import Ragged
 from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
-from fastpack.transforms import Transform, whole
+from fastpack.transforms import Plan, Transform, plan_batch
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,12 @@ class ReadOptions:
     """How to read.
 
     - decode: False gives encoded images as they are, a Ragged of bytes.
-    - transform: which part of each image, at what size; None is the whole of each at its own.
+    - transform: a step or a sequence of steps (see transforms.py): which part of each image, at what size,
+      how written; () is the whole of each at its own size.
+    - seed: of random transforms.
+    - interpolation: "bilinear", "bicubic", "area" or "nearest"; antialiased, but for the last.
+    - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
+      where it is shrunk by as much anyway.
     - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
     - orient: turn images upright as their EXIF orientation says.
     - check: compare what is read with its checksum, where the file has one.
@@ -50,7 +59,10 @@ class ReadOptions:
     """
 
     decode: bool = True
-    transform: Transform | None = None
+    transform: Transform | Sequence[Transform] = ()
+    seed: int = 0
+    interpolation: Interpolation = "bilinear"
+    mode: Mode = "exact"
     color: Color = "RGB"
     orient: bool = True
     check: bool = True
@@ -63,9 +75,16 @@ class ReadOptions:
         if self.num_workers is not None and self.num_workers < 1:
             raise OptionError(f"num_workers must be at least 1, not {self.num_workers}")
 
+        if self.interpolation not in get_args(Interpolation) or self.mode not in get_args(Mode):
+            raise OptionError(f"there is no interpolation {self.interpolation!r} or no mode {self.mode!r}")
+
+    @property
+    def steps(self) -> tuple[Transform, ...]:
+        return tuple(self.transform) if isinstance(self.transform, Sequence) else (self.transform,)
+
     @property
     def for_decoding(self) -> DecodeOptions:
-        return DecodeOptions(self.color, self.limits, self.check, self.num_workers)
+        return DecodeOptions(self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers)
 
 
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.
@@ -91,7 +110,7 @@ def open(
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
 
-    >>> dataset = open(getfixture("digits"), transform=None)
+    >>> dataset = open(getfixture("digits"), transform=())
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
@@ -244,10 +263,13 @@ class Reader(Sequence[dict[str, Any]]):
             batch = self.read(np.arange(first, min(first + _ITERATED_SAMPLES, len(self))))
             yield from (batch.sample(i) for i in range(batch.num_samples))
 
-    def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]], *, out: npt.NDArray[Any] | None = None) -> Batch:
+    def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]], *, epoch: int = 0, out: npt.NDArray[Any] | None = None) -> Batch:
         """The samples with these numbers, in that order; a number may come more than once.
 
-        - out: an array (n, H, W, C) of any strides that receives the pixels of the main image field.
+        - epoch: random transforms draw for (seed, epoch, sample), so each epoch has crops of its own and
+          the same call gives the same pixels again.
+        - out: an array (n, H, W, C), or as Normalize has it, of any strides, that receives the pixels of the
+          main image field.
 
         Raises IndexError, ShapeError (`out` does not fit), and what damaged files raise, with the place.
         """
@@ -256,7 +278,7 @@ class Reader(Sequence[dict[str, Any]]):
         fields: dict[str, Any] = {}
         for field in self.schema.fields:
             if field.is_blob:
-                fields[field.name] = self._read_blobs(field, rows, out if field == picture else None)
+                fields[field.name] = self._read_blobs(field, rows, epoch, out if field == picture else None)
             else:
                 column = self._index.columns[field.name]
                 fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
@@ -273,22 +295,21 @@ class Reader(Sequence[dict[str, Any]]):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
         return np.where(rows < 0, rows + len(self), rows)
 
-    def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], out: npt.NDArray[Any] | None) -> Any:
+    def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], epoch: int, out: npt.NDArray[Any] | None) -> Any:
         if field.kind == "pixels":
-            return self._transform_pixels(self._in_color(field, self._read_pixels(field, rows)), out)
+            return self._transform_pixels(self._in_color(field, self._read_pixels(field, rows)), rows, epoch, out)
         pictures, options = self._pictures(field, rows), self._options.for_decoding
         if field.kind == "bytes" or not self._options.decode:
             return read_blobs(pictures, np.arange(len(rows)), options)
-        plan = (self._options.transform.plan if self._options.transform else whole)(*upright_sizes(pictures.infos, self._options.orient))
+        plan = self._plan(rows, epoch, *upright_sizes(pictures.infos, self._options.orient))
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
-        outs = (
-            empty_outputs(plan.views, plan.size, options.channels)
-            if out is None
-            else _checked(out, plan.views, plan.size, options.channels)
-        )
-        decode_pictures(pictures, plan.views, outs, options)
-        return outs if out is None else out
+        outs = empty_outputs(plan, options.channels) if out is None else check_output(out, plan, options.channels)
+        decode_pictures(pictures, plan, outs, options)
+        return outs
+
+    def _plan(self, rows: npt.NDArray[np.int64], epoch: int, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
+        return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, rows))
 
     def _pictures(self, field: Field, rows: npt.NDArray[np.int64]) -> Pictures:
         spans = self._index.spans[field.name][rows]
@@ -329,22 +350,18 @@ class Reader(Sequence[dict[str, Any]]):
             return np.ascontiguousarray(pixels[..., ::-1])
         return pixels
 
-    def _transform_pixels(self, pixels: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-        transform = self._options.transform
-        if transform is None:
-            if out is None:
-                return pixels
-            if out.shape != pixels.shape or out.dtype != pixels.dtype:
-                raise ShapeError(f"out must be {pixels.dtype} {pixels.shape}, not {out.dtype} {out.shape}")
-            out[...] = pixels
-            return out
+    def _transform_pixels(
+        self, pixels: npt.NDArray[Any], rows: npt.NDArray[np.int64], epoch: int, out: npt.NDArray[Any] | None
+    ) -> npt.NDArray[Any]:
+        if not self._options.steps:
+            return pixels if out is None else _copy_into(out, pixels)
         if pixels.ndim != 4 or pixels.dtype != np.uint8:
             raise ShapeError(f"a transform needs uint8 pixels (n, height, width, channels), not {pixels.dtype} {pixels.shape}")
-        height, width, channels = pixels.shape[1:]
-        plan = transform.plan(np.full(len(pixels), width, np.uint32), np.full(len(pixels), height, np.uint32))
-        outs = empty_outputs(plan.views, plan.size, channels) if out is None else _checked(out, plan.views, plan.size, channels)
-        place_pixels(list(pixels), plan.views, outs, self._options.for_decoding)
-        return outs if out is None else out  # type: ignore[return-value]
+        count, height, width, channels = pixels.shape
+        plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
+        outs = empty_outputs(plan, channels) if out is None else check_output(out, plan, channels)
+        place_pixels(list(pixels), plan, outs, self._options.for_decoding)
+        return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
 
     def _fetch(self, field: Field, rows: npt.NDArray[np.int64]) -> list[Any]:
         """Blobs that have no span, shard by shard, through their container."""
@@ -360,12 +377,8 @@ class Reader(Sequence[dict[str, Any]]):
         return blobs
 
 
-def _checked(out: npt.NDArray[Any], views: npt.NDArray[Any], size: tuple[int, int] | None, channels: int) -> npt.NDArray[Any]:
-    """`out`, if it is what these views fill."""
-    sizes = {(int(view["height"]), int(view["width"])) for view in views} if size is None else {size}
-    if len(sizes) > 1:
-        raise ShapeError("out needs images of one size; give a transform such as Resize")
-    shape = (len(views), *(sizes.pop() if sizes else (0, 0)), channels)
-    if out.shape != shape or out.dtype != np.uint8:
-        raise ShapeError(f"out must be uint8 {shape}, not {out.dtype} {out.shape}")
+def _copy_into(out: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if out.shape != pixels.shape or out.dtype != pixels.dtype:
+        raise ShapeError(f"out must be {pixels.dtype} {pixels.shape}, not {out.dtype} {out.shape}")
+    out[...] = pixels
     return out

@@ -31,13 +31,19 @@ IMAGE_INFO = np.dtype(
     ]
 )
 
-# A box in upright coordinates, and how the stored pixels are turned: fp_view in src_cython/kernels/decode.h.
+# What is wanted of an image, in upright coordinates: the box, scaled to scaled_width x scaled_height (0 is
+# the output's size), of which the output is the window at (left, top); and how the stored pixels are turned: fp_view
+# in src_cython/kernels/picture.h.
 VIEW = np.dtype(
     [
         ("x", "<u4"),
         ("y", "<u4"),
         ("width", "<u4"),
         ("height", "<u4"),
+        ("scaled_width", "<u4"),
+        ("scaled_height", "<u4"),
+        ("left", "<u4"),
+        ("top", "<u4"),
         ("orientation", "u1"),
         ("flip", "u1"),
         ("reserved", "<u2"),

@@ -1,6 +1,5 @@
 """Batches of JPEGs, or of pixels that another codec made, into rows of arrays."""
 from kernels cimport (
-    FP_BAD_BOX,
     FP_NO_MEMORY,
     FP_OK,
     fp_close_counter,
@@ -14,6 +13,7 @@ from kernels cimport (
     fp_origin,
     fp_outcome,
     fp_place_pixels,
+    fp_resample_allow_vectors,
     fp_scratch,
     fp_scratch_free,
     fp_span,
@@ -24,10 +24,15 @@ from kernels cimport (
     origin_of,
     outcome_tuple,
 )
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
+INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3}
+
+
+def allow_vectors(bint allowed):
+    fp_resample_allow_vectors(allowed)
 
 
 cdef class Decoder:
@@ -42,27 +47,55 @@ cdef class Decoder:
     def __dealloc__(self):
         fp_decoder_free(self.own_decoder)
 
-    def place(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, uint8_t[:, :, :] out):
-        cdef fp_target target = target_of(out)
-        cdef int status = FP_BAD_BOX
-        if view.shape[0] != 1 or pixels.shape[2] != out.shape[2]:
+    def place(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, out, *, str interpolation="bilinear",
+              const uint8_t[::1] table=None):
+        cdef Target target = Target(out, table)
+        cdef int chosen = INTERPOLATIONS[interpolation]
+        cdef int status
+        if view.shape[0] != 1 or pixels.shape[2] != target.facts.channels:
             raise ValueError("one view, and pixels and out of the same number of channels, are needed")
-        if pixels.shape[0] * pixels.shape[1] * pixels.shape[2] == 0 or out.shape[0] * out.shape[1] == 0:
-            raise ValueError("pixels and out must not be empty")
+        if pixels.shape[0] * pixels.shape[1] * pixels.shape[2] == 0:
+            raise ValueError("pixels must not be empty")
         with nogil:
             status = fp_place_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0], pixels.shape[1],
-                                     pixels.shape[0], &view[0], &target)
+                                     pixels.shape[0], chosen, &view[0], &target.facts)
         if status == FP_OK:
             return None
         return status, 0, 0, 0, fp_decoder_message(self.own_decoder).decode()
 
 
-cdef fp_target target_of(uint8_t[:, :, :] out) noexcept:
-    cdef fp_target target
-    target.pixels = &out[0, 0, 0] if out.shape[0] and out.shape[1] and out.shape[2] else NULL
-    target.height, target.width, target.channels = out.shape[0], out.shape[1], out.shape[2]
-    target.row_stride, target.pixel_stride, target.channel_stride = out.strides[0], out.strides[1], out.strides[2]
-    return target
+cdef class Target:
+    """An array (height, width, channels) of 1, 2 or 4 bytes an item and any strides, held for as long as this lives."""
+    cdef fp_target facts
+    cdef object array
+    cdef uint8_t[:, :, :] bytes
+    cdef uint16_t[:, :, :] halves
+    cdef uint32_t[:, :, :] words
+    cdef const uint8_t[::1] table
+
+    def __init__(self, out, const uint8_t[::1] table):
+        self.array = out
+        if out.ndim != 3 or 0 in out.shape:
+            raise ValueError("out: height, width and channels are needed, and none may be empty")
+        if out.itemsize == 1:
+            self.bytes = out
+            self.facts.pixels = &self.bytes[0, 0, 0]
+        elif out.itemsize == 2:
+            self.halves = out.view("u2")
+            self.facts.pixels = <uint8_t*> &self.halves[0, 0, 0]
+        else:
+            self.words = out.view("u4")
+            self.facts.pixels = <uint8_t*> &self.words[0, 0, 0]
+        self.facts.height, self.facts.width, self.facts.channels = out.shape
+        self.facts.row_stride, self.facts.pixel_stride, self.facts.channel_stride = out.strides
+        self.facts.item_bytes = out.itemsize
+        if table is not None:
+            if table.shape[0] != 256 * self.facts.channels * self.facts.item_bytes:
+                raise ValueError("table: 256 items a channel, of out's dtype, are needed")
+            self.table = table
+            self.facts.table = &table[0]
+        elif out.itemsize != 1:
+            raise ValueError("out: items of more than a byte need a table")
 
 
 cdef class DecodeBatch:
@@ -71,39 +104,42 @@ cdef class DecodeBatch:
     cdef const uint8_t[::1] memory
     cdef const fp_span[::1] spans
     cdef const fp_view[::1] views
-    cdef list outs
-    cdef fp_target* own_targets
+    cdef list targets
+    cdef fp_target* own_facts
     cdef fp_origin origin
     cdef fp_decode_options options
     cdef bint check
     cdef int64_t counter
 
     def __cinit__(self, spans, *args, **kwargs):
-        self.own_targets = <fp_target*> calloc(max(1, len(spans)), sizeof(fp_target))
-        if self.own_targets == NULL:
+        self.own_facts = <fp_target*> calloc(max(1, len(spans)), sizeof(fp_target))
+        if self.own_facts == NULL:
             raise MemoryError
 
     def __dealloc__(self):
-        free(self.own_targets)
+        free(self.own_facts)
 
-    def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, list outs, *, str color="RGB",
-                 uint64_t max_pixels, uint32_t max_scans, const int[::1] fds=None, const uint8_t[::1] memory=None,
+    def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
+                 str interpolation="bilinear", bint may_reduce=False, uint64_t max_pixels, uint32_t max_scans,
+                 const uint8_t[::1] table=None, const int[::1] fds=None, const uint8_t[::1] memory=None,
                  bint check=True):
         cdef Py_ssize_t i
-        cdef uint8_t[:, :, :] out
+        cdef Target target
         cdef int channels = 1 if color == "GRAY" else 3
         if views.shape[0] != spans.shape[0] or len(outs) != spans.shape[0]:
             raise ValueError("one view and one output for each span are needed")
         self.spans, self.views, self.fds, self.memory = spans, views, fds, memory
-        self.outs = []  # memoryviews: they hold the arrays that own_targets point into
+        self.targets = []  # these hold the arrays that own_facts point into
         for i in range(spans.shape[0]):
-            out = outs[i]
-            if out.shape[2] != channels or out.shape[0] == 0 or out.shape[1] == 0:
+            if outs[i].ndim != 3 or outs[i].shape[2] != channels or outs[i].size == 0:
                 raise ValueError(f"output {i}: height, width and {channels} channel(s) are needed")
-            self.own_targets[i] = target_of(out)
-            self.outs.append(out)
+            target = Target(outs[i], table)
+            self.own_facts[i] = target.facts
+            self.targets.append(target)
         self.check = check
         self.options.color = COLORS[color]
+        self.options.interpolation = INTERPOLATIONS[interpolation]
+        self.options.may_reduce = may_reduce
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)
@@ -137,7 +173,7 @@ cdef class DecodeBatch:
         cdef int status
         if fp_view_span(&self.origin, span, self.check, blob, aside, row, &data, outcome) != FP_OK:
             return outcome.status
-        status = fp_decode_jpeg(decoder, data, span.length, &self.options, &self.views[row], &self.own_targets[row])
+        status = fp_decode_jpeg(decoder, data, span.length, &self.options, &self.views[row], &self.own_facts[row])
         if status != FP_OK:
             return fp_fail(outcome, status, row, span.offset, fp_decoder_message(decoder))
         return FP_OK

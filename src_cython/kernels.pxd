@@ -154,12 +154,20 @@ cdef extern from "kernels/image.h" nogil:
     int fp_probe(const uint8_t* data, size_t length, fp_image_info* info) noexcept
 
 
-cdef extern from "kernels/decode.h" nogil:
+cdef extern from "kernels/resample.h" nogil:
+    void fp_resample_allow_vectors(int allowed) noexcept
+
+
+cdef extern from "kernels/picture.h" nogil:
     ctypedef struct fp_view:
         uint32_t x
         uint32_t y
         uint32_t width
         uint32_t height
+        uint32_t scaled_width
+        uint32_t scaled_height
+        uint32_t left
+        uint32_t top
         uint8_t orientation
         uint8_t flip
         uint16_t reserved
@@ -169,12 +177,18 @@ cdef extern from "kernels/decode.h" nogil:
         uint32_t height
         uint32_t width
         int32_t channels
+        int32_t item_bytes
         int64_t row_stride
         int64_t pixel_stride
         int64_t channel_stride
+        const uint8_t* table
 
+
+cdef extern from "kernels/decode.h" nogil:
     ctypedef struct fp_decode_options:
         int32_t color
+        int32_t interpolation
+        int32_t may_reduce
         uint32_t max_scans
         uint64_t max_pixels
 
@@ -187,4 +201,4 @@ cdef extern from "kernels/decode.h" nogil:
     int fp_decode_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, const fp_decode_options* options,
                        const fp_view* view, const fp_target* target) noexcept
     int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
-                        const fp_view* view, const fp_target* target) noexcept
+                        int interpolation, const fp_view* view, const fp_target* target) noexcept

@@ -19,7 +19,7 @@ SIZES = st.integers(1, 100)
 
 
 def view_of(width, height, *, x=0, y=0, orientation=1, flip=False):
-    return np.array([(x, y, width, height, orientation, flip, 0)], VIEW)
+    return np.array([(x, y, width, height, 0, 0, 0, 0, orientation, flip, 0)], VIEW)
 
 
 def batch(files, views, outs, **options):
@@ -111,7 +111,7 @@ UPRIGHT = {orientation: read_upright(with_orientation(SOURCE, orientation)) for 
 
 def expected_view(view):
     """Upright, then cropped, then mirrored."""
-    x, y, width, height, orientation, flip, _ = view[0].item()
+    x, y, width, height, *_, orientation, flip, _ = view[0].item()
     cropped = UPRIGHT[orientation][y : y + height, x : x + width]
     return cropped[:, ::-1] if flip else cropped
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "fastpack"
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
-    {"schema", "limits", "pool", "ragged", "structs"},
+    {"schema", "limits", "pool", "ragged", "structs", "draws"},
     {"shard", "batch", "transforms", "headers"},
     {"index", "codecs"},
     {"containers", "sources"},

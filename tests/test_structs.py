@@ -20,7 +20,7 @@ def struct_fields(header: str, name: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "header", "name"), [(SPAN, "span.h", "fp_span"), (IMAGE_INFO, "image.h", "fp_image_info"), (VIEW, "decode.h", "fp_view")]
+    ("dtype", "header", "name"), [(SPAN, "span.h", "fp_span"), (IMAGE_INFO, "image.h", "fp_image_info"), (VIEW, "picture.h", "fp_view")]
 )
 def test_dtype_is_the_struct(dtype, header, name):
     fields = [(field, dtype[field].str) for field in dtype.names]

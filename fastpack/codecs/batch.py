@@ -1,8 +1,8 @@
 """Many images at once: JPEGs by the batch kernel, the rest one by one in the same threads."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,16 @@ import numpy.typing as npt
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack._native.gather import Gather
 from fastpack.codecs import Color, codec_of
-from fastpack.errors import FastpackError, Place, at, raise_first, raise_status
+from fastpack.errors import FastpackError, Place, ShapeError, at, raise_first, raise_status
 from fastpack.headers import FORMATS, JPEG
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import num_cores, share
 from fastpack.ragged import Ragged, offsets_of
+from fastpack.transforms import Plan
 
-Pixels = npt.NDArray[np.uint8]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
+Mode = Literal["exact", "fast"]
+Pixels = npt.NDArray[Any]
 Outputs = Pixels | Sequence[Pixels]
 Rows = npt.NDArray[np.int64]
 
@@ -42,6 +45,8 @@ class Pictures:
 @dataclass(frozen=True)
 class DecodeOptions:
     color: Color = "RGB"
+    interpolation: Interpolation = "bilinear"
+    mode: Mode = "exact"
     limits: Limits = DEFAULT_LIMITS
     check: bool = True
     num_workers: int | None = None
@@ -61,21 +66,48 @@ def upright_sizes(infos: npt.NDArray[Any], orient: bool) -> tuple[npt.NDArray[np
     return np.where(turned, infos["height"], infos["width"]), np.where(turned, infos["width"], infos["height"])
 
 
-def empty_outputs(views: npt.NDArray[Any], size: tuple[int, int] | None, channels: int) -> Outputs:
-    """One array (n, H, W, C) when all have one size, else a list of arrays."""
-    if size is None and len(views):
-        sizes = {(int(height), int(width)) for height, width in zip(views["height"], views["width"], strict=True)}
-        size = sizes.pop() if len(sizes) == 1 else None
-    if size is not None:
-        return np.empty((len(views), *size, channels), np.uint8)
-    return [np.empty((view["height"], view["width"], channels), np.uint8) for view in views]
+def empty_outputs(plan: Plan, channels: int) -> Outputs:
+    """One array (n, H, W, C), or (n, C, H, W), when all have one size, else a list of such."""
+    if plan.size is not None:
+        return _empty(plan, (len(plan.views),), plan.size, channels)
+    sizes = zip(plan.heights.tolist(), plan.widths.tolist(), strict=True)
+    return [_empty(plan, (), size, channels) for size in sizes] if len(plan.views) else _empty(plan, (0,), (0, 0), channels)
 
 
-def decode_pictures(pictures: Pictures, views: npt.NDArray[Any], outs: Outputs, options: DecodeOptions) -> None:
-    """Decodes the view of each picture into its output (height, width, channels).
+def _empty(plan: Plan, leading: tuple[int, ...], size: tuple[int, int], channels: int) -> Pixels:
+    if plan.normalize is None:
+        return np.empty((*leading, *size, channels), np.uint8)
+    shape = (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels)
+    return np.empty((*leading, *shape), plan.normalize.dtype)
 
-    A view also says which orientation to undo. Raises for the first JPEG that fails, else for the
-    first other image.
+
+def check_output(out: Pixels, plan: Plan, channels: int) -> Pixels:
+    """`out`, if it is what the plan fills; else raises ShapeError."""
+    if plan.size is None and len(plan.views):
+        raise ShapeError("out needs images of one size; give a transform such as Resize")
+    wanted = empty_outputs(replace(plan, views=plan.views[:0], widths=plan.widths[:0], heights=plan.heights[:0]), channels)
+    shape = (len(plan.views), *_empty(plan, (), plan.size or (0, 0), channels).shape)
+    if out.shape != shape or out.dtype != np.asarray(wanted).dtype:
+        raise ShapeError(f"out must be {np.asarray(wanted).dtype} {shape}, not {out.dtype} {out.shape}")
+    return out
+
+
+def _rows_of(outs: Outputs, plan: Plan) -> list[Pixels]:
+    """Each output as (height, width, channels), whatever its layout."""
+    if plan.normalize is not None and plan.normalize.layout == "NCHW":
+        return [out.transpose(1, 2, 0) for out in outs]
+    return list(outs)
+
+
+def _table(plan: Plan, channels: int) -> Pixels | None:
+    return None if plan.normalize is None else plan.normalize.table(channels).reshape(-1).view(np.uint8)
+
+
+def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions) -> None:
+    """Decodes what the plan wants of each picture into its output.
+
+    The plan's views also say which orientation to undo. Raises for the first JPEG that fails, else for
+    the first other image.
     """
     infos = pictures.infos
     readable = (infos["width"] > 0) & (infos["height"] > 0)
@@ -84,17 +116,21 @@ def decode_pictures(pictures: Pictures, views: npt.NDArray[Any], outs: Outputs, 
         raise_status(9 if infos["format"][row] else 8, "the image's header cannot be read", pictures.place_of(row))
     is_jpeg = infos["format"] == JPEG
     if is_jpeg.any():
-        _decode_jpegs(pictures, views, outs, options, np.flatnonzero(is_jpeg))
+        _decode_jpegs(pictures, plan, outs, options, np.flatnonzero(is_jpeg))
     if not is_jpeg.all():
-        _decode_others(pictures, views, outs, options, np.flatnonzero(~is_jpeg))
+        _decode_others(pictures, plan, outs, options, np.flatnonzero(~is_jpeg))
 
 
-def _decode_jpegs(pictures: Pictures, views: npt.NDArray[Any], outs: Outputs, options: DecodeOptions, rows: Rows) -> None:
+def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> None:
+    targets = _rows_of(outs, plan)
     job = DecodeBatch(
         pictures.spans[rows],
-        views[rows],
-        [outs[row] for row in rows],
+        plan.views[rows],
+        targets if len(rows) == len(targets) else [targets[row] for row in rows],
         color=options.color,
+        interpolation=options.interpolation,
+        may_reduce=options.mode == "fast",
+        table=_table(plan, options.channels),
         max_pixels=options.limits.max_pixels,
         max_scans=options.limits.max_scans,
         fds=pictures.origin.fds,
@@ -104,7 +140,8 @@ def _decode_jpegs(pictures: Pictures, views: npt.NDArray[Any], outs: Outputs, op
     raise_first(share(job.run, options.workers_for(len(rows))), lambda row: pictures.place_of(int(rows[row])))
 
 
-def _decode_others(pictures: Pictures, views: npt.NDArray[Any], outs: Outputs, options: DecodeOptions, rows: Rows) -> None:
+def _decode_others(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> None:
+    targets, table = _rows_of(outs, plan), _table(plan, options.channels)
     blobs = read_blobs(pictures, rows, options)
     left = iter(range(len(rows)))  # next() on one iterator is atomic: each row is taken once
 
@@ -117,7 +154,8 @@ def _decode_others(pictures: Pictures, views: npt.NDArray[Any], outs: Outputs, o
                 pixels = codec_of(FORMATS[info["format"]]).decode(blobs.bytes(i), info, options.color, options.limits)
             except FastpackError as error:
                 raise type(error)(at(str(error), pictures.place_of(row))) from error
-            outcome = decoder.place(pixels, views[row : row + 1], outs[row])
+            view = plan.views[row : row + 1]
+            outcome = decoder.place(pixels, view, targets[row], interpolation=options.interpolation, table=table)
             raise_first([outcome], lambda _: pictures.place_of(row))  # noqa: B023 - called before the next row is taken
 
     share(work, options.workers_for(len(rows)))
@@ -134,13 +172,16 @@ def read_blobs(pictures: Pictures, rows: Rows, options: DecodeOptions) -> Ragged
     return Ragged(values, offsets)
 
 
-def place_pixels(stored: Sequence[Pixels], views: npt.NDArray[Any], outs: Outputs, options: DecodeOptions) -> None:
-    """Crops and resamples pixels that are decoded already."""
+def place_pixels(stored: Sequence[Pixels], plan: Plan, outs: Outputs, options: DecodeOptions) -> None:
+    """Crops, resamples and writes pixels that are decoded already."""
     left = iter(range(len(stored)))
+    targets, table = _rows_of(outs, plan), _table(plan, stored[0].shape[2] if len(stored) else 0)
 
     def work() -> None:
         decoder = Decoder()
         for row in left:
-            raise_first([decoder.place(np.ascontiguousarray(stored[row]), views[row : row + 1], outs[row])], lambda _: Place())
+            pixels, view = np.ascontiguousarray(stored[row]), plan.views[row : row + 1]
+            outcome = decoder.place(pixels, view, targets[row], interpolation=options.interpolation, table=table)
+            raise_first([outcome], lambda _: Place())
 
     share(work, options.workers_for(len(stored)))

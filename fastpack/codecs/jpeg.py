@@ -22,6 +22,7 @@ class JpegCodec:
             raise_status(12, f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}", Place())
         views = np.zeros(1, VIEW)
         views["width"], views["height"] = info["width"], info["height"]
+        views["scaled_width"], views["scaled_height"] = info["width"], info["height"]
         out = np.empty((info["height"], info["width"], 1 if color == "GRAY" else 3), np.uint8)
         job = DecodeBatch(
             spans,

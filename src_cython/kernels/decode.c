@@ -8,8 +8,6 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-#include "resample.h"
-
 struct fp_decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -19,9 +17,8 @@ struct fp_decoder {
     uint32_t max_scans;
     char message[JMSG_LENGTH_MAX];
     fp_scratch stored;       /* pixels as the file stores them */
-    fp_scratch upright;
-    fp_scratch resampled;
-    fp_scratch filters;
+    fp_scratch converted;    /* a row in a colour space that libjpeg leaves to us */
+    fp_easel easel;
 };
 
 /* Libjpeg reports failures by callback; each leaves by longjmp, as its documentation asks. */
@@ -84,9 +81,8 @@ void fp_decoder_free(fp_decoder *decoder) {
     if (!decoder) return;
     jpeg_destroy_decompress(&decoder->jpeg);
     fp_scratch_free(&decoder->stored);
-    fp_scratch_free(&decoder->upright);
-    fp_scratch_free(&decoder->resampled);
-    fp_scratch_free(&decoder->filters);
+    fp_scratch_free(&decoder->converted);
+    fp_easel_free(&decoder->easel);
     free(decoder);
 }
 
@@ -97,122 +93,23 @@ static int fail(fp_decoder *decoder, int status, const char *message) {
     return status;
 }
 
-/* Placing pixels: crop (by where `in` points), turn upright, resample, flip. */
-
-typedef struct {
-    const uint8_t *pixels;
-    int64_t stride;
-    uint32_t width, height;
-} picture;
-
-/* Where upright pixel (0, 0) lies in the stored picture, and the steps from it to its neighbours. */
-static const uint8_t *upright_origin(const picture *in, int orientation, int channels, int64_t *step_x, int64_t *step_y) {
-    int64_t x = channels, y = in->stride;
-    const uint8_t *right = in->pixels + (int64_t)(in->width - 1) * x;
-    int64_t down = (int64_t)(in->height - 1) * y;
-    switch (orientation) {
-    case 2: *step_x = -x, *step_y = y; return right;
-    case 3: *step_x = -x, *step_y = -y; return right + down;
-    case 4: *step_x = x, *step_y = -y; return in->pixels + down;
-    case 5: *step_x = y, *step_y = x; return in->pixels;
-    case 6: *step_x = -y, *step_y = x; return in->pixels + down;
-    case 7: *step_x = -y, *step_y = -x; return right + down;
-    case 8: *step_x = y, *step_y = -x; return right;
-    default: *step_x = x, *step_y = y; return in->pixels;
-    }
+static int fail_box(fp_decoder *decoder) {
+    return fail(decoder, FP_BAD_BOX, "the crop box lies outside the image, or the output outside the box");
 }
 
-static int turn_upright(fp_decoder *decoder, picture *image, int orientation, int channels) {
-    int64_t step_x, step_y;
-    const uint8_t *origin = upright_origin(image, orientation, channels, &step_x, &step_y);
-    uint32_t width = orientation > 4 ? image->height : image->width;
-    uint32_t height = orientation > 4 ? image->width : image->height;
-    uint8_t *out = fp_scratch_reserve(&decoder->upright, (size_t)width * height * (size_t)channels);
-    if (!out) return fail(decoder, FP_NO_MEMORY, "no memory to turn an image");
-    *image = (picture){out, (int64_t)width * channels, width, height};
-    for (uint32_t y = 0; y < height; y++) {
-        const uint8_t *pixel = origin + y * step_y;
-        for (uint32_t x = 0; x < width; x++, pixel += step_x, out += channels) memcpy(out, pixel, (size_t)channels);
-    }
+static int place(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
+                 const fp_target *target) {
+    if (fp_place(&decoder->easel, pixels, stride, plan, view, target))
+        return fail(decoder, FP_NO_MEMORY, "no memory to turn or resample an image");
     return FP_OK;
 }
 
-static int is_packed(const fp_target *target) {
-    return target->pixel_stride == target->channels && (target->channel_stride == 1 || target->channels == 1);
-}
-
-static void write_rows(const picture *image, int flip, const fp_target *target) {
-    for (uint32_t y = 0; y < target->height; y++) {
-        const uint8_t *in = image->pixels + y * image->stride;
-        uint8_t *out = target->pixels + y * target->row_stride;
-        if (is_packed(target) && !flip) {
-            memcpy(out, in, (size_t)target->width * (size_t)target->channels);
-            continue;
-        }
-        int64_t step = target->pixel_stride;
-        if (flip) out += (int64_t)(target->width - 1) * step, step = -step;
-        for (uint32_t x = 0; x < target->width; x++, out += step)
-            for (int c = 0; c < target->channels; c++) out[c * target->channel_stride] = *in++;
-    }
-}
-
-static int resample_to(fp_decoder *decoder, picture *image, uint8_t *out, int64_t stride, const fp_target *target) {
-    if (fp_resample(image->pixels, (ptrdiff_t)image->stride, image->width, image->height, out, (ptrdiff_t)stride,
-                    target->width, target->height, target->channels, &decoder->filters))
-        return fail(decoder, FP_NO_MEMORY, "no memory to resample an image");
-    *image = (picture){out, stride, target->width, target->height};
-    return FP_OK;
-}
-
-static int place(fp_decoder *decoder, picture image, const fp_view *view, const fp_target *target) {
-    int status;
-    if (view->orientation > 1 && (status = turn_upright(decoder, &image, view->orientation, target->channels)))
-        return status;
-    if (image.width != target->width || image.height != target->height) {
-        if (is_packed(target) && !view->flip)
-            return resample_to(decoder, &image, target->pixels, target->row_stride, target);
-        int64_t stride = (int64_t)target->width * target->channels;
-        uint8_t *out = fp_scratch_reserve(&decoder->resampled, (size_t)stride * target->height);
-        if (!out) return fail(decoder, FP_NO_MEMORY, "no memory to resample an image");
-        if ((status = resample_to(decoder, &image, out, stride, target))) return status;
-    }
-    write_rows(&image, view->flip, target);
-    return FP_OK;
-}
-
-/* The view's box in stored coordinates. */
-typedef struct {
-    uint32_t x, y, width, height;
-} box;
-
-static int stored_box(const fp_view *view, uint32_t width, uint32_t height, box *out) {
-    uint32_t upright_width = view->orientation > 4 ? height : width;
-    uint32_t upright_height = view->orientation > 4 ? width : height;
-    if (view->orientation > 8 || view->width == 0 || view->height == 0 || view->x > upright_width || view->y > upright_height ||
-        view->width > upright_width - view->x || view->height > upright_height - view->y)
-        return 0;
-    uint32_t from_right = upright_width - view->x - view->width;
-    uint32_t from_bottom = upright_height - view->y - view->height;
-    switch (view->orientation) {
-    case 2: *out = (box){from_right, view->y, view->width, view->height}; break;
-    case 3: *out = (box){from_right, from_bottom, view->width, view->height}; break;
-    case 4: *out = (box){view->x, from_bottom, view->width, view->height}; break;
-    case 5: *out = (box){view->y, view->x, view->height, view->width}; break;
-    case 6: *out = (box){view->y, from_right, view->height, view->width}; break;
-    case 7: *out = (box){from_bottom, from_right, view->height, view->width}; break;
-    case 8: *out = (box){from_bottom, view->x, view->height, view->width}; break;
-    default: *out = (box){view->x, view->y, view->width, view->height}; break;
-    }
-    return 1;
-}
-
-int fp_place_pixels(fp_decoder *decoder, const uint8_t *in, int64_t in_stride, uint32_t in_width, uint32_t in_height,
-                    const fp_view *view, const fp_target *target) {
-    box wanted;
-    if (!stored_box(view, in_width, in_height, &wanted))
-        return fail(decoder, FP_BAD_BOX, "the crop box lies outside the image");
-    picture image = {in + wanted.y * in_stride + (int64_t)wanted.x * target->channels, in_stride, wanted.width, wanted.height};
-    return place(decoder, image, view, target);
+int fp_place_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, uint32_t width, uint32_t height,
+                    int interpolation, const fp_view *view, const fp_target *target) {
+    fp_plan plan;
+    if (!fp_plan_view(view, target, width, height, 1, interpolation, &plan)) return fail_box(decoder);
+    pixels += (int64_t)plan.stored.y * stride + (int64_t)plan.stored.x * target->channels;
+    return place(decoder, pixels, stride, &plan, view, target);
 }
 
 /* JPEG */
@@ -252,7 +149,7 @@ static void read_rows(fp_decoder *decoder, uint8_t *out, int64_t stride, JDIMENS
             jpeg_read_scanlines(jpeg, rows, left);
             continue;
         }
-        rows[0] = decoder->upright.own_bytes; /* free until the picture is turned */
+        rows[0] = decoder->converted.own_bytes;
         jpeg_read_scanlines(jpeg, rows, 1);
         uint8_t *row = out + (int64_t)(at - first) * stride;
         uint8_t *rgb = rows[0] + (size_t)jpeg->output_width * 4;
@@ -268,45 +165,59 @@ static void read_rows(fp_decoder *decoder, uint8_t *out, int64_t stride, JDIMENS
    row. Upsampling looks at one chroma sample beyond the box, so the columns are widened by that much: then
    pixels equal those of the whole image bit for bit. (Rows need nothing: the library decodes a row group
    more by itself.) */
-static JDIMENSION start_at_box(j_decompress_ptr jpeg, const box *wanted) {
+static JDIMENSION start_at_box(j_decompress_ptr jpeg, const fp_box *wanted) {
     JDIMENSION reach = (JDIMENSION)jpeg->max_h_samp_factor;
     JDIMENSION first = wanted->x > reach ? wanted->x - reach : 0;
-    JDIMENSION end = wanted->x + wanted->width + reach;
-    JDIMENSION width = (end < jpeg->image_width ? end : jpeg->image_width) - first;
     jpeg_start_decompress(jpeg);
-    if (width < jpeg->image_width) jpeg_crop_scanline(jpeg, &first, &width);
+    JDIMENSION end = wanted->x + wanted->width + reach;
+    JDIMENSION width = (end < jpeg->output_width ? end : jpeg->output_width) - first;
+    if (width < jpeg->output_width) jpeg_crop_scanline(jpeg, &first, &width);
     if (wanted->y > 0) jpeg_skip_scanlines(jpeg, wanted->y);
     return wanted->x - first;
 }
 
+/* How many times smaller the image may be decoded without having to be enlarged afterwards. Only by the
+   factors whose transforms libjpeg-turbo has in vector code. A turned image would need its box shifted. */
+static uint32_t reduction(const fp_decode_options *options, const fp_view *view, const fp_target *target) {
+    if (!options->may_reduce || view->orientation > 1) return 1;
+    uint32_t width = view->scaled_width ? view->scaled_width : target->width;
+    uint32_t height = view->scaled_height ? view->scaled_height : target->height;
+    uint32_t factor = 8;
+    while (factor > 1 && (view->width / factor < width || view->height / factor < height)) factor /= 2;
+    return factor;
+}
+
 /* True when the whole image as stored is what the target shall hold: then rows go straight there. */
-static int is_whole_picture(const fp_view *view, const struct jpeg_decompress_struct *jpeg, const fp_target *target) {
-    return view->orientation <= 1 && !view->flip && is_packed(target) && view->width == jpeg->image_width &&
-           view->height == jpeg->image_height && target->width == view->width && target->height == view->height;
+static int is_whole_picture(const struct jpeg_decompress_struct *jpeg, const fp_plan *plan, const fp_view *view,
+                            const fp_target *target) {
+    return jpeg->scale_denom == 1 && fp_is_direct(plan, view, target) && plan->stored.width == jpeg->image_width &&
+           plan->stored.height == jpeg->image_height;
 }
 
 static int decode(fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target) {
     j_decompress_ptr jpeg = &decoder->jpeg;
-    box wanted;
+    fp_plan plan;
     if ((uint64_t)jpeg->image_width * jpeg->image_height > options->max_pixels)
         return fail(decoder, FP_PIXEL_LIMIT, "more pixels than the limit");
-    if (!stored_box(view, jpeg->image_width, jpeg->image_height, &wanted))
-        return fail(decoder, FP_BAD_BOX, "the crop box lies outside the image");
+    uint32_t reduced = reduction(options, view, target);
+    if (!fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, reduced, options->interpolation, &plan))
+        return fail_box(decoder);
+    jpeg->scale_num = 1;
+    jpeg->scale_denom = reduced;
     jpeg->out_color_space = output_space(jpeg, options->color);
-    if (!fp_scratch_reserve(&decoder->upright, (size_t)jpeg->image_width * 7))
+    if (!fp_scratch_reserve(&decoder->converted, (size_t)jpeg->image_width * 7))
         return fail(decoder, FP_NO_MEMORY, "no memory for a row");
-    if (is_whole_picture(view, jpeg, target)) {
+    if (is_whole_picture(jpeg, &plan, view, target)) {
         jpeg_start_decompress(jpeg);
         read_rows(decoder, target->pixels, target->row_stride, jpeg->output_height, options);
         return FP_OK;
     }
-    JDIMENSION left = start_at_box(jpeg, &wanted);
+    JDIMENSION left = start_at_box(jpeg, &plan.stored);
     int64_t stride = (int64_t)jpeg->output_width * target->channels;
-    uint8_t *stored = fp_scratch_reserve(&decoder->stored, (size_t)stride * wanted.height);
+    uint8_t *stored = fp_scratch_reserve(&decoder->stored, (size_t)stride * plan.stored.height);
     if (!stored) return fail(decoder, FP_NO_MEMORY, "no memory for an image");
-    read_rows(decoder, stored, stride, wanted.y + wanted.height, options);
-    picture image = {stored + (int64_t)left * target->channels, stride, wanted.width, wanted.height};
-    return place(decoder, image, view, target);
+    read_rows(decoder, stored, stride, plan.stored.y + plan.stored.height, options);
+    return place(decoder, stored + (int64_t)left * target->channels, stride, &plan, view, target);
 }
 
 int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,

@@ -1,0 +1,63 @@
+"""Random numbers that are a pure function of (seed, epoch, sample, draw): nothing to save, nothing to share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_ROUNDS = 10
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The random numbers of some samples in one epoch.
+
+    - seed, epoch: integers, 0 <= seed < 2**64, 0 <= epoch < 2**32.
+    - samples: (n,) int64, the samples' numbers.
+
+    The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
+    keyed by the seed and counting (sample, epoch, draw).
+
+    >>> Draws(seed=1, epoch=0, samples=np.array([5])).uniforms(0, 2).shape
+    (1, 2)
+    """
+
+    seed: int
+    epoch: int
+    samples: npt.NDArray[np.int64]
+
+    def uniforms(self, first: int, count: int) -> npt.NDArray[np.float64]:
+        """Draws first .. first + count of each sample: (n, count) in [0, 1), with 53 random bits each."""
+        blocks = np.arange(first // 2, (first + count + 1) // 2, dtype=np.uint64)
+        sample = self.samples.astype(np.uint64)[:, None]
+        shape = (len(self.samples), len(blocks))
+        counter = [
+            np.broadcast_to(sample & _LOW, shape),
+            np.broadcast_to(sample >> _HALF, shape),
+            np.full(shape, self.epoch & 0xFFFFFFFF, np.uint64),
+            np.broadcast_to(blocks, shape),
+        ]
+        a, b, c, d = philox(counter, self.seed)
+        pairs = np.stack([a << _HALF | b, c << _HALF | d], axis=-1).reshape(len(self.samples), -1)
+        wanted = pairs[:, first % 2 : first % 2 + count]
+        return (wanted >> np.uint64(11)) * 2.0**-53
+
+
+def philox(counter: list[npt.NDArray[np.uint64]], key: int) -> list[npt.NDArray[np.uint64]]:
+    """Philox4x32-10 of four arrays of 32-bit words (held in uint64) under a 64-bit key."""
+    a, b, c, d = counter
+    low, high = key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF
+    for _ in range(_ROUNDS):
+        product_a, product_c = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
+        a, b, c, d = (
+            (product_c >> _HALF) ^ b ^ np.uint64(low),
+            product_c & _LOW,
+            (product_a >> _HALF) ^ d ^ np.uint64(high),
+            product_a & _LOW,
+        )
+        low, high = (low + _WEYL[0]) & 0xFFFFFFFF, (high + _WEYL[1]) & 0xFFFFFFFF
+    return [a, b, c, d]

@@ -1,0 +1,146 @@
+#include "picture.h"
+
+#include <string.h>
+
+/* Planning */
+
+/* The stored pixels of an upright rectangle; width and height are the stored image's. */
+static fp_box stored_box(fp_box box, int orientation, uint32_t width, uint32_t height) {
+    uint32_t from_right = (orientation > 4 ? height : width) - box.x - box.width;
+    uint32_t from_bottom = (orientation > 4 ? width : height) - box.y - box.height;
+    switch (orientation) {
+    case 2: return (fp_box){from_right, box.y, box.width, box.height};
+    case 3: return (fp_box){from_right, from_bottom, box.width, box.height};
+    case 4: return (fp_box){box.x, from_bottom, box.width, box.height};
+    case 5: return (fp_box){box.y, box.x, box.height, box.width};
+    case 6: return (fp_box){box.y, from_right, box.height, box.width};
+    case 7: return (fp_box){from_bottom, from_right, box.height, box.width};
+    case 8: return (fp_box){from_bottom, box.x, box.height, box.width};
+    default: return box;
+    }
+}
+
+static int lies_inside(uint32_t begin, uint32_t extent, uint32_t limit) {
+    return extent > 0 && begin <= limit && extent <= limit - begin;
+}
+
+int fp_plan_view(const fp_view *view, const fp_target *target, uint32_t width, uint32_t height, uint32_t reduced,
+                 int interpolation, fp_plan *plan) {
+    uint32_t upright_width = view->orientation > 4 ? height : width;
+    uint32_t upright_height = view->orientation > 4 ? width : height;
+    uint32_t scaled_width = view->scaled_width ? view->scaled_width : target->width;
+    uint32_t scaled_height = view->scaled_height ? view->scaled_height : target->height;
+    if (view->orientation > 8 || !lies_inside(view->x, view->width, upright_width) || !lies_inside(view->y, view->height, upright_height) ||
+        !lies_inside(view->left, target->width, scaled_width) ||
+        !lies_inside(view->top, target->height, scaled_height))
+        return 0;
+    /* A reduced image's last pixels may stand for less than `reduced` stored ones. */
+    uint32_t reduced_width = (width + reduced - 1) / reduced, reduced_height = (height + reduced - 1) / reduced;
+    plan->across = (fp_axis){(double)view->x / reduced, (double)view->width / reduced, scaled_width, view->left, target->width};
+    plan->down = (fp_axis){(double)view->y / reduced, (double)view->height / reduced, scaled_height, view->top, target->height};
+    plan->interpolation = interpolation;
+    uint32_t x_end, y_end;
+    fp_axis_needs(&plan->across, interpolation, &plan->x, &x_end);
+    fp_axis_needs(&plan->down, interpolation, &plan->y, &y_end);
+    fp_box needed = {plan->x, plan->y, x_end - plan->x, y_end - plan->y};
+    plan->stored = stored_box(needed, view->orientation, reduced_width, reduced_height);
+    return 1;
+}
+
+static int is_packed(const fp_target *target) {
+    return !target->table && target->pixel_stride == target->channels && (target->channel_stride == 1 || target->channels == 1);
+}
+
+static int is_copied(const fp_plan *plan) { return fp_axis_is_copy(&plan->across) && fp_axis_is_copy(&plan->down); }
+
+int fp_is_direct(const fp_plan *plan, const fp_view *view, const fp_target *target) {
+    return view->orientation <= 1 && !view->flip && is_packed(target) && is_copied(plan);
+}
+
+/* Placing */
+
+void fp_easel_free(fp_easel *easel) {
+    fp_scratch_free(&easel->upright);
+    fp_scratch_free(&easel->resampled);
+    fp_scratch_free(&easel->filters);
+}
+
+/* Where upright pixel (0, 0) lies in the stored picture, and the steps from it to its neighbours. */
+static const uint8_t *upright_origin(const fp_picture *in, int orientation, int channels, int64_t *step_x, int64_t *step_y) {
+    int64_t x = channels, y = in->stride;
+    const uint8_t *right = in->pixels + (int64_t)(in->width - 1) * x;
+    int64_t down = (int64_t)(in->height - 1) * y;
+    switch (orientation) {
+    case 2: *step_x = -x, *step_y = y; return right;
+    case 3: *step_x = -x, *step_y = -y; return right + down;
+    case 4: *step_x = x, *step_y = -y; return in->pixels + down;
+    case 5: *step_x = y, *step_y = x; return in->pixels;
+    case 6: *step_x = -y, *step_y = x; return in->pixels + down;
+    case 7: *step_x = -y, *step_y = -x; return right + down;
+    case 8: *step_x = y, *step_y = -x; return right;
+    default: *step_x = x, *step_y = y; return in->pixels;
+    }
+}
+
+static int turn_upright(fp_easel *easel, fp_picture *image, int orientation, int channels) {
+    int64_t step_x, step_y;
+    const uint8_t *origin = upright_origin(image, orientation, channels, &step_x, &step_y);
+    uint32_t width = orientation > 4 ? image->height : image->width;
+    uint32_t height = orientation > 4 ? image->width : image->height;
+    uint8_t *out = fp_scratch_reserve(&easel->upright, (size_t)width * height * (size_t)channels);
+    if (!out) return FP_NO_MEMORY;
+    *image = (fp_picture){out, (int64_t)width * channels, image->x, image->y, width, height};
+    for (uint32_t y = 0; y < height; y++) {
+        const uint8_t *pixel = origin + y * step_y;
+        for (uint32_t x = 0; x < width; x++, pixel += step_x, out += channels) memcpy(out, pixel, (size_t)channels);
+    }
+    return FP_OK;
+}
+
+static void write_through_table(const uint8_t *in, uint8_t *out, int64_t step, const fp_target *target) {
+    for (int c = 0; c < target->channels; c++, in++, out += target->channel_stride) {
+        const uint8_t *table = target->table + (size_t)c * 256 * (size_t)target->item_bytes;
+        const uint8_t *level = in;
+        uint8_t *item = out;
+        for (uint32_t x = 0; x < target->width; x++, level += target->channels, item += step) {
+            if (target->item_bytes == 4) memcpy(item, table + (size_t)*level * 4, 4);
+            else memcpy(item, table + (size_t)*level * 2, 2);
+        }
+    }
+}
+
+static void write_row(const uint8_t *in, int flip, uint8_t *out, const fp_target *target) {
+    int64_t step = target->pixel_stride;
+    if (is_packed(target) && !flip) {
+        memcpy(out, in, (size_t)target->width * (size_t)target->channels);
+        return;
+    }
+    if (flip) out += (int64_t)(target->width - 1) * step, step = -step;
+    if (target->table) {
+        write_through_table(in, out, step, target);
+        return;
+    }
+    for (uint32_t x = 0; x < target->width; x++, out += step)
+        for (int c = 0; c < target->channels; c++) out[c * target->channel_stride] = *in++;
+}
+
+static int resample_into(fp_easel *easel, const fp_picture *image, const fp_plan *plan, uint8_t *out, int64_t stride, int channels) {
+    return fp_resample(image, &plan->across, &plan->down, plan->interpolation, channels, out, stride, &easel->filters);
+}
+
+int fp_place(fp_easel *easel, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
+             const fp_target *target) {
+    fp_picture image = {pixels, stride, plan->x, plan->y, plan->stored.width, plan->stored.height};
+    if (view->orientation > 1 && turn_upright(easel, &image, view->orientation, target->channels)) return FP_NO_MEMORY;
+    if (!is_copied(plan)) {
+        if (is_packed(target) && !view->flip)
+            return resample_into(easel, &image, plan, target->pixels, target->row_stride, target->channels);
+        int64_t out_stride = (int64_t)target->width * target->channels;
+        uint8_t *out = fp_scratch_reserve(&easel->resampled, (size_t)out_stride * target->height);
+        if (!out || resample_into(easel, &image, plan, out, out_stride, target->channels)) return FP_NO_MEMORY;
+        image = (fp_picture){out, out_stride, 0, 0, target->width, target->height};
+    }
+    for (uint32_t y = 0; y < target->height; y++)
+        write_row(image.pixels + y * image.stride, view->flip, target->pixels + y * target->row_stride, target);
+    return FP_OK;
+}
