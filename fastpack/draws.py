@@ -44,7 +44,7 @@ class Draws:
         a, b, c, d = philox(counter, self.seed)
         pairs = np.stack([a << _HALF | b, c << _HALF | d], axis=-1).reshape(len(self.samples), -1)
         wanted = pairs[:, first % 2 : first % 2 + count]
-        return (wanted >> np.uint64(11)) * 2.0**-53
+        return (wanted >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def philox(counter: list[npt.NDArray[np.uint64]], key: int) -> list[npt.NDArray[np.uint64]]:

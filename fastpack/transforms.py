@@ -43,7 +43,8 @@ class Plan:
 
     @property
     def is_resized(self) -> npt.NDArray[np.bool_]:
-        return (self.views["scaled_width"] != self.views["width"]) | (self.views["scaled_height"] != self.views["height"])
+        wider = self.views["scaled_width"] != self.views["width"]
+        return np.asarray(wider | (self.views["scaled_height"] != self.views["height"]), np.bool_)
 
     def crop(self, x: Sizes, y: Sizes, widths: Sizes, heights: Sizes) -> "Plan":
         """A part of what comes out so far. Before a resize it narrows the box, after one the window."""
@@ -296,4 +297,4 @@ class Normalize:
         if len(self.mean) != channels:
             raise ShapeError(f"Normalize has {len(self.mean)} channels and the images {channels}; give one mean and std for each")
         levels = np.arange(256) / 255
-        return ((levels - np.array(self.mean)[:, None]) / np.array(self.std)[:, None]).astype(self.dtype)
+        return np.asarray((levels - np.array(self.mean)[:, None]) / np.array(self.std)[:, None], self.dtype)

@@ -7,27 +7,49 @@ from typing_extensions import disjoint_base
 from fastpack.errors import Outcome
 
 COLORS: dict[str, int]
+INTERPOLATIONS: dict[str, int]
+
+# For tests: False makes the plain paths do the resampling, which give the same pixels.
+def allow_vectors(allowed: bool) -> None: ...
 
 @disjoint_base
 class Decoder:
     # Crops, turns and resamples `pixels` (height, width, channels), C-contiguous, into `out` (height, width, channels),
     # any strides, as the one structs.VIEW in `view` (1,) says.
-    def place(self, pixels: npt.NDArray[np.uint8], view: npt.NDArray[Any], out: npt.NDArray[np.uint8]) -> Outcome: ...
+    # table: what is written for each level of each channel, 256 items a channel of out's dtype, as bytes.
+    def place(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        view: npt.NDArray[Any],
+        out: npt.NDArray[Any],
+        *,
+        interpolation: str = "bilinear",
+        table: npt.NDArray[np.uint8] | None = None,
+    ) -> Outcome: ...
+
+# Holds an output array for the kernels.
+@disjoint_base
+class Target:
+    def __init__(self, out: npt.NDArray[Any], table: npt.NDArray[np.uint8] | None) -> None: ...
 
 @disjoint_base
 class DecodeBatch:
     # spans (n,) of structs.SPAN; views (n,) of structs.VIEW; outs: n arrays (height, width, 1 or 3), any strides.
-    # color: one of COLORS. max_pixels: of one image; max_scans: of a progressive one.
+    # color: one of COLORS; interpolation: one of INTERPOLATIONS. may_reduce: decode smaller where the view shrinks.
+    # table: as for Decoder.place. max_pixels: of one image; max_scans: of a progressive one.
     # fds, memory, check: as for gather.Gather.
     def __init__(
         self,
         spans: npt.NDArray[Any],
         views: npt.NDArray[Any],
-        outs: list[npt.NDArray[np.uint8]],
+        outs: list[npt.NDArray[Any]],
         *,
         color: str = "RGB",
+        interpolation: str = "bilinear",
+        may_reduce: bool = False,
         max_pixels: int,
         max_scans: int,
+        table: npt.NDArray[np.uint8] | None = None,
         fds: npt.NDArray[np.int32] | None = None,
         memory: npt.NDArray[np.uint8] | None = None,
         check: bool = True,
