@@ -39,7 +39,7 @@ class Decoding:
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
         self._jpegs, self._jpeg_offsets = blobs.values, blobs.offsets
         self._pictures = Pictures(Origin(memory=blobs.values), spans, infos, lambda row: Place(paths[row]))
-        self._views = whole(infos["width"], infos["height"]).views
+        self._plan = whole(infos["width"], infos["height"])
         shapes = [(int(info["height"]), int(info["width"]), 3) for info in infos]
         self._pixel_offsets = offsets_of([height * width * channels for height, width, channels in shapes])
         self.by_fastpack, self.by_reference = (np.empty(self._pixel_offsets[-1], np.uint8) for _ in range(2))
@@ -56,7 +56,7 @@ class Decoding:
         self.by_reference.fill(2)
 
     def fastpack(self, num_threads: int) -> None:
-        decode_pictures(self._pictures, self._views, self._outs, DecodeOptions(num_workers=num_threads))
+        decode_pictures(self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads))
 
     def reference(self, num_threads: int) -> None:
         decode_loop(self._jpegs, self._jpeg_offsets, self.by_reference, self._pixel_offsets, num_threads=num_threads)

@@ -1,10 +1,12 @@
 """Batch: the arrays that one step receives, or that one write takes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from fastpack.errors import FastpackError
 from fastpack.ragged import Ragged, Text
 
 
@@ -14,17 +16,29 @@ class Batch(Mapping[str, Any]):
     A column is an array (n,), a Text or a Ragged. Images are one array (n, H, W, C) when all have one shape,
     else a list of n arrays; undecoded ones are a Ragged of bytes.
 
+    `mask` (n,) is False for samples that could not be decoded and `failures` says why, when the reader was
+    asked to go on (on_error="mask" or "skip").
+
     >>> batch = Batch({"label": np.array([3, 4])}, 2)
     >>> batch["label"].tolist(), batch.num_samples, list(batch)
     ([3, 4], 2, ['label'])
     """
 
-    def __init__(self, fields: Mapping[str, Any], num_samples: int) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        num_samples: int,
+        *,
+        mask: npt.NDArray[np.bool_] | None = None,
+        failures: Sequence[FastpackError] = (),
+    ) -> None:
         for name, values in fields.items():
             if len(values) != num_samples:
                 raise ValueError(f"field {name!r} has {len(values)} values, not {num_samples}")
         self._fields = dict(fields)
         self.num_samples = num_samples
+        self.mask = np.ones(num_samples, np.bool_) if mask is None else mask
+        self.failures = tuple(failures)
 
     def __getitem__(self, name: str) -> Any:
         return self._fields[name]

@@ -36,7 +36,7 @@ def read_tfrecord(tfrecord_file: str | Path) -> "tf.data.Dataset":
         raise MissingPackageError(
             "read_tfrecord needs TensorFlow: pip install 'fastpack-io[tensorflow]'; fastpack.open does not"
         ) from error
-    from fastpack.reader import find_shards
+    from fastpack.containers import find_shards
 
     features = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
     records = tf.data.TFRecordDataset([str(path) for path in find_shards(tfrecord_file)])

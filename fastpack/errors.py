@@ -137,23 +137,31 @@ _STATUSES: dict[int, tuple[type[FastpackError], str]] = {
 }
 
 
-def raise_status(status: int, message: str, place: Place, error_number: int = 0) -> NoReturn:
-    """Raises what a kernel's `status` means, with the place and the remedy in its message."""
+def status_error(status: int, message: str, place: Place, error_number: int = 0) -> FastpackError:
+    """What a kernel's `status` means, with the place and the remedy in its message."""
     error, remedy = _STATUSES[status]
     if error_number:
         message = f"{message}: {os.strerror(error_number)}"
     text = at(f"{message}; {remedy}", place)
-    if issubclass(error, OSError):
-        raise error(error_number or None, text)
-    raise error(text)
+    return error(error_number or None, text) if issubclass(error, OSError) else error(text)
+
+
+def raise_status(status: int, message: str, place: Place, error_number: int = 0) -> NoReturn:
+    raise status_error(status, message, place, error_number)
+
+
+def outcome_error(outcome: Outcome, place: Place) -> FastpackError:
+    assert outcome is not None
+    status, error_number, _, _, message = outcome
+    return status_error(status, message, place, error_number)
 
 
 def raise_first(outcomes: Iterable[Outcome], place_of: Callable[[int], Place]) -> None:
     """Raises for the failure in the lowest row among the threads' outcomes; nothing when all went well."""
     failures = [outcome for outcome in outcomes if outcome]
     if failures:
-        status, error_number, row, _, message = min(failures, key=lambda failure: failure[2])
-        raise_status(status, message, place_of(row), error_number)
+        first = min(failures, key=lambda failure: failure[2])
+        raise outcome_error(first, place_of(first[2]))
 
 
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:

@@ -1,13 +1,9 @@
 """open and Reader: one way to read, whatever the container."""
 
-import glob
-import os
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +13,7 @@ from fastpack.batch import Batch
 from fastpack.codecs import Color
 from fastpack.codecs.batch import (
     DecodeOptions,
+    Failures,
     Interpolation,
     Mode,
     Origin,
@@ -29,15 +26,17 @@ from fastpack.codecs.batch import (
     upright_sizes,
 )
 from fastpack.draws import Draws
-from fastpack.errors import EmptySourceError, MissingFileError, OptionError, Place, ShapeError, TruncatedFileError, at, from_os_error
+from fastpack.errors import OptionError, Place, ShapeError
 from fastpack.headers import probe_blobs
-from fastpack.index import Column, Index, concatenate, is_index
+from fastpack.index import Column, Index, concatenate
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Ragged
 from fastpack.schema import Field, Schema
-from fastpack.shard import Shard
+from fastpack.shard import OpenShards
 from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
 from fastpack.transforms import Plan, Transform, plan_batch
+
+OnError = Literal["raise", "skip", "mask"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ class ReadOptions:
       where it is shrunk by as much anyway.
     - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
     - orient: turn images upright as their EXIF orientation says.
+    - on_error: what to do about an image that cannot be decoded. "raise"; "skip": leave its sample out of the
+      batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always.
     - check: compare what is read with its checksum, where the file has one.
     - num_workers: threads for one `read`; None is one a core.
     - limits: what an image may cost.
@@ -65,6 +66,7 @@ class ReadOptions:
     mode: Mode = "exact"
     color: Color = "RGB"
     orient: bool = True
+    on_error: OnError = "raise"
     check: bool = True
     num_workers: int | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -72,6 +74,8 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.color not in ("RGB", "BGR", "GRAY"):
             raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
+        if self.on_error not in get_args(OnError):
+            raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
         if self.num_workers is not None and self.num_workers < 1:
             raise OptionError(f"num_workers must be at least 1, not {self.num_workers}")
 
@@ -84,17 +88,16 @@ class ReadOptions:
 
     @property
     def for_decoding(self) -> DecodeOptions:
-        return DecodeOptions(self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers)
+        keep_going = self.on_error != "raise"
+        return DecodeOptions(self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers, keep_going)
 
 
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.
 _ITERATED_SAMPLES = 32
 
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
 
 def open(
-    path: Paths,
+    path: containers.Paths,
     *,
     fields: Mapping[str, str] | Sequence[str] | None = None,
     options: ReadOptions | None = None,
@@ -114,78 +117,11 @@ def open(
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
-    indexes = [containers.index_of(shard, save=save_index) for shard in find_shards(path)]
+    indexes = [containers.index_of(shard, save=save_index) for shard in containers.find_shards(path)]
     index = concatenate(indexes)
     if fields is not None:
         index = index.select(fields if isinstance(fields, Mapping) else {name: name for name in fields})
     return Reader(index, replace(options or ReadOptions(), **changes))
-
-
-def find_shards(path: Paths) -> list[Path]:
-    """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
-    if not isinstance(path, (str, os.PathLike)):
-        shards = [shard for part in path for shard in find_shards(part)]
-        if not shards:
-            raise EmptySourceError("the list of files is empty")
-        return shards
-    exact = Path(path)
-    if exact.is_dir():
-        found = sorted(member for member in exact.iterdir() if containers.of_suffix(member) and not member.name.startswith("."))
-        if not found:
-            raise EmptySourceError(at("no TFRecord or HDF5 files here; pack the images first with `fastpack pack`", Place(exact)))
-        return found
-    if exact.exists():
-        return [exact]
-    found = sorted(Path(match) for match in glob.glob(str(path)) if not is_index(Path(match)))
-    if not found:
-        raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
-    return found
-
-
-class _OpenFiles:
-    """The descriptors of the shards, opened when first needed; the one owner of them.
-
-    A descriptor is only ever read at given offsets, so threads and forked children may share it.
-    """
-
-    def __init__(self, shards: tuple[Shard, ...]) -> None:
-        self._shards = shards
-        self._descriptors: dict[int, int] = {}
-        weakref.finalize(self, _close_all, self._descriptors)
-
-    def __reduce__(self) -> Any:
-        return _OpenFiles, (self._shards,)
-
-    def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """Descriptors by shard number, -1 for shards that are not among those asked for."""
-        table = np.full(len(self._shards), -1, np.int32)
-        for number in np.unique(shard_numbers):
-            table[number] = self._descriptor(int(number))
-        return table
-
-    def _descriptor(self, number: int) -> int:
-        if number not in self._descriptors:
-            opened = _open_unchanged(self._shards[number])
-            kept = self._descriptors.setdefault(number, opened)
-            if kept != opened:  # another thread was first
-                os.close(opened)
-        return self._descriptors[number]
-
-
-def _close_all(descriptors: dict[int, int]) -> None:
-    for descriptor in descriptors.values():
-        os.close(descriptor)
-
-
-def _open_unchanged(shard: Shard) -> int:
-    try:
-        descriptor = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise from_os_error(error, "read", shard.path) from error
-    if os.fstat(descriptor).st_size != shard.size:
-        os.close(descriptor)
-        raise TruncatedFileError(at("the file has changed since it was indexed; open the dataset again", Place(shard.path)))
-    return descriptor
 
 
 class Reader(Sequence[dict[str, Any]]):
@@ -194,10 +130,10 @@ class Reader(Sequence[dict[str, Any]]):
     An integer gives a sample (a dict), a slice a Reader over those samples, `read` a Batch.
     """
 
-    def __init__(self, index: Index, options: ReadOptions | None = None, files: _OpenFiles | None = None) -> None:
+    def __init__(self, index: Index, options: ReadOptions | None = None, files: OpenShards | None = None) -> None:
         self._index = index
         self._options = options or ReadOptions()
-        self._files = files or _OpenFiles(index.shards)
+        self._files = files or OpenShards(index.shards)
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
@@ -275,14 +211,15 @@ class Reader(Sequence[dict[str, Any]]):
         """
         rows = self._rows(indices)
         picture = self.schema.picture
+        failures: Failures = {}
         fields: dict[str, Any] = {}
         for field in self.schema.fields:
             if field.is_blob:
-                fields[field.name] = self._read_blobs(field, rows, epoch, out if field == picture else None)
+                fields[field.name] = self._read_blobs(field, rows, epoch, out if field == picture else None, failures)
             else:
                 column = self._index.columns[field.name]
                 fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
-        return Batch(fields, len(rows))
+        return _settle(fields, len(rows), failures, self._options.on_error)
 
     def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         rows = np.asarray(indices)
@@ -295,7 +232,7 @@ class Reader(Sequence[dict[str, Any]]):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
         return np.where(rows < 0, rows + len(self), rows)
 
-    def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], epoch: int, out: npt.NDArray[Any] | None) -> Any:
+    def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], epoch: int, out: npt.NDArray[Any] | None, failures: Failures) -> Any:
         if field.kind == "pixels":
             return self._transform_pixels(self._in_color(field, self._read_pixels(field, rows)), rows, epoch, out)
         pictures, options = self._pictures(field, rows), self._options.for_decoding
@@ -305,7 +242,10 @@ class Reader(Sequence[dict[str, Any]]):
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
         outs = empty_outputs(plan, options.channels) if out is None else check_output(out, plan, options.channels)
-        decode_pictures(pictures, plan, outs, options)
+        failed = decode_pictures(pictures, plan, outs, options)
+        for row in failed:
+            outs[row][...] = 0
+        failures |= failed
         return outs
 
     def _plan(self, rows: npt.NDArray[np.int64], epoch: int, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
@@ -375,6 +315,23 @@ class Reader(Sequence[dict[str, Any]]):
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
         return blobs
+
+
+def _settle(fields: dict[str, Any], num_samples: int, failures: Failures, on_error: OnError) -> Batch:
+    """The batch as on_error has it, when the samples in `failures` could not be decoded."""
+    told = [failures[row] for row in sorted(failures)]
+    mask = np.ones(num_samples, np.bool_)
+    mask[list(failures)] = False
+    if on_error == "skip" and failures:
+        good = np.flatnonzero(mask)
+        return Batch({name: _take(values, good) for name, values in fields.items()}, len(good), failures=told)
+    return Batch(fields, num_samples, mask=mask, failures=told)
+
+
+def _take(values: Any, rows: npt.NDArray[np.int64]) -> Any:
+    if isinstance(values, Ragged):
+        return values.take(rows)
+    return [values[row] for row in rows] if isinstance(values, list) else values[rows]
 
 
 def _copy_into(out: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -3,12 +3,17 @@
 import contextlib
 import os
 import re
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, OptionError, OutputExistsError, from_os_error
+from fastpack.errors import FastpackError, OptionError, OutputExistsError, Place, TruncatedFileError, at, from_os_error
 
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE_UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate("kmgt", start=1)}
@@ -100,3 +105,49 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class OpenShards:
+    """The descriptors of the shards, opened when first needed; the one owner of them.
+
+    A descriptor is only ever read at given offsets, so threads and forked children may share it.
+    """
+
+    def __init__(self, shards: tuple[Shard, ...]) -> None:
+        self._shards = shards
+        self._descriptors: dict[int, int] = {}
+        weakref.finalize(self, _close_all, self._descriptors)
+
+    def __reduce__(self) -> Any:
+        return OpenShards, (self._shards,)
+
+    def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
+        """Descriptors by shard number, -1 for shards that are not among those asked for."""
+        table = np.full(len(self._shards), -1, np.int32)
+        for number in np.unique(shard_numbers):
+            table[number] = self._descriptor(int(number))
+        return table
+
+    def _descriptor(self, number: int) -> int:
+        if number not in self._descriptors:
+            opened = _open_unchanged(self._shards[number])
+            kept = self._descriptors.setdefault(number, opened)
+            if kept != opened:  # another thread was first
+                os.close(opened)
+        return self._descriptors[number]
+
+
+def _close_all(descriptors: dict[int, int]) -> None:
+    for descriptor in descriptors.values():
+        os.close(descriptor)
+
+
+def _open_unchanged(shard: Shard) -> int:
+    try:
+        descriptor = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise from_os_error(error, "read", shard.path) from error
+    if os.fstat(descriptor).st_size != shard.size:
+        os.close(descriptor)
+        raise TruncatedFileError(at("the file has changed since it was indexed; open the dataset again", Place(shard.path)))
+    return descriptor

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack.containers import Paths, find_shards
 from fastpack.errors import FastpackError
 from fastpack.index import Index
-from fastpack.reader import Paths, Reader, ReadOptions, find_shards
+from fastpack.reader import Reader, ReadOptions
 
 _BATCH_SAMPLES = 256
 

@@ -106,23 +106,27 @@ cdef class DecodeBatch:
     cdef const fp_view[::1] views
     cdef list targets
     cdef fp_target* own_facts
+    cdef fp_outcome* own_outcomes
     cdef fp_origin origin
     cdef fp_decode_options options
     cdef bint check
+    cdef bint keep_going
     cdef int64_t counter
 
     def __cinit__(self, spans, *args, **kwargs):
         self.own_facts = <fp_target*> calloc(max(1, len(spans)), sizeof(fp_target))
-        if self.own_facts == NULL:
+        self.own_outcomes = <fp_outcome*> calloc(max(1, len(spans)), sizeof(fp_outcome))
+        if self.own_facts == NULL or self.own_outcomes == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         free(self.own_facts)
+        free(self.own_outcomes)
 
     def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
                  str interpolation="bilinear", bint may_reduce=False, uint64_t max_pixels, uint32_t max_scans,
                  const uint8_t[::1] table=None, const int[::1] fds=None, const uint8_t[::1] memory=None,
-                 bint check=True):
+                 bint check=True, bint keep_going=False):
         cdef Py_ssize_t i
         cdef Target target
         cdef int channels = 1 if color == "GRAY" else 3
@@ -136,7 +140,7 @@ cdef class DecodeBatch:
             target = Target(outs[i], table)
             self.own_facts[i] = target.facts
             self.targets.append(target)
-        self.check = check
+        self.check, self.keep_going = check, keep_going
         self.options.color = COLORS[color]
         self.options.interpolation = INTERPOLATIONS[interpolation]
         self.options.may_reduce = may_reduce
@@ -145,21 +149,22 @@ cdef class DecodeBatch:
         self.origin = origin_of(fds, memory)
 
     def run(self):
-        cdef fp_outcome outcome
         cdef Decoder decoder = Decoder()
-        outcome.status = FP_OK
         with nogil:
-            self._decode(decoder.own_decoder, &outcome)
-        return outcome_tuple(&outcome)
+            self._decode(decoder.own_decoder)
 
-    cdef void _decode(self, fp_decoder* decoder, fp_outcome* outcome) noexcept nogil:
+    def failures(self):
+        return [outcome_tuple(&self.own_outcomes[row]) for row in range(self.spans.shape[0])
+                if self.own_outcomes[row].status != FP_OK]
+
+    cdef void _decode(self, fp_decoder* decoder) noexcept nogil:
         cdef int64_t num_rows = self.spans.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
         cdef fp_scratch blob, aside
         blob.own_bytes = aside.own_bytes = NULL
         blob.capacity = aside.capacity = 0
         while row < num_rows:
-            if self._decode_row(decoder, row, &blob, &aside, outcome) != FP_OK:
+            if self._decode_row(decoder, row, &blob, &aside, &self.own_outcomes[row]) != FP_OK and not self.keep_going:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)

@@ -30,10 +30,15 @@ def batch(files, views, outs, **options):
     return DecodeBatch(spans, views, outs, memory=blobs.values, **{**limits, **options})
 
 
+def run_all(job):
+    job.run()
+    return job.failures()
+
+
 def run(data, view, out, **options):
     """The status, None for success."""
-    outcome = batch([data], view, [out], **options).run()
-    return outcome and outcome[0]
+    failures = run_all(batch([data], view, [out], **options))
+    return failures[0][0] if failures else None
 
 
 def decode(data, view=None, shape=None, **options):
@@ -170,7 +175,8 @@ def test_threads_share_the_rows(num_workers):
     files = [jpeg(20 + seed, 70 - seed, seed=seed) for seed in range(40)]
     outs = [np.empty((20 + seed, 70 - seed, 3), np.uint8) for seed in range(40)]
     job = batch(files, np.concatenate([view_of(70 - seed, 20 + seed) for seed in range(40)]), outs)
-    assert set(share(job.run, num_workers)) == {None}
+    share(job.run, num_workers)
+    assert job.failures() == []
     assert all((out == read_pillow(file)).all() for out, file in zip(outs, files, strict=True))
 
 
@@ -180,8 +186,20 @@ def test_the_first_row_that_fails_is_reported(num_workers):
     for row in (17, 18, 31):
         files[row] = SOURCE[:-100]
     job = batch(files, np.repeat(view_of(WIDTH, HEIGHT), 40), list(np.empty((40, HEIGHT, WIDTH, 3), np.uint8)))
-    failures = [outcome for outcome in share(job.run, num_workers) if outcome]
-    assert min(failure[2] for failure in failures) == 17
+    share(job.run, num_workers)
+    assert job.failures()[0][2] == 17
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 8])
+def test_a_batch_may_go_on(num_workers):
+    files = [SOURCE] * 40
+    for row in (17, 18, 31):
+        files[row] = SOURCE[:-100]
+    outs = np.empty((40, HEIGHT, WIDTH, 3), np.uint8)
+    job = batch(files, np.repeat(view_of(WIDTH, HEIGHT), 40), list(outs), keep_going=True)
+    share(job.run, num_workers)
+    assert [failure[2] for failure in job.failures()] == [17, 18, 31]
+    assert all((out == PIXELS).all() for row, out in enumerate(outs) if row not in (17, 18, 31))
 
 
 def test_a_decoder_is_sound_after_a_failure():
@@ -193,7 +211,7 @@ def test_a_decoder_is_sound_after_a_failure():
 
 
 def test_no_rows():
-    assert batch([], np.zeros(0, VIEW), []).run() is None
+    assert run_all(batch([], np.zeros(0, VIEW), [])) == []
 
 
 def test_decodes_from_files(tmp_path):
@@ -203,7 +221,7 @@ def test_decodes_from_files(tmp_path):
     out = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     with open(tmp_path / "x", "rb") as file:
         fds = np.array([file.fileno()], np.int32)
-        assert DecodeBatch(spans, view_of(WIDTH, HEIGHT), [out], fds=fds, max_pixels=2**20, max_scans=9).run() is None
+        assert run_all(DecodeBatch(spans, view_of(WIDTH, HEIGHT), [out], fds=fds, max_pixels=2**20, max_scans=9)) == []
     assert (out == PIXELS).all()
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack._native.gather import Gather
 from fastpack.codecs import Color, codec_of
-from fastpack.errors import FastpackError, Place, ShapeError, at, raise_first, raise_status
+from fastpack.errors import FastpackError, Place, ShapeError, at, outcome_error, raise_first, status_error
 from fastpack.headers import FORMATS, JPEG
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import num_cores, share
@@ -22,6 +22,7 @@ Mode = Literal["exact", "fast"]
 Pixels = npt.NDArray[Any]
 Outputs = Pixels | Sequence[Pixels]
 Rows = npt.NDArray[np.int64]
+Failures = dict[int, FastpackError]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class DecodeOptions:
     limits: Limits = DEFAULT_LIMITS
     check: bool = True
     num_workers: int | None = None
+    keep_going: bool = False
 
     @property
     def channels(self) -> int:
@@ -60,10 +62,15 @@ class DecodeOptions:
         return max(1, min(self.num_workers or num_cores(), num_rows))
 
 
-def upright_sizes(infos: npt.NDArray[Any], orient: bool) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+def upright_sizes(infos: npt.NDArray[Any], orient: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Widths and heights (n,) as they are once images are turned upright."""
     turned = (infos["orientation"] > 4) & orient
-    return np.where(turned, infos["height"], infos["width"]), np.where(turned, infos["width"], infos["height"])
+    widths, heights = np.where(turned, infos["height"], infos["width"]), np.where(turned, infos["width"], infos["height"])
+    # An image without a readable header is planned like the first that has one, and fails later, with its place.
+    readable = (widths > 0) & (heights > 0)
+    stand_in = int(np.argmax(readable)) if readable.any() else None
+    width, height = (1, 1) if stand_in is None else (widths[stand_in], heights[stand_in])
+    return np.where(readable, widths, width), np.where(readable, heights, height)
 
 
 def empty_outputs(plan: Plan, channels: int) -> Outputs:
@@ -103,25 +110,33 @@ def _table(plan: Plan, channels: int) -> Pixels | None:
     return None if plan.normalize is None else plan.normalize.table(channels).reshape(-1).view(np.uint8)
 
 
-def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions) -> None:
+def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions) -> Failures:
     """Decodes what the plan wants of each picture into its output.
 
-    The plan's views also say which orientation to undo. Raises for the first JPEG that fails, else for
-    the first other image.
+    The plan's views also say which orientation to undo. With keep_going, gives the failures by row, whose
+    outputs hold nothing of use; else raises for the lowest row that is found to fail.
     """
+    failures = _unreadable(pictures)
+    if failures and not options.keep_going:
+        raise failures[min(failures)]
+    is_jpeg = pictures.infos["format"] == JPEG
+    for decode, rows in ((_decode_jpegs, np.flatnonzero(is_jpeg)), (_decode_others, np.flatnonzero(~is_jpeg))):
+        readable = rows[~np.isin(rows, list(failures))] if failures else rows
+        if len(readable):
+            failures |= decode(pictures, plan, outs, options, readable)
+            if failures and not options.keep_going:
+                raise failures[min(failures)]
+    return failures
+
+
+def _unreadable(pictures: Pictures) -> Failures:
     infos = pictures.infos
-    readable = (infos["width"] > 0) & (infos["height"] > 0)
-    if not readable.all():
-        row = int(np.argmin(readable))
-        raise_status(9 if infos["format"][row] else 8, "the image's header cannot be read", pictures.place_of(row))
-    is_jpeg = infos["format"] == JPEG
-    if is_jpeg.any():
-        _decode_jpegs(pictures, plan, outs, options, np.flatnonzero(is_jpeg))
-    if not is_jpeg.all():
-        _decode_others(pictures, plan, outs, options, np.flatnonzero(~is_jpeg))
+    bad = np.flatnonzero((infos["width"] == 0) | (infos["height"] == 0))
+    reason = "the image's header cannot be read"
+    return {row: status_error(9 if infos["format"][row] else 8, reason, pictures.place_of(row)) for row in bad.tolist()}
 
 
-def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> None:
+def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> Failures:
     targets = _rows_of(outs, plan)
     job = DecodeBatch(
         pictures.spans[rows],
@@ -136,29 +151,39 @@ def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: Decode
         fds=pictures.origin.fds,
         memory=pictures.origin.memory,
         check=options.check,
+        keep_going=options.keep_going,
     )
-    raise_first(share(job.run, options.workers_for(len(rows))), lambda row: pictures.place_of(int(rows[row])))
+    share(job.run, options.workers_for(len(rows)))
+    failed = [(int(rows[outcome[2]]), outcome) for outcome in job.failures() if outcome]
+    return {row: outcome_error(outcome, pictures.place_of(row)) for row, outcome in failed}
 
 
-def _decode_others(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> None:
+def _decode_others(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> Failures:
     targets, table = _rows_of(outs, plan), _table(plan, options.channels)
-    blobs = read_blobs(pictures, rows, options)
-    left = iter(range(len(rows)))  # next() on one iterator is atomic: each row is taken once
+    left = iter(rows.tolist())  # next() on one iterator is atomic: each row is taken once
+    failures: Failures = {}
 
     def work() -> None:
         decoder = Decoder()
-        for i in left:
-            row = int(rows[i])
+        for row in left:
+            place, info, view = pictures.place_of(row), pictures.infos[row], plan.views[row : row + 1]
             try:
-                info = pictures.infos[row]
-                pixels = codec_of(FORMATS[info["format"]]).decode(blobs.bytes(i), info, options.color, options.limits)
+                data = read_blobs(pictures, np.array([row]), replace(options, num_workers=1)).bytes(0)
+                pixels = _decode_one(data, info, options, place)
+                outcome = decoder.place(pixels, view, targets[row], interpolation=options.interpolation, table=table)
+                raise_first([outcome], lambda _, place=place: place)  # type: ignore[misc]
             except FastpackError as error:
-                raise type(error)(at(str(error), pictures.place_of(row))) from error
-            view = plan.views[row : row + 1]
-            outcome = decoder.place(pixels, view, targets[row], interpolation=options.interpolation, table=table)
-            raise_first([outcome], lambda _: pictures.place_of(row))  # noqa: B023 - called before the next row is taken
+                failures[row] = error
 
     share(work, options.workers_for(len(rows)))
+    return failures
+
+
+def _decode_one(data: bytes, info: npt.NDArray[Any], options: DecodeOptions, place: Place) -> Pixels:
+    try:
+        return codec_of(FORMATS[info["format"]]).decode(data, info, options.color, options.limits)
+    except FastpackError as error:
+        raise type(error)(at(str(error), place)) from error
 
 
 def read_blobs(pictures: Pictures, rows: Rows, options: DecodeOptions) -> Ragged:

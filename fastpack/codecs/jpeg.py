@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastpack._native.decode import DecodeBatch
 from fastpack.codecs import Color
-from fastpack.errors import Place, raise_status
+from fastpack.errors import Place, raise_first, raise_status
 from fastpack.limits import Limits
 from fastpack.structs import SPAN, VIEW
 
@@ -33,9 +33,8 @@ class JpegCodec:
             max_scans=limits.max_scans,
             memory=np.frombuffer(data, np.uint8),
         )
-        outcome = job.run()
-        if outcome:
-            raise_status(outcome[0], outcome[4], Place())
+        job.run()
+        raise_first(job.failures(), lambda _: Place())
         return out
 
     def encode(self, pixels: npt.NDArray[np.uint8], format: str, quality: int) -> bytes:

@@ -4,19 +4,23 @@ There is one reader, and it is not here: see reader.py.
 """
 
 import contextlib
+import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from fastpack.batch import Batch
-from fastpack.errors import FastpackError, FormatError, OptionError, from_os_error
-from fastpack.index import Index, index_path
+from fastpack.errors import EmptySourceError, FastpackError, FormatError, MissingFileError, OptionError, Place, at, from_os_error
+from fastpack.index import Index, index_path, is_index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.schema import Schema
 from fastpack.shard import Shard
 
 Layout = Literal["auto", "encoded", "pixels"]
+# A file, a glob, a folder of shards, or a list of these.
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _HEAD_BYTES = 4096
 
 
@@ -125,3 +129,24 @@ def saved_index(path: Path) -> Index | None:
         return None
     (shard,) = index.shards
     return index if shard == Shard.of(path, shard.container) else None
+
+
+def find_shards(path: Paths) -> list[Path]:
+    """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
+    if not isinstance(path, (str, os.PathLike)):
+        shards = [shard for part in path for shard in find_shards(part)]
+        if not shards:
+            raise EmptySourceError("the list of files is empty")
+        return shards
+    exact = Path(path)
+    if exact.is_dir():
+        found = sorted(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
+        if not found:
+            raise EmptySourceError(at("no TFRecord or HDF5 files here; pack the images first with `fastpack pack`", Place(exact)))
+        return found
+    if exact.exists():
+        return [exact]
+    found = sorted(Path(match) for match in glob.glob(str(path)) if not is_index(Path(match)))
+    if not found:
+        raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
+    return found
