@@ -142,10 +142,16 @@ int fp_find_entry(const uint8_t *example, size_t length, const uint8_t *name, si
 
 /* Values */
 
+/* Values that a later list of another kind drops are walked too, and may be more than there is room for. */
+static int has_room(const fp_values *values, size_t length) {
+    return values->count < values->capacity && values->num_bytes <= values->bytes_capacity &&
+           length <= values->bytes_capacity - values->num_bytes;
+}
+
 static void add_bytes(fp_values *values, fp_bytes value) {
     size_t length = left(&value);
-    if (values->ends && values->count < values->capacity && length <= values->bytes_capacity - values->num_bytes) {
-        memcpy(values->bytes + values->num_bytes, value.at, length);
+    if (values->ends && has_room(values, length)) {
+        if (length) memcpy(values->bytes + values->num_bytes, value.at, length);
         values->ends[values->count] = (int64_t)(values->num_bytes + length);
     }
     values->last = value;
@@ -245,7 +251,7 @@ static uint8_t *write_tag(uint8_t *out, int number, uint64_t length) {
 }
 
 static uint8_t *write_bytes(uint8_t *out, const void *bytes, uint64_t length) {
-    memcpy(out, bytes, length);
+    if (length) memcpy(out, bytes, length); /* of nothing, the address may be NULL */
     return out + length;
 }
 
