@@ -77,7 +77,7 @@ def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
     """Packs, reads and checks."""
     bar = bars.add(f"{job.name}: pack")
     packed = fastpack.pack(photos, output / job.file, job.options, overwrite=True, progress=lambda done, total, _: bar(done, total))
-    transform = fastpack.Resize(SIZE) if job.keeps_files else None
+    transform = fastpack.Resize(SIZE) if job.keeps_files else ()
     dataset = fastpack.open(list(packed.paths), transform=transform)
     keys, labels, read_seconds = read_shuffled(dataset, bars.add(f"{job.name}: read"))
     checks = {"every sample once": len(keys) == len(set(keys)) == packed.num_samples}
@@ -190,7 +190,7 @@ def main(photos: Path | None, output: Path) -> None:
         encoded, pixels = results[0].dataset, results[-1]
         pixels.checks["pixels of the TFRecord"] = has_pixels_of(encoded, pixels.dataset, bars.add(f"{pixels.job.name}: compare"))
     rows = np.random.default_rng(SEED).permutation(len(encoded))[: SHEET_ROWS * SHEET_COLUMNS]
-    sheet = contact_sheet(encoded.with_options(transform=None), rows, columns=SHEET_COLUMNS)
+    sheet = contact_sheet(encoded.with_options(transform=()), rows, columns=SHEET_COLUMNS)
     save_sheet(sheet, output / "contact-sheet.png", overwrite=True)
     passed = report(results)
     print(f"Contact sheet: {output / 'contact-sheet.png'}")

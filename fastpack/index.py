@@ -1,6 +1,7 @@
 """Index: the table of a dataset's samples. Scalars as columns in memory, blobs as places in files."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,7 +131,7 @@ class Index:
             index.check_spans()
         except FastpackError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile) as error:
             raise FormatError(f"the index is damaged ({error}); delete it and it is built again - at {path}") from error
         return index
 
@@ -152,13 +153,34 @@ class Index:
         )
 
     def _check_shape(self) -> None:
-        tables = [self.shard_numbers, *self.columns.values(), *self.spans.values(), *self.infos.values()]
-        if any(len(table) != len(self) for table in tables):
-            raise FormatError("the index has columns of different length; delete it and it is built again")
-        if any(spans.dtype != SPAN for spans in self.spans.values()) or any(info.dtype != IMAGE_INFO for info in self.infos.values()):
-            raise FormatError("the index has columns of another type; delete it and it is built again")
-        if len(self) and self.shard_numbers.max() >= len(self.shards):
-            raise FormatError("the index names a shard that it does not have; delete it and it is built again")
+        """What a file could say that is no table of samples: any of it means that the index is damaged or a lie."""
+        n = len(self)
+        tables: list[tuple[npt.NDArray[Any], np.dtype[Any]]] = [
+            (self.shard_numbers, np.dtype(np.uint32)),
+            (self.record_numbers, np.dtype(np.int64)),
+            *((spans, SPAN) for spans in self.spans.values()),
+            *((infos, IMAGE_INFO) for infos in self.infos.values()),
+        ]
+        sound = all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
+        sound = sound and all(_is_column(self.columns[field.name], field, n) for field in self.schema.columns)
+        sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
+        sound = sound and all(_are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
+        if not sound:
+            raise FormatError("the index has tables of another type or length; delete it and it is built again")
+
+
+def _is_column(column: Column, field: Field, num_samples: int) -> bool:
+    if isinstance(column, Ragged):
+        return len(column) == num_samples and isinstance(column, Text) == (field.kind == "text" and field.shape == ())
+    return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
+
+
+def _are_pixels(field: Field, spans: npt.NDArray[Any]) -> bool:
+    """True when each span is as long as the numbers that the field says it holds."""
+    dtype = np.dtype(field.dtype)
+    sizes = [size for size in field.shape if isinstance(size, int) and size >= 0]
+    num_bytes = math.prod(sizes) * dtype.itemsize
+    return dtype.kind in "uif" and len(sizes) == len(field.shape) and bool((spans["length"] == num_bytes).all())
 
 
 def index_path(shard: Path) -> Path:

@@ -12,18 +12,18 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.batch import Batch
 from fastpack.codecs import Color
-from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures, empty_outputs, upright_sizes
+from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
 from fastpack.containers import Container, Layout, ShardPlan
 from fastpack.errors import CorruptRecordError, EmptySourceError, OptionError, Place, ShapeError, at
 from fastpack.headers import probe_blobs
 from fastpack.index import Index, index_path
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.ragged import Ragged, offsets_of
 from fastpack.schema import Field, Schema
 from fastpack.shard import parse_size, refuse_existing, shard_paths, written_whole
 from fastpack.sources import Source, source_of
 from fastpack.structs import SPAN
-from fastpack.transforms import Resize, plan_batch
+from fastpack.transforms import Plan, Resize, plan_batch
 
 # Called with (samples done, samples in all, bytes done) after each batch.
 Progress = Callable[[int, int, int], None]
@@ -219,36 +219,41 @@ class _DecodedSupply:
         assert picture is not None
         self._name = picture.name
         self._steps = () if options.size is None else (Resize(options.size),)
+        self._decoding = DecodeOptions(options.color, limits=options.limits, num_workers=options.num_workers)
         height, width = self._size_of_first()
-        channels = 1 if options.color == "GRAY" else 3
+        channels = self._decoding.channels
         pixels = Field(picture.name, "pixels", (height, width, channels), "|u1", color=options.color)
         fields = tuple(pixels if other == picture else other for other in source.schema.fields)
         self.schema = _output_schema(Schema(fields, source.schema.class_names), options)
         self.sizes = np.full(len(source), height * width * channels, np.int64)
 
     def _size_of_first(self) -> tuple[int, int]:
-        infos, _ = probe_blobs(self._source.read(np.zeros(1, np.int64))[self._name])
-        plan = plan_batch(self._steps, *upright_sizes(infos, True))
+        first = np.zeros(1, np.int64)
+        plan, _ = self._plan(self._pictures(self._source.read(first), first))
         return int(plan.heights[0]), int(plan.widths[0])
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
         batch = self._source.read(rows)
-        blobs: Ragged = batch[self._name]
-        return Batch({**batch, self._name: self._decode(blobs, batch.get("key"))}, len(rows))
+        pictures = self._pictures(batch, rows)
+        plan, refused = self._plan(pictures)
+        outs = empty_outputs(plan, self._decoding.channels)
+        if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
+            raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
+        decode_pictures(pictures, plan, outs, self._decoding, refused)
+        return Batch({**batch, self._name: outs}, len(rows))
 
-    def _decode(self, blobs: Ragged, keys: Text | None) -> npt.NDArray[np.uint8]:
+    def _pictures(self, batch: Batch, rows: npt.NDArray[np.int64]) -> Pictures:
+        blobs: Ragged = batch[self._name]
         infos, _ = probe_blobs(blobs)
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
-        plan = plan_batch(self._steps, *upright_sizes(infos, True))
-        plan.views["orientation"] = infos["orientation"]
-        options = DecodeOptions(self._options.color, limits=self._options.limits, num_workers=self._options.num_workers)
-        outs = empty_outputs(plan, options.channels)
-        pictures = Pictures(Origin(memory=blobs.values), spans, infos, lambda row: Place(key=keys[row] if keys else None))
-        if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
-            raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
-        decode_pictures(pictures, plan, outs, options)
-        return outs
+        return Pictures(Origin(memory=blobs.values), spans, infos, lambda row: self._source.place(int(rows[row])))
+
+    def _plan(self, pictures: Pictures) -> tuple[Plan, Failures]:
+        refused = refuse_pictures(pictures, self._decoding)
+        plan = plan_batch(self._steps, *upright_sizes(pictures.infos, True, refused))
+        plan.views["orientation"] = pictures.infos["orientation"]
+        return plan, refused
 
 
 def _write_shard(

@@ -19,6 +19,8 @@ class Ragged(Sequence[Any]):
     """
 
     def __init__(self, values: Any, offsets: npt.NDArray[np.int64]) -> None:
+        if offsets.ndim != 1 or offsets.dtype != np.int64 or getattr(values, "ndim", 1) != 1:
+            raise ValueError("offsets must be int64 in one dimension, and values in one")
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
             raise ValueError("offsets must rise from 0 to the number of values")
         self.values = values

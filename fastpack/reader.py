@@ -23,10 +23,11 @@ from fastpack.codecs.batch import (
     empty_outputs,
     place_pixels,
     read_blobs,
+    refuse_pictures,
     upright_sizes,
 )
 from fastpack.draws import Draws
-from fastpack.errors import OptionError, Place, ShapeError
+from fastpack.errors import FormatError, OptionError, Place, ShapeError, at
 from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index, concatenate
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -45,7 +46,7 @@ class ReadOptions:
 
     - decode: False gives encoded images as they are, a Ragged of bytes.
     - transform: a step or a sequence of steps (see transforms.py): which part of each image, at what size,
-      how written; () is the whole of each at its own size.
+      how written; None is the whole of each at its own size.
     - seed: of random transforms.
     - interpolation: "bilinear", "bicubic", "area" or "nearest"; antialiased, but for the last.
     - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
@@ -60,7 +61,7 @@ class ReadOptions:
     """
 
     decode: bool = True
-    transform: Transform | Sequence[Transform] = ()
+    transform: Transform | Sequence[Transform] | None = None
     seed: int = 0
     interpolation: Interpolation = "bilinear"
     mode: Mode = "exact"
@@ -84,6 +85,8 @@ class ReadOptions:
 
     @property
     def steps(self) -> tuple[Transform, ...]:
+        if self.transform is None:
+            return ()
         return tuple(self.transform) if isinstance(self.transform, Sequence) else (self.transform,)
 
     @property
@@ -113,7 +116,7 @@ def open(
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
 
-    >>> dataset = open(getfixture("digits"), transform=())
+    >>> dataset = open(getfixture("digits"), transform=None)
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
@@ -169,6 +172,10 @@ class Reader(Sequence[dict[str, Any]]):
         if picture is None:
             return np.zeros(len(self), np.int64)
         return self._index.spans[picture.name]["length"].astype(np.int64)
+
+    def place(self, row: int) -> Place:
+        """Where a sample comes from, for messages."""
+        return self._index.place(row)
 
     def with_options(self, **changes: Any) -> "Reader":
         """The same samples, read otherwise: `with_options(decode=False)`."""
@@ -238,11 +245,12 @@ class Reader(Sequence[dict[str, Any]]):
         pictures, options = self._pictures(field, rows), self._options.for_decoding
         if field.kind == "bytes" or not self._options.decode:
             return read_blobs(pictures, np.arange(len(rows)), options)
-        plan = self._plan(rows, epoch, *upright_sizes(pictures.infos, self._options.orient))
+        refused = refuse_pictures(pictures, options)
+        plan = self._plan(rows, epoch, *upright_sizes(pictures.infos, self._options.orient, refused))
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
         outs = empty_outputs(plan, options.channels) if out is None else check_output(out, plan, options.channels)
-        failed = decode_pictures(pictures, plan, outs, options)
+        failed = decode_pictures(pictures, plan, outs, options, refused)
         for row in failed:
             outs[row][...] = 0
         failures |= failed
@@ -273,6 +281,10 @@ class Reader(Sequence[dict[str, Any]]):
         spans = self._index.spans[field.name][rows]
         if (spans["offset"] == NO_SPAN).any():
             fetched = self._fetch(field, rows)
+            if any(pixels.shape != shape or pixels.dtype != stored for pixels in fetched):
+                raise FormatError(
+                    at(f"{field.source_name} does not hold what the index says; delete the index", self._index.place(int(rows[0])))
+                )
             return np.stack(fetched).astype(stored.newbyteorder("=")) if fetched else np.empty((0, *shape), stored)
         pictures = Pictures(
             Origin(fds=self._files.descriptors(spans["shard"])),

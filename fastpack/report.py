@@ -96,7 +96,7 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
     infos = dataset.index.infos[picture.name]
     counts = np.bincount(infos["format"], minlength=len(FORMATS))
     formats = {name: int(count) for name, count in zip(FORMATS, counts, strict=True) if count}
-    widths, heights = upright_sizes(infos[infos["width"] > 0], True)
+    widths, heights = upright_sizes(infos[infos["width"] > 0], True, {})
     return ImageFacts(num_bytes, formats, *(Spread.of(sides) if len(sides) else None for sides in (widths, heights)))
 
 

@@ -97,7 +97,7 @@ class Schema:
             data = json.loads(text)
             fields = [Field(**{**field, "shape": tuple(field["shape"])}) for field in data["fields"]]
             return cls(tuple(fields), tuple(data["class_names"]))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise SchemaError(f"this is not a schema: {error}") from error
 
 

@@ -148,6 +148,7 @@ cdef class Feature:
         cdef size_t item_bytes = out.itemsize
         cdef uint8_t* at = &out_bytes[0] if total else NULL
         memset(&values, 0, sizeof(values))
+        values.filled_kind = self.wanted_kind
         if total:
             with nogil:
                 for i in range(self.offsets.shape[0]):
@@ -168,6 +169,7 @@ cdef class Feature:
         cdef uint8_t[::1] out_bytes = out
         cdef int64_t[::1] out_ends = ends
         memset(&values, 0, sizeof(values))
+        values.filled_kind = self.wanted_kind
         with nogil:
             for i in range(self.offsets.shape[0]):
                 values.bytes = &out_bytes[0] + base if total else NULL

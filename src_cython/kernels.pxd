@@ -116,6 +116,7 @@ cdef extern from "kernels/example.h" nogil:
         uint64_t count
         uint64_t num_bytes
         fp_bytes last
+        int32_t filled_kind
         void* numbers
         uint8_t* bytes
         int64_t* ends

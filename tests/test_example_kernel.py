@@ -6,8 +6,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wire import BYTES, FIXED32, FIXED64, GROUP, GROUP_END, VARINT, bytes_list, entry, example, float_list, frame, group, int_list
-from wire import sized, tag, varint
+from wire import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    GROUP,
+    GROUP_END,
+    VARINT,
+    bytes_list,
+    entry,
+    example,
+    float_list,
+    frame,
+    group,
+    int_list,
+    sized,
+    tag,
+    varint,
+)
 
 from fastpack._native.example import ExampleFrames, Feature, count_entries, list_features
 from fastpack.pool import share

@@ -1,7 +1,6 @@
-"""TFRecord and HDF5 files that are cut short, damaged, or made to do harm: an error that names the file, and nothing worse."""
+"""TFRecords that are cut short, damaged, or made to do harm: an error that names the file, and nothing worse."""
 
 
-import h5py
 import numpy as np
 import pytest
 from images import jpeg, photo, save, with_more_scans
@@ -113,7 +112,7 @@ def test_two_images_in_one_feature(tmp_path):
 # Lists that change their kind half-way: what is dropped must not be copied to where only the rest has room. Each would write
 # megabytes past its array, so a child does it.
 WIDE_THEN_NARROW = int_list(*[7] * 2**20) + float_list(*[1.5] * 2**20)
-LONG_THEN_SHORT = bytes_list(b"x" * 2**26, b"y" * 2**20) + int_list(1) + bytes_list(b"a" * 2**20, b"b" * 2**20)
+LONG_THEN_SHORT = bytes_list(b"x" * 2**26, b"y" * 2**20) + int_list(1) + bytes_list(b"a", b"b")
 COUNT = """
 import sys, fastpack
 column = fastpack.open(sys.argv[1], save_index=False).columns["x"]
@@ -144,7 +143,7 @@ def test_images_that_claim_to_be_huge(tmp_path, image, container):
     (tmp_path / "huge").write_bytes(image)
     fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / f"x.{container}")
     assert isinstance(failure_of(tmp_path / f"x.{container}"), LimitError)
-    with pytest.raises(LimitError, match="huge"):
+    with pytest.raises(LimitError, match="at .*huge"):
         fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / "y.h5", PackOptions(layout="pixels"))
 
 
@@ -157,93 +156,11 @@ def test_bomb_of_scans(tmp_path, container):
     assert "max_scans" in str(error)
 
 
-# HDF5
-
-
-def write_encoded(path, **members):
-    """An `encoded` file of four images; `members` of its group replace the right ones, None leaves one out."""
-    data = np.frombuffer(b"".join(IMAGES), np.uint8)
-    right = {"bytes": data, "offsets": np.cumsum([0, *map(len, IMAGES)]).astype(np.uint64)}
-    with h5py.File(path, "w") as f:
-        for name, value in (right | members).items():
-            if value is not None:
-                f[f"images/{name}"] = value
-        f["labels"] = np.arange(4)
-    return path
-
-
-SIZES = [len(image) for image in IMAGES]
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"offsets": np.cumsum([0, *SIZES])[::-1]},
-        {"offsets": np.cumsum([0, *SIZES]) + 1},
-        {"offsets": np.cumsum([0, *SIZES[:3], SIZES[3] + 1])},
-        {"offsets": np.array([0, 2**63], np.uint64)},
-        {"offsets": np.array([0, 10, 2**64 - 1, 20], np.uint64)},
-        {"offsets": np.array([0, -1, 5])},
-        {"offsets": np.array([0, -(2**63)])},
-        {"offsets": np.array([], np.uint64)},
-        {"offsets": np.uint64(0)},
-        {"offsets": np.zeros((2, 2), np.uint64)},
-        {"offsets": np.array([0.0, np.nan, 10.0])},
-        {"offsets": np.array([0.5, 1.5])},
-        {"offsets": np.array([b"0", b"10"])},
-        {"offsets": h5py.Empty("u8")},
-        {"offsets": None},
-        {"bytes": None},
-        {"bytes": np.zeros((50, 50), np.uint8)},
-        {"bytes": np.zeros(9999)},
-        {"bytes": np.uint8(3)},
-        {"bytes": h5py.Empty("u1")},
-        {"bytes": np.array([b"text"])},
-        {"crc32c": np.zeros(4, np.uint32)},
-        {"crc32c": np.zeros(3, np.uint32)},
-        {"crc32c": np.zeros((4, 4), np.uint32)},
-        {"crc32c": np.array([b"a"] * 4)},
-        {"crc32c": h5py.Empty("u4")},
-    ],
-)
-def test_encoded_file_that_lies(tmp_path, members):
-    assert isinstance(failure_of(write_encoded(tmp_path / "x.h5", **members)), FastpackError)
-
-
-def test_encoded_file_that_is_sound(tmp_path):
-    assert failure_of(write_encoded(tmp_path / "x.h5")) is None
-
-
-@pytest.mark.parametrize("layout", ["encoded", "pixels"])
-@pytest.mark.parametrize("part", [0, 0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999])
-def test_truncated_hdf5(tmp_path, layout, part):
-    for i, image in enumerate(IMAGES):
-        (tmp_path / f"{i}.jpg").write_bytes(image)
-    size = (30, 40) if layout == "pixels" else None
-    fastpack.pack(Paths([tmp_path / f"{i}.jpg" for i in range(4)]), tmp_path / "x.h5", PackOptions(layout=layout, size=size))
-    data = (tmp_path / "x.h5").read_bytes()
-    (tmp_path / "x.h5").write_bytes(data[: int(part * len(data))])
-    assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
-
-
-@pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(5000), bytes(600) + b"\x89HDF\r\n\x1a\n"])
-def test_no_hdf5(tmp_path, content):
-    (tmp_path / "x.h5").write_bytes(content)
-    assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
-
-
-@pytest.mark.parametrize("members", [{}, {"labels": np.arange(3)}, {"images": np.zeros((3, 4))}, {"a/b/images": np.zeros((3, 4, 4, 3), "u1")}])
-def test_hdf5_without_images(tmp_path, members):
-    with h5py.File(tmp_path / "x.h5", "w") as f:
-        for name, value in members.items():
-            f[name] = value
-    assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
-
-
-@pytest.mark.parametrize("num_samples", [2**24, 2**40, 2**62])
-@pytest.mark.parametrize("layout", [{}, {"chunks": (2**10, 8, 8, 3)}])
-def test_hdf5_that_claims_more_samples_than_it_has_bytes(tmp_path, num_samples, layout):
-    with h5py.File(tmp_path / "x.h5", "w") as f:
-        space = (num_samples, 8, 8, 3) if num_samples < 2**62 or layout else (num_samples, 1, 1, 1)
-        f.create_dataset("images", space, np.uint8, **layout)
-    assert isinstance(failure_of(tmp_path / "x.h5"), (LimitError, FormatError))
+@pytest.mark.parametrize("damage", [lambda image: image[:-50], lambda image: image[:300], lambda image: image[:2] + image[40:]])
+def test_packing_to_pixels_names_the_damaged_file(tmp_path, damage):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(IMAGES[0])
+    (tmp_path / "b.jpg").write_bytes(damage(IMAGES[0]))
+    with pytest.raises(FastpackError, match=r"b\.jpg"):
+        fastpack.create_hdf5([tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")], [0, 1, 2], tmp_path / "x.h5", size=16)
+    assert not list(tmp_path.glob("*x.h5*"))

@@ -230,7 +230,7 @@ class TestSavedIndex:
         assert index_path(file).exists()
         from fastpack import containers
 
-        monkeypatch.setattr(containers, "of_file", lambda path: pytest.fail("indexed again"))
+        monkeypatch.setattr(type(containers.of_file(file)), "index", lambda *_, **__: pytest.fail("indexed again"))
         fastpack.open(file)
 
     def test_is_not_saved_when_not_wanted(self, file, tmp_path):

@@ -62,15 +62,34 @@ class DecodeOptions:
         return max(1, min(self.num_workers or num_cores(), num_rows))
 
 
-def upright_sizes(infos: npt.NDArray[Any], orient: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Widths and heights (n,) as they are once images are turned upright."""
+def refuse_pictures(pictures: Pictures, options: DecodeOptions) -> Failures:
+    """Those that must not be decoded, by what their headers say. Raises for the first, without keep_going."""
+    infos = pictures.infos
+    unreadable = (infos["width"] == 0) | (infos["height"] == 0) | (infos["format"] == 0) | (infos["format"] >= len(FORMATS))
+    too_large = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64) > np.uint64(options.limits.max_pixels)
+    refused: Failures = {}
+    for row in np.flatnonzero(unreadable | too_large).tolist():
+        refused[row] = _refusal(infos[row], bool(unreadable[row]), options.limits, pictures.place_of(row))
+        if not options.keep_going:
+            raise refused[row]
+    return refused
+
+
+def _refusal(info: npt.NDArray[Any], is_unreadable: bool, limits: Limits, place: Place) -> FastpackError:
+    if not is_unreadable:
+        return status_error(12, f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}", place)
+    return status_error(9 if 0 < info["format"] < len(FORMATS) else 8, "the image's header cannot be read", place)
+
+
+def upright_sizes(infos: npt.NDArray[Any], orient: bool, refused: Failures) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Widths and heights (n,) once images are turned upright. A refused one is planned like the first good one."""
     turned = (infos["orientation"] > 4) & orient
     widths, heights = np.where(turned, infos["height"], infos["width"]), np.where(turned, infos["width"], infos["height"])
-    # An image without a readable header is planned like the first that has one, and fails later, with its place.
-    readable = (widths > 0) & (heights > 0)
-    stand_in = int(np.argmax(readable)) if readable.any() else None
-    width, height = (1, 1) if stand_in is None else (widths[stand_in], heights[stand_in])
-    return np.where(readable, widths, width), np.where(readable, heights, height)
+    if refused:
+        good = next((row for row in range(len(infos)) if row not in refused), None)
+        rows = list(refused)
+        widths[rows], heights[rows] = (1, 1) if good is None else (widths[good], heights[good])
+    return widths, heights
 
 
 def empty_outputs(plan: Plan, channels: int) -> Outputs:
@@ -110,30 +129,21 @@ def _table(plan: Plan, channels: int) -> Pixels | None:
     return None if plan.normalize is None else plan.normalize.table(channels).reshape(-1).view(np.uint8)
 
 
-def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions) -> Failures:
-    """Decodes what the plan wants of each picture into its output.
+def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, refused: Failures) -> Failures:
+    """Decodes what the plan wants of each picture into its output, but for those that are refused.
 
-    The plan's views also say which orientation to undo. With keep_going, gives the failures by row, whose
-    outputs hold nothing of use; else raises for the lowest row that is found to fail.
+    The plan's views also say which orientation to undo. With keep_going, gives the failures by row, the refused
+    among them, whose outputs hold nothing of use; else raises for the lowest row that is found to fail.
     """
-    failures = _unreadable(pictures)
-    if failures and not options.keep_going:
-        raise failures[min(failures)]
+    failures = dict(refused)
     is_jpeg = pictures.infos["format"] == JPEG
     for decode, rows in ((_decode_jpegs, np.flatnonzero(is_jpeg)), (_decode_others, np.flatnonzero(~is_jpeg))):
-        readable = rows[~np.isin(rows, list(failures))] if failures else rows
-        if len(readable):
-            failures |= decode(pictures, plan, outs, options, readable)
+        accepted = rows[~np.isin(rows, list(refused))] if refused else rows
+        if len(accepted):
+            failures |= decode(pictures, plan, outs, options, accepted)
             if failures and not options.keep_going:
                 raise failures[min(failures)]
     return failures
-
-
-def _unreadable(pictures: Pictures) -> Failures:
-    infos = pictures.infos
-    bad = np.flatnonzero((infos["width"] == 0) | (infos["height"] == 0))
-    reason = "the image's header cannot be read"
-    return {row: status_error(9 if infos["format"][row] else 8, reason, pictures.place_of(row)) for row in bad.tolist()}
 
 
 def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> Failures:

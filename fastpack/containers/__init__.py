@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from fastpack.batch import Batch
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, MissingFileError, OptionError, Place, at, from_os_error
 from fastpack.index import Index, index_path, is_index
@@ -127,8 +129,9 @@ def saved_index(path: Path) -> Index | None:
         index = Index.load(where)
     except FastpackError:
         return None
-    (shard,) = index.shards
-    return index if shard == Shard.of(path, shard.container) else None
+    is_fresh = index.shards == (Shard.of(path, of_file(path).name),)
+    is_whole = np.array_equal(index.record_numbers, np.arange(len(index)))
+    return index if is_fresh and is_whole else None
 
 
 def find_shards(path: Paths) -> list[Path]:

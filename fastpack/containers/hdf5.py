@@ -60,7 +60,10 @@ class Hdf5Container:
     def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int]) -> list[Any]:
         with _opened(path) as file:
             try:
-                return [np.asarray(file[stored_as][number]) for number in record_numbers]
+                dataset = _safe_dataset(file, stored_as)
+                if dataset is None:
+                    raise FormatError(at(f"there is no dataset {stored_as!r} at the root; delete the index", Place(path)))
+                return [np.asarray(dataset[number]) for number in record_numbers]
             except (OSError, RuntimeError) as error:
                 raise _library_error(error, path) from error
 
@@ -142,14 +145,16 @@ class _Table:
         """Datasets and groups at the root. A link may lead to another file, so only hard links count."""
         names = [name for name in self._file if isinstance(self._file.get(name, getlink=True), h5py.HardLink)]
         members = {name: self._file[name] for name in names}
-        return {name: member for name, member in members.items() if isinstance(member, (h5py.Dataset, h5py.Group))}
+        found = {name: member for name, member in members.items() if isinstance(member, (h5py.Dataset, h5py.Group))}
+        return {name: member for name, member in found.items() if isinstance(member, h5py.Group) or member.shape is not None}
 
-    def _dataset(self, group: h5py.Group, name: str) -> h5py.Dataset:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink) or not isinstance(group[name], h5py.Dataset):
-            raise self._error(f"{group.name}/{name} is missing")
-        self._refuse_external(group[name])
-        return group[name]
+    def _vector(self, group: h5py.Group, name: str, kinds: str, length: int | None = None) -> h5py.Dataset:
+        """A member of a group that must be there, in one dimension, of numbers of these kinds."""
+        dataset = _safe_dataset(group, name)
+        if dataset is None or dataset.ndim != 1 or dataset.dtype.kind not in kinds or length not in (None, len(dataset)):
+            count = "" if length is None else f" {length}"
+            raise self._error(f"{group.name}/{name} must be{count} integers in one dimension, in this file")
+        return dataset
 
     def _refuse_external(self, dataset: h5py.Dataset) -> None:
         if dataset.external or dataset.is_virtual:
@@ -159,10 +164,20 @@ class _Table:
         if first + num_bytes > self._shard.size:
             raise_status(3, f"{name} goes past the end of the file", Place(self._path, offset=first))
 
+    def _refuse_many(self, num_samples: int, name: str) -> None:
+        """Each sample takes a byte at least, but in a dataset that claims to be larger than its file."""
+        if num_samples > self._shard.size:
+            message = f"{name} claims {num_samples} samples in a file of {self._shard.size} bytes; restore the file from its source"
+            raise LimitError(at(message, Place(self._path)))
+
     def _add_encoded(self, name: str, group: h5py.Group) -> None:
         if "bytes" not in group or "offsets" not in group:
             return
-        blob, offsets = self._dataset(group, "bytes"), self._dataset(group, "offsets")[...].astype(np.uint64)
+        blob, stored_offsets = self._vector(group, "bytes", "u"), self._vector(group, "offsets", "iu")
+        self._refuse_many(len(stored_offsets), stored_offsets.name)
+        if blob.dtype != np.uint8:
+            raise self._error(f"{blob.name} must be uint8")
+        offsets = stored_offsets[...].astype(np.uint64)
         if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any() or offsets[-1] > blob.shape[0]:
             raise self._error(f"{name}/offsets must rise from 0 to the number of bytes")
         first = _contiguous_offset(blob)
@@ -174,7 +189,7 @@ class _Table:
         spans["offset"] = offsets[:-1] + np.uint64(first)
         spans["length"] = offsets[1:] - offsets[:-1]
         if "crc32c" in group:
-            spans["crc32c"] = self._dataset(group, "crc32c")[...]
+            spans["crc32c"] = self._vector(group, "crc32c", "u", len(spans))[...]
             spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
         self._fields.append(field)
         self._spans[field.name] = spans
@@ -206,6 +221,7 @@ class _Table:
 
     def _add_pixels(self, name: str, dataset: h5py.Dataset) -> None:
         self._refuse_external(dataset)
+        self._refuse_many(dataset.shape[0], dataset.name)
         color = str(dataset.attrs.get("color", ""))
         known_color = color if color in ("RGB", "BGR", "GRAY") else ""
         field = Field(self._public_name(name), "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, name, known_color)
@@ -216,6 +232,7 @@ class _Table:
 
     def _add_fetched_images(self, name: str, dataset: h5py.Dataset) -> None:
         self._refuse_external(dataset)
+        self._refuse_many(dataset.shape[0], dataset.name)
         field = Field(self._public_name(name), "image", stored_as=name)
         blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
         self._fields.append(field)
@@ -242,6 +259,16 @@ class _Table:
             return ()
         self._refuse_external(dataset)
         return tuple(Text.of_bytes(bytes(row) for row in dataset[...]))
+
+
+def _safe_dataset(group: h5py.Group, name: str) -> h5py.Dataset | None:
+    """The dataset of that name right in the group: not through a link, and with its data in this file."""
+    if "/" in name or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return None
+    member = group[name]
+    if not isinstance(member, h5py.Dataset) or member.shape is None or member.external or member.is_virtual:
+        return None
+    return member
 
 
 def _own_names(file: h5py.File) -> dict[str, str]:

@@ -27,6 +27,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def place(self, row: int) -> Place:
+        """Where a sample comes from, for messages."""
+        ...
+
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
         """The samples with these numbers; images as a Ragged of undecoded bytes."""
         ...

@@ -81,6 +81,9 @@ class Paths:
     def __len__(self) -> int:
         return len(self._paths)
 
+    def place(self, row: int) -> Place:
+        return Place(self._paths[row])
+
     def __repr__(self) -> str:
         return f"Paths({len(self)} images, {', '.join(self._columns) or 'no columns'})"
 

@@ -142,15 +142,20 @@ int fp_find_entry(const uint8_t *example, size_t length, const uint8_t *name, si
 
 /* Values */
 
-/* Values that a later list of another kind drops are walked too, and may be more than there is room for. */
-static int has_room(const fp_values *values, size_t length) {
-    return values->count < values->capacity && values->num_bytes <= values->bytes_capacity &&
+/* Values that a later list of another kind drops are walked too: they may be more than there is room for, or
+   wider. */
+static int has_room(const fp_values *values) {
+    return values->kind == values->filled_kind && values->count < values->capacity;
+}
+
+static int has_room_for_bytes(const fp_values *values, size_t length) {
+    return has_room(values) && values->num_bytes <= values->bytes_capacity &&
            length <= values->bytes_capacity - values->num_bytes;
 }
 
 static void add_bytes(fp_values *values, fp_bytes value) {
     size_t length = left(&value);
-    if (values->ends && has_room(values, length)) {
+    if (values->ends && has_room_for_bytes(values, length)) {
         if (length) memcpy(values->bytes + values->num_bytes, value.at, length);
         values->ends[values->count] = (int64_t)(values->num_bytes + length);
     }
@@ -160,7 +165,7 @@ static void add_bytes(fp_values *values, fp_bytes value) {
 }
 
 static void add_float(fp_values *values, const uint8_t *at) {
-    if (values->numbers && values->count < values->capacity) {
+    if (values->numbers && has_room(values)) {
         uint32_t bits = fp_load_le32(at);
         memcpy((float *)values->numbers + values->count, &bits, 4);
     }
@@ -168,7 +173,7 @@ static void add_float(fp_values *values, const uint8_t *at) {
 }
 
 static void add_int64(fp_values *values, uint64_t number) {
-    if (values->numbers && values->count < values->capacity) ((int64_t *)values->numbers)[values->count] = (int64_t)number;
+    if (values->numbers && has_room(values)) ((int64_t *)values->numbers)[values->count] = (int64_t)number;
     values->count++;
 }
 

@@ -38,6 +38,7 @@ typedef struct {
     uint64_t count;
     uint64_t num_bytes;      /* of all bytes values together */
     fp_bytes last;           /* the last bytes value, in place */
+    int32_t filled_kind;     /* only lists of this kind are filled in: those of another are dropped in the end */
     void *numbers;           /* int64_t or float, capacity values */
     uint8_t *bytes;          /* bytes_capacity bytes */
     int64_t *ends;           /* where each bytes value ends in `bytes`, capacity values */
