@@ -18,6 +18,7 @@ from fastpack.codecs.batch import (
     Mode,
     Origin,
     Pictures,
+    Truncated,
     check_output,
     decode_pictures,
     empty_outputs,
@@ -55,6 +56,7 @@ class ReadOptions:
     - orient: turn images upright as their EXIF orientation says.
     - on_error: what to do about an image that cannot be decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always.
+    - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
     - check: compare what is read with its checksum, where the file has one.
     - num_workers: threads for one `read`; None is one a core.
     - limits: what an image may cost.
@@ -68,6 +70,7 @@ class ReadOptions:
     color: Color = "RGB"
     orient: bool = True
     on_error: OnError = "raise"
+    truncated: Truncated = "error"
     check: bool = True
     num_workers: int | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -77,6 +80,8 @@ class ReadOptions:
             raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
         if self.on_error not in get_args(OnError):
             raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
+        if self.truncated not in get_args(Truncated):
+            raise OptionError(f"there is no truncated {self.truncated!r}; choose error or accept")
         if self.num_workers is not None and self.num_workers < 1:
             raise OptionError(f"num_workers must be at least 1, not {self.num_workers}")
 
@@ -92,7 +97,9 @@ class ReadOptions:
     @property
     def for_decoding(self) -> DecodeOptions:
         keep_going = self.on_error != "raise"
-        return DecodeOptions(self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers, keep_going)
+        return DecodeOptions(
+            self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers, keep_going, self.truncated
+        )
 
 
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.

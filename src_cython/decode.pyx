@@ -124,7 +124,7 @@ cdef class DecodeBatch:
         free(self.own_outcomes)
 
     def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
-                 str interpolation="bilinear", bint may_reduce=False, uint64_t max_pixels, uint32_t max_scans,
+                 str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False, uint64_t max_pixels, uint32_t max_scans,
                  const uint8_t[::1] table=None, const int[::1] fds=None, const uint8_t[::1] memory=None,
                  bint check=True, bint keep_going=False):
         cdef Py_ssize_t i
@@ -144,6 +144,7 @@ cdef class DecodeBatch:
         self.options.color = COLORS[color]
         self.options.interpolation = INTERPOLATIONS[interpolation]
         self.options.may_reduce = may_reduce
+        self.options.accept_damage = accept_damage
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)

@@ -190,6 +190,7 @@ cdef extern from "kernels/decode.h" nogil:
         int32_t color
         int32_t interpolation
         int32_t may_reduce
+        int32_t accept_damage
         uint32_t max_scans
         uint64_t max_pixels
 

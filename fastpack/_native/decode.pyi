@@ -36,6 +36,7 @@ class Target:
 class DecodeBatch:
     # spans (n,) of structs.SPAN; views (n,) of structs.VIEW; outs: n arrays (height, width, 1 or 3), any strides.
     # color: one of COLORS; interpolation: one of INTERPOLATIONS. may_reduce: decode smaller where the view shrinks.
+    # accept_damage: take what libjpeg makes of damaged data instead of failing.
     # table: as for Decoder.place. max_pixels: of one image; max_scans: of a progressive one.
     # fds, memory, check: as for gather.Gather.
     def __init__(
@@ -47,6 +48,7 @@ class DecodeBatch:
         color: str = "RGB",
         interpolation: str = "bilinear",
         may_reduce: bool = False,
+        accept_damage: bool = False,
         max_pixels: int,
         max_scans: int,
         table: npt.NDArray[np.uint8] | None = None,

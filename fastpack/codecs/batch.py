@@ -19,6 +19,7 @@ from fastpack.transforms import Plan
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 Mode = Literal["exact", "fast"]
+Truncated = Literal["error", "accept"]
 Pixels = npt.NDArray[Any]
 Outputs = Pixels | Sequence[Pixels]
 Rows = npt.NDArray[np.int64]
@@ -52,6 +53,7 @@ class DecodeOptions:
     check: bool = True
     num_workers: int | None = None
     keep_going: bool = False
+    truncated: Truncated = "error"
 
     @property
     def channels(self) -> int:
@@ -155,6 +157,7 @@ def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: Decode
         color=options.color,
         interpolation=options.interpolation,
         may_reduce=options.mode == "fast",
+        accept_damage=options.truncated == "accept",
         table=_table(plan, options.channels),
         max_pixels=options.limits.max_pixels,
         max_scans=options.limits.max_scans,

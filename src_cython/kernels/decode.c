@@ -14,6 +14,7 @@ struct fp_decoder {
     struct jpeg_progress_mgr progress;
     jmp_buf escape;
     int status;              /* what to return after an escape */
+    int accept_damage;
     uint32_t max_scans;
     char message[JMSG_LENGTH_MAX];
     fp_scratch stored;       /* pixels as the file stores them */
@@ -46,8 +47,9 @@ static void on_error(j_common_ptr common) {
 
 /* A warning is data that libjpeg made up, but for two that speak of a header's version only. */
 static void on_message(j_common_ptr common, int level) {
+    const fp_decoder *decoder = common->client_data;
     int code = common->err->msg_code;
-    if (level >= 0 || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM) return;
+    if (level >= 0 || decoder->accept_damage || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM) return;
     escape(common, is_end_of_data(code) ? FP_TRUNCATED_IMAGE : FP_CORRUPT_IMAGE);
 }
 
@@ -223,6 +225,7 @@ static int decode(fp_decoder *decoder, const fp_decode_options *options, const f
 int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,
                    const fp_view *view, const fp_target *target) {
     decoder->max_scans = options->max_scans;
+    decoder->accept_damage = options->accept_damage;
     decoder->message[0] = 0;
     if (setjmp(decoder->escape)) {
         jpeg_abort_decompress(&decoder->jpeg);

@@ -9,6 +9,7 @@ typedef struct {
     int32_t color;
     int32_t interpolation;
     int32_t may_reduce;      /* decode smaller (1/2, 1/4, 1/8) where the view shrinks by as much */
+    int32_t accept_damage;   /* libjpeg's warnings are no failures: pixels that it made up are taken */
     uint32_t max_scans;
     uint64_t max_pixels;
 } fp_decode_options;
