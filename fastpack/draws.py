@@ -42,7 +42,7 @@ class Draws:
             np.broadcast_to(blocks, shape),
         ]
         a, b, c, d = philox(counter, self.seed)
-        pairs = np.stack([a << _HALF | b, c << _HALF | d], axis=-1).reshape(len(self.samples), -1)
+        pairs = np.stack([a << _HALF | b, c << _HALF | d], axis=-1).reshape(len(self.samples), 2 * len(blocks))
         wanted = pairs[:, first % 2 : first % 2 + count]
         return (wanted >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

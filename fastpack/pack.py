@@ -229,7 +229,9 @@ class _DecodedSupply:
 
     def _size_of_first(self) -> tuple[int, int]:
         first = np.zeros(1, np.int64)
-        plan, _ = self._plan(self._pictures(self._source.read(first), first))
+        plan, refused = self._plan(self._pictures(self._source.read(first), first))
+        if refused:
+            raise refused[0]
         return int(plan.heights[0]), int(plan.widths[0])
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:

@@ -36,7 +36,7 @@ from fastpack.ragged import Ragged
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
 from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
-from fastpack.transforms import Plan, Transform, plan_batch
+from fastpack.transforms import Plan, Transform, least_side, plan_batch
 
 OnError = Literal["raise", "skip", "mask"]
 
@@ -82,8 +82,14 @@ class ReadOptions:
             raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
         if self.truncated not in get_args(Truncated):
             raise OptionError(f"there is no truncated {self.truncated!r}; choose error or accept")
-        if self.num_workers is not None and self.num_workers < 1:
-            raise OptionError(f"num_workers must be at least 1, not {self.num_workers}")
+        if self.num_workers is not None and not (isinstance(self.num_workers, int) and self.num_workers >= 1):
+            raise OptionError(f"num_workers must be an integer of at least 1, not {self.num_workers!r}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**64:
+            raise OptionError(f"seed must be an integer from 0 to 2**64 - 1, not {self.seed!r}")
+        if not isinstance(self.limits, Limits):
+            raise OptionError(f"limits must be Limits(...), not {self.limits!r}")
+        if any(isinstance(step, type) or not hasattr(step, "apply") for step in self.steps):
+            raise OptionError(f"transform must be steps such as Resize(224), not {self.transform!r}")
 
         if self.interpolation not in get_args(Interpolation) or self.mode not in get_args(Mode):
             raise OptionError(f"there is no interpolation {self.interpolation!r} or no mode {self.mode!r}")
@@ -140,8 +146,16 @@ class Reader(Sequence[dict[str, Any]]):
     An integer gives a sample (a dict), a slice a Reader over those samples, `read` a Batch.
     """
 
-    def __init__(self, index: Index, options: ReadOptions | None = None, files: OpenShards | None = None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        options: ReadOptions | None = None,
+        files: OpenShards | None = None,
+        sample_numbers: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """`sample_numbers` (n,): what random transforms know the samples by; None counts them."""
         self._index = index
+        self._sample_numbers = np.arange(len(index)) if sample_numbers is None else sample_numbers
         self._options = options or ReadOptions()
         self._files = files or OpenShards(index.shards)
 
@@ -186,11 +200,12 @@ class Reader(Sequence[dict[str, Any]]):
 
     def with_options(self, **changes: Any) -> "Reader":
         """The same samples, read otherwise: `with_options(decode=False)`."""
-        return Reader(self._index, replace(self._options, **changes), self._files)
+        return Reader(self._index, replace(self._options, **changes), self._files, self._sample_numbers)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
-        """A Reader over the given samples, in that order."""
-        return Reader(self._index.take(self._rows(rows)), self._options, self._files)
+        """A Reader over the given samples, in that order; a random transform gives each what it gets here."""
+        taken = self._rows(rows)
+        return Reader(self._index.take(taken), self._options, self._files, self._sample_numbers[taken])
 
     def __len__(self) -> int:
         return len(self._index)
@@ -223,6 +238,8 @@ class Reader(Sequence[dict[str, Any]]):
 
         Raises IndexError, ShapeError (`out` does not fit), and what damaged files raise, with the place.
         """
+        if not 0 <= epoch < 2**32:
+            raise OptionError(f"epoch must lie between 0 and 2**32 - 1, not {epoch}")
         rows = self._rows(indices)
         picture = self.schema.picture
         failures: Failures = {}
@@ -252,19 +269,23 @@ class Reader(Sequence[dict[str, Any]]):
         pictures, options = self._pictures(field, rows), self._options.for_decoding
         if field.kind == "bytes" or not self._options.decode:
             return read_blobs(pictures, np.arange(len(rows)), options)
-        refused = refuse_pictures(pictures, options)
-        plan = self._plan(rows, epoch, *upright_sizes(pictures.infos, self._options.orient, refused))
+        refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
+        sizes = upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in)
+        plan = self._plan(rows, epoch, *sizes)
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
         outs = empty_outputs(plan, options.channels) if out is None else check_output(out, plan, options.channels)
         failed = decode_pictures(pictures, plan, outs, options, refused)
         for row in failed:
-            outs[row][...] = 0
+            if isinstance(outs, list):
+                outs[row] = np.zeros_like(outs[row])  # memory that nobody has touched yet stays so
+            else:
+                outs[row][...] = 0
         failures |= failed
         return outs
 
     def _plan(self, rows: npt.NDArray[np.int64], epoch: int, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
-        return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, rows))
+        return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))
 
     def _pictures(self, field: Field, rows: npt.NDArray[np.int64]) -> Pictures:
         spans = self._index.spans[field.name][rows]
@@ -319,7 +340,7 @@ class Reader(Sequence[dict[str, Any]]):
         count, height, width, channels = pixels.shape
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
         outs = empty_outputs(plan, channels) if out is None else check_output(out, plan, channels)
-        place_pixels(list(pixels), plan, outs, self._options.for_decoding)
+        place_pixels(pixels, plan, outs, self._options.for_decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
 
     def _fetch(self, field: Field, rows: npt.NDArray[np.int64]) -> list[Any]:

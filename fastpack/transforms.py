@@ -110,6 +110,12 @@ def _height_width(size: Size) -> tuple[int, int]:
     return pair
 
 
+def least_side(steps: Sequence[Transform]) -> int:
+    """The side of a square that none of the steps finds too small."""
+    sizes = [getattr(step, "size", 1) for step in steps]
+    return max((max(_height_width(size)) for size in sizes), default=1)
+
+
 def _full(plan: Plan, value: int) -> Sizes:
     return np.full(len(plan.views), value, np.int64)
 

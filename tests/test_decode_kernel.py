@@ -126,6 +126,26 @@ def test_view_is_a_crop_of_the_upright_picture(view):
     assert (decode(SOURCE, view) == expected_view(view)).all()
 
 
+RARE = {
+    "progressive": jpeg(HEIGHT, WIDTH, progressive=True),
+    "restarts": jpeg(HEIGHT, WIDTH, restart_marker_blocks=3),
+    "rgb": jpeg(HEIGHT, WIDTH, keep_rgb=True),
+    "gray": jpeg(HEIGHT, WIDTH, channels=1),
+    "cmyk": cmyk_jpeg(HEIGHT, WIDTH),
+    "ycck": ycck_jpeg(HEIGHT, WIDTH),
+    "4:1:1": sampled_jpeg(HEIGHT, WIDTH, RARE_FACTORS[0]),
+    "4:4:0": sampled_jpeg(HEIGHT, WIDTH, RARE_FACTORS[1]),
+}
+
+
+@pytest.mark.parametrize("data", RARE.values(), ids=RARE)
+@given(view=views(st.just(1)))
+def test_view_of_rare_kinds_is_a_crop_too(data, view):
+    x, y, width, height, *_, flip, _ = view[0].item()
+    expected = read_pillow(data)[y : y + height, x : x + width]
+    assert (decode(data, view) == (expected[:, ::-1] if flip else expected)).all()
+
+
 @given(views(), SIZES, SIZES)
 def test_resampled_view(view, height, width):
     expected = resized(expected_view(view)[:, ::-1] if view["flip"] else expected_view(view), height, width)

@@ -159,7 +159,9 @@ def test_damaged_exif_is_no_orientation(body, tail):
     assert 1 <= info["orientation"] <= 8
 
 
-@given(st.sampled_from([*KINDS.values()]), st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6), st.integers(0, 4000))
+@given(
+    st.sampled_from([*KINDS.values()]), st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6), st.integers(0, 4000)
+)
 def test_damaged_headers_give_a_size_or_a_status(kind, changes, end):
     data = bytearray(kind[1][: max(end, 1)])
     for at, byte in changes:
@@ -174,7 +176,9 @@ def test_garbage_behind_a_signature(signature, tail):
     assert (status == 0) == (min(size_of(info)) > 0)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"\xff\xd8", b"text, not an image", b"RIFF0000WAVE", b"BM, said the text of many words", bytes(99)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff", b"\xff\xd8", b"text, not an image", b"RIFF0000WAVE", b"BM, said the text of many words", bytes(99)]
+)
 def test_no_image(data):
     assert probe_one(data)[1] == NOT_AN_IMAGE
     with pytest.raises(UnsupportedImageError, match="image"):

@@ -1,6 +1,6 @@
 """Many images at once: JPEGs by the batch kernel, the rest one by one in the same threads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 Mode = Literal["exact", "fast"]
 Truncated = Literal["error", "accept"]
 Pixels = npt.NDArray[Any]
-Outputs = Pixels | Sequence[Pixels]
+Outputs = Pixels | list[Pixels]
 Rows = npt.NDArray[np.int64]
 Failures = dict[int, FastpackError]
 
@@ -65,16 +65,12 @@ class DecodeOptions:
 
 
 def refuse_pictures(pictures: Pictures, options: DecodeOptions) -> Failures:
-    """Those that must not be decoded, by what their headers say. Raises for the first, without keep_going."""
+    """Those that must not be decoded, by what their headers say."""
     infos = pictures.infos
     unreadable = (infos["width"] == 0) | (infos["height"] == 0) | (infos["format"] == 0) | (infos["format"] >= len(FORMATS))
     too_large = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64) > np.uint64(options.limits.max_pixels)
-    refused: Failures = {}
-    for row in np.flatnonzero(unreadable | too_large).tolist():
-        refused[row] = _refusal(infos[row], bool(unreadable[row]), options.limits, pictures.place_of(row))
-        if not options.keep_going:
-            raise refused[row]
-    return refused
+    bad = np.flatnonzero(unreadable | too_large).tolist()
+    return {row: _refusal(infos[row], bool(unreadable[row]), options.limits, pictures.place_of(row)) for row in bad}
 
 
 def _refusal(info: npt.NDArray[Any], is_unreadable: bool, limits: Limits, place: Place) -> FastpackError:
@@ -83,14 +79,19 @@ def _refusal(info: npt.NDArray[Any], is_unreadable: bool, limits: Limits, place:
     return status_error(9 if 0 < info["format"] < len(FORMATS) else 8, "the image's header cannot be read", place)
 
 
-def upright_sizes(infos: npt.NDArray[Any], orient: bool, refused: Failures) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Widths and heights (n,) once images are turned upright. A refused one is planned like the first good one."""
+def upright_sizes(
+    infos: npt.NDArray[Any], orient: bool, refused: Failures, *, stand_in: int = 1
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Widths and heights (n,) once images are turned upright.
+
+    A refused image is planned like the first good one, or, when there is none, as a square of `stand_in`.
+    """
     turned = (infos["orientation"] > 4) & orient
     widths, heights = np.where(turned, infos["height"], infos["width"]), np.where(turned, infos["width"], infos["height"])
     if refused:
         good = next((row for row in range(len(infos)) if row not in refused), None)
         rows = list(refused)
-        widths[rows], heights[rows] = (1, 1) if good is None else (widths[good], heights[good])
+        widths[rows], heights[rows] = (stand_in, stand_in) if good is None else (widths[good], heights[good])
     return widths, heights
 
 
@@ -111,7 +112,11 @@ def _empty(plan: Plan, leading: tuple[int, ...], size: tuple[int, int], channels
 
 def check_output(out: Pixels, plan: Plan, channels: int) -> Pixels:
     """`out`, if it is what the plan fills; else raises ShapeError."""
-    if plan.size is None and len(plan.views):
+    if not out.flags.writeable:
+        raise ShapeError("out is read-only; give an array that may be written")
+    if len(plan.views) == 0 and len(out) == 0:
+        return out
+    if plan.size is None:
         raise ShapeError("out needs images of one size; give a transform such as Resize")
     wanted = empty_outputs(replace(plan, views=plan.views[:0], widths=plan.widths[:0], heights=plan.heights[:0]), channels)
     shape = (len(plan.views), *_empty(plan, (), plan.size or (0, 0), channels).shape)
@@ -135,16 +140,19 @@ def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: Deco
     """Decodes what the plan wants of each picture into its output, but for those that are refused.
 
     The plan's views also say which orientation to undo. With keep_going, gives the failures by row, the refused
-    among them, whose outputs hold nothing of use; else raises for the lowest row that is found to fail.
+    among them, whose outputs hold nothing of use; else raises for the lowest row that fails.
     """
     failures = dict(refused)
     is_jpeg = pictures.infos["format"] == JPEG
-    for decode, rows in ((_decode_jpegs, np.flatnonzero(is_jpeg)), (_decode_others, np.flatnonzero(~is_jpeg))):
-        accepted = rows[~np.isin(rows, list(refused))] if refused else rows
-        if len(accepted):
-            failures |= decode(pictures, plan, outs, options, accepted)
-            if failures and not options.keep_going:
-                raise failures[min(failures)]
+    for decode, of_kind in ((_decode_jpegs, is_jpeg), (_decode_others, ~is_jpeg)):
+        wanted = of_kind.copy()
+        wanted[list(refused)] = False
+        if failures and not options.keep_going:
+            wanted[min(failures) :] = False  # the lowest failure is what is told
+        if wanted.any():
+            failures |= decode(pictures, plan, outs, options, np.flatnonzero(wanted))
+    if failures and not options.keep_going:
+        raise failures[min(failures)]
     return failures
 
 
@@ -210,10 +218,10 @@ def read_blobs(pictures: Pictures, rows: Rows, options: DecodeOptions) -> Ragged
     return Ragged(values, offsets)
 
 
-def place_pixels(stored: Sequence[Pixels], plan: Plan, outs: Outputs, options: DecodeOptions) -> None:
-    """Crops, resamples and writes pixels that are decoded already."""
+def place_pixels(stored: Pixels, plan: Plan, outs: Outputs, options: DecodeOptions) -> None:
+    """Crops, resamples and writes pixels (n, height, width, channels) that are decoded already."""
     left = iter(range(len(stored)))
-    targets, table = _rows_of(outs, plan), _table(plan, stored[0].shape[2] if len(stored) else 0)
+    targets, table = _rows_of(outs, plan), _table(plan, stored.shape[3])
 
     def work() -> None:
         decoder = Decoder()

@@ -6,13 +6,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.codecs import Color
+from fastpack.codecs import Color, turn_upright
 from fastpack.errors import CorruptImageError, LimitError, ShapeError, UnsupportedImageError
 from fastpack.headers import FORMATS
 from fastpack.limits import Limits
 
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "bmp": ".bmp", "tiff": ".tiff"}
 _QUALITY_FLAGS = {"jpeg": cv2.IMWRITE_JPEG_QUALITY, "webp": cv2.IMWRITE_WEBP_QUALITY}
+
+
+# Which orientation undoes another; the rest undo themselves.
+_UNDOES = {6: 8, 8: 6}
 
 
 class OpenCvCodec:
@@ -31,6 +35,8 @@ class OpenCvCodec:
             ) from error
         if pixels is None:
             raise CorruptImageError(f"OpenCV cannot decode the {format}; restore it from its source, or leave it out")
+        if format == "tiff":  # OpenCV turns these upright whatever it is asked
+            pixels = turn_upright(np.asarray(pixels, np.uint8), _UNDOES.get(int(info["orientation"]), int(info["orientation"])))
         if pixels.shape[:2] != (height, width):
             raise CorruptImageError(f"the {format} says {width} x {height} pixels and holds {pixels.shape[1]} x {pixels.shape[0]}")
         if color == "RGB":

@@ -179,14 +179,16 @@ static JDIMENSION start_at_box(j_decompress_ptr jpeg, const fp_box *wanted) {
 }
 
 /* How many times smaller the image may be decoded without having to be enlarged afterwards. Only by the
-   factors whose transforms libjpeg-turbo has in vector code. A turned image would need its box shifted. */
-static uint32_t reduction(const fp_decode_options *options, const fp_view *view, const fp_target *target) {
+   factors whose transforms libjpeg-turbo has in vector code. A turned image would need its box shifted. Chroma
+   that is subsampled on one axis more than on the other loses on that axis first: one step less there. */
+static uint32_t reduction(const struct jpeg_decompress_struct *jpeg, const fp_decode_options *options, const fp_view *view,
+                          const fp_target *target) {
     if (!options->may_reduce || view->orientation > 1) return 1;
     uint32_t width = view->scaled_width ? view->scaled_width : target->width;
     uint32_t height = view->scaled_height ? view->scaled_height : target->height;
     uint32_t factor = 8;
     while (factor > 1 && (view->width / factor < width || view->height / factor < height)) factor /= 2;
-    return factor;
+    return factor > 1 && jpeg->max_h_samp_factor != jpeg->max_v_samp_factor ? factor / 2 : factor;
 }
 
 /* True when the whole image as stored is what the target shall hold: then rows go straight there. */
@@ -201,7 +203,7 @@ static int decode(fp_decoder *decoder, const fp_decode_options *options, const f
     fp_plan plan;
     if ((uint64_t)jpeg->image_width * jpeg->image_height > options->max_pixels)
         return fail(decoder, FP_PIXEL_LIMIT, "more pixels than the limit");
-    uint32_t reduced = reduction(options, view, target);
+    uint32_t reduced = reduction(jpeg, options, view, target);
     if (!fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, reduced, options->interpolation, &plan))
         return fail_box(decoder);
     jpeg->scale_num = 1;

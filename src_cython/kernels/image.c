@@ -125,6 +125,20 @@ static int probe_jpeg(const uint8_t *data, size_t length, fp_image_info *info) {
     return FP_TRUNCATED_IMAGE;
 }
 
+/* Chunks of PNG are length, type, data, CRC; eXIf may come before or after the pixels. Decoders allocate what a
+   chunk claims, so none may claim more than there is. */
+static int walk_png_chunks(const uint8_t *data, size_t length, fp_image_info *info) {
+    size_t at = 8;
+    while (length - at >= 12) {
+        size_t chunk = fp_load_be32(data + at);
+        if (chunk > length - at - 12) return FP_TRUNCATED_IMAGE;
+        if (memcmp(data + at + 4, "eXIf", 4) == 0) info->orientation = orientation_of(data + at + 8, chunk);
+        if (memcmp(data + at + 4, "IEND", 4) == 0) return FP_OK;
+        at += chunk + 12;
+    }
+    return FP_TRUNCATED_IMAGE;
+}
+
 static int probe_png(const uint8_t *data, size_t length, fp_image_info *info) {
     static const uint8_t channels[] = {1, 0, 3, 3, 2, 0, 4};
     if (length < 29) return FP_TRUNCATED_IMAGE;
@@ -133,10 +147,27 @@ static int probe_png(const uint8_t *data, size_t length, fp_image_info *info) {
     info->height = fp_load_be32(data + 20);
     info->bits = data[24];
     info->components = channels[data[25]];
-    return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
+    if (!info->width || !info->height) return FP_CORRUPT_IMAGE;
+    return walk_png_chunks(data, length, info);
 }
 
 static uint32_t load_le24(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16; }
+
+/* Chunks of RIFF are type, length, data, padded to an even length. */
+static void find_webp_exif(const uint8_t *data, size_t length, fp_image_info *info) {
+    size_t at = 12;
+    while (length - at >= 8) {
+        size_t chunk = fp_load_le32(data + at + 4);
+        if (chunk > length - at - 8) return;
+        if (memcmp(data + at, "EXIF", 4) == 0) {
+            const uint8_t *body = data + at + 8;
+            int has_prefix = chunk > 6 && memcmp(body, "Exif\0\0", 6) == 0; /* some writers leave JPEG's there */
+            info->orientation = has_prefix ? orientation_of(body + 6, chunk - 6) : orientation_of(body, chunk);
+        }
+        at += chunk + 8;
+        if (chunk % 2 && at < length) at++;
+    }
+}
 
 /* RFC 9649: a lossy, a lossless or an extended bitstream comes first. */
 static int probe_webp(const uint8_t *data, size_t length, fp_image_info *info) {
@@ -156,6 +187,7 @@ static int probe_webp(const uint8_t *data, size_t length, fp_image_info *info) {
         info->width = fp_load_le32(data + 26) & 0x3fff;
         info->height = fp_load_le32(data + 26) >> 16 & 0x3fff;
     }
+    find_webp_exif(data, length, info);
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }
 

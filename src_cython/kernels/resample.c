@@ -123,16 +123,17 @@ static uint32_t exact_weights(const fp_axis *axis, int interpolation, uint32_t i
     return taps;
 }
 
+/* Sums are rounded, not weights: so what rounding leaves is spread over all, and their sum is exactly one. */
 static void round_weights(const double *exact, uint32_t taps, int precision, int16_t *out, uint32_t max_taps) {
-    int32_t left = 1 << precision;
-    uint32_t largest = 0;
+    double sum = 0.0;
+    long before = 0;
     memset(out, 0, max_taps * sizeof *out);
     for (uint32_t k = 0; k < taps; k++) {
-        out[k] = (int16_t)lrint(exact[k] * (1 << precision));
-        left -= out[k];
-        if (out[k] > out[largest]) largest = k;
+        sum += exact[k];
+        long rounded = lrint(sum * (1 << precision));
+        out[k] = (int16_t)(rounded - before);
+        before = rounded;
     }
-    out[largest] = (int16_t)(out[largest] + left);
 }
 
 static uint8_t *make_filter(filter *f, uint8_t *memory, const fp_axis *axis, int interpolation, uint32_t input_begin) {
@@ -146,7 +147,7 @@ static uint8_t *make_filter(filter *f, uint8_t *memory, const fp_axis *axis, int
         uint32_t taps = exact_weights(axis, interpolation, i, exact, &f->first[i]);
         for (uint32_t k = 0; k < taps; k++) largest = fabs(exact[k]) > largest ? fabs(exact[k]) : largest;
     }
-    /* Some room is left for what rounding puts onto the largest weight, and 32-bit sums must hold levels of
+    /* Rounding may add one to a weight, and 32-bit sums must hold levels of
        8 + BETWEEN bits, with those that a cubic filter overshoots by. */
     for (f->precision = BETWEEN; f->precision < 15 && largest * (2 << f->precision) < 32000.0;) f->precision++;
     for (uint32_t i = 0; i < axis->count; i++) {
