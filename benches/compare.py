@@ -1,14 +1,16 @@
-"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare decode|pack|read."""
+"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|read."""
 
 import argparse
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import fastpack
+from benches.crops import Cropping, Ffcv
 from benches.photos import VARIABLE, photos
 from benches.ratio import Comparison, Rival, compare, machine
 from benches.workloads import Decoding, Packing, Reading, plain_jpegs
@@ -16,6 +18,7 @@ from benches.workloads import Decoding, Packing, Reading, plain_jpegs
 Arguments = argparse.Namespace
 _BATCH = 256
 _NUM_BATCHES = 20
+_NUM_CROPPED = 1000
 
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
@@ -66,7 +69,40 @@ def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
                 yield compare(title, rivals, unit="records", num_units=_BATCH * _NUM_BATCHES, rounds=arguments.rounds)
 
 
+def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterator[Comparison]:
+    """Batches of 224 x 224 pixels into memory that is there already. FFCV has bytes of its own; then all have these."""
+    paths = plain_jpegs(photos(arguments.photos, folder))
+    about = {"num_images": _NUM_CROPPED, "batch": _BATCH}
+    for num_threads in sorted({1, arguments.threads}):
+        with ExitStack() as stack:
+            sets, ffcv = {"originals": paths}, None
+            if arguments.ffcv:
+                ffcv = stack.enter_context(Ffcv(arguments.ffcv, paths, subject, num_threads=num_threads, **about))
+                sets["re-encoded by FFCV"] = ffcv.reencoded
+            for name, jpegs in sets.items():
+                cropping = Cropping(jpegs, subject, scratch=folder, **about)
+                difference = cropping.worst("kernel", "reference")
+                if difference > 2:
+                    raise SystemExit(f"{subject}: fastpack's pixels differ from the C loop's by {difference} levels")
+                sides = {
+                    "C crop loop": "reference",
+                    "fastpack kernel": "kernel",
+                    "Reader.read": "read",
+                    "OpenCV, linear": "linear",
+                    "OpenCV, area": "area",
+                }
+                rivals = [Rival(side, partial(cropping.run, run, num_threads)) for side, run in sides.items()]
+                if ffcv:
+                    rivals.append(Rival(f"FFCV {ffcv.version}, re-encoded", ffcv.epoch))
+                title = f"{subject}, {name}, threads: {num_threads}"
+                yield compare(title, rivals, unit="images", num_units=len(cropping), rounds=arguments.rounds)
+    if not arguments.ffcv:
+        print("\nmissing: FFCV; --ffcv names a Python that has it")
+
+
 SUBJECTS: dict[str, Callable[[Arguments, Path], Iterator[Comparison]]] = {
+    "train": partial(compare_crops, subject="train"),
+    "eval": partial(compare_crops, subject="eval"),
     "decode": compare_decode,
     "pack": compare_pack,
     "read": compare_read,
@@ -80,6 +116,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--records", type=int, default=20_000, help="how many files to pack or records to read from")
+    parser.add_argument("--ffcv", type=Path, metavar="PYTHON", help="an interpreter that has FFCV, for train and eval")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
     arguments = parser.parse_args()

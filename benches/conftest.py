@@ -8,6 +8,8 @@ import pytest
 from benches.photos import photos as find_photos
 from benches.workloads import Packing
 
+collect_ignore = ["rivals"]  # scripts for other interpreters
+
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:

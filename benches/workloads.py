@@ -56,7 +56,7 @@ class Decoding:
         self.by_reference.fill(2)
 
     def fastpack(self, num_threads: int) -> None:
-        decode_pictures(self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads))
+        decode_pictures(self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads), {})
 
     def reference(self, num_threads: int) -> None:
         decode_loop(self._jpegs, self._jpeg_offsets, self.by_reference, self._pixel_offsets, num_threads=num_threads)

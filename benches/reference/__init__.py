@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.structs import VIEW
+
 _FOLDER = Path(__file__).parent
-# The checksum is fastpack's own: on both sides the same, so it is the reading that is compared.
+# The checksum is fastpack's own: on both sides the same, so it is the reading that is compared. The layout of a
+# view, too, is told by its header.
 _KERNELS = _FOLDER.parent.parent / "src_cython" / "kernels"
 
 Bytes = npt.NDArray[np.uint8]
@@ -33,6 +36,28 @@ def decode_loop(jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offset
         _address(pixels, np.uint8),
         _address(pixel_offsets, np.int64),
         ctypes.c_int64(len(jpeg_offsets) - 1),
+        num_threads,
+    )
+    if num_failed:
+        raise ValueError(f"{num_failed} images could not be decoded")
+
+
+def crop_loop(jpegs: Bytes, jpeg_offsets: Offsets, views: npt.NDArray[Any], batch: Bytes, *, num_threads: int) -> None:
+    """Decodes, resamples and mirrors the views of JPEGs that lie one after the other. Raises ValueError when one fails.
+
+    - jpeg_offsets: (n + 1,), where each image begins in `jpegs`.
+    - views: (n,) VIEW; orientations are not undone.
+    - batch: (n, size, size, 3), RGB.
+    """
+    if batch.shape != (len(views), batch.shape[1], batch.shape[1], 3):
+        raise ValueError(f"a batch of {len(views)} squares of RGB is needed, not {batch.shape}")
+    num_failed = _library("crop_loop", ("libjpeg",)).crop_loop(
+        _address(jpegs, np.uint8),
+        _address(jpeg_offsets, np.int64),
+        _address(views, VIEW),
+        _address(batch, np.uint8),
+        ctypes.c_uint32(batch.shape[1]),
+        ctypes.c_int64(len(views)),
         num_threads,
     )
     if num_failed:
@@ -78,7 +103,7 @@ def _library(name: str, packages: tuple[str, ...] = ()) -> ctypes.CDLL:
         built = Path(folder) / f"{name}.so"
         sources = [_FOLDER / f"{name}.c", _KERNELS / "crc32c.c"]
         compiler = os.environ.get("CC", "cc").split()
-        subprocess.run([*compiler, "-O3", "-shared", "-fPIC", "-pthread", "-I", _KERNELS, "-o", built, *sources, *flags], check=True)
+        subprocess.run([*compiler, "-O3", "-shared", "-fPIC", "-pthread", "-I", _KERNELS, "-o", built, *sources, *flags, "-lm"], check=True)
         library = ctypes.CDLL(str(built))  # stays loaded when the file is gone
     getattr(library, name).restype = ctypes.c_int64
     return library
@@ -88,7 +113,7 @@ def _flags_of(package: str) -> list[str]:
     return subprocess.run(["pkg-config", "--cflags", "--libs", package], check=True, capture_output=True, text=True).stdout.split()
 
 
-def _address(array: npt.NDArray[Any], dtype: type) -> ctypes.c_void_p:
+def _address(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> ctypes.c_void_p:
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise ValueError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype} {array.strides}")
     return ctypes.c_void_p(array.ctypes.data)

@@ -1,0 +1,158 @@
+"""Batches of 224 x 224 pixels, as networks are trained and evaluated on: by fastpack, by the plain C loop and by rivals."""
+
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+import fastpack
+from benches.reference import crop_loop
+from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
+from fastpack.draws import Draws
+from fastpack.errors import Place
+from fastpack.headers import probe_blobs
+from fastpack.ragged import Ragged
+from fastpack.structs import SPAN
+from fastpack.transforms import CenterCrop, HorizontalFlip, Plan, RandomResizedCrop, ResizeShort, Transform, plan_batch
+
+SIZE = 224
+STEPS: dict[str, tuple[Transform, ...]] = {
+    "train": (RandomResizedCrop(SIZE), HorizontalFlip()),
+    "eval": (ResizeShort(256), CenterCrop(SIZE)),
+}
+_READ_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Cropping:
+    """JPEGs, the given ones over and over, batch by batch into one array that is there already. All sides take
+    the same boxes; fastpack draws them anew each time, the others have them given."""
+
+    def __init__(self, paths: Sequence[Path], subject: str, *, num_images: int, batch: int, scratch: Path) -> None:
+        self._steps = STEPS[subject]
+        self._blobs = Ragged.of_bytes(paths[i % len(paths)].read_bytes() for i in range(num_images))
+        self._infos, _ = probe_blobs(self._blobs)
+        self._spans = np.zeros(num_images, SPAN)
+        self._spans["offset"], self._spans["length"] = self._blobs.offsets[:-1], self._blobs.lengths
+        self._views = self._plan(np.arange(num_images)).views
+        self._batches = [np.arange(first, min(first + batch, num_images)) for first in range(0, num_images, batch)]
+        self.out: Pixels = np.zeros((min(batch, num_images), SIZE, SIZE, 3), np.uint8)
+        packed = Path(tempfile.mkdtemp(dir=scratch)) / "photos.tfrecord"
+        fastpack.pack(fastpack.Paths([paths[i % len(paths)] for i in range(num_images)]), packed)
+        self._reader = fastpack.open(packed, transform=self._steps, orient=False)
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def _plan(self, rows: npt.NDArray[np.int64]) -> Plan:
+        return plan_batch(self._steps, self._infos["width"][rows], self._infos["height"][rows], Draws(0, 0, rows))
+
+    def _run(self, name: str, num_threads: int) -> Iterator[Pixels]:
+        for rows in self._batches:
+            getattr(self, f"_{name}")(rows, self.out[: len(rows)], num_threads)
+            yield self.out[: len(rows)]
+
+    def run(self, name: str, num_threads: int) -> None:
+        for _ in self._run(name, num_threads):
+            pass
+
+    def worst(self, name: str, other: str) -> int:
+        """The largest difference of two sides' pixels."""
+        kept = (batch.copy() for batch in self._run(name, 2))
+        return max(int(np.max(cv2.absdiff(a, b.copy()))) for a, b in zip(list(kept), self._run(other, 2), strict=True))
+
+    def _reference(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
+        offsets = self._blobs.offsets[rows[0] : rows[-1] + 2]
+        crop_loop(self._blobs.values, offsets, self._views[rows], out, num_threads=num_threads)
+
+    def _kernel(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
+        pictures = Pictures(Origin(memory=self._blobs.values), self._spans[rows], self._infos[rows], lambda row: Place(f"image {row}"))
+        decode_pictures(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
+
+    def _read(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
+        self._reader.with_options(num_workers=num_threads).read(rows, out=out)
+
+    def _linear(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
+        self._opencv(rows, out, num_threads, cv2.INTER_LINEAR)
+
+    def _area(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
+        self._opencv(rows, out, num_threads, cv2.INTER_AREA)
+
+    def _opencv(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int, interpolation: int) -> None:
+        """Python threads share the images; OpenCV lets go of the GIL, and its own threads would only get in their way."""
+        cv2.setNumThreads(1)
+        views, left = self._views[rows], iter(range(len(rows)))
+
+        def work() -> None:
+            for i in left:
+                start, end = self._blobs.offsets[rows[i] : rows[i] + 2]
+                image = cv2.imdecode(self._blobs.values[start:end], _READ_RGB)
+                opencv_view(image, views[i], interpolation, out[i])
+
+        threads = [threading.Thread(target=work) for _ in range(num_threads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def opencv_view(image: Pixels, view: Any, interpolation: int, out: Pixels) -> None:
+    """The view of a decoded image, resized and cropped as OpenCV's users do."""
+    x, y, width, height, scaled_width, scaled_height, left, top = (int(view[name]) for name in view.dtype.names[:8])
+    box = image[y : y + height, x : x + width]
+    if (scaled_height, scaled_width) == out.shape[:2]:
+        cv2.resize(box, (scaled_width, scaled_height), dst=out, interpolation=interpolation)
+    else:
+        scaled = cv2.resize(box, (scaled_width, scaled_height), interpolation=interpolation)
+        out[...] = scaled[top : top + out.shape[0], left : left + out.shape[1]]
+    if view["flip"]:
+        cv2.flip(out, 1, dst=out)
+
+
+class Ffcv:
+    """FFCV's loader, in an interpreter of its own that has it; its file has the images encoded anew, quality 90, 4:2:0."""
+
+    def __init__(self, python: Path, paths: Sequence[Path], subject: str, *, num_images: int, batch: int, num_threads: int) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        wanted = {
+            "paths": [str(path) for path in paths],
+            "subject": subject,
+            "size": SIZE,
+            "folder": str(folder),
+            "num_images": num_images,
+            "batch": batch,
+            "num_threads": num_threads,
+        }
+        script = Path(__file__).parent / "rivals" / "ffcv_epochs.py"
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        self._loader = subprocess.Popen([python, script], stdin=pipe, stdout=pipe, stderr=nothing, text=True)
+        self.version = self._ask(json.dumps(wanted))
+        self.reencoded = sorted(folder.glob("*.jpg"))
+
+    def epoch(self) -> None:
+        self._ask("epoch")
+
+    def _ask(self, line: str) -> str:
+        assert self._loader.stdin is not None
+        assert self._loader.stdout is not None
+        print(line, file=self._loader.stdin, flush=True)
+        answer = self._loader.stdout.readline()
+        if not answer:
+            raise SystemExit("FFCV's interpreter ended early; run benches/rivals/ffcv_epochs.py by hand to see why")
+        return answer.strip()
+
+    def __enter__(self) -> "Ffcv":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._loader.communicate()
+        self._folder.cleanup()

@@ -1,0 +1,124 @@
+"""Memory and threads under load: python -m benches.memory large|decodes|hammer."""
+
+import argparse
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import fastpack
+from benches.crops import SIZE, STEPS
+from benches.photos import make_photos
+
+_BATCH = 256
+_NUM_SMALL = 32
+_LARGE = 10_000  # its square has 100 million pixels
+
+
+def resident(name: str = "VmRSS") -> int:
+    """What is resident now, or ("VmHWM") was at most since `forget_peak`, MB."""
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
+
+
+def peak() -> int:
+    return resident("VmHWM")
+
+
+def forget_peak() -> None:
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def large_jpeg() -> bytes:
+    """One JPEG of 100 megapixels."""
+    tile = np.random.default_rng(0).integers(0, 256, (_LARGE // 100, _LARGE // 100, 3), np.uint8)
+    return fastpack.encode(cv2.resize(tile, (_LARGE, _LARGE), interpolation=cv2.INTER_LINEAR), "jpeg", quality=90)
+
+
+def packed(folder: Path, jpegs: list[Path]) -> Path:
+    fastpack.pack(fastpack.Paths(jpegs), folder / "photos.tfrecord")
+    return folder / "photos.tfrecord"
+
+
+def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
+    """Peaks while batches are decoded, first without the large image, then with a crop of it in each."""
+    jpegs = make_photos(folder, _NUM_SMALL)
+    (folder / "large.jpg").write_bytes(large_jpeg())
+    reader = fastpack.open(packed(folder, [*jpegs, folder / "large.jpg"]), transform=STEPS["train"], num_workers=2)
+    out = np.ones((_BATCH, SIZE, SIZE, 3), np.uint8)
+    random = np.random.default_rng(0)
+    forget_peak()
+    print(f"{peak()} MB before")
+    for title, rows in (("small images", []), (f"one image of {_LARGE**2 // 10**6} megapixels in each", [len(jpegs)])):
+        forget_peak()
+        for epoch in range(arguments.batches):
+            others = random.integers(0, len(jpegs), _BATCH - len(rows))
+            reader.read([*rows, *others], epoch=epoch, out=out)
+        print(f"{peak()} MB peak over {arguments.batches} batches, {title}; {resident()} MB after", flush=True)
+
+
+def measure_decodes(folder: Path, arguments: argparse.Namespace) -> None:
+    """Resident memory over many decodes: it must not grow."""
+    reader = fastpack.open(packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2)
+    random = np.random.default_rng(0)
+    num_batches = -(-arguments.decodes // _BATCH)
+    for i in range(num_batches):
+        reader.read(random.integers(0, len(reader), _BATCH), epoch=i)
+        if i % (num_batches // 10 or 1) == 0:
+            print(f"{(i + 1) * _BATCH:7d} decodes: {resident()} MB", flush=True)
+    print(f"{num_batches * _BATCH:7d} decodes: {resident()} MB, peak {peak()} MB")
+
+
+def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
+    """Threads read random batches of random sizes from one reader, and compare each with what one thread alone had read."""
+    reader = fastpack.open(packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2)
+    alone = reader.with_options(num_workers=1)
+    rows = np.arange(len(reader))
+    expected = [alone.read(rows, epoch=epoch)["image"] for epoch in range(4)]
+    end = time.monotonic() + arguments.seconds
+    counts, wrong = [0] * arguments.threads, []
+
+    def read(thread: int) -> None:
+        random = np.random.default_rng(thread)
+        while time.monotonic() < end and not wrong:
+            epoch, chosen = int(random.integers(len(expected))), random.integers(0, len(reader), random.integers(1, 64))
+            try:
+                same = bool((reader.read(chosen, epoch=epoch)["image"] == expected[epoch][chosen]).all())
+            except Exception as error:
+                wrong.append(f"thread {thread}: {error!r}")
+                raise
+            if not same:
+                wrong.append(f"thread {thread}: other pixels, epoch {epoch}, rows {chosen.tolist()}")
+            counts[thread] += len(chosen)
+
+    threads = [threading.Thread(target=read, args=(i,)) for i in range(arguments.threads)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(f"{sum(counts)} images read by {len(threads)} threads in {arguments.seconds} s, all as expected: {not wrong}; peak {peak()} MB")
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+
+
+SUBJECTS = {"large": measure_large, "decodes": measure_decodes, "hammer": measure_hammer}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benches.memory", description=__doc__)
+    parser.add_argument("subject", choices=SUBJECTS)
+    parser.add_argument("--batches", type=int, default=20, help="of 256 images, of each kind, for large")
+    parser.add_argument("--decodes", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=60, help="how long to hammer")
+    parser.add_argument("--threads", type=int, default=8, help="that hammer; each read has two of its own besides")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        SUBJECTS[arguments.subject](Path(folder), arguments)
+
+
+if __name__ == "__main__":
+    main()
