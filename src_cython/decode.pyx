@@ -1,6 +1,5 @@
 """Batches of JPEGs, or of pixels that another codec made, into rows of arrays."""
 from kernels cimport (
-    FP_NO_MEMORY,
     FP_OK,
     fp_close_counter,
     fp_decode_jpeg,
