@@ -118,6 +118,16 @@ def test_never_a_wrong_size_wherever_the_file_ends(format, data, channels, bits)
     assert statuses[0] == NOT_AN_IMAGE
 
 
+@each_kind
+def test_bytes_behind_the_end_do_not_matter(format, data, channels, bits):
+    ends = np.arange(len(data) + 1)
+    infos, statuses = np.zeros(len(ends), IMAGE_INFO), np.zeros(len(ends), np.int32)
+    probe_many(np.frombuffer(data, np.uint8), np.zeros_like(ends), ends, infos, statuses)  # each is followed by the rest of the file
+    alone_infos, alone_statuses = probe_blobs(Ragged.of_bytes(data[:end] for end in ends))  # each is followed by another file
+    assert (infos == alone_infos).all()
+    assert (statuses == alone_statuses).all()
+
+
 @pytest.mark.parametrize(
     ("factors", "subsampling"),
     [

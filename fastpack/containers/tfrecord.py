@@ -146,9 +146,12 @@ def _windows(path: Path, check: bool, limits: Limits) -> Iterator[_Window]:
 
 
 def _scan_windows(file: Any, size: int, path: Path, check: bool, limits: Limits) -> Iterator[_Window]:
-    base, num_records, window_bytes = 0, 0, _WINDOW_BYTES
+    base, num_records, window_bytes = 0, 0, min(_WINDOW_BYTES, size)
+    memory = np.empty(0, np.uint8)  # of all windows: what is kept of one is copied from it
     while base < size:
-        data = np.empty(min(window_bytes, size - base), np.uint8)
+        if len(memory) < window_bytes:
+            memory = np.empty(window_bytes, np.uint8)
+        data = memory[: min(window_bytes, size - base)]
         _read_into(file, data, base, path)
         offsets, lengths, crcs, consumed, wanted, failure = scan(data, size - base, record_limit=limits.max_record_bytes, check=check)
         if failure:
