@@ -213,6 +213,12 @@ def test_files_that_are_not_what_they_were(tmp_path, make, failure):
     assert gather_files([tmp_path / "good", tmp_path / "bad"], [10, 10])[1][:3] == (*failure, 1)
 
 
+@pytest.mark.parametrize("make", [make_fifo, os.mkdir])
+def test_what_is_no_file_is_refused_whatever_its_size(tmp_path, make):
+    make(tmp_path / "x")
+    assert gather_files([tmp_path / "x"], [(tmp_path / "x").stat().st_size])[1][0] == FILE_CHANGED
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file(tmp_path):
     (tmp_path / "x").write_bytes(bytes(10))

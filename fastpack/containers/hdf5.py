@@ -25,6 +25,8 @@ from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# What h5py throws for a file whose bytes are damaged: it depends on which.
+_LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
 _PROBED_BYTES = 8 * 2**20
 _FIELDS = {dataset: field for field, dataset in DATASETS.items()}
 
@@ -54,7 +56,7 @@ class Hdf5Container:
                 return _Table(path, file, shard, check).index()
             except MemoryError as error:
                 raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
-            except (OSError, RuntimeError) as error:
+            except _LIBRARY_ERRORS as error:
                 raise _library_error(error, path) from error
 
     def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int]) -> list[Any]:
@@ -64,7 +66,7 @@ class Hdf5Container:
                 if dataset is None:
                     raise FormatError(at(f"there is no dataset {stored_as!r} at the root; delete the index", Place(path)))
                 return [np.asarray(dataset[number]) for number in record_numbers]
-            except (OSError, RuntimeError) as error:
+            except _LIBRARY_ERRORS as error:
                 raise _library_error(error, path) from error
 
 
@@ -222,7 +224,7 @@ class _Table:
     def _add_pixels(self, name: str, dataset: h5py.Dataset) -> None:
         self._refuse_external(dataset)
         self._refuse_many(dataset.shape[0], dataset.name)
-        color = str(dataset.attrs.get("color", ""))
+        color = _text_attribute(dataset, "color")
         known_color = color if color in ("RGB", "BGR", "GRAY") else ""
         field = Field(self._public_name(name), "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, name, known_color)
         self._fields.append(field)
@@ -271,10 +273,21 @@ def _safe_dataset(group: h5py.Group, name: str) -> h5py.Dataset | None:
     return member
 
 
+def _text_attribute(member: h5py.File | h5py.Dataset, name: str) -> str:
+    """An attribute of ours, or "". Only text of fixed length is read: that of variable length lies in a heap, and in
+    a damaged heap the library can go round in circles for ever."""
+    try:
+        if name not in member.attrs or member.attrs.get_id(name).dtype.kind != "S":
+            return ""
+        return bytes(member.attrs[name]).decode("ascii", "replace")
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError):
+        return ""
+
+
 def _own_names(file: h5py.File) -> dict[str, str]:
     """Dataset name -> field name, as a file of ours says in its schema."""
     try:
-        schema = Schema.from_json(str(file.attrs.get("schema", "")))
+        schema = Schema.from_json(_text_attribute(file, "schema"))
     except SchemaError:
         return {}
     return {field.stored_as: field.name for field in schema.fields if field.stored_as}

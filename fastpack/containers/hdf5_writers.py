@@ -47,10 +47,9 @@ class _ColumnWriter:
 
     def write(self, file: h5py.File, layout: str) -> None:
         schema = self._plan.schema
-        file.attrs["format"] = "fastpack"
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["layout"] = layout
-        file.attrs["schema"] = Schema(schema.fields).to_json()
+        for name, text in {"format": "fastpack", "layout": layout, "schema": Schema(schema.fields).to_json()}.items():
+            file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5.py
         for field in self._fields:
             name = dataset_name(field)
             pieces = self._pieces[field.name]
@@ -141,7 +140,7 @@ class PixelsWriter:
             chunks=(self._chunk, *field.shape),
         )
         if field.color:
-            self._images.attrs["color"] = field.color
+            self._images.attrs["color"] = np.bytes_(field.color)
         self._field = field
         self._waiting = np.zeros((self._chunk, *self._images.shape[1:]), field.dtype)
         self._num_waiting = 0
