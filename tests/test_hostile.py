@@ -1,5 +1,7 @@
 """TFRecords that are cut short, damaged, or made to do harm: an error that names the file, and nothing worse."""
 
+import os
+
 import numpy as np
 import pytest
 from images import jpeg, photo, save, with_more_scans
@@ -107,6 +109,21 @@ def test_records_that_are_no_examples(tmp_path, payload):
 def test_two_images_in_one_feature(tmp_path):
     payload = example(entry(b"image", bytes_list(IMAGES[0], IMAGES[1])))
     assert isinstance(failure_of(write_tfrecord(tmp_path / "x.tfrecord", frame(payload))), SchemaError)
+
+
+OPEN = """
+import sys, fastpack
+try:
+    fastpack.open(sys.argv[1])
+except fastpack.FastpackError as error:
+    print(sys.argv[1] in str(error))
+"""
+
+
+@pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
+def test_a_fifo_is_not_waited_for(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"x.{suffix}")
+    assert run_python(OPEN, tmp_path / f"x.{suffix}") == "True\n"
 
 
 # Lists that change their kind half-way: what is dropped must not be copied to where only the rest has room. Each would write

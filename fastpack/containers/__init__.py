@@ -94,6 +94,8 @@ def of_suffix(path: Path) -> Container | None:
 
 def of_file(path: Path) -> Container:
     """The container of an existing file, by its first bytes. Raises FormatError when it is none."""
+    if path.exists() and not path.is_file():
+        raise FormatError(f"this is a folder, a pipe or a device, not a file; name a TFRecord or HDF5 file - at {path}")
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
