@@ -245,10 +245,16 @@ class TestSavedIndex:
             path.write_bytes(damaged)
             assert fastpack.open(file).columns["label"].tolist() == expected
 
-    def test_stale_one_is_built_again(self, file, photos):
+    @pytest.mark.parametrize("keep_time", [False, True])
+    def test_stale_one_is_built_again(self, file, photos, tmp_path, keep_time):
+        """Another file under the same name, perhaps as old as the one that was indexed; its own index is not brought along."""
         before = fastpack.open(file)
-        suffix = os.path.splitext(file)[1]
-        pack(Paths(photos[:2], [8, 9]), file, PackOptions(format="hdf5" if suffix == ".h5" else "tfrecord"), overwrite=True)
+        format = before.index.shards[0].container
+        pack(Paths(photos[:2], [8, 9]), tmp_path / "other", PackOptions(format=format))
+        times = os.stat(file)
+        shutil.copyfile(tmp_path / "other", file)
+        if keep_time:
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
         assert fastpack.open(file).columns["label"].tolist() == [8, 9]
         assert len(before) > 2
 
