@@ -7,9 +7,10 @@ from fastpack.errors import FastpackError
 from fastpack.headers import probe
 from fastpack.index import Index
 from fastpack.limits import Limits
+from fastpack.options import ReadOptions
 from fastpack.pack import Packed, PackOptions, pack
 from fastpack.ragged import Ragged, Text
-from fastpack.reader import Reader, ReadOptions, open
+from fastpack.reader import Reader, open
 from fastpack.schema import Field, Schema
 from fastpack.sources import Paths, folder, table
 from fastpack.transforms import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort

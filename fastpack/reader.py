@@ -1,24 +1,18 @@
 """open and Reader: one way to read, whatever the container."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
 from fastpack.batch import Batch
-from fastpack.codecs import Color
+from fastpack.blobs import Blobs
 from fastpack.codecs.batch import (
-    DecodeOptions,
     Failures,
-    Interpolation,
-    Mode,
-    Origin,
-    Pictures,
-    Truncated,
     check_output,
     decode_pictures,
     empty_outputs,
@@ -28,85 +22,13 @@ from fastpack.codecs.batch import (
     upright_sizes,
 )
 from fastpack.draws import Draws
-from fastpack.errors import FormatError, OptionError, Place, ShapeError, at
-from fastpack.headers import probe_blobs
+from fastpack.errors import OptionError, Place, ShapeError
 from fastpack.index import Column, Index, concatenate
-from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.options import OnError, ReadOptions
 from fastpack.ragged import Ragged
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
-from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
-from fastpack.transforms import Plan, Transform, least_side, plan_batch
-
-OnError = Literal["raise", "skip", "mask"]
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How to read.
-
-    - decode: False gives encoded images as they are, a Ragged of bytes.
-    - transform: a step or a sequence of steps (see transforms.py): which part of each image, at what size,
-      how written; None is the whole of each at its own size.
-    - seed: of random transforms.
-    - interpolation: "bilinear", "bicubic", "area" or "nearest"; antialiased, but for the last.
-    - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
-      where it is shrunk by as much anyway.
-    - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
-    - orient: turn images upright as their EXIF orientation says.
-    - on_error: what to do about an image that cannot be decoded. "raise"; "skip": leave its sample out of the
-      batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always.
-    - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
-    - check: compare what is read with its checksum, where the file has one.
-    - num_workers: threads for one `read`; None is one a core.
-    - limits: what an image may cost.
-    """
-
-    decode: bool = True
-    transform: Transform | Sequence[Transform] | None = None
-    seed: int = 0
-    interpolation: Interpolation = "bilinear"
-    mode: Mode = "exact"
-    color: Color = "RGB"
-    orient: bool = True
-    on_error: OnError = "raise"
-    truncated: Truncated = "error"
-    check: bool = True
-    num_workers: int | None = None
-    limits: Limits = DEFAULT_LIMITS
-
-    def __post_init__(self) -> None:
-        if self.color not in ("RGB", "BGR", "GRAY"):
-            raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
-        if self.on_error not in get_args(OnError):
-            raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
-        if self.truncated not in get_args(Truncated):
-            raise OptionError(f"there is no truncated {self.truncated!r}; choose error or accept")
-        if self.num_workers is not None and not (isinstance(self.num_workers, int) and self.num_workers >= 1):
-            raise OptionError(f"num_workers must be an integer of at least 1, not {self.num_workers!r}")
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**64:
-            raise OptionError(f"seed must be an integer from 0 to 2**64 - 1, not {self.seed!r}")
-        if not isinstance(self.limits, Limits):
-            raise OptionError(f"limits must be Limits(...), not {self.limits!r}")
-        if any(isinstance(step, type) or not hasattr(step, "apply") for step in self.steps):
-            raise OptionError(f"transform must be steps such as Resize(224), not {self.transform!r}")
-
-        if self.interpolation not in get_args(Interpolation) or self.mode not in get_args(Mode):
-            raise OptionError(f"there is no interpolation {self.interpolation!r} or no mode {self.mode!r}")
-
-    @property
-    def steps(self) -> tuple[Transform, ...]:
-        if self.transform is None:
-            return ()
-        return tuple(self.transform) if isinstance(self.transform, Sequence) else (self.transform,)
-
-    @property
-    def for_decoding(self) -> DecodeOptions:
-        keep_going = self.on_error != "raise"
-        return DecodeOptions(
-            self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers, keep_going, self.truncated
-        )
-
+from fastpack.transforms import Plan, least_side, plan_batch
 
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.
 _ITERATED_SAMPLES = 32
@@ -158,6 +80,7 @@ class Reader(Sequence[dict[str, Any]]):
         self._sample_numbers = np.arange(len(index)) if sample_numbers is None else sample_numbers
         self._options = options or ReadOptions()
         self._files = files or OpenShards(index.shards)
+        self._blobs = Blobs(index, self._files)
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
@@ -265,8 +188,9 @@ class Reader(Sequence[dict[str, Any]]):
 
     def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], epoch: int, out: npt.NDArray[Any] | None, failures: Failures) -> Any:
         if field.kind == "pixels":
-            return self._transform_pixels(self._in_color(field, self._read_pixels(field, rows)), rows, epoch, out)
-        pictures, options = self._pictures(field, rows), self._options.for_decoding
+            stored = self._blobs.pixels(field, rows, self._options.for_decoding)
+            return self._transform_pixels(self._in_color(field, stored), rows, epoch, out)
+        pictures, options = self._blobs.pictures(field, rows), self._options.for_decoding
         if field.kind == "bytes" or not self._options.decode:
             return read_blobs(pictures, np.arange(len(rows)), options)
         refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
@@ -274,7 +198,8 @@ class Reader(Sequence[dict[str, Any]]):
         plan = self._plan(rows, epoch, *sizes)
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
-        outs = empty_outputs(plan, options.channels) if out is None else check_output(out, plan, options.channels)
+        kind = options.channels, options.dtype
+        outs = empty_outputs(plan, *kind) if out is None else check_output(out, plan, *kind)
         failed = decode_pictures(pictures, plan, outs, options, refused)
         for row in failed:
             if isinstance(outs, list):
@@ -286,43 +211,6 @@ class Reader(Sequence[dict[str, Any]]):
 
     def _plan(self, rows: npt.NDArray[np.int64], epoch: int, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
         return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))
-
-    def _pictures(self, field: Field, rows: npt.NDArray[np.int64]) -> Pictures:
-        spans = self._index.spans[field.name][rows]
-        infos = self._index.infos[field.name][rows] if field.kind == "image" else np.zeros(len(rows), IMAGE_INFO)
-
-        def place_of(row: int) -> Place:
-            return self._index.place(int(rows[row]), offset=int(spans["offset"][row]))
-
-        if (spans["offset"] != NO_SPAN).all():
-            return Pictures(Origin(fds=self._files.descriptors(spans["shard"])), spans, infos, place_of)
-        blobs = Ragged.of_bytes(np.asarray(blob).tobytes() for blob in self._fetch(field, rows))
-        fetched = np.zeros(len(rows), SPAN)
-        fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
-        if field.kind == "image":
-            infos, _ = probe_blobs(blobs)
-        return Pictures(Origin(memory=blobs.values), fetched, infos, place_of)
-
-    def _read_pixels(self, field: Field, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        shape = tuple(size or 0 for size in field.shape)
-        stored = np.dtype(field.dtype)
-        spans = self._index.spans[field.name][rows]
-        if (spans["offset"] == NO_SPAN).any():
-            fetched = self._fetch(field, rows)
-            if any(pixels.shape != shape or pixels.dtype != stored for pixels in fetched):
-                raise FormatError(
-                    at(f"{field.source_name} does not hold what the index says; delete the index", self._index.place(int(rows[0])))
-                )
-            return np.stack(fetched).astype(stored.newbyteorder("=")) if fetched else np.empty((0, *shape), stored)
-        pictures = Pictures(
-            Origin(fds=self._files.descriptors(spans["shard"])),
-            spans,
-            spans,
-            lambda row: self._index.place(int(rows[row]), offset=int(spans["offset"][row])),
-        )
-        values = read_blobs(pictures, np.arange(len(rows)), self._options.for_decoding).values
-        pixels: npt.NDArray[Any] = values.view(stored).reshape(len(rows), *shape)
-        return pixels.astype(stored.newbyteorder("="), copy=False)
 
     def _in_color(self, field: Field, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """RGB and BGR are one another's mirror; other stored colours come as they are."""
@@ -342,19 +230,6 @@ class Reader(Sequence[dict[str, Any]]):
         outs = empty_outputs(plan, channels) if out is None else check_output(out, plan, channels)
         place_pixels(pixels, plan, outs, self._options.for_decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
-
-    def _fetch(self, field: Field, rows: npt.NDArray[np.int64]) -> list[Any]:
-        """Blobs that have no span, shard by shard, through their container."""
-        blobs: list[Any] = [None] * len(rows)
-        shard_numbers = self._index.shard_numbers[rows]
-        for number in np.unique(shard_numbers):
-            shard = self._index.shards[number]
-            positions = np.flatnonzero(shard_numbers == number)
-            records = self._index.record_numbers[rows[positions]].tolist()
-            fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records)
-            for position, blob in zip(positions, fetched, strict=True):
-                blobs[position] = blob
-        return blobs
 
 
 def _settle(fields: dict[str, Any], num_samples: int, failures: Failures, on_error: OnError) -> Batch:

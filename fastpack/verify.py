@@ -12,7 +12,8 @@ from fastpack import containers
 from fastpack.containers import Paths, find_shards
 from fastpack.errors import FastpackError
 from fastpack.index import Index
-from fastpack.reader import Reader, ReadOptions
+from fastpack.options import ReadOptions
+from fastpack.reader import Reader
 
 _BATCH_SAMPLES = 256
 

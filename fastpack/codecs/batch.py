@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack._native.gather import Gather
-from fastpack.codecs import Color, codec_of
+from fastpack.codecs import Bits, Color, codec_of, turn_upright
 from fastpack.errors import FastpackError, Place, ShapeError, at, outcome_error, raise_first, status_error
 from fastpack.headers import FORMATS, JPEG
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -54,6 +54,11 @@ class DecodeOptions:
     num_workers: int | None = None
     keep_going: bool = False
     truncated: Truncated = "error"
+    bits: Bits = 8  # 16 is for whole images
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint16 if self.bits == 16 else np.uint8)
 
     @property
     def channels(self) -> int:
@@ -95,22 +100,22 @@ def upright_sizes(
     return widths, heights
 
 
-def empty_outputs(plan: Plan, channels: int) -> Outputs:
+def empty_outputs(plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8) -> Outputs:
     """One array (n, H, W, C), or (n, C, H, W), when all have one size, else a list of such."""
     if plan.size is not None:
-        return _empty(plan, (len(plan.views),), plan.size, channels)
+        return _empty(plan, (len(plan.views),), plan.size, channels, dtype)
     sizes = zip(plan.heights.tolist(), plan.widths.tolist(), strict=True)
-    return [_empty(plan, (), size, channels) for size in sizes] if len(plan.views) else _empty(plan, (0,), (0, 0), channels)
+    return [_empty(plan, (), size, channels, dtype) for size in sizes] if len(plan.views) else _empty(plan, (0,), (0, 0), channels, dtype)
 
 
-def _empty(plan: Plan, leading: tuple[int, ...], size: tuple[int, int], channels: int) -> Pixels:
+def _empty(plan: Plan, leading: tuple[int, ...], size: tuple[int, int], channels: int, dtype: npt.DTypeLike = np.uint8) -> Pixels:
     if plan.normalize is None:
-        return np.empty((*leading, *size, channels), np.uint8)
+        return np.empty((*leading, *size, channels), dtype)
     shape = (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels)
     return np.empty((*leading, *shape), plan.normalize.dtype)
 
 
-def check_output(out: Pixels, plan: Plan, channels: int) -> Pixels:
+def check_output(out: Pixels, plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8) -> Pixels:
     """`out`, if it is what the plan fills; else raises ShapeError."""
     if not out.flags.writeable:
         raise ShapeError("out is read-only; give an array that may be written")
@@ -118,10 +123,10 @@ def check_output(out: Pixels, plan: Plan, channels: int) -> Pixels:
         return out
     if plan.size is None:
         raise ShapeError("out needs images of one size; give a transform such as Resize")
-    wanted = empty_outputs(replace(plan, views=plan.views[:0], widths=plan.widths[:0], heights=plan.heights[:0]), channels)
-    shape = (len(plan.views), *_empty(plan, (), plan.size or (0, 0), channels).shape)
-    if out.shape != shape or out.dtype != np.asarray(wanted).dtype:
-        raise ShapeError(f"out must be {np.asarray(wanted).dtype} {shape}, not {out.dtype} {out.shape}")
+    one = _empty(plan, (), plan.size, channels, dtype)
+    shape = (len(plan.views), *one.shape)
+    if out.shape != shape or out.dtype != one.dtype:
+        raise ShapeError(f"out must be {one.dtype} {shape}, not {out.dtype} {out.shape}")
     return out
 
 
@@ -143,8 +148,8 @@ def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: Deco
     among them, whose outputs hold nothing of use; else raises for the lowest row that fails.
     """
     failures = dict(refused)
-    is_jpeg = pictures.infos["format"] == JPEG
-    for decode, of_kind in ((_decode_jpegs, is_jpeg), (_decode_others, ~is_jpeg)):
+    native = (pictures.infos["format"] == JPEG) & (options.bits == 8)
+    for decode, of_kind in ((_decode_jpegs, native), (_decode_others, ~native)):
         wanted = of_kind.copy()
         wanted[list(refused)] = False
         if failures and not options.keep_going:
@@ -191,6 +196,9 @@ def _decode_others(pictures: Pictures, plan: Plan, outs: Outputs, options: Decod
             try:
                 data = read_blobs(pictures, np.array([row]), replace(options, num_workers=1)).bytes(0)
                 pixels = _decode_one(data, info, options, place)
+                if options.bits == 16:
+                    targets[row][...] = turn_upright(pixels, int(view["orientation"][0]))
+                    continue
                 outcome = decoder.place(pixels, view, targets[row], interpolation=options.interpolation, table=table)
                 raise_first([outcome], lambda _, place=place: place)  # type: ignore[misc]
             except FastpackError as error:
@@ -202,7 +210,7 @@ def _decode_others(pictures: Pictures, plan: Plan, outs: Outputs, options: Decod
 
 def _decode_one(data: bytes, info: npt.NDArray[Any], options: DecodeOptions, place: Place) -> Pixels:
     try:
-        return codec_of(FORMATS[info["format"]]).decode(data, info, options.color, options.limits)
+        return codec_of(FORMATS[info["format"]]).decode(data, info, options.color, options.limits, options.bits)
     except FastpackError as error:
         raise type(error)(at(str(error), place)) from error
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.decode import DecodeBatch
-from fastpack.codecs import Color
+from fastpack.codecs import Bits, Color, Pixels, widen
 from fastpack.errors import Place, raise_first, raise_status
 from fastpack.limits import Limits
 from fastpack.structs import SPAN, VIEW
@@ -15,7 +15,7 @@ from fastpack.structs import SPAN, VIEW
 class JpegCodec:
     formats: tuple[str, ...] = ("jpeg",)
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits) -> npt.NDArray[np.uint8]:
+    def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits, bits: Bits = 8) -> Pixels:
         spans = np.zeros(1, SPAN)
         spans["length"] = len(data)
         if int(info["width"]) * int(info["height"]) > limits.max_pixels:
@@ -35,7 +35,7 @@ class JpegCodec:
         )
         job.run()
         raise_first(job.failures(), lambda _: Place())
-        return out
+        return widen(out) if bits == 16 else out
 
     def encode(self, pixels: npt.NDArray[np.uint8], format: str, quality: int) -> bytes:
         from fastpack.codecs.opencv import OPENCV_CODEC

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.codecs import Color, turn_upright
+from fastpack.codecs import Bits, Color, Pixels, turn_upright, widen
 from fastpack.errors import CorruptImageError, LimitError, ShapeError, UnsupportedImageError
 from fastpack.headers import FORMATS
 from fastpack.limits import Limits
@@ -22,11 +22,12 @@ _UNDOES = {6: 8, 8: 6}
 class OpenCvCodec:
     formats: tuple[str, ...] = ("png", "webp", "bmp", "tiff", "gif")
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits) -> npt.NDArray[np.uint8]:
+    def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits, bits: Bits = 8) -> Pixels:
         width, height, format = int(info["width"]), int(info["height"]), FORMATS[info["format"]]
         if width * height > limits.max_pixels:
             raise LimitError(f"{width} x {height} pixels are more than {limits.max_pixels}; raise max_pixels if the image is real")
         mode = cv2.IMREAD_GRAYSCALE if color == "GRAY" else cv2.IMREAD_COLOR
+        mode |= cv2.IMREAD_ANYDEPTH if bits == 16 else 0
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error as error:
@@ -35,13 +36,16 @@ class OpenCvCodec:
             ) from error
         if pixels is None:
             raise CorruptImageError(f"OpenCV cannot decode the {format}; restore it from its source, or leave it out")
+        if pixels.dtype not in (np.uint8, np.uint16):
+            raise UnsupportedImageError(f"the {format} holds {pixels.dtype} values; read it with bits=8")
         if format == "tiff":  # OpenCV turns these upright whatever it is asked
-            pixels = turn_upright(np.asarray(pixels, np.uint8), _UNDOES.get(int(info["orientation"]), int(info["orientation"])))
+            pixels = turn_upright(np.asarray(pixels), _UNDOES.get(int(info["orientation"]), int(info["orientation"])))
         if pixels.shape[:2] != (height, width):
             raise CorruptImageError(f"the {format} says {width} x {height} pixels and holds {pixels.shape[1]} x {pixels.shape[0]}")
         if color == "RGB":
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-        return np.ascontiguousarray(np.atleast_3d(pixels), np.uint8)
+        stored: Pixels = np.ascontiguousarray(np.atleast_3d(pixels))
+        return widen(stored) if bits == 16 else stored
 
     def encode(self, pixels: npt.NDArray[np.uint8], format: str, quality: int) -> bytes:
         if format not in _SUFFIXES:

@@ -1,0 +1,83 @@
+"""ReadOptions: how to read, in one value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fastpack.codecs import Bits, Color
+from fastpack.codecs.batch import DecodeOptions, Interpolation, Mode, Truncated
+from fastpack.errors import OptionError
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.transforms import Transform
+
+OnError = Literal["raise", "skip", "mask"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read.
+
+    - decode: False gives encoded images as they are, a Ragged of bytes.
+    - transform: a step or a sequence of steps (see transforms.py): which part of each image, at what size,
+      how written; None is the whole of each at its own size.
+    - seed: of random transforms.
+    - interpolation: "bilinear", "bicubic", "area" or "nearest"; antialiased, but for the last.
+    - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
+      where it is shrunk by as much anyway.
+    - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
+    - bits: 16 gives uint16: images of 16 bits a channel as they are, others with white at 65535; without transform.
+    - orient: turn images upright as their EXIF orientation says.
+    - on_error: what to do about an image that cannot be decoded. "raise"; "skip": leave its sample out of the
+      batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always.
+    - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
+    - check: compare what is read with its checksum, where the file has one.
+    - num_workers: threads for one `read`; None is one a core.
+    - limits: what an image may cost.
+    """
+
+    decode: bool = True
+    transform: Transform | Sequence[Transform] | None = None
+    seed: int = 0
+    interpolation: Interpolation = "bilinear"
+    mode: Mode = "exact"
+    color: Color = "RGB"
+    bits: Bits = 8
+    orient: bool = True
+    on_error: OnError = "raise"
+    truncated: Truncated = "error"
+    check: bool = True
+    num_workers: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if self.color not in ("RGB", "BGR", "GRAY"):
+            raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
+        if self.on_error not in get_args(OnError):
+            raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
+        if self.truncated not in get_args(Truncated):
+            raise OptionError(f"there is no truncated {self.truncated!r}; choose error or accept")
+        if self.num_workers is not None and not (isinstance(self.num_workers, int) and self.num_workers >= 1):
+            raise OptionError(f"num_workers must be an integer of at least 1, not {self.num_workers!r}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**64:
+            raise OptionError(f"seed must be an integer from 0 to 2**64 - 1, not {self.seed!r}")
+        if not isinstance(self.limits, Limits):
+            raise OptionError(f"limits must be Limits(...), not {self.limits!r}")
+        if self.bits not in get_args(Bits) or (self.bits == 16 and self.steps):
+            raise OptionError(f"bits must be 8, or 16 without transform, not {self.bits!r}")
+        if any(isinstance(step, type) or not hasattr(step, "apply") for step in self.steps):
+            raise OptionError(f"transform must be steps such as Resize(224), not {self.transform!r}")
+        if self.interpolation not in get_args(Interpolation) or self.mode not in get_args(Mode):
+            raise OptionError(f"there is no interpolation {self.interpolation!r} or no mode {self.mode!r}")
+
+    @property
+    def steps(self) -> tuple[Transform, ...]:
+        if self.transform is None:
+            return ()
+        return tuple(self.transform) if isinstance(self.transform, Sequence) else (self.transform,)
+
+    @property
+    def for_decoding(self) -> DecodeOptions:
+        keep_going = self.on_error != "raise"
+        return DecodeOptions(
+            self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers, keep_going, self.truncated, self.bits
+        )
