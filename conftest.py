@@ -1,11 +1,16 @@
 """What the examples in fastpack's docstrings take with getfixture()."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastpack
+
+# An adapter can be imported where its framework is.
+ADAPTERS = {"huggingface": "datasets", "jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
+collect_ignore = [f"fastpack/{adapter}.py" for adapter, framework in ADAPTERS.items() if find_spec(framework) is None]
 
 
 @pytest.fixture

@@ -8,27 +8,39 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+FILTERS = ["blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"]
+SEQUENTIAL = ["entropy", "huffman", "idct", "sequential", "upsample", "vectors", "ycc"]
 # Which C sources each module of fastpack._native is built from, beside its .pyx.
 KERNELS = {
     "crc32c": ["crc32c"],
     "gather": ["crc32c", "span", "status"],
+    "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
-    "example": ["crc32c", "example", "status", "tfrecord"],
+    "example": ["crc32c", "frames", "pieces", "span", "status", "tfrecord"],
+    "spans": [],
+    "probe": ["crc32c", "image", "probe", "span", "status"],
+    "tar": ["crc32c", "example", "features", "span", "status", "tar"],
+    "features": ["example", "features", "status"],
     "image": ["image"],
-    "decode": ["crc32c", "decode", "picture", "resample", "span", "status"],
+    "salvage": ["crc32c", "salvage", "span", "status"],
+    "decode": ["crc32c", "decode", "picture", "resample", *SEQUENTIAL, "span", "status"],
+    "filters": ["crc32c", *FILTERS, "span", "status"],
+    "chunks": ["chunks", "crc32c", *FILTERS, "span", "status"],
 }
-USES_LIBJPEG = {"decode"}
+# System libraries by module: pkg-config's names, and Debian's of the packages with their headers.
+COMPRESSORS = {"libdeflate": "libdeflate-dev", "liblz4": "liblz4-dev", "libzstd": "libzstd-dev"}
+LIBRARIES = {"decode": {"libjpeg": "libjpeg-dev"}, "filters": COMPRESSORS, "chunks": COMPRESSORS}
 DEBUG = os.environ.get("FASTPACK_DEBUG") == "1"
 SANITIZERS = os.environ.get("FASTPACK_SANITIZE", "")  # such as "address,undefined"
 
 
-def libjpeg_flags() -> dict[str, list[str]]:
-    """Compiler and linker flags of libjpeg-turbo, as pkg-config tells them."""
+def library_flags(libraries: dict[str, str]) -> dict[str, list[str]]:
+    """Compiler and linker flags of system libraries, as pkg-config tells them."""
     try:
-        ask = ["pkg-config", "--cflags", "--libs", "libjpeg"]
-        flags = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
+        ask = ["pkg-config", "--cflags", "--libs", *libraries]
+        flags = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split() if libraries else []
     except (OSError, subprocess.CalledProcessError):
-        sys.exit("fastpack: libjpeg-turbo was not found: apt-get install pkg-config libjpeg-dev")
+        sys.exit(f"fastpack: {', '.join(libraries)} not found: apt-get install pkg-config {' '.join(libraries.values())}")
     return {
         "extra_compile_args": [flag for flag in flags if not flag.startswith(("-l", "-L"))],
         "extra_link_args": [flag for flag in flags if flag.startswith(("-l", "-L"))],
@@ -36,7 +48,7 @@ def libjpeg_flags() -> dict[str, list[str]]:
 
 
 def extension(name: str, c_sources: list[str]) -> Extension:
-    flags = libjpeg_flags() if name in USES_LIBJPEG else {"extra_compile_args": [], "extra_link_args": []}
+    flags = library_flags(LIBRARIES.get(name, {}))
     compile_args = ["-std=gnu11", *(["-O0", "-g"] if DEBUG else ["-O3"]), *flags["extra_compile_args"]]
     link_args = flags["extra_link_args"]
     if SANITIZERS:

@@ -16,8 +16,10 @@ class Batch(Mapping[str, Any]):
     A column is an array (n,), a Text or a Ragged. Images are one array (n, H, W, C) when all have one shape,
     else a list of n arrays; undecoded ones are a Ragged of bytes.
 
-    `mask` (n,) is False for samples that could not be decoded and `failures` says why, when the reader was
-    asked to go on (on_error="mask" or "skip").
+    `mask` (n,) is False for samples that could not be read and `failures` says why, when the reader was
+    asked to go on (on_error="mask" or "skip"). `sample_numbers` (n,) are the samples' numbers in the reader.
+
+    In a batch from a loader, `epoch`, `step` and `position` (global, of the step's first sample) say when it came.
 
     >>> batch = Batch({"label": np.array([3, 4])}, 2)
     >>> batch["label"].tolist(), batch.num_samples, list(batch)
@@ -31,6 +33,7 @@ class Batch(Mapping[str, Any]):
         *,
         mask: npt.NDArray[np.bool_] | None = None,
         failures: Sequence[FastpackError] = (),
+        sample_numbers: npt.NDArray[np.int64] | None = None,
     ) -> None:
         for name, values in fields.items():
             if len(values) != num_samples:
@@ -39,6 +42,8 @@ class Batch(Mapping[str, Any]):
         self.num_samples = num_samples
         self.mask = np.ones(num_samples, np.bool_) if mask is None else mask
         self.failures = tuple(failures)
+        self.sample_numbers = np.arange(num_samples) if sample_numbers is None else sample_numbers
+        self.epoch = self.step = self.position = 0
 
     def __getitem__(self, name: str) -> Any:
         return self._fields[name]

@@ -16,7 +16,8 @@ _HALF = np.uint64(32)
 class Draws:
     """The random numbers of some samples in one epoch.
 
-    - seed, epoch: integers, 0 <= seed < 2**64, 0 <= epoch < 2**32.
+    - seed: 0 <= seed < 2**64.
+    - epoch: 0 <= epoch < 2**32; one for all, or one for each sample, (n,) int64.
     - samples: (n,) int64, the samples' numbers.
 
     The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
@@ -27,7 +28,7 @@ class Draws:
     """
 
     seed: int
-    epoch: int
+    epoch: int | npt.NDArray[np.int64]
     samples: npt.NDArray[np.int64]
 
     def uniforms(self, first: int, count: int) -> npt.NDArray[np.float64]:
@@ -38,7 +39,7 @@ class Draws:
         counter = [
             np.broadcast_to(sample & _LOW, shape),
             np.broadcast_to(sample >> _HALF, shape),
-            np.full(shape, self.epoch & 0xFFFFFFFF, np.uint64),
+            np.broadcast_to(np.asarray(self.epoch, np.uint64).reshape(-1, 1) & _LOW, shape),
             np.broadcast_to(blocks, shape),
         ]
         a, b, c, d = philox(counter, self.seed)

@@ -33,6 +33,14 @@ class OutputExistsError(FastpackError, FileExistsError):
     """The output is there already and `overwrite` was not asked for."""
 
 
+class PlanChangedError(FastpackError, ValueError):
+    """A pack that was interrupted cannot go on: its source or its options are not what they were."""
+
+
+class StagingBusyError(FastpackError, BlockingIOError):
+    """Another pack is writing to the same output."""
+
+
 class EmptySourceError(FastpackError, ValueError):
     """Nothing to pack, or nothing to read."""
 
@@ -79,6 +87,10 @@ class ShapeError(FastpackError, ValueError):
 
 class OptionError(FastpackError, ValueError):
     """An option has a value that makes no sense."""
+
+
+class StateError(FastpackError, ValueError):
+    """A saved state is of another dataset or order, or an iterator of a place that its loader has left."""
 
 
 class MissingPackageError(FastpackError, ImportError):
@@ -134,6 +146,8 @@ _STATUSES: dict[int, tuple[type[FastpackError], str]] = {
     14: (ShapeError, "give a box inside the image and an output of the box's or the asked size"),
     15: (SourceError, "pack again when nothing writes to the source"),
     16: (SchemaError, "leave the feature out with fields=..., or rewrite the records with one type for it"),
+    17: (CorruptRecordError, _DAMAGED),
+    18: (FormatError, "make the archive again of plain files: `tar --create --dereference --hard-dereference`"),
 }
 
 

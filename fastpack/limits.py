@@ -12,11 +12,18 @@ class Limits:
     - max_pixels: width x height of one image. 2**28 is a 768 MiB RGB array.
     - max_scans: of a progressive JPEG; each is a pass over the whole image.
     - max_record_bytes: of one TFRecord record.
+    - max_features: names of features in one TFRecord; each is a column in memory.
+    - max_chunk_bytes: of one decoded chunk of an HDF5 dataset; each thread holds one.
+    - max_index_bytes, max_index_seconds: address space and time of the process that indexes an untrusted HDF5 file.
     """
 
     max_pixels: int = 2**28
     max_scans: int = 500
     max_record_bytes: int = 2**31
+    max_features: int = 4096
+    max_chunk_bytes: int = 2**30
+    max_index_bytes: int = 2**32
+    max_index_seconds: int = 600
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -6,7 +6,7 @@ the child finds no pool under its own id and makes another.
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:  # else imported when the pool is made: it takes a tenth of the time that the library may
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +29,11 @@ def _pool() -> "ThreadPoolExecutor":
         # setdefault keeps one of two pools that racing threads make; the other never gets a thread.
         _pools.setdefault(process, ThreadPoolExecutor(max(32, num_cores()), "fastpack"))
     return _pools[process]
+
+
+def submit(work: Callable[..., Result], *arguments: Any) -> "Future[Result]":
+    """Runs `work` on a thread of the pool, when one is free."""
+    return _pool().submit(work, *arguments)
 
 
 def share(work: Callable[[], Result], num_workers: int | None = None) -> list[Result]:

@@ -1,14 +1,16 @@
 """open and Reader: one way to read, whatever the container."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack._native.gather import announce
 from fastpack.batch import Batch
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import (
@@ -17,18 +19,24 @@ from fastpack.codecs.batch import (
     decode_pictures,
     empty_outputs,
     place_pixels,
-    read_blobs,
+    read_good_blobs,
     refuse_pictures,
     upright_sizes,
 )
 from fastpack.draws import Draws
 from fastpack.errors import OptionError, Place, ShapeError
 from fastpack.index import Column, Index, concatenate
+from fastpack.indexing import indexes_of
+from fastpack.memory import Memory
 from fastpack.options import OnError, ReadOptions
-from fastpack.ragged import Ragged
+from fastpack.order import spread_by_key, spread_by_number
+from fastpack.ragged import Ragged, Text
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
+from fastpack.structs import NO_SPAN
 from fastpack.transforms import Plan, least_side, plan_batch
+
+Rows = npt.NDArray[np.int64]
 
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.
 _ITERATED_SAMPLES = 32
@@ -40,14 +48,20 @@ def open(
     fields: Mapping[str, str] | Sequence[str] | None = None,
     options: ReadOptions | None = None,
     save_index: bool = True,
+    index_dir: str | os.PathLike[str] | None = None,
+    allow_external: bool = False,
+    untrusted: bool = False,
     **changes: Any,
 ) -> "Reader":
-    """Opens TFRecord or HDF5 files, whoever wrote them, for random access.
+    """Opens TFRecord, HDF5 or tar files, whoever wrote them, or folders of images, for random access.
 
-    - path: a file, a glob such as "train-*.tfrecord", a folder of shards, or a list of these.
+    - path: a file, a glob such as "train-*.tfrecord", a folder of shards or of images, or a list of these.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False.
     - save_index: keep the index beside each file, so that the next open is instant.
+    - index_dir: a folder for the indexes, when that of the files is read-only.
+    - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own.
+    - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
 
@@ -55,11 +69,29 @@ def open(
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
-    indexes = [containers.index_of(shard, save=save_index) for shard in containers.find_shards(path)]
-    index = concatenate(indexes)
-    if fields is not None:
-        index = index.select(fields if isinstance(fields, Mapping) else {name: name for name in fields})
+    names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
+    choice = containers.Choice(None if names is None else tuple(names.values()), allow_external, untrusted)
+    shards = containers.find_shards(path)
+    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice))
+    if names is not None:
+        index = index.select(names)
     return Reader(index, replace(options or ReadOptions(), **changes))
+
+
+def concat(readers: Sequence["Reader"]) -> "Reader":
+    """One Reader over the samples of all, in order. They must have the same fields, and be read with the same options.
+
+    Raises SchemaError or OptionError.
+
+    >>> dataset = open(getfixture("digits"))
+    >>> len(concat([dataset, dataset[:3]]))
+    13
+    """
+    if not readers:
+        raise OptionError("there is nothing to concatenate; give one reader at least")
+    if any(reader.options != readers[0].options for reader in readers):
+        raise OptionError("the readers read with different options; give all the same ones, by with_options")
+    return Reader(concatenate([reader.index for reader in readers]), readers[0].options, part_sizes=tuple(map(len, readers)))
 
 
 class Reader(Sequence[dict[str, Any]]):
@@ -73,18 +105,37 @@ class Reader(Sequence[dict[str, Any]]):
         index: Index,
         options: ReadOptions | None = None,
         files: OpenShards | None = None,
-        sample_numbers: npt.NDArray[np.int64] | None = None,
+        sample_numbers: Rows | None = None,
+        *,
+        part_sizes: tuple[int, ...] | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        """`sample_numbers` (n,): what random transforms know the samples by; None counts them."""
+        """What the library itself passes, beside the index and how to read it:
+
+        - sample_numbers (n,): what random transforms know the samples by; None counts them.
+        - part_sizes: of the datasets that were concatenated.
+        - memory: where batches are written.
+        """
         self._index = index
         self._sample_numbers = np.arange(len(index)) if sample_numbers is None else sample_numbers
+        self._part_sizes = part_sizes or (len(index),)
         self._options = options or ReadOptions()
         self._files = files or OpenShards(index.shards)
         self._blobs = Blobs(index, self._files)
+        self._decoding = replace(self._options.for_decoding, memory=memory or Memory())
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
         return self._index
+
+    @property
+    def options(self) -> ReadOptions:
+        return self._options
+
+    @property
+    def part_sizes(self) -> tuple[int, ...]:
+        """How many samples each of the datasets gave that `concat` joined; else one number."""
+        return self._part_sizes
 
     @property
     def schema(self) -> Schema:
@@ -110,7 +161,7 @@ class Reader(Sequence[dict[str, Any]]):
         return MappingProxyType(columns)
 
     @property
-    def sizes(self) -> npt.NDArray[np.int64]:
+    def sizes(self) -> Rows:
         """Bytes of each sample's stored image, (n,)."""
         picture = self.schema.picture
         if picture is None:
@@ -121,14 +172,53 @@ class Reader(Sequence[dict[str, Any]]):
         """Where a sample comes from, for messages."""
         return self._index.place(row)
 
-    def with_options(self, **changes: Any) -> "Reader":
-        """The same samples, read otherwise: `with_options(decode=False)`."""
-        return Reader(self._index, replace(self._options, **changes), self._files, self._sample_numbers)
+    def with_options(self, *, memory: Memory | None = None, **changes: Any) -> "Reader":
+        """The same samples, read otherwise: `with_options(decode=False)`; or written to another memory."""
+        options, memory = replace(self._options, **changes), memory or self._decoding.memory
+        return Reader(self._index, options, self._files, self._sample_numbers, part_sizes=self._part_sizes, memory=memory)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""
         taken = self._rows(rows)
         return Reader(self._index.take(taken), self._options, self._files, self._sample_numbers[taken])
+
+    def filter(self, keep: Callable[[Mapping[str, Column]], npt.ArrayLike]) -> "Reader":
+        """A Reader over the samples for which `keep(columns)`, (n,) booleans, is true. No image is read.
+
+        >>> dataset = open(getfixture("digits"))
+        >>> dataset.filter(lambda columns: columns["label"] >= 7).columns["label"].tolist()
+        [7, 8, 9]
+        """
+        mask = np.asarray(keep(self.columns))
+        if mask.shape != (len(self),) or mask.dtype != np.bool_:
+            raise OptionError(f"keep must give a boolean for each of {len(self)} samples, not {mask.dtype} {mask.shape}")
+        return self.take(np.flatnonzero(mask))
+
+    def split(self, fractions: Mapping[str, float], *, by: Literal["key", "index"] = "key", seed: int = 0) -> dict[str, "Reader"]:
+        """Readers over parts that share no sample: `split({"train": 0.9, "val": 0.1})`. In each, the order stays.
+
+        - by="key" looks at nothing but a sample's key (its 64-bit FNV-1a hash, mixed): other samples may come and go, a
+          sample stays in its part. The parts have about the size that is asked for.
+        - by="index" permutes the sample numbers: the parts have exactly that size.
+
+        >>> parts = open(getfixture("digits")).split({"train": 0.8, "val": 0.2}, by="index")
+        >>> len(parts["train"]), len(parts["val"])
+        (8, 2)
+        """
+        ends = np.cumsum(list(fractions.values()))
+        if not fractions or min(fractions.values()) <= 0 or ends[-1] > 1 + 1e-9:
+            raise OptionError(f"fractions must be positive and at most 1 together, not {dict(fractions)}")
+        parts = np.searchsorted(ends, self._spread(by, seed), side="right")
+        return {name: self.take(np.flatnonzero(parts == part)) for part, name in enumerate(fractions)}
+
+    def _spread(self, by: str, seed: int) -> npt.NDArray[np.float64]:
+        """A number in [0, 1) for each sample."""
+        if by == "index":
+            return spread_by_number(len(self), seed)
+        keys = self._index.columns.get("key")
+        if by != "key" or not isinstance(keys, Text):
+            raise OptionError('split by="index"' + (": the samples have no keys" if by == "key" else f' or by="key", not by={by!r}'))
+        return spread_by_key(keys, seed)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -151,19 +241,22 @@ class Reader(Sequence[dict[str, Any]]):
             batch = self.read(np.arange(first, min(first + _ITERATED_SAMPLES, len(self))))
             yield from (batch.sample(i) for i in range(batch.num_samples))
 
-    def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]], *, epoch: int = 0, out: npt.NDArray[Any] | None = None) -> Batch:
+    def read(
+        self, indices: Sequence[int] | npt.NDArray[np.integer[Any]], *, epoch: int | Rows = 0, out: npt.NDArray[Any] | None = None
+    ) -> Batch:
         """The samples with these numbers, in that order; a number may come more than once.
 
         - epoch: random transforms draw for (seed, epoch, sample), so each epoch has crops of its own and
-          the same call gives the same pixels again.
+          the same call gives the same pixels again. One for all, or one for each, (n,) int64.
         - out: an array (n, H, W, C), or as Normalize has it, of any strides, that receives the pixels of the
           main image field.
 
+        Large arrays are recycled: when nothing looks at a batch's memory any more, the next may be written there.
+
         Raises IndexError, ShapeError (`out` does not fit), and what damaged files raise, with the place.
         """
-        if not 0 <= epoch < 2**32:
-            raise OptionError(f"epoch must lie between 0 and 2**32 - 1, not {epoch}")
         rows = self._rows(indices)
+        _check_epoch(epoch, len(rows))
         picture = self.schema.picture
         failures: Failures = {}
         fields: dict[str, Any] = {}
@@ -173,9 +266,17 @@ class Reader(Sequence[dict[str, Any]]):
             else:
                 column = self._index.columns[field.name]
                 fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
-        return _settle(fields, len(rows), failures, self._options.on_error)
+        return _settle(fields, rows, failures, self._options.on_error)
 
-    def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    def announce(self, rows: Rows) -> None:
+        """Tells the system that these samples will be read soon, so that a cold disk sees all requests at once."""
+        for field in self.schema.blobs:
+            spans = self._index.spans[field.name][rows]
+            spans = spans[spans["offset"] != NO_SPAN]
+            in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
+            announce(in_order, self._files.descriptors(in_order["shard"]))
+
+    def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Rows:
         rows = np.asarray(indices)
         if rows.size == 0:
             return np.zeros(0, np.int64)
@@ -186,20 +287,23 @@ class Reader(Sequence[dict[str, Any]]):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
         return np.where(rows < 0, rows + len(self), rows)
 
-    def _read_blobs(self, field: Field, rows: npt.NDArray[np.int64], epoch: int, out: npt.NDArray[Any] | None, failures: Failures) -> Any:
+    def _read_blobs(self, field: Field, rows: Rows, epoch: int | Rows, out: npt.NDArray[Any] | None, failures: Failures) -> Any:
         if field.kind == "pixels":
-            stored = self._blobs.pixels(field, rows, self._options.for_decoding)
-            return self._transform_pixels(self._in_color(field, stored), rows, epoch, out)
-        pictures, options = self._blobs.pictures(field, rows), self._options.for_decoding
+            is_final = not self._options.steps and not self._is_mirrored(field)
+            stored = self._blobs.pixels(field, rows, self._decoding, out if is_final else None)
+            return stored if is_final else self._transform_pixels(self._in_color(field, stored), rows, epoch, out)
+        pictures, options = self._blobs.pictures(field, rows), self._decoding
         if field.kind == "bytes" or not self._options.decode:
-            return read_blobs(pictures, np.arange(len(rows)), options)
+            blobs, failed = read_good_blobs(pictures, options)
+            failures |= failed
+            return blobs
         refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
         sizes = upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in)
         plan = self._plan(rows, epoch, *sizes)
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
         kind = options.channels, options.dtype
-        outs = empty_outputs(plan, *kind) if out is None else check_output(out, plan, *kind)
+        outs = empty_outputs(plan, *kind, options.memory) if out is None else check_output(out, plan, *kind)
         failed = decode_pictures(pictures, plan, outs, options, refused)
         for row in failed:
             if isinstance(outs, list):
@@ -209,41 +313,50 @@ class Reader(Sequence[dict[str, Any]]):
         failures |= failed
         return outs
 
-    def _plan(self, rows: npt.NDArray[np.int64], epoch: int, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
+    def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
         return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))
 
     def _in_color(self, field: Field, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """RGB and BGR are one another's mirror; other stored colours come as they are."""
-        if {field.color, self._options.color} == {"RGB", "BGR"}:
-            return np.ascontiguousarray(pixels[..., ::-1])
-        return pixels
+        return np.ascontiguousarray(pixels[..., ::-1]) if self._is_mirrored(field) else pixels
 
-    def _transform_pixels(
-        self, pixels: npt.NDArray[Any], rows: npt.NDArray[np.int64], epoch: int, out: npt.NDArray[Any] | None
-    ) -> npt.NDArray[Any]:
+    def _is_mirrored(self, field: Field) -> bool:
+        """RGB and BGR are one another's mirror; other stored colours come as they are."""
+        return {field.color, self._options.color} == {"RGB", "BGR"}
+
+    def _transform_pixels(self, pixels: npt.NDArray[Any], rows: Rows, epoch: int | Rows, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
         if pixels.ndim != 4 or pixels.dtype != np.uint8:
             raise ShapeError(f"a transform needs uint8 pixels (n, height, width, channels), not {pixels.dtype} {pixels.shape}")
         count, height, width, channels = pixels.shape
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
-        outs = empty_outputs(plan, channels) if out is None else check_output(out, plan, channels)
-        place_pixels(pixels, plan, outs, self._options.for_decoding)
+        memory = self._decoding.memory
+        outs = empty_outputs(plan, channels, np.uint8, memory) if out is None else check_output(out, plan, channels)
+        place_pixels(pixels, plan, outs, self._decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
 
 
-def _settle(fields: dict[str, Any], num_samples: int, failures: Failures, on_error: OnError) -> Batch:
-    """The batch as on_error has it, when the samples in `failures` could not be decoded."""
+def _check_epoch(epoch: int | Rows, num_rows: int) -> None:
+    epochs = np.asarray(epoch)
+    if epochs.shape not in ((), (num_rows,)) or epochs.dtype.kind not in "iu":
+        raise OptionError(f"epoch must be an integer, or one for each of {num_rows} samples, not {epochs.dtype} {epochs.shape}")
+    if epochs.size and not 0 <= epochs.min() <= epochs.max() < 2**32:
+        raise OptionError(f"epoch must lie between 0 and 2**32 - 1, not {epoch}")
+
+
+def _settle(fields: dict[str, Any], rows: Rows, failures: Failures, on_error: OnError) -> Batch:
+    """The batch as on_error has it, when the samples in `failures` could not be read."""
     told = [failures[row] for row in sorted(failures)]
-    mask = np.ones(num_samples, np.bool_)
+    mask = np.ones(len(rows), np.bool_)
     mask[list(failures)] = False
     if on_error == "skip" and failures:
         good = np.flatnonzero(mask)
-        return Batch({name: _take(values, good) for name, values in fields.items()}, len(good), failures=told)
-    return Batch(fields, num_samples, mask=mask, failures=told)
+        kept = {name: _take(values, good) for name, values in fields.items()}
+        return Batch(kept, len(good), failures=told, sample_numbers=rows[good])
+    return Batch(fields, len(rows), mask=mask, failures=told, sample_numbers=rows)
 
 
-def _take(values: Any, rows: npt.NDArray[np.int64]) -> Any:
+def _take(values: Any, rows: Rows) -> Any:
     if isinstance(values, Ragged):
         return values.take(rows)
     return [values[row] for row in rows] if isinstance(values, list) else values[rows]

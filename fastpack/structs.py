@@ -30,6 +30,20 @@ IMAGE_INFO = np.dtype(
         ("reserved", "<u2"),
     ]
 )
+IMAGE_FACTS = tuple(name for name in IMAGE_INFO.names or () if name != "reserved")
+
+# A filter of HDF5's chunks, with the number and the parameters that stand in the file: fp_filter in
+# src_cython/kernels/filters.h.
+FILTER = np.dtype([("id", "<u4"), ("num_parameters", "<u4"), ("parameters", "<u4", (16,))])
+
+# Where a chunk of an HDF5 dataset lies: fp_chunk in src_cython/kernels/chunks.h. An offset of NO_SPAN: it was never written.
+CHUNK = np.dtype(
+    [
+        ("offset", "<u8"),
+        ("length", "<u4"),
+        ("mask", "<u4"),  # bit i: filter i was left out
+    ]
+)
 
 # What is wanted of an image, in upright coordinates: the box, scaled to scaled_width x scaled_height (0 is
 # the output's size), of which the output is the window at (left, top); and how the stored pixels are turned: fp_view
@@ -49,3 +63,6 @@ VIEW = np.dtype(
         ("reserved", "<u2"),
     ]
 )
+
+# A piece of a TFRecord, whole or damaged (see PIECE_KINDS): fp_piece in src_cython/kernels/salvage.h.
+PIECE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("crc32c", "<u4"), ("kind", "<u4")])

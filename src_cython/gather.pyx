@@ -1,6 +1,7 @@
 """Spans of files or of memory, or whole files, copied into one buffer by any number of threads."""
 from kernels cimport (
     FP_OK,
+    fp_announce_spans,
     fp_close_counter,
     fp_origin,
     fp_outcome,
@@ -24,12 +25,22 @@ cdef class Gather:
     cdef const fp_span[::1] spans
     cdef const int64_t[::1] offsets
     cdef uint8_t[::1] out
+    cdef fp_outcome* own_outcomes
     cdef fp_origin origin
     cdef bint check
+    cdef bint keep_going
     cdef int64_t counter
 
+    def __cinit__(self, spans, *args, **kwargs):
+        self.own_outcomes = <fp_outcome*> calloc(max(1, len(spans)), sizeof(fp_outcome))
+        if self.own_outcomes == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.own_outcomes)
+
     def __init__(self, const fp_span[::1] spans, uint8_t[::1] out, const int64_t[::1] offsets, *,
-                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True):
+                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True, bint keep_going=False):
         cdef Py_ssize_t i
         if offsets.shape[0] < spans.shape[0]:
             raise ValueError("offsets: one for each span is needed")
@@ -38,31 +49,47 @@ cdef class Gather:
                     spans[i].length > <size_t> (out.shape[0] - offsets[i]):
                 raise ValueError(f"out: too small for span {i}")
         self.spans, self.out, self.offsets, self.fds, self.memory = spans, out, offsets, fds, memory
-        self.check = check
+        self.check, self.keep_going = check, keep_going
         self.origin = origin_of(fds, memory)
 
     def run(self):
-        cdef fp_outcome outcome
-        outcome.status = FP_OK
+        cdef int64_t failed = -1
         if self.out.shape[0] == 0 or self.spans.shape[0] == 0:
             return None
         with nogil:
-            self._gather(&outcome)
-        return outcome_tuple(&outcome)
+            failed = self._gather()
+        return outcome_tuple(&self.own_outcomes[failed]) if failed >= 0 else None
 
-    cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
+    def failures(self):
+        return [outcome_tuple(&self.own_outcomes[row]) for row in range(self.spans.shape[0])
+                if self.own_outcomes[row].status != FP_OK]
+
+    # The first row that failed, or -1.
+    cdef int64_t _gather(self) noexcept nogil:
         cdef int64_t num_rows = self.spans.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
+        cdef int64_t failed = -1
         cdef fp_scratch scratch
         scratch.own_bytes = NULL
         scratch.capacity = 0
         while row < num_rows:
             if fp_read_span(&self.origin, &self.spans[row], self.check, &self.out[0] + self.offsets[row], &scratch,
-                            row, outcome) != FP_OK:
-                fp_close_counter(&self.counter, num_rows)
-                break
+                            row, &self.own_outcomes[row]) != FP_OK:
+                failed = row if failed < 0 else failed
+                if not self.keep_going:
+                    fp_close_counter(&self.counter, num_rows)
+                    break
             row = fp_take_row(&self.counter)
         fp_scratch_free(&scratch)
+        return failed
+
+
+def announce(const fp_span[::1] spans, const int[::1] fds):
+    """Tells the system which spans of files will be read soon, so that it fetches them all at once."""
+    cdef fp_origin origin = origin_of(fds, None)
+    if spans.shape[0] and fds.shape[0]:
+        with nogil:
+            fp_announce_spans(&origin, &spans[0], spans.shape[0])
 
 
 cdef class GatherFiles:

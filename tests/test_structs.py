@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastpack.structs import IMAGE_INFO, SPAN, VIEW
+from fastpack.structs import CHUNK, FILTER, IMAGE_INFO, PIECE, SPAN, VIEW
 
 KERNELS = Path(__file__).parent.parent / "src_cython" / "kernels"
 C_TYPES = {"uint64_t": "<u8", "uint32_t": "<u4", "uint16_t": "<u2", "uint8_t": "|u1"}
@@ -20,7 +20,14 @@ def struct_fields(header: str, name: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "header", "name"), [(SPAN, "span.h", "fp_span"), (IMAGE_INFO, "image.h", "fp_image_info"), (VIEW, "picture.h", "fp_view")]
+    ("dtype", "header", "name"),
+    [
+        (SPAN, "span.h", "fp_span"),
+        (IMAGE_INFO, "image.h", "fp_image_info"),
+        (VIEW, "picture.h", "fp_view"),
+        (PIECE, "salvage.h", "fp_piece"),
+        (CHUNK, "chunks.h", "fp_chunk"),
+    ],
 )
 def test_dtype_is_the_struct(dtype, header, name):
     fields = [(field, dtype[field].str) for field in dtype.names]
@@ -30,3 +37,15 @@ def test_dtype_is_the_struct(dtype, header, name):
     assert all(dtype.fields[field][1] % dtype[field].itemsize == 0 for field in dtype.names)
     assert dtype.itemsize % max(dtype[field].itemsize for field in dtype.names) == 0
     assert np.dtype(dtype).isbuiltin == 0
+
+
+def test_filters_have_as_many_parameters_as_in_the_struct():
+    header = (KERNELS / "filters.h").read_text()
+    most = int(re.search(r"FP_FILTER_PARAMETERS (\d+)", header)[1])
+    assert FILTER["parameters"].shape == (most,)
+    assert struct_fields("filters.h", "fp_filter") == [
+        ("id", "<u4"),
+        ("num_parameters", "<u4"),
+        ("parameters[FP_FILTER_PARAMETERS]", "<u4"),
+    ]
+    assert FILTER.itemsize == 4 * (2 + most)

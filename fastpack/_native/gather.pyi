@@ -20,9 +20,16 @@ class Gather:
         fds: npt.NDArray[np.int32] | None = None,
         memory: npt.NDArray[np.uint8] | None = None,
         check: bool = True,
+        keep_going: bool = False,
     ) -> None: ...
-    # Any number of threads call it; each returns when no span is left.
+    # Any number of threads call it; each returns when no span is left, with the first failure that it met. Without
+    # keep_going the first failure ends the work of all.
     def run(self) -> Outcome: ...
+    # By row.
+    def failures(self) -> list[Outcome]: ...
+
+# spans (n,) of structs.SPAN, in order of shard and offset; fds: descriptors by shard number.
+def announce(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
 
 @disjoint_base
 class GatherFiles:

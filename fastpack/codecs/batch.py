@@ -1,7 +1,7 @@
 """Many images at once: JPEGs by the batch kernel, the rest one by one in the same threads."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from fastpack.codecs import Bits, Color, codec_of, turn_upright
 from fastpack.errors import FastpackError, Place, ShapeError, at, outcome_error, raise_first, status_error
 from fastpack.headers import FORMATS, JPEG
 from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.memory import Memory
 from fastpack.pool import num_cores, share
 from fastpack.ragged import Ragged, offsets_of
 from fastpack.transforms import Plan
@@ -55,6 +56,7 @@ class DecodeOptions:
     keep_going: bool = False
     truncated: Truncated = "error"
     bits: Bits = 8  # 16 is for whole images
+    memory: Memory = field(default_factory=Memory, compare=False)  # where batches are written
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -100,19 +102,23 @@ def upright_sizes(
     return widths, heights
 
 
-def empty_outputs(plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8) -> Outputs:
+def empty_outputs(plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8, memory: Memory | None = None) -> Outputs:
     """One array (n, H, W, C), or (n, C, H, W), when all have one size, else a list of such."""
     if plan.size is not None:
-        return _empty(plan, (len(plan.views),), plan.size, channels, dtype)
+        shape, kind = _shape_of(plan, plan.size, channels, dtype)
+        return (memory or Memory()).empty((len(plan.views), *shape), kind)
     sizes = zip(plan.heights.tolist(), plan.widths.tolist(), strict=True)
-    return [_empty(plan, (), size, channels, dtype) for size in sizes] if len(plan.views) else _empty(plan, (0,), (0, 0), channels, dtype)
+    if len(plan.views):
+        return [np.empty(*_shape_of(plan, size, channels, dtype)) for size in sizes]
+    shape, kind = _shape_of(plan, (0, 0), channels, dtype)
+    return np.empty((0, *shape), kind)
 
 
-def _empty(plan: Plan, leading: tuple[int, ...], size: tuple[int, int], channels: int, dtype: npt.DTypeLike = np.uint8) -> Pixels:
+def _shape_of(plan: Plan, size: tuple[int, int], channels: int, dtype: npt.DTypeLike) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of one output that is (height, width) = `size`."""
     if plan.normalize is None:
-        return np.empty((*leading, *size, channels), dtype)
-    shape = (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels)
-    return np.empty((*leading, *shape), plan.normalize.dtype)
+        return (*size, channels), np.dtype(dtype)
+    return (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels), np.dtype(plan.normalize.dtype)
 
 
 def check_output(out: Pixels, plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8) -> Pixels:
@@ -123,10 +129,10 @@ def check_output(out: Pixels, plan: Plan, channels: int, dtype: npt.DTypeLike = 
         return out
     if plan.size is None:
         raise ShapeError("out needs images of one size; give a transform such as Resize")
-    one = _empty(plan, (), plan.size, channels, dtype)
-    shape = (len(plan.views), *one.shape)
-    if out.shape != shape or out.dtype != one.dtype:
-        raise ShapeError(f"out must be {one.dtype} {shape}, not {out.dtype} {out.shape}")
+    of_one, kind = _shape_of(plan, plan.size, channels, dtype)
+    shape = (len(plan.views), *of_one)
+    if out.shape != shape or out.dtype != kind:
+        raise ShapeError(f"out must be {kind} {shape}, not {out.dtype} {out.shape}")
     return out
 
 
@@ -216,14 +222,33 @@ def _decode_one(data: bytes, info: npt.NDArray[Any], options: DecodeOptions, pla
 
 
 def read_blobs(pictures: Pictures, rows: Rows, options: DecodeOptions) -> Ragged:
-    """The undecoded bytes of some rows."""
-    spans = pictures.spans[rows]
+    """The undecoded bytes of some rows. Raises for the lowest row that fails, whatever keep_going says."""
+    blobs, _ = _gather(pictures, rows, replace(options, keep_going=False))
+    return blobs
+
+
+def read_good_blobs(pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
+    """The undecoded bytes of all rows. With keep_going, a row that fails is empty, and the failures are told by row."""
+    blobs, failures = _gather(pictures, np.arange(len(pictures.spans)), options)
+    if not failures:
+        return blobs, failures
+    lengths = blobs.lengths
+    is_good = np.ones(len(lengths), np.bool_)
+    is_good[list(failures)] = False
+    return Ragged(blobs.values[np.repeat(is_good, lengths)], offsets_of(lengths * is_good)), failures
+
+
+def _gather(pictures: Pictures, rows: Rows, options: DecodeOptions) -> tuple[Ragged, Failures]:
+    spans, origin = pictures.spans[rows], pictures.origin
     offsets = offsets_of(spans["length"])
-    values = np.empty(offsets[-1], np.uint8)
-    origin = pictures.origin
-    job = Gather(spans, values, offsets, fds=origin.fds, memory=origin.memory, check=options.check)
-    raise_first(share(job.run, options.workers_for(len(rows))), lambda row: pictures.place_of(int(rows[row])))
-    return Ragged(values, offsets)
+    values = options.memory.empty((int(offsets[-1]),), np.uint8)
+    job = Gather(spans, values, offsets, fds=origin.fds, memory=origin.memory, check=options.check, keep_going=options.keep_going)
+    share(job.run, options.workers_for(len(rows)))
+    failed = [(int(rows[outcome[2]]), outcome) for outcome in job.failures() if outcome]
+    failures = {row: outcome_error(outcome, pictures.place_of(row)) for row, outcome in failed}
+    if failures and not options.keep_going:
+        raise next(iter(failures.values()))
+    return Ragged(values, offsets), failures
 
 
 def place_pixels(stored: Pixels, plan: Plan, outs: Outputs, options: DecodeOptions) -> None:

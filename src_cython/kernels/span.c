@@ -146,3 +146,26 @@ int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scr
     *out = bytes;
     return read_file(fd, span, check, bytes, scratch, row, outcome);
 }
+
+/* What a read takes: the record when there is a checksum over it, else the blob. */
+static uint64_t first_byte(const fp_span *span) { return span->record_length ? span->record_offset : span->offset; }
+
+static uint64_t num_bytes(const fp_span *span) { return span->record_length ? span->record_length : span->length; }
+
+/* Spans that are no further apart than the system reads at least are one request. */
+#define MAX_GAP 16384
+
+void fp_announce_spans(const fp_origin *origin, const fp_span *spans, int64_t num_spans) {
+    for (int64_t i = 0; i < num_spans;) {
+        const fp_span *first = &spans[i];
+        uint64_t begin = first_byte(first), length = num_bytes(first);
+        for (i++; i < num_spans && spans[i].shard == first->shard; i++) {
+            uint64_t next = first_byte(&spans[i]);
+            if (next < begin || next - begin > length + MAX_GAP) break;
+            uint64_t reach = next - begin + num_bytes(&spans[i]);
+            if (reach > length) length = reach;
+        }
+        if (first->shard < origin->num_fds && origin->fds[first->shard] >= 0)
+            (void)posix_fadvise(origin->fds[first->shard], (off_t)begin, (off_t)length, POSIX_FADV_WILLNEED);
+    }
+}

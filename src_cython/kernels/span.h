@@ -44,4 +44,8 @@ int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_
 /* The same for a caller who only looks: memory is lent as it is, files are read into `blob`. */
 int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scratch *blob, fp_scratch *scratch,
                  int64_t row, const uint8_t **out, fp_outcome *outcome);
+
+/* Tells the system that these spans, in order of shard and offset, will be read soon; neighbours in one call.
+ * No more than a hint: what cannot be told is left out. */
+void fp_announce_spans(const fp_origin *origin, const fp_span *spans, int64_t num_spans);
 #endif

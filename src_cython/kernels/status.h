@@ -20,7 +20,9 @@ enum fp_status {
     FP_SCAN_LIMIT = 13,
     FP_BAD_BOX = 14,         /* a crop box outside its image, or an output of another shape */
     FP_FILE_CHANGED = 15,    /* a file is not as long as it was when it was listed */
-    FP_WRONG_KIND = 16       /* a feature holds another kind of list than the schema says */
+    FP_WRONG_KIND = 16,      /* a feature holds another kind of list than the schema says */
+    FP_BAD_CHUNK = 17,       /* a chunk of an HDF5 dataset does not decode to what the dataset says */
+    FP_BAD_ARCHIVE = 18      /* a tar that is damaged, or has members that are no plain files */
 };
 
 #define FP_MESSAGE_BYTES 200

@@ -1,0 +1,146 @@
+"""How much of the kernels' speed reaches the training loop through a Loader?
+
+python -m benches.bench_loader --photos FOLDER: prints it, with other sizes and as ratios round by round; and what stays
+behind of 1,000 loaders that were dropped in the middle of an epoch.
+"""
+
+import argparse
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fastpack
+from benches.photos import photos as find_photos
+from benches.ratio import Comparison, Rival, compare
+from benches.reference import pread_loop
+from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
+from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
+from fastpack.draws import Draws
+from fastpack.errors import Place
+from fastpack.transforms import plan_batch
+
+STEPS = (RandomResizedCrop(224), HorizontalFlip())
+
+
+class Loading:
+    """Shuffled epochs of one file. The yardsticks read the same samples in the same order, into memory that is there already."""
+
+    def __init__(self, path: Path, *, batch: int, num_samples: int, num_threads: int) -> None:
+        whole = fastpack.open(path, num_workers=num_threads)
+        self.dataset = whole.take(np.arange(num_samples) % len(whole))
+        self._batch, self._num_threads = batch, num_threads
+        self._order = Shuffle(0).order(self.dataset)
+        self._spans, self._infos = (of["image"] for of in (self.dataset.index.spans, self.dataset.index.infos))
+        self._fds = np.array([os.open(path, os.O_RDONLY)], np.int32)
+        self._bytes = np.ones(batch * int(self._spans["record_length"].max()), np.uint8)
+        self._pixels = np.ones((batch, 224, 224, 3), np.uint8)
+
+    def __enter__(self) -> "Loading":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        os.close(self._fds[0])
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def _rows(self) -> Iterator[npt.NDArray[np.int64]]:
+        for first in range(0, len(self), self._batch):
+            yield self._order.visits(0, np.arange(first, min(first + self._batch, len(self)))).samples
+
+    def preads(self) -> None:
+        """Whole records, as the checksum is over them."""
+        for rows in self._rows():
+            spans = self._spans[rows]
+            offsets, lengths, crcs = (np.ascontiguousarray(spans[name]) for name in ("record_offset", "record_length", "crc32c"))
+            pread_loop(int(self._fds[0]), offsets, lengths, self._bytes, num_threads=self._num_threads, crcs=crcs)
+
+    def kernel(self) -> None:
+        for rows in self._rows():
+            pictures = Pictures(Origin(fds=self._fds), self._spans[rows], self._infos[rows], lambda row: Place(f"image {row}"))
+            plan = plan_batch(STEPS, self._infos["width"][rows], self._infos["height"][rows], Draws(0, 0, rows))
+            decode_pictures(pictures, plan, self._pixels[: len(rows)], DecodeOptions(num_workers=self._num_threads), {})
+
+    def read(self, **options: Any) -> int:
+        reader = self.dataset.with_options(**options)
+        return sum(reader.read(rows).num_samples for rows in self._rows())
+
+    def loader(self, **options: Any) -> Loader:
+        return Loader(self.dataset.with_options(**options), batch_size=self._batch, shuffle=0)
+
+
+def epoch(loader: Loader) -> int:
+    return sum(batch.num_samples for batch in loader)
+
+
+@pytest.fixture
+def loading(photos: list[Path], tmp_path: Path, benchmark: Any) -> Iterator[Loading]:
+    fastpack.pack(fastpack.Paths(photos), tmp_path / "photos.tfrecord")
+    num_samples = 2048 if benchmark.enabled else 64
+    with Loading(tmp_path / "photos.tfrecord", batch=num_samples // 8, num_samples=num_samples, num_threads=2) as made:
+        yield made
+
+
+def rivals_of(loading: Loading, subject: str) -> list[Rival]:
+    """The yardstick first."""
+    options: dict[str, Any] = {"decode": False} if subject == "encoded" else {"transform": STEPS}
+    yardstick = Rival("C preads + CRC", loading.preads) if subject == "encoded" else Rival("decode kernel", loading.kernel)
+    loader = loading.loader(**options)
+    return [yardstick, Rival("Reader.read", partial(loading.read, **options)), Rival("Loader", partial(epoch, loader))]
+
+
+@pytest.mark.parametrize("number", range(3), ids=["yardstick", "read", "loader"])
+@pytest.mark.parametrize("subject", ["encoded", "train"])
+def test_loader(benchmark: Any, loading: Loading, subject: str, number: int) -> None:
+    benchmark.group = f"an epoch of {'encoded images' if subject == 'encoded' else 'random crops of 224 x 224'}"
+    rival = rivals_of(loading, subject)[number]
+    assert benchmark(rival.run) in (None, len(loading))
+
+
+def compare_subject(loading: Loading, subject: str, rounds: int) -> Comparison:
+    unit = "records" if subject == "encoded" else "images"
+    return compare(subject, rivals_of(loading, subject), unit=unit, num_units=len(loading), rounds=rounds)
+
+
+def drop_loaders(loading: Loading, count: int) -> str:
+    """Each is left after its first batch; what the process holds is looked at after a tenth of them, and after all."""
+    lines = [f"loaders dropped in mid-epoch{'':6}threads   files open   resident MB"]
+    for number in range(count):
+        next(iter(Loader(loading.dataset.with_options(transform=STEPS), batch_size=16, shuffle=number)))
+        if number + 1 in (max(1, count // 10), count):
+            with open("/proc/self/statm") as numbers:
+                resident = int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+            lines.append(f"{number + 1:27} {threading.active_count():13} {len(os.listdir('/proc/self/fd')):12} {resident:13.0f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs; without it, some are made")
+    parser.add_argument("--records", type=int, default=4096, help="packed, the photos over and over")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--drop", type=int, default=0, help="that many loaders in mid-epoch")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = find_photos(arguments.photos, Path(folder))
+        packed = Path(folder) / "photos.tfrecord"
+        fastpack.pack(fastpack.Paths([found[i % len(found)] for i in range(arguments.records)]), packed)
+        with Loading(packed, batch=arguments.batch, num_samples=arguments.records, num_threads=arguments.threads) as loading:
+            for subject in ("encoded", "train"):
+                print(compare_subject(loading, subject, arguments.rounds).table(), end="\n\n")
+            if arguments.drop:
+                print(drop_loaders(loading, arguments.drop))
+
+
+if __name__ == "__main__":
+    main()

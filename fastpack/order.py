@@ -1,0 +1,347 @@
+"""Order: which sample comes at which position of an epoch, as a pure function. Nothing of the dataset's size is shuffled or stored."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
+from fastpack.draws import philox
+from fastpack.errors import OptionError
+from fastpack.ragged import Text
+
+Numbers = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+
+# Which random numbers are whose: the last word of Philox's counter, far from those that transforms count there.
+_SHUFFLE, _PARTS, _MEMBERS, _SPLIT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
+# Weights that are no integers are kept to this many parts of a whole.
+_MIX_BLOCK = 10_000
+
+
+class Table(Protocol):
+    """What an order must know of a dataset; a Reader is one."""
+
+    @property
+    def columns(self) -> Mapping[str, Any]: ...
+    @property
+    def part_sizes(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Visits:
+    """What comes at some positions: sample numbers (n,) and passes (n,), int64.
+
+    The pass counts how often the sample came before (in a shuffle, it is the epoch): random transforms draw by
+    (sample, pass), so a sample that comes twice in an epoch gets two crops.
+    """
+
+    samples: Numbers
+    passes: Numbers
+
+
+class Order(Protocol):
+    """A pure function (epoch, position) -> sample."""
+
+    @property
+    def num_positions(self) -> int:
+        """Positions of an epoch."""
+        ...
+
+    def visits(self, epoch: int, positions: Numbers) -> Visits:
+        """What comes at `positions` (n,) of an epoch, each in [0, num_positions)."""
+        ...
+
+
+class Ordering(Protocol):
+    """Makes the order for a dataset. Its repr says which order it is: a loader's state keeps that."""
+
+    def order(self, table: Table) -> Order: ...
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """As the files have it.
+
+    >>> Sequential().order(range(10)).visits(0, np.arange(3)).samples.tolist()
+    [0, 1, 2]
+    """
+
+    def order(self, table: Table) -> "_Sequence":
+        return _Sequence(len(table))
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """Each epoch a random permutation of its own, the same for the same seed, on every machine.
+
+    - seed: 0 <= seed < 2**64.
+    - window: None permutes the whole dataset. A number is for disks that read at random slowly: runs of neighbours
+      are visited in random order, and `window` samples at a time, runs from all over the dataset, are shuffled
+      among one another. What is read at one time then lies in few places.
+    - run: neighbours that stay in one window; by default the square root of the window, rounded down.
+
+    With a window, the next sample is a neighbour from the same run with probability (run - 1) / (window - 1):
+    1 in 65 for window=4096. Where a sample comes in the epoch is even all the same: in the mean its position is a
+    third of the dataset away from its number, as in a whole permutation. Runs begin elsewhere in each epoch.
+
+    The permutation is a cycle-walking Feistel cipher (Luby and Rackoff, 1988; Black and Rogaway, "Ciphers with
+    arbitrary finite domains", 2002), keyed by Philox of (seed, epoch).
+
+    >>> order = Shuffle(seed=7).order(range(10))
+    >>> samples = order.visits(0, np.arange(10)).samples
+    >>> sorted(samples.tolist()) == list(range(10)), order.positions_of(0, samples).tolist()
+    (True, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    """
+
+    seed: int = 0
+    window: int | None = None
+    run: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+        if self.window is not None and self.window < 1:
+            raise OptionError(f"window must be at least 1, not {self.window}")
+        if self.run is not None and (self.window is None or not 1 <= self.run <= self.window):
+            raise OptionError(f"run must lie between 1 and the window, not {self.run}")
+
+    def order(self, table: Table) -> "_Permutation | _Windows":
+        if self.window is None or self.window >= len(table):
+            return _Permutation(len(table), self.seed)
+        return _Windows(len(table), self.seed, self.window, self.run or math.isqrt(self.window))
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """All classes equally often: among as many neighbours as there are classes, aligned, each class comes once.
+
+    - seed: 0 <= seed < 2**64.
+    - column: which column tells the class.
+    - num_samples: positions of an epoch; by default as many as there are samples.
+
+    A class's samples come in a random order of their own, all of them before one comes again, across epochs.
+    """
+
+    seed: int = 0
+    column: str = "label"
+    num_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+        _check_num_samples(self.num_samples)
+
+    def order(self, table: Table) -> "_Mixture":
+        if self.column not in table.columns:
+            raise OptionError(f"there is no column {self.column!r} to balance by; there are {', '.join(table.columns)}")
+        column = table.columns[self.column]
+        labels = np.array(list(column)) if isinstance(column, Text) else np.asarray(column)
+        members = np.argsort(labels, kind="stable").astype(np.int64)
+        _, sizes = np.unique(labels, return_counts=True)
+        quotas = np.ones(len(sizes), np.int64)
+        return _Mixture(self.num_samples or len(table), self.seed, sizes.astype(np.int64), quotas, members)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The datasets that `concat` joined, by weight rather than by size.
+
+    - weights: one for each, not negative. Integers are kept exactly: (7, 3) means 7 and 3 of each ten neighbours,
+      aligned; other numbers to one part in 10,000.
+    - seed: 0 <= seed < 2**64.
+    - num_samples: positions of an epoch; by default as many as there are samples in all.
+
+    A dataset's samples come in a random order of their own, all of them before one comes again, across epochs.
+    """
+
+    weights: Sequence[float]
+    seed: int = 0
+    num_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+        _check_num_samples(self.num_samples)
+        if not all(0 <= weight < math.inf for weight in self.weights) or not sum(self.weights) > 0:
+            raise OptionError(f"weights must be positive numbers, or zero, not {self.weights}")
+
+    def order(self, table: Table) -> "_Mixture":
+        sizes = np.array(table.part_sizes, np.int64)
+        if len(sizes) != len(self.weights):
+            raise OptionError(
+                f"{len(self.weights)} weights do not fit {len(sizes)} datasets; join datasets with concat, give each a weight"
+            )
+        quotas = _quotas(self.weights)
+        if ((sizes == 0) & (quotas > 0)).any():
+            raise OptionError(f"dataset {int(np.argmax((sizes == 0) & (quotas > 0)))} is empty; give it the weight 0")
+        return _Mixture(self.num_samples or len(table), self.seed, sizes, quotas)
+
+
+def ordering_of(shuffle: "Ordering | int | None") -> Ordering:
+    """What a loader's `shuffle` means: None or False, True, a seed, or an ordering as it is."""
+    if shuffle is None or shuffle is False:
+        return Sequential()
+    if isinstance(shuffle, int):
+        return Shuffle(int(shuffle) if shuffle is not True else 0)
+    if not hasattr(shuffle, "order"):
+        raise OptionError(f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {shuffle!r}")
+    return shuffle
+
+
+def spread_by_key(keys: Text, seed: int) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each key, that depends on nothing but the key and the seed."""
+    hashes = np.empty(len(keys), np.uint64)
+    hash_rows(keys.values, keys.offsets, seed, hashes)
+    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def spread_by_number(size: int, seed: int) -> npt.NDArray[np.float64]:
+    """A number in (0, 1) for each of `size` samples: in random order, evenly spaced."""
+    return (_permuted(np.arange(size), size, _keys(seed, 0, _SPLIT)) + 0.5) / max(1, size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sequence:
+    num_positions: int
+
+    def visits(self, epoch: int, positions: Numbers) -> Visits:
+        return Visits(positions, np.full(len(positions), epoch, np.int64))
+
+
+class _Permutation:
+    def __init__(self, num_samples: int, seed: int) -> None:
+        self.num_positions = num_samples
+        self._keys = _EpochKeys(seed, _SHUFFLE)
+
+    def visits(self, epoch: int, positions: Numbers) -> Visits:
+        return Visits(self._permuted(epoch, positions), np.full(len(positions), epoch, np.int64))
+
+    def positions_of(self, epoch: int, samples: Numbers) -> Numbers:
+        """Where in the epoch the samples come: the inverse of `visits`."""
+        return self._permuted(epoch, samples, back=True)
+
+    def _permuted(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
+        return _permuted(numbers, self.num_positions, self._keys.of(epoch), back=back)
+
+
+class _Windows:
+    """Position -> (shuffled within its window) -> place in the order of visit -> (run, permuted) -> sample.
+
+    A last run that is short is visited last. So that it is not always the same samples' fate, sample numbers
+    are turned around by a random shift in each epoch.
+    """
+
+    def __init__(self, num_samples: int, seed: int, window: int, run: int) -> None:
+        self.num_positions = num_samples
+        self._window, self._run = window, run
+        self._keys, self._run_keys = _EpochKeys(seed, _SHUFFLE), _EpochKeys(seed, _PARTS)
+
+    def visits(self, epoch: int, positions: Numbers) -> Visits:
+        visit = self._in_windows(epoch, positions)
+        samples = (self._in_runs(epoch, visit) + self._shift(epoch)) % self.num_positions
+        return Visits(samples, np.full(len(positions), epoch, np.int64))
+
+    def positions_of(self, epoch: int, samples: Numbers) -> Numbers:
+        """Where in the epoch the samples come: the inverse of `visits`."""
+        visit = self._in_runs(epoch, (samples - self._shift(epoch)) % self.num_positions, back=True)
+        return self._in_windows(epoch, visit, back=True)
+
+    def _shift(self, epoch: int) -> int:
+        return int(self._keys.of(epoch)[0] % np.uint64(self.num_positions))
+
+    def _in_windows(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
+        windows, places = np.divmod(numbers, self._window)
+        sizes = np.minimum(self._window, self.num_positions - windows * self._window)
+        return windows * self._window + _permuted_within(places, sizes, windows, self._keys.of(epoch), back=back)
+
+    def _in_runs(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
+        runs, places = np.divmod(numbers, self._run)
+        num_whole = self.num_positions // self._run
+        whole = runs < num_whole
+        runs[whole] = _permuted(runs[whole], num_whole, self._run_keys.of(epoch), back=back)
+        return runs * self._run + places
+
+
+class _Mixture:
+    """Parts by quota: of each block of sum(quotas) places, part i gets quotas[i], at random ones.
+
+    - sizes, quotas (k,): samples of each part, and places of each in a block.
+    - members: sample numbers, part after part; None is 0, 1, 2 ...
+    """
+
+    def __init__(self, num_positions: int, seed: int, sizes: Numbers, quotas: Numbers, members: Numbers | None = None) -> None:
+        self.num_positions = num_positions
+        self._sizes, self._quotas, self._members = sizes, quotas, members
+        self._first_samples = np.cumsum(sizes) - sizes
+        self._quota_ends = np.cumsum(quotas)
+        self._part_keys, self._member_keys = _keys(seed, 0, _PARTS), _keys(seed, 0, _MEMBERS)
+
+    def visits(self, epoch: int, positions: Numbers) -> Visits:
+        """Epochs are pieces of one stream without end, so that all of a part comes before anything comes again."""
+        block_size = int(self._quota_ends[-1])
+        blocks, places = np.divmod(epoch * self.num_positions + positions, block_size)
+        slots = _permuted_within(places, np.full(len(places), block_size), blocks, self._part_keys)
+        parts = np.searchsorted(self._quota_ends, slots, side="right")
+        quotas, sizes = self._quotas[parts], self._sizes[parts]
+        nth = blocks * quotas + slots - (self._quota_ends[parts] - quotas)
+        passes, places = np.divmod(nth, sizes)
+        numbers = self._first_samples[parts] + _permuted_within(places, sizes, passes * len(self._sizes) + parts, self._member_keys)
+        return Visits(numbers if self._members is None else self._members[numbers], passes)
+
+
+class _EpochKeys:
+    """The keys of one epoch after the other: making them costs more than permuting a batch."""
+
+    def __init__(self, seed: int, purpose: int) -> None:
+        self._seed, self._purpose = seed, purpose
+        self._latest: tuple[int, Keys] = (-1, np.zeros(0, np.uint64))
+
+    def of(self, epoch: int) -> Keys:
+        known, keys = self._latest
+        if known != epoch:
+            keys = _keys(self._seed, epoch, self._purpose)
+            self._latest = epoch, keys  # one tuple: another thread sees both or neither
+        return keys
+
+
+def _keys(seed: int, epoch: int, purpose: int) -> Keys:
+    number = np.arange(NUM_KEYS, dtype=np.uint64)
+    counter = [number, np.zeros_like(number), np.full_like(number, epoch), np.full_like(number, purpose)]
+    a, b, _, _ = philox(counter, seed)
+    return a << np.uint64(32) | b
+
+
+def _permuted(numbers: Numbers, size: int, keys: Keys, *, back: bool = False) -> Numbers:
+    out = np.empty(len(numbers), np.int64)
+    permute(np.ascontiguousarray(numbers), size, keys, out, back=back)
+    return out
+
+
+def _permuted_within(numbers: Numbers, sizes: Numbers, tweaks: Numbers, keys: Keys, *, back: bool = False) -> Numbers:
+    out = np.empty(len(numbers), np.int64)
+    permute_within(np.ascontiguousarray(numbers), sizes, tweaks, keys, out, back=back)
+    return out
+
+
+def _quotas(weights: Sequence[float]) -> Numbers:
+    """Places of each part in a block; those of fractions by the largest remainder."""
+    if all(isinstance(weight, int) for weight in weights):
+        return np.array(weights, np.int64)
+    exact = np.array(weights, np.float64) / sum(weights) * _MIX_BLOCK
+    quotas = np.floor(exact).astype(np.int64)
+    quotas[np.argsort(quotas - exact, kind="stable")[: _MIX_BLOCK - quotas.sum()]] += 1
+    if ((quotas == 0) & (exact > 0)).any():
+        raise OptionError(f"a weight is less than one part in {_MIX_BLOCK} of all; leave the dataset out, or give integers")
+    return quotas
+
+
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise OptionError(f"seed must be an integer from 0 to 2**64 - 1, not {seed!r}")
+
+
+def _check_num_samples(num_samples: int | None) -> None:
+    if num_samples is not None and num_samples < 1:
+        raise OptionError(f"num_samples must be at least 1, not {num_samples}")

@@ -1,0 +1,90 @@
+"""Prefetch: items made ahead, in order, on threads of the pool."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from fastpack.pool import submit
+
+Item = TypeVar("Item")
+
+
+class Prefetch(Generic[Item]):
+    """Items 0 to num_items, each made by one of `makers`, at most `depth` of them ahead of those that were taken.
+
+    Each maker is a lane: it makes one item at a time, while the others make the next ones. A thread works as long as
+    there is room, and goes back to the pool when there is none; nothing waits for a consumer that may never come.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[int], Item]], num_items: int, depth: int) -> None:
+        self._idle = list(makers)
+        self._num_lanes = len(self._idle)
+        self._num_items, self._depth = num_items, depth
+        self._num_begun = self._num_taken = 0
+        self._made: dict[int, tuple[Item | None, BaseException | None]] = {}
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._process = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """True in a child process, which has neither the threads nor, perhaps, the lock that one of them held."""
+        return self._process != os.getpid()
+
+    def take(self) -> Item:
+        """The next item, when it is made. Raises what making it raised."""
+        with self._changed:
+            self._start_lanes()
+            while self._num_taken not in self._made:
+                self._changed.wait()
+            item, failure = self._made.pop(self._num_taken)
+            self._num_taken += 1
+            self._start_lanes()
+        if failure is None:
+            return item  # type: ignore[return-value]  # there is an item where there is no failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame: a circle, that would hold the items' memory
+
+    def close(self, *, wait: bool = False) -> None:
+        """Lets go of all that was made and makes no more; with `wait`, returns when the threads have left."""
+        if self.is_forked:
+            return
+        with self._changed:
+            self._is_closed = True
+            self._made.clear()
+            while wait and len(self._idle) < self._num_lanes:
+                self._changed.wait()
+
+    def _start_lanes(self) -> None:
+        while self._idle and self._has_room():
+            submit(self._work, self._idle.pop(), self._begin())
+
+    def _has_room(self) -> bool:
+        return not self._is_closed and self._num_begun < min(self._num_items, self._num_taken + self._depth)
+
+    def _begin(self) -> int:
+        self._num_begun += 1
+        return self._num_begun - 1
+
+    def _work(self, make: Callable[[int], Item], number: int) -> None:
+        while True:
+            outcome = _outcome_of(make, number)
+            with self._changed:
+                if not self._is_closed:
+                    self._made[number] = outcome
+                del outcome  # what was taken is the taker's alone
+                self._changed.notify_all()
+                if not self._has_room():
+                    self._idle.append(make)
+                    return
+                number = self._begin()
+
+
+def _outcome_of(make: Callable[[int], Item], number: int) -> tuple[Item | None, BaseException | None]:
+    try:
+        return make(number), None
+    except BaseException as failure:
+        return None, failure

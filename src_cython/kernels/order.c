@@ -1,0 +1,70 @@
+#include "order.h"
+
+/* The two halves of a number, of `low_bits` and as many or one bit less; a round turns one by a function of the other. */
+typedef struct {
+    int low_bits, num_rounds;
+    uint64_t low_mask, high_mask;
+} halves;
+
+/* With halves of a bit or two, a round changes little: of 8 rounds, a chi-square test over the permutations of 5 sees
+ * 200 standard deviations, of 12 rounds 20, of 24 none. From 4 bits on 8 pass. */
+static inline int num_rounds(int bits) { return bits <= 8 ? FP_ORDER_ROUNDS : 10; }
+
+/* The smallest domain of whole bits that has room for n numbers: less than 2n of them. */
+static inline halves halves_of(uint64_t n) {
+    int bits = n > 1 ? 64 - __builtin_clzll(n - 1) : 0;
+    halves split = {bits - bits / 2, num_rounds(bits), 0, (UINT64_C(1) << (bits / 2)) - 1};
+    split.low_mask = (UINT64_C(1) << split.low_bits) - 1;
+    return split;
+}
+
+/* Two multiplications, as in the finisher of MurmurHash3: all bits of the half and of the key tell in the upper word. */
+static inline uint64_t turn(uint64_t half, uint64_t key) {
+    uint64_t mixed = (half ^ key) * UINT64_C(0xff51afd7ed558ccd);
+    mixed = (mixed ^ mixed >> 32) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return mixed >> 32;
+}
+
+/* The tweak is mixed before it meets the keys: neighbouring blocks shall have nothing in common. */
+static inline uint64_t spread(uint64_t tweak) {
+    uint64_t mixed = tweak * UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+    return mixed ^ mixed >> 32;
+}
+
+/* Numbers that leave [0, n) walk on until they are back (Black and Rogaway, "Ciphers with arbitrary finite domains",
+ * 2002); the rounds are those of Luby and Rackoff (1988), with halves of unlike size where the bits are odd. */
+uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t keys[FP_ORDER_ROUNDS]) {
+    halves split = halves_of(n);
+    uint64_t mixed = spread(tweak);
+    do {
+        uint64_t low = number & split.low_mask, high = number >> split.low_bits;
+        for (int round = 0; round < split.num_rounds; round += 2) {
+            high ^= turn(low, keys[round] ^ mixed) & split.high_mask;
+            low ^= turn(high, keys[round + 1] ^ mixed) & split.low_mask;
+        }
+        number = high << split.low_bits | low;
+    } while (number >= n);
+    return number;
+}
+
+uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t keys[FP_ORDER_ROUNDS]) {
+    halves split = halves_of(n);
+    uint64_t mixed = spread(tweak);
+    do {
+        uint64_t low = number & split.low_mask, high = number >> split.low_bits;
+        for (int round = split.num_rounds; round > 0; round -= 2) {
+            low ^= turn(high, keys[round - 1] ^ mixed) & split.low_mask;
+            high ^= turn(low, keys[round - 2] ^ mixed) & split.high_mask;
+        }
+        number = high << split.low_bits | low;
+    } while (number >= n);
+    return number;
+}
+
+/* FNV-1a, whose bits are then mixed: alone its upper bits hardly know the last bytes. */
+uint64_t fp_hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ spread(seed);
+    for (size_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return spread(hash ^ length);
+}
