@@ -2,19 +2,25 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack._native.crc32c import crc32c
+from fastpack._native.spans import first_outside
+from fastpack.chunks import ChunkTable
 from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at
 from fastpack.ragged import Ragged, Text, concatenate_values
 from fastpack.schema import Field, Schema, merge_class_names
+from fastpack.seal import Seal
 from fastpack.shard import Shard, written_whole
-from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
+from fastpack.structs import IMAGE_INFO, SPAN
 
 Column = npt.NDArray[Any] | Ragged
 INDEX_VERSION = 1
@@ -29,6 +35,9 @@ class Index:
     - columns: field name -> (n,) array, Text or Ragged.
     - spans: blob name -> (n,) SPAN.
     - infos: image name -> (n,) IMAGE_INFO.
+    - files (n,): what the samples are called in a shard that is a folder; None when there is none.
+    - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
+    - first_seal: of the file as it was first indexed, when it has changed since.
     """
 
     shards: tuple[Shard, ...]
@@ -38,6 +47,9 @@ class Index:
     columns: Mapping[str, Column]
     spans: Mapping[str, npt.NDArray[Any]]
     infos: Mapping[str, npt.NDArray[Any]]
+    chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
+    files: Text | None = None
+    first_seal: Seal | None = None
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -51,6 +63,7 @@ class Index:
             columns={name: _take(column, rows) for name, column in self.columns.items()},
             spans={name: spans[rows] for name, spans in self.spans.items()},
             infos={name: infos[rows] for name, infos in self.infos.items()},
+            files=None if self.files is None else self.files.take(rows),
         )
 
     def select(self, names: Mapping[str, str]) -> "Index":
@@ -63,11 +76,17 @@ class Index:
             columns={new: self.columns[old] for new, old in found.items() if old in self.columns},
             spans={new: self.spans[old] for new, old in found.items() if old in self.spans},
             infos={new: self.infos[old] for new, old in found.items() if old in self.infos},
+            chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
         )
+
+    def has_fields(self, names: Sequence[str]) -> bool:
+        """True when each is a field here, or in the file."""
+        known = {name for field in self.schema.fields for name in (field.name, field.source_name)}
+        return all(name in known or name.strip("/") in known for name in names)
 
     def _find_field(self, name: str) -> Any:
         for field in self.schema.fields:
-            if name in (field.name, field.source_name):
+            if name in (field.name, field.source_name) or name.strip("/") == field.source_name:
                 return field
         return self.schema[name]  # which raises, and lists what there is
 
@@ -81,57 +100,88 @@ class Index:
             key=keys[int(row)] if isinstance(keys, Text) else None,
         )
 
+    @property
+    def seal(self) -> Seal | None:
+        """What the records of this file are known by; None when there are no blobs, or several files."""
+        blobs = self.schema.blobs
+        return Seal.of(self.spans[blobs[0].name]) if blobs and len(self.shards) == 1 else None
+
+    def remembering(self, earlier: "Index | None") -> "Index":
+        """This index, and what an earlier one of the same file says that the file held at first."""
+        return self if earlier is None else replace(self, first_seal=earlier.first_seal or earlier.seal)
+
     def check_spans(self) -> None:
         """Raises TruncatedFileError when a span goes past its file, FormatError when it names no file."""
         sizes = np.array([shard.size for shard in self.shards], np.uint64)
         for name, spans in self.spans.items():
-            if (spans["shard"] >= len(sizes)).any():
+            if (row := first_outside(spans, sizes)) < 0:
+                continue
+            if spans["shard"][row] >= len(sizes):
                 raise FormatError(f"{name}: a span names a shard that the index does not have; build the index again")
-            placed = spans["offset"] != NO_SPAN
-            limits = sizes[spans["shard"]]
-            outside = placed & ~_within(spans["offset"], spans["length"], limits)
-            outside |= ~_within(spans["record_offset"], spans["record_length"], limits)
-            if outside.any():
-                row = int(np.flatnonzero(outside)[0])
-                place = self.place(row, offset=int(spans["offset"][row]))
-                raise TruncatedFileError(at(f"{name} lies past the end of the file; restore the file from its source", place))
+            place = self.place(row, offset=int(spans["offset"][row]))
+            raise TruncatedFileError(at(f"{name} lies past the end of the file; restore the file from its source", place))
 
-    def save(self, path: Path) -> None:
-        """Writes an uncompressed .npz; shards are named relative to its folder."""
+    def check_chunks(self) -> None:
+        """Raises FormatError or TruncatedFileError when a table of chunks does not fit its file, its field or the samples."""
+        for name, tables in self.chunks.items():
+            field = self.schema[name]
+            for number, table in tables.items():
+                if not 0 <= number < len(self.shards):
+                    raise FormatError(f"{name}: a table of chunks names a shard that the index does not have; build the index again")
+                place = Place(self.shards[number].path)
+                table.check(self.shards[number].size, place)
+                records = self.record_numbers[self.shard_numbers == number]
+                fits = table.shape[1:] == field.shape and len(table.fill) == np.dtype(field.dtype).itemsize
+                if not fits or (len(records) and not 0 <= records.min() <= records.max() < table.shape[0]):
+                    raise FormatError(at(f"the chunks of {name} are of another shape; delete the index and it is built again", place))
+
+    def save(self, path: Path, *, sync: bool = False) -> None:
+        """Writes an uncompressed .npz; shards are named without their folder. With `sync`, waits for the disk."""
         arrays: dict[str, npt.NDArray[Any]] = {
             "shard_numbers": self.shard_numbers,
             "record_numbers": self.record_numbers,
-            "about": np.frombuffer(self._about(path.parent).encode(), np.uint8),
+            "about": np.frombuffer(self._about().encode(), np.uint8),
         }
         for name, column in self.columns.items():
             arrays |= _to_arrays(f"column/{name}", column)
         arrays |= {f"span/{name}": spans for name, spans in self.spans.items()}
         arrays |= {f"info/{name}": infos for name, infos in self.infos.items()}
-        with written_whole(path, sync=False) as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        for name, tables in self.chunks.items():
+            for number, table in tables.items():
+                arrays |= table.to_arrays(f"chunk/{number}/{name}")
+        from fastpack.npz import save_npz
 
-    def _about(self, folder: Path) -> str:
+        with written_whole(path, sync=sync) as temporary:
+            save_npz(temporary, arrays)
+
+    def _about(self) -> str:
+        folder = self.shards[0].path.parent
         shards = [
-            [str(shard.path.relative_to(folder)), shard.container, shard.size, shard.mtime_ns, shard.fingerprint] for shard in self.shards
+            [os.path.relpath(shard.path, folder), shard.container, shard.size, shard.mtime_ns, shard.fingerprint] for shard in self.shards
         ]
-        return json.dumps({"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards})
+        # A folder's files are called by their keys, so they are saved as such.
+        about = {"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards, "has_files": self.files is not None}
+        if self.first_seal is not None:
+            about["first_seal"] = [self.first_seal.num_records, self.first_seal.digest]
+        return json.dumps(about)
 
     @classmethod
-    def load(cls, path: Path) -> "Index":
-        """Raises FormatError when the file is damaged, hostile or of another version."""
-        import zipfile  # a tenth of the time that importing fastpack may take
+    def load(cls, path: Path, folder: Path | None = None) -> "Index":
+        """The index in a file, of shards in `folder`; None is the folder of the file.
+
+        Raises FormatError when the file is damaged, hostile or of another version.
+        """
+        # Late: zipfile takes a tenth of the time that importing fastpack may take.
+        from fastpack.npz import NPZ_ERRORS, load_npz
 
         try:
-            with zipfile.ZipFile(path) as members:
-                if any(member.compress_type != zipfile.ZIP_STORED for member in members.infolist()):
-                    raise FormatError(f"an index is never compressed; delete it - at {path}")
-            with np.load(path, allow_pickle=False) as arrays:
-                index = cls._from_arrays(dict(arrays), path.parent)
+            index = cls._from_arrays(load_npz(path), folder or path.parent)
             index._check_shape()
             index.check_spans()
+            index.check_chunks()
         except FastpackError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile) as error:
+        except NPZ_ERRORS as error:
             raise FormatError(f"the index is damaged ({error}); delete it and it is built again - at {path}") from error
         return index
 
@@ -150,6 +200,9 @@ class Index:
             columns=columns,
             spans={field.name: arrays[f"span/{field.name}"] for field in schema.blobs},
             infos={field.name: arrays[f"info/{field.name}"] for field in schema.blobs if field.kind == "image"},
+            chunks={field.name: _tables(field.name, len(about["shards"]), arrays) for field in schema.blobs if field.kind == "pixels"},
+            files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
+            first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
         )
 
     def _check_shape(self) -> None:
@@ -163,6 +216,7 @@ class Index:
         ]
         sound = all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
         sound = sound and all(_is_column(self.columns[field.name], field, n) for field in self.schema.columns)
+        sound = sound and (self.files is None or (isinstance(self.files, Text) and len(self.files) == n))
         sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
         sound = sound and all(_are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
         if not sound:
@@ -183,9 +237,13 @@ def _are_pixels(field: Field, spans: npt.NDArray[Any]) -> bool:
     return dtype.kind in "uif" and len(sizes) == len(field.shape) and bool((spans["length"] == num_bytes).all())
 
 
-def index_path(shard: Path) -> Path:
-    """Where the index of a shard is saved: beside it."""
-    return shard.with_name(shard.name + _INDEX_SUFFIX)
+def index_path(shard: Path, index_dir: Path | None = None) -> Path:
+    """Where the index of a shard is saved: beside it; or in `index_dir`, where shards of other folders may have its name."""
+    shard = shard if shard.name not in ("", "..") else shard.resolve()
+    if index_dir is None:
+        return shard.with_name(shard.name + _INDEX_SUFFIX)
+    folder = crc32c(os.fsencode(shard.absolute().parent))
+    return index_dir / f"{shard.name}.{folder:08x}{_INDEX_SUFFIX}"
 
 
 def is_index(path: Path) -> bool:
@@ -206,16 +264,23 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         columns={field.name: _concatenate([index.columns[field.name] for index in indexes], field.shape != ()) for field in schema.columns},
         spans={field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard) for field in schema.blobs},
         infos={name: np.concatenate([index.infos[name] for index in indexes]) for name in indexes[0].infos},
+        chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
+        files=_join_files(indexes),
     )
+
+
+def _join_files(indexes: Sequence[Index]) -> Text | None:
+    if all(index.files is None for index in indexes):
+        return None
+    return Text.concatenate([index.files or Text.of([""] * len(index)) for index in indexes])
 
 
 def _common_schema(indexes: Sequence[Index]) -> Schema:
     first = indexes[0]
     fields = first.schema.fields
     for index in indexes[1:]:
-        if [(f.name, f.kind) for f in index.schema.fields] != [(f.name, f.kind) for f in fields]:
-            ours = ", ".join(f"{f.name}: {f.kind}" for f in fields)
-            theirs = ", ".join(f"{f.name}: {f.kind}" for f in index.schema.fields)
+        ours, theirs = (", ".join(map(_kind_of, kinds)) for kinds in (fields, index.schema.fields))
+        if ours != theirs:
             raise SchemaError(
                 f"{first.shards[0].path} has the fields {ours}, but {index.shards[0].path} has {theirs}; "
                 "open them apart, or choose what they share with fields=..."
@@ -225,6 +290,11 @@ def _common_schema(indexes: Sequence[Index]) -> Schema:
             for mine, other in zip(fields, index.schema.fields, strict=True)
         )
     return Schema(fields, merge_class_names([index.schema.class_names for index in indexes]))
+
+
+def _kind_of(field: Field) -> str:
+    """Name and kind; of pixels, which are read as they are stored, the dtype as well."""
+    return f"{field.name}: {field.kind} {field.dtype}" if field.kind == "pixels" else f"{field.name}: {field.kind}"
 
 
 def _concatenate(columns: list[Column], is_list: bool) -> Column:
@@ -238,6 +308,15 @@ def _concatenate_spans(pieces: list[npt.NDArray[Any]], first_shard: npt.NDArray[
     spans = np.concatenate(pieces)
     spans["shard"] += np.repeat(first_shard, [len(piece) for piece in pieces]).astype(np.uint32)
     return spans
+
+
+def _join_tables(pieces: list[Mapping[int, ChunkTable]], first_shard: npt.NDArray[np.int64]) -> dict[int, ChunkTable]:
+    return {number + int(first): table for tables, first in zip(pieces, first_shard, strict=True) for number, table in tables.items()}
+
+
+def _tables(name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[int, ChunkTable]:
+    prefixes = {number: f"chunk/{number}/{name}" for number in range(num_shards)}
+    return {number: ChunkTable.from_arrays(prefix, arrays) for number, prefix in prefixes.items() if f"{prefix}/about" in arrays}
 
 
 def _to_arrays(name: str, column: Column) -> dict[str, npt.NDArray[Any]]:
@@ -258,8 +337,3 @@ def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field
 
 def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
     return column.take(rows) if isinstance(column, Ragged) else column[rows]
-
-
-def _within(offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64], limits: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """offset + length <= limit, without the sum, which could overflow."""
-    return (offsets <= limits) & (lengths <= limits - np.minimum(offsets, limits))

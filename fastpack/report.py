@@ -1,17 +1,25 @@
 """report: what a dataset holds, and what packing and verifying came to, as facts and as text to read."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.census import Bin, Census
 from fastpack.codecs.batch import upright_sizes
+from fastpack.containers import explain
+from fastpack.doctor import Diagnosis, Stage
+from fastpack.extract import Extracted
 from fastpack.headers import FORMATS
+from fastpack.indexing import Indexed
+from fastpack.listing import Listed
 from fastpack.pack import Packed
 from fastpack.ragged import Ragged
 from fastpack.reader import Reader
+from fastpack.repair import Repaired
 from fastpack.schema import Field
 from fastpack.verify import Verified
 
@@ -71,17 +79,19 @@ class Description:
     fields: tuple[Field, ...]
     images: ImageFacts | None
     classes: tuple[ClassFacts, ...]
+    arrays: tuple[str, ...] = ()  # of the first file: how each is stored and read, or why it is left out
 
 
 def describe(dataset: Reader) -> Description:
-    """The facts of a dataset that its index knows; no image is read."""
+    """The facts of a dataset that its index and its first file know; no image is read."""
     index = dataset.index
     samples_of = np.bincount(index.shard_numbers, minlength=len(index.shards))
     files = tuple(
         FileFacts(str(shard.path), shard.container, int(count), shard.size) for shard, count in zip(index.shards, samples_of, strict=True)
     )
     num_bytes = sum(file.num_bytes for file in files)
-    return Description(files, len(dataset), num_bytes, dataset.schema.fields, _image_facts(dataset), _class_facts(dataset))
+    arrays = tuple(explain(index.shards[0].path))
+    return Description(files, len(dataset), num_bytes, dataset.schema.fields, _image_facts(dataset), _class_facts(dataset), arrays)
 
 
 def _image_facts(dataset: Reader) -> ImageFacts | None:
@@ -118,8 +128,13 @@ def described_text(facts: Description) -> str:
         ("samples", [f"{facts.num_samples:,}"]),
         ("images", _image_lines(facts.images)),
         ("fields", _aligned([("name", "kind", "shape", "dtype", "stored as"), *map(_field_cells, facts.fields)])),
+        ("arrays", list(facts.arrays)),
         ("classes", _class_lines(facts.classes)),
     ]
+    return _in_blocks([(title, lines) for title, lines in blocks if lines])
+
+
+def _in_blocks(blocks: Sequence[tuple[str, list[str]]]) -> str:
     return "\n".join(f"{title if first else '':<9}{line}" for title, lines in blocks for first, line in _marked(lines))
 
 
@@ -160,6 +175,25 @@ def _class_lines(classes: Sequence[ClassFacts]) -> list[str]:
     return [head, *_aligned(rows), *([f"and {more:,} more"] if more else [])]
 
 
+def census_text(census: Census) -> str:
+    """How many images are how large, and of which kinds: blocks to stand below a description."""
+    frequent = [f"{size.width} x {size.height}: {size.num_images:,}" for size in census.sizes]
+    more = census.num_sizes - len(frequent)
+    blocks = [
+        ("pixels", _bin_lines(census.pixels, lambda value: f"{value:,}")),
+        ("bytes", _bin_lines(census.stored_bytes, readable_size)),
+        ("sizes", [", ".join([*frequent, *([f"and {_counted(more, 'other')}"] if more else [])]) or "none"]),
+        ("kinds", [", ".join(f"{count:,} {trait}" for trait, count in census.traits.items()) or "nothing out of the ordinary"]),
+    ]
+    return _in_blocks(blocks)
+
+
+def _bin_lines(bins: Sequence[Bin], written: Callable[[int], str]) -> list[str]:
+    most = max((one.num_images for one in bins), default=1)
+    rows = [(written(one.first), f"{one.num_images:,}", "#" * math.ceil(_BAR_WIDTH * one.num_images / most)) for one in bins]
+    return [f"from {line}" for line in _aligned(rows)] if rows else ["none"]
+
+
 def packed_text(packed: Packed) -> str:
     """One line: what was written, where, and how fast."""
     first, *others = packed.paths
@@ -171,10 +205,79 @@ def packed_text(packed: Packed) -> str:
     )
 
 
+def indexed_text(indexed: Indexed) -> str:
+    """What a sample holds, then one line: how much was indexed, how fast, and what the indexes take."""
+    fields = _aligned([("name", "kind", "shape", "dtype", "stored as"), *map(_field_cells, indexed.schema.fields)])
+    fresh = f", {indexed.num_fresh:,} of the indexes were there already" if indexed.num_fresh else ""
+    rate = indexed.num_bytes / indexed.seconds if indexed.seconds else 0
+    last = (
+        f"{_counted(indexed.num_samples, 'sample')} in {_counted(len(indexed.paths), 'file')} ({readable_size(indexed.num_bytes)}) "
+        f"in {indexed.seconds:.1f} s, {readable_size(int(rate))}/s; "
+        f"{indexed.index_bytes / max(1, indexed.num_samples):.0f} bytes of index a sample{fresh}"
+    )
+    return "\n".join([*fields, last])
+
+
+def extracted_text(extracted: Extracted) -> str:
+    """One line: what was written, and where."""
+    return printable(f"{_counted(extracted.num_files, 'file')} ({readable_size(extracted.num_bytes)}) below {extracted.folder}")
+
+
 def verified_text(verified: Verified) -> str:
     """The last line of a verification, after its problems."""
     seen = f"{_counted(verified.num_samples, 'sample')} in {_counted(verified.num_files, 'file')}"
-    return f"{seen}: sound" if verified.is_sound else f"{seen}: {_counted(len(verified.problems), 'problem')}"
+    unchecked = f"; {_counted(verified.num_unchecked, 'sample')} without a checksum could be read" if verified.num_unchecked else ""
+    return (f"{seen}: sound" if verified.is_sound else f"{seen}: {_counted(len(verified.problems), 'problem')}") + unchecked
+
+
+def repaired_text(repaired: Repaired) -> str:
+    """The last line of a repair, after its damages."""
+    lost = f"{repaired.num_lost:,} beyond repair" if repaired.num_lost else "nothing was lost"
+    size = readable_size(repaired.output_bytes)
+    return printable(f"{_counted(repaired.num_samples, 'sample')} in {repaired.output} ({size}); {lost}")
+
+
+def diagnosed_text(diagnosis: Diagnosis) -> str:
+    """The speed of each stage, the ceiling, and what would raise it."""
+    rows = [("stage", "images/s", "a second"), *(_stage_cells(stage, diagnosis.binding) for stage in diagnosis.stages)]
+    whole = f"{_counted(diagnosis.num_samples, 'image')}, {readable_size(diagnosis.num_bytes)}"
+    if diagnosis.memory_bytes is not None:
+        whole += f"; {readable_size(diagnosis.memory_bytes)} of memory to keep files in"
+    threads = _counted(diagnosis.num_workers, "thread")
+    return "\n".join(
+        [
+            f"{whole}; {threads}",
+            *_aligned(rows),
+            f"ceiling: {diagnosis.ceiling:,.0f} images/s, set by {diagnosis.binding}",
+            *(f"- {line}" for line in diagnosis.advice),
+        ]
+    )
+
+
+def _stage_cells(stage: Stage, binding: str) -> tuple[str, ...]:
+    mark = "  <- the narrow one" if stage.name == binding else ""
+    return stage.name, f"{stage.samples_per_second:,.0f}", readable_size(int(stage.bytes_per_second)) + mark
+
+
+def listed_text(samples: Sequence[Listed]) -> str:
+    """A line for each sample."""
+    head = ("sample", "key", "label", "class", "size", "bytes", "format", "file", "record", "byte")
+    return "\n".join(_aligned([head, *map(_listed_cells, samples)]))
+
+
+def _listed_cells(sample: Listed) -> tuple[str, ...]:
+    return (
+        str(sample.number),
+        sample.key or "-",
+        ",".join(map(str, sample.labels)) or "-",
+        ",".join(sample.class_names) or "-",
+        f"{sample.width}x{sample.height}",
+        str(sample.num_bytes),
+        sample.format or "-",
+        sample.path,
+        str(sample.record),
+        "-" if sample.offset is None else str(sample.offset),
+    )
 
 
 def readable_size(num_bytes: int) -> str:

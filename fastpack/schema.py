@@ -87,6 +87,16 @@ class Schema:
         """The field that is looked at when a sample is: the first image or pixels field."""
         return next((field for field in self.fields if field.kind in ("image", "pixels")), None)
 
+    def class_name(self, label: int | float | str) -> str:
+        """The name of a class, or the label itself when it has none.
+
+        >>> schema = Schema((Field("label", "int", dtype="int64"),), ("cat", "dog"))
+        >>> schema.class_name(1), schema.class_name(7)
+        ('dog', '7')
+        """
+        name = self.class_names[label] if isinstance(label, int) and 0 <= label < len(self.class_names) else ""
+        return name or str(label)
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=True, separators=(",", ":"))
 

@@ -44,16 +44,27 @@ class Shard:
         return cls(path, container, status.st_size, status.st_mtime_ns, fingerprint)
 
 
-def shard_paths(output: Path, num_shards: int) -> list[Path]:
-    """`train.tfrecord` alone, or `train-00000-of-00010.tfrecord` and so on.
+def shard_paths(output: Path, num_shards: int, *, num_before: int = 0) -> list[Path]:
+    """`train.tfrecord` alone, or `train-00000-of-00010.tfrecord` and so on; with `num_before`, behind as many that are there.
 
     >>> [path.name for path in shard_paths(Path("train.tfrecord"), 2)]
     ['train-00000-of-00002.tfrecord', 'train-00001-of-00002.tfrecord']
+    >>> [path.name for path in shard_paths(Path("train.tfrecord"), 1, num_before=2)]
+    ['train-00002-of-00003.tfrecord']
     """
-    if num_shards == 1:
+    in_all = num_before + num_shards
+    if in_all == 1:
         return [output]
-    names = [f"{output.stem}-{i:05d}-of-{num_shards:05d}{output.suffix}" for i in range(num_shards)]
+    names = [f"{output.stem}-{i:05d}-of-{in_all:05d}{output.suffix}" for i in range(num_before, in_all)]
     return [output.with_name(name) for name in names]
+
+
+def num_shards_of(output: Path) -> int:
+    """How many shards of that name there are: up to the highest number, and one for the plain name alone."""
+    pattern = re.compile(re.escape(output.stem) + r"-(\d{5,})-of-\d{5,}" + re.escape(output.suffix))
+    names = [path.name for path in output.parent.iterdir()] if output.parent.is_dir() else []
+    numbers = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
+    return max(numbers, default=-1) + 1 or int(output.exists())
 
 
 def parse_size(text: str | int) -> int:
@@ -86,10 +97,10 @@ def written_whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if sync:
-            _sync(temporary)
+            sync_path(temporary)
         os.replace(temporary, path)
         if sync:
-            _sync(path.parent)
+            sync_path(path.parent)
     except OSError as error:
         if isinstance(error, FastpackError):
             raise
@@ -98,7 +109,7 @@ def written_whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
     """Waits until the disk has the file's bytes, or the folder's names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -124,7 +135,7 @@ class OpenShards:
     def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
         """Descriptors by shard number, -1 for shards that are not among those asked for."""
         table = np.full(len(self._shards), -1, np.int32)
-        for number in np.unique(shard_numbers):
+        for number in np.flatnonzero(np.bincount(shard_numbers)):  # np.unique would import numpy.ma first
             table[number] = self._descriptor(int(number))
         return table
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 import fastpack
 from fastpack import cli
+from fastpack.cli import terminal
 from fastpack.report import printable, readable_size
 
 FORMATS = ["tfrecord", "h5"]
@@ -89,7 +91,13 @@ def test_pack_info_verify(photos, ending):
     }
     assert facts["classes"] == [{"label": 0, "name": "cat", "num_samples": 3}, {"label": 1, "name": "dog", "num_samples": 2}]
 
-    assert facts_of("verify", output, "--decode") == {"num_files": 1, "num_samples": 5, "problems": [], "is_sound": True}
+    assert facts_of("verify", output, "--decode") == {
+        "num_files": 1,
+        "num_samples": 5,
+        "problems": [],
+        "num_unchecked": 0,
+        "is_sound": True,
+    }
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -271,11 +279,85 @@ def test_version():
     assert run("--version").stdout == f"fastpack, version {fastpack.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["pack"], ["info"], ["verify"], ["preview"]])
+@pytest.mark.parametrize("command", [[], ["pack"], ["info"], ["verify"], ["preview"], ["index"], ["convert"], ["extract"]])
 def test_help_tells_the_exit_status(command):
     result = run(*command, "-h")
     assert result.exit_code == 0
     assert "Exit status:" in result.stdout
+
+
+# Datasets that are there already
+
+
+def test_index_shows_what_a_sample_holds(photos):
+    path = packed(photos, "all.tfrecord")
+    (photos.parent / "all.tfrecord.index.npz").unlink()
+    facts = facts_of("index", path)
+    assert (facts["num_samples"], facts["num_fresh"], facts["paths"]) == (5, 0, [str(path)])
+    assert [field["name"] for field in facts["schema"]["fields"]] == ["image", "label", "key"]
+    assert facts["index_bytes"] == (photos.parent / "all.tfrecord.index.npz").stat().st_size
+    assert facts_of("index", path)["num_fresh"] == 1
+    assert facts_of("index", path, "--rebuild", "-j", 3)["num_fresh"] == 0
+    lines = run("index", path).stdout.splitlines()
+    assert [line.split() for line in lines[:2]] == [
+        ["name", "kind", "shape", "dtype", "stored", "as"],
+        ["image", "image", "-", "-", "image"],
+    ]
+    assert lines[-1].startswith("5 samples in 1 file (")
+    assert lines[-1].endswith(", 1 of the indexes were there already")
+    assert run("index", path, "--quiet").stdout == ""
+
+
+def test_index_of_a_folder_into_another(photos):
+    (photos.parent / "kept").mkdir()
+    assert facts_of("index", photos, "--index-dir", photos.parent / "kept")["num_samples"] == 5
+    assert len(list((photos.parent / "kept").iterdir())) == 1
+    assert not (photos.parent / "photos.index.npz").exists()
+
+
+def test_index_writes_the_offsets_that_others_read(photos):
+    path = packed(photos, "all.tfrecord", "--shards", 2)
+    assert run("index", photos.parent / "*.tfrecord", "--offsets").exit_code == 0
+    texts = sorted(photos.parent.glob("*.tfrecord.idx"))
+    assert [len(text.read_text().splitlines()) for text in texts] == [2, 3]
+    assert run("index", packed(photos, "all.h5"), "--offsets").exit_code == 2
+    assert not path.exists()
+
+
+def test_index_of_a_damaged_file_names_the_record(photos):
+    path = packed(photos, "all.tfrecord")
+    flip_a_byte_of_the_image(path, (photos / "dog" / "0.png").read_bytes())
+    result = run("index", path)
+    assert result.exit_code == 1
+    assert "all.tfrecord, record 3" in result.stderr
+
+
+@pytest.mark.parametrize("output", ["b.h5", "b.tfrecord"])
+def test_convert_there_and_extract_back(photos, output):
+    path = packed(photos, "a.tfrecord")
+    assert facts_of("convert", path, photos.parent / output)["num_samples"] == 5
+    assert run("convert", path, photos.parent / output).exit_code == 2
+    assert run("convert", path, photos.parent / output, "--overwrite").stdout.startswith("packed 5 samples")
+    assert facts_of("extract", photos.parent / output, photos.parent / "files")["num_files"] == 5
+    assert files_below(photos.parent / "files") == files_below(photos)
+
+
+def test_convert_to_a_folder_is_extract(photos):
+    path = packed(photos, "a.h5")
+    result = run("convert", path, photos.parent / "files")
+    assert result.stdout.startswith("5 files (")
+    assert files_below(photos.parent / "files") == files_below(photos)
+    refused = run("convert", path, photos.parent / "more", "--shards", 2)
+    assert refused.exit_code == 2
+    assert "shards" in refused.stderr
+
+
+def test_info_of_a_folder_and_of_a_tar(photos):
+    with tarfile.open(photos.parent / "a.tar", "w") as archive:
+        archive.add(photos, arcname=".")
+    for path in (photos, photos.parent / "a.tar"):
+        assert facts_of("info", path)["images"]["formats"] == {"jpeg": 3, "png": 2}
+    packed(photos.parent / "a.tar", "b.h5")
 
 
 # What goes wrong
@@ -304,6 +386,14 @@ def test_help_tells_the_exit_status(command):
         ["verify", "{photos}/nowhere.h5"],
         ["preview", "{photos}", "-o", "{photos}/sheet.txt"],
         ["preview", "{photos}", "-o", "{photos}/sheet.png", "--rows", "0"],
+        ["index"],
+        ["index", "{photos}/nowhere"],
+        ["index", "{photos}", "--index-dir", "{photos}/nowhere"],
+        ["index", "{photos}", "--offsets"],
+        ["convert", "{photos}"],
+        ["convert", "{photos}", "{photos}/no/such/folder/all.h5"],
+        ["convert", "{photos}", "{out}", "--shards", "0"],
+        ["extract", "{photos}"],
         ["explode"],
         ["info", "--sideways"],
     ],
@@ -471,7 +561,7 @@ def test_interrupted_pack_leaves_nothing(photos, ending, monkeypatch):
 
         yield update
 
-    monkeypatch.setattr(cli, "_progress", interrupting)
+    monkeypatch.setattr(terminal, "progress", interrupting)
     before = files_below(photos.parent)
     result = run("pack", photos, "-o", photos.parent / f"all.{ending}", "--json")
     assert result.exit_code == 130

@@ -1,6 +1,9 @@
 """One suite for each protocol. A new container, source or codec is one line in a parametrisation here."""
 
+import io
 import json
+import pickle
+import tarfile
 
 import numpy as np
 import pytest
@@ -122,6 +125,95 @@ class TestContainer:
         assert loaded.columns["key"] == index.columns["key"]
 
 
+# What is opened, whoever wrote it: the six pictures of make_files, three of each class
+
+
+def written_by_pack(ending):
+    def make(root):
+        pack(folder_source(root / "files"), root / f"x.{ending}")
+        return root / f"x.{ending}"
+
+    return make
+
+
+def tar_of_files(root):
+    with tarfile.open(root / "x.tar", "w") as archive:
+        for path in make_files(root / "files"):
+            key = path.relative_to(root / "files").as_posix().removesuffix(".png")
+            for ending, data in (("png", path.read_bytes()), ("cls", path.parent.name[-1:].encode())):
+                member = tarfile.TarInfo(f"{key}.{ending}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return root / "x.tar"
+
+
+def folder_of_files(root):
+    make_files(root / "files")
+    return root / "files"
+
+
+OPENED = {"tfrecord": written_by_pack("tfrecord"), "hdf5": written_by_pack("h5"), "tar": tar_of_files, "folder": folder_of_files}
+
+
+@pytest.mark.parametrize("name", OPENED)
+class TestOpened:
+    def opened(self, name, root, **options):
+        return open_dataset(OPENED[name](root), **options)
+
+    def files(self, root):
+        return [path.read_bytes() for path in sorted((root / "files").rglob("*.png"))]
+
+    def test_holds_what_went_in(self, name, tmp_path):
+        dataset = self.opened(name, tmp_path, decode=False)
+        batch = dataset.read(np.arange(6))
+        assert [shard.container for shard in dataset.index.shards] == [name]
+        assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("label", "int"), ("key", "text")]
+        assert [batch["image"].bytes(i) for i in range(6)] == self.files(tmp_path)
+        assert batch["label"].tolist() == [0, 0, 0, 1, 1, 1]
+        assert [key.removesuffix(".png") for key in batch["key"]] == [f"class{i % 2}/{i}" for i in (0, 2, 4, 1, 3, 5)]
+        assert dataset.sizes.tolist() == [len(data) for data in self.files(tmp_path)]
+        assert dataset.columns["width"].tolist() == [32] * 6
+
+    def test_random_access_decoded(self, name, tmp_path):
+        dataset = self.opened(name, tmp_path)
+        rows = [5, 0, 5, 3]
+        expected = [
+            codec_of("png").decode(self.files(tmp_path)[row], headers.probe(self.files(tmp_path)[row]), "RGB", DEFAULT_LIMITS)
+            for row in rows
+        ]
+        for reader in (dataset, pickle.loads(pickle.dumps(dataset))):
+            assert np.array_equal(reader.read(rows)["image"], np.stack(expected))
+        assert np.array_equal(dataset[2:][3]["image"], expected[0])
+
+    def test_saved_index_gives_the_same(self, name, tmp_path):
+        path = OPENED[name](tmp_path)
+        built = open_dataset(path).index
+        saved = containers.saved_index(path)
+        assert saved is not None
+        assert (saved.schema, saved.shards, saved.files) == (built.schema, built.shards, built.files)
+        assert all((saved.spans[each] == built.spans[each]).all() for each in built.spans)
+        assert all((saved.infos[each] == built.infos[each]).all() for each in built.infos)
+        assert saved.columns["key"] == built.columns["key"]
+
+    def test_fields_chosen_and_renamed(self, name, tmp_path):
+        dataset = self.opened(name, tmp_path, fields={"picture": "image"}, decode=False)
+        assert list(dataset.read([4])) == ["picture"]
+        assert dataset.read([4])["picture"].bytes(0) == self.files(tmp_path)[4]
+
+    def test_two_are_one_dataset(self, name, tmp_path):
+        paths = [OPENED[name](tmp_path / part) for part in "ab" if not (tmp_path / part).mkdir()]
+        batch = open_dataset(paths, decode=False).read([7, 1])
+        assert [batch["image"].bytes(i) for i in range(2)] == [self.files(tmp_path / "a")[1]] * 2
+
+    def test_a_cut_file_is_an_error_that_names_it(self, name, tmp_path):
+        path = OPENED[name](tmp_path)
+        dataset = open_dataset(path, decode=False)
+        victim = path / "class1" / "5.png" if path.is_dir() else path
+        victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
+        with pytest.raises(FastpackError, match=path.name):
+            dataset.read([5])
+
+
 # Sources
 
 
@@ -181,6 +273,8 @@ SOURCES = {
     "parquet": parquet_source,
     "tfrecord": dataset_source("tfrecord"),
     "hdf5": dataset_source("h5"),
+    "tar": lambda root: open_dataset(tar_of_files(root), decode=False),
+    "opened folder": lambda root: open_dataset(folder_of_files(root), decode=False),
 }
 
 

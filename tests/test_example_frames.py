@@ -1,5 +1,7 @@
 """Writing tf.train.Example and the frames around it, held against TensorFlow's own bytes."""
 
+import errno
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from test_example_kernel import floats, int64s, names, parsed, serialised, value_lists
 from wire import frame
 
-from fastpack._native.example import ExampleFrames
+from fastpack._native.example import CheckFrames, ExampleFrames
 from fastpack.pool import share
 from fastpack.ragged import Ragged, offsets_of
 
@@ -75,3 +77,107 @@ def test_columns_without_row_offsets_have_one_value_a_row():
 def test_offsets_that_do_not_fit_are_a_mistake(columns):
     with pytest.raises(ValueError, match="offsets|rows"):
         ExampleFrames(columns, 2)
+
+
+# Values that stay apart go to the file from where they are.
+
+
+def stored(path, frames, offset=0):
+    with open(path, "wb") as file:
+        assert frames.write(file.fileno(), offset) is None
+    return path.read_bytes()
+
+
+def tables_with_blobs(num_rows, sizes):
+    rng = np.random.default_rng(len(sizes))
+    blobs = [Ragged.of_bytes([rng.bytes(size) for size in sizes]) for _ in range(2)]
+    return [
+        ("a", "bytes", blobs[0].values, blobs[0].offsets, None),
+        ("n", "int", np.arange(num_rows), None, None),
+        ("z", "bytes", blobs[1].values, blobs[1].offsets, None),
+    ]
+
+
+@pytest.mark.parametrize("apart", [(), ("a",), ("z",), ("a", "z")])
+@pytest.mark.parametrize(
+    "sizes",
+    [[0], [3, 0, 70_000, 1], [5] * 1500, [600_000, 0, 700_000], []],
+    ids=["an empty one", "a few", "more pieces than a call takes", "more bytes than a call takes", "none"],
+)
+class TestApart:
+    def test_the_file_is_the_same(self, tmp_path, sizes, apart):
+        columns = tables_with_blobs(len(sizes), sizes)
+        together, frames = ExampleFrames(columns, len(sizes)), ExampleFrames(columns, len(sizes), apart=apart)
+        share(together.run, 2)
+        share(frames.run, 2)
+        assert (frames.offsets == together.offsets).all()
+        assert (frames.crcs == together.crcs).all()
+        assert stored(tmp_path / "x", frames) == together.records.tobytes()
+        assert stored(tmp_path / "x", frames, 1000)[1000:] == together.records.tobytes()
+        assert len(frames.records) == len(together.records) - len(apart) * sum(sizes)
+
+    def test_places_are_where_the_values_are(self, tmp_path, sizes, apart):
+        columns = tables_with_blobs(len(sizes), sizes)
+        frames = ExampleFrames(columns, len(sizes), apart=apart)
+        frames.run()
+        data = stored(tmp_path / "x", frames)
+        assert frames.places.shape == (len(sizes), len(apart))
+        for i, name in enumerate(apart):
+            values = next(column[2] for column in columns if column[0] == name).tobytes()
+            found = [data[place : place + size] for place, size in zip(frames.places[:, i], sizes, strict=True)]
+            assert b"".join(found) == values
+
+
+@pytest.mark.parametrize(("column_name", "rows"), [("n", None), ("b", np.array([0, 1, 2])), ("gone", None)])
+def test_only_single_values_of_bytes_stay_apart(column_name, rows):
+    columns = [("n", "int", np.arange(2), None, None), ("b", "bytes", np.zeros(4, np.uint8), np.array([0, 2, 4]), rows)]
+    with pytest.raises(ValueError, match="apart"):
+        ExampleFrames(columns, 2, apart=(column_name,))
+
+
+def test_a_failing_write_says_why_and_where():
+    frames = ExampleFrames([("n", "int", np.arange(3), None, None)], 3)
+    frames.run()
+    with open("/dev/full", "wb") as full:
+        status, error_number, _, offset, _ = frames.write(full.fileno(), 0)
+    assert (status, error_number, offset) == (1, errno.ENOSPC, 0)
+
+
+class TestCheckFrames:
+    @pytest.fixture
+    def frames(self):
+        frames = ExampleFrames(tables_with_blobs(5, [9, 0, 300, 2, 40]), 5)
+        frames.run()
+        return frames
+
+    def outcome(self, path, data, offsets, crcs):
+        path.write_bytes(data)
+        with open(path, "rb") as file:
+            outcomes = [each for each in share(CheckFrames(file.fileno(), offsets, crcs).run, 2) if each]
+        return min(outcomes, key=lambda each: each[2]) if outcomes else None
+
+    def test_what_was_written_is_sound(self, tmp_path, frames):
+        assert self.outcome(tmp_path / "x", frames.records.tobytes(), frames.offsets, frames.crcs) is None
+
+    def test_every_flipped_bit_is_found(self, tmp_path, frames):
+        data = frames.records
+        for byte in range(len(data)):
+            changed = data.copy()
+            changed[byte] ^= 1 << byte % 8
+            status, _, row, offset, _ = self.outcome(tmp_path / "x", changed.tobytes(), frames.offsets, frames.crcs)
+            assert status in (3, 4, 5)
+            assert row == np.searchsorted(frames.offsets, byte, side="right") - 1
+            assert offset == frames.offsets[row]
+
+    def test_another_sound_record_in_its_place_is_found(self, tmp_path, frames):
+        other = frames.crcs.copy()
+        other[3] ^= 1
+        assert self.outcome(tmp_path / "x", frames.records.tobytes(), frames.offsets, other)[2] == 3
+
+    def test_a_file_that_ends_early_is_found(self, tmp_path, frames):
+        assert self.outcome(tmp_path / "x", frames.records.tobytes()[:-1], frames.offsets, frames.crcs)[:3] == (3, 0, 4)
+
+    @pytest.mark.parametrize("offsets", [[0, 1], [-1, 0, 1], [0, 2, 1]])
+    def test_offsets_that_make_no_sense(self, offsets):
+        with pytest.raises(ValueError, match="offsets"):
+            CheckFrames(0, np.array(offsets), np.zeros(2, np.uint32))

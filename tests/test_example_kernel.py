@@ -24,14 +24,14 @@ from wire import (
     varint,
 )
 
-from fastpack._native.example import Feature, count_entries, list_features
+from fastpack._native.features import Features
 from fastpack.ragged import Ragged, offsets_of
 
 tf = pytest.importorskip("tensorflow")
 from google.protobuf.message import DecodeError  # noqa: E402 - it comes with TensorFlow
 from google.protobuf.unknown_fields import UnknownFieldSet  # noqa: E402
 
-BAD_PROTO, WRONG_KIND = 7, 16
+RECORD_LIMIT, BAD_PROTO, WRONG_KIND = 6, 7, 16
 KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int", None: "absent"}
 
 
@@ -51,29 +51,33 @@ def in_one_buffer(examples):
     return np.frombuffer(b"".join(examples), np.uint8), buffer.offsets[:-1].astype(np.uint64), buffer.lengths.astype(np.uint64)
 
 
-def read_feature(examples, name, kind):
-    """The values of each example, or the failure."""
+def read_examples(examples):
+    """Feature name -> (kind, values of each example), or (status, row) of the failure."""
+    features = Features(100)
     data, offsets, lengths = in_one_buffer(examples)
-    feature = Feature(data, offsets, lengths, name, kind)
-    if failure := feature.count():
+    if failure := features.add(data, offsets, lengths):
         return failure[:3:2]
-    rows = offsets_of(feature.counts)
-    if kind != "bytes":
-        return [row.tolist() for row in Ragged(feature.copy_numbers(), rows)]
-    values, ends = feature.copy_bytes()
-    texts = Ragged(values, ends)
-    last = [data[start : start + size].tobytes() for start, size in zip(feature.last_offsets, feature.last_lengths, strict=True)]
-    found = [[texts.bytes(j) for j in range(rows[i], rows[i + 1])] for i in range(len(examples))]
+    return {features.name(number): (features.kind(number), rows_of(features, number, data)) for number in range(len(features))}
+
+
+def rows_of(features, number, data):
+    _, counts = features.counts(number)
+    rows = offsets_of(counts)
+    if features.kind(number) in ("int", "float"):
+        return [row.tolist() for row in Ragged(features.copy_numbers(number), rows)]
+    texts = Ragged(*features.copy_bytes(number))
+    last = [data[start : start + size].tobytes() for start, size in zip(*features.places(number), strict=True)]
+    found = [[texts.bytes(j) for j in range(rows[i], rows[i + 1])] for i in range(len(counts))]
     assert last == [row[-1] if row else b"" for row in found]
     return found
 
 
 def assert_same(data, expected):
-    assert list_features(data) == {name: (kind, len(values)) for name, (kind, values) in expected.items()}
+    read = read_examples([data])
+    assert {name: kind for name, (kind, _) in read.items()} == {name: kind for name, (kind, _) in expected.items()}
     for name, (kind, values) in expected.items():
-        if kind != "absent":
-            read = read_feature([data], name, kind)[0]
-            assert np.array_equal(read, values, equal_nan=True) if kind == "float" else read == values
+        found = read[name][1][0]
+        assert np.array_equal(found, values, equal_nan=True) if kind == "float" else found == values
 
 
 # Messages that protobuf makes
@@ -107,21 +111,67 @@ def serialised(features):
 def test_reads_what_protobuf_writes(features):
     data = serialised(features)
     assert_same(data, features)
-    assert count_entries(*in_one_buffer([data]))[0].tolist() == [len(features)]
 
 
-@given(st.lists(st.dictionaries(st.sampled_from("ab"), value_lists), min_size=1, max_size=5), st.sampled_from(["bytes", "float", "int"]))
-def test_one_feature_of_many_examples(examples, kind):
-    read = read_feature([serialised(features) for features in examples], "a", kind)
-    odd = [row for row, features in enumerate(examples) if "a" in features and features["a"][0] != kind]
-    assert read == ((WRONG_KIND, odd[0]) if odd else [features.get("a", (kind, []))[1] for features in examples])
+@given(st.lists(st.dictionaries(st.sampled_from("ab"), value_lists), min_size=1, max_size=5))
+def test_features_of_many_examples(examples):
+    """Each feature keeps the kind that it has first; a record with another is the failure."""
+    kinds = {}
+    odd = [row for row, features in enumerate(examples) if any(kinds.setdefault(n, kind) != kind for n, (kind, _) in features.items())]
+    expected = {name: (kind, [features.get(name, (kind, []))[1] for features in examples]) for name, kind in kinds.items()}
+    assert read_examples([serialised(features) for features in examples]) == ((WRONG_KIND, odd[0]) if odd else expected)
+
+
+@given(st.lists(st.dictionaries(st.text("abc", max_size=3), st.integers(0, 9)), max_size=12), st.integers(1, 4))
+def test_pieces_of_a_file_share_their_features(examples, piece):
+    """In whatever order and company the names come."""
+    features = Features(100)
+    found = {}
+    for first in range(0, len(examples), piece):
+        data, offsets, lengths = in_one_buffer(
+            [serialised({name: ("int", [n]) for name, n in each.items()}) for each in examples[first : first + piece]]
+        )
+        assert features.add(data, offsets, lengths) is None
+        for number in range(len(features)):
+            rows = np.flatnonzero(features.counts(number)[0]) + first
+            found.setdefault(features.name(number), {}).update(zip(rows.tolist(), features.copy_numbers(number).tolist(), strict=True))
+    names_seen = {name for each in examples for name in each}
+    assert found == {name: {row: each[name] for row, each in enumerate(examples) if name in each} for name in names_seen}
 
 
 def test_found_tells_an_empty_list_from_no_feature():
     examples = [serialised({"a": ("int", [])}), serialised({}), example(entry(b"a", b"")), serialised({"a": ("int", [5])})]
-    feature = Feature(*in_one_buffer(examples), "a", "int")
-    assert feature.count() is None
-    assert (feature.found.tolist(), feature.counts.tolist()) == ([1, 0, 0, 1], [0, 0, 0, 1])
+    features = Features(9)
+    assert features.add(*in_one_buffer(examples)) is None
+    assert [each.tolist() for each in features.counts(0)] == [[1, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_more_names_than_the_limit():
+    examples = [serialised({f"x{i}": ("int", [1])}) for i in range(40)]
+    assert Features(40).add(*in_one_buffer(examples)) is None
+    assert Features(39).add(*in_one_buffer(examples))[:3:2] == (RECORD_LIMIT, 39)
+
+
+def sequence(**lists):
+    made = {name: tf.train.FeatureList(feature=[feature_of("int", [n]) for n in range(count)]) for name, count in lists.items()}
+    context = tf.train.Features(feature={"label": feature_of("int", [1])})
+    return tf.train.SequenceExample(context=context, feature_lists=tf.train.FeatureLists(feature_list=made)).SerializeToString()
+
+
+@pytest.mark.parametrize("lists", [{"frames": 3}, {"a": 1, "b": 0}])
+def test_sequence_examples_are_told_apart(lists):
+    failure = Features(9).add(*in_one_buffer([serialised({}), sequence(**lists)]))
+    assert failure[:3:2] == (BAD_PROTO, 1)
+    assert "SequenceExample" in failure[4]
+
+
+def test_a_sequence_example_without_lists_reads_as_an_example():
+    assert_same(sequence(), {"label": ("int", [1])})
+
+
+@pytest.mark.parametrize("body", [b"", b"\x08\x01", sized(1, b""), sized(1, sized(1, b"name")), sized(2, b"x"), b"text"])
+def test_an_unknown_field_two_makes_no_sequence(body):
+    assert_same(serialised({"a": ("int", [4])}) + sized(2, body), {"a": ("int", [4])})
 
 
 # Messages that protobuf can read, though no writer makes them: in pieces, out of order, with fields nobody knows
@@ -174,7 +224,6 @@ def test_reads_what_protobuf_reads(data):
 
 def test_the_last_of_two_entries_counts():
     data = example(entry(b"a", int_list(1, 2)), entry(b"a", float_list(3.0)))
-    assert count_entries(*in_one_buffer([data]))[0].tolist() == [2]
     assert_same(data, {"a": ("float", [3.0])})
 
 
@@ -212,22 +261,24 @@ def is_entry_put_aside(message):
     return any(field.field_number == 1 and field.wire_type == BYTES for field in UnknownFieldSet(message.features))
 
 
+def seems_sequence(data):
+    try:
+        return len(tf.train.SequenceExample.FromString(data).feature_lists.feature_list) > 0
+    except DecodeError:
+        return False
+
+
 def check_garbage(data):
     try:
         message = tf.train.Example.FromString(data)
-        expected = None if is_entry_put_aside(message) else values_of(message)
+        expected = None if is_entry_put_aside(message) or seems_sequence(data) else values_of(message)
     except DecodeError:
         expected = None
-    try:
-        found = list_features(data)
-    except ValueError:
+    read = read_examples([data])
+    if isinstance(read, tuple):
         assert expected is None
-        return
-    if expected is not None:  # where protobuf is stricter (names in UTF-8, say), not to crash is enough
+    elif expected is not None:  # where protobuf is stricter (names in UTF-8, say), not to crash is enough
         assert_same(data, expected)
-    for name, (kind, _) in found.items():
-        if kind != "absent":
-            read_feature([data], name, kind)
 
 
 @pytest.mark.parametrize(
@@ -250,14 +301,19 @@ def check_garbage(data):
 def test_no_message(data):
     with pytest.raises(DecodeError):
         tf.train.Example.FromString(data)
-    with pytest.raises(ValueError, match=r"tf\.train\.Example"):
-        list_features(data)
-    _, failure = count_entries(*in_one_buffer([b"", data]))
-    assert failure is None or failure[:3:2] == (BAD_PROTO, 1)
-    assert failure or read_feature([b"", data], "a", "int") == (BAD_PROTO, 1)  # an entry's inside is looked at only here
+    assert read_examples([b"", data]) == (BAD_PROTO, 1)
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, 11), (11, 0), (5, 6), (2**64 - 1, 2), (1, 2**64 - 1)])
 def test_examples_outside_the_data_are_a_mistake(offset, length):
     with pytest.raises(ValueError, match="outside"):
-        Feature(bytes(10), np.array([offset], np.uint64), np.array([length], np.uint64), "a", "int")
+        Features(9).add(bytes(10), np.array([offset], np.uint64), np.array([length], np.uint64))
+
+
+@pytest.mark.parametrize("number", [-1, 1])
+def test_a_feature_that_is_not_there(number):
+    features = Features(9)
+    features.add(*in_one_buffer([serialised({"a": ("int", [1])})]))
+    for ask in (features.name, features.kind, features.counts, features.places, features.copy_numbers, features.copy_bytes):
+        with pytest.raises(IndexError):
+            ask(number)

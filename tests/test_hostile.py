@@ -10,7 +10,7 @@ from wire import bytes_list, entry, example, float_list, frame, header, int_list
 
 import fastpack
 from fastpack import PackOptions, Paths
-from fastpack.errors import CorruptRecordError, FastpackError, FormatError, LimitError, SchemaError, TruncatedFileError
+from fastpack.errors import CorruptRecordError, FastpackError, FormatError, LimitError, TruncatedFileError
 from fastpack.index import index_path
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
@@ -106,9 +106,19 @@ def test_records_that_are_no_examples(tmp_path, payload):
     assert "record 1" in str(error)
 
 
-def test_two_images_in_one_feature(tmp_path):
-    payload = example(entry(b"image", bytes_list(IMAGES[0], IMAGES[1])))
-    assert isinstance(failure_of(write_tfrecord(tmp_path / "x.tfrecord", frame(payload))), SchemaError)
+def test_two_images_in_one_feature_are_a_list(tmp_path):
+    payload = example(entry(b"image", bytes_list(IMAGES[0], IMAGES[1])), entry(b"other", bytes_list(IMAGES[2])))
+    records = RECORDS[0] + frame(payload)
+    dataset = fastpack.open(write_tfrecord(tmp_path / "x.tfrecord", records))
+    found = [[text.encode("utf-8", "surrogateescape") for text in row] for row in dataset.columns["image"]]
+    assert found == [[IMAGES[0]], [IMAGES[0], IMAGES[1]]]
+    assert dataset.schema["other"].kind == "image"
+
+
+def test_more_features_than_the_limit(tmp_path):
+    records = b"".join(frame(example(entry(b"x%d" % i, int_list(i)))) for i in range(5000))
+    with pytest.raises(LimitError, match=r"max_features.*x\.tfrecord, record 4096"):
+        fastpack.open(write_tfrecord(tmp_path / "x.tfrecord", records))
 
 
 OPEN = """

@@ -26,7 +26,8 @@ def test_python_blocks_run(photos):
     names = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
-    assert names["batch"]["image"].shape == (3, 3, 224, 224)
+    assert names["crops"].shape == (3, 3, 224, 224)
+    assert names["state"]["epoch"] == 1
     assert names["images"].shape == (2, 64, 64, 3)
     files = sorted(Path("photos").rglob("*.jpg"), key=str)
     assert names["jpeg"] == files[7].read_bytes()

@@ -5,11 +5,12 @@ There is one reader, and it is not here: see reader.py.
 
 import contextlib
 import glob
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -17,10 +18,15 @@ from fastpack.batch import Batch
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, MissingFileError, OptionError, Place, at, from_os_error
 from fastpack.index import Index, index_path, is_index
 from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.ragged import Text
 from fastpack.schema import Schema
 from fastpack.shard import Shard
+from fastpack.storage import Storage
+from fastpack.tree import has_image_files
 
-Layout = Literal["auto", "encoded", "pixels"]
+Layout = Literal["auto", "encoded", "vlen", "pixels"]
+# What a writer makes of a batch.
+Piece = TypeVar("Piece")
 # A file, a glob, a folder of shards, or a list of these.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _HEAD_BYTES = 4096
@@ -34,15 +40,49 @@ class ShardPlan:
     num_samples: int
     num_bytes: int  # of all encoded images together
     layout: Layout = "auto"
+    storage: Storage = field(default_factory=Storage)
+
+    @property
+    def chunk(self) -> int:
+        """Samples that are stored together: a batch begins with such a chunk. 1 where the layout has none."""
+        picture = self.schema.picture
+        if picture is None or picture.kind != "pixels" or None in picture.shape:
+            return 1
+        sample_bytes = math.prod(size or 1 for size in picture.shape) * np.dtype(picture.dtype).itemsize
+        return self.storage.chunk_for(sample_bytes, self.num_samples)
 
 
-class Writer(Protocol):
-    """Takes the samples of one shard, batch after batch."""
+class Writer(Protocol[Piece]):
+    """Takes the samples of one shard, batch after batch, each in three steps.
 
-    def write(self, batch: Batch) -> None: ...
+    `encode` and `store` may run in any thread, for several batches at once; `place` comes between them, for one
+    batch at a time and in the order of the samples.
+    """
 
-    def close(self) -> None:
-        """Completes the file. A writer that is not closed leaves nothing of use."""
+    def encode(self, batch: Batch) -> Piece:
+        """All that can be done without knowing where in the file the batch goes."""
+        ...
+
+    def place(self, piece: Piece) -> None:
+        """Gives the piece the place behind the one before."""
+        ...
+
+    def store(self, piece: Piece) -> None:
+        """Writes the piece to its place."""
+        ...
+
+    def write(self, batch: Batch) -> None:
+        """All three, for a caller who writes batch after batch in one thread."""
+        piece = self.encode(batch)
+        self.place(piece)
+        self.store(piece)
+
+    def close(self) -> Index | None:
+        """Completes the file and compares what now stands there with what was written. Gives the file's index, or None
+        when only the container can tell it.
+
+        A writer that is not closed leaves nothing of use.
+        """
         ...
 
     def abandon(self) -> None:
@@ -60,18 +100,23 @@ class Container(Protocol):
         """True when the first 4 KiB of a file look like this format."""
         ...
 
-    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer: ...
+    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]: ...
 
     def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:
         """The table of a file's samples. With `check`, each record is compared with its checksum."""
         ...
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int]) -> list[Any]:
-        """Blobs that have no span, through the format's own library."""
+    def shard(self, path: Path) -> Shard:
+        """What tells the file as it is from the file as it was."""
+        ...
+
+    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+        """Blobs that have no span, through the format's own library. `files` are the names that the index has for them."""
         ...
 
 
-NAMES = ("tfrecord", "hdf5")
+NAMES = ("tfrecord", "hdf5")  # those that are written
+_FILES = ("tfrecord", "tar", "hdf5")
 
 
 def named(name: str) -> Container:
@@ -84,54 +129,126 @@ def named(name: str) -> Container:
         from fastpack.containers.hdf5 import HDF5
 
         return HDF5
+    if name == "tar":
+        from fastpack.containers.tar import TAR
+
+        return TAR
+    if name == "folder":
+        from fastpack.containers.folder import FOLDER
+
+        return FOLDER
     raise OptionError(f"there is no format {name!r}; choose one of {', '.join(NAMES)}")
 
 
 def of_suffix(path: Path) -> Container | None:
     """The container that files of this name are written in."""
-    return next((named(name) for name in NAMES if path.suffix.lower() in named(name).suffixes), None)
+    return next((named(name) for name in _FILES if path.suffix.lower() in named(name).suffixes), None)
+
+
+def recognised(head: bytes) -> Container | None:
+    """The container that a file's first 4 KiB look like."""
+    return next((named(name) for name in _FILES if named(name).recognises(head)), None)
 
 
 def of_file(path: Path) -> Container:
-    """The container of an existing file, by its first bytes. Raises FormatError when it is none."""
+    """The container of an existing file, by its first bytes, or of a folder of images. Raises FormatError when it is none."""
+    if path.is_dir():
+        return named("folder")
     if path.exists() and not path.is_file():
-        raise FormatError(f"this is a folder, a pipe or a device, not a file; name a TFRecord or HDF5 file - at {path}")
+        raise FormatError(f"this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file - at {path}")
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise from_os_error(error, "read", path) from error
-    for name in NAMES:
-        if named(name).recognises(head):
-            return named(name)
+    if found := recognised(head):
+        return found
     if head[:2] == b"\x1f\x8b":
-        raise FormatError(f"a gzip'ed file has no random access; decompress it first (gunzip) - at {path}")
+        remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
+        raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
-    raise FormatError(f"this is no TFRecord or HDF5 file; `fastpack pack` makes one of a folder or a table of images - at {path}")
+    raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
 
 
-def index_of(path: Path, *, save: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:
-    """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it."""
-    if (saved := saved_index(path)) is not None:
+@dataclass(frozen=True)
+class Choice:
+    """What is wanted of a file that holds several arrays, and how much it is trusted.
+
+    - fields: names of fields, or paths of datasets; None takes what the file seems to be about.
+    - allow_external: read pixels that the file keeps in files of other folders.
+    - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
+    """
+
+    fields: Sequence[str] | None = None
+    allow_external: bool = False
+    untrusted: bool = False
+
+
+@runtime_checkable
+class ChoosingContainer(Protocol):
+    """A format of which one file may hold several arrays side by side, or in other files."""
+
+    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index: ...
+
+    def explain(self, path: Path) -> list[str]:
+        """A line for each array: how it is stored and read, or why it is left out."""
+        ...
+
+
+def explain(path: Path) -> list[str]:
+    """How the arrays of a file are stored and read, where a file may hold several; else nothing."""
+    container = of_file(path)
+    return container.explain(path) if isinstance(container, ChoosingContainer) else []
+
+
+def index_of(
+    path: Path, *, save: bool = True, index_dir: Path | None = None, limits: Limits = DEFAULT_LIMITS, choice: Choice | None = None
+) -> Index:
+    """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it or in `index_dir`.
+
+    What is chosen otherwise than by default is indexed anew and not saved.
+    """
+    container = of_file(path)
+    if choice is None or not isinstance(container, ChoosingContainer):
+        return _index_by_default(path, save, index_dir, limits)
+    if choice.allow_external or choice.untrusted:
+        return container.index_chosen(path, choice, limits)
+    with contextlib.suppress(FastpackError):
+        index = _index_by_default(path, save, index_dir, limits)
+        if index.has_fields(choice.fields or ()):
+            return index
+    return container.index_chosen(path, choice, limits)
+
+
+def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Limits) -> Index:
+    if (saved := saved_index(path, index_dir)) is not None:
         return saved
     index = of_file(path).index(path, limits=limits)
-    if save:
+    if save and len(index.shards) == 1:  # of several files nobody would notice that one has changed
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
-            index.save(index_path(path))
+            index.remembering(earlier_index(path, index_dir)).save(index_path(path, index_dir))
     return index
 
 
-def saved_index(path: Path) -> Index | None:
+def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
+    """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
+    with contextlib.suppress(FastpackError):
+        where = index_path(path, index_dir)
+        return Index.load(where, path.parent) if where.exists() else None
+    return None
+
+
+def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, or None when there is none, or it is stale or damaged."""
-    where = index_path(path)
+    where = index_path(path, index_dir)
     if not where.exists():
         return None
     try:
-        index = Index.load(where)
+        index = Index.load(where, path.parent)
     except FastpackError:
         return None
-    is_fresh = index.shards == (Shard.of(path, of_file(path).name),)
+    is_fresh = index.shards == (of_file(path).shard(path),)
     is_whole = np.array_equal(index.record_numbers, np.arange(len(index)))
     return index if is_fresh and is_whole else None
 
@@ -146,9 +263,9 @@ def find_shards(path: Paths) -> list[Path]:
     exact = Path(path)
     if exact.is_dir():
         found = sorted(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
-        if not found:
-            raise EmptySourceError(at("no TFRecord or HDF5 files here; pack the images first with `fastpack pack`", Place(exact)))
-        return found
+        if found or has_image_files(exact):
+            return found or [exact]
+        raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(exact)))
     if exact.exists():
         return [exact]
     found = sorted(Path(match) for match in glob.glob(str(path)) if not is_index(Path(match)))

@@ -32,7 +32,7 @@ class Source(Protocol):
         ...
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """The samples with these numbers; images as a Ragged of undecoded bytes."""
+        """The samples with these numbers; images as a Ragged of undecoded bytes. Several threads ask at once."""
         ...
 
 

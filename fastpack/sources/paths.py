@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,13 @@ from fastpack.errors import (
     raise_first,
 )
 from fastpack.headers import probe_blobs, raise_probe_status
-from fastpack.pool import share
+from fastpack.memory import Memory
 from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import Field, Schema
 
 ColumnValues = npt.NDArray[Any] | Text
+# Batches of as many threads are read into memory that is there already.
+_MAX_BLOCKS = 32
 
 
 class Paths:
@@ -67,6 +70,7 @@ class Paths:
         if "key" in self._columns:
             _refuse_duplicates(self._columns["key"], self._paths)
         self._class_names = tuple(class_names)
+        self._memory = Memory(max_blocks=_MAX_BLOCKS)
         self._sizes = np.array([_size_of(path) for path in self._paths], np.int64)
 
     @property
@@ -78,6 +82,11 @@ class Paths:
     def sizes(self) -> npt.NDArray[np.int64]:
         return self._sizes
 
+    @property
+    def columns(self) -> Mapping[str, ColumnValues]:
+        """All columns of all samples, in memory; no image is read."""
+        return MappingProxyType(self._columns)
+
     def __len__(self) -> int:
         return len(self._paths)
 
@@ -88,11 +97,14 @@ class Paths:
         return f"Paths({len(self)} images, {', '.join(self._columns) or 'no columns'})"
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """Image files whole, and their columns. Raises what reading a file meets, with its path."""
+        """Image files whole, and their columns: read by the thread that asks, so ask from several.
+
+        Raises what reading a file meets, with its path.
+        """
         paths = [self._paths[row] for row in rows]
         offsets = offsets_of(self._sizes[rows])
-        values = np.empty(offsets[-1], np.uint8)
-        raise_first(share(GatherFiles([os.fsencode(path) for path in paths], values, offsets).run), lambda row: Place(paths[row]))
+        values = self._memory.empty((int(offsets[-1]),), np.uint8)
+        raise_first([GatherFiles([os.fsencode(path) for path in paths], values, offsets).run()], lambda row: Place(paths[row]))
         images = Ragged(values, offsets)
         _refuse_unreadable(images, paths)
         fields = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in self._columns.items()}

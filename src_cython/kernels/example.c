@@ -128,16 +128,24 @@ int fp_next_entry(fp_entries *entries, fp_entry *entry) {
     }
 }
 
-int fp_find_entry(const uint8_t *example, size_t length, const uint8_t *name, size_t name_length, fp_entry *entry) {
-    fp_entries entries = fp_entries_of(example, length);
-    fp_entry candidate;
-    int more, found = 0;
-    while ((more = fp_next_entry(&entries, &candidate)) == 1) {
-        if (left(&candidate.name) != name_length || memcmp(candidate.name.at, name, name_length) != 0) continue;
-        *entry = candidate;
-        found = 1;
+/* A FeatureLists: a map from names to messages. */
+static int is_feature_lists(fp_bytes body) {
+    field entry, inside;
+    int more, num_entries = 0;
+    while ((more = next_field(&body, &entry)) == 1) {
+        if (entry.number != 1 || entry.wire != BYTES) return 0;
+        if (next_field(&entry.body, &inside) != 1 || inside.number != 1 || inside.wire != BYTES) return 0;
+        if (next_field(&entry.body, &inside) != 1 || inside.number != 2 || inside.wire != BYTES) return 0;
+        num_entries++;
     }
-    return more < 0 ? -1 : found;
+    return more == 0 && num_entries > 0;
+}
+
+int fp_is_sequence(const uint8_t *example, size_t length) {
+    fp_bytes bytes = {example, example + length}, lists;
+    while (next_body(&bytes, 2, &lists) == 1)
+        if (is_feature_lists(lists)) return 1;
+    return 0;
 }
 
 /* Values */
@@ -231,110 +239,4 @@ int fp_walk_values(const fp_entry *entry, fp_values *values) {
     while ((more = next_body(&body, 2, &feature)) == 1)
         if (!walk_feature(feature, values)) return FP_BAD_PROTO;
     return more < 0 ? FP_BAD_PROTO : FP_OK;
-}
-
-/* Serialising. Sizes are counted from the inside out, then written from the outside in. */
-
-static uint64_t varint_size(uint64_t value) {
-    uint64_t size = 1;
-    while (value >= 0x80) value >>= 7, size++;
-    return size;
-}
-
-/* A length-delimited field with a tag of one byte. */
-static uint64_t delimited_size(uint64_t body) { return 1 + varint_size(body) + body; }
-
-static uint8_t *write_varint(uint8_t *out, uint64_t value) {
-    for (; value >= 0x80; value >>= 7) *out++ = (uint8_t)(value | 0x80);
-    *out++ = (uint8_t)value;
-    return out;
-}
-
-static uint8_t *write_tag(uint8_t *out, int number, uint64_t length) {
-    *out++ = (uint8_t)(number << 3 | BYTES);
-    return write_varint(out, length);
-}
-
-static uint8_t *write_bytes(uint8_t *out, const void *bytes, uint64_t length) {
-    if (length) memcpy(out, bytes, length); /* of nothing, the address may be NULL */
-    return out + length;
-}
-
-typedef struct {
-    uint64_t packed, list, feature, entry;
-} sizes;
-
-static int64_t first_value(const fp_column *column, int64_t row) { return column->offsets ? column->offsets[row] : row; }
-static int64_t end_value(const fp_column *column, int64_t row) { return column->offsets ? column->offsets[row + 1] : row + 1; }
-
-static uint64_t list_size(const fp_column *column, int64_t row, sizes *out) {
-    int64_t first = first_value(column, row), end = end_value(column, row);
-    out->packed = 0;
-    if (column->kind == FP_KIND_BYTES) {
-        uint64_t total = 0;
-        for (int64_t j = first; j < end; j++)
-            total += delimited_size((uint64_t)(column->value_offsets[j + 1] - column->value_offsets[j]));
-        return total;
-    }
-    if (column->kind == FP_KIND_FLOAT) out->packed = 4 * (uint64_t)(end - first);
-    else
-        for (int64_t j = first; j < end; j++) out->packed += varint_size((uint64_t)((const int64_t *)column->values)[j]);
-    return out->packed ? delimited_size(out->packed) : 0;
-}
-
-static sizes column_sizes(const fp_column *column, int64_t row) {
-    sizes out;
-    out.list = list_size(column, row, &out);
-    out.feature = delimited_size(out.list);
-    out.entry = delimited_size(column->name_length) + delimited_size(out.feature);
-    return out;
-}
-
-static uint64_t features_size(const fp_column *columns, size_t num_columns, int64_t row) {
-    uint64_t total = 0;
-    for (size_t c = 0; c < num_columns; c++) total += delimited_size(column_sizes(&columns[c], row).entry);
-    return total;
-}
-
-uint64_t fp_example_size(const fp_column *columns, size_t num_columns, int64_t row) {
-    return delimited_size(features_size(columns, num_columns, row));
-}
-
-static uint8_t *write_floats(uint8_t *out, const float *values, int64_t first, int64_t end) {
-    for (int64_t j = first; j < end; j++, out += 4) {
-        uint32_t bits;
-        memcpy(&bits, values + j, 4);
-        fp_store_le32(out, bits);
-    }
-    return out;
-}
-
-static uint8_t *write_values(uint8_t *out, const fp_column *column, int64_t row, const sizes *size) {
-    int64_t first = first_value(column, row), end = end_value(column, row);
-    if (column->kind == FP_KIND_BYTES) {
-        const uint8_t *values = column->values;
-        for (int64_t j = first; j < end; j++) {
-            uint64_t length = (uint64_t)(column->value_offsets[j + 1] - column->value_offsets[j]);
-            out = write_bytes(write_tag(out, 1, length), values + column->value_offsets[j], length);
-        }
-        return out;
-    }
-    if (size->packed == 0) return out;
-    out = write_tag(out, 1, size->packed);
-    if (column->kind == FP_KIND_FLOAT) return write_floats(out, column->values, first, end);
-    for (int64_t j = first; j < end; j++) out = write_varint(out, (uint64_t)((const int64_t *)column->values)[j]);
-    return out;
-}
-
-void fp_write_example(const fp_column *columns, size_t num_columns, int64_t row, uint8_t *out) {
-    out = write_tag(out, 1, features_size(columns, num_columns, row));
-    for (size_t c = 0; c < num_columns; c++) {
-        const fp_column *column = &columns[c];
-        sizes size = column_sizes(column, row);
-        out = write_tag(out, 1, size.entry);
-        out = write_bytes(write_tag(out, 1, column->name_length), column->name, column->name_length);
-        out = write_tag(out, 2, size.feature);
-        out = write_tag(out, column->kind, size.list);
-        out = write_values(out, column, row, &size);
-    }
 }

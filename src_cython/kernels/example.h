@@ -28,8 +28,8 @@ typedef struct {
 fp_entries fp_entries_of(const uint8_t *example, size_t length);
 /* 1 with *entry set, 0 at the end, -1 when the bytes are no Example. */
 int fp_next_entry(fp_entries *entries, fp_entry *entry);
-/* The last entry of that name, as protobuf's maps have it: 1 found, 0 absent, -1 no Example. */
-int fp_find_entry(const uint8_t *example, size_t length, const uint8_t *name, size_t name_length, fp_entry *entry);
+/* True when the bytes are a tf.train.SequenceExample with lists in it, which read as an Example would seem to lack them. */
+int fp_is_sequence(const uint8_t *example, size_t length);
 
 /* A feature's values. The first walk counts (nothing to fill); the second fills what the caller made
    room for, and never more than `capacity` values and `bytes_capacity` bytes. */
@@ -48,18 +48,4 @@ typedef struct {
 
 /* FP_OK or FP_BAD_PROTO. */
 int fp_walk_values(const fp_entry *entry, fp_values *values);
-
-/* One feature of examples to serialise. Row i has the values offsets[i] .. offsets[i + 1], or just value i. */
-typedef struct {
-    int32_t kind;
-    const uint8_t *name;
-    size_t name_length;
-    const int64_t *offsets;        /* NULL: one number a row */
-    const int64_t *value_offsets;  /* bytes values only: value j is values[value_offsets[j] .. [j + 1]] */
-    const void *values;            /* uint8_t, float or int64_t */
-} fp_column;
-
-uint64_t fp_example_size(const fp_column *columns, size_t num_columns, int64_t row);
-/* Writes exactly fp_example_size bytes. */
-void fp_write_example(const fp_column *columns, size_t num_columns, int64_t row, uint8_t *out);
 #endif

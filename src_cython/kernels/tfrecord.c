@@ -50,9 +50,8 @@ int fp_scan_records(const uint8_t *data, size_t length, uint64_t bytes_left, uin
     return status;
 }
 
-void fp_frame_record(uint8_t *record, uint64_t length) {
-    fp_store_le64(record, length);
-    fp_store_le32(record + 8, fp_crc32c_mask(fp_crc32c(0, record, 8)));
-    uint8_t *payload = record + FP_FRAME_HEADER;
-    fp_store_le32(payload + length, fp_crc32c_mask(fp_crc32c(0, payload, length)));
+void fp_frame_around(uint8_t *header, uint64_t length, uint8_t *footer, uint32_t crc) {
+    fp_store_le64(header, length);
+    fp_store_le32(header + 8, fp_crc32c_mask(fp_crc32c(0, header, 8)));
+    fp_store_le32(footer, fp_crc32c_mask(crc));
 }

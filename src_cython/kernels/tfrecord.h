@@ -16,6 +16,6 @@
 int fp_scan_records(const uint8_t *data, size_t length, uint64_t bytes_left, uint64_t record_limit, int check,
                     size_t capacity, uint64_t *offsets, uint64_t *lengths, uint32_t *crcs, size_t *num_records,
                     size_t *consumed, size_t *wanted, fp_outcome *outcome);
-/* Writes header and footer around the `length` payload bytes that already stand at record + FP_FRAME_HEADER. */
-void fp_frame_record(uint8_t *record, uint64_t length);
+/* Writes the header and the footer of a record of `length` bytes that has this (unmasked) CRC. */
+void fp_frame_around(uint8_t *header, uint64_t length, uint8_t *footer, uint32_t crc);
 #endif

@@ -1,0 +1,36 @@
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import disjoint_base
+
+from fastpack.errors import Outcome
+
+# True when the bytes begin with a sound header of a tar file.
+def is_header(data: bytes | npt.NDArray[np.uint8]) -> bool: ...
+
+# The n plain files in an open tar file of `size` bytes whose names are a key, a dot and a suffix.
+@disjoint_base
+class Members:
+    # (n,): where its bytes lie and how many; which of the suffixes; which sample: neighbours of one key are one sample;
+    # where its key stands in `names` and how long that is (members of one sample share it).
+    @property
+    def offsets(self) -> npt.NDArray[np.uint64]: ...
+    @property
+    def sizes(self) -> npt.NDArray[np.uint64]: ...
+    @property
+    def suffix_numbers(self) -> npt.NDArray[np.int32]: ...
+    @property
+    def samples(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def name_offsets(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def key_lengths(self) -> npt.NDArray[np.int64]: ...
+    # The keys, one behind the other.
+    @property
+    def names(self) -> npt.NDArray[np.uint8]: ...
+    # In lower case.
+    @property
+    def suffixes(self) -> list[str]: ...
+    # Its row is the number of the member, counted among all.
+    @property
+    def failure(self) -> Outcome: ...
+    def __init__(self, fd: int, size: int, max_suffixes: int) -> None: ...

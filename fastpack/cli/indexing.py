@@ -1,0 +1,138 @@
+"""`fastpack index`, `convert` and `extract`: datasets that are there already, whoever wrote them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+import fastpack
+from fastpack.cli import terminal
+from fastpack.cli.options import dataset_argument, json_option, quiet_option, without_indexes
+from fastpack.containers import find_shards, of_file
+from fastpack.convert import convert as convert_dataset
+from fastpack.errors import OptionError
+from fastpack.extract import extract as extract_files
+from fastpack.indexing import build_indexes
+from fastpack.report import extracted_text, indexed_text, packed_text, readable_size
+
+
+@click.command(epilog=terminal.EPILOG)
+@dataset_argument
+@click.option("--index-dir", type=click.Path(file_okay=False, exists=True, path_type=Path), help="Write the indexes into this folder.")
+@click.option("--rebuild", is_flag=True, help="Build indexes anew that are there already.")
+@click.option("--offsets", is_flag=True, help="Write NAME.idx beside each TFRecord too, the text that DALI and vahidk/tfrecord read.")
+@click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files at once; by default one a core.")
+@json_option
+@quiet_option
+def index(paths: tuple[str, ...], index_dir: Path | None, offsets: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Indexes a dataset where it is.
+
+    Reads and checks everything once and saves what it finds beside the files, so that opening them takes no time; shows
+    what a sample holds. Nothing is rewritten.
+
+    PATH is a TFRecord, HDF5 or WebDataset tar file, a folder of shards or of images, or a glob in quotes.
+    """
+    chosen = without_indexes(paths)
+    if offsets:
+        refuse_offsets(chosen)
+    with terminal.progress("indexing", quiet) as update:
+        indexed = build_indexes(
+            chosen,
+            index_dir=index_dir,
+            progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
+            **options,
+        )
+    if offsets:
+        write_all_offsets(indexed.paths, index_dir)
+    if as_json:
+        terminal.emit(dataclasses.asdict(indexed))
+    elif not quiet:
+        click.echo(indexed_text(indexed))
+
+
+def refuse_offsets(paths: list[str]) -> None:
+    for shard in find_shards(paths):
+        if of_file(shard).name != "tfrecord":
+            raise OptionError(f"--offsets lists the records of TFRecords; leave it out - at {shard}")
+
+
+def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
+    from fastpack.containers.tfrecord_offsets import write_offsets
+
+    for shard in shards:
+        write_offsets(shard, (folder or shard.parent) / f"{shard.name}.idx")
+
+
+@click.command(epilog=terminal.EPILOG)
+@dataset_argument
+@click.argument("output", metavar="OUT")
+@click.option("--format", type=click.Choice(["tfrecord", "hdf5"]), help="What to write; by default the ending of OUT says it.")
+@click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
+@click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
+@click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@json_option
+@quiet_option
+def convert(paths: tuple[str, ...], output: str, overwrite: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Writes a dataset in another format, image files unmodified.
+
+    OUT is the file to write, such as train.tfrecord or train.h5; with no ending it is a folder, and `convert` is `extract`.
+
+    PATH is a TFRecord (also gzip'ed), HDF5 or WebDataset tar file, a folder of shards or of images, or a glob in quotes.
+    """
+    if options["format"] is None and not Path(output).suffix:
+        refuse_options(options)
+        write_files(paths, output, None, overwrite=overwrite, as_json=as_json, quiet=quiet)
+        return
+    with terminal.progress("converting", quiet) as update:
+        packed = convert_dataset(
+            without_indexes(paths),
+            output,
+            fastpack.PackOptions(**options),
+            overwrite=overwrite,
+            progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
+        )
+    if as_json:
+        terminal.emit(dataclasses.asdict(packed))
+    elif not quiet:
+        click.echo(packed_text(packed))
+
+
+@click.command(epilog=terminal.EPILOG)
+@dataset_argument
+@click.argument("output", metavar="DIR")
+@click.option("--field", help="Which files, when not the images.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@json_option
+@quiet_option
+def extract(paths: tuple[str, ...], output: str, field: str | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
+    """Writes the files of a dataset into a folder, byte for byte.
+
+    Each is called by its key, or by its number when there are no keys. DIR is made when it is not there, and no file is
+    written outside it.
+
+    PATH is a TFRecord, HDF5 or WebDataset tar file, a folder of shards, or a glob in quotes.
+    """
+    write_files(paths, output, field, overwrite=overwrite, as_json=as_json, quiet=quiet)
+
+
+def refuse_options(options: dict[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise OptionError(f"a folder of files has no {given[0]}; leave it out, or name a file such as train.tfrecord")
+
+
+def write_files(paths: tuple[str, ...], output: str, field: str | None, *, overwrite: bool, as_json: bool, quiet: bool) -> None:
+    with terminal.progress("extracting", quiet) as update:
+        extracted = extract_files(
+            fastpack.open(without_indexes(paths), save_index=False),
+            output,
+            field=field,
+            overwrite=overwrite,
+            progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
+        )
+    if as_json:
+        terminal.emit(dataclasses.asdict(extracted))
+    elif not quiet:
+        click.echo(extracted_text(extracted))

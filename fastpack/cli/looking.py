@@ -1,0 +1,136 @@
+"""`fastpack info`, `verify`, `preview` and `ls`."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+import fastpack
+from fastpack.census import take_census
+from fastpack.cli import terminal
+from fastpack.cli.options import dataset_argument, existing, index_dir_option, json_option, quiet_option, without_indexes
+from fastpack.errors import OptionError
+from fastpack.listing import list_samples
+from fastpack.page import html_page, save_page
+from fastpack.preview import check_sheet_output, choose_samples, contact_sheet, save_sheet
+from fastpack.report import census_text, describe, described_text, listed_text, printable, readable_size, verified_text
+from fastpack.shard import refuse_existing
+
+
+@click.command(epilog=terminal.EPILOG)
+@dataset_argument
+@json_option
+def info(paths: tuple[str, ...], as_json: bool) -> None:
+    """Tells what a dataset holds.
+
+    Files, samples, fields, classes, sizes and kinds of images; no image is read.
+
+    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    """
+    dataset = _open(paths)
+    description, census = describe(dataset), take_census(dataset)
+    if as_json:
+        terminal.emit(dataclasses.asdict(description) | {"census": dataclasses.asdict(census) if census else None})
+    else:
+        click.echo(described_text(description))
+        if census:
+            click.echo(census_text(census))
+
+
+def _open(paths: tuple[str, ...]) -> fastpack.Reader:
+    return fastpack.open(without_indexes(paths))
+
+
+@click.command(epilog=terminal.EPILOG)
+@dataset_argument
+@click.option("--decode", is_flag=True, help="Decode each image too.")
+@click.option("--against", metavar="SRC", callback=existing, help="Compare with the folder or table that was packed, byte for byte.")
+@click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files looked at side by side; by default one a core.")
+@index_dir_option
+@json_option
+@quiet_option
+def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+    """Compares a dataset with its checksums.
+
+    Everything is read, and each problem is listed with its place. Records that were cut off or swapped since the file was
+    indexed, and files missing from a numbered set, are problems too.
+
+    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    """
+    with terminal.progress("verifying", quiet) as update:
+        verified = fastpack.verify(
+            without_indexes(paths),
+            progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
+            **options,
+        )
+    if as_json:
+        terminal.emit(dataclasses.asdict(verified) | {"is_sound": verified.is_sound})
+    else:
+        for problem in verified.problems:
+            click.echo(printable(problem))
+        if not (quiet and verified.is_sound):
+            click.echo(verified_text(verified))
+    if not verified.is_sound:
+        click.get_current_context().exit(terminal.EXIT_DATA)
+
+
+@click.command(epilog=terminal.EPILOG)
+@dataset_argument
+@click.option("-o", "--output", required=True, metavar="OUT", help="A picture to write, such as sheet.png, or a page, such as look.html.")
+@click.option("-n", "--rows", type=click.IntRange(min=1), default=32, show_default=True, metavar="N", help="How many samples to show.")
+@click.option("--seed", type=click.IntRange(min=0), help="Show a random choice, which the seed decides; by default the first samples.")
+@click.option("--per-class", is_flag=True, help="Show N samples of each class.")
+@click.option("--sample", "samples", type=click.IntRange(min=0), multiple=True, metavar="NUMBER", help="Show this sample; may come again.")
+@click.option("--html", "as_page", is_flag=True, help="Write a page for a browser, whatever the ending of OUT.")
+@click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Thumbnails beside each other on a picture.")
+@click.option("--tile", type=click.IntRange(1, 4096), default=160, show_default=True, help="Side of a thumbnail in pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+def preview(paths: tuple[str, ...], output: str, as_page: bool, columns: int, tile: int, overwrite: bool, **choice: Any) -> None:
+    """Writes a contact sheet of some samples.
+
+    It shows thumbnails with the class name (or label, or key) below; on a page they can be filtered by class and by name.
+
+    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    """
+    as_page = as_page or Path(output).suffix.lower() in (".html", ".htm")
+    if as_page:
+        refuse_existing([Path(output)], overwrite)
+    else:
+        check_sheet_output(Path(output), overwrite=overwrite)
+    dataset = _open(paths)
+    chosen = _chosen(dataset, **choice)
+    if as_page:
+        save_page(html_page(dataset, chosen, tile=tile), output, overwrite=overwrite)
+    else:
+        save_sheet(contact_sheet(dataset, chosen, columns=columns, tile=tile), output, overwrite=overwrite)
+    click.echo(f"{len(chosen)} of {len(dataset)} samples on {output}")
+
+
+def _chosen(dataset: fastpack.Reader, rows: int, seed: int | None, per_class: bool, samples: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    if not samples:
+        return choose_samples(dataset, rows, seed=seed, per_class=per_class)
+    if max(samples) >= len(dataset):
+        raise OptionError(f"there is no sample {max(samples)}: the dataset has {len(dataset)}, counted from 0")
+    return np.array(samples)
+
+
+@click.command(epilog=terminal.EPILOG)
+@dataset_argument
+@click.option("-n", "--rows", type=click.IntRange(min=1), metavar="N", help="List the first N that fit; by default all.")
+@click.option("--match", metavar="PATTERN", help="Only samples whose key fits, such as 'cat/*'.")
+@click.option("--class", "class_name", metavar="NAME", help="Only samples of this class, by name or label.")
+@json_option
+def ls(paths: tuple[str, ...], rows: int | None, match: str | None, class_name: str | None, as_json: bool) -> None:
+    """Lists samples: key, label, size, and where each lies.
+
+    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    """
+    samples = list(itertools.islice(list_samples(_open(paths), match=match, class_name=class_name), rows))
+    if as_json:
+        terminal.emit({"samples": [dataclasses.asdict(sample) for sample in samples]})
+    else:
+        click.echo(listed_text(samples))

@@ -1,0 +1,52 @@
+"""Arguments and options that commands share."""
+
+import glob
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fastpack.index import is_index
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def existing(ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+    for path in [value] if isinstance(value, str) else value or ():
+        if not os.path.exists(path) and not glob.glob(path):
+            raise click.BadParameter(f"{path!r} is not there, and no file matches it", ctx, parameter)
+    return value
+
+
+def image_size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | tuple[int, int] | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", value.lower())
+    if not match:
+        raise click.BadParameter(f"{value!r} is no size; write HEIGHTxWIDTH, such as 224x320, or one number", ctx, parameter)
+    return (int(match[1]), int(match[2])) if match[2] else int(match[1])
+
+
+def dataset_argument(command: Command) -> Command:
+    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, callback=existing)(command)
+
+
+def index_dir_option(command: Command) -> Command:
+    kind = click.Path(file_okay=False, exists=True, path_type=Path)
+    return click.option("--index-dir", type=kind, help="Where the saved indexes are, when they are not beside the files.")(command)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout; on failure it has an `error`.")(command)
+
+
+def quiet_option(command: Command) -> Command:
+    return click.option("-q", "--quiet", is_flag=True, help="Show no progress, and print no summary when all is well.")(command)
+
+
+def without_indexes(paths: tuple[str, ...]) -> list[str]:
+    """The shell's `train*` also finds the indexes that lie beside the files."""
+    return [path for path in paths if not is_index(Path(path))]

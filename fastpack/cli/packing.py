@@ -1,0 +1,73 @@
+"""`fastpack pack`."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+import fastpack
+from fastpack.cli import terminal
+from fastpack.cli.options import existing, image_size, json_option, quiet_option
+from fastpack.errors import EmptySourceError
+from fastpack.report import packed_text, readable_size
+from fastpack.sources import Source
+from fastpack.sources.table import TABLE_SUFFIXES
+
+
+# The options are the fields of PackOptions, under the same names, and go there together.
+@click.command(epilog=terminal.EPILOG)
+@click.argument("src", callback=existing)
+@click.option("-o", "--output", required=True, metavar="OUT", help="The file to write, such as train.tfrecord or train.h5.")
+@click.option("--format", type=click.Choice(["tfrecord", "hdf5"]), help="What to write; by default the ending of OUT says it.")
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "encoded", "pixels"]),
+    default="auto",
+    help="Of HDF5: image files as they are, or decoded pixels of one size. auto: pixels when there is a --size.",
+)
+@click.option("--size", metavar="HxW", callback=image_size, help="Resample to height x width, such as 224x320; 224 is 224x224.")
+@click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
+@click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
+@click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
+@click.option("--color", type=click.Choice(["RGB", "BGR", "GRAY"], case_sensitive=False), default="RGB", help="Of decoded pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False, help="Do not wait for the disk.")
+@json_option
+@quiet_option
+def pack(src: str, output: str, overwrite: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Packs SRC into TFRecord or HDF5 files.
+
+    SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table that names them, or a
+    TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
+    """
+    pack_options = fastpack.PackOptions(**options)
+    source = _source_at(src)
+    with terminal.progress("packing", quiet) as update:
+        packed = fastpack.pack(
+            source,
+            output,
+            pack_options,
+            overwrite=overwrite,
+            progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
+        )
+    if as_json:
+        terminal.emit(dataclasses.asdict(packed))
+    elif not quiet:
+        click.echo(packed_text(packed))
+
+
+def _source_at(path: str) -> Source:
+    """The images of a folder or of a table; else the dataset that is there."""
+    if Path(path).suffix.lower() in TABLE_SUFFIXES:
+        return fastpack.table(path)
+    if not os.path.isdir(path):
+        return fastpack.open(path, decode=False)
+    try:
+        return fastpack.folder(path)
+    except EmptySourceError as no_images:
+        try:
+            return fastpack.open(path, decode=False)
+        except EmptySourceError:
+            raise no_images from None

@@ -1,0 +1,88 @@
+"""What commands share with the terminal: errors on one line, results on stdout, progress on stderr."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from fastpack.errors import FastpackError, OptionError, OutputExistsError
+from fastpack.report import printable
+
+EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+# What the user asked for makes no sense, whatever the data.
+_USAGE_ERRORS = (OptionError, OutputExistsError)
+EPILOG = """\b
+Exit status:
+  0    all is well
+  1    the data cannot be used, `verify` found problems, or `repair`
+       could not save all
+  2    the command cannot be obeyed: an unknown option, a bad value,
+       an input that is not there, an output that is there already
+  130  interrupted; nothing half-written is left"""
+
+
+class Commands(click.Group):
+    """Turns what a command raises into one line on stderr, an exit status and, with --json, an object on stdout."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Looked for by hand: the error may be that the options cannot be parsed.
+        ctx.meta["json"] = "--json" in args
+        with _errors_told(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _errors_told(ctx):
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _errors_told(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        _emit_error(ctx, error, error.format_message())
+        raise  # click prints the usage
+    except FastpackError as error:
+        message = str(error.args[-1])  # an OSError's own text would begin with its number
+        _emit_error(ctx, error, message)
+        click.echo(f"fastpack: {printable(message)}", err=True)
+        ctx.exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_DATA)
+    except KeyboardInterrupt as error:
+        _emit_error(ctx, error, "interrupted")
+        click.echo("fastpack: interrupted", err=True)
+        ctx.exit(EXIT_INTERRUPTED)
+
+
+def _emit_error(ctx: click.Context, error: BaseException, message: str) -> None:
+    if ctx.meta["json"]:
+        emit({"error": message, "error_type": type(error).__name__})
+
+
+def emit(facts: dict[str, Any]) -> None:
+    # JSON's escapes carry names that are no UTF-8 or that a terminal would obey.
+    click.echo(json.dumps(facts, default=str, indent=2))
+
+
+@contextlib.contextmanager
+def progress(description: str, quiet: bool) -> Iterator[Callable[..., None]]:
+    """A bar on stderr, when that is a terminal; gives the function that moves it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda **changes: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[done]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=None, done="")
+        yield lambda **changes: bar.update(task, **changes)

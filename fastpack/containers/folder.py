@@ -1,0 +1,105 @@
+"""A folder of image files as a dataset, in place: class = folder. Read-only.
+
+The files are opened as they are read, some at a time, since a process may not have half a million of them open.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.crc32c import crc32c
+from fastpack._native.gather import GatherFiles
+from fastpack._native.probe import ProbeFiles
+from fastpack.containers import ShardPlan, Writer
+from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first
+from fastpack.index import Column, Index
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.pool import share
+from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.schema import Field, Schema
+from fastpack.shard import Shard
+from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
+from fastpack.tree import IMAGE_SUFFIXES, classes_of, image_files
+
+
+class FolderContainer:
+    name = "folder"
+    suffixes: tuple[str, ...] = ()
+
+    def recognises(self, head: bytes) -> bool:
+        return False  # a folder has no bytes
+
+    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
+        raise OptionError(f"to write image files into a folder, use `fastpack extract` - at {path}")
+
+    def shard(self, path: Path) -> Shard:
+        """The names, sizes and times of all files, in one sum."""
+        files = image_files(path)
+        try:
+            facts = [os.stat(os.path.join(path, file)) for file in files]
+        except OSError as error:
+            raise from_os_error(error, "read", error.filename) from error
+        sizes = np.array([each.st_size for each in facts], np.uint64)
+        times = np.array([each.st_mtime_ns for each in facts], np.int64)
+        return _identity(path, files, sizes, times)
+
+    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:
+        """Files have no checksums; the size of each is compared when it is read."""
+        files = image_files(path)
+        if not files:
+            raise EmptySourceError(at(f"no images here (files ending in {', '.join(IMAGE_SUFFIXES)}); check the folder", Place(path)))
+        sizes, times, infos = np.empty(len(files), np.uint64), np.empty(len(files), np.int64), np.zeros(len(files), IMAGE_INFO)
+        probing = ProbeFiles([os.fsencode(path / file) for file in files], sizes, times, infos)
+        raise_first(share(probing.run), lambda row: Place(path / files[row]))
+        keys = Text.of(files)
+        labels, class_names = classes_of(files)
+        columns: dict[str, Column] = {"key": keys}
+        fields = [Field("image", "image"), Field("key", "text")]
+        if labels is not None:
+            columns["label"] = np.array(labels, np.int64)
+            fields.insert(1, Field("label", "int", dtype="int64"))
+        spans = np.zeros(len(files), SPAN)
+        spans["offset"], spans["length"] = NO_SPAN, sizes
+        return Index(
+            (_identity(path, files, sizes, times),),
+            Schema(tuple(fields), tuple(class_names)),
+            np.zeros(len(files), np.uint32),
+            np.arange(len(files)),
+            columns,
+            {"image": spans},
+            {"image": infos},
+            files=keys,
+        )
+
+    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+        """The bytes of these files; what they are numbered is in the index, not in the folder."""
+        if files is None:
+            raise FormatError(at("the index does not name the files; delete it and it is built again", Place(path)))
+        paths = [_path_below(path, file) for file in files]
+        try:
+            offsets = offsets_of([os.stat(each).st_size for each in paths])
+        except OSError as error:
+            raise from_os_error(error, "read the image", error.filename) from error
+        values = np.empty(offsets[-1], np.uint8)
+        raise_first(share(GatherFiles([os.fsencode(each) for each in paths], values, offsets).run), lambda row: Place(paths[row]))
+        return list(Ragged(values, offsets))
+
+
+FOLDER = FolderContainer()
+
+
+def _identity(path: Path, files: list[str], sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]) -> Shard:
+    fingerprint = crc32c(os.fsencode("\0".join(files)))
+    fingerprint = crc32c(times.view(np.uint8), crc32c(sizes.view(np.uint8), fingerprint))
+    return Shard(path, FOLDER.name, int(sizes.sum()), int(times.max(initial=0)), fingerprint)
+
+
+def _path_below(root: Path, file: str) -> str:
+    """An index that somebody else wrote could name any file."""
+    if file.startswith("/") or ".." in file.split("/"):
+        raise FormatError(at(f"the index names {file!r}, outside the folder; delete it and it is built again", Place(root)))
+    return os.path.join(root, file)

@@ -1,0 +1,188 @@
+"""tar, as WebDataset uses it: neighbouring members whose names agree up to the first dot are one sample.
+
+Read-only. The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"); members without a dot in
+their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.gather import Gather
+from fastpack._native.probe import ProbeBlobs
+from fastpack._native.tar import Members, is_header
+from fastpack.containers import ShardPlan, Writer
+from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.index import Column, Index
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.pool import share
+from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.schema import Field, Kind, Schema
+from fastpack.shard import Shard
+from fastpack.structs import IMAGE_INFO, SPAN
+
+_IMAGES = ("jpg", "jpeg", "jpe", "png", "webp", "bmp", "tif", "tiff", "gif")
+# What WebDataset decodes as a number, and what as text.
+_NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
+_TEXTS = ("txt", "text", "transcript", "json", "jsn")
+# Longer texts stay in the archive.
+_MAX_TEXT_BYTES = 2**16
+_ALIASES = {"cls": "label"}
+
+
+class TarContainer:
+    name = "tar"
+    suffixes: tuple[str, ...] = (".tar",)
+
+    def recognises(self, head: bytes) -> bool:
+        return is_header(head)
+
+    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
+        raise OptionError(f"tar files are read, not written; choose TFRecord or HDF5 - at {path}")
+
+    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:
+        """A tar has checksums of its headers only; they are compared always."""
+        shard = Shard.of(path, self.name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise from_os_error(error, "read", path) from error
+        try:
+            return _Table(path, descriptor, shard.size, limits).index(shard)
+        finally:
+            os.close(descriptor)
+
+    def shard(self, path: Path) -> Shard:
+        return Shard.of(path, self.name)
+
+    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {path}")
+
+
+TAR = TarContainer()
+
+
+class _Table:
+    """The members of one open archive, sorted into fields."""
+
+    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits) -> None:
+        self._path, self._descriptor = path, descriptor
+        self._members = Members(descriptor, size, limits.max_features)
+        if self._members.failure:
+            status, error_number, row, offset, message = self._members.failure
+            raise_status(status, message, Place(path, row, offset), error_number)
+        if not len(self._members.offsets):
+            raise EmptySourceError(at("the archive has no samples: files whose names are a key, a dot and an ending", Place(path)))
+        self._num_samples = int(self._members.samples[-1]) + 1
+        is_first = np.diff(self._members.samples, prepend=-1) > 0
+        self._first_offsets = self._members.offsets[is_first]
+        self._keys = self._all_keys(is_first)
+        self._fields: list[Field] = []
+        self._columns: dict[str, Column] = {}
+        self._spans: dict[str, npt.NDArray[Any]] = {}
+        self._infos: dict[str, npt.NDArray[Any]] = {}
+
+    def _all_keys(self, is_first: npt.NDArray[np.bool_]) -> Text:
+        starts, lengths = self._members.name_offsets[is_first], self._members.key_lengths[is_first]
+        return Text(self._members.names[: starts[-1] + lengths[-1]], offsets_of(lengths))
+
+    def index(self, shard: Shard) -> Index:
+        for suffixes, name in self._names().items():
+            chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
+            self._refuse_twice(chosen, name)
+            kind = self._kind_of(name, chosen)
+            stored_as = self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
+            if kind in ("image", "bytes"):
+                self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen)
+            else:
+                self._add_column(name, stored_as, chosen)
+        if "key" not in self._columns and "key" not in self._spans:
+            self._fields.append(Field("key", "text"))
+            self._columns["key"] = self._keys
+        usual = ("image", "label", "key")
+        fields = sorted(self._fields, key=lambda field: (usual.index(field.name) if field.name in usual else len(usual), field.name))
+        numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
+        return Index((shard,), Schema(tuple(fields)), *numbers, self._columns, self._spans, self._infos)
+
+    def _names(self) -> dict[tuple[int, ...], str]:
+        """Numbers of suffixes -> the field that they are. Image files of any ending are one field, when no sample has two."""
+        suffixes = self._members.suffixes
+        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in _IMAGES)
+        rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
+        joined = images if images and (np.diff(rows) > 0).all() else ()
+        names = {joined: "image"} if joined else {}
+        taken = {"image", *suffixes} if joined else set(suffixes)
+        for number, suffix in enumerate(suffixes):
+            if number not in joined:
+                alias = _ALIASES.get(suffix, suffix)
+                names[(number,)] = suffix if alias in taken else alias
+        return names
+
+    def _refuse_twice(self, chosen: npt.NDArray[np.int64], name: str) -> None:
+        twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
+        if len(twice):
+            sample = int(self._members.samples[chosen[twice[0]]])
+            place = Place(self._path, sample, int(self._members.offsets[chosen[twice[0] + 1]]), self._keys[sample])
+            raise FormatError(at(f"a sample has two files for {name}; make the archive again with one of each", place))
+
+    def _kind_of(self, name: str, chosen: npt.NDArray[np.int64]) -> Kind:
+        if name == "image":
+            return "image"
+        ending = self._members.suffixes[self._members.suffix_numbers[chosen[0]]].rsplit(".", 1)[-1]
+        if ending in _IMAGES:
+            return "image"
+        is_short = bool((self._members.sizes[chosen] <= _MAX_TEXT_BYTES).all())
+        return "text" if ending in _TEXTS + _NUMBERS and is_short else "bytes"
+
+    def _add_blobs(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
+        rows = self._members.samples[chosen]
+        spans = np.zeros(self._num_samples, SPAN)
+        spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
+        spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
+        self._fields.append(field)
+        self._spans[field.name] = spans
+        if field.kind == "image":
+            self._infos[field.name] = self._probe(chosen, rows)
+
+    def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        infos = np.zeros(self._num_samples, IMAGE_INFO)
+        found = np.zeros(len(chosen), IMAGE_INFO)
+        probing = ProbeBlobs(self._descriptor, self._members.offsets[chosen], self._members.sizes[chosen], found)
+        raise_first(share(probing.run), lambda i: Place(self._path, int(rows[i]), key=self._keys[int(rows[i])]))
+        infos[rows] = found
+        return infos
+
+    def _add_column(self, name: str, stored_as: str, chosen: npt.NDArray[np.int64]) -> None:
+        texts = self._read(chosen)
+        rows = self._members.samples[chosen]
+        counts = np.zeros(self._num_samples, np.int64)
+        counts[rows] = 1
+        ending = (stored_as or name).rsplit(".", 1)[-1]
+        numbers = _numbers_in(texts) if ending in _NUMBERS else None
+        values: Column = texts if numbers is None else numbers
+        shape: tuple[None, ...] = () if counts.all() else (None,)
+        stored_as = "" if stored_as == name else stored_as
+        self._fields.append(Field(name, "text" if numbers is None else "int", shape, "" if numbers is None else "int64", stored_as))
+        self._columns[name] = values if shape == () else Ragged(values, offsets_of(counts))
+
+    def _read(self, chosen: npt.NDArray[np.int64]) -> Text:
+        """The contents of some members."""
+        spans = np.zeros(len(chosen), SPAN)
+        spans["offset"], spans["length"] = self._members.offsets[chosen], self._members.sizes[chosen]
+        offsets = offsets_of(spans["length"])
+        values = np.empty(offsets[-1], np.uint8)
+        gather = Gather(spans, values, offsets[:-1], fds=np.array([self._descriptor], np.int32))
+        raise_first(share(gather.run), lambda i: Place(self._path, int(self._members.samples[chosen[i]])))
+        return Text(values, offsets)
+
+
+def _numbers_in(texts: Text) -> npt.NDArray[np.int64] | None:
+    """What the texts say, when all of them are integers."""
+    try:
+        return np.array([int(text) for text in texts], np.int64)
+    except (ValueError, OverflowError):
+        return None

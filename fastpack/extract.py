@@ -1,0 +1,194 @@
+"""extract: the files of a dataset, given back byte for byte."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastpack.errors import FormatError, OutputExistsError, SchemaError, at, from_os_error
+from fastpack.headers import FORMATS
+from fastpack.ragged import Text, offsets_of
+from fastpack.reader import Reader
+from fastpack.schema import Field
+from fastpack.tree import IMAGE_SUFFIXES
+
+# Called with (files done, files in all, bytes done) after each batch.
+Progress = Callable[[int, int, int], None]
+_BATCH_BYTES = 8 * 2**20
+_BATCH_FILES = 1024
+_ENDINGS = {"jpeg": ".jpg", "unknown": ".bin"}
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What was written: files, their bytes, seconds."""
+
+    folder: Path
+    num_files: int
+    num_bytes: int
+    seconds: float
+
+
+def extract(
+    dataset: Reader,
+    folder: str | os.PathLike[str],
+    *,
+    field: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Extracted:
+    """Writes the files of a dataset below `folder`, byte for byte as they were packed.
+
+    Each is called by its sample's key, with the ending of its format when the key has none; or by its number, when
+    there are no keys. No file is written outside the folder, whatever the keys say.
+
+    - field: which, when it is not the main image.
+    - overwrite: replace files that are there already.
+    - progress: called with (files done, files in all, bytes done).
+
+    Raises SchemaError when there are no files in the dataset (pixels, say), FormatError for a key that is no path below
+    a folder or comes twice, OutputExistsError, UnreadableFileError, and what damaged files raise.
+
+    >>> from fastpack.reader import open
+    >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
+    10
+    """
+    started = time.perf_counter()
+    chosen = _files_of(dataset, field)
+    names = _names_of(dataset, chosen)
+    kept = {chosen.name: chosen.name}
+    reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False)
+    spans = dataset.index.spans[chosen.name]
+    ends = offsets_of(spans["length"])
+    with _Folder(Path(folder), overwrite) as below:
+        first = 0
+        while first < len(names):
+            end = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES, side="right")) - 1
+            end = min(max(end, first + 1), first + _BATCH_FILES, len(names))
+            blobs = reader.read(np.arange(first, end))[chosen.name]
+            for row in range(first, end):
+                below.write(names[row], blobs.bytes(row - first))
+            first = end
+            if progress:
+                progress(first, len(names), int(ends[first]))
+    return Extracted(Path(folder), len(names), int(ends[-1]), time.perf_counter() - started)
+
+
+def _files_of(dataset: Reader, name: str | None) -> Field:
+    fields = [dataset.schema[name]] if name is not None else [each for each in dataset.schema.fields if each.kind in ("image", "bytes")]
+    images = [each for each in fields if each.kind == "image"]
+    found = images or fields
+    if not found or not found[0].is_blob or found[0].kind == "pixels":
+        raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
+    return found[0]
+
+
+def _names_of(dataset: Reader, chosen: Field) -> list[str]:
+    """A path below the folder for each sample, none of them twice."""
+    keys = dataset.columns.get("key")
+    infos = dataset.index.infos.get(chosen.name)
+    formats = ["unknown"] * len(dataset) if infos is None else [FORMATS[number] for number in infos["format"].tolist()]
+    named = list(keys) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
+    names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
+    seen: set[str] = set()
+    for row, (key, name) in enumerate(zip(named, names, strict=True)):
+        if "\0" in key or {"", ".", ".."} & set(key.split("/")):  # an absolute path begins with an empty part
+            raise FormatError(at(f"the key {key!r} is no path below a folder; nothing was written", dataset.place(row)))
+        if name in seen:
+            raise FormatError(at(f"two samples have the key {name!r}; nothing was written", dataset.place(row)))
+        seen.add(name)
+    return names
+
+
+def _with_ending(key: str, format: str) -> str:
+    if key.lower().endswith(IMAGE_SUFFIXES):
+        return key
+    return key + _ENDINGS.get(format, f".{format}")
+
+
+class _Folder:
+    """Writes files below a folder. Each part of a path is opened from the one above, and links are not followed, so no
+    path leads out."""
+
+    def __init__(self, root: Path, overwrite: bool) -> None:
+        self._root, self._overwrite = root, overwrite
+        self._open: tuple[tuple[str, ...], int] | None = None  # the folder that was written to last
+
+    def __enter__(self) -> "_Folder":
+        try:
+            self._root.mkdir(exist_ok=True)
+            self._root_descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise from_os_error(error, "write into the folder", self._root) from error
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
+        os.close(self._root_descriptor)
+
+    def _close(self) -> None:
+        if self._open:
+            os.close(self._open[1])
+        self._open = None
+
+    def write(self, name: str, data: bytes) -> None:
+        *folders, last = name.split("/")
+        try:
+            with self._temporary(self._folder(tuple(folders)), last) as temporary:
+                _write_all(temporary, data)
+        except OutputExistsError:
+            raise
+        except OSError as error:
+            raise from_os_error(error, "write", self._root / name) from error
+
+    def _folder(self, parts: tuple[str, ...]) -> int:
+        if self._open and self._open[0] == parts:
+            return self._open[1]
+        self._close()
+        descriptor = os.dup(self._root_descriptor)
+        for part in parts:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, dir_fd=descriptor)
+            try:
+                below = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
+            descriptor = below
+        self._open = parts, descriptor
+        return descriptor
+
+    @contextlib.contextmanager
+    def _temporary(self, folder: int, name: str) -> Iterator[int]:
+        """A file that gets its name when it is whole."""
+        if not self._overwrite and _is_there(name, folder):
+            raise OutputExistsError(f"a file is there already; ask for overwrite, or choose another folder - at {self._root}, {name}")
+        temporary = f".fastpack.{os.getpid()}.tmp"
+        descriptor = os.open(temporary, _FILE_FLAGS, 0o666, dir_fd=folder)
+        try:
+            yield descriptor
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(temporary, dir_fd=folder)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _is_there(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""Indexing: the indexes of many files, built by several threads and kept for the next time."""
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastpack import containers
+from fastpack.containers import Choice, Paths, find_shards
+from fastpack.errors import FastpackError, Place, UnreadableFileError, at
+from fastpack.index import Index, concatenate, index_path
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.pool import num_cores, share
+from fastpack.schema import Schema
+
+# Called with (bytes done, bytes in all) after each file.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What was indexed: files, how many of them had a fresh index already, samples, what a sample holds, bytes of the
+    files and of their indexes, seconds."""
+
+    paths: tuple[Path, ...]
+    num_fresh: int
+    num_samples: int
+    schema: Schema
+    num_bytes: int
+    index_bytes: int
+    seconds: float
+
+
+def build_indexes(
+    path: Paths,
+    *,
+    index_dir: str | os.PathLike[str] | None = None,
+    rebuild: bool = False,
+    num_workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Indexed:
+    """Indexes files that anybody wrote, where they are, and saves the indexes: so the next `open` is instant.
+
+    - path: a TFRecord, HDF5 or tar file, a folder of images, a glob, a folder of shards, or a list of these.
+    - index_dir: a folder for the indexes, when that of the files is read-only; None puts each beside its file.
+    - rebuild: do not look for indexes that are there already: what the files hold now is what they shall hold.
+    - num_workers: how many files at once; None is one a core.
+    - progress: called with (bytes done, bytes in all) after each file.
+
+    Raises what a damaged file raises, with its place, and UnreadableFileError when an index cannot be written.
+
+    >>> built = build_indexes(getfixture("digits"))
+    >>> built.num_samples, [field.name for field in built.schema.fields]
+    (10, ['image', 'label'])
+    """
+    started = time.perf_counter()
+    shards = find_shards(path)
+    folder = None if index_dir is None else Path(index_dir)
+    sizes = [shard.stat().st_size for shard in shards]
+    is_fresh = [False] * len(shards)
+    done: list[int] = []
+    telling = threading.Lock()
+
+    def build(number: int) -> Index:
+        saved = None if rebuild else containers.saved_index(shards[number], folder)
+        is_fresh[number] = saved is not None
+        index = saved or containers.of_file(shards[number]).index(shards[number], limits=limits)
+        if saved is None:
+            earlier = None if rebuild else containers.earlier_index(shards[number], folder)
+            _save(index.remembering(earlier), shards[number], folder)
+        with telling:  # one after the other, so that the numbers rise
+            done.append(sizes[number])
+            if progress:
+                progress(sum(done), sum(sizes))
+        return index
+
+    indexes = _build_all(build, len(shards), num_workers)
+    kept = [index_path(shard, folder) for shard in shards]
+    index_bytes = sum(where.stat().st_size for where in kept if where.exists())
+    whole = concatenate(indexes)
+    num_bytes = sum(shard.size for shard in whole.shards)
+    return Indexed(tuple(shards), sum(is_fresh), len(whole), whole.schema, num_bytes, index_bytes, time.perf_counter() - started)
+
+
+def _save(index: Index, shard: Path, folder: Path | None) -> None:
+    where = index_path(shard, folder)
+    if not where.parent.is_dir():
+        raise UnreadableFileError(at("the folder for the indexes is not there; make it first", Place(where.parent)))
+    if len(index.shards) == 1:  # of several files nobody would notice that one has changed
+        index.save(where)
+
+
+def indexes_of(
+    shards: Sequence[Path],
+    *,
+    save: bool = True,
+    index_dir: str | os.PathLike[str] | None = None,
+    choice: Choice | None = None,
+    num_workers: int | None = None,
+) -> list[Index]:
+    """The index of each file: the saved one when it is fresh, else a new one, kept with `save` where that is possible."""
+    folder = None if index_dir is None else Path(index_dir)
+
+    def build(number: int) -> Index:
+        return containers.index_of(shards[number], save=save, index_dir=folder, choice=choice)
+
+    return _build_all(build, len(shards), num_workers)
+
+
+def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None) -> list[Index]:
+    """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number."""
+    numbers = itertools.count()
+    found: dict[int, Index] = {}
+    failures: dict[int, FastpackError] = {}
+
+    def work() -> None:
+        while not failures and (number := next(numbers)) < count:
+            try:
+                found[number] = build(number)
+            except FastpackError as error:
+                failures[number] = error
+
+    share(work, min(num_workers or num_cores(), count))
+    if failures:
+        raise failures[min(failures)]
+    return [found[number] for number in range(count)]
