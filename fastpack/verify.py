@@ -1,99 +1,268 @@
-"""verify: every checksum, every span and, if asked, every decode of a dataset."""
+"""verify: every checksum, every span and, if asked, every decode of a dataset, and whether it is what was packed."""
 
+import dataclasses
+import itertools
+import json
+import re
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack.comparison import compare_with_source, disagreement, source_at
 from fastpack.containers import Paths, find_shards
-from fastpack.errors import FastpackError
-from fastpack.index import Index
+from fastpack.errors import FastpackError, Place, at
+from fastpack.index import Index, concatenate, index_path
+from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.options import ReadOptions
+from fastpack.pool import num_cores, share
 from fastpack.reader import Reader
+from fastpack.salvage import Damage, told_index
+from fastpack.sources import Source
 
 _BATCH_SAMPLES = 256
+_BATCH_BYTES = 64 * 2**20  # of decoded pixels
+_MOST_MISSING = 100  # of one set are told one by one
+_SET_NAME = re.compile(r"(?P<stem>.*)-(?P<number>\d{5,})-of-(?P<count>\d{5,})(?P<suffix>(\..*)?)")
+
+Rows = npt.NDArray[np.int64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Verified:
-    """What a verification found: files and samples looked at, and what is wrong, each with its place."""
+    """What a verification found.
 
-    num_files: int = 0
-    num_samples: int = 0
-    problems: list[str] = field(default_factory=list)
+    - num_files, num_samples: what was looked at, whole or damaged.
+    - num_unchecked: samples whose images have no checksum in their file; they could be read, no more is known.
+    - problems: what is wrong, a line each, with its place.
+    """
+
+    num_files: int
+    num_samples: int
+    num_unchecked: int
+    problems: tuple[str, ...]
 
     @property
     def is_sound(self) -> bool:
         return not self.problems
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self) | {"is_sound": self.is_sound})
 
 
 # Called with (bytes done, bytes in all) after each batch.
 Progress = Callable[[int, int], None]
 
 
-def verify(path: Paths, *, decode: bool = False, progress: Progress | None = None) -> Verified:
-    """Reads everything and compares it with its checksums; with `decode`, decodes each image too.
+def verify(
+    path: Paths,
+    *,
+    decode: bool = False,
+    against: Source | str | Path | None = None,
+    index_dir: str | Path | None = None,
+    num_workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Verified:
+    """Reads everything and compares it with its checksums; nothing is modified.
 
-    A saved index that disagrees with its file is a problem as well. Nothing is modified.
-    `progress` is called with (bytes done, bytes in all). Raises MissingFileError.
+    A saved index that disagrees with its file is a problem too: so a file that lost its last records, or had two of them
+    swapped, is noticed. Of files named like train-00000-of-00010.tfrecord, all must be there, but where `path` is one of them.
+
+    - decode: decode each image too.
+    - against: the folder, the table or the Source that was packed: each image is compared with its file byte for byte,
+      by key; images that are missing and images that are too many are problems.
+    - index_dir: where the saved indexes are, when they are not beside the files.
+    - num_workers: files that are looked at side by side; None is one a core.
+    - progress: called with (bytes done, bytes in all), from any thread.
+
+    Raises MissingFileError, EmptySourceError, or OptionError (`against` for a dataset of pixels).
+
+    >>> verify(getfixture("digits")).is_sound
+    True
     """
-    found = Verified()
     shards = find_shards(path)
-    sizes = [shard.stat().st_size for shard in shards]
-    for number, shard in enumerate(shards):
+    job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
+    work = _Work(shards, job, progress, num_passes=1 + decode + (against is not None))
+    share(work.run, min(num_workers or num_cores(), len(shards)))
+    findings = [work.findings[number] for number in range(len(shards))]
+    problems = [problem for finding in findings for problem in finding.problems]
+    is_one_file = isinstance(path, (str, Path)) and Path(path).is_file()
+    problems += [] if is_one_file else _missing_shards(shards)
+    if against is not None:
+        problems += _compare(findings, source_at(against) if isinstance(against, (str, Path)) else against, work)
+    work.finish()
+    num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
+    return Verified(len(shards), num_samples, num_unchecked, tuple(problems))
 
-        def report(part: float, done: int = sum(sizes[:number]), size: int = sizes[number]) -> None:
-            if progress:
-                progress(done + int(part * size), sum(sizes))
 
-        found.num_files += 1
-        found.problems += _verify_shard(shard, decode, found, report)
-        report(1.0)
-    return found
+@dataclass
+class _Finding:
+    """What was found in one file. `dataset`: its whole samples, when they could be told."""
+
+    problems: list[str]
+    num_samples: int = 0
+    num_unchecked: int = 0
+    dataset: Index | None = None
 
 
-def _verify_shard(path: Path, decode: bool, found: Verified, report: Callable[[float], None]) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Job:
+    """What is done with each file."""
+
+    decode: bool = False
+    limits: Limits = DEFAULT_LIMITS
+    index_dir: Path | None = None
+
+
+class _Work:
+    """The files, taken one after the other by any number of threads."""
+
+    def __init__(self, shards: list[Path], job: _Job, progress: Progress | None, num_passes: int) -> None:
+        self.findings: dict[int, _Finding] = {}
+        self._left: Iterator[tuple[int, Path]] = iter(enumerate(shards))  # next() on one iterator is atomic: each file is taken once
+        self._job, self._progress = job, progress
+        self._total, self._done = sum(shard.stat().st_size for shard in shards) * num_passes, 0
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        try:
+            for number, shard in self._left:
+                self.findings[number] = _verify_shard(shard, self._job, self.advance)
+        except BaseException:
+            self._left = iter(())  # others need not begin what nobody will see
+            raise
+
+    def advance(self, num_bytes: int) -> None:
+        with self._lock:
+            self._done = min(self._done + num_bytes, self._total)
+            if self._progress:
+                self._progress(self._done, self._total)
+
+    def finish(self) -> None:
+        self.advance(self._total)
+
+
+def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
+    size = path.stat().st_size
+    told, problems = _told(path, job.index_dir)
     try:
-        # Damaged records are listed one by one below, so they must not end the indexing here.
-        index = containers.of_file(path).index(path, check=False)
+        index = containers.of_file(path).index(path, limits=job.limits)  # which compares everything with its checksums
     except FastpackError as error:
-        yield str(error)
-        return
-    yield from _compare_saved(path, index)
-    reader = Reader(index, ReadOptions(decode=decode))
-    for first in range(0, len(reader), _BATCH_SAMPLES):
-        rows = np.arange(first, min(first + _BATCH_SAMPLES, len(reader)))
-        yield from _verify_rows(reader, rows)
-        found.num_samples += len(rows)
-        report((first + len(rows)) / len(reader))
+        finding = _survey(path, told, error, job.limits)
+    else:
+        finding = _Finding([], len(index), _num_unchecked(index), index)
+        if told is not None and (difference := disagreement(told, index)):
+            remedy = f"restore the file; or, if it was changed on purpose, delete {index_path(path, job.index_dir)}"
+            problems.append(at(f"{difference}; {remedy}", Place(path)))
+    advance(size)
+    if finding.dataset is not None and (job.decode or finding.num_unchecked):
+        options = ReadOptions(decode=job.decode, on_error="mask", limits=job.limits)
+        problems += _read_all(Reader(finding.dataset, options), advance, size * job.decode)
+    finding.problems = problems + finding.problems
+    return finding
 
 
-def _verify_rows(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[str]:
-    """Halves a batch that fails until each bad record is found."""
+def _told(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
     try:
-        reader.read(rows)
+        return told_index(path, index_dir), []
+    except FastpackError as error:
+        return None, [str(error)]
+
+
+def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits) -> _Finding:
+    """Each damage of a file that does not hold what its checksums say; `error` is the first."""
+    # Late: few files are damaged, and everybody imports this.
+    from fastpack.salvage.hdf5 import survey_hdf5
+    from fastpack.salvage.tfrecord import survey_tfrecord, whole_samples
+
+    try:
+        container = containers.of_file(path).name
+        if container == "tfrecord":
+            records = survey_tfrecord(path, told, limits)
+            num_lost = sum(damage.is_lost for damage in records.damages)
+            whole = whole_samples(path, records, told, limits)
+            return _Finding(_lines(path, records.damages, error), len(records.records) + num_lost, dataset=whole)
+        if container == "hdf5":
+            samples = survey_hdf5(path, told, limits)
+            unchecked = _num_unchecked(samples.index)
+            return _Finding(_lines(path, samples.damages, error), len(samples.index), unchecked, samples.whole)
+    except FastpackError as worse:
+        return _Finding([str(worse)])
+    return _Finding([str(error)])
+
+
+def _lines(path: Path, damages: tuple[Damage, ...], error: FastpackError) -> list[str]:
+    remedy = "restore the file from its source, or let `fastpack repair` save what is whole"
+    return [at(f"{damage.reason}; {remedy}", damage.place(path)) for damage in damages] or [str(error)]
+
+
+def _num_unchecked(index: Index) -> int:
+    unchecked = np.zeros(len(index), np.bool_)
+    for spans in index.spans.values():
+        unchecked |= spans["record_length"] == 0
+    return int(unchecked.sum())
+
+
+def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
+    for rows in _batches(reader):
+        yield from _read_rows(reader, rows)
+        advance(size * len(rows) // len(reader))
+
+
+def _batches(reader: Reader) -> list[Rows]:
+    """Rows in groups that fit in memory once they are decoded."""
+    facts = reader.columns
+    areas = np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64) if "width" in facts else reader.sizes // 3
+    groups = np.maximum(np.cumsum(areas * 3) // _BATCH_BYTES, np.arange(len(reader)) // _BATCH_SAMPLES)
+    return [rows for rows in np.split(np.arange(len(reader)), np.flatnonzero(np.diff(groups)) + 1) if len(rows)]
+
+
+def _read_rows(reader: Reader, rows: Rows) -> Iterator[str]:
+    """What cannot be read; a batch that fails as a whole is halved until each bad record is found."""
+    try:
+        yield from map(str, reader.read(rows).failures)
     except FastpackError as error:
         if len(rows) == 1:
             yield str(error)
             return
-        middle = len(rows) // 2
-        yield from _verify_rows(reader, rows[:middle])
-        yield from _verify_rows(reader, rows[middle:])
+        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            yield from _read_rows(reader, half)
 
 
-def _compare_saved(path: Path, index: Index) -> Iterator[str]:
-    saved = containers.saved_index(path)
-    if saved is not None and not _same(saved, index):
-        yield f"the saved index does not agree with the file; delete {path.name}.index.npz and it is built again - at {path}"
+def _missing_shards(shards: list[Path]) -> Iterator[str]:
+    """Files of a numbered set that are not there. A set that was appended to has several counts in its names, and its first
+    file may have no number."""
+    found: defaultdict[tuple[Path, str, str], dict[int, int]] = defaultdict(dict)
+    for shard in shards:
+        if match := _SET_NAME.fullmatch(shard.name):
+            found[shard.parent, match["stem"], match["suffix"]][int(match["number"])] = int(match["count"])
+    for (folder, stem, suffix), count_of in found.items():
+        counts = sorted(set(count_of.values()))
+        present = count_of.keys() | ({0} if folder / f"{stem}{suffix}" in shards else set())
+        missing = (number for number in range(counts[-1]) if number not in present)
+        for number in itertools.islice(missing, _MOST_MISSING):  # a name may claim any count
+            count = next(count for count in counts if count > number)
+            name = folder / f"{stem}-{number:05d}-of-{count:05d}{suffix}"
+            yield at("a file of the set is missing; restore it, or pack again", Place(name))
+        if (more := counts[-1] - len(present) - _MOST_MISSING) > 0:
+            yield at(f"{more:,} more files of the set are missing; restore them, or pack again", Place(folder / f"{stem}-*{suffix}"))
 
 
-def _same(a: Index, b: Index) -> bool:
-    if a.schema != b.schema or a.columns.keys() != b.columns.keys() or a.spans.keys() != b.spans.keys():
-        return False
-    pairs: list[tuple[Any, Any]] = [(a.columns[name], b.columns[name]) for name in a.columns]
-    pairs += [(a.spans[name], b.spans[name]) for name in a.spans]
-    return all(np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y for x, y in pairs)
+def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[str]:
+    whole = [finding.dataset for finding in findings if finding.dataset is not None and len(finding.dataset)]
+    if not whole:
+        return
+    done = 0
+
+    def advance(num_bytes: int) -> None:
+        nonlocal done
+        work.advance(num_bytes - done)
+        done = num_bytes
+
+    yield from compare_with_source(Reader(concatenate(whole)), source, advance)

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
 
 import fastpack
 from fastpack.errors import EmptySourceError, OptionError, OutputExistsError, SchemaError, ShapeError
-from fastpack.preview import _BACKGROUND, _CAPTION_HEIGHT, _GAP, _shortened, _width_of, contact_sheet, save_sheet
+from fastpack.lettering import Lettering
+from fastpack.preview import _BACKGROUND, _CAPTION_HEIGHT, _GAP, choose_samples, contact_sheet, save_sheet
 
 COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
 TILE = 40
@@ -137,17 +139,48 @@ def test_no_name_spills_out_of_its_strip(tmp_path, name, tile):
     assert is_blank(sheet[_GAP + tile :])
 
 
+needs_letters = pytest.mark.skipif(not hasattr(cv2, "FontFace"), reason="OpenCV 4 has one font, of ASCII")
+SCRIPTS = [pytest.param(False, id="ASCII"), pytest.param(True, id="all scripts", marks=needs_letters)]
+
+
+@pytest.mark.parametrize("unicode", SCRIPTS)
 @pytest.mark.parametrize("width", [12, 40, 160])
-def test_a_long_name_is_cut_where_it_must_be(width):
-    name = "n01440764_tench_tinca_tinca"
-    shown = _shortened(name, width)
+def test_a_long_name_is_cut_where_it_must_be(width, unicode):
+    name, lettering = "n01440764_tench_tinca_tinca", Lettering(unicode=unicode)
+    shown = lettering.shortened(name, width)
     assert shown.endswith("..")
     assert name.startswith(shown[:-2])
-    assert _width_of(shown) <= width < _width_of(name[: len(shown) - 1] + "..")
+    assert lettering.width_of(shown) <= width < lettering.width_of(name[: len(shown) - 1] + "..")
 
 
-def test_a_name_that_fits_is_whole():
-    assert _shortened("tench", _width_of("tench")) == "tench"
+@pytest.mark.parametrize("unicode", SCRIPTS)
+def test_a_name_that_fits_is_whole(unicode):
+    lettering = Lettering(unicode=unicode)
+    assert lettering.shortened("tench", lettering.width_of("tench")) == "tench"
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"), [("Löwe", "Lowe"), ("猫", "label 3"), ("猫 cat", "? cat"), ("two\nlines", "two?lines"), ("", "label 3")]
+)
+def test_ascii_draws_what_it_can(text, drawn):
+    assert Lettering(unicode=False).drawable(text, "label 3") == drawn
+
+
+@needs_letters
+@pytest.mark.parametrize(("text", "drawn"), [("Löwe", "Löwe"), ("猫", "猫"), ("two\nlines", "two?lines"), ("caf\udce9", "caf?")])
+def test_other_scripts_are_drawn(text, drawn):
+    lettering = Lettering(unicode=True)
+    assert lettering.drawable(text) == drawn
+    strip = np.full((18, 60, 3), 255, np.uint8)
+    lettering.write(strip, drawn)
+    assert (strip < 128).any()
+
+
+@needs_letters
+def test_names_in_other_scripts_are_told_apart(tmp_path):
+    dataset = dataset_of(tmp_path, [solid(8, 8, [0, 0, 0])] * 2, labels=[0, 1], class_names=["猫", "犬"])
+    sheet = contact_sheet(dataset, [0, 1], tile=TILE)
+    assert not np.array_equal(cell(sheet, 0, 0)[1], cell(sheet, 0, 1)[1])
 
 
 def test_shrunken_images_are_averaged(tmp_path):
@@ -237,3 +270,35 @@ def test_an_existing_picture_is_kept(tmp_path, colours):
     assert (tmp_path / "sheet.png").read_bytes() == b"mine"
     save_sheet(contact_sheet(colours, [0]), tmp_path / "sheet.png", overwrite=True)
     assert (tmp_path / "sheet.png").read_bytes() != b"mine"
+
+
+# which samples
+
+
+@pytest.fixture
+def classes(tmp_path) -> fastpack.Reader:
+    return dataset_of(tmp_path, [solid(8, 8, [0, 0, 0])] * 7, labels=[0, 1, 0, 0, 2, 1, 0])
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, [0, 1, 2]), (100, [0, 1, 2, 3, 4, 5, 6])])
+def test_the_first_samples(classes, count, expected):
+    assert choose_samples(classes, count).tolist() == expected
+
+
+def test_a_random_choice_is_the_seeds(classes):
+    chosen = [choose_samples(classes, 4, seed=seed).tolist() for seed in range(5)]
+    assert chosen[0] == choose_samples(classes, 4, seed=0).tolist()
+    assert all(len(set(rows)) == 4 for rows in chosen)
+    assert len({tuple(rows) for rows in chosen}) > 1
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_samples_of_each_class(classes, seed):
+    chosen = choose_samples(classes, 2, seed=seed, per_class=True)
+    assert classes.columns["label"][chosen].tolist() == [0, 0, 1, 1, 2]
+    assert len(set(chosen.tolist())) == 5
+
+
+def test_classes_need_labels(tmp_path):
+    with pytest.raises(OptionError, match="label"):
+        choose_samples(dataset_of(tmp_path, [solid(8, 8, [0, 0, 0])]), 1, per_class=True)

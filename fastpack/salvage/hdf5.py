@@ -1,0 +1,133 @@
+"""Salvage of HDF5: which samples are whole, by the file's own tables or, where those are damaged, by the saved index."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack import containers
+from fastpack.errors import FastpackError
+from fastpack.index import Index
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.options import ReadOptions
+from fastpack.ragged import Ragged, Text
+from fastpack.reader import Reader
+from fastpack.salvage import Array, Damage, check_spans, of_this_file
+from fastpack.structs import NO_SPAN
+
+_BATCH_SAMPLES = 64
+_UNREADABLE = 9  # as a kernel's status
+_STATUS_REASONS = {3: "the file ends inside this image", 5: "the image differs from its CRC32C"}
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A file's index, whether each of its samples is whole (n,), and its damages."""
+
+    index: Index
+    is_whole: npt.NDArray[np.bool_]
+    damages: tuple[Damage, ...]
+
+    @property
+    def whole(self) -> Index:
+        """The samples that are whole."""
+        return self.index.take(np.flatnonzero(self.is_whole))
+
+
+def survey_hdf5(path: Path, told: Index | None, limits: Limits = DEFAULT_LIMITS) -> Survey:
+    """Goes through a damaged HDF5 file. Raises what indexing it raises, when `told` knows nothing that the file bears out."""
+    told = of_this_file(path, told) if told is not None and _is_borne_out(path, told) else None
+    try:
+        index = containers.named("hdf5").index(path, check=False, limits=limits)
+    except FastpackError as error:
+        if told is None:
+            raise
+        index, damages = told, [Damage(f"{error.args[-1]}; the saved index knows what the file held", is_lost=False)]
+    else:
+        damaged = _damaged_columns(path, index, told)
+        damages = [_damaged_column(name, is_lost=told is None) for name in damaged]
+        if damaged:
+            index = told or _without(index, damaged)
+    statuses = _statuses(path, index)
+    return Survey(index, statuses == 0, (*damages, *_damaged_samples(index, statuses)))
+
+
+def _is_borne_out(path: Path, told: Index) -> bool:
+    """Does the index speak of this file? Where it knows checksums, one holds; where it knows none, the size is the same."""
+    if len(told.shards) != 1 or not told.schema.blobs:
+        return False
+    spans = np.concatenate([told.spans[field.name] for field in told.schema.blobs])
+    if not spans["record_length"].any():
+        return told.shards[0].size == path.stat().st_size
+    return bool((check_spans([path], spans[spans["record_length"] > 0]) == 0).any())
+
+
+def _damaged_columns(path: Path, index: Index, told: Index | None) -> list[str]:
+    """Names of what differs from its checksum, or, in a file that has none, from the saved index."""
+    from fastpack.containers.hdf5_checksums import damaged_datasets
+
+    damaged = damaged_datasets(path)
+    if damaged is not None or told is None:
+        return damaged or []
+    return [field.source_name for field in index.schema.columns if not _same_column(index, told, field.name)]
+
+
+def _damaged_column(name: str, *, is_lost: bool) -> Damage:
+    # Attributes, and the tables that find the images, are not what a user would miss.
+    is_ours = name.startswith("@") or "/" in name
+    return Damage(f"{name}: the values are not those that were written", is_lost=is_lost and not is_ours)
+
+
+def _same_column(a: Index, b: Index, name: str) -> bool:
+    if name not in b.columns:
+        return False
+    x, y = a.columns[name], b.columns[name]
+    return x == y if isinstance(x, Ragged) else isinstance(y, np.ndarray) and np.array_equal(x, y)
+
+
+def _without(index: Index, damaged: list[str]) -> Index:
+    """The fields whose values can be trusted: a column that is damaged somewhere may be wrong anywhere."""
+    kept = [field.name for field in index.schema.fields if field.is_blob or field.source_name not in damaged]
+    fields = tuple(field for field in index.schema.fields if field.name in kept)
+    class_names = () if "class_names" in damaged else index.schema.class_names
+    columns = {name: column for name, column in index.columns.items() if name in kept}
+    return replace(index, schema=replace(index.schema, fields=fields, class_names=class_names), columns=columns)
+
+
+def _statuses(path: Path, index: Index) -> npt.NDArray[np.int32]:
+    paths = [path] if len(index.shards) == 1 else [shard.path for shard in index.shards]
+    worst = np.zeros(len(index), np.int32)
+    for field in index.schema.blobs:
+        worst = np.maximum(worst, check_spans(paths, index.spans[field.name]))
+    unplaced = np.flatnonzero(np.any([index.spans[field.name]["offset"] == NO_SPAN for field in index.schema.blobs], axis=0))
+    worst[list(_unreadable(Reader(index, ReadOptions(decode=False)), unplaced))] = _UNREADABLE
+    return worst
+
+
+def _unreadable(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[int]:
+    """Samples without a place of their own, compressed ones say, can only be tried: a batch that fails is halved."""
+    for first in range(0, len(rows), _BATCH_SAMPLES):
+        yield from _unreadable_of(reader, rows[first : first + _BATCH_SAMPLES])
+
+
+def _unreadable_of(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[int]:
+    try:
+        reader.read(rows)
+    except FastpackError:
+        if len(rows) == 1:
+            yield int(rows[0])
+            return
+        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            yield from _unreadable_of(reader, half)
+
+
+def _damaged_samples(index: Index, statuses: npt.NDArray[np.int32]) -> Iterator[Damage]:
+    keys = index.columns.get("key")
+    spans: Array = index.spans[index.schema.blobs[0].name]
+    for row in np.flatnonzero(statuses).tolist():
+        reason = _STATUS_REASONS.get(int(statuses[row]), "the image cannot be read")
+        key = keys[row] if isinstance(keys, Text) else None
+        offset = None if spans["offset"][row] == NO_SPAN else int(spans["offset"][row])
+        yield Damage(reason, row, offset, int(spans["length"][row]), key)
