@@ -6,17 +6,26 @@ PHOTOS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+RIVALS := $(patsubst %,$(VENV)-rivals/%,torch tensorflow dali ffcv)
+ADAPTERS := adapter huggingface jax tensorflow torch
 SANITIZED := build/sanitized
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint types bench demo test-sanitized clean help
+.PHONY: build test test-adapters lint types bench bench-rivals demo test-sanitized clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
 
 test: build $(VENV)/.group-test ## run every test, and every benchmark once without timing
 	$(BIN)/python -m pytest
+
+# A process for each file of tests: PyTorch forks its workers, and a process that has loaded JAX must not fork.
+test-adapters: ## run the adapters' tests beside PyTorch, TensorFlow, JAX and Hugging Face, in an environment of their own
+	$(MAKE) VENV=$(VENV)-adapters build $(VENV)-adapters/.group-adapters
+	for tests in tests/adapters/test_*.py "$(ADAPTERS:%=fastpack/%.py)"; do \
+	    $(VENV)-adapters/bin/python -m pytest $$tests || exit 1; \
+	done
 
 lint: $(VENV)/.group-lint ## check the style of Python and Cython
 	$(BIN)/ruff check
@@ -29,6 +38,10 @@ types: build $(VENV)/.group-lint ## check the types, and that the kernels' stubs
 
 bench: build $(VENV)/.group-bench ## time decoding, packing, reading and the import
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-only
+
+bench-rivals: build $(VENV)/.group-bench $(RIVALS:=/.made) ## the same beside other libraries, in environments of their own
+	$(BIN)/python -m benches.compare_rivals all --environments $(VENV)-rivals --json build/rivals.json \
+	    $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 demo: build $(VENV)/.group-demo ## pack some thousand photographs (or PHOTOS=folder), read them back, draw a contact sheet
 	$(BIN)/python demo/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -57,6 +70,13 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade "pip>=25.1"
 	touch $@
+
+# A rival that cannot be had stops nobody: it is named as missing. FFCV compiles against its requirements, so it comes after them.
+$(VENV)-rivals/ffcv/.made: LAST := --no-build-isolation ffcv==1.0.2
+$(VENV)-rivals/%/.made: benches/rivals/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	-$(@D)/bin/pip --disable-pip-version-check --quiet install --requirement $< \
+	    $(if $(LAST),&& $(@D)/bin/pip --disable-pip-version-check --quiet install $(LAST)) && touch $@
 
 $(VENV)/.group-%: pyproject.toml $(VENV)/.made
 	$(PIP) install --group $*

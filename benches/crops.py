@@ -1,7 +1,5 @@
 """Batches of 224 x 224 pixels, as networks are trained and evaluated on: by fastpack, by the plain C loop and by rivals."""
 
-import json
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
+from benches.contest import Contestant, Entry, MissingError
 from benches.reference import crop_loop
+from benches.rivals.turns import Task
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
 from fastpack.draws import Draws
 from fastpack.errors import Place
@@ -122,37 +122,26 @@ class Ffcv:
 
     def __init__(self, python: Path, paths: Sequence[Path], subject: str, *, num_images: int, batch: int, num_threads: int) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        folder = Path(self._folder.name)
-        wanted = {
-            "paths": [str(path) for path in paths],
-            "subject": subject,
-            "size": SIZE,
-            "folder": str(folder),
-            "num_images": num_images,
-            "batch": batch,
-            "num_threads": num_threads,
-        }
-        script = Path(__file__).parent / "rivals" / "ffcv_epochs.py"
-        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-        self._loader = subprocess.Popen([python, script], stdin=pipe, stdout=pipe, stderr=nothing, text=True)
-        self.version = self._ask(json.dumps(wanted))
-        self.reencoded = sorted(folder.glob("*.jpg"))
-
-    def epoch(self) -> None:
-        self._ask("epoch")
-
-    def _ask(self, line: str) -> str:
-        assert self._loader.stdin is not None
-        assert self._loader.stdout is not None
-        print(line, file=self._loader.stdin, flush=True)
-        answer = self._loader.stdout.readline()
-        if not answer:
-            raise SystemExit("FFCV's interpreter ended early; run benches/rivals/ffcv_epochs.py by hand to see why")
-        return answer.strip()
+        task = Task(
+            subject=subject,
+            folder=self._folder.name,
+            paths=[str(paths[i % len(paths)].absolute()) for i in range(num_images)],
+            labels=[0] * num_images,
+            batch=batch,
+            num_threads=num_threads,
+            size=SIZE,
+        )
+        try:
+            self._contestant = Contestant(Entry("FFCV", "ffcv", variant="reencoded"), python, task)
+        except MissingError as error:
+            raise SystemExit(f"FFCV cannot take part: {error}") from None
+        self.version = self._contestant.standing.version
+        self.reencoded = sorted(self._contestant.folder.glob("*.jpg"))
+        self.epoch = self._contestant.turn
 
     def __enter__(self) -> "Ffcv":
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._loader.communicate()
+        self._contestant.close()
         self._folder.cleanup()

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import h5py
 import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.reference import decode_loop, pread_loop
+from benches.reference import crop_loop, decode_loop, pread_loop
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
 from fastpack.errors import Place
 from fastpack.headers import FORMATS, probe_blobs
 from fastpack.ragged import Ragged, offsets_of
 from fastpack.structs import SPAN
-from fastpack.transforms import whole
+from fastpack.transforms import Resize, plan_batch, whole
+
+_SIZE = 224
 
 Pixels = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -92,6 +96,42 @@ class Packing:
             subprocess.run(["xargs", "-0", "-a", self._list, "cat"], stdout=file, check=True)
         if sync:
             subprocess.run(["sync", output], check=True)
+
+
+class PackingPixels:
+    """JPEG files, the given ones over and over, to an HDF5 dataset of 224 x 224 pixels; and the same decoding and resampling
+    alone, by the plain C loop, from memory into memory that is there already."""
+
+    def __init__(self, paths: Sequence[Path], num_images: int, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+        self.paths = [paths[i % len(paths)] for i in range(num_images)]
+        self._blobs = Ragged.of_bytes(path.read_bytes() for path in paths)
+        infos, _ = probe_blobs(self._blobs)
+        self._views = plan_batch((Resize(_SIZE),), infos["width"], infos["height"]).views
+        self._out = np.zeros((len(paths), _SIZE, _SIZE, 3), np.uint8)
+
+    def remove(self) -> None:
+        for path in self._folder.iterdir():
+            path.unlink()
+
+    def reference(self, *, num_threads: int) -> None:
+        """Whole rounds of the photos, and a part of them at the end."""
+        for first in range(0, len(self.paths), len(self._views)):
+            count = min(len(self._views), len(self.paths) - first)
+            offsets = self._blobs.offsets[: count + 1]
+            crop_loop(self._blobs.values, offsets, self._views[:count], self._out[:count], num_threads=num_threads)
+
+    def fastpack(self, *, num_threads: int, **storage: Any) -> fastpack.Packed:
+        options = fastpack.PackOptions(size=_SIZE, num_workers=num_threads, sync=False, **storage)
+        return fastpack.pack(fastpack.Paths(self.paths), self._folder / "pixels.h5", options)
+
+    def snippet(self) -> None:
+        """What tutorials do: read, resize, assign, one image after the other."""
+        with h5py.File(self._folder / "snippet.h5", "w") as file:
+            images = file.create_dataset("images", (len(self.paths), _SIZE, _SIZE, 3), np.uint8)
+            for i, path in enumerate(self.paths):
+                images[i] = cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), (_SIZE, _SIZE), interpolation=cv2.INTER_AREA)
 
 
 class Reading:

@@ -1,0 +1,59 @@
+"""LitData: chunks that `optimize` writes, read by StreamingDataset and StreamingDataLoader."""
+
+import os
+from importlib.metadata import version
+from typing import Any
+
+import litdata
+
+from benches.rivals.torch_loading import cropped, epochs, workers
+from benches.rivals.turns import Task, Turn, packing, seen_bytes, serve
+
+
+class Photos(litdata.StreamingDataset):
+    def __init__(self, folder: str, size: int) -> None:
+        super().__init__(folder, shuffle=True)
+        self.size_of_crop = size
+
+    def __getitem__(self, index: Any) -> Any:
+        sample = super().__getitem__(index)
+        return cropped(sample["image"], self.size_of_crop), sample["label"]
+
+
+def sample_of(entry: tuple[str, int]) -> dict[str, Any]:
+    path, label = entry
+    with open(path, "rb") as file:
+        return {"image": file.read(), "label": label}
+
+
+def write(task: Task, folder: str) -> None:
+    os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = task.fresh_folder("cache")
+    os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = task.fresh_folder("data-cache")
+    inputs = list(zip(task.paths, task.labels, strict=True))
+    options = {"chunk_bytes": "64MB", "num_workers": task.num_threads, "reorder_files": False, "start_method": "fork"}
+    litdata.optimize(sample_of, inputs, folder, verbose=False, mode="overwrite", **options)
+
+
+def optimized(task: Task) -> str:
+    folder = task.fresh_folder("chunks")
+    write(task, folder)
+    return folder
+
+
+def train(task: Task) -> Turn:
+    photos = Photos(optimized(task), task.size)
+    return epochs(litdata.StreamingDataLoader(photos, batch_size=task.batch, drop_last=False, **workers(task)), task)
+
+
+def records(task: Task) -> Turn:
+    """In its order and in this process: by number it is slow, and workers would have to send each record through a pipe."""
+    dataset = litdata.StreamingDataset(optimized(task), shuffle=True)
+    return Turn(lambda: seen_bytes([sample["image"]] for sample in dataset))
+
+
+def pack(task: Task) -> Turn:
+    return packing(task, lambda folder: write(task, folder))
+
+
+if __name__ == "__main__":
+    serve(version("litdata"), {"train": train, "records": records, "pack": pack})

@@ -1,0 +1,37 @@
+"""vahidk/tfrecord: TFRecord without TensorFlow; an index beside the file, records in order."""
+
+import itertools
+from importlib.metadata import version
+
+import tfrecord
+from tfrecord.tools import tfrecord2idx
+
+from benches.rivals.turns import Amount, Task, Turn, packing, seen_bytes, serve
+
+
+def write(task: Task, folder: str) -> tuple[str, str]:
+    path = f"{folder}/data.tfrecord"
+    writer = tfrecord.TFRecordWriter(path)
+    for image, label in task.samples():
+        writer.write({"image": (image, "byte"), "label": (label, "int")})
+    writer.close()
+    return path, f"{folder}/data.index"
+
+
+def first_batch(task: Task) -> Turn:
+    path, index = write(task, task.fresh_folder("tfrecord"))
+    tfrecord2idx.create_index(path, index)
+
+    def run() -> Amount:
+        samples = tfrecord.tfrecord_loader(path, index, {"image": "byte"})
+        return seen_bytes([[sample["image"] for sample in itertools.islice(samples, task.batch)]])
+
+    return Turn(run)
+
+
+def pack(task: Task) -> Turn:
+    return packing(task, lambda folder: write(task, folder))
+
+
+if __name__ == "__main__":
+    serve(version("tfrecord"), {"open": first_batch, "pack": pack})

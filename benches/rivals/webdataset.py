@@ -1,0 +1,48 @@
+"""WebDataset: tar shards read in order, shuffled by shard and in a buffer, batched in the workers."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import webdataset as wds
+
+from benches.rivals.torch_loading import cropped, epochs, workers
+from benches.rivals.turns import Task, Turn, packing, seen_bytes, serve
+
+_SHUFFLED = 1000  # what the documentation's examples keep in the buffer
+_SHARDS_A_WORKER = 4
+
+
+def write(task: Task, folder: str, num_shards: int) -> None:
+    per_shard = -(-len(task) // num_shards)
+    with wds.ShardWriter(f"{folder}/shard-%05d.tar", maxcount=per_shard, verbose=0) as writer:
+        for i, (jpeg, label) in enumerate(task.samples()):
+            writer.write({"__key__": f"{i:08d}", "jpg": jpeg, "cls": label})
+
+
+def shards(task: Task) -> list[str]:
+    folder = task.fresh_folder("shards")
+    write(task, folder, task.num_threads * _SHARDS_A_WORKER)
+    return sorted(map(str, Path(folder).glob("*.tar")))
+
+
+def samples(task: Task) -> wds.WebDataset:
+    return wds.WebDataset(shards(task), shardshuffle=100).shuffle(_SHUFFLED, initial=_SHUFFLED)
+
+
+def train(task: Task) -> Turn:
+    dataset = samples(task).to_tuple("jpg", "cls").map_tuple(lambda jpeg: cropped(jpeg, task.size), int)
+    return epochs(wds.WebLoader(dataset.batched(task.batch), batch_size=None, **workers(task)), task)
+
+
+def records(task: Task) -> Turn:
+    """In this process: workers would have to send each record through a pipe."""
+    dataset = samples(task).to_tuple("jpg").batched(task.batch, collation_fn=lambda batch: [jpeg for (jpeg,) in batch])
+    return Turn(lambda: seen_bytes(dataset))
+
+
+def pack(task: Task) -> Turn:
+    return packing(task, lambda folder: write(task, folder, 1))
+
+
+if __name__ == "__main__":
+    serve(version("webdataset"), {"train": train, "records": records, "pack": pack})
