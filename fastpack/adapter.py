@@ -1,0 +1,119 @@
+"""What the adapters to frameworks share: a Loader whose batches come in the framework's own arrays."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Self, TypeVar
+
+from fastpack.batch import Batch
+from fastpack.errors import FastpackError, OptionError
+from fastpack.loader import Loader, LoaderOptions
+from fastpack.options import OnError
+from fastpack.ragged import Ragged, Text
+from fastpack.schema import Schema
+
+Delivered = TypeVar("Delivered")
+
+
+class AdaptedLoader(Generic[Delivered]):
+    """A Loader that a framework's adapter stands before: the same verbs, and each batch as `convert` has it."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def convert(self, batch: Batch) -> Delivered:
+        """The batch in the framework's arrays."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Delivered]:
+        """The rest of the epoch; at its end the loader stands at the beginning of the next."""
+        # A generator begins when it is first asked: trainers take an iterator, then set the epoch.
+        yield from map(self.convert, self._loader)
+
+    def __len__(self) -> int:
+        """Batches of an epoch, for this rank."""
+        return len(self._loader)
+
+    @property
+    def options(self) -> LoaderOptions:
+        """As they were given, rank and world as they were found."""
+        return self._loader.options
+
+    @property
+    def epoch(self) -> int:
+        return self._loader.epoch
+
+    @property
+    def position(self) -> int:
+        """Samples of this epoch that were delivered to all ranks together."""
+        return self._loader.position
+
+    @property
+    def failures(self) -> tuple[FastpackError, ...]:
+        """Why samples of delivered batches could not be read: the last hundred. See on_error."""
+        return self._loader.failures
+
+    @property
+    def num_failures(self) -> int:
+        """How many samples of delivered batches could not be read."""
+        return self._loader.num_failures
+
+    def set_epoch(self, epoch: int) -> None:
+        """Goes to the beginning of an epoch."""
+        self._loader.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands, counted in what it delivered: plain numbers and texts."""
+        return self._loader.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues at the same sample, with another batch size or world too. Raises when the state is of another dataset."""
+        self._loader.load_state_dict(state)
+
+    def replay(self, epoch: int, step: int) -> Delivered:
+        """That step's batch again."""
+        return self.convert(self._loader.replay(epoch, step))
+
+    def close(self) -> None:
+        self._loader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def check_names(schema: Schema, on_error: OnError) -> None:
+    """Raises OptionError when what `fields_of` adds has the name of a field."""
+    added = {"raise": set(), "skip": {"failures"}, "mask": {"mask", "failures"}}[on_error]
+    taken = sorted(added & {field.name for field in schema.fields})
+    if taken:
+        name = taken[0]
+        raise OptionError(f"on_error={on_error!r} adds {name!r}, but a field has that name; open the dataset with fields=... and another")
+
+
+def fields_of(batch: Batch, on_error: OnError) -> dict[str, Any]:
+    """The batch's fields and, where reading goes on past bad images, `failures` (a text for each) and `mask`.
+
+    >>> import numpy as np
+    >>> sorted(fields_of(Batch({"label": np.arange(3)}, 3), "mask"))
+    ['failures', 'label', 'mask']
+    """
+    fields = dict(batch)
+    if on_error == "mask":
+        fields["mask"] = batch.mask
+    if on_error != "raise":
+        fields["failures"] = Text.of(str(failure) for failure in batch.failures)
+    return fields
+
+
+def in_arrays(values: Any, convert: Callable[[Any], Any]) -> Any:
+    """A field's values as `convert` has arrays: rows of differing shape are a list of them, and text a list of str.
+
+    >>> in_arrays(Text.of(["a", "b"]), len)
+    ['a', 'b']
+    """
+    if isinstance(values, Text):
+        return list(values)
+    if isinstance(values, (Ragged, list)):
+        return [in_arrays(row, convert) for row in values]
+    return convert(values)

@@ -1,0 +1,245 @@
+"""TensorFlow: a Loader of whole batches, as a tf.data.Dataset too, and TFRecords read by TensorFlow alone.
+
+Text and undecoded images are string tensors; lists of numbers are RaggedTensors.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastpack.adapter import AdaptedLoader, check_names, fields_of
+from fastpack.batch import Batch
+from fastpack.errors import FormatError, MissingPackageError, OptionError, ShapeError
+from fastpack.loader import Loader as BatchLoader
+from fastpack.loader import LoaderOptions
+from fastpack.ragged import Ragged, Text
+from fastpack.reader import Reader
+from fastpack.schema import Field
+
+try:
+    import tensorflow as tf
+except ImportError as error:
+    raise MissingPackageError("fastpack.tensorflow needs TensorFlow: pip install 'fastpack-io[tensorflow]'") from error
+
+Tensors = dict[str, Any]
+
+# Eigen reads tensors in vectors of this many bytes, and TensorFlow ends the process when one is not aligned so.
+_ALIGNED_BYTES = 64
+
+
+class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
+    """The batches of a fastpack Loader as dicts of tensors. Images must come out at one size, or undecoded.
+
+    - dataset, options, changes: as fastpack.Loader has them: batch_size=256, shuffle=True, rank="auto", ...
+
+    It is trackable: tf.train.Checkpoint(loader=loader) saves where it stands, and restoring continues there.
+
+    >>> import fastpack
+    >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=4)
+    >>> [batch["label"].numpy().tolist() for batch in loader]
+    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    """
+
+    def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
+        super().__init__(BatchLoader(dataset, options, **changes))
+        self._on_error = self._loader.dataset.options.on_error
+        check_names(dataset.schema, self._on_error)
+
+    def convert(self, batch: Batch) -> Tensors:
+        return {name: _to_tensor(name, values) for name, values in fields_of(batch, self._on_error).items()}
+
+    def serialize(self) -> str:
+        """For tf.train.Checkpoint."""
+        return json.dumps(self.state_dict())
+
+    def deserialize(self, string_value: str) -> None:
+        """For tf.train.Checkpoint."""
+        self.load_state_dict(json.loads(string_value))
+
+    @property
+    def element_spec(self) -> dict[str, Any]:
+        """The type of each field of a batch; the number of samples is fixed when drop_last is."""
+        sample = self.convert(self._loader.dataset.read([0]))
+        count = self.options.batch_size if self.options.drop_last and self._on_error != "skip" else None
+        return {name: _spec_of(value, None if name == "failures" else count) for name, value in sample.items()}
+
+    def as_dataset(self, epochs: int = 1) -> "tf.data.Dataset":
+        """A tf.data.Dataset of the steps from here to the end of `epochs` epochs, of known cardinality and `element_spec`.
+
+        A batch depends on its step alone, so tf.train.Checkpoint(iterator=iter(dataset)) saves the step that
+        was last taken, also behind prefetch; this Loader stays where it is.
+
+        >>> import fastpack
+        >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=5, drop_last=True)
+        >>> dataset = loader.as_dataset(epochs=2)
+        >>> dataset.element_spec["image"].shape.as_list(), len(dataset)
+        ([5, 8, 8, 3], 4)
+        """
+        spec = self.element_spec
+        flat_spec = tf.nest.flatten(spec, expand_composites=True)
+
+        def read(number: Any) -> list[Any]:
+            batch = self.replay(*divmod(int(number), len(self)))
+            fitted = {name: _fitted(name, value, spec[name]) for name, value in batch.items()}
+            components: list[Any] = tf.nest.flatten(fitted, expand_composites=True)
+            return components
+
+        def batch_of(number: Any) -> Tensors:
+            tensors = tf.py_function(read, [number], [component.dtype for component in flat_spec])
+            for tensor, component in zip(tensors, flat_spec, strict=True):
+                tensor.set_shape(component.shape)
+            batch: Tensors = tf.nest.pack_sequence_as(spec, tensors, expand_composites=True)
+            return batch
+
+        steps = tf.data.Dataset.range(self._steps_before(), (self.epoch + epochs) * len(self))
+        batches = steps.map(batch_of, num_parallel_calls=max(1, self.options.prefetch), deterministic=True)
+        return batches.with_options(_pipeline_options())
+
+    def _steps_before(self) -> int:
+        """Steps from the first epoch to where the loader stands."""
+        step, rest = divmod(self._loader.position, self._loader.step_size)
+        if rest:
+            raise OptionError("the loader stands where a step of another size ended; iterate it to the epoch's end, then make a dataset")
+        return self.epoch * len(self) + step
+
+
+def _pipeline_options() -> "tf.data.Options":
+    options = tf.data.Options()
+    options.experimental_symbolic_checkpoint = True  # saves the step, not the batches that wait in buffers
+    # The batches are this rank's already.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
+
+
+def _to_tensor(name: str, values: Any) -> Any:
+    if isinstance(values, list):
+        raise ShapeError(f"{name!r} has images of differing sizes; give a transform such as RandomResizedCrop(224), or decode=False")
+    if isinstance(values, Text) or (isinstance(values, Ragged) and getattr(values.values, "dtype", None) == np.uint8):
+        return tf.constant([values.bytes(row) for row in range(len(values))], tf.string, shape=[len(values)])
+    if isinstance(values, Ragged):
+        return tf.RaggedTensor.from_row_splits(_to_tensor(name, values.values), values.offsets)
+    is_aligned = values.ctypes.data % _ALIGNED_BYTES == 0 and values.flags.c_contiguous and values.flags.writeable
+    if is_aligned and values.ndim > 1:
+        return tf.experimental.dlpack.from_dlpack(values.__dlpack__())  # shares memory, and keeps it
+    return tf.convert_to_tensor(values)
+
+
+def _spec_of(value: Any, num_samples: int | None) -> Any:
+    if isinstance(value, tf.RaggedTensor):
+        return tf.RaggedTensorSpec([num_samples, None], value.dtype, ragged_rank=1, row_splits_dtype=tf.int64)
+    return tf.TensorSpec([num_samples, *value.shape[1:]], value.dtype)
+
+
+def _fitted(name: str, value: Any, spec: Any) -> Any:
+    """The value, when it is what the spec says; of no samples, it gets the sizes that they would have."""
+    if isinstance(value, tf.Tensor) and value.shape[0] == 0:
+        return tf.reshape(value, [0, *spec.shape[1:]])
+    if not spec.is_compatible_with(value):
+        raise ShapeError(f"{name!r} is {value.dtype.name} {value.shape}, not {spec}; give a transform to one size")
+    return value
+
+
+# The stock path
+
+
+def stock_features(dataset: Reader) -> dict[str, Any]:
+    """What tf.io.parse_single_example and parse_example need to read these TFRecords: name in the file -> feature.
+
+    >>> import fastpack
+    >>> sorted(stock_features(fastpack.open(getfixture("digits"))))
+    ['image', 'label']
+    """
+    return {field.source_name: getattr(tf.io, kind)(**_arguments(field, tf.dtypes.as_dtype)) for field, kind in _parsed(dataset)}
+
+
+def stock_parse(dataset: Reader) -> Callable[[Any], Tensors]:
+    """A function from a serialised tf.train.Example to field name -> tensor, in TensorFlow's own operations.
+
+    Images stay encoded, for tf.io.decode_image; lists are of their own length in each sample.
+
+    >>> import fastpack
+    >>> path = getfixture("digits")
+    >>> samples = tf.data.TFRecordDataset([str(path)]).map(stock_parse(fastpack.open(path)))
+    >>> [int(sample["label"]) for sample in samples.take(3)]
+    [0, 1, 2]
+    """
+    features, names = stock_features(dataset), {field.name: field.source_name for field in dataset.schema.fields}
+
+    def parse(record: Any) -> Tensors:
+        parsed = tf.io.parse_single_example(record, features)
+        return {name: parsed[stored] for name, stored in names.items()}
+
+    return parse
+
+
+_STOCK_CODE = '''"""Reads TFRecords that hold {names}, with TensorFlow alone."""
+
+import tensorflow as tf
+
+FEATURES = {{
+{features}
+}}
+
+
+def parse(record):
+    """One serialised tf.train.Example as tensors. Images are encoded: tf.io.decode_image makes pixels of them."""
+    parsed = tf.io.parse_single_example(record, FEATURES)
+    return {{
+{fields}
+    }}
+
+
+def dataset(paths):
+    """A tf.data.Dataset of samples, in the order of the files."""
+    return tf.data.TFRecordDataset(paths).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+'''
+
+
+def stock_code(dataset: Reader) -> str:
+    """`stock_parse` as the text of a Python module, which needs TensorFlow and nothing of fastpack.
+
+    >>> import fastpack
+    >>> print(stock_code(fastpack.open(getfixture("digits"))).split("\\n\\n\\n")[0])
+    \"\"\"Reads TFRecords that hold image, label, with TensorFlow alone.\"\"\"
+    <BLANKLINE>
+    import tensorflow as tf
+    <BLANKLINE>
+    FEATURES = {
+        "image": tf.io.FixedLenFeature(shape=[], dtype=tf.string, default_value=""),
+        "label": tf.io.FixedLenFeature(shape=[], dtype=tf.int64),
+    }
+    """
+    features = []
+    for field, kind in _parsed(dataset):
+        arguments = ", ".join(f"{name}={_literal(value)}" for name, value in _arguments(field, _DType).items())
+        features.append(f"    {_literal(field.source_name)}: tf.io.{kind}({arguments}),")
+    fields = [f"        {_literal(field.name)}: parsed[{_literal(field.source_name)}]," for field in dataset.schema.fields]
+    names = ", ".join(field.name for field in dataset.schema.fields)
+    return _STOCK_CODE.format(names=ascii(names)[1:-1], features="\n".join(features), fields="\n".join(fields))
+
+
+class _DType(str):
+    """A dtype's name, written as tf.name."""
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, _DType):
+        return f"tf.{value}"
+    return json.dumps(value)
+
+
+def _parsed(dataset: Reader) -> "list[tuple[Field, str]]":
+    """Each field, and which of tf.io's features reads it."""
+    if any(shard.container != "tfrecord" for shard in dataset.index.shards):
+        raise FormatError("TensorFlow alone reads TFRecords; pack the dataset into one first")
+    return [(field, "FixedLenFeature" if field.shape == () else "RaggedFeature") for field in dataset.schema.fields]
+
+
+def _arguments(field: Field, dtype: Callable[[str], Any]) -> dict[str, Any]:
+    kind = {"int": "int64", "float": "float32"}.get(field.kind, "string")
+    if field.shape != ():
+        return {"dtype": dtype(kind)}
+    # A record may lack its blob, which then is the empty one, as Reader has it.
+    return {"shape": [], "dtype": dtype(kind)} | ({"default_value": ""} if field.is_blob else {})

@@ -1,0 +1,236 @@
+"""PyTorch: datasets for its DataLoader, and a Loader of whole batches.
+
+Tensors share memory with the batch they come from; nothing is copied. Images of one size are one tensor; of
+differing sizes, or undecoded, a list of tensors, as are lists of numbers; text is a list of str.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+from fastpack.adapter import AdaptedLoader, check_names, fields_of, in_arrays
+from fastpack.batch import Batch
+from fastpack.errors import MissingPackageError, OptionError
+from fastpack.loader import Loader as BatchLoader
+from fastpack.loader import LoaderOptions
+from fastpack.pool import num_cores
+from fastpack.reader import Reader
+from fastpack.transforms import Normalize
+
+try:
+    import torch
+    from torch.utils import data
+except ImportError as error:
+    raise MissingPackageError("fastpack.torch needs PyTorch: pip install 'fastpack-io[torch]'") from error
+
+Tensors = dict[str, Any]
+
+
+class Dataset(data.Dataset[Tensors]):
+    """A map-style dataset: what DataLoader, DistributedSampler, Subset and their like take.
+
+    - reader: from `fastpack.open`, with on_error="raise" or "mask".
+    - channels_last: images come as (C, H, W), without being moved in memory: a batch of them is in
+      torch.channels_last. Else they come as the reader gives them, (H, W, C) or as Normalize has it.
+
+    With `collate_fn=collate` a DataLoader passes batches on as they were read, instead of putting samples
+    together again. Picklable and safe to fork; `set_epoch` reaches workers that are running already.
+
+    >>> import fastpack
+    >>> dataset = Dataset(fastpack.open(getfixture("digits")))
+    >>> batches = data.DataLoader(dataset, batch_size=4, collate_fn=collate)
+    >>> [batch["label"].tolist() for batch in batches]
+    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    """
+
+    def __init__(self, reader: Reader, *, channels_last: bool = False) -> None:
+        if reader.options.on_error == "skip":
+            raise OptionError('a map-style dataset gives each sample that is asked for; choose on_error="mask", or a Loader')
+        self._convert = _Converter(reader, channels_last)
+        self._reader = reader
+        self._worker_reader: Reader | None = None
+        self._epoch = _SharedNumber(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch's numbers random transforms draw; to be called before each, as DistributedSampler's."""
+        self._epoch.set(epoch)
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def __getitem__(self, i: int) -> Tensors:
+        return self.__getitems__([i])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> "Samples":
+        """All samples of a batch in one read: DataLoader asks for them so."""
+        return Samples(self._convert(self._reader_here().read(rows, epoch=self._epoch.get())), len(rows))
+
+    def _reader_here(self) -> Reader:
+        if data.get_worker_info() is None:
+            return self._reader
+        if self._worker_reader is None:
+            self._worker_reader = _with_share_of_cores(self._reader)
+        return self._worker_reader
+
+
+class Samples(list[Tensors]):
+    """The samples of one read, each a view of `batch`."""
+
+    def __init__(self, batch: Tensors, num_samples: int) -> None:
+        self.batch = batch
+        columns = {name: values for name, values in batch.items() if name != "failures"}
+        super().__init__({name: values[i] for name, values in columns.items()} for i in range(num_samples))
+
+
+def collate(samples: Sequence[Tensors]) -> Tensors:
+    """For DataLoader's `collate_fn`: the batch that the samples were read in; else tensors of one shape stacked, others listed."""
+    if isinstance(samples, Samples):
+        return samples.batch
+    return {name: _together([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def _together(values: list[Any]) -> Any:
+    are_alike = all(isinstance(value, torch.Tensor) and value.shape == values[0].shape for value in values)
+    return torch.stack(values) if are_alike else values
+
+
+def _with_share_of_cores(reader: Reader) -> Reader:
+    """For one of several workers of a DataLoader: as many threads as there are cores for it."""
+    worker = data.get_worker_info()
+    if worker is None or reader.options.num_workers is not None:
+        return reader
+    return reader.with_options(num_workers=max(1, num_cores() // worker.num_workers))
+
+
+class IterableDataset(data.IterableDataset[Tensors]):
+    """Whole batches for DataLoader(..., batch_size=None): those of a fastpack Loader, in its order.
+
+    Arguments as `Loader`'s. Each of a DataLoader's workers makes every n-th batch, so that together they
+    give each once and in order, however many they are. `set_epoch` says which epoch is next, and reaches
+    workers that are running already; iterating again without it gives the same epoch again.
+    The iterators have state_dict and load_state_dict, as torchdata's StatefulDataLoader wants.
+
+    >>> import fastpack
+    >>> batches = IterableDataset(fastpack.open(getfixture("digits")), batch_size=4)
+    >>> [batch["label"].tolist() for batch in data.DataLoader(batches, batch_size=None)]
+    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    """
+
+    def __init__(self, dataset: Reader, options: LoaderOptions | None = None, *, channels_last: bool = False, **changes: Any) -> None:
+        self._dataset, self._channels_last = dataset, channels_last
+        self._loader = Loader(dataset, options, channels_last=channels_last, **changes)
+        self._epoch = _SharedNumber(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next iteration gives."""
+        self._epoch.set(epoch)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> "_Steps":
+        worker = data.get_worker_info()
+        if worker is None:
+            return _Steps(self._loader, self._epoch.get(), 0, 1)
+        loader = Loader(_with_share_of_cores(self._dataset), self._loader.options, channels_last=self._channels_last)
+        return _Steps(loader, self._epoch.get(), worker.id, worker.num_workers)
+
+
+class _Steps(Iterator[Tensors]):
+    """Every `stride`-th batch of an epoch, from `step` on. A batch depends on (epoch, step) alone, so these two are its state."""
+
+    def __init__(self, loader: "Loader", epoch: int, step: int, stride: int) -> None:
+        self._loader, self._epoch, self._step, self._stride = loader, epoch, step, stride
+
+    def __next__(self) -> Tensors:
+        if self._step >= len(self._loader):
+            raise StopIteration
+        batch = self._loader.replay(self._epoch, self._step)
+        self._step += self._stride
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self._epoch, "step": self._step, "loader": self._loader.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._loader.load_state_dict(state["loader"])  # raises when it is of another dataset
+        self._epoch, self._step = state["epoch"], state["step"]
+
+
+class Loader(AdaptedLoader[Tensors]):
+    """The batches of a fastpack Loader as dicts of tensors, read ahead by threads: no DataLoader, no worker processes.
+
+    - dataset, options, changes: as fastpack.Loader has them: batch_size=256, shuffle=True, rank="auto", ...
+    - pin_memory: tensors come in page-locked memory, when there is an accelerator to copy them to.
+    - channels_last: images come as (n, C, H, W) in torch.channels_last, without being moved in memory.
+
+    >>> import fastpack
+    >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=4, channels_last=True)
+    >>> [tuple(batch["image"].shape) for batch in loader]
+    [(4, 3, 8, 8), (4, 3, 8, 8), (2, 3, 8, 8)]
+    """
+
+    def __init__(
+        self,
+        dataset: Reader,
+        options: LoaderOptions | None = None,
+        *,
+        pin_memory: bool = False,
+        channels_last: bool = False,
+        **changes: Any,
+    ) -> None:
+        super().__init__(BatchLoader(dataset, options, **changes))
+        self._convert = _Converter(self._loader.dataset, channels_last)
+        self._pin_memory = pin_memory and torch.accelerator.is_available()
+
+    @property
+    def sampler(self) -> Self:
+        """Where Lightning looks for a `set_epoch` to call before each epoch."""
+        return self
+
+    def convert(self, batch: Batch) -> Tensors:
+        tensors = self._convert(batch)
+        return {name: _pinned(values) for name, values in tensors.items()} if self._pin_memory else tensors
+
+
+def _pinned(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_pinned(value) for value in values]
+    return values.pin_memory() if isinstance(values, torch.Tensor) else values
+
+
+class _Converter:
+    """Batch -> tensors, as the reader's options have it."""
+
+    def __init__(self, reader: Reader, channels_last: bool) -> None:
+        options = reader.options
+        check_names(reader.schema, options.on_error)
+        self._on_error = options.on_error
+        if channels_last and any(isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps):
+            raise OptionError('Normalize writes NCHW; for channels_last give it layout="NHWC"')
+        pictures = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels")]
+        self._permuted = frozenset(pictures if channels_last else ())
+
+    def __call__(self, batch: Batch) -> Tensors:
+        fields = fields_of(batch, self._on_error)
+        return {name: in_arrays(values, _permuted if name in self._permuted else torch.from_numpy) for name, values in fields.items()}
+
+
+def _permuted(images: Any) -> torch.Tensor:
+    tensor = torch.from_numpy(images)
+    return tensor.movedim(-1, -3) if tensor.ndim >= 3 else tensor
+
+
+class _SharedNumber:
+    """An integer that a process and its DataLoader's workers see alike, also those that were started before it changed."""
+
+    def __init__(self, value: int) -> None:
+        self._tensor = torch.tensor(value, dtype=torch.int64).share_memory_()
+
+    def get(self) -> int:
+        return int(self._tensor.item())
+
+    def set(self, value: int) -> None:
+        self._tensor.fill_(value)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._tensor = state["_tensor"].share_memory_()  # a plain copy is shared with nobody yet

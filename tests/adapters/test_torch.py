@@ -1,0 +1,285 @@
+"""PyTorch: memory, datasets, and every way that its DataLoader can be set up."""
+
+import itertools
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.utils.data import ConcatDataset, DataLoader, DistributedSampler, Subset  # noqa: E402
+
+import fastpack  # noqa: E402
+import fastpack.torch as ft  # noqa: E402
+from fastpack.errors import OptionError  # noqa: E402
+from fastpack.loader import Loader  # noqa: E402
+
+BATCH = 4
+# (num_workers, start method, persistent): what a DataLoader can be given.
+WORKERS = [(0, None, False), *itertools.product([2], ["fork", "spawn"], [False, True])]
+
+
+def workers(num_workers, method, persistent):
+    return {"num_workers": num_workers, "multiprocessing_context": method, "persistent_workers": persistent}
+
+
+def keys_of(batches):
+    return [batch["key"] for batch in batches]
+
+
+def expected(reader, epoch, **options):
+    loader = Loader(reader, batch_size=BATCH, **options)
+    loader.set_epoch(epoch)
+    return list(loader)
+
+
+def assert_same(got, batch):
+    assert (got["image"].numpy() == batch["image"]).all()
+    assert got["label"].tolist() == batch["label"].tolist()
+    assert got["key"] == list(batch["key"])
+
+
+# Memory
+
+
+def test_tensors_share_memory_with_the_batch(reader, monkeypatch):
+    loader = ft.Loader(reader, batch_size=BATCH)
+    batch = reader.read(range(BATCH))
+    tensors = loader.convert(batch)
+    assert tensors["image"].data_ptr() == batch["image"].ctypes.data
+    assert tensors["label"].data_ptr() == batch["label"].ctypes.data
+    batch["image"][0] = 7
+    assert (tensors["image"][0] == 7).all()
+
+
+def test_a_kept_tensor_outlives_the_batch(reader):
+    large = reader.with_options(transform=fastpack.Resize(256))
+    loader = ft.Loader(large, batch_size=13, prefetch=1)
+    first = next(iter(loader))["image"][5]
+    kept = first.clone()
+    for _ in range(6):
+        list(loader)
+    assert (first == kept).all()
+
+
+@pytest.mark.parametrize("normalize", [None, fastpack.Normalize((0, 0, 0), (1, 1, 1), layout="NHWC")], ids=["levels", "floats"])
+def test_channels_last_is_a_view(reader, normalize):
+    steps = [fastpack.Resize((16, 12)), *([normalize] if normalize else [])]
+    loader = ft.Loader(reader, batch_size=BATCH, transform=steps, channels_last=True)
+    batch = loader._loader.replay(0, 0)
+    image = loader.convert(batch)["image"]
+    assert image.shape == (BATCH, 3, 16, 12)
+    assert image.is_contiguous(memory_format=torch.channels_last)
+    assert image.data_ptr() == batch["image"].ctypes.data
+    assert (image.numpy() == batch["image"].transpose(0, 3, 1, 2)).all()
+
+
+def test_channels_last_of_images_of_differing_sizes(reader):
+    batch = next(iter(ft.Loader(reader.with_options(transform=None), batch_size=BATCH, channels_last=True)))
+    assert [tuple(image.shape) for image in batch["image"]] == [(3, 20, 24), (3, 21, 25), (3, 22, 26), (3, 23, 24)]
+
+
+def test_channels_last_needs_nhwc(reader):
+    with pytest.raises(OptionError, match="NHWC"):
+        ft.Loader(reader, transform=[fastpack.Resize(8), fastpack.Normalize((0, 0, 0), (1, 1, 1))], channels_last=True)
+
+
+def test_pin_memory(reader):
+    batch = next(iter(ft.Loader(reader, batch_size=BATCH, pin_memory=True)))
+    assert batch["image"].is_pinned() == torch.accelerator.is_available()
+    assert_same(batch, expected(reader, 0)[0])
+
+
+# Map-style
+
+
+def test_samples(reader):
+    dataset = ft.Dataset(reader)
+    sample = dataset[5]
+    assert len(dataset) == 26
+    assert (sample["image"].numpy() == reader[5]["image"]).all()
+    assert (sample["label"], sample["key"], sample["weight"]) == (5, "pic/05.jpg", 0.625)
+    assert sample["weight"].dtype == torch.float32
+    assert sample["boxes"].tolist() == [0]
+    with pytest.raises(IndexError):
+        dataset[26]
+
+
+def test_samples_of_several(reader):
+    dataset = ft.Dataset(reader)
+    together = dataset.__getitems__([7, 0, 7])
+    assert [sample["key"] for sample in together] == ["pic/07.jpg", "pic/00.jpg", "pic/07.jpg"]
+    assert all((sample["image"] == dataset[row]["image"]).all() for sample, row in zip(together, [7, 0, 7], strict=True))
+
+
+def test_collate_copies_nothing(reader):
+    samples = ft.Dataset(reader).__getitems__([1, 2, 3])
+    assert ft.collate(samples)["image"].data_ptr() == samples[0]["image"].data_ptr()
+
+
+def test_collate_of_single_samples(reader):
+    dataset = ft.Dataset(reader)
+    batch = ft.collate([dataset[i] for i in (2, 9)])
+    assert (batch["image"] == dataset.__getitems__([2, 9]).batch["image"]).all()
+    assert [boxes.tolist() for boxes in batch["boxes"]] == [[], [0, 1, 2]]
+    assert batch["key"] == ["pic/02.jpg", "pic/09.jpg"]
+
+
+@pytest.mark.parametrize("setup", WORKERS, ids=str)
+def test_map_style_matrix(reader, setup):
+    """Two epochs with crops of their own, in a DataLoader that persists."""
+    dataset = ft.Dataset(reader)
+    batches = DataLoader(dataset, batch_size=BATCH, collate_fn=ft.collate, **workers(*setup))
+    for epoch in range(2):
+        dataset.set_epoch(epoch)
+        for got, batch in zip(batches, expected(reader, epoch), strict=True):
+            assert_same(got, batch)
+    del batches
+
+
+def test_default_collate(reader):
+    plain = fastpack.open([shard.path for shard in reader.index.shards], fields=["image", "label", "key"], transform=fastpack.Resize(8))
+    for got, batch in zip(DataLoader(ft.Dataset(plain), batch_size=BATCH), Loader(plain, batch_size=BATCH), strict=True):
+        assert_same(got, batch)
+
+
+def test_distributed_sampler(reader):
+    dataset, delivered = ft.Dataset(reader), []
+    for rank in range(2):
+        sampler = DistributedSampler(dataset, num_replicas=2, rank=rank, seed=3)
+        sampler.set_epoch(1)
+        dataset.set_epoch(1)
+        delivered += sum(keys_of(DataLoader(dataset, batch_size=BATCH, sampler=sampler, collate_fn=ft.collate)), [])
+    assert sorted(delivered) == list(reader.columns["key"])
+
+
+def test_other_datasets_on_top(reader):
+    dataset = ft.Dataset(reader)
+    subset = DataLoader(Subset(dataset, [3, 1, 20]), batch_size=2, collate_fn=ft.collate)
+    assert keys_of(subset) == [["pic/03.jpg", "pic/01.jpg"], ["pic/20.jpg"]]
+    both = DataLoader(ConcatDataset([dataset, dataset]), batch_size=26, collate_fn=ft.collate)
+    assert keys_of(both) == [list(reader.columns["key"])] * 2
+
+
+@pytest.mark.parametrize("make", [ft.Dataset, ft.IterableDataset, ft.Loader], ids=["Dataset", "IterableDataset", "Loader"])
+def test_picklable(reader, make):
+    made = make(reader)
+    copy = pickle.loads(pickle.dumps(made))
+    copy.set_epoch(3)
+    made.set_epoch(4)
+    assert len(copy) == len(made)
+    first, second = (next(iter(each)) if make is not ft.Dataset else each[0] for each in (copy, made))
+    assert not torch.equal(first["image"], second["image"])  # each its own epoch
+
+
+def test_bad_images(broken):
+    dataset = ft.Dataset(broken.with_options(on_error="mask"))
+    batch = next(iter(DataLoader(dataset, batch_size=5, collate_fn=ft.collate)))
+    assert batch["mask"].tolist() == [True, True, True, False, True]
+    assert "pic/03.jpg" in batch["failures"][0]
+    assert not dataset[3]["mask"]
+    with pytest.raises(OptionError, match="mask"):
+        ft.Dataset(broken.with_options(on_error="skip"))
+
+
+# Iterable
+
+
+@pytest.mark.parametrize("setup", WORKERS, ids=str)
+def test_iterable_matrix(reader, setup):
+    """However many workers: the loader's batches in the loader's order, each once."""
+    dataset = ft.IterableDataset(reader, batch_size=BATCH, shuffle=2)
+    batches = DataLoader(dataset, batch_size=None, **workers(*setup))
+    for epoch in range(2):
+        dataset.set_epoch(epoch)
+        assert len(batches) == 7
+        for got, batch in zip(batches, expected(reader, epoch, shuffle=2), strict=True):
+            assert_same(got, batch)
+    del batches
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning")
+@pytest.mark.parametrize("num_workers", [3, 9])
+def test_workers_share_a_ranks_part(reader, num_workers):
+    """9 workers are more than there are batches."""
+    delivered = []
+    for rank in range(2):
+        dataset = ft.IterableDataset(reader, batch_size=2, shuffle=2, rank=rank, world=2)
+        batches = DataLoader(dataset, batch_size=None, num_workers=num_workers)
+        assert keys_of(batches) == keys_of(ft.Loader(reader, batch_size=2, shuffle=2, rank=rank, world=2))
+        delivered += sum(keys_of(batches), [])
+    assert sorted(delivered) == list(reader.columns["key"])
+
+
+@pytest.mark.parametrize(("cores", "num_workers", "asked", "threads"), [(16, 4, None, 4), (2, 8, None, 1), (16, 4, 3, 3)])
+def test_workers_share_the_cores(reader, monkeypatch, cores, num_workers, asked, threads):
+    """Eight workers with a thread for each of sixteen cores would be in each other's way."""
+    monkeypatch.setattr(ft, "num_cores", lambda: cores)
+    monkeypatch.setattr(ft.data, "get_worker_info", lambda: SimpleNamespace(id=1, num_workers=num_workers))
+    asking = reader.with_options(num_workers=asked)
+    assert ft.Dataset(asking)._reader_here().options.num_workers == threads
+    assert iter(ft.IterableDataset(asking))._loader._loader.dataset.options.num_workers == threads
+
+
+def test_an_error_in_a_worker_names_the_record(broken):
+    dataset = ft.IterableDataset(broken, batch_size=BATCH)
+    with pytest.raises(Exception, match=r"record 3.*pic/03\.jpg"):
+        list(DataLoader(dataset, batch_size=None, num_workers=1))
+
+
+# torchdata
+
+
+def stateful(dataset, setup, **options):
+    loaders = pytest.importorskip("torchdata.stateful_dataloader")
+    return loaders.StatefulDataLoader(dataset, **options, **workers(*setup))
+
+
+MAKERS = {
+    "map": lambda reader, setup: stateful(ft.Dataset(reader), setup, batch_size=BATCH, collate_fn=ft.collate),
+    "iterable": lambda reader, setup: stateful(ft.IterableDataset(reader, batch_size=BATCH, shuffle=2), setup, batch_size=None),
+}
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")  # torchdata calls it
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize(
+    ("setup", "taken"), [*((setup, 3) for setup in WORKERS), ((2, "fork", False), 0), ((2, "fork", False), 6)], ids=str
+)
+def test_stateful_matrix(reader, kind, setup, taken):
+    shuffle = {"map": None, "iterable": 2}[kind]
+    first = MAKERS[kind](reader, setup)
+    first.dataset.set_epoch(1)
+    batches = iter(first)
+    for _ in range(taken):
+        next(batches)
+    state = pickle.loads(pickle.dumps(first.state_dict()))
+    second = MAKERS[kind](reader, setup)
+    second.dataset.set_epoch(1)
+    second.load_state_dict(state)
+    for got, batch in zip(second, expected(reader, 1, shuffle=shuffle)[taken:], strict=True):
+        assert_same(got, batch)
+    second.dataset.set_epoch(2)  # and goes on with whole epochs
+    for got, batch in zip(second, expected(reader, 2, shuffle=shuffle), strict=True):
+        assert_same(got, batch)
+    del batches, first, second
+
+
+def test_a_state_of_another_dataset(reader):
+    batches = ft.IterableDataset(reader, batch_size=BATCH)
+    state = iter(batches).state_dict()
+    with pytest.raises(fastpack.FastpackError):
+        iter(ft.IterableDataset(reader[:9], batch_size=BATCH)).load_state_dict(state)
+
+
+def test_numbers_are_shared_with_forked_workers_after_a_plain_copy(reader):
+    dataset = pickle.loads(pickle.dumps(ft.IterableDataset(reader, batch_size=13)))
+    batches = DataLoader(dataset, batch_size=None, num_workers=1, persistent_workers=True, multiprocessing_context="fork")
+    images = []
+    for epoch in range(2):
+        dataset.set_epoch(epoch)
+        images.append(torch.cat([batch["image"] for batch in batches]).numpy())
+    for epoch, pixels in enumerate(images):
+        assert (pixels == reader.read(np.arange(26), epoch=epoch)["image"]).all()
