@@ -14,6 +14,8 @@ Block = npt.NDArray[np.uint8]
 
 # Smaller ones malloc hands out again by itself.
 _SMALL_BYTES = 1 << 20
+# TensorFlow and JAX share memory that begins at a multiple of this, and copy other.
+_ALIGNMENT = 64
 
 
 class Memory:
@@ -71,10 +73,10 @@ class _FreeBlocks:
                 block = self.blocks.pop()
             except IndexError:  # another thread took it
                 break
-            if num_bytes <= len(block) <= 2 * num_bytes:
+            if num_bytes + _ALIGNMENT <= len(block) <= 2 * num_bytes + _ALIGNMENT:
                 return block
             self.blocks.appendleft(block)
-        return np.empty(num_bytes + num_bytes // 8, np.uint8)
+        return np.empty(num_bytes + num_bytes // 8 + _ALIGNMENT, np.uint8)
 
     def give_back(self, block: Block) -> None:
         if sum(map(len, tuple(self.blocks))) + len(block) <= self.max_bytes:
@@ -88,7 +90,7 @@ class _Lease:
 
     def __init__(self, block: Block, free: _FreeBlocks, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._block, self._free = block, free
-        address = block.__array_interface__["data"][0]
+        address = -(-block.__array_interface__["data"][0] // _ALIGNMENT) * _ALIGNMENT
         self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (address, False)}
 
     def __del__(self) -> None:

@@ -297,6 +297,8 @@ class Reader(Sequence[dict[str, Any]]):
             blobs, failed = read_good_blobs(pictures, options)
             failures |= failed
             return blobs
+        if len(rows) == 0 and out is None:
+            return self._no_images()
         refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
         sizes = upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in)
         plan = self._plan(rows, epoch, *sizes)
@@ -312,6 +314,14 @@ class Reader(Sequence[dict[str, Any]]):
                 outs[row][...] = 0
         failures |= failed
         return outs
+
+    def _no_images(self) -> npt.NDArray[Any]:
+        """None, but of the size that a batch of some would have, when the transform gives all images one size."""
+        steps, options = self._options.steps, self._decoding
+        side = least_side(steps)
+        plan = plan_batch(steps, [side, 2 * side], [side, side], Draws(0, 0, np.arange(2)))
+        outs = empty_outputs(plan, options.channels, options.dtype)
+        return outs[:0] if isinstance(outs, np.ndarray) else np.empty((0, 0, 0, options.channels), options.dtype)
 
     def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
         return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))

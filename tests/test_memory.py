@@ -200,3 +200,12 @@ def test_a_batch_that_is_dropped_makes_room_for_the_next(dataset):
     for _ in range(6):
         addresses.add(address(reader.read(np.arange(48))["image"]))
     assert len(addresses) == 1
+
+
+@pytest.mark.parametrize("num_bytes", [1 << 20, (1 << 20) + 1, 3_000_017])
+def test_arrays_begin_where_other_libraries_need_not_copy_them(num_bytes):
+    memory = Memory()
+    arrays = [memory.empty((num_bytes,), np.uint8) for _ in range(3)]
+    assert not any(array.ctypes.data % 64 for array in arrays)
+    for array in arrays:
+        array[...] = 1  # to its last byte

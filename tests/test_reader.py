@@ -355,3 +355,20 @@ class TestEpochs:
     def test_epochs_that_are_none(self, dataset, epoch):
         with pytest.raises(errors.OptionError, match="epoch"):
             dataset.read([0, 1, 2], epoch=epoch)
+
+
+@pytest.mark.parametrize(
+    ("transform", "shape", "dtype"),
+    [
+        (None, (0, 0, 0, 3), np.uint8),
+        (fastpack.Resize((9, 7)), (0, 9, 7, 3), np.uint8),
+        (fastpack.RandomResizedCrop(8), (0, 8, 8, 3), np.uint8),
+        ([fastpack.Resize(8), fastpack.Normalize((0.5,) * 3, (0.5,) * 3)], (0, 3, 8, 8), np.float32),
+        (fastpack.ResizeShort(8), (0, 0, 0, 3), np.uint8),
+    ],
+)
+def test_a_batch_of_nothing_has_the_shape_of_one_of_something(tmp_path, transform, shape, dtype):
+    (tmp_path / "a.jpg").write_bytes(encode(np.zeros((20, 30, 3), np.uint8)))
+    pack(Paths([tmp_path / "a.jpg"], [0]), tmp_path / "one.tfrecord")
+    images = fastpack.open(tmp_path / "one.tfrecord", transform=transform).read([])["image"]
+    assert (images.shape, images.dtype) == (shape, dtype)
