@@ -1,6 +1,7 @@
 """Batches of JPEGs, or of pixels that another codec made, into rows of arrays."""
 from kernels cimport (
     FP_OK,
+    fp_allow_vectors,
     fp_close_counter,
     fp_decode_jpeg,
     fp_decode_options,
@@ -8,6 +9,7 @@ from kernels cimport (
     fp_decoder_free,
     fp_decoder_message,
     fp_decoder_new,
+    fp_decoder_num_sequential,
     fp_fail,
     fp_origin,
     fp_outcome,
@@ -18,6 +20,7 @@ from kernels cimport (
     fp_span,
     fp_take_row,
     fp_target,
+    fp_use_sequential,
     fp_view,
     fp_view_span,
     origin_of,
@@ -27,11 +30,17 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
+SEQUENTIAL_USES = {"never": 0, "where it pays": 1, "always": 2}
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3}
 
 
 def allow_vectors(bint allowed):
     fp_resample_allow_vectors(allowed)
+    fp_allow_vectors(allowed)
+
+
+def use_sequential(str use):
+    fp_use_sequential(SEQUENTIAL_USES[use])
 
 
 cdef class Decoder:
@@ -111,6 +120,7 @@ cdef class DecodeBatch:
     cdef bint check
     cdef bint keep_going
     cdef int64_t counter
+    cdef list nums_sequential
 
     def __cinit__(self, spans, *args, **kwargs):
         self.own_facts = <fp_target*> calloc(max(1, len(spans)), sizeof(fp_target))
@@ -147,11 +157,16 @@ cdef class DecodeBatch:
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)
+        self.nums_sequential = []
 
     def run(self):
         cdef Decoder decoder = Decoder()
         with nogil:
             self._decode(decoder.own_decoder)
+        self.nums_sequential.append(fp_decoder_num_sequential(decoder.own_decoder))
+
+    def num_sequential(self):
+        return sum(self.nums_sequential)
 
     def failures(self):
         return [outcome_tuple(&self.own_outcomes[row]) for row in range(self.spans.shape[0])

@@ -103,7 +103,9 @@ def _library(name: str, packages: tuple[str, ...] = ()) -> ctypes.CDLL:
         built = Path(folder) / f"{name}.so"
         sources = [_FOLDER / f"{name}.c", _KERNELS / "crc32c.c"]
         compiler = os.environ.get("CC", "cc").split()
-        subprocess.run([*compiler, "-O3", "-shared", "-fPIC", "-pthread", "-I", _KERNELS, "-o", built, *sources, *flags, "-lm"], check=True)
+        subprocess.run(
+            [*compiler, "-O3", "-shared", "-fPIC", "-pthread", "-iquote", _KERNELS, "-o", built, *sources, *flags, "-lm"], check=True
+        )
         library = ctypes.CDLL(str(built))  # stays loaded when the file is gone
     getattr(library, name).restype = ctypes.c_int64
     return library

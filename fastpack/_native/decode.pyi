@@ -8,9 +8,14 @@ from fastpack.errors import Outcome
 
 COLORS: dict[str, int]
 INTERPOLATIONS: dict[str, int]
+SEQUENTIAL_USES: dict[str, int]
 
-# For tests: False makes the plain paths do the resampling, which give the same pixels.
+# For tests: False makes the plain paths do the work, which give the same pixels.
 def allow_vectors(allowed: bool) -> None: ...
+
+# For tests and benches: which JPEGs the decoder of our own decodes, of those that it can: one of SEQUENTIAL_USES. Pixels
+# are the same.
+def use_sequential(use: str) -> None: ...
 
 @disjoint_base
 class Decoder:
@@ -61,3 +66,5 @@ class DecodeBatch:
     def run(self) -> None: ...
     # Those of the rows that failed, in the order of the rows.
     def failures(self) -> list[Outcome]: ...
+    # How many images the decoder of our own has decoded; libjpeg-turbo has decoded the others.
+    def num_sequential(self) -> int: ...

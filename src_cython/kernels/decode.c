@@ -8,6 +8,15 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+#include "sequential.h"
+
+static int sequential_use = FP_WHERE_IT_PAYS;
+
+void fp_use_sequential(int use) { sequential_use = use; }
+
+/* Making tables takes as long as is saved on so many bytes of data. */
+enum { WORTH_TABLES = 3000 };
+
 struct fp_decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -20,6 +29,8 @@ struct fp_decoder {
     fp_scratch stored;       /* pixels as the file stores them */
     fp_scratch converted;    /* a row in a colour space that libjpeg leaves to us */
     fp_easel easel;
+    fp_sequential *own_sequential;
+    int64_t num_sequential;
 };
 
 /* Libjpeg reports failures by callback; each leaves by longjmp, as its documentation asks. */
@@ -73,6 +84,11 @@ fp_decoder *fp_decoder_new(void) {
         return NULL;
     }
     jpeg_create_decompress(&decoder->jpeg);
+    decoder->own_sequential = fp_sequential_new();
+    if (!decoder->own_sequential) {
+        fp_decoder_free(decoder);
+        return NULL;
+    }
     decoder->jpeg.client_data = decoder;
     decoder->progress.progress_monitor = on_progress;
     decoder->jpeg.progress = &decoder->progress;
@@ -85,8 +101,11 @@ void fp_decoder_free(fp_decoder *decoder) {
     fp_scratch_free(&decoder->stored);
     fp_scratch_free(&decoder->converted);
     fp_easel_free(&decoder->easel);
+    fp_sequential_free(decoder->own_sequential);
     free(decoder);
 }
+
+int64_t fp_decoder_num_sequential(const fp_decoder *decoder) { return decoder->num_sequential; }
 
 const char *fp_decoder_message(const fp_decoder *decoder) { return decoder->message; }
 
@@ -198,6 +217,76 @@ static int is_whole_picture(const struct jpeg_decompress_struct *jpeg, const fp_
            plan->stored.height == jpeg->image_height;
 }
 
+/* Without libjpeg's decoder */
+
+/* Upsampling 4:4:0, earlier versions round differently. */
+enum { ROUNDS_BY_TURNS_DOWN = LIBJPEG_TURBO_VERSION_NUMBER >= 2001005 };
+
+/* Luma may be sampled twice as finely, along, down or both; else all components alike. The triangle filter needs three
+   samples in a row. */
+static int has_plain_sampling(const struct jpeg_decompress_struct *jpeg) {
+    const jpeg_component_info *c = jpeg->comp_info;
+    for (int i = 1; i < jpeg->num_components; i++)
+        if (c[i].h_samp_factor != 1 || c[i].v_samp_factor != 1) return 0;
+    if (jpeg->num_components == 1) return c[0].h_samp_factor == 1 && c[0].v_samp_factor == 1;
+    if (c[0].h_samp_factor == 1 && c[0].v_samp_factor == 2 && !ROUNDS_BY_TURNS_DOWN) return 0;
+    return c[0].h_samp_factor <= 2 && c[0].v_samp_factor <= 2 && (c[0].h_samp_factor == 1 || jpeg->image_width > 4);
+}
+
+static int is_plain(const struct jpeg_decompress_struct *jpeg) {
+    J_COLOR_SPACE space = jpeg->jpeg_color_space;
+    if (!(jpeg->num_components == 3 && space == JCS_YCbCr) && !(jpeg->num_components == 1 && space == JCS_GRAYSCALE)) return 0;
+    for (int i = 0; i < jpeg->comps_in_scan; i++)
+        if (jpeg->cur_comp_info[i] != &jpeg->comp_info[i]) return 0;
+    return jpeg->comps_in_scan == jpeg->num_components && jpeg->data_precision == 8 && !jpeg->progressive_mode && !jpeg->arith_code &&
+           jpeg->Ss == 0 && jpeg->Se == 63 && jpeg->Ah == 0 && jpeg->Al == 0 && has_plain_sampling(jpeg);
+}
+
+static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *codes) {
+    if (number < 0 || number >= FP_MAX_TABLES || !tables[number]) return 0;
+    memcpy(codes[number].counts, tables[number]->bits + 1, sizeof codes->counts);
+    memcpy(codes[number].symbols, tables[number]->huffval, sizeof codes->symbols);
+    return 1;
+}
+
+/* What is left to decode after the headers; 0 when the image is for libjpeg. */
+static int describe_scan(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
+    if (!is_plain(jpeg)) return 0;
+    scan->width = jpeg->image_width;
+    scan->height = jpeg->image_height;
+    scan->num_components = (uint32_t)jpeg->num_components;
+    scan->across = (uint32_t)jpeg->comp_info[0].h_samp_factor;
+    scan->down = (uint32_t)jpeg->comp_info[0].v_samp_factor;
+    scan->restart_interval = jpeg->restart_interval;
+    scan->data = jpeg->src->next_input_byte;
+    scan->length = jpeg->src->bytes_in_buffer;
+    scan->is_worth_tables = sequential_use == FP_ALWAYS || scan->length >= WORTH_TABLES;
+    for (int i = 0; i < jpeg->num_components; i++) {
+        const jpeg_component_info *c = &jpeg->comp_info[i];
+        if (!copy_table(jpeg->dc_huff_tbl_ptrs, c->dc_tbl_no, scan->dc)) return 0;
+        if (!copy_table(jpeg->ac_huff_tbl_ptrs, c->ac_tbl_no, scan->ac)) return 0;
+        if (c->quant_tbl_no < 0 || c->quant_tbl_no >= NUM_QUANT_TBLS || !jpeg->quant_tbl_ptrs[c->quant_tbl_no]) return 0;
+        scan->components[i].dc = (uint32_t)c->dc_tbl_no;
+        scan->components[i].ac = (uint32_t)c->ac_tbl_no;
+        scan->components[i].steps = jpeg->quant_tbl_ptrs[c->quant_tbl_no]->quantval;
+    }
+    return 1;
+}
+
+static int decode_sequential(fp_decoder *decoder, const fp_scan *scan, const fp_decode_options *options, const fp_plan *plan,
+                             const fp_view *view, const fp_target *target) {
+    int is_direct = fp_is_direct(plan, view, target);
+    int64_t stride = is_direct ? target->row_stride : (int64_t)plan->stored.width * target->channels;
+    uint8_t *out = is_direct ? target->pixels : fp_scratch_reserve(&decoder->stored, (size_t)stride * plan->stored.height);
+    if (!out) return fail(decoder, FP_NO_MEMORY, "no memory for an image");
+    int pixels = options->color == FP_GRAY ? FP_PIXELS_GRAY : options->color == FP_BGR ? FP_PIXELS_BGR : FP_PIXELS_RGB;
+    int status = fp_sequential_decode(decoder->own_sequential, scan, &plan->stored, pixels, out, stride);
+    if (status == FP_LEFT_TO_LIBJPEG) return status;
+    if (status != FP_OK) return fail(decoder, status, "no memory for an image");
+    decoder->num_sequential++;
+    return is_direct ? FP_OK : place(decoder, out, stride, plan, view, target);
+}
+
 static int decode(fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target) {
     j_decompress_ptr jpeg = &decoder->jpeg;
     fp_plan plan;
@@ -206,6 +295,11 @@ static int decode(fp_decoder *decoder, const fp_decode_options *options, const f
     uint32_t reduced = reduction(jpeg, options, view, target);
     if (!fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, reduced, options->interpolation, &plan))
         return fail_box(decoder);
+    fp_scan scan;
+    if (sequential_use != FP_NEVER && reduced == 1 && describe_scan(jpeg, &scan)) {
+        int status = decode_sequential(decoder, &scan, options, &plan, view, target);
+        if (status != FP_LEFT_TO_LIBJPEG) return status;
+    }
     jpeg->scale_num = 1;
     jpeg->scale_denom = reduced;
     jpeg->out_color_space = output_space(jpeg, options->color);

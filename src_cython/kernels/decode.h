@@ -1,4 +1,5 @@
-/* JPEG -> a row of the batch, through libjpeg-turbo: only the rows and columns that the view needs. */
+/* JPEG -> a row of the batch: only the rows and columns that the view needs. Headers are read by libjpeg-turbo; the
+   plain kinds of images are decoded by a decoder of our own, the others, and all that it objects to, by libjpeg-turbo. */
 #ifndef FASTPACK_DECODE_H
 #define FASTPACK_DECODE_H
 #include "picture.h"
@@ -20,6 +21,12 @@ fp_decoder *fp_decoder_new(void);
 void fp_decoder_free(fp_decoder *decoder);
 /* Libjpeg's own words for the last failure. */
 const char *fp_decoder_message(const fp_decoder *decoder);
+
+/* How many images the decoder of our own has decoded. */
+int64_t fp_decoder_num_sequential(const fp_decoder *decoder);
+/* For tests and benches: which images it decodes of those that it can. */
+enum fp_sequential_use { FP_NEVER = 0, FP_WHERE_IT_PAYS = 1, FP_ALWAYS = 2 };
+void fp_use_sequential(int use);
 
 int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,
                    const fp_view *view, const fp_target *target);

@@ -1,0 +1,70 @@
+/* Are JPEGs decoded alike by our decoder and by libjpeg-turbo, with the same verdict on what is damaged? Stops the process
+   when they are not. An input is a file; what is wanted of it follows from its checksum, so that plain JPEGs are seeds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc32c.h"
+#include "decode.h"
+#include "image.h"
+#include "vectors.h"
+
+enum { MAX_PIXELS = 1 << 18 };
+
+typedef struct {
+    fp_decode_options options;
+    fp_view view;
+    int vectors;
+} wish;
+
+/* A part of [0, limit), of at least one. */
+static void draw_part(uint32_t *random, uint32_t limit, uint32_t *begin, uint32_t *extent) {
+    *random = *random * 1664525u + 1013904223u;
+    *begin = (*random >> 8) % limit;
+    *random = *random * 1664525u + 1013904223u;
+    *extent = 1 + (*random >> 8) % (limit - *begin);
+}
+
+static wish draw_wish(uint32_t random, uint32_t width, uint32_t height) {
+    wish w = {{.color = (int32_t)(random % 3), .interpolation = FP_BILINEAR, .max_scans = 100, .max_pixels = MAX_PIXELS},
+              {.width = width, .height = height, .orientation = 1},
+              .vectors = random % 5 != 0};
+    w.options.accept_damage = random % 7 == 0;
+    if (random % 2) {
+        draw_part(&random, width, &w.view.x, &w.view.width);
+        draw_part(&random, height, &w.view.y, &w.view.height);
+    }
+    return w;
+}
+
+/* The status, and the pixels in memory of their own size, so that a sanitizer sees what lies beside them. */
+static int decode(const uint8_t *data, size_t length, const wish *w, int use, uint8_t **own_pixels, size_t *num_bytes) {
+    int32_t channels = w->options.color == FP_GRAY ? 1 : 3;
+    *num_bytes = (size_t)w->view.width * w->view.height * (size_t)channels;
+    *own_pixels = calloc(1, *num_bytes);
+    fp_decoder *decoder = fp_decoder_new();
+    if (!*own_pixels || !decoder) abort();
+    fp_target target = {*own_pixels, w->view.height, w->view.width, channels, 1, (int64_t)w->view.width * channels, channels, 1, NULL};
+    fp_use_sequential(use);
+    int status = fp_decode_jpeg(decoder, data, length, &w->options, &w->view, &target);
+    fp_decoder_free(decoder);
+    return status;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
+    fp_image_info info;
+    if (fp_probe(data, length, &info) != FP_OK || (uint64_t)info.width * info.height > MAX_PIXELS) return 0;
+    wish w = draw_wish(fp_crc32c(0, data, length), info.width, info.height);
+    uint8_t *ours, *theirs;
+    size_t num_bytes;
+    fp_allow_vectors(w.vectors);
+    int status = decode(data, length, &w, FP_ALWAYS, &ours, &num_bytes), expected = decode(data, length, &w, FP_NEVER, &theirs, &num_bytes);
+    if (status != expected || (status == FP_OK && memcmp(ours, theirs, num_bytes) != 0)) {
+        fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u, color %d\n", status, expected, (unsigned)w.view.x,
+                (unsigned)w.view.y, (unsigned)w.view.width, (unsigned)w.view.height, (int)w.options.color);
+        abort();
+    }
+    free(ours);
+    free(theirs);
+    return 0;
+}

@@ -1,0 +1,276 @@
+/* Huffman decoding is a chain: where a symbol begins is known when the one before it is decoded. So the fewer
+   steps a symbol takes the better: a lookup gives up to two symbols with their values, shifts take the place of
+   a count of bits, and nothing is checked that can be checked later.
+
+   Memory is safe whatever the bits are: positions in a block are looked up in a table that has an entry for each
+   that can be reached, and an MCU takes at most MCU_BYTES, which is less than the pad behind the data. */
+#include "entropy.h"
+
+#include <string.h>
+
+#include "idct.h"
+
+enum {
+    MCU_BYTES = FP_MAX_BLOCKS * 64 * 4, /* a symbol has at most 31 bits */
+    PAD = MCU_BYTES + 64,
+    LOOKUPS = 4, /* what 56 bits suffice for, and what is left of them after a DC symbol from the table */
+};
+
+/* Zigzag order (T.81, figure A.6). What lies outside goes to the place of the DC
+   coefficient, which is written last. */
+static const uint8_t places[FP_NUM_PLACES] = {
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
+    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+};
+
+/* Segments */
+
+/* Copies data up to the next marker; gives where the copy ends. Data that no marker ends, or a marker with fill bytes,
+   counts as none: libjpeg complains about either, depending on how far it reads ahead. */
+static uint8_t *unstuff(const uint8_t *data, const uint8_t *end, uint8_t *copy, const uint8_t **marker) {
+    uint8_t *out = copy;
+    for (;;) {
+        const uint8_t *found = data < end ? memchr(data, 0xff, (size_t)(end - data)) : NULL;
+        size_t length = (size_t)((found ? found : end) - data);
+        memcpy(out, data, length);
+        out += length;
+        if (!found || found + 1 == end || found[1] == 0xff) return copy;
+        if (found[1] != 0) {
+            *marker = found;
+            return out;
+        }
+        *out++ = 0xff;
+        data = found + 2;
+    }
+}
+
+static void start_segment(fp_entropy *e, const uint8_t *data) {
+    e->marker = NULL;
+    uint8_t *end = unstuff(data, e->data_end, e->copy.own_bytes, &e->marker);
+    memset(end, 0, PAD);
+    e->bits = 0;
+    e->count = 0;
+    e->next = e->copy.own_bytes;
+    e->end = end;
+    e->restarts_left = e->restart_interval;
+    for (uint32_t c = 0; c < e->num_components; c++) e->components[c].prediction = 0;
+}
+
+int fp_entropy_start(fp_entropy *entropy, const uint8_t *data, size_t length) {
+    if (!fp_scratch_reserve(&entropy->copy, length + PAD)) return FP_NO_MEMORY;
+    entropy->data_end = data + length;
+    entropy->next_restart = 0;
+    start_segment(entropy, data);
+    return FP_OK;
+}
+
+void fp_entropy_free(fp_entropy *entropy) { fp_scratch_free(&entropy->copy); }
+
+static int64_t bits_left(const fp_entropy *e) { return (e->end - e->next) * 8 + e->count; }
+
+int fp_entropy_is_sound(const fp_entropy *entropy) { return bits_left(entropy) >= 0; }
+
+/* True when less than a byte is left, and `code` is the marker behind it. */
+static int is_before_marker(const fp_entropy *e, uint8_t code) {
+    int64_t left = bits_left(e);
+    return left >= 0 && left < 8 && e->marker && e->marker[1] == code;
+}
+
+int fp_entropy_is_at_end(const fp_entropy *entropy) { return is_before_marker(entropy, 0xd9); }
+
+static int restart(fp_entropy *e) {
+    if (!is_before_marker(e, (uint8_t)(0xd0 + e->next_restart))) return 0;
+    e->next_restart = (e->next_restart + 1) % 8;
+    start_segment(e, e->marker + 2);
+    return 1;
+}
+
+/* Bits. The structs that these take live in registers: everything is inlined. */
+
+typedef struct {
+    uint64_t bits;
+    uint32_t count;        /* only its lowest 6 bits mean something */
+    const uint8_t *next;
+    uint64_t lookup_shift;
+} bit_reader;
+
+/* A variable shift need not write where it reads from, which saves a move in the chain; so what is constant is hidden
+   from the compiler. */
+FP_INLINE bit_reader start_reading(const fp_entropy *e) {
+    uint64_t lookup_shift = 64 - FP_LOOKUP_BITS;
+    __asm__("" : "+r"(lookup_shift));
+    return (bit_reader){e->bits, e->count, e->next, lookup_shift};
+}
+
+FP_INLINE void stop_reading(fp_entropy *e, const bit_reader *r) {
+    e->bits = r->bits;
+    e->count = r->count & 63;
+    e->next = r->next;
+}
+
+FP_INLINE uint64_t load_be64(const uint8_t *p) {
+    uint64_t value;
+    memcpy(&value, p, sizeof value);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    return value;
+}
+
+/* To 56 bits or more, without a branch (Giesen, "Reading bits in far too many ways", 2018). */
+FP_INLINE void refill(bit_reader *r) {
+    r->bits |= load_be64(r->next) >> (r->count & 63);
+    r->next += ~r->count >> 3 & 7;
+    r->count |= 56;
+}
+
+FP_INLINE uint64_t look_up(const bit_reader *r) { return r->bits >> r->lookup_shift; }
+
+/* `symbol`: with its number of bits in the lowest byte. */
+FP_INLINE void take(bit_reader *r, uint32_t symbol) {
+    r->bits <<= symbol & 63;
+    r->count -= symbol;
+}
+
+/* Takes a symbol that the table could not tell; 0 when it is none. */
+FP_INLINE fp_symbol take_long(bit_reader *r, const fp_huffman *table, fp_symbol entry) {
+    refill(r);
+    fp_symbol found = entry ? fp_symbol_at(r->bits, entry >> 16, entry >> 8 & 0xff) : fp_huffman_find(table, r->bits);
+    take(r, found);
+    refill(r);
+    return found;
+}
+
+/* One block; 0 where it is none. */
+FP_INLINE int decode_block(bit_reader *reader, fp_coded_component *component, int16_t *block, uint8_t *last) {
+    bit_reader r = *reader;
+    refill(&r);
+    fp_symbol dc = component->dc->singles[look_up(&r)];
+    if (__builtin_expect((dc & 0xff) == 0, 0)) {
+        dc = take_long(&r, component->dc, dc);
+        if (dc == 0) return 0;
+    } else {
+        take(&r, dc);
+    }
+    int32_t prediction = component->prediction + ((int32_t)dc >> 16);
+    if (__builtin_expect(prediction != (int16_t)prediction, 0)) return 0;
+    component->prediction = prediction;
+
+    const fp_symbol_pairs *pairs = &component->ac->pairs;
+    uint32_t at = 0;
+    while (at < 63) {
+        bit_reader before = r;
+        uint32_t first = 0;
+        for (int i = 0; i < LOOKUPS && at < 63; i++) {
+            before = r;
+            uint64_t index = look_up(&r);
+            uint32_t steps = pairs->steps[index];
+            if (__builtin_expect((steps & 0xff) == 0, 0)) {
+                fp_symbol found = take_long(&r, component->ac, component->ac->singles[index]);
+                if (found == 0) return 0;
+                first = at = at + (found >> 8 & 0xff);
+                if (block) block[places[at]] = (int16_t)(found >> 16);
+                continue;
+            }
+            take(&r, steps);
+            first = at + (steps >> 8 & 0xff);
+            at = first + (steps >> 16);
+            if (!block) continue;
+            uint32_t values = pairs->values[index];
+            block[places[first]] = (int16_t)values;
+            block[places[at]] = (int16_t)(values >> 16);
+        }
+        if (first == 63 && at > 63) { /* the second symbol is the next block's */
+            r = before;
+            take(&r, component->ac->singles[look_up(&r)]);
+            at = 63;
+        } else if (at < 63) {
+            refill(&r);
+        }
+    }
+    *reader = r;
+    uint32_t end = at < FP_END_OF_BLOCK ? at : at - FP_END_OF_BLOCK;
+    if (block) {
+        block[0] = (int16_t)prediction;
+        *last = (uint8_t)end;
+    }
+    return end < 63 || at == 63;
+}
+
+/* A block of each MCU. */
+typedef struct {
+    fp_coded_component *component;
+    int16_t *coefficients;
+    uint8_t *last;
+    uint32_t per_mcu;        /* how many blocks the next MCU's lies on */
+} coded_block;
+
+FP_INLINE uint32_t list_blocks(fp_entropy *e, const fp_coefficients *out, coded_block blocks[FP_MAX_BLOCKS]) {
+    coded_block *block = blocks;
+    for (uint32_t c = 0; c < e->num_components; c++) {
+        fp_coded_component *component = &e->components[c];
+        for (uint32_t y = 0; y < component->down; y++) {
+            for (uint32_t x = 0; x < component->across; x++) {
+                *block = (coded_block){component, NULL, NULL, component->across};
+                if (out && out[c].coefficients) {
+                    size_t number = (size_t)y * out[c].row_blocks + x;
+                    block->coefficients = out[c].coefficients + number * FP_BLOCK;
+                    block->last = out[c].last + number;
+                }
+                block++;
+            }
+        }
+    }
+    return (uint32_t)(block - blocks);
+}
+
+FP_INLINE int decode_mcu(bit_reader *r, coded_block *blocks, uint32_t num_blocks) {
+    for (coded_block *block = blocks; block < blocks + num_blocks; block++) {
+        if (!block->coefficients) {
+            if (!decode_block(r, block->component, NULL, NULL)) return 0;
+            continue;
+        }
+        if (!decode_block(r, block->component, block->coefficients, block->last)) return 0;
+        block->coefficients += block->per_mcu * FP_BLOCK;
+        block->last += block->per_mcu;
+    }
+    return 1;
+}
+
+FP_INLINE int decode_mcus(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) {
+    coded_block blocks[FP_MAX_BLOCKS];
+    uint32_t num_blocks = list_blocks(e, out, blocks);
+    bit_reader r = start_reading(e);
+    int sound = 1;
+    for (uint32_t mcu = 0; mcu < num_mcus && sound; mcu++) {
+        if (e->restart_interval) {
+            if (e->restarts_left == 0) {
+                stop_reading(e, &r);
+                if (!restart(e)) return 0;
+                r = start_reading(e);
+            }
+            e->restarts_left--;
+        }
+        /* A refill may have read 8 bytes ahead; what lies behind the next MCU is still the pad's. */
+        sound = r.next <= e->end + 8 && decode_mcu(&r, blocks, num_blocks);
+    }
+    stop_reading(e, &r);
+    return sound;
+}
+
+static int decode_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
+static int skip_plain(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
+
+#if FP_HAS_AVX2
+FP_AVX2 static int decode_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
+FP_AVX2 static int skip_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
+#endif
+
+int fp_entropy_decode(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out) {
+#if FP_HAS_AVX2
+    if (fp_may_use_avx2()) return out ? decode_bmi2(entropy, num_mcus, out) : skip_bmi2(entropy, num_mcus);
+#endif
+    return out ? decode_plain(entropy, num_mcus, out) : skip_plain(entropy, num_mcus);
+}

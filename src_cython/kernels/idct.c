@@ -1,0 +1,248 @@
+/* After Loeffler, Ligtenberg and Moschytz, "Practical fast 1-D DCT algorithms with 11 multiplications" (1989), with
+   constants of 13 bits and 2 more bits between columns and rows than samples have. Like libjpeg-turbo's vector code
+   for x86 this multiplies by sums of two constants at a time, and works with 16 bits wherever that does; where a
+   damaged file exceeds them, it gives the same wrong samples. */
+#include "idct.h"
+
+#include <string.h>
+
+#include "vectors.h"
+
+#if FP_HAS_AVX2
+#include <immintrin.h>
+#endif
+
+enum { CONSTANT_BITS = 13, BETWEEN_BITS = 2, COLUMNS_SHIFT = CONSTANT_BITS - BETWEEN_BITS, ROWS_SHIFT = CONSTANT_BITS + BETWEEN_BITS + 3 };
+
+enum {
+    F_0_298 = 2446, F_0_390 = 3196, F_0_541 = 4433, F_0_765 = 6270, F_0_899 = 7373, F_1_175 = 9633,
+    F_1_501 = 12299, F_1_847 = 15137, F_1_961 = 16069, F_2_053 = 16819, F_2_562 = 20995, F_3_072 = 25172,
+};
+
+/* The last coefficient in zigzag order that leaves nothing in the lower rows and the right columns. */
+enum { LAST_IN_QUARTER = 9 };
+
+/* Plain path */
+
+static int16_t clip16(int32_t value) { return (int16_t)(value < INT16_MIN ? INT16_MIN : value > INT16_MAX ? INT16_MAX : value); }
+
+/* Eight numbers, `step` apart, in place. */
+static void transform(int16_t *x, int step, int shift) {
+    int16_t in[8];
+    for (int i = 0; i < 8; i++) in[i] = x[i * step];
+    int32_t half = 1 << (shift - 1);
+    int32_t sum = (int16_t)(in[0] + in[4]) * (1 << CONSTANT_BITS) + half;
+    int32_t difference = (int16_t)(in[0] - in[4]) * (1 << CONSTANT_BITS) + half;
+    int32_t even2 = in[2] * F_0_541 + in[6] * (F_0_541 - F_1_847), even3 = in[2] * (F_0_541 + F_0_765) + in[6] * F_0_541;
+    int16_t z3 = (int16_t)(in[7] + in[3]), z4 = (int16_t)(in[5] + in[1]);
+    int32_t turned3 = z3 * (F_1_175 - F_1_961) + z4 * F_1_175, turned4 = z3 * F_1_175 + z4 * (F_1_175 - F_0_390);
+    int32_t odd[4] = {
+        in[7] * (F_0_298 - F_0_899) - in[1] * F_0_899 + turned3,
+        in[5] * (F_2_053 - F_2_562) - in[3] * F_2_562 + turned4,
+        in[3] * (F_3_072 - F_2_562) - in[5] * F_2_562 + turned3,
+        in[1] * (F_1_501 - F_0_899) - in[7] * F_0_899 + turned4,
+    };
+    int32_t even[4] = {sum - even3, difference - even2, difference + even2, sum + even3};
+    for (int i = 0; i < 4; i++) {
+        x[(3 - i) * step] = clip16((even[i] + odd[i]) >> shift);
+        x[(4 + i) * step] = clip16((even[i] - odd[i]) >> shift);
+    }
+}
+
+static int has_one_row(const int16_t *coefficients) {
+    int16_t any = 0;
+    for (int i = 8; i < FP_BLOCK; i++) any |= coefficients[i];
+    return any == 0;
+}
+
+static void idct_plain(const int16_t *coefficients, const int16_t *steps, uint8_t *out, ptrdiff_t stride) {
+    int16_t block[FP_BLOCK];
+    for (int i = 0; i < FP_BLOCK; i++) block[i] = (int16_t)(coefficients[i] * steps[i]);
+    int one_row = has_one_row(coefficients);
+    for (int x = 0; x < 8; x++) {
+        if (one_row)
+            for (int y = 7; y >= 0; y--) block[y * 8 + x] = (int16_t)(block[x] * (1 << BETWEEN_BITS));
+        else transform(block + x, 8, COLUMNS_SHIFT);
+    }
+    for (int y = 0; y < 8; y++) {
+        transform(block + y * 8, 1, ROWS_SHIFT);
+        for (int x = 0; x < 8; x++) {
+            int32_t sample = block[y * 8 + x];
+            out[y * stride + x] = (uint8_t)((sample < -128 ? -128 : sample > 127 ? 127 : sample) + 128);
+        }
+    }
+}
+
+/* Vector path: one block in each half of a register. */
+
+#if FP_HAS_AVX2
+
+/* What a * first + b * second is, in 32 bits; unpacking and packing stay within halves of a register alike. */
+typedef struct {
+    __m256i low, high;
+} wide;
+
+FP_INLINE FP_AVX2 wide interleave(__m256i a, __m256i b) { return (wide){_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)}; }
+
+FP_INLINE FP_AVX2 wide weigh(wide pairs, int first, int second) {
+    __m256i weights = _mm256_set1_epi32((int)((uint32_t)second << 16 | (uint16_t)first));
+    return (wide){_mm256_madd_epi16(pairs.low, weights), _mm256_madd_epi16(pairs.high, weights)};
+}
+
+FP_INLINE FP_AVX2 wide add(wide a, wide b) { return (wide){_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)}; }
+
+FP_INLINE FP_AVX2 wide subtract(wide a, wide b) { return (wide){_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)}; }
+
+/* Times 2 ** CONSTANT_BITS, plus what rounds when `shift` bits are dropped. */
+FP_INLINE FP_AVX2 wide scale(__m256i a, int shift) {
+    __m256i half = _mm256_set1_epi32(1 << (shift - 1));
+    wide scaled = interleave(_mm256_setzero_si256(), a);
+    return (wide){_mm256_add_epi32(_mm256_srai_epi32(scaled.low, 16 - CONSTANT_BITS), half),
+                  _mm256_add_epi32(_mm256_srai_epi32(scaled.high, 16 - CONSTANT_BITS), half)};
+}
+
+FP_INLINE FP_AVX2 __m256i narrow(wide a, int shift) {
+    return _mm256_packs_epi32(_mm256_srai_epi32(a.low, shift), _mm256_srai_epi32(a.high, shift));
+}
+
+FP_INLINE FP_AVX2 void join(__m256i *x, const wide even[4], const wide odd[4], int shift) {
+    for (int i = 0; i < 4; i++) {
+        x[3 - i] = narrow(add(even[i], odd[i]), shift);
+        x[4 + i] = narrow(subtract(even[i], odd[i]), shift);
+    }
+}
+
+FP_INLINE FP_AVX2 void transform_avx2(__m256i *x, int shift) {
+    wide sum = scale(_mm256_add_epi16(x[0], x[4]), shift), difference = scale(_mm256_sub_epi16(x[0], x[4]), shift);
+    wide in26 = interleave(x[2], x[6]), in71 = interleave(x[7], x[1]), in53 = interleave(x[5], x[3]);
+    wide even2 = weigh(in26, F_0_541, F_0_541 - F_1_847), even3 = weigh(in26, F_0_541 + F_0_765, F_0_541);
+    wide z34 = interleave(_mm256_add_epi16(x[7], x[3]), _mm256_add_epi16(x[5], x[1]));
+    wide turned3 = weigh(z34, F_1_175 - F_1_961, F_1_175), turned4 = weigh(z34, F_1_175, F_1_175 - F_0_390);
+    wide odd[4] = {
+        add(weigh(in71, F_0_298 - F_0_899, -F_0_899), turned3),
+        add(weigh(in53, F_2_053 - F_2_562, -F_2_562), turned4),
+        add(weigh(in53, -F_2_562, F_3_072 - F_2_562), turned3),
+        add(weigh(in71, -F_0_899, F_1_501 - F_0_899), turned4),
+    };
+    wide even[4] = {subtract(sum, even3), subtract(difference, even2), add(difference, even2), add(sum, even3)};
+    join(x, even, odd, shift);
+}
+
+/* The same where the last four are zero. */
+FP_INLINE FP_AVX2 void transform_four_avx2(__m256i *x, int shift) {
+    wide sum = scale(x[0], shift), in2 = interleave(x[2], x[2]), in31 = interleave(x[3], x[1]);
+    wide even2 = weigh(in2, F_0_541, 0), even3 = weigh(in2, F_0_541 + F_0_765, 0);
+    wide odd[4] = {
+        weigh(in31, F_1_175 - F_1_961, F_1_175 - F_0_899),
+        weigh(in31, F_1_175 - F_2_562, F_1_175 - F_0_390),
+        weigh(in31, F_3_072 - F_2_562 + F_1_175 - F_1_961, F_1_175),
+        weigh(in31, F_1_175, F_1_501 - F_0_899 + F_1_175 - F_0_390),
+    };
+    wide even[4] = {subtract(sum, even3), subtract(sum, even2), add(sum, even2), add(sum, even3)};
+    join(x, even, odd, shift);
+}
+
+/* Transposing is shuffling perfectly three times: rows of 2 ** 3 numbers, 2 ** 3 of them. */
+FP_INLINE FP_AVX2 void transpose(__m256i *x) {
+    for (int round = 0; round < 3; round++) {
+        __m256i shuffled[8];
+        for (int i = 0; i < 4; i++) {
+            shuffled[2 * i] = _mm256_unpacklo_epi16(x[i], x[i + 4]);
+            shuffled[2 * i + 1] = _mm256_unpackhi_epi16(x[i], x[i + 4]);
+        }
+        for (int i = 0; i < 8; i++) x[i] = shuffled[i];
+    }
+}
+
+/* Columns of samples less 128, in 16 bits -> rows of samples. */
+FP_INLINE FP_AVX2 void store(const __m256i *columns, uint8_t *out, ptrdiff_t stride) {
+    __m256i x[4];
+    for (int i = 0; i < 4; i++)
+        x[i] = _mm256_add_epi8(_mm256_packs_epi16(columns[2 * i], columns[2 * i + 1]), _mm256_set1_epi8(-128));
+    for (int round = 0; round < 3; round++) {
+        __m256i shuffled[4];
+        for (int i = 0; i < 2; i++) {
+            shuffled[2 * i] = _mm256_unpacklo_epi8(x[i], x[i + 2]);
+            shuffled[2 * i + 1] = _mm256_unpackhi_epi8(x[i], x[i + 2]);
+        }
+        for (int i = 0; i < 4; i++) x[i] = shuffled[i];
+    }
+    for (int i = 0; i < 4; i++, out += 2 * stride) {
+        __m256i rows = _mm256_permute4x64_epi64(x[i], 0xd8);
+        _mm_storeu_si128((__m128i *)out, _mm256_castsi256_si128(rows));
+        _mm_storeu_si128((__m128i *)(out + stride), _mm256_extracti128_si256(rows, 1));
+    }
+}
+
+FP_INLINE FP_AVX2 __m128i load(const int16_t *row) { return _mm_loadu_si128((const __m128i *)row); }
+
+FP_INLINE FP_AVX2 __m256i dequantize(const int16_t *coefficients, const int16_t *steps, int row) {
+    const int16_t *first = coefficients + row * 8, *second = first + FP_BLOCK;
+    __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(load(first)), load(second), 1);
+    return _mm256_mullo_epi16(both, _mm256_broadcastsi128_si256(load(steps + row * 8)));
+}
+
+/* A block that has only its first row is not transformed along its columns, but shifted. That makes a difference
+   for numbers that no encoder writes. */
+FP_INLINE FP_AVX2 __m256i wrap_lone_rows(const int16_t *coefficients, __m256i first) {
+    const __m256i limit = _mm256_set1_epi16(INT16_MAX >> BETWEEN_BITS), lowest = _mm256_set1_epi16(INT16_MIN);
+    __m256i is_large = _mm256_or_si256(_mm256_cmpgt_epi16(_mm256_abs_epi16(first), limit), _mm256_cmpeq_epi16(first, lowest));
+    if (__builtin_expect(_mm256_testz_si256(is_large, is_large), 1)) return first;
+    __m256i wrapped = _mm256_srai_epi16(_mm256_slli_epi16(first, BETWEEN_BITS), BETWEEN_BITS);
+    if (has_one_row(coefficients)) first = _mm256_blend_epi32(first, wrapped, 0x0f);
+    if (has_one_row(coefficients + FP_BLOCK)) first = _mm256_blend_epi32(first, wrapped, 0xf0);
+    return first;
+}
+
+FP_INLINE FP_AVX2 void idct_whole_avx2(const int16_t *coefficients, const int16_t *steps, uint8_t *out, ptrdiff_t stride) {
+    __m256i x[8];
+    for (int i = 0; i < 8; i++) x[i] = dequantize(coefficients, steps, i);
+    x[0] = wrap_lone_rows(coefficients, x[0]);
+    transform_avx2(x, COLUMNS_SHIFT);
+    transpose(x);
+    transform_avx2(x, ROWS_SHIFT);
+    store(x, out, stride);
+}
+
+FP_INLINE FP_AVX2 void idct_quarter_avx2(const int16_t *coefficients, const int16_t *steps, uint8_t *out, ptrdiff_t stride) {
+    __m256i x[8];
+    for (int i = 0; i < 4; i++) x[i] = dequantize(coefficients, steps, i);
+    x[0] = wrap_lone_rows(coefficients, x[0]);
+    transform_four_avx2(x, COLUMNS_SHIFT);
+    transpose(x);
+    transform_four_avx2(x, ROWS_SHIFT);
+    store(x, out, stride);
+}
+
+FP_INLINE void idct_flat(const int16_t *coefficients, const int16_t *steps, uint8_t *out, ptrdiff_t stride) {
+    uint8_t samples[16];
+    for (int i = 0; i < 16; i++) {
+        int16_t level = (int16_t)((int16_t)(coefficients[i / 8 * FP_BLOCK] * steps[0]) * (1 << BETWEEN_BITS));
+        int32_t sample = (level + 16) >> 5;
+        samples[i] = (uint8_t)((sample < -128 ? -128 : sample > 127 ? 127 : sample) + 128);
+    }
+    for (int y = 0; y < 8; y++, out += stride) memcpy(out, samples, 16);
+}
+
+FP_AVX2 static void idct_avx2(const int16_t *coefficients, const uint8_t *last, uint32_t num_blocks, const int16_t *steps,
+                              uint8_t *out, ptrdiff_t stride) {
+    for (uint32_t i = 0; i < num_blocks; i += 2, coefficients += 2 * FP_BLOCK, last += 2, out += 16) {
+        int farthest = last[0] > last[1] ? last[0] : last[1];
+        if (farthest == 0) idct_flat(coefficients, steps, out, stride);
+        else if (farthest <= LAST_IN_QUARTER) idct_quarter_avx2(coefficients, steps, out, stride);
+        else idct_whole_avx2(coefficients, steps, out, stride);
+    }
+}
+#endif
+
+void fp_idct(const int16_t *coefficients, const uint8_t *last, uint32_t num_blocks, const int16_t steps[FP_BLOCK], uint8_t *out,
+             ptrdiff_t stride) {
+#if FP_HAS_AVX2
+    if (fp_may_use_avx2()) {
+        idct_avx2(coefficients, last, num_blocks, steps, out, stride);
+        return;
+    }
+#endif
+    (void)last;
+    for (uint32_t i = 0; i < num_blocks; i++) idct_plain(coefficients + i * FP_BLOCK, steps, out + i * 8, stride);
+}

@@ -1,0 +1,39 @@
+/* Boxes of sequential JPEGs (baseline and extended: 8 bits, Huffman codes, one interleaved scan) -> pixels, equal to
+   libjpeg-turbo's: accurate integer IDCT, fancy upsampling. Whatever is unusual about an image is for libjpeg to judge. */
+#ifndef FASTPACK_SEQUENTIAL_H
+#define FASTPACK_SEQUENTIAL_H
+#include "entropy.h"
+#include "picture.h"
+
+#define FP_MAX_TABLES 4
+
+/* What the headers say of the image, and the data behind them. */
+typedef struct {
+    uint32_t width, height;
+    uint32_t num_components; /* 1 or 3 */
+    uint32_t across, down;   /* how many luma samples lie along and down a chroma sample: 1 or 2 */
+    uint32_t restart_interval;
+    struct {
+        uint32_t dc, ac;           /* which of the tables */
+        const uint16_t *steps;     /* of quantisation, row by row */
+    } components[FP_MAX_COMPONENTS];
+    fp_huffman_code dc[FP_MAX_TABLES], ac[FP_MAX_TABLES];
+    const uint8_t *data;
+    size_t length;
+    int is_worth_tables;     /* 0: leave it to libjpeg unless its tables are those of the image before */
+} fp_scan;
+
+enum fp_pixels { FP_PIXELS_RGB, FP_PIXELS_BGR, FP_PIXELS_GRAY };
+
+/* What libjpeg must decide; whatever was written so far means nothing. */
+#define FP_LEFT_TO_LIBJPEG (-1)
+
+typedef struct fp_sequential fp_sequential;
+
+fp_sequential *fp_sequential_new(void);
+void fp_sequential_free(fp_sequential *sequential);
+
+/* Decodes the box into rows `stride` bytes apart. FP_OK, FP_NO_MEMORY or FP_LEFT_TO_LIBJPEG. */
+int fp_sequential_decode(fp_sequential *sequential, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,
+                         int64_t stride);
+#endif

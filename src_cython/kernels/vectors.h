@@ -1,0 +1,19 @@
+/* May the vector paths of the JPEG kernels be taken? They give the same pixels as the plain ones. */
+#ifndef FASTPACK_VECTORS_H
+#define FASTPACK_VECTORS_H
+
+#if defined(__x86_64__)
+#define FP_HAS_AVX2 1
+/* What every processor with AVX2 has; variable shifts of BMI2 are what Huffman decoding lives on. */
+#define FP_AVX2 __attribute__((target("avx2,bmi,bmi2")))
+#else
+#define FP_HAS_AVX2 0
+#endif
+
+#define FP_INLINE static inline __attribute__((always_inline))
+
+int fp_may_use_avx2(void);
+
+/* For tests: 0 forbids the vector paths, 1 allows them again. */
+void fp_allow_vectors(int allowed);
+#endif

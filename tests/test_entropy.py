@@ -1,0 +1,420 @@
+"""The decoder of our own against libjpeg-turbo: the same pixels bit for bit, and the same verdict on what is damaged."""
+
+import contextlib
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from images import cmyk_jpeg, jpeg, photo, save, to_pillow, with_orientation
+from test_decode_kernel import batch, run_all, view_of
+from test_engine_exact import FACTORS, SIZES, boxes, plain_paths
+from test_resample import noise
+
+from fastpack._native.decode import use_sequential
+from fastpack.pool import share
+
+COLORS = ["RGB", "BGR", "GRAY"]
+PLAIN_FACTORS = {name: FACTORS[name] for name in ("444", "422", "440", "420")}
+
+
+def encoded(pixels, factors, quality, restart_interval=0, *, optimize=False):
+    flags = {
+        cv2.IMWRITE_JPEG_QUALITY: quality,
+        cv2.IMWRITE_JPEG_RST_INTERVAL: restart_interval,
+        cv2.IMWRITE_JPEG_OPTIMIZE: int(optimize),
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR: factors,
+    }
+    return cv2.imencode(".jpg", pixels, [number for flag in flags.items() for number in flag])[1].tobytes()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def always():
+    """Also of so little data that making tables takes longer than libjpeg takes."""
+    use_sequential("always")
+    yield
+    use_sequential("where it pays")
+
+
+@contextlib.contextmanager
+def using_sequential(use):
+    use_sequential(use)
+    try:
+        yield
+    finally:
+        use_sequential("always")
+
+
+def libjpeg_alone():
+    return using_sequential("never")
+
+
+def decode(data, view, color="RGB", **options):
+    """Status (None for success), pixels, and whether the decoder of our own made them."""
+    out = np.full((view["height"][0], view["width"][0], 1 if color == "GRAY" else 3), 99, np.uint8)
+    job = batch([data], view, [out], color=color, **options)
+    failures = run_all(job)
+    return failures[0][0] if failures else None, out, job.num_sequential() == 1
+
+
+def verdicts(data, view, color="RGB", **options):
+    """Asserts that both decoders agree; gives the status and whether the first one needed the second."""
+    status, pixels, is_own = decode(data, view, color, **options)
+    with libjpeg_alone():
+        expected_status, expected, is_own_again = decode(data, view, color, **options)
+    assert status == expected_status
+    assert status is not None or (pixels == expected).all()
+    assert not is_own_again
+    return status, is_own
+
+
+def size_of(data):
+    return struct.unpack_from(">HH", data, start_of_frame(data) + 5)[::-1]
+
+
+def segment(data, code):
+    """Where the first marker of this code is; segments before it are passed over."""
+    at = 2
+    while data[at + 1] != code:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at
+
+
+def start_of_frame(data):
+    return segment(data, 0xC0)
+
+
+def start_of_data(data):
+    at = segment(data, 0xDA)
+    return at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+def whole(data):
+    return view_of(*size_of(data))
+
+
+# Sound images
+
+
+@st.composite
+def pictures(draw):
+    height, width, channels = draw(SIZES), draw(SIZES), draw(st.sampled_from([3, 3, 3, 1]))
+    kind = draw(st.sampled_from(["photo", "noise", "flat", "halves"]))
+    if kind == "noise":
+        return noise(height, width, channels)
+    if kind == "photo":
+        return photo(height, width, channels, seed=draw(st.integers(0, 3)))
+    pixels = np.full((height, width, channels), draw(st.integers(0, 255)), np.uint8)
+    pixels[: height // 2 if kind == "halves" else 0] ^= 255
+    return pixels
+
+
+@st.composite
+def plain_jpegs(draw):
+    factors = draw(st.sampled_from([*PLAIN_FACTORS.values()]))
+    quality, interval, optimize = draw(st.integers(1, 100)), draw(st.sampled_from([0, 0, 1, 2, 7])), draw(st.booleans())
+    return encoded(draw(pictures()), factors, quality, interval, optimize=optimize)
+
+
+def is_plain(data):
+    """Chroma of one or two columns is not interpolated, and so left to libjpeg."""
+    frame = start_of_frame(data)
+    return data[frame + 9] == 1 or data[frame + 11] >> 4 == 1 or size_of(data)[0] > 4
+
+
+@settings(max_examples=600)
+@given(plain_jpegs(), st.sampled_from(COLORS))
+def test_whole_pictures_are_libjpegs(data, color):
+    assert verdicts(data, whole(data), color) == (None, is_plain(data))
+
+
+@settings(max_examples=600)
+@given(plain_jpegs(), st.sampled_from(COLORS), st.data())
+def test_boxes_are_libjpegs(data, color, draw):
+    x, y, width, height = draw.draw(boxes(*size_of(data)))
+    assert verdicts(data, view_of(width, height, x=x, y=y), color) == (None, is_plain(data))
+
+
+@settings(max_examples=200)
+@given(plain_jpegs(), st.sampled_from(COLORS), st.data(), st.integers(1, 8), st.booleans())
+def test_turned_boxes_are_libjpegs(data, color, draw, orientation, flip):
+    width, height = size_of(data)
+    x, y, width, height = draw.draw(boxes(*((height, width) if orientation > 4 else (width, height))))
+    view = view_of(width, height, x=x, y=y, orientation=orientation, flip=flip)
+    assert verdicts(with_orientation(data, orientation), view, color) == (None, is_plain(data))
+
+
+@settings(max_examples=300)
+@given(plain_jpegs(), st.sampled_from(COLORS), st.data())
+def test_plain_paths_are_libjpegs(data, color, draw):
+    """Without AVX2."""
+    x, y, width, height = draw.draw(boxes(*size_of(data)))
+    with plain_paths():
+        assert verdicts(data, view_of(width, height, x=x, y=y), color) == (None, is_plain(data))
+
+
+@pytest.mark.parametrize("factors", PLAIN_FACTORS.values(), ids=PLAIN_FACTORS)
+@pytest.mark.parametrize("interval", [0, 1, 3])
+def test_boxes_at_every_place(factors, interval):
+    """Where blocks, runs of blocks and chroma samples begin does not matter, nor where the image ends."""
+    data = encoded(photo(53, 301), factors, 90, interval)
+    views = [view_of(width, 40, x=x, y=3) for width in (1, 2, 17) for x in range(0, 301 - width + 1)]
+    views += [view_of(60, height, x=5, y=y) for height in (1, 2, 17) for y in range(53 - height + 1)]
+    outs = [[np.empty((view["height"][0], view["width"][0], 3), np.uint8) for view in views] for _ in range(2)]
+    job = batch([data] * len(views), np.concatenate(views), outs[0])
+    assert run_all(job) == []
+    assert job.num_sequential() == len(views)
+    with libjpeg_alone():
+        assert run_all(batch([data] * len(views), np.concatenate(views), outs[1])) == []
+    assert [view.item() for view, own, other in zip(views, *outs, strict=True) if (own != other).any()] == []
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 127, 128, 129, 255, 256, 257, 2049])
+@pytest.mark.parametrize("factors", PLAIN_FACTORS.values(), ids=PLAIN_FACTORS)
+def test_widths_around_those_of_runs(width, factors):
+    data = encoded(photo(33, width), factors, 85)
+    assert verdicts(data, whole(data)) == (None, is_plain(data))
+
+
+@pytest.mark.parametrize("quality", [1, 50, 75, 100])
+@pytest.mark.parametrize("optimize", [False, True])
+def test_noise_has_codes_of_every_length(quality, optimize):
+    """And blocks that end with their last coefficient, without a code that says so."""
+    data = encoded(noise(200, 200, 3), FACTORS["444"], quality, optimize=optimize)
+    assert verdicts(data, whole(data)) == (None, True)
+
+
+def test_tables_are_kept_only_for_images_that_have_them():
+    files = [jpeg(60, 80, seed=seed, optimize=seed % 3 > 0, quality=60 + seed) for seed in range(12)] * 2
+    outs = [np.empty((len(files), 60, 80, 3), np.uint8) for _ in range(2)]
+    views = np.repeat(view_of(80, 60), len(files))
+    job = batch(files, views, list(outs[0]))
+    share(job.run, 2)
+    assert job.failures() == []
+    assert job.num_sequential() == len(files)
+    with libjpeg_alone():
+        assert run_all(batch(files, views, list(outs[1]))) == []
+    assert (outs[0] == outs[1]).all()
+
+
+def nums_sequential(files, shape):
+    """For each of the files, one after the other, in one batch: is it decoded by our own decoder?"""
+    outs = np.empty((len(files), *shape), np.uint8)
+    views = np.repeat(view_of(shape[1], shape[0]), len(files))
+    jobs = [batch(files[:count], views[:count], list(outs[:count])) for count in range(len(files) + 1)]
+    with using_sequential("where it pays"):
+        assert [run_all(job) for job in jobs] == [[]] * len(jobs)
+    return np.diff([job.num_sequential() for job in jobs]).tolist()
+
+
+def test_tables_are_made_where_that_pays():
+    """For images with much data, and for those that have the tables of the one before."""
+    small, other = (jpeg(40, 40, seed=seed, optimize=True) for seed in range(2))
+    assert len(small) < len(other) + 500 < 3000
+    assert nums_sequential([small, small, small, other, small, small, other, other], (40, 40, 3)) == [0, 1, 1, 0, 0, 1, 0, 1]
+    large = [encoded(noise(120, 120, 3), FACTORS["444"], quality, optimize=True) for quality in (50, 60)]
+    assert nums_sequential(large, (120, 120, 3)) == [1, 1]
+
+
+def test_outputs_of_any_strides():
+    data = jpeg(40, 56)
+    _, expected, _ = decode(data, whole(data))
+    memory = np.full((80, 112, 3), 7, np.uint8)
+    job = batch([data], whole(data), [memory[::-2, 20:76]])
+    assert run_all(job) == []
+    assert job.num_sequential() == 1
+    assert (memory[::-2, 20:76] == expected).all()
+    memory[::-2, 20:76] = 7
+    assert (memory == 7).all()
+
+
+# Unusual ones
+
+UNUSUAL = {
+    "progressive": (jpeg(40, 56, progressive=True), 56),
+    "CMYK": (cmyk_jpeg(40, 56), 56),
+    "RGB": (jpeg(40, 56, keep_rgb=True), 56),
+    "4:1:1": (encoded(photo(40, 56), FACTORS["411"], 90), 56),
+    "two columns of chroma": (jpeg(40, 4, subsampling=2), 4),
+}
+
+
+@pytest.mark.parametrize(("data", "width"), UNUSUAL.values(), ids=UNUSUAL)
+def test_unusual_images_are_left_to_libjpeg(data, width):
+    assert verdicts(data, view_of(width, 40)) == (None, False)
+
+
+def test_smaller_decodes_are_left_to_libjpeg():
+    out = np.empty((10, 14, 3), np.uint8)
+    job = batch([jpeg(40, 56)], view_of(56, 40), [out], may_reduce=True)
+    assert run_all(job) == []
+    assert job.num_sequential() == 0
+
+
+def with_steps(data, step, size=1):
+    """The same coefficients, of which each now stands for `step` times as much; written in one or two bytes."""
+    at = segment(data, 0xDB)
+    length = int.from_bytes(data[at + 2 : at + 4], "big")
+    bodies = [bytes([(size - 1) << 4 | number]) + step.to_bytes(size, "big") * 64 for number in range(2)]
+    tables = b"".join(b"\xff\xdb" + struct.pack(">H", 2 + len(body)) + body for body in bodies)
+    assert data[at + 2 + length : at + 4 + length] == b"\xff\xdb"  # a segment for each table
+    return data[:at] + tables + data[at + 2 * (2 + length) :]
+
+
+@pytest.mark.parametrize("step", [2, 255, 256, 1000, 0x7FFF, 0x8001, 0xFFFF])
+@pytest.mark.parametrize("make", [noise, photo])
+@pytest.mark.parametrize("paths", [contextlib.nullcontext, plain_paths], ids=["vectors", "plain"])
+def test_numbers_that_no_encoder_writes(step, make, paths):
+    """Beyond 16 bits, libjpeg's vector code for x86 wraps around or stops at the largest number; this does too."""
+    data = with_steps(jpeg_of(make(64, 72, 3)), step, 1 if step < 256 else 2)
+    with paths():
+        assert verdicts(data, whole(data)) == (None, True)
+
+
+def jpeg_of(pixels):
+    return save(to_pillow(pixels), "JPEG", quality=95, subsampling=0)
+
+
+@pytest.mark.parametrize("step", [37, 99, 255, 1000])
+@pytest.mark.parametrize("columns", [1, 8], ids=["one row", "flat"])
+@pytest.mark.parametrize("paths", [contextlib.nullcontext, plain_paths], ids=["vectors", "plain"])
+def test_blocks_of_one_row_that_no_encoder_writes(step, columns, paths):
+    """They are shifted instead of transformed, and shifting wraps around where transforming does not."""
+    row = noise(1, 512 // columns, 1).repeat(columns, axis=1)
+    pixels = np.ascontiguousarray(np.broadcast_to(row, (16, 512, 3)))
+    data = with_steps(jpeg_of(pixels), step, 1 if step < 256 else 2)
+    with paths():
+        assert verdicts(data, whole(data)) == (None, True)
+
+
+# Damaged ones
+
+SOUND = {
+    "4:4:4": jpeg(40, 56, subsampling=0, optimize=True),
+    "4:2:0": jpeg(40, 56, subsampling=2),
+    "restarts": jpeg(40, 56, subsampling=2, restart_marker_blocks=1),
+    "gray": jpeg(40, 56, channels=1),
+}
+each_sound = pytest.mark.parametrize("data", SOUND.values(), ids=SOUND)
+
+
+@each_sound
+@pytest.mark.parametrize("filler", [b"", b"\xff", b"\xff\xff"], ids=["", "marker", "fill bytes"])
+def test_files_that_end_anywhere(data, filler):
+    """A box in the middle needs less than all; but libjpeg reads ahead, and complains when it meets the end."""
+    views = [whole(data), view_of(20, 10, x=7, y=3), view_of(20, 10, x=7, y=17)]
+    found = {verdicts(data[:end] + filler, view)[0] for end in range(start_of_data(data), len(data)) for view in views}
+    assert found == {None, 10}
+
+
+@each_sound
+@pytest.mark.parametrize("accept", [False, True], ids=["strict", "accept"])
+def test_damage_anywhere(data, accept):
+    random = np.random.default_rng(0)
+    for at in range(start_of_data(data), len(data)):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << random.integers(8)
+        verdicts(bytes(damaged), whole(data), accept_damage=accept)
+        verdicts(bytes(damaged), view_of(20, 12, x=7, y=3), accept_damage=accept)  # 4:2:0: libjpeg reads the next MCUs
+
+
+@st.composite
+def damaged_jpegs(draw):
+    """Bytes changed, put in, taken out or swapped for markers, the headers' included but for the size."""
+    data = bytearray(draw(st.sampled_from([*SOUND.values()])))
+    frame = start_of_frame(data)
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(2, len(data) - 1))
+        assume(not frame <= at < frame + 9)
+        new = draw(st.one_of(st.binary(max_size=3), st.integers(0xC0, 0xFF).map(lambda code: bytes([0xFF, code]))))
+        end = draw(st.integers(at, min(at + 3, len(data)))) if at > frame else at + len(new)
+        if at > frame or end <= frame:
+            data[at:end] = new
+    return bytes(data)
+
+
+@settings(max_examples=1500)
+@given(damaged_jpegs(), st.sampled_from(COLORS), st.booleans(), st.data())
+def test_damaged_files_have_libjpegs_verdict(data, color, accept, draw):
+    x, y, width, height = draw.draw(boxes(56, 40))
+    verdicts(data, view_of(width, height, x=x, y=y), color, accept_damage=accept)
+
+
+ENDINGS = {
+    "bytes before the end": lambda data: data[:-2] + b"\0\0\0" + data[-2:],
+    "no end": lambda data: data[:-2],
+    "half an end": lambda data: data[:-1],
+    "a fill byte": lambda data: data[:-2] + b"\xff" + data[-2:],
+    "another marker": lambda data: data[:-2] + b"\xff\xfe\0\4ab" + data[-2:],
+    "a restart": lambda data: data[:-2] + b"\xff\xd0" + data[-2:],
+    "bytes behind the end": lambda data: data + b"behind",
+    "another image": lambda data: data + data,
+}
+
+
+@each_sound
+@pytest.mark.parametrize("change", ENDINGS.values(), ids=ENDINGS)
+def test_odd_endings(data, change):
+    verdicts(change(data), whole(data))
+
+
+RESTARTS = {
+    "wrong": (b"\xff\xd1", b"\xff\xd4"),
+    "missing": (b"\xff\xd1", b""),
+    "twice": (b"\xff\xd1", b"\xff\xd1\xff\xd1"),
+    "filled": (b"\xff\xd1", b"\xff\xff\xd1"),
+    "bytes before": (b"\xff\xd1", b"\0\0\xff\xd1"),
+    "bytes behind": (b"\xff\xd1", b"\xff\xd1\0\0"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), RESTARTS.values(), ids=RESTARTS)
+@pytest.mark.parametrize("y", [0, 30])
+def test_odd_restarts(old, new, y):
+    data = SOUND["restarts"]
+    start = start_of_data(data)
+    verdicts(data[:start] + data[start:].replace(old, new, 1), view_of(56, 10, y=y))
+
+
+def with_table(data, number, counts, symbols):
+    """The DHT segment that defines this table (class << 4 | number) replaced."""
+    at = 2
+    while not (data[at + 1] == 0xC4 and data[at + 4] == number):
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    body = bytes([number, *counts, *symbols])
+    return data[:at] + b"\xff\xc4" + struct.pack(">H", 2 + len(body)) + body + data[end:]
+
+
+TABLES = {
+    "nothing": ([0] * 16, []),
+    "one code": ([1] + [0] * 15, [0]),
+    "all ones": ([2] + [0] * 15, [0, 1]),
+    "more than fit": ([0, 0, 9] + [0] * 13, range(9)),
+    "sizes beyond 15": ([0, 1, 1] + [0] * 13, [16, 0]),
+    "the longest codes": ([0] * 15 + [200], range(200)),
+}
+
+
+@pytest.mark.parametrize("number", [0x00, 0x10])
+@pytest.mark.parametrize(("counts", "symbols"), TABLES.values(), ids=TABLES)
+def test_odd_tables(number, counts, symbols):
+    verdicts(with_table(SOUND["gray"], number, counts, symbols), view_of(56, 40))
+    verdicts(with_table(SOUND["gray"], number, counts, symbols), view_of(3, 2))
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([0x00, 0x10]), st.lists(st.integers(0, 9), min_size=16, max_size=16), st.binary(min_size=160, max_size=160))
+def test_any_tables(number, counts, symbols):
+    verdicts(with_table(SOUND["gray"], number, counts, symbols[: sum(counts)]), view_of(9, 5))
+
+
+def test_a_decoder_is_sound_after_damage():
+    good, bad = SOUND["4:2:0"], SOUND["4:2:0"][:-60] + b"\xff\xd9"
+    outs = np.empty((3, 40, 56, 3), np.uint8)
+    job = batch([good, bad, good], np.repeat(view_of(56, 40), 3), list(outs), keep_going=True)
+    assert [failure[2] for failure in run_all(job)] == [1]
+    assert job.num_sequential() == 2
+    assert (outs[0] == outs[2]).all()
