@@ -1,4 +1,4 @@
-"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|read."""
+"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|pixels|read|hdf5."""
 
 import argparse
 import json
@@ -11,14 +11,16 @@ from pathlib import Path
 
 import fastpack
 from benches.crops import Cropping, Ffcv
+from benches.hdf5_reading import compare_hdf5
 from benches.photos import VARIABLE, photos
 from benches.ratio import Comparison, Rival, compare, machine
-from benches.workloads import Decoding, Packing, Reading, plain_jpegs
+from benches.workloads import Decoding, Packing, PackingPixels, Reading, plain_jpegs
 
 Arguments = argparse.Namespace
 _BATCH = 256
 _NUM_BATCHES = 20
 _NUM_CROPPED = 1000
+_NUM_PIXELS = 2000
 
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
@@ -52,6 +54,18 @@ def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
         yield compare(title, rivals, unit="files", num_units=arguments.records, rounds=arguments.rounds)
 
 
+def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
+    """JPEG files to 224 x 224 pixels in HDF5, beside a C loop that only decodes and resamples."""
+    packing = PackingPixels(plain_jpegs(photos(arguments.photos, folder)), _NUM_PIXELS, folder / "outputs")
+    for num_threads in sorted({1, arguments.threads}):
+        rivals = [Rival("C loop", partial(packing.reference, num_threads=num_threads))]
+        for compression in ("none", "lz4", "zstd"):
+            run = partial(packing.fastpack, num_threads=num_threads, compression=compression)
+            rivals.append(Rival(f"fastpack, {compression}", run, after=packing.remove))
+        rivals.append(Rival("imread, resize, assign", packing.snippet, after=packing.remove))
+        yield compare(f"pack pixels, threads: {num_threads}", rivals, unit="images", num_units=_NUM_PIXELS, rounds=arguments.rounds)
+
+
 def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     """Random batches of undecoded images against preads of the same places, with and without checksums."""
     packing = Packing(photos(arguments.photos, folder), arguments.records, folder / "outputs")
@@ -67,6 +81,13 @@ def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
                 ]
                 title = f"read {name}, batches of {_BATCH}, threads: {num_threads}"
                 yield compare(title, rivals, unit="records", num_units=_BATCH * _NUM_BATCHES, rounds=arguments.rounds)
+
+
+def compare_stored_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
+    """Random batches of 224 x 224 pixels out of HDF5 files that h5py wrote, uncompressed and not."""
+    paths = plain_jpegs(photos(arguments.photos, folder))
+    threads = sorted({1, arguments.threads})
+    return compare_hdf5(paths, folder, num_samples=min(arguments.records, 10_000), threads=threads, rounds=arguments.rounds)
 
 
 def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterator[Comparison]:
@@ -105,7 +126,9 @@ SUBJECTS: dict[str, Callable[[Arguments, Path], Iterator[Comparison]]] = {
     "eval": partial(compare_crops, subject="eval"),
     "decode": compare_decode,
     "pack": compare_pack,
+    "pixels": compare_pixels,
     "read": compare_read,
+    "hdf5": compare_stored_pixels,
 }
 
 

@@ -6,20 +6,27 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
-from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, read_blobs
-from fastpack.errors import FormatError, Place, at
+from fastpack._native.chunks import ReadChunks
+from fastpack._native.gather import Gather
+from fastpack.codecs.batch import DecodeOptions, Origin, Pictures
+from fastpack.errors import FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
+from fastpack.pool import share
 from fastpack.ragged import Ragged
 from fastpack.schema import Field
 from fastpack.shard import OpenShards
 from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
 
 Rows = npt.NDArray[np.int64]
+Pixels = npt.NDArray[Any]
+# Neighbours in the file are read at once, up to so many bytes: longer reads save nothing, and threads share them worse.
+_JOINED_BYTES = 2**20
 
 
 class Blobs:
-    """What has a span is read from its file natively; the rest its container fetches. Thread-safe."""
+    """What has a span is read from its file natively, and so is what lies in chunks; the rest its container fetches.
+    Thread-safe."""
 
     def __init__(self, index: Index, files: OpenShards) -> None:
         self._index, self._files = index, files
@@ -30,32 +37,109 @@ class Blobs:
         infos = self._index.infos[field.name][rows] if field.kind == "image" else np.zeros(len(rows), IMAGE_INFO)
 
         def place_of(row: int) -> Place:
-            return self._index.place(int(rows[row]), offset=int(spans["offset"][row]))
+            offset = int(spans["offset"][row])
+            return self._index.place(int(rows[row]), offset=None if offset == NO_SPAN else offset)
 
         if (spans["offset"] != NO_SPAN).all():
             return Pictures(Origin(fds=self._files.descriptors(spans["shard"])), spans, infos, place_of)
         blobs = Ragged.of_bytes(np.asarray(blob).tobytes() for blob in self._fetch(field, rows))
         fetched = np.zeros(len(rows), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
+        if (blobs.lengths != spans["length"]).any():
+            row = int(np.argmax(blobs.lengths != spans["length"]))
+            raise FormatError(at(f"{field.name} has changed since it was indexed; open the dataset again", place_of(row)))
         if field.kind == "image":
             infos, _ = probe_blobs(blobs)
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of)
 
-    def pixels(self, field: Field, rows: Rows, options: DecodeOptions) -> npt.NDArray[Any]:
-        """Stored arrays (n, *field.shape), in the machine's byte order."""
-        shape = tuple(size or 0 for size in field.shape)
+    def pixels(self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None) -> Pixels:
+        """Stored arrays (n, *field.shape), in the machine's byte order.
+
+        - out: an array of that shape and dtype that receives them; else there is a new one.
+
+        Raises ShapeError when `out` is another, SchemaError when shards hold arrays of different shapes.
+        """
+        if None in field.shape:
+            message = f"{field.name} has another shape in another file; open the files apart"
+            raise SchemaError(at(message, self._index.place(int(rows[0])) if len(rows) else Place()))
         stored = np.dtype(field.dtype)
+        shape = (len(rows), *(size or 0 for size in field.shape))
+        if out is not None and (out.shape != shape or out.dtype != stored.newbyteorder("=")):
+            raise ShapeError(f"out must be {stored.newbyteorder('=')} {shape}, not {out.dtype} {out.shape}")
+        is_direct = out is not None and out.flags.c_contiguous and out.flags.writeable
+        pixels = out if out is not None and is_direct else options.memory.empty(shape, stored.newbyteorder("="))
+        if len(rows):
+            self._read_pixels(field, rows, pixels, options)
+        if not stored.isnative:
+            pixels.byteswap(inplace=True)
+        if out is None or is_direct:
+            return pixels
+        out[...] = pixels
+        return out
+
+    def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> None:
+        """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name][rows]
-        if (spans["offset"] == NO_SPAN).any():
-            fetched = self._fetch(field, rows)
-            if any(pixels.shape != shape or pixels.dtype != stored for pixels in fetched):
+        has_span = spans["offset"] != NO_SPAN
+        flat = pixels.reshape(-1).view(np.uint8)
+        if has_span.any():
+            self._read_spans(spans, np.flatnonzero(has_span), rows, flat, options)
+        if has_span.all():
+            return
+        rest = np.flatnonzero(~has_span)
+        tables, shard_numbers = self._index.chunks.get(field.name, {}), self._index.shard_numbers[rows[rest]]
+        in_chunks = np.isin(shard_numbers, list(tables))
+        if in_chunks.any():
+            self._read_chunks(field, rows, rest[in_chunks], flat, options)
+        if not in_chunks.all():
+            self._fetch_pixels(field, rows, rest[~in_chunks], pixels)
+
+    def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
+        wanted = spans if len(positions) == len(spans) else spans[positions]
+        firsts = _first_of_neighbours(wanted, positions)
+        sample_bytes = int(spans["length"][0])
+        if len(firsts) < len(wanted):
+            wanted = wanted[firsts]
+            wanted["length"] *= np.diff(firsts, append=len(positions)).astype(np.uint64)
+        positions = positions[firsts]
+        job = Gather(wanted, flat, positions * sample_bytes, fds=self._files.descriptors(wanted["shard"]), check=options.check)
+        self._raise_first(share(job.run, options.workers_for(len(wanted))), rows, positions)
+
+    def _read_chunks(self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions) -> None:
+        shard_numbers = self._index.shard_numbers[rows[positions]]
+        jobs = []
+        for number in np.unique(shard_numbers).tolist():
+            table = self._index.chunks[field.name][number]
+            chosen = positions[shard_numbers == number]
+            jobs.append(
+                ReadChunks(
+                    int(self._files.descriptors(np.array([number], np.uint32))[number]),
+                    table.chunks,
+                    table.filters,
+                    table.fill,
+                    shape=table.shape,
+                    chunk_shape=table.chunk_shape,
+                    wanted=table.wanted(self._index.record_numbers[rows[chosen]], chosen),
+                    out=flat,
+                )
+            )
+        outcomes = share(lambda: [job.run() for job in jobs], options.workers_for(len(positions)))
+        self._raise_first([outcome for of_thread in outcomes for outcome in of_thread], rows)
+
+    def _raise_first(self, outcomes: list[Outcome], rows: Rows, positions: Rows | None = None) -> None:
+        failures = [outcome for outcome in outcomes if outcome]
+        if failures:
+            first = min(failures, key=lambda failure: failure[2])
+            row = first[2] if positions is None else int(positions[first[2]])
+            raise outcome_error(first, self._index.place(int(rows[row]), offset=first[3]))
+
+    def _fetch_pixels(self, field: Field, rows: Rows, positions: Rows, pixels: Pixels) -> None:
+        as_stored = pixels.view(np.dtype(field.dtype))
+        for position, values in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
+            if values.shape != pixels.shape[1:] or values.dtype != as_stored.dtype:
                 message = f"{field.source_name} does not hold what the index says; delete the index"
-                raise FormatError(at(message, self._index.place(int(rows[0]))))
-            return np.stack(fetched).astype(stored.newbyteorder("=")) if fetched else np.empty((0, *shape), stored)
-        pictures = self.pictures(field, rows)
-        values = read_blobs(pictures, np.arange(len(rows)), options).values
-        pixels: npt.NDArray[Any] = values.view(stored).reshape(len(rows), *shape)
-        return pixels.astype(stored.newbyteorder("="), copy=False)
+                raise FormatError(at(message, self._index.place(int(rows[position]))))
+            as_stored[position] = values
 
     def _fetch(self, field: Field, rows: Rows) -> list[Any]:
         """Blobs that have no span, shard by shard, through their container."""
@@ -65,7 +149,20 @@ class Blobs:
             shard = self._index.shards[number]
             positions = np.flatnonzero(shard_numbers == number)
             records = self._index.record_numbers[rows[positions]].tolist()
-            fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records)
+            files = None if self._index.files is None else self._index.files.take(rows[positions])
+            fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records, files)
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
         return blobs
+
+
+def _first_of_neighbours(spans: npt.NDArray[Any], positions: Rows) -> Rows:
+    """Which spans begin a run of some that follow one another both in their file and in the batch."""
+    offsets, lengths = spans["offset"], spans["length"]
+    most = max(1, _JOINED_BYTES // max(1, int(lengths[0])))
+    follows = np.zeros(len(spans), np.bool_)
+    if most > 1:
+        follows[1:] = (offsets[1:] == offsets[:-1] + lengths[:-1]) & (spans["shard"][1:] == spans["shard"][:-1])
+        follows[1:] &= (positions[1:] == positions[:-1] + 1) & (spans["record_length"][1:] == 0)
+        follows[::most] = False
+    return np.flatnonzero(~follows)

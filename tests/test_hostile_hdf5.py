@@ -1,5 +1,8 @@
 """HDF5 files that are cut short, lie about themselves, or point at other files: an error that names the file, and nothing worse."""
 
+import zlib
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -7,8 +10,10 @@ from images import photo
 from test_hostile import IMAGES, failure_of
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import PackOptions, Paths, containers
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
+from fastpack.index import Index, index_path
+from fastpack.limits import Limits
 
 
 def write_encoded(path, **members):
@@ -86,9 +91,7 @@ def test_no_hdf5(tmp_path, content):
     assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
 
 
-@pytest.mark.parametrize(
-    "members", [{}, {"labels": np.arange(3)}, {"images": np.zeros((3, 4))}, {"a/b/images": np.zeros((3, 4, 4, 3), "u1")}]
-)
+@pytest.mark.parametrize("members", [{}, {"labels": np.arange(3)}, {"images": np.zeros((3, 4))}, {"a/b/labels": np.arange(3)}])
 def test_hdf5_without_images(tmp_path, members):
     with h5py.File(tmp_path / "x.h5", "w") as f:
         for name, value in members.items():
@@ -195,3 +198,120 @@ def test_jpegs_elsewhere(tmp_path, secret, way_out):
     with h5py.File(tmp_path / "x.h5", "w") as f:
         way_out(f, "images", (4,), h5py.vlen_dtype(np.uint8), secret, "jpegs")
     assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
+
+
+# Tables of chunks that lie
+
+CHUNKED = np.stack([photo(16, 16, seed=seed) for seed in range(6)])
+
+
+def write_chunked(path, **options):
+    """The file's bytes, and where each of its three chunks begins."""
+    with h5py.File(path, "w") as f:
+        dataset = f.create_dataset("images", data=CHUNKED, chunks=(2, 16, 16, 3), **options)
+        f["labels"] = np.arange(6)
+        offsets = [dataset.id.get_chunk_info(number).byte_offset for number in range(3)]
+        sizes = [dataset.id.get_chunk_info(number).size for number in range(3)]
+    return bytearray(path.read_bytes()), offsets, sizes
+
+
+def replaced(data, old, new, width, *, behind=b""):
+    """The bytes with a number replaced, which must stand there once with `behind` behind it."""
+    assert data.count(old.to_bytes(width, "little") + behind) == 1
+    return data.replace(old.to_bytes(width, "little") + behind, new.to_bytes(width, "little") + behind)
+
+
+each_way_of_chunks = pytest.mark.parametrize("options", [{"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}, {}])
+
+
+@each_way_of_chunks
+@pytest.mark.parametrize("offset", [2**16, 2**40, 2**62, 2**64 - 2])
+def test_a_chunk_past_the_end(tmp_path, options, offset):
+    data, offsets, _ = write_chunked(tmp_path / "x.h5", **options)
+    (tmp_path / "x.h5").write_bytes(replaced(data, offsets[1], offset, 8))
+    assert isinstance(failure_of(tmp_path / "x.h5"), (FormatError, CorruptRecordError))
+
+
+@each_way_of_chunks
+def test_chunks_in_the_same_place(tmp_path, options):
+    data, offsets, _ = write_chunked(tmp_path / "x.h5", **options)
+    (tmp_path / "x.h5").write_bytes(replaced(data, offsets[1], offsets[2], 8))
+    assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
+
+
+@pytest.mark.parametrize("change", [-1, -100, 50, 2**20, 2**31])
+def test_a_chunk_of_another_size(tmp_path, change):
+    data, _, sizes = write_chunked(tmp_path / "x.h5", compression="gzip")
+    mask_and_corner = bytes(4) + (2).to_bytes(8, "little") + bytes(8)
+    (tmp_path / "x.h5").write_bytes(replaced(data, sizes[1], sizes[1] + change, 4, behind=mask_and_corner))
+    assert isinstance(failure_of(tmp_path / "x.h5"), (FormatError, CorruptRecordError))
+
+
+@each_way_of_chunks
+def test_a_chunk_whose_bytes_changed(tmp_path, options):
+    if "shuffle" in options or not options:
+        return  # nothing tells
+    data, offsets, _ = write_chunked(tmp_path / "x.h5", **options)
+    data[offsets[1] + 20] ^= 16
+    (tmp_path / "x.h5").write_bytes(data)
+    error = failure_of(tmp_path / "x.h5")
+    assert isinstance(error, CorruptRecordError)
+    assert "record 2, byte" in str(error)
+    reader = fastpack.open(tmp_path / "x.h5")
+    assert (reader.read([0, 1, 5])["image"] == CHUNKED[[0, 1, 5]]).all()
+
+
+def test_a_chunk_that_inflates_to_more_than_it_says(tmp_path):
+    """As much as is claimed is decoded, and not a byte more."""
+    write_chunked(tmp_path / "x.h5", compression="gzip")
+    with h5py.File(tmp_path / "x.h5", "r+") as f:
+        f["images"].id.write_direct_chunk((2, 0, 0, 0), zlib.compress(bytes(10**8)))
+    with pytest.raises(CorruptRecordError, match=r"x\.h5, record 2"):
+        fastpack.open(tmp_path / "x.h5").read([1, 2, 3])
+
+
+def test_a_chunk_that_inflates_to_less_than_it_says(tmp_path):
+    write_chunked(tmp_path / "x.h5", compression="gzip")
+    with h5py.File(tmp_path / "x.h5", "r+") as f:
+        f["images"].id.write_direct_chunk((2, 0, 0, 0), zlib.compress(bytes(1000)))
+    with pytest.raises(CorruptRecordError, match=r"x\.h5, record 3"):
+        fastpack.open(tmp_path / "x.h5").read([1, 3])
+
+
+def test_chunks_that_would_fill_the_memory(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as f:
+        dataset = f.create_dataset("images", (4, 2**14, 2**14, 1), "u1", chunks=(4, 2**14, 2**14, 1), compression="gzip")
+        dataset.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(1000)))
+    with pytest.raises(LimitError, match=r"max_chunk_bytes.*x\.h5"):
+        containers.named("hdf5").index(tmp_path / "x.h5", limits=Limits(max_chunk_bytes=2**30 - 1))
+    assert isinstance(failure_of(tmp_path / "x.h5"), CorruptRecordError)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: replace(table, chunk_shape=(2, 16, 16, 2)),
+        lambda table: replace(table, chunk_shape=(2**40, 16, 16, 3)),
+        lambda table: replace(table, chunk_shape=(0, 16, 16, 3)),
+        lambda table: replace(table, chunk_shape=(2, 16, 16)),
+        lambda table: replace(table, shape=(6, 16, 16, 4)),
+        lambda table: replace(table, shape=(5, 16, 16, 3)),
+        lambda table: replace(table, shape=(6, -16, -16, 3)),
+        lambda table: replace(table, shape=(6.0, 16, 16, 3)),
+        lambda table: replace(table, chunks=table.chunks[:2]),
+        lambda table: replace(table, chunks=table.chunks["offset"]),
+        lambda table: replace(table, filters=np.zeros(1, table.filters.dtype)),
+        lambda table: replace(table, filters=np.zeros((1, 1), table.filters.dtype)),
+        lambda table: replace(table, filters=np.repeat(table.filters, 9)),
+        lambda table: replace(table, fill=np.zeros(2, np.uint8)),
+        lambda table: replace(table, fill=np.zeros(0, np.uint8)),
+    ],
+)
+def test_saved_tables_that_lie(tmp_path, change):
+    """An index is checked when it is loaded, whoever wrote it; a bad one is built again."""
+    write_chunked(tmp_path / "x.h5", compression="gzip")
+    index = fastpack.open(tmp_path / "x.h5").index
+    replace(index, chunks={"image": {0: change(index.chunks["image"][0])}}).save(index_path(tmp_path / "x.h5"))
+    with pytest.raises(FormatError):
+        Index.load(index_path(tmp_path / "x.h5"))
+    assert (fastpack.open(tmp_path / "x.h5").read([5, 0])["image"] == CHUNKED[[5, 0]]).all()

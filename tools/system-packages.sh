@@ -18,7 +18,11 @@ missing=""
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing $python_package-venv"
 test -e "$python_headers/Python.h" || missing="$missing $python_package-dev"
 echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
-pkg-config --exists libjpeg 2>/dev/null || missing="$missing pkg-config libjpeg-dev"
+pkg-config --version >/dev/null 2>&1 || missing="$missing pkg-config"
+# Those that setup.py names, and Debian's names for them.
+for library in libjpeg libdeflate liblz4 libzstd; do
+    pkg-config --exists "$library" 2>/dev/null || missing="$missing $library-dev"
+done
 
 if [ -z "$missing" ]; then
     exit 0

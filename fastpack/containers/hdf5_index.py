@@ -1,0 +1,265 @@
+"""The index of one HDF5 file, ours or somebody's."""
+
+import os
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.salvage import CheckSpans
+from fastpack.chunks import ChunkTable
+from fastpack.containers import Choice
+from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
+from fastpack.containers.hdf5_layouts import contiguous_offset, describe_filters, locate_pixels, no_spans
+from fastpack.containers.hdf5_members import Member, choose_members, field_names, find_members, own_names, safe_dataset, text_attribute
+from fastpack.containers.hdf5_writers import CHECKSUMS
+from fastpack.errors import FormatError, LimitError, Place, at, raise_status
+from fastpack.headers import probe_blobs
+from fastpack.index import Column, Index
+from fastpack.limits import Limits
+from fastpack.pool import share
+from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.schema import Field, Schema
+from fastpack.shard import Shard
+from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
+
+_PROBED_BYTES = 8 * 2**20
+
+
+class IndexBuilder:
+    """Collects the images and columns of one open file.
+
+    - check: compare images with their checksums.
+    - choice: which fields, and whether pixels in files of other folders are read.
+    """
+
+    def __init__(self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, choice: Choice) -> None:
+        self._file, self._shard, self._path = file, shard, shard.path
+        self._check, self._limits, self._allow_external = check, limits, choice.allow_external
+        self._traced: Traced | None = None
+        self._members = find_members(file)
+        self._chosen = choose_members(self._members, choice.fields)
+        self._names = field_names(self._chosen, own_names(file))
+        self._spans: dict[str, npt.NDArray[Any]] = {}
+        self._infos: dict[str, npt.NDArray[Any]] = {}
+        self._chunks: dict[str, dict[int, ChunkTable]] = {}
+        self._columns: dict[str, Column] = {}
+        self._fields: list[Field] = []
+
+    def index(self) -> Index:
+        chosen = [member for member in self._chosen if member.path != self._class_names_path]
+        blobs = [member for member in chosen if member.is_blob]
+        if not blobs:
+            raise self._error(
+                "the file has no dataset of images: none of three or more dimensions, and no group with `bytes` and `offsets`"
+            )
+        for member in blobs:
+            self._add_blobs(member)
+        num_samples = blobs[0].num_samples
+        odd = [member for member in chosen if member.num_samples != num_samples]
+        if odd:
+            raise self._error(f"{odd[0].path} has {odd[0].num_samples} samples and {blobs[0].path} has {num_samples}")
+        for member in chosen:
+            if member.kind == "column" and not self._holds_checksums(member):
+                self._add_column(member)
+        traced = self._traced
+        if traced is not None and len(blobs) > 1:
+            raise self._error("several arrays of images of which one lies in other files; choose one with fields=...")
+        index = Index(
+            (self._shard,) if traced is None else traced.shards,
+            Schema(self._sorted_fields(), self._class_names()),
+            np.zeros(num_samples, np.uint32) if traced is None else traced.shard_numbers,
+            np.arange(num_samples) if traced is None else traced.record_numbers,
+            self._columns,
+            self._spans,
+            self._infos,
+            self._chunks,
+        )
+        index.check_spans()
+        return index
+
+    def _holds_checksums(self, member: Member) -> bool:
+        return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind == "pixels")
+
+    def explain(self) -> list[str]:
+        """One line for each array of images: how it is stored and read, or why it is left out."""
+        chosen = {member.path for member in self._chosen}
+        return [self._explain(member, member.path in chosen) for member in self._members if member.is_blob]
+
+    def _explain(self, member: Member, is_chosen: bool) -> str:
+        if not is_chosen:
+            return f"{member.path}: left out; it has {member.num_samples} samples; name it with fields=..."
+        if member.kind != "pixels":
+            return f"{member.path}: {member.kind} images, {member.num_samples} samples"
+        if member.stored.external or member.stored.is_virtual:
+            return f"{member.path}: kept in other files; read from its place in them"
+        filters = describe_filters(member.stored) or "no filters"
+        chunks = f"chunks {member.stored.chunks}, {filters}" if member.stored.chunks else "no chunks"
+        located = locate_pixels(member.stored, self._shard.size, Place(self._path))
+        if located.reason:
+            return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
+        return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
+
+    def _sorted_fields(self) -> tuple[Field, ...]:
+        usual = ("image", "label", "key")
+        return tuple(sorted(self._fields, key=lambda field: usual.index(field.name) if field.name in usual else len(usual)))
+
+    def _error(self, message: str) -> FormatError:
+        return FormatError(at(f"{message}; name the datasets as in the README's description of the format", Place(self._path)))
+
+    def _add_blobs(self, member: Member) -> None:
+        if member.kind == "encoded":
+            self._add_encoded(member)
+        elif member.kind == "pixels":
+            self._add_pixels(member)
+        else:
+            self._add_fetched_images(member)
+
+    def _vector(self, group: h5py.Group, name: str, kinds: str, length: int | None = None) -> h5py.Dataset:
+        """A member of a group that must be there, in one dimension, of numbers of these kinds."""
+        dataset = safe_dataset(group, name)
+        if dataset is None or dataset.ndim != 1 or dataset.dtype.kind not in kinds or length not in (None, len(dataset)):
+            count = "" if length is None else f" {length}"
+            raise self._error(f"{group.name}/{name} must be{count} integers in one dimension, in this file")
+        return dataset
+
+    def _refuse_external(self, dataset: h5py.Dataset) -> None:
+        if dataset.external or dataset.is_virtual:
+            raise self._error(f"{dataset.name} keeps its data in other files, which are not read")
+
+    def _refuse_many(self, num_samples: int, name: str) -> None:
+        """Each sample takes a byte at least, but in a dataset that claims to be larger than its file."""
+        if num_samples > self._shard.size:
+            message = f"{name} claims {num_samples} samples in a file of {self._shard.size} bytes; restore the file from its source"
+            raise LimitError(at(message, Place(self._path)))
+
+    def _add_encoded(self, member: Member) -> None:
+        group = member.stored
+        blob, stored_offsets = self._vector(group, "bytes", "u"), self._vector(group, "offsets", "iu")
+        self._refuse_many(len(stored_offsets), stored_offsets.name)
+        if blob.dtype != np.uint8:
+            raise self._error(f"{blob.name} must be uint8")
+        offsets = stored_offsets[...].astype(np.uint64)
+        if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any() or offsets[-1] > blob.shape[0]:
+            raise self._error(f"{group.name}/offsets must rise from 0 to the number of bytes")
+        first = contiguous_offset(blob)
+        if first is None:
+            raise self._error(f"{group.name}/bytes must be one contiguous piece")
+        if first + blob.shape[0] > self._shard.size:
+            raise_status(3, f"{blob.name} goes past the end of the file", Place(self._path, offset=first))
+        field = Field(self._names[member.path], "image", stored_as=member.path)
+        spans = np.zeros(len(offsets) - 1, SPAN)
+        spans["offset"] = offsets[:-1] + np.uint64(first)
+        spans["length"] = offsets[1:] - offsets[:-1]
+        if "crc32c" in group:
+            spans["crc32c"] = self._vector(group, "crc32c", "u", len(spans))[...]
+            spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
+        self._fields.append(field)
+        self._spans[field.name] = spans
+        self._check_blobs(spans)
+        stored = self._stored_infos(group, len(spans))
+        self._infos[field.name] = self._probe(spans) if stored is None else stored
+
+    def _stored_infos(self, group: h5py.Group, num_samples: int) -> npt.NDArray[Any] | None:
+        """What the images' headers say, as we note it beside them; None in a file without."""
+        if any(name not in group for name in IMAGE_FACTS):
+            return None
+        infos = np.zeros(num_samples, IMAGE_INFO)
+        for name in IMAGE_FACTS:
+            infos[name] = self._vector(group, name, "u", num_samples)[...]
+        return infos
+
+    def _probe(self, spans: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Header facts of blobs that lie one after the other, read in pieces of bounded size."""
+        infos = np.zeros(len(spans), IMAGE_INFO)
+        row = 0
+        with open(self._path, "rb", buffering=0) as file:
+            while row < len(spans):
+                first = int(spans["offset"][row])
+                ends = spans["offset"][row:] + spans["length"][row:]
+                count = max(1, int(np.searchsorted(ends, first + _PROBED_BYTES, side="right")))
+                piece = slice(row, row + count)
+                data = np.frombuffer(os.pread(file.fileno(), int(ends[count - 1]) - first, first), np.uint8)
+                blobs = Ragged(data, offsets_of(spans["length"][piece]))
+                infos[piece], _ = probe_blobs(blobs)
+                row += count
+        return infos
+
+    def _check_blobs(self, spans: npt.NDArray[Any]) -> None:
+        if not self._check:
+            return
+        with open(self._path, "rb", buffering=0) as file:
+            check = CheckSpans(spans, np.array([file.fileno()], np.int32))
+            share(check.run)
+        if (bad := np.flatnonzero(check.statuses)).size:
+            row = int(bad[0])
+            place = Place(self._path, row, int(spans["offset"][row]))
+            raise_status(int(check.statuses[row]), "the image differs from its CRC32C", place)
+
+    def _add_pixels(self, member: Member) -> None:
+        dataset = member.stored
+        color = text_attribute(dataset, "color")
+        known_color = color if color in ("RGB", "BGR", "GRAY") else ""
+        field = Field(self._names[member.path], "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, member.path, known_color)
+        self._fields.append(field)
+        if dataset.external or dataset.is_virtual:
+            self._traced = traced = trace_pixels(dataset, self._shard, allow_external=self._allow_external)
+            spans, tables = traced.spans, traced.tables
+        else:
+            self._refuse_many(dataset.shape[0], dataset.name)
+            located = locate_pixels(dataset, self._shard.size, Place(self._path))
+            spans = located.spans
+            self._check_pixels(spans, member.path + CHECKSUMS)
+            tables = {} if located.table is None else {0: located.table}
+        for table in tables.values():
+            table.check_limits(self._limits, Place(self._path))
+        self._spans[field.name] = spans
+        if tables:
+            self._chunks[field.name] = tables
+
+    def _check_pixels(self, spans: npt.NDArray[Any], checksums: str) -> None:
+        """Samples are compared with their checksums here, and not again whenever one is read: that would take as long as the
+        reading, where nothing has to be decoded."""
+        if not self._check or checksums not in self._file or (spans["offset"] == NO_SPAN).any():
+            return
+        checked = spans.copy()
+        checked["crc32c"] = self._vector(self._file, checksums, "u", len(spans))[...]
+        checked["record_offset"], checked["record_length"] = spans["offset"], spans["length"]
+        self._check_blobs(checked)
+
+    def _add_fetched_images(self, member: Member) -> None:
+        dataset = member.stored
+        self._refuse_external(dataset)
+        self._refuse_many(dataset.shape[0], dataset.name)
+        field = Field(self._names[member.path], "image", stored_as=member.path)
+        blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
+        self._fields.append(field)
+        self._spans[field.name] = no_spans(len(blobs), blobs.lengths)
+        self._infos[field.name], _ = probe_blobs(blobs)
+
+    def _add_column(self, member: Member) -> None:
+        dataset = member.stored
+        self._refuse_external(dataset)
+        name, kind = self._names[member.path], dataset.dtype.kind
+        if kind in "iub":
+            self._fields.append(Field(name, "int", dtype="int64", stored_as=member.path))
+            self._columns[name] = dataset[...].reshape(-1).astype(np.int64)
+        elif kind == "f":
+            native = dataset.dtype.newbyteorder("=")
+            self._fields.append(Field(name, "float", dtype=native.name, stored_as=member.path))
+            self._columns[name] = dataset[...].reshape(-1).astype(native)
+        else:
+            self._fields.append(Field(name, "text", stored_as=member.path))
+            self._columns[name] = Text.of_bytes(bytes(row) for row in dataset[...].reshape(-1))
+
+    @property
+    def _class_names_path(self) -> str:
+        return next((member.path for member in self._members if member.name == "class_names" and not member.group), "")
+
+    def _class_names(self) -> tuple[str, ...]:
+        member = next((member for member in self._members if member.path == self._class_names_path), None)
+        if member is None or member.kind != "column" or member.stored.ndim != 1 or not h5py.check_string_dtype(member.stored.dtype):
+            return ()
+        self._refuse_external(member.stored)
+        return tuple(Text.of_bytes(bytes(row) for row in member.stored[...]))

@@ -1,0 +1,323 @@
+#include "blosc.h"
+
+#include <lz4.h>
+#include <string.h>
+
+#include "parts.h"
+#include "endian.h"
+#include "shuffle.h"
+
+enum codec { BLOSCLZ = 0, LZ4 = 1, ZLIB = 3, ZSTD = 4 };
+enum filter { NO_FILTER = 0, SHUFFLE = 1, BITSHUFFLE = 2, TRUNCATE = 4 };
+enum special { PLAIN = 0, ZEROS = 1, NANS = 2, REPEATED = 3, ANYTHING = 4 };
+
+#define NUM_SLOTS 6
+#define SHORT_HEADER 16u
+#define LONG_HEADER 32u
+#define MOST_BYTES 0x7fffffffu /* what the format's signed numbers reach */
+
+static const char DAMAGED[] = "a Blosc chunk is damaged";
+static const char UNKNOWN[] = "a Blosc chunk uses a codec, a filter or a dictionary that is not known here";
+static const char NO_MEMORY[] = "no memory for a Blosc block";
+static const char TOO_LONG[] = "a Blosc chunk is longer than its dataset says";
+
+/* What a chunk's header says. */
+typedef struct {
+    const uint8_t *data;
+    uint32_t length;
+    uint32_t num_bytes;
+    uint32_t block_bytes;
+    uint32_t header_bytes;
+    uint32_t type_bytes;
+    int version;
+    int codec;
+    int is_copied;
+    int is_split;
+    int special;
+    uint8_t filters[NUM_SLOTS];
+} chunk_header;
+
+void fp_unblosc_free(fp_unblosc *unblosc) {
+    fp_expander_free(&unblosc->expander);
+    fp_scratch_free(&unblosc->streams);
+    fp_scratch_free(&unblosc->filtered);
+    fp_scratch_free(&unblosc->block);
+}
+
+static const char *read_long_header(chunk_header *chunk) {
+    if (chunk->length < LONG_HEADER) return DAMAGED;
+    uint8_t flags = chunk->data[31];
+    chunk->header_bytes = LONG_HEADER;
+    chunk->special = flags >> 4 & 7;
+    for (int slot = 0; slot < NUM_SLOTS; slot++) {
+        chunk->filters[slot] = chunk->data[16 + slot];
+        int has_own_width = chunk->filters[slot] == SHUFFLE && chunk->data[24 + slot] != 0;
+        if (has_own_width && chunk->data[24 + slot] != chunk->type_bytes) return UNKNOWN;
+    }
+    return flags & 0x8b ? UNKNOWN : NULL; /* dictionary, longer header, lazy, instrumented */
+}
+
+static const char *read_header(const uint8_t *data, size_t length, chunk_header *chunk) {
+    if (length < SHORT_HEADER) return DAMAGED;
+    uint8_t flags = data[2];
+    *chunk = (chunk_header){.data = data, .length = fp_load_le32(data + 12), .num_bytes = fp_load_le32(data + 4),
+                            .block_bytes = fp_load_le32(data + 8), .header_bytes = SHORT_HEADER,
+                            .type_bytes = data[3], .version = data[0], .codec = flags >> 5,
+                            .is_copied = flags >> 1 & 1, .is_split = !(flags >> 4 & 1)};
+    if (chunk->length < SHORT_HEADER || chunk->length > length || chunk->type_bytes == 0) return DAMAGED;
+    if (chunk->num_bytes > MOST_BYTES || chunk->block_bytes > MOST_BYTES) return DAMAGED;
+    if (chunk->block_bytes == 0 && chunk->num_bytes > 0) return DAMAGED;
+    if ((flags & 5) == 5) return read_long_header(chunk);
+    if (flags & 8) return UNKNOWN;
+    chunk->filters[0] = flags & 1 ? SHUFFLE : flags & 4 ? BITSHUFFLE : NO_FILTER;
+    return NULL;
+}
+
+/* Blocks */
+
+static uint32_t length_of_block(const chunk_header *chunk, uint32_t number) {
+    uint32_t left = chunk->num_bytes - number * chunk->block_bytes;
+    return left < chunk->block_bytes ? left : chunk->block_bytes;
+}
+
+static const char *expand(fp_expander *expander, int codec, const uint8_t *data, size_t length, uint8_t *out, size_t wanted) {
+    size_t got = 0;
+    const char *wrong = NULL;
+    switch (codec) {
+        case BLOSCLZ: wrong = fp_expand_blosclz(data, length, out, wanted, &got); break;
+        case ZLIB: wrong = fp_expand_deflate(expander, data, length, out, wanted, &got); break;
+        case ZSTD: wrong = fp_expand_zstd(expander, data, length, out, wanted, &got); break;
+        case LZ4: {
+            int bytes = LZ4_decompress_safe((const char *)data, (char *)out, (int)length, (int)wanted);
+            got = bytes > 0 ? (size_t)bytes : 0;
+            break;
+        }
+        default: return UNKNOWN;
+    }
+    return wrong ? wrong : got == wanted ? NULL : DAMAGED;
+}
+
+/* A block is one stream, or one for each byte of its items. A stream's length of zero or less is a run of one byte. */
+static const char *read_streams(fp_unblosc *unblosc, const chunk_header *chunk, const uint8_t *at, uint32_t length, int is_last,
+                                uint8_t *out) {
+    const uint8_t *end = chunk->data + chunk->length;
+    int is_partial = is_last && length < chunk->block_bytes;
+    uint32_t num_streams = chunk->is_split && !is_partial ? chunk->type_bytes : 1, wanted = length / num_streams;
+    if (wanted * num_streams != length) return DAMAGED;
+    for (uint32_t stream = 0; stream < num_streams; stream++, out += wanted) {
+        if (end - at < 4) return DAMAGED;
+        int32_t stored = (int32_t)fp_load_le32(at);
+        at += 4;
+        if (stored <= 0) {
+            if (chunk->header_bytes == SHORT_HEADER || stored < -255) return DAMAGED;
+            if (stored < 0 && (at == end || *at++ != 1)) return UNKNOWN;
+            memset(out, -stored, wanted);
+            continue;
+        }
+        if (stored > end - at) return DAMAGED;
+        if ((uint32_t)stored == wanted) {
+            memcpy(out, at, wanted);
+        } else {
+            const char *wrong = expand(&unblosc->expander, chunk->codec, at, (size_t)stored, out, wanted);
+            if (wrong) return wrong;
+        }
+        at += stored;
+    }
+    return NULL;
+}
+
+static int does_nothing(const chunk_header *chunk, uint8_t filter) {
+    return filter == NO_FILTER || filter == TRUNCATE || (filter == SHUFFLE && chunk->type_bytes == 1);
+}
+
+static void undo(const chunk_header *chunk, uint8_t filter, const uint8_t *data, uint32_t length, uint8_t *out) {
+    size_t items = length / chunk->type_bytes;
+    if (filter == SHUFFLE) fp_unshuffle(data, length, chunk->type_bytes, out);
+    else if (chunk->version <= 2 && items % 8) memcpy(out, data, length); /* such blocks were left as they were */
+    else fp_unshuffle_bits(data, length, chunk->type_bytes, out);
+}
+
+static const char *read_block(fp_unblosc *unblosc, const chunk_header *chunk, uint32_t number, uint32_t num_blocks,
+                              uint8_t *out) {
+    uint32_t length = length_of_block(chunk, number);
+    uint32_t at = fp_load_le32(chunk->data + chunk->header_bytes + 4 * number);
+    if (at < chunk->header_bytes || at > chunk->length) return DAMAGED;
+    int waiting = 0;
+    for (int slot = 0; slot < NUM_SLOTS; slot++) waiting += !does_nothing(chunk, chunk->filters[slot]);
+    uint8_t *rooms[2] = {out, out};
+    if (waiting > 0 && !(rooms[0] = fp_scratch_reserve(&unblosc->streams, length))) return NO_MEMORY;
+    if (waiting > 1 && !(rooms[1] = fp_scratch_reserve(&unblosc->filtered, length))) return NO_MEMORY;
+    const char *wrong = read_streams(unblosc, chunk, chunk->data + at, length, number == num_blocks - 1, rooms[0]);
+    if (wrong) return wrong;
+    for (int slot = NUM_SLOTS - 1, room = 0; slot >= 0; slot--) {
+        uint8_t filter = chunk->filters[slot];
+        if (does_nothing(chunk, filter)) continue;
+        if (filter != SHUFFLE && filter != BITSHUFFLE) return UNKNOWN;
+        undo(chunk, filter, rooms[room], length, --waiting ? rooms[!room] : out);
+        room = !room;
+    }
+    return NULL;
+}
+
+/* Special chunks hold one item, or none, for all. */
+static const char *read_special(const chunk_header *chunk, uint8_t *out, size_t length) {
+    if (chunk->special == ZEROS || chunk->special == ANYTHING) {
+        memset(out, 0, length);
+        return NULL;
+    }
+    if (chunk->special != REPEATED || chunk->length < chunk->header_bytes + chunk->type_bytes) return UNKNOWN;
+    if (length % chunk->type_bytes) return DAMAGED;
+    for (size_t done = 0; done < length; done += chunk->type_bytes)
+        memcpy(out + done, chunk->data + chunk->header_bytes, chunk->type_bytes);
+    return NULL;
+}
+
+/* Where blocks go: one after the other, or each to its box. */
+typedef struct {
+    int rank; /* 0: one after the other */
+    int64_t shape[FP_MAX_RANK];
+    int64_t block_shape[FP_MAX_RANK];
+    size_t item_bytes;
+} arrangement;
+
+static const char *read_chunk(fp_unblosc *unblosc, const chunk_header *chunk, const arrangement *plan, fp_range wanted,
+                              uint8_t *out) {
+    uint32_t num_blocks = chunk->num_bytes ? (chunk->num_bytes - 1) / chunk->block_bytes + 1 : 0;
+    uint64_t table_end = chunk->header_bytes + 4ull * num_blocks;
+    uint64_t needed = chunk->is_copied ? chunk->header_bytes + (uint64_t)chunk->num_bytes : table_end;
+    if (needed > chunk->length) return DAMAGED;
+    uint8_t *room = plan->rank ? fp_scratch_reserve(&unblosc->block, length_of_block(chunk, 0)) : NULL;
+    if (plan->rank && !room) return NO_MEMORY;
+    for (uint32_t number = 0; number < num_blocks; number++) {
+        size_t first = (size_t)number * chunk->block_bytes, length = length_of_block(chunk, number);
+        fp_part box = {.to_first = first, .to_end = first + length};
+        if (plan->rank) box = fp_part_of(plan->rank, plan->shape, plan->block_shape, number, plan->item_bytes);
+        if (box.to_end <= wanted.first || box.to_first >= wanted.end) continue;
+        uint8_t *to = plan->rank ? room : out + first;
+        const char *wrong = NULL;
+        if (chunk->is_copied) memcpy(to, chunk->data + chunk->header_bytes + first, length);
+        else wrong = read_block(unblosc, chunk, number, num_blocks, to);
+        if (wrong) return wrong;
+        if (plan->rank) fp_copy_part(&box, room, out);
+    }
+    return NULL;
+}
+
+const char *fp_decode_blosc(fp_unblosc *unblosc, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
+                            size_t capacity, size_t *out_length) {
+    chunk_header chunk;
+    const arrangement plan = {0};
+    const char *wrong = read_header(data, length, &chunk);
+    if (wrong) return wrong;
+    if (chunk.num_bytes > capacity) return TOO_LONG;
+    *out_length = chunk.num_bytes;
+    if (chunk.special != PLAIN) return read_special(&chunk, out, chunk.num_bytes);
+    return read_chunk(unblosc, &chunk, &plan, wanted, out);
+}
+
+/* Frames */
+
+#define FRAME_HEADER 0x57 /* where the metalayers begin */
+#define FRAME_MAGIC "\xa8" "b2frame"
+
+static uint64_t load_be64(const uint8_t *p) { return (uint64_t)fp_load_be32(p) << 32 | fp_load_be32(p + 4); }
+
+/* An array of msgpack, of `rank` signed numbers that `width` bytes and a mark make up each. */
+static const uint8_t *read_sizes(const uint8_t *at, const uint8_t *end, int rank, int width, int64_t *sizes) {
+    uint8_t mark = width == 8 ? 0xd3 : 0xd2;
+    if (!at || end - at < 1 + rank * (1 + width) || *at++ != (0x90 | rank)) return NULL;
+    for (int axis = 0; axis < rank; axis++, at += width) {
+        if (*at++ != mark) return NULL;
+        uint64_t size = width == 8 ? load_be64(at) : fp_load_be32(at);
+        if (size == 0 || size > MOST_BYTES) return NULL;
+        sizes[axis] = (int64_t)size;
+    }
+    return at;
+}
+
+/* The product of some sizes, or MOST_BYTES + 1 when it is more than that. */
+static uint64_t product(int rank, const int64_t *sizes, uint64_t factor) {
+    for (int axis = 0; axis < rank && factor <= MOST_BYTES; axis++) factor *= (uint64_t)sizes[axis];
+    return factor <= MOST_BYTES ? factor : (uint64_t)MOST_BYTES + 1;
+}
+
+static const char *read_arrangement(const uint8_t *at, const uint8_t *end, arrangement *plan) {
+    int64_t chunk_shape[FP_MAX_RANK];
+    if (end - at < 8 || at[0] != 0xc6) return DAMAGED;
+    at += 5; /* the mark and the length of the content */
+    int rank = at[2];
+    if (at[0] >> 4 != 9 || rank < 1 || rank > FP_MAX_RANK) return UNKNOWN;
+    plan->rank = rank;
+    at = read_sizes(at + 3, end, rank, 8, plan->shape);
+    at = read_sizes(at, end, rank, 4, chunk_shape);
+    at = read_sizes(at, end, rank, 4, plan->block_shape);
+    if (!at || memcmp(plan->shape, chunk_shape, (size_t)rank * sizeof *chunk_shape)) return UNKNOWN;
+    return NULL;
+}
+
+/* Looks for the metalayer `b2nd`, which says how an array's blocks are arranged. */
+static const char *find_arrangement(const uint8_t *frame, size_t header_bytes, arrangement *plan) {
+    const uint8_t *at = frame + FRAME_HEADER, *end = frame + header_bytes;
+    if (end - at < 7 || at[0] != 0x93 || at[1] != 0xcd || at[4] != 0xde) return DAMAGED;
+    uint32_t count = fp_load_be16(at + 5);
+    for (at += 7; count > 0; count--) {
+        size_t name_length = at < end ? *at & 0x1f : 0;
+        if (at >= end || *at >> 5 != 5 || (size_t)(end - at) < 6 + name_length || at[1 + name_length] != 0xd2) return DAMAGED;
+        uint32_t content = fp_load_be32(at + 2 + name_length);
+        if (content >= header_bytes) return DAMAGED;
+        if (name_length == 4 && !memcmp(at + 1, "b2nd", 4)) return read_arrangement(frame + content, end, plan);
+        at += 6 + name_length;
+    }
+    return NULL;
+}
+
+/* The chunk's place stands in a chunk of its own behind the last; a negative one is no place, but says what all bytes are. */
+static const char *find_chunk(fp_unblosc *unblosc, const uint8_t *frame, size_t length, size_t header_bytes,
+                              const uint8_t **chunk) {
+    uint8_t place[8];
+    size_t place_bytes = 0;
+    uint64_t stored = load_be64(frame + 0x27);
+    if (stored > length - header_bytes) return DAMAGED;
+    const char *wrong = fp_decode_blosc(unblosc, frame + header_bytes + stored, length - header_bytes - stored,
+                                        (fp_range){0, 8}, place, 8, &place_bytes);
+    if (wrong) return wrong;
+    if (place_bytes != 8) return DAMAGED;
+    uint64_t offset = fp_load_le64(place);
+    *chunk = NULL;
+    if (offset >> 63) return (offset >> 56 & 0x7f) == ZEROS ? NULL : UNKNOWN;
+    if (offset > length - header_bytes) return DAMAGED;
+    *chunk = frame + header_bytes + offset;
+    return NULL;
+}
+
+/* Blocks of several dimensions fill the chunk up, past the array's edges. */
+static int fits(const chunk_header *chunk, const arrangement *plan) {
+    if (plan->rank == 0 || chunk->special != PLAIN) return 1;
+    int64_t num_blocks = fp_num_parts(plan->rank, plan->shape, plan->block_shape);
+    return product(plan->rank, plan->block_shape, plan->item_bytes) == chunk->block_bytes &&
+           chunk->num_bytes % chunk->block_bytes == 0 && (int64_t)(chunk->num_bytes / chunk->block_bytes) == num_blocks;
+}
+
+const char *fp_decode_blosc2(fp_unblosc *unblosc, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
+                             size_t capacity, size_t *out_length) {
+    static const char no_frame[] = "a Blosc2 chunk is no frame, or a damaged one";
+    if (length < FRAME_HEADER || memcmp(data + 1, FRAME_MAGIC, 8)) return no_frame;
+    size_t header_bytes = fp_load_be32(data + 0x0b);
+    if (header_bytes < FRAME_HEADER || header_bytes > length || load_be64(data + 0x10) > length) return no_frame;
+    arrangement plan = {.item_bytes = fp_load_be32(data + 0x30)};
+    const uint8_t *at = NULL;
+    chunk_header chunk;
+    const char *wrong = find_arrangement(data, header_bytes, &plan);
+    if (!wrong) wrong = find_chunk(unblosc, data, length, header_bytes, &at);
+    if (!wrong && at) wrong = read_header(at, (size_t)(data + length - at), &chunk);
+    if (wrong) return wrong;
+    if (plan.item_bytes == 0 || (at && !fits(&chunk, &plan))) return DAMAGED;
+    uint64_t num_bytes = plan.rank ? product(plan.rank, plan.shape, plan.item_bytes) : load_be64(data + 0x1e);
+    if (at && !plan.rank) num_bytes = chunk.num_bytes;
+    if (num_bytes > capacity) return TOO_LONG;
+    *out_length = num_bytes;
+    if (at && chunk.special == PLAIN) return read_chunk(unblosc, &chunk, &plan, wanted, out);
+    if (at) return read_special(&chunk, out, num_bytes);
+    memset(out, 0, num_bytes);
+    return NULL;
+}

@@ -1,0 +1,45 @@
+/* Samples of an HDF5 dataset whose chunks are compressed, split samples or are missing: each chunk that a batch needs is
+   read and decoded once, and its parts go to the batch's rows. */
+#ifndef FASTPACK_CHUNKS_H
+#define FASTPACK_CHUNKS_H
+#include "parts.h"
+#include "filters.h"
+#include "span.h"
+
+#define FP_NO_CHUNK UINT64_MAX
+
+/* The numpy dtype CHUNK in fastpack/structs.py is this struct. */
+typedef struct {
+    uint64_t offset;  /* FP_NO_CHUNK: never written, so all its items have the fill value */
+    uint32_t length;  /* as stored */
+    uint32_t mask;    /* bit i: filter i was left out */
+} fp_chunk;
+
+/* A dataset: samples along the first axis. Chunks are numbered row by row of their grid. */
+typedef struct {
+    int fd;
+    int rank;
+    int64_t shape[FP_MAX_RANK];
+    int64_t chunk_shape[FP_MAX_RANK];
+    const fp_chunk *chunks;
+    const fp_filter *filters;
+    size_t num_filters;
+    size_t item_bytes;
+    const uint8_t *fill; /* one item */
+} fp_chunked;
+
+/* What is wanted of it, by layers of the grid (chunks with the same samples): samples within[i] of layer numbers[l] go to
+   row rows[i] of the batch, for starts[l] <= i < starts[l + 1]. */
+typedef struct {
+    int64_t num_layers;
+    const int64_t *numbers;
+    const int64_t *starts;
+    const int64_t *within;
+    const int64_t *rows;
+} fp_wanted;
+
+/* Any number of threads call it with one counter; each returns when no chunk is left. The caller has checked that all
+   numbers lie inside. */
+int fp_read_chunks(const fp_chunked *dataset, const fp_wanted *wanted, uint8_t *out, int64_t *counter,
+                   fp_outcome *outcome);
+#endif

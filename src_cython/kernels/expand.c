@@ -1,0 +1,124 @@
+#include "expand.h"
+
+#include <libdeflate.h>
+#include <string.h>
+#include <zstd.h>
+
+static const char NO_MEMORY[] = "no memory for a decompressor";
+
+void fp_expander_free(fp_expander *expander) {
+    if (expander->own_inflater) libdeflate_free_decompressor(expander->own_inflater);
+    ZSTD_freeDCtx(expander->own_unzstd);
+}
+
+const char *fp_expand_deflate(fp_expander *expander, const uint8_t *data, size_t length, uint8_t *out, size_t capacity,
+                              size_t *out_length) {
+    if (!expander->own_inflater) expander->own_inflater = libdeflate_alloc_decompressor();
+    if (!expander->own_inflater) return NO_MEMORY;
+    switch (libdeflate_zlib_decompress(expander->own_inflater, data, length, out, capacity, out_length)) {
+        case LIBDEFLATE_SUCCESS: return NULL;
+        case LIBDEFLATE_INSUFFICIENT_SPACE: return "deflated bytes are more than their dataset says";
+        default: return "deflated bytes are damaged";
+    }
+}
+
+static const char DAMAGED_ZSTD[] = "Zstandard bytes are damaged, or more than their dataset says";
+
+const char *fp_expand_zstd(fp_expander *expander, const uint8_t *data, size_t length, uint8_t *out, size_t capacity,
+                           size_t *out_length) {
+    if (!expander->own_unzstd) expander->own_unzstd = ZSTD_createDCtx();
+    if (!expander->own_unzstd) return NO_MEMORY;
+    *out_length = ZSTD_decompressDCtx(expander->own_unzstd, out, capacity, data, length);
+    return ZSTD_isError(*out_length) ? DAMAGED_ZSTD : NULL;
+}
+
+const char *fp_expand_zstd_beginning(fp_expander *expander, const uint8_t *data, size_t length, uint8_t *out,
+                                     size_t needed) {
+    if (!expander->own_unzstd) expander->own_unzstd = ZSTD_createDCtx();
+    if (!expander->own_unzstd) return NO_MEMORY;
+    ZSTD_inBuffer in = {data, length, 0};
+    ZSTD_outBuffer wanted = {out, needed, 0};
+    ZSTD_DCtx_reset(expander->own_unzstd, ZSTD_reset_session_only);
+    while (wanted.pos < wanted.size) {
+        size_t before = in.pos + wanted.pos, left = ZSTD_decompressStream(expander->own_unzstd, &wanted, &in);
+        if (ZSTD_isError(left) || in.pos + wanted.pos == before) return DAMAGED_ZSTD;
+    }
+    return NULL;
+}
+
+/* `length` bytes from `distance` before, which may be among those that are written just now. */
+static uint8_t *repeat(uint8_t *out, size_t distance, size_t length) {
+    const uint8_t *from = out - distance;
+    if (distance >= length) memcpy(out, from, length);
+    else if (distance == 1) memset(out, *from, length);
+    else for (size_t i = 0; i < length; i++) out[i] = from[i];
+    return out + length;
+}
+
+/* A byte below 32 announces that many plain bytes and one; another is a copy of earlier ones, with three bits of length
+   and thirteen of distance. */
+const char *fp_expand_lzf(const uint8_t *data, size_t length, uint8_t *out, size_t capacity, size_t *out_length) {
+    static const char damaged[] = "LZF bytes are damaged, or more than their dataset says";
+    const uint8_t *at = data, *end = data + length;
+    uint8_t *to = out, *to_end = out + capacity;
+    while (at < end) {
+        size_t control = *at++;
+        if (control < 32) {
+            size_t run = control + 1;
+            if (run > (size_t)(end - at) || run > (size_t)(to_end - to)) return damaged;
+            memcpy(to, at, run);
+            at += run, to += run;
+            continue;
+        }
+        size_t copied = control >> 5, distance = (control & 31) << 8;
+        if (copied == 7 && at < end) copied += *at++;
+        if (at >= end) return damaged;
+        distance += *at++ + 1u;
+        copied += 2;
+        if (distance > (size_t)(to - out) || copied > (size_t)(to_end - to)) return damaged;
+        to = repeat(to, distance, copied);
+    }
+    *out_length = (size_t)(to - out);
+    return NULL;
+}
+
+/* The same idea, with lengths that go on while their bytes are 255, and distances that go on in two bytes more when all
+   of their bits are set. The first control byte announces plain bytes, and has marks in its upper bits. */
+const char *fp_expand_blosclz(const uint8_t *data, size_t length, uint8_t *out, size_t capacity, size_t *out_length) {
+    static const char damaged[] = "BloscLZ bytes are damaged, or more than their dataset says";
+    const uint8_t *at = data, *end = data + length;
+    uint8_t *to = out, *to_end = out + capacity;
+    if (at == end) return damaged;
+    size_t control = *at++ & 31;
+    for (;;) {
+        if (control < 32) {
+            size_t run = control + 1;
+            if (run > (size_t)(end - at) || run > (size_t)(to_end - to)) return damaged;
+            memcpy(to, at, run);
+            at += run, to += run;
+        } else {
+            size_t copied = (control >> 5) + 2, distance = (control & 31) << 8;
+            uint8_t more = control >> 5 == 7 ? 255 : 0;
+            while (more == 255) {
+                if (at == end) return damaged;
+                copied += more = *at++;
+            }
+            if (at == end) return damaged;
+            uint8_t low = *at++;
+            if (low == 255 && distance == 31u << 8) {
+                if (end - at < 2) return damaged;
+                distance = ((size_t)at[0] << 8 | at[1]) + 8191;
+                at += 2;
+            } else {
+                distance += low;
+            }
+            distance++;
+            if (distance > (size_t)(to - out) || copied > (size_t)(to_end - to)) return damaged;
+            to = repeat(to, distance, copied);
+        }
+        if (at == end) break;
+        control = *at++;
+    }
+    *out_length = (size_t)(to - out);
+    return NULL;
+}
