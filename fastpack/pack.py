@@ -1,37 +1,29 @@
 """pack: a Source becomes shards of a standard container, whole or not at all."""
 
-import contextlib
+import glob
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
-from fastpack.batch import Batch
 from fastpack.codecs import Color
-from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
-from fastpack.containers import Container, Layout, ShardPlan
-from fastpack.errors import CorruptRecordError, EmptySourceError, OptionError, Place, ShapeError, at
-from fastpack.headers import probe_blobs
-from fastpack.index import Index, index_path
+from fastpack.codecs.batch import DecodeOptions
+from fastpack.containers import Container, Layout
+from fastpack.errors import EmptySourceError, OptionError, Place, at
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Ragged, offsets_of
-from fastpack.schema import Field, Schema
-from fastpack.shard import parse_size, refuse_existing, shard_paths, written_whole
+from fastpack.packer import Manner, Packer, Progress, Report
+from fastpack.ragged import digest
+from fastpack.shard import num_shards_of, parse_size, shard_paths
 from fastpack.sources import Source, source_of
-from fastpack.structs import SPAN
-from fastpack.transforms import Plan, Resize, plan_batch
+from fastpack.staging import Staging, interrupted_names
+from fastpack.storage import Compression, Storage
+from fastpack.supply import DecodedSupply, EncodedSupply, Supply
 
-# Called with (samples done, samples in all, bytes done) after each batch.
-Progress = Callable[[int, int, int], None]
-
-# A batch is enough work for all threads, and three of them are in memory at once. At 8 MiB malloc hands the
-# same memory out again; at 32 MiB each batch was fresh pages, which took twice as long.
-_BATCH_BYTES = 8 * 2**20
-_BATCH_SAMPLES = 1024
 # What TFRecord and HDF5 add to a sample; only --shard-size looks at it.
 _SAMPLE_OVERHEAD_BYTES = 128
 
@@ -41,13 +33,18 @@ class PackOptions:
     """How to pack.
 
     - format: "tfrecord" or "hdf5"; None goes by the output's ending.
-    - layout: of HDF5: "encoded" (image files as they are) or "pixels" (decoded, one size). "auto" is
-      `pixels` when a size is given.
+    - layout: of HDF5: "encoded" (image files as they are), "vlen" (the same as rows of variable length) or "pixels"
+      (decoded, one size). "auto" is `pixels` when a size is given, else `encoded`.
     - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone.
     - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
     - color: of decoded pixels.
     - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
+    - compression, level, shuffle, fletcher32, chunk: of `pixels`: see Storage.
+    - master: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
+      one virtual dataset. It is for others: open either the master or the shards.
     - num_workers: threads; None is one a core.
+    - memory: bytes that batches may take together, as a number or like "512MB"; None takes about 6 MiB a thread. What is
+      known of each sample (its label, key and place: about 150 bytes) comes on top.
     - sync: wait until the disk has each file before it gets its name.
     """
 
@@ -58,7 +55,14 @@ class PackOptions:
     shard_size: int | str | None = None
     color: Color = "RGB"
     names: Mapping[str, str] = field(default_factory=dict)
+    compression: Compression = "none"
+    level: int | None = None
+    shuffle: bool = False
+    fletcher32: bool | None = None
+    chunk: int | None = None
+    master: bool = False
     num_workers: int | None = None
+    memory: int | str | None = None
     sync: bool = True
     limits: Limits = DEFAULT_LIMITS
 
@@ -67,12 +71,27 @@ class PackOptions:
             raise OptionError("give shards or shard_size, not both")
         if self.shards is not None and self.shards < 1:
             raise OptionError(f"shards must be at least 1, not {self.shards}")
-        if self.shard_size is not None and parse_size(self.shard_size) < 1:
-            raise OptionError(f"shard_size must be positive, not {self.shard_size}")
-        if self.layout not in ("auto", "encoded", "pixels"):
-            raise OptionError(f"there is no layout {self.layout!r}; choose encoded or pixels")
-        if self.layout == "encoded" and self.size is not None:
-            raise OptionError("the layout `encoded` keeps image files as they are; leave the size out, or choose `pixels`")
+        for name in ("shard_size", "memory"):
+            size = getattr(self, name)
+            if size is not None and parse_size(size) < 1:
+                raise OptionError(f"{name} must be positive, not {size}")
+        if self.layout not in ("auto", "encoded", "vlen", "pixels"):
+            raise OptionError(f"there is no layout {self.layout!r}; choose encoded, vlen or pixels")
+        if self.layout in ("encoded", "vlen") and self.size is not None:
+            raise OptionError(f"the layout `{self.layout}` keeps image files as they are; leave the size out, or choose `pixels`")
+        if self.storage != Storage() and self.layout != "pixels" and self.size is None:
+            raise OptionError("compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`")
+        if self.master and self.layout != "pixels" and self.size is None:
+            raise OptionError("a master file shows decoded pixels; give a size, or the layout `pixels`")
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.compression, self.level, self.shuffle, self.fletcher32, self.chunk)
+
+    @property
+    def manner(self) -> Manner:
+        memory_bytes = None if self.memory is None else parse_size(self.memory)
+        return Manner(self.layout, self.storage, self.num_workers, memory_bytes, self.sync, self.limits)
 
 
 @dataclass(frozen=True)
@@ -92,6 +111,8 @@ def pack(
     options: PackOptions | None = None,
     *,
     overwrite: bool = False,
+    append: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Packed:
     """Packs images into TFRecord or HDF5 files that stock TensorFlow and stock h5py open.
@@ -100,10 +121,15 @@ def pack(
     - output: the file to write, such as "train.tfrecord" or "train.h5". Several shards are named
       "train-00000-of-00010.tfrecord" and so on.
     - overwrite: replace files that are there already.
+    - append: put the samples into new shards beside those that are there, which are left as they are. Numbers go on where
+      those end: with one shard there, the next is "train-00001-of-00002.tfrecord".
+    - resume: go on where an earlier pack of the same source, with the same options, was interrupted: shards that were finished
+      are kept. Where there was none, begin.
     - progress: called with (samples done, samples in all, bytes done).
 
-    Each file is written under a temporary name, read back and checked, synced, and then renamed; when
-    anything fails, nothing stands under a final name. Raises FastpackError of the kind that fits.
+    Each shard is written in a hidden folder beside the output, read back and compared with the checksums of what went in,
+    and synced; when all are, they take their names. When anything fails, nothing stands under a final name; finished shards
+    wait in the folder for `resume`. Raises FastpackError of the kind that fits.
 
     >>> from fastpack.sources import Paths
     >>> from fastpack.codecs import encode
@@ -115,36 +141,73 @@ def pack(
     started = time.perf_counter()
     options = options or PackOptions()
     output = Path(output)
+    if (append and overwrite) or (resume and overwrite):
+        raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     container = _container(output, options)
     samples = source_of(source) if isinstance(source, (str, Path)) else source
     if len(samples) == 0:
         raise EmptySourceError("the source has no samples; there is nothing to pack")
-    supply = _DecodedSupply(samples, options) if _wants_pixels(container, options, samples) else _EncodedSupply(samples, options)
+    supply = _supply(container, options, samples)
     cuts = _shard_cuts(supply.sizes, options)
-    paths = shard_paths(output, len(cuts) - 1)
-    refuse_existing(paths, overwrite)
+    paths = _names(output, len(cuts) - 1, append, resume)
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    report = _Report(progress, len(samples))
-    with contextlib.ExitStack() as pending:
-        # Every shard is complete under its temporary name before the first is renamed.
-        indexes = []
-        for path, first, end in zip(paths, cuts[:-1], cuts[1:], strict=True):
-            temporary = pending.enter_context(written_whole(path, sync=options.sync))
-            indexes.append(_write_shard(container, temporary, supply, range(first, end), options, report))
-    for path, index in zip(paths, indexes, strict=True):
-        shard = replace(index.shards[0], path=path)
-        replace(index, shards=(shard,)).save(index_path(path))
+    plan = _plan(samples, supply, options, cuts)
+    with Staging(output, paths, plan, resume=resume, overwrite=overwrite, sync=options.sync) as staging:
+        missing = {number: staging.path(number) for number in range(len(paths)) if not staging.is_finished(number)}
+        Packer(container, supply, options.manner, Report(progress, len(samples)), staging.finish).write(missing, cuts)
+        staging.publish()
+    if options.master:
+        _write_master(output, paths, options)
     output_bytes = sum(path.stat().st_size for path in paths)
     return Packed(tuple(paths), len(samples), int(samples.sizes.sum()), output_bytes, time.perf_counter() - started)
 
 
+def _names(output: Path, num_shards: int, append: bool, resume: bool) -> list[Path]:
+    """The final names. An appending pack that was interrupted while its shards took theirs keeps to them."""
+    earlier = interrupted_names(output) if append and resume else []
+    if len(earlier) == num_shards:
+        return [output.with_name(name) for name in earlier]
+    return shard_paths(output, num_shards, num_before=num_shards_of(output) if append else 0)
+
+
+def _plan(source: Source, supply: Supply, options: PackOptions, cuts: Sequence[int]) -> dict[str, Any]:
+    """What must be the same for an interrupted pack to go on: source and options, but for those that change no byte."""
+    unimportant = ("shards", "shard_size", "num_workers", "memory", "sync", "limits")
+    chosen = {each.name: repr(getattr(options, each.name)) for each in fields(options) if each.name not in unimportant}
+    return chosen | {
+        "samples": len(source),
+        "first samples of the shards": digest(np.array(cuts, np.int64)),
+        "fields": supply.schema.to_json(),
+        "sizes of the images": digest(source.sizes),
+        **getattr(source, "fingerprints", dict)(),
+    }
+
+
+def _write_master(output: Path, paths: Sequence[Path], options: PackOptions) -> None:
+    from fastpack.containers.hdf5_master import write_master  # takes a tenth of a second, as all that needs h5py
+
+    if output in paths:
+        return  # the one shard has the name already
+    shards = containers.find_shards(str(output.with_name(f"{glob.escape(output.stem)}-*-of-*{output.suffix}")))
+    write_master(output, shards, sync=options.sync)
+
+
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
+        if options.format not in containers.NAMES:
+            raise OptionError(f"{options.format!r} is no format that is written; choose one of {', '.join(containers.NAMES)}")
         return containers.named(options.format)
-    if (container := containers.of_suffix(output)) is None:
+    if (container := containers.of_suffix(output)) is None or container.name not in containers.NAMES:
         raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord or .h5, or give a format")
     return container
+
+
+def _supply(container: Container, options: PackOptions, source: Source) -> Supply:
+    if not _wants_pixels(container, options, source):
+        return EncodedSupply(source, options.names)
+    decoding = DecodeOptions(options.color, limits=options.limits)
+    return DecodedSupply(source, options.names, options.size, decoding)
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:
@@ -172,131 +235,3 @@ def _shard_cuts(sizes: npt.NDArray[np.int64], options: PackOptions) -> list[int]
         # A sample larger than the limit gets a shard of its own.
         cuts.append(max(cuts[-1] + 1, int(np.searchsorted(ends, done + limit, side="right"))))
     return cuts
-
-
-class _Report:
-    def __init__(self, progress: Progress | None, num_samples: int) -> None:
-        self._progress, self._num_samples = progress, num_samples
-        self._samples_done = self._bytes_done = 0
-
-    def add(self, num_samples: int, num_bytes: int) -> None:
-        self._samples_done += num_samples
-        self._bytes_done += num_bytes
-        if self._progress:
-            self._progress(self._samples_done, self._num_samples, self._bytes_done)
-
-
-def _output_schema(schema: Schema, options: PackOptions) -> Schema:
-    """The source's fields under the names that the files shall have: what the source's files call them does not matter."""
-    for name in options.names:
-        schema[name]  # raises for a field that is not there
-    fields = tuple(replace(each, stored_as=options.names.get(each.name, "")) for each in schema.fields)
-    return replace(schema, fields=fields)
-
-
-class _EncodedSupply:
-    """Batches of image files as the source has them."""
-
-    def __init__(self, source: Source, options: PackOptions) -> None:
-        self._source = source
-        self.schema = _output_schema(source.schema, options)
-        self.sizes = source.sizes
-
-    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        batch = self._source.read(rows)
-        for blob in self.schema.blobs:
-            if blob.kind == "image" and not isinstance(batch[blob.name], Ragged):
-                raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
-        return batch
-
-
-class _DecodedSupply:
-    """Batches of pixels of one size."""
-
-    def __init__(self, source: Source, options: PackOptions) -> None:
-        self._source, self._options = source, options
-        picture = source.schema.picture
-        assert picture is not None
-        self._name = picture.name
-        self._steps = () if options.size is None else (Resize(options.size),)
-        self._decoding = DecodeOptions(options.color, limits=options.limits, num_workers=options.num_workers)
-        height, width = self._size_of_first()
-        channels = self._decoding.channels
-        pixels = Field(picture.name, "pixels", (height, width, channels), "|u1", color=options.color)
-        fields = tuple(pixels if other == picture else other for other in source.schema.fields)
-        self.schema = _output_schema(Schema(fields, source.schema.class_names), options)
-        self.sizes = np.full(len(source), height * width * channels, np.int64)
-
-    def _size_of_first(self) -> tuple[int, int]:
-        first = np.zeros(1, np.int64)
-        plan, refused = self._plan(self._pictures(self._source.read(first), first))
-        if refused:
-            raise refused[0]
-        return int(plan.heights[0]), int(plan.widths[0])
-
-    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        batch = self._source.read(rows)
-        pictures = self._pictures(batch, rows)
-        plan, refused = self._plan(pictures)
-        outs = empty_outputs(plan, self._decoding.channels)
-        if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
-            raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
-        decode_pictures(pictures, plan, outs, self._decoding, refused)
-        return Batch({**batch, self._name: outs}, len(rows))
-
-    def _pictures(self, batch: Batch, rows: npt.NDArray[np.int64]) -> Pictures:
-        blobs: Ragged = batch[self._name]
-        infos, _ = probe_blobs(blobs)
-        spans = np.zeros(len(blobs), SPAN)
-        spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
-        return Pictures(Origin(memory=blobs.values), spans, infos, lambda row: self._source.place(int(rows[row])))
-
-    def _plan(self, pictures: Pictures) -> tuple[Plan, Failures]:
-        refused = refuse_pictures(pictures, self._decoding)
-        plan = plan_batch(self._steps, *upright_sizes(pictures.infos, True, refused))
-        plan.views["orientation"] = pictures.infos["orientation"]
-        return plan, refused
-
-
-def _write_shard(
-    container: Container,
-    path: Path,
-    supply: "_EncodedSupply | _DecodedSupply",
-    rows: range,
-    options: PackOptions,
-    report: _Report,
-) -> Index:
-    sizes = supply.sizes[rows.start : rows.stop]
-    plan = ShardPlan(supply.schema, len(rows), int(sizes.sum()), options.layout)
-    writer = container.writer(path, plan, options.num_workers)
-    try:
-        for batch, num_bytes in _read_ahead(supply, rows.start, sizes):
-            writer.write(batch)
-            report.add(batch.num_samples, num_bytes)
-        writer.close()
-    except BaseException:
-        writer.abandon()
-        raise
-    index = container.index(path, limits=options.limits)
-    if len(index) != len(rows):
-        raise CorruptRecordError(at(f"{len(rows)} samples were written but {len(index)} read back; check the disk", Place(path)))
-    return index
-
-
-def _read_ahead(supply: "_EncodedSupply | _DecodedSupply", first: int, sizes: npt.NDArray[np.int64]) -> Iterator[tuple[Batch, int]]:
-    """Batches in order, the next one being read while the caller writes this one."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    ends = offsets_of(sizes)
-    with ThreadPoolExecutor(1, "fastpack-read") as reader:
-        waiting = None
-        start = 0
-        while start < len(sizes):
-            end = int(np.searchsorted(ends, ends[start] + _BATCH_BYTES, side="right")) - 1
-            end = min(max(end, start + 1), start + _BATCH_SAMPLES, len(sizes))
-            coming = reader.submit(supply.read, np.arange(first + start, first + end)), int(ends[end] - ends[start])
-            if waiting:
-                yield waiting[0].result(), waiting[1]
-            waiting, start = coming, end
-        if waiting:
-            yield waiting[0].result(), waiting[1]

@@ -6,6 +6,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from fastpack._native.crc32c import crc32c
+
 
 class Ragged(Sequence[Any]):
     """Rows of differing length, kept as one flat array and n + 1 offsets. Immutable.
@@ -21,7 +23,7 @@ class Ragged(Sequence[Any]):
     def __init__(self, values: Any, offsets: npt.NDArray[np.int64]) -> None:
         if offsets.ndim != 1 or offsets.dtype != np.int64 or getattr(values, "ndim", 1) != 1:
             raise ValueError("offsets must be int64 in one dimension, and values in one")
-        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
+        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (offsets[1:] < offsets[:-1]).any():
             raise ValueError("offsets must rise from 0 to the number of values")
         self.values = values
         self.offsets = offsets
@@ -38,7 +40,7 @@ class Ragged(Sequence[Any]):
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -108,3 +110,14 @@ def concatenate_values(pieces: Sequence[Any]) -> Any:
     if isinstance(pieces[0], Ragged):
         return type(pieces[0]).concatenate(pieces)
     return np.concatenate(pieces)
+
+
+def digest(values: "npt.NDArray[Any] | Ragged") -> str:
+    """A checksum of a column, eight hexadecimal digits: equal for equal columns.
+
+    >>> digest(np.arange(3)), digest(Text.of(["ab", "c"])) == digest(Text.of(["a", "bc"]))
+    ('e48f1b5e', False)
+    """
+    if isinstance(values, Ragged):
+        return f"{crc32c((digest(values.values) + digest(values.offsets)).encode()):08x}"
+    return f"{crc32c(np.ascontiguousarray(values).reshape(-1).view(np.uint8)):08x}"

@@ -3,12 +3,15 @@ from kernels cimport (
     FP_CRC_BEST,
     FP_CRC_HARDWARE,
     FP_CRC_TABLE,
+    fp_crc32c,
     fp_crc32c_by,
     fp_crc32c_has_hardware,
     fp_crc32c_mask,
     fp_crc32c_unmask,
 )
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+import numpy as np
 
 _PATHS = {"best": FP_CRC_BEST, "table": FP_CRC_TABLE, "hardware": FP_CRC_HARDWARE}
 
@@ -27,6 +30,22 @@ def crc32c(const uint8_t[::1] data, uint32_t value=0, *, str path="best"):
     with nogil:
         crc = fp_crc32c_by(chosen, value, &data[0], data.shape[0])
     return crc
+
+
+def crc32c_rows(const uint8_t[::1] values, const int64_t[::1] offsets):
+    cdef Py_ssize_t i, num_rows = offsets.shape[0] - 1
+    cdef const uint8_t* first = &values[0] if values.shape[0] else NULL
+    if num_rows < 0 or offsets[0] != 0 or offsets[num_rows] > values.shape[0]:
+        raise ValueError("offsets: must begin at 0 and stay within the values")
+    for i in range(num_rows):
+        if offsets[i] > offsets[i + 1]:
+            raise ValueError("offsets: must not decrease")
+    out = np.empty(num_rows, np.uint32)
+    cdef uint32_t[::1] crcs = out
+    with nogil:
+        for i in range(num_rows):
+            crcs[i] = fp_crc32c(0, first + offsets[i], offsets[i + 1] - offsets[i])
+    return out
 
 
 def mask(uint32_t crc):

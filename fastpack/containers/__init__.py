@@ -7,7 +7,7 @@ import contextlib
 import glob
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -262,13 +262,28 @@ def find_shards(path: Paths) -> list[Path]:
         return shards
     exact = Path(path)
     if exact.is_dir():
-        found = sorted(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
+        found = _without_masters(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
         if found or has_image_files(exact):
             return found or [exact]
         raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(exact)))
     if exact.exists():
         return [exact]
-    found = sorted(Path(match) for match in glob.glob(str(path)) if not is_index(Path(match)))
+    found = _without_masters(Path(match) for match in glob.glob(str(path)) if not is_index(Path(match)))
     if not found:
         raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
     return found
+
+
+def _without_masters(paths: Iterable[Path]) -> list[Path]:
+    """In sorted order; a master file is left out where its shards are among them, since it shows the same samples."""
+    found = sorted(paths)
+    firsts = {path.name.split("-00000-of-")[0] + path.suffix for path in found if "-00000-of-" in path.name}
+    return [path for path in found if path.name not in firsts or not _is_master(path)]
+
+
+def _is_master(path: Path) -> bool:
+    if path.suffix.lower() not in named("hdf5").suffixes:
+        return False
+    from fastpack.containers.hdf5_master import is_master
+
+    return is_master(path)

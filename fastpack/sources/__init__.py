@@ -15,7 +15,11 @@ from fastpack.sources.table import TABLE_SUFFIXES, table
 
 
 class Source(Protocol):
-    """A sized, random-access, thread-safe giver of samples. A Reader with decode=False is one too."""
+    """A sized, random-access, thread-safe giver of samples. A Reader with decode=False is one too.
+
+    It may have a method `fingerprints() -> dict[str, str]` besides: what changes when the source does, under the names that
+    a message can call it by. An interrupted pack goes on only where all are what they were.
+    """
 
     @property
     def schema(self) -> Schema: ...

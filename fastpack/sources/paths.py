@@ -24,7 +24,7 @@ from fastpack.errors import (
 )
 from fastpack.headers import probe_blobs, raise_probe_status
 from fastpack.memory import Memory
-from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.ragged import Ragged, Text, digest, offsets_of
 from fastpack.schema import Field, Schema
 
 ColumnValues = npt.NDArray[Any] | Text
@@ -71,7 +71,9 @@ class Paths:
             _refuse_duplicates(self._columns["key"], self._paths)
         self._class_names = tuple(class_names)
         self._memory = Memory(max_blocks=_MAX_BLOCKS)
-        self._sizes = np.array([_size_of(path) for path in self._paths], np.int64)
+        facts = [_facts_of(path) for path in self._paths]
+        self._sizes = np.array([each.st_size for each in facts], np.int64)
+        self._times = np.array([each.st_mtime_ns for each in facts], np.int64)
 
     @property
     def schema(self) -> Schema:
@@ -86,6 +88,15 @@ class Paths:
     def columns(self) -> Mapping[str, ColumnValues]:
         """All columns of all samples, in memory; no image is read."""
         return MappingProxyType(self._columns)
+
+    def fingerprints(self) -> dict[str, str]:
+        """What changes when another list of files is packed, or a file of it has changed: its name -> a checksum."""
+        digests = {
+            "names of the files": digest(Text.of_bytes(os.fsencode(path) for path in self._paths)),
+            "sizes of the files": digest(self._sizes),
+            "times of the files": digest(self._times),
+        }
+        return digests | {f"column {name}": digest(column) for name, column in self._columns.items()}
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -135,14 +146,14 @@ def _refuse_duplicates(keys: ColumnValues, paths: list[str]) -> None:
             raise DuplicateKeyError(f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own")
 
 
-def _size_of(path: str) -> int:
+def _facts_of(path: str) -> os.stat_result:
     try:
         facts = os.stat(path)
     except OSError as error:
         raise from_os_error(error, "read the image", path) from error
     if not stat.S_ISREG(facts.st_mode):
         raise UnreadableFileError(at("this is a folder or a device, not an image file; leave it out", Place(path)))
-    return facts.st_size
+    return facts
 
 
 def _refuse_unreadable(images: Ragged, paths: list[str]) -> None:

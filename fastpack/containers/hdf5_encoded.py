@@ -1,0 +1,106 @@
+"""Writes the HDF5 layout `encoded`: image files as they are, one after the other, with what finds and checks them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.crc32c import crc32c_rows
+from fastpack.batch import Batch
+from fastpack.containers import ShardPlan, Writer
+from fastpack.containers.hdf5_columns import Columns, dataset_name
+from fastpack.containers.hdf5_disk import WrittenFile
+from fastpack.errors import SchemaError
+from fastpack.headers import probe_blobs
+from fastpack.ragged import Ragged, offsets_of
+from fastpack.schema import Field
+from fastpack.structs import IMAGE_FACTS
+
+# What one call writes: see pieces.c.
+_CALL_BYTES = 256 * 1024
+
+
+@dataclass
+class Images:
+    """A batch of image files, and the byte of the file where they begin."""
+
+    batch: Batch
+    blobs: Ragged
+    crcs: npt.NDArray[np.uint32]
+    infos: npt.NDArray[Any]
+    offset: int = -1
+
+
+class EncodedWriter(Writer[Images]):
+    """`/images/bytes`: all files one after the other; `offsets` and `crc32c` beside it find and check them, and
+    `width`, `height`, `orientation` and so on are what their headers say.
+
+    HDF5 lays the empty dataset out; then its bytes are written straight to their place in the file.
+    """
+
+    def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
+        self._path, self._field = path, field
+        self._columns = Columns(plan.schema)
+        self._lengths: list[npt.NDArray[np.int64]] = []
+        self._crcs: list[npt.NDArray[np.uint32]] = []
+        self._infos: list[npt.NDArray[Any]] = []
+        with WrittenFile(path) as file:
+            first = _lay_out(file.create_group(dataset_name(field)), plan.num_bytes)
+        self._first, self._next, self._end = first, first, first + plan.num_bytes
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+
+    def encode(self, batch: Batch) -> Images:
+        blobs: Ragged = batch[self._field.name]
+        infos, _ = probe_blobs(blobs)
+        return Images(batch, blobs, crc32c_rows(blobs.values, blobs.offsets), infos)
+
+    def place(self, piece: Images) -> None:
+        if self._next + len(piece.blobs.values) > self._end:
+            raise SchemaError(f"the images have more bytes than the {self._end - self._first} that were planned")
+        piece.offset = self._next
+        self._next += len(piece.blobs.values)
+        self._lengths.append(piece.blobs.lengths)
+        self._crcs.append(piece.crcs)
+        self._infos.append(piece.infos)
+        self._columns.add(piece.batch)
+
+    def store(self, piece: Images) -> None:
+        left, offset = np.ascontiguousarray(piece.blobs.values).data, piece.offset
+        while left:
+            written = os.pwrite(self._descriptor, left[:_CALL_BYTES], offset)
+            left, offset = left[written:], offset + written
+
+    def close(self) -> None:
+        self.abandon()
+        if self._next != self._end:
+            raise SchemaError(f"the images have {self._next - self._first} bytes, not the {self._end - self._first} that were planned")
+        offsets = offsets_of(np.concatenate(self._lengths))
+        infos = np.concatenate(self._infos)
+        with WrittenFile(self._path, "r+") as file:
+            group = file[dataset_name(self._field)]
+            group.create_dataset("offsets", data=offsets.astype(np.uint64))
+            group.create_dataset("crc32c", data=np.concatenate(self._crcs))
+            for fact in IMAGE_FACTS:
+                group.create_dataset(fact, data=infos[fact])
+            self._columns.write(file, "encoded")
+
+    def abandon(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _lay_out(group: h5py.Group, num_bytes: int) -> int:
+    """Makes the dataset of bytes, empty, in one piece; gives the byte of the file where it begins."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.CONTIGUOUS)
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    creation.set_obj_track_times(False)  # the same input gives the same bytes
+    space = h5py.h5s.create_simple((num_bytes,))
+    first: int = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation).get_offset()
+    return first

@@ -1,0 +1,75 @@
+"""Writes the HDF5 layout `vlen`: each image file a row of variable length, for tools that expect it so."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.crc32c import crc32c_rows
+from fastpack.batch import Batch
+from fastpack.containers import ShardPlan, Writer
+from fastpack.containers.hdf5_columns import Columns, dataset_name
+from fastpack.containers.hdf5_disk import WrittenFile
+from fastpack.errors import Place, SchemaError, raise_status
+from fastpack.ragged import Ragged
+from fastpack.schema import Field
+
+_CHECKED_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch of image files as HDF5's library takes them."""
+
+    batch: Batch
+    blobs: Ragged
+    crcs: npt.NDArray[np.uint32]
+
+
+class VlenWriter(Writer[Rows]):
+    """`/images` (N,) of uint8 rows. Such rows lie in a heap that only HDF5's library finds its way in: they are slow to
+    read, and the layout `encoded` is the better one wherever there is a choice."""
+
+    def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
+        self._path, self._field, self._plan = path, field, plan
+        self._columns = Columns(plan.schema)
+        self._crcs: list[npt.NDArray[np.uint32]] = []
+        self._num_samples = 0
+        self._file = WrittenFile(path)
+        self._images = self._file.file.create_dataset(
+            dataset_name(field), (plan.num_samples,), h5py.vlen_dtype(np.uint8), track_times=False
+        )
+
+    def encode(self, batch: Batch) -> Rows:
+        blobs: Ragged = batch[self._field.name]
+        return Rows(batch, blobs, crc32c_rows(blobs.values, blobs.offsets))
+
+    def place(self, piece: Rows) -> None:
+        with self._file.calls():
+            for row, blob in enumerate(piece.blobs, start=self._num_samples):
+                self._images[row] = blob
+        self._num_samples += len(piece.blobs)
+        self._crcs.append(piece.crcs)
+        self._columns.add(piece.batch)
+
+    def store(self, piece: Rows) -> None:
+        """All was done in `place`: HDF5 writes rows one after the other."""
+
+    def close(self) -> None:
+        if self._num_samples != self._plan.num_samples:
+            raise SchemaError(f"{self._num_samples} samples were written, not the {self._plan.num_samples} that were planned")
+        with self._file as file:
+            self._columns.write(file, "vlen")
+        crcs = np.concatenate(self._crcs)
+        with h5py.File(self._path, "r", locking=False) as file:
+            images = file[dataset_name(self._field)]
+            for first in range(0, len(crcs), _CHECKED_ROWS):
+                blobs = Ragged.of_bytes(row.tobytes() for row in images[first : first + _CHECKED_ROWS])
+                bad = np.flatnonzero(crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS])
+                if bad.size:
+                    raise_status(5, "the image was not stored as it was written", Place(self._path, first + int(bad[0])))
+
+    def abandon(self) -> None:
+        self._file.abandon()

@@ -1,0 +1,196 @@
+"""Packer: writes the shards of one pack, each compared with what went in before it counts as complete."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastpack.containers import Container, Layout, ShardPlan, Writer
+from fastpack.errors import CorruptRecordError, FastpackError, Place, at, from_os_error
+from fastpack.index import Index
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.pipeline import Pipeline, Stages
+from fastpack.pool import num_cores
+from fastpack.ragged import offsets_of
+from fastpack.shard import sync_path
+from fastpack.storage import Storage
+from fastpack.supply import Supply
+
+# Called with (samples done, samples in all, bytes done) after each batch: by any of the threads, by one at a time.
+Progress = Callable[[int, int, int], None]
+# Called with (number, index) of each shard that is complete, by any of the threads.
+Finish = Callable[[int, Index], None]
+
+# Enough for a thread to be worth waking, and little enough to stay in its core's cache from the reading to the writing.
+_BATCH_BYTES = 2 * 2**20
+_BATCH_SAMPLES = 1024
+# A batch is there as it was read, as it is written, and a part of it once more in between.
+_COPIES = 3
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How shards are written: what of PackOptions concerns their files."""
+
+    layout: Layout = "auto"
+    storage: Storage = field(default_factory=Storage)
+    num_workers: int | None = None
+    memory_bytes: int | None = None
+    sync: bool = True
+    limits: Limits = DEFAULT_LIMITS
+
+
+class Report:
+    def __init__(self, progress: Progress | None, num_samples: int) -> None:
+        self._progress, self._num_samples = progress, num_samples
+        self._samples_done = self._bytes_done = 0
+
+    def add(self, num_samples: int, num_bytes: int) -> None:
+        self._samples_done += num_samples
+        self._bytes_done += num_bytes
+        if self._progress:
+            self._progress(self._samples_done, self._num_samples, self._bytes_done)
+
+
+@dataclass(frozen=True)
+class _Portion:
+    """Samples [first, end) of the supply, which are one batch of a shard."""
+
+    shard: int
+    first: int
+    end: int
+    num_bytes: int
+
+
+class Packer:
+    """Writes the shards of one pack: batches of all of them go through one pipeline, shard after shard, so that one is
+    checked and synced while the next is begun."""
+
+    def __init__(self, container: Container, supply: Supply, manner: Manner, report: Report, finish: Finish) -> None:
+        self._container, self._supply, self._manner, self._report, self._finish = container, supply, manner, report, finish
+        self._num_workers = num_cores() if manner.num_workers is None else max(1, manner.num_workers)
+        self._opening = threading.Lock()
+        self._writers: dict[int, Writer[Any]] = {}
+        self._num_left: dict[int, int] = {}
+
+    def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
+        """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.
+
+        - cuts: first sample of each shard, and the number of samples.
+        """
+        self._paths = paths
+        self._plans = [self._plan(first, end) for first, end in pairwise(cuts)]
+        num_ahead, batch_bytes = _batches_for(self._manner.memory_bytes, self._num_workers)
+        portions: list[_Portion] = []
+        for shard, (first, end) in enumerate(pairwise(cuts)):
+            if shard not in paths:
+                self._report.add(end - first, int(self._supply.sizes[first:end].sum()))
+                continue
+            cut = list(self._portions(shard, first, end, batch_bytes))
+            self._num_left[shard] = len(cut)
+            portions += cut
+        stages = Stages(self._make, self._place, self._store)
+        try:
+            Pipeline(portions, stages, self._num_workers, num_ahead).run()
+        except BaseException:
+            for writer in self._writers.values():
+                writer.abandon()
+            raise
+
+    def _portions(self, shard: int, first: int, end: int, batch_bytes: int) -> Iterator[_Portion]:
+        """Batches of about `batch_bytes`, each of a multiple of the chunk's samples but for the last."""
+        chunk = self._plans[shard].chunk
+        memory_ends = offsets_of(self._supply.memory_sizes[first:end])
+        image_ends = offsets_of(self._supply.sizes[first:end])
+        start, num_samples = 0, end - first
+        while start < num_samples:
+            most = int(np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right")) - 1 - start
+            count = min(most, _BATCH_SAMPLES)
+            if start + count < num_samples:
+                count = max(count // chunk * chunk, chunk)
+            stop = min(start + count, num_samples)
+            yield _Portion(shard, first + start, first + stop, int(image_ends[stop] - image_ends[start]))
+            start = stop
+
+    def _plan(self, first: int, end: int) -> ShardPlan:
+        num_bytes = int(self._supply.sizes[first:end].sum())
+        return ShardPlan(self._supply.schema, end - first, num_bytes, self._manner.layout, self._manner.storage)
+
+    def _writer(self, shard: int) -> Writer[Any]:
+        with self._opening:
+            if shard not in self._writers:
+                self._writers[shard] = self._container.writer(self._paths[shard], self._plans[shard], self._num_workers)
+            return self._writers[shard]
+
+    @contextlib.contextmanager
+    def _told(self, shard: int) -> Iterator[None]:
+        """What the system refuses comes out with the name of the shard."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, FastpackError):
+                raise
+            raise from_os_error(error, "write", self._paths[shard]) from error
+
+    def _make(self, portion: _Portion) -> Any:
+        with self._told(portion.shard):
+            writer = self._writer(portion.shard)
+            return writer.encode(self._supply.read(np.arange(portion.first, portion.end)))
+
+    def _place(self, portion: _Portion, piece: Any) -> None:
+        with self._told(portion.shard):
+            self._writer(portion.shard).place(piece)
+        self._report.add(portion.end - portion.first, portion.num_bytes)
+
+    def _store(self, portion: _Portion, piece: Any) -> None:
+        with self._told(portion.shard):
+            self._writer(portion.shard).store(piece)
+            with self._opening:
+                self._num_left[portion.shard] -= 1
+                is_last = self._num_left[portion.shard] == 0
+            if is_last:
+                self._finish(portion.shard, self._complete(portion.shard))
+
+    def _complete(self, shard: int) -> Index:
+        path, plan = self._paths[shard], self._plans[shard]
+        with _synced_meanwhile(path) if self._manner.sync else contextlib.nullcontext():
+            index = self._writer(shard).close() or self._container.index(path, limits=self._manner.limits)
+        if len(index) != plan.num_samples:
+            raise CorruptRecordError(at(f"{plan.num_samples} samples were written but {len(index)} read back; check the disk", Place(path)))
+        return index
+
+
+@contextlib.contextmanager
+def _synced_meanwhile(path: Path) -> Iterator[None]:
+    """The disk receives the file while it is checked; what is written in between is for a second, short sync."""
+    failures: list[OSError] = []
+
+    def sync() -> None:
+        try:
+            sync_path(path)
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=sync, name="fastpack-sync", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _batches_for(memory_bytes: int | None, num_workers: int) -> tuple[int, int]:
+    """How many batches may be in memory, and of how many bytes."""
+    num_ahead = num_workers + 1
+    if memory_bytes is None:
+        return num_ahead, _BATCH_BYTES
+    most = memory_bytes // _COPIES
+    num_ahead = max(1, min(num_ahead, most // _BATCH_BYTES))
+    return num_ahead, max(1, min(_BATCH_BYTES, most // num_ahead))

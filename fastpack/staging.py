@@ -1,0 +1,248 @@
+"""Staging: where the shards of one pack are made, and how they become visible together.
+
+A hidden folder beside the output, `.NAME.packing`, in which stand
+
+    lock             held by the one packer; the system lets go of it when the packer dies
+    plan.json        what is being packed, and how: another plan is never continued
+    journal.jsonl    a line for each finished shard, written once the disk has the shard and its index
+    NAME...          the shards themselves, and their indexes
+
+At the end everything takes its final name, and the folder goes. Whatever happens before, nothing stands under a final
+name, and a later pack with the same plan keeps the shards that the journal lists.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fastpack.errors import FastpackError, OutputExistsError, Place, PlanChangedError, StagingBusyError, at, from_os_error
+from fastpack.index import Index, index_path
+from fastpack.shard import Shard, sync_path, written_whole
+
+# Names of what makes up the source and the options -> JSON values; two packs are one when their plans are equal.
+Plan = Mapping[str, Any]
+
+
+class Staging:
+    """The staging folder of one output, locked for as long as this is open.
+
+    - output: what the pack was asked to write; the folder is called after it.
+    - paths: the final names of all shards, in the output's folder.
+    - plan: what must be equal for finished shards of an earlier pack to be kept.
+    - resume: keep them. Without, and without `overwrite`, an earlier pack that left any is an error.
+    - sync: wait for the disk before a shard counts as finished.
+
+    Raises StagingBusyError, PlanChangedError or OutputExistsError.
+    """
+
+    def __init__(
+        self, output: Path, paths: Sequence[Path], plan: Plan, *, resume: bool = False, overwrite: bool = False, sync: bool = True
+    ) -> None:
+        self._paths, self._sync = list(paths), sync
+        self._folder = staging_folder(output)
+        self._plan = json.loads(json.dumps({**plan, "shards": [path.name for path in paths]}))
+        self._lock = _locked(self._folder)
+        self._finished: dict[int, tuple[int, int]] = {}
+        try:
+            with _told(self._folder):
+                self._finished = self._earlier(resume, overwrite)
+                self._refuse_existing(overwrite)
+        except BaseException:
+            if not (self._folder / "journal.jsonl").exists():
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._unlock()
+            raise
+
+    def __enter__(self) -> "Staging":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Without finished shards there is nothing to continue, so nothing is left behind."""
+        if self._folder.exists() and not self._finished:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        elif error is not None and self._folder.exists():
+            kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
+            error.add_note(f"{kept}; continue with resume, or start over with overwrite")
+        self._unlock()
+
+    def path(self, number: int) -> Path:
+        """Where shard `number` is made."""
+        return self._folder / self._paths[number].name
+
+    def is_finished(self, number: int) -> bool:
+        return number in self._finished
+
+    def finish(self, number: int, index: Index) -> None:
+        """The shard is complete, and `index` is what was found in it: from here on it is kept."""
+        path = self.path(number)
+        with _told(path):
+            if self._sync:
+                sync_path(path)
+            index.save(index_path(path), sync=self._sync)
+            shard = index.shards[0]
+            self._note({"shard": number, "size": shard.size, "fingerprint": shard.fingerprint, "samples": len(index)})
+        self._finished[number] = (shard.size, shard.fingerprint)
+
+    def publish(self) -> None:
+        """Everything takes its final name."""
+        for number, final in enumerate(self._paths):
+            for staged, name in ((self.path(number), final), (index_path(self.path(number)), index_path(final))):
+                with _told(name):
+                    if staged.exists():  # else an earlier pack was stopped between its renames
+                        os.replace(staged, name)
+        with _told(self._folder):
+            if self._sync:
+                sync_path(self._paths[0].parent)
+            self._clear()
+            shutil.rmtree(self._folder)
+
+    # What an earlier pack left.
+
+    def _earlier(self, resume: bool, overwrite: bool) -> dict[int, tuple[int, int]]:
+        """The finished shards that are kept: number -> (size, fingerprint)."""
+        found = self._read_journal()
+        if found and resume:
+            self._refuse_other_plan()
+            kept = {number: facts for number, facts in found.items() if self._stands(number, facts)}
+            self._remove_halves(kept)
+            return kept
+        if found and not overwrite:
+            stopped = f"an earlier pack stopped after {len(found)} of its shards"
+            raise OutputExistsError(at(f"{stopped}; continue it with resume, or start over with overwrite", Place(self._folder)))
+        with _told(self._folder):
+            self._clear()
+            with written_whole(self._folder / "plan.json", sync=self._sync) as temporary:
+                temporary.write_text(json.dumps(self._plan))
+        return {}
+
+    def _read_journal(self) -> dict[int, tuple[int, int]]:
+        """A line that is cut off belongs to a shard that is not finished."""
+        try:
+            lines = (self._folder / "journal.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return {}
+        finished = {}
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                finished[int(entry["shard"])] = (int(entry["size"]), int(entry["fingerprint"]))
+            except (ValueError, KeyError, TypeError):
+                break
+        return finished
+
+    def _refuse_other_plan(self) -> None:
+        earlier = json.loads((self._folder / "plan.json").read_text())
+        names = [name for name in self._plan.keys() | earlier.keys() if self._plan.get(name) != earlier.get(name)]
+        if names:
+            differences = ", ".join(
+                f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)" for name in sorted(names)
+            )
+            message = f"this is not the pack that was begun: {differences}; pack as before, or start over with overwrite"
+            raise PlanChangedError(at(message, Place(self._folder)))
+
+    def _stands(self, number: int, facts: tuple[int, int]) -> bool:
+        """True when the shard of the journal is there, in staging or under its final name already."""
+        for path in (self.path(number), self._paths[number]):
+            if path.exists():
+                shard = Shard.of(path, "")
+                return (shard.size, shard.fingerprint) == facts
+        return False
+
+    def _refuse_existing(self, overwrite: bool) -> None:
+        for number, path in enumerate(self._paths):
+            is_ours = self.is_finished(number) and not self.path(number).exists()
+            if path.exists() and not overwrite and not is_ours:
+                raise OutputExistsError(at("the output is there already; ask for overwrite, or choose another name", Place(path)))
+
+    def _remove_halves(self, kept: Mapping[int, Any]) -> None:
+        """What an earlier pack had begun and not finished."""
+        whole = {path.name for number in kept for path in (self.path(number), index_path(self.path(number)))}
+        for member in self._folder.iterdir():
+            if member.name not in whole | {"lock", "plan.json", "journal.jsonl"}:
+                member.unlink()
+
+    def _clear(self) -> None:
+        """Removes all but the lock; the journal last but one, so that whoever finds it finds what it needs."""
+        last = ["journal.jsonl", "plan.json"]
+        members = [member for member in self._folder.iterdir() if member.name != "lock"]
+        for member in sorted(members, key=lambda member: last.index(member.name) if member.name in last else -1):
+            member.unlink()
+
+    def _note(self, entry: dict[str, int]) -> None:
+        descriptor = os.open(self._folder / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(descriptor, (json.dumps(entry) + "\n").encode())
+            if self._sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if self._sync:
+            sync_path(self._folder)
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def staging_folder(output: Path) -> Path:
+    """`.train.tfrecord.packing`, say."""
+    return output.with_name(f".{output.name}.packing")
+
+
+def interrupted_names(output: Path) -> list[str]:
+    """What the shards of an earlier pack are to be called, when it left any."""
+    folder = staging_folder(output)
+    try:
+        if (folder / "journal.jsonl").exists():
+            return [str(name) for name in json.loads((folder / "plan.json").read_text())["shards"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return []
+
+
+def _locked(folder: Path) -> int:
+    """A descriptor that holds the folder's lock, until it is closed or this program ends, in whatever way."""
+    while True:
+        with _told(folder):
+            folder.mkdir(exist_ok=True)
+            try:
+                descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:
+                continue  # the packer before us has just removed its folder
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(descriptor), os.stat(folder / "lock")):
+                    return descriptor
+            except FileNotFoundError:
+                pass  # it did so between our two calls: what we locked has no name any more
+            except BlockingIOError:
+                os.close(descriptor)
+                message = "another pack writes to this output now; wait for it, or choose another name"
+                raise StagingBusyError(at(message, Place(folder))) from None
+            except BaseException:
+                os.close(descriptor)
+                raise
+        os.close(descriptor)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """OSErrors come out with the path and what was being tried."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FastpackError):
+            raise
+        raise from_os_error(error, "write", path) from error
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,109 @@
+"""Supplies: what a pack writes, batch by batch: image files as the source has them, or their pixels at one size."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.batch import Batch
+from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
+from fastpack.errors import OptionError, ShapeError
+from fastpack.headers import probe_blobs
+from fastpack.ragged import Ragged
+from fastpack.schema import Field, Schema
+from fastpack.sources import Source
+from fastpack.structs import SPAN
+from fastpack.transforms import Plan, Resize, plan_batch
+
+Rows = npt.NDArray[np.int64]
+
+
+class Supply(Protocol):
+    """Thread-safe giver of batches as they are to be written.
+
+    - schema: of what `read` gives, under the names that the files shall have.
+    - sizes: bytes of each sample's image as it is written, (n,).
+    - memory_sizes: bytes that a batch with the sample takes for it, (n,).
+    """
+
+    schema: Schema
+    sizes: npt.NDArray[np.int64]
+    memory_sizes: npt.NDArray[np.int64]
+
+    def read(self, rows: Rows) -> Batch: ...
+
+
+def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
+    """The source's fields under the names that the files shall have: what the source's files call them does not matter."""
+    for name in names:
+        schema[name]  # raises for a field that is not there
+    return replace(schema, fields=tuple(replace(each, stored_as=names.get(each.name, "")) for each in schema.fields))
+
+
+class EncodedSupply:
+    """Image files as the source has them."""
+
+    def __init__(self, source: Source, names: Mapping[str, str]) -> None:
+        self._source = source
+        self.schema = _renamed(source.schema, names)
+        self.sizes = self.memory_sizes = source.sizes
+
+    def read(self, rows: Rows) -> Batch:
+        batch = self._source.read(rows)
+        for blob in self.schema.blobs:
+            if blob.kind == "image" and not isinstance(batch[blob.name], Ragged):
+                raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
+        return batch
+
+
+class DecodedSupply:
+    """Pixels of one size: of `size`, or, when it is None, of that which all images have.
+
+    A batch is decoded by the thread that asks for it, so ask from several.
+    """
+
+    def __init__(self, source: Source, names: Mapping[str, str], size: int | tuple[int, int] | None, options: DecodeOptions) -> None:
+        self._source = source
+        picture = source.schema.picture
+        assert picture is not None
+        self._name = picture.name
+        self._steps = () if size is None else (Resize(size),)
+        self._options = replace(options, num_workers=1)
+        height, width = self._size_of_first()
+        pixels = Field(picture.name, "pixels", (height, width, options.channels), "|u1", color=options.color)
+        fields = tuple(pixels if other == picture else other for other in source.schema.fields)
+        self.schema = _renamed(Schema(fields, source.schema.class_names), names)
+        self.sizes = np.full(len(source), height * width * options.channels, np.int64)
+        self.memory_sizes = self.sizes + source.sizes
+
+    def _size_of_first(self) -> tuple[int, int]:
+        first = np.zeros(1, np.int64)
+        plan, refused = self._plan(self._pictures(self._source.read(first), first))
+        if refused:
+            raise refused[0]
+        return int(plan.heights[0]), int(plan.widths[0])
+
+    def read(self, rows: Rows) -> Batch:
+        batch = self._source.read(rows)
+        pictures = self._pictures(batch, rows)
+        plan, refused = self._plan(pictures)
+        outs = empty_outputs(plan, self._options.channels, np.uint8, self._options.memory)
+        if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
+            raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
+        decode_pictures(pictures, plan, outs, self._options, refused)
+        return Batch({**batch, self._name: outs}, len(rows))
+
+    def _pictures(self, batch: Batch, rows: Rows) -> Pictures:
+        blobs: Ragged = batch[self._name]
+        infos, _ = probe_blobs(blobs)
+        spans = np.zeros(len(blobs), SPAN)
+        spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
+        return Pictures(Origin(memory=blobs.values), spans, infos, lambda row: self._source.place(int(rows[row])))
+
+    def _plan(self, pictures: Pictures) -> tuple[Plan, Failures]:
+        refused = refuse_pictures(pictures, self._options)
+        plan = plan_batch(self._steps, *upright_sizes(pictures.infos, True, refused))
+        plan.views["orientation"] = pictures.infos["orientation"]
+        return plan, refused

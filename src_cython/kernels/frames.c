@@ -1,0 +1,170 @@
+#include "frames.h"
+
+#include <string.h>
+
+#include "crc32c.h"
+#include "endian.h"
+#include "tfrecord.h"
+
+#define BYTES 2 /* protobuf's wire type of what has a length */
+
+/* Serialising. Sizes are counted from the inside out, then written from the outside in. */
+
+static uint64_t varint_size(uint64_t value) {
+    uint64_t size = 1;
+    while (value >= 0x80) value >>= 7, size++;
+    return size;
+}
+
+/* A length-delimited field with a tag of one byte. */
+static uint64_t delimited_size(uint64_t body) { return 1 + varint_size(body) + body; }
+
+static uint8_t *write_varint(uint8_t *out, uint64_t value) {
+    for (; value >= 0x80; value >>= 7) *out++ = (uint8_t)(value | 0x80);
+    *out++ = (uint8_t)value;
+    return out;
+}
+
+static uint8_t *write_tag(uint8_t *out, int number, uint64_t length) {
+    *out++ = (uint8_t)(number << 3 | BYTES);
+    return write_varint(out, length);
+}
+
+/* The pieces of a record in their order: stretches of what is written, and values that lie elsewhere. */
+typedef struct {
+    struct iovec *next;
+    uint8_t *begun; /* where the stretch that is being written begins */
+} pieces_so_far;
+
+static void end_stretch(pieces_so_far *pieces, uint8_t *end) {
+    *pieces->next++ = (struct iovec){pieces->begun, (size_t)(end - pieces->begun)};
+    pieces->begun = end;
+}
+
+static void leave_apart(pieces_so_far *pieces, uint8_t *out, const uint8_t *value, uint64_t length) {
+    end_stretch(pieces, out);
+    *pieces->next++ = (struct iovec){(void *)value, length};
+}
+
+static uint8_t *write_bytes(uint8_t *out, const void *bytes, uint64_t length) {
+    if (length) memcpy(out, bytes, length); /* of nothing, the address may be NULL */
+    return out + length;
+}
+
+typedef struct {
+    uint64_t packed, list, feature, entry;
+} sizes;
+
+static int64_t first_value(const fp_column *column, int64_t row) { return column->offsets ? column->offsets[row] : row; }
+static int64_t end_value(const fp_column *column, int64_t row) { return column->offsets ? column->offsets[row + 1] : row + 1; }
+
+static uint64_t list_size(const fp_column *column, int64_t row, sizes *out) {
+    int64_t first = first_value(column, row), end = end_value(column, row);
+    out->packed = 0;
+    if (column->kind == FP_KIND_BYTES) {
+        uint64_t total = 0;
+        for (int64_t j = first; j < end; j++)
+            total += delimited_size((uint64_t)(column->value_offsets[j + 1] - column->value_offsets[j]));
+        return total;
+    }
+    if (column->kind == FP_KIND_FLOAT) out->packed = 4 * (uint64_t)(end - first);
+    else
+        for (int64_t j = first; j < end; j++) out->packed += varint_size((uint64_t)((const int64_t *)column->values)[j]);
+    return out->packed ? delimited_size(out->packed) : 0;
+}
+
+static sizes column_sizes(const fp_column *column, int64_t row) {
+    sizes out;
+    out.list = list_size(column, row, &out);
+    out.feature = delimited_size(out.list);
+    out.entry = delimited_size(column->name_length) + delimited_size(out.feature);
+    return out;
+}
+
+static uint64_t features_size(const fp_column *columns, size_t num_columns, int64_t row) {
+    uint64_t total = 0;
+    for (size_t c = 0; c < num_columns; c++) total += delimited_size(column_sizes(&columns[c], row).entry);
+    return total;
+}
+
+uint64_t fp_example_size(const fp_column *columns, size_t num_columns, int64_t row) {
+    return delimited_size(features_size(columns, num_columns, row));
+}
+
+uint64_t fp_apart_size(const fp_column *columns, size_t num_columns, int64_t row) {
+    uint64_t total = 0;
+    for (size_t c = 0; c < num_columns; c++)
+        if (columns[c].apart) total += (uint64_t)(columns[c].value_offsets[row + 1] - columns[c].value_offsets[row]);
+    return total;
+}
+
+static uint8_t *write_floats(uint8_t *out, const float *values, int64_t first, int64_t end) {
+    for (int64_t j = first; j < end; j++, out += 4) {
+        uint32_t bits;
+        memcpy(&bits, values + j, 4);
+        fp_store_le32(out, bits);
+    }
+    return out;
+}
+
+static uint8_t *write_values(uint8_t *out, const fp_column *column, int64_t row, const sizes *size, pieces_so_far *pieces) {
+    int64_t first = first_value(column, row), end = end_value(column, row);
+    if (column->kind == FP_KIND_BYTES) {
+        const uint8_t *values = column->values;
+        for (int64_t j = first; j < end; j++) {
+            uint64_t length = (uint64_t)(column->value_offsets[j + 1] - column->value_offsets[j]);
+            out = write_tag(out, 1, length);
+            if (column->apart) leave_apart(pieces, out, values + column->value_offsets[j], length);
+            else out = write_bytes(out, values + column->value_offsets[j], length);
+        }
+        return out;
+    }
+    if (size->packed == 0) return out;
+    out = write_tag(out, 1, size->packed);
+    if (column->kind == FP_KIND_FLOAT) return write_floats(out, column->values, first, end);
+    for (int64_t j = first; j < end; j++) out = write_varint(out, (uint64_t)((const int64_t *)column->values)[j]);
+    return out;
+}
+
+static uint8_t *write_example(const fp_column *columns, size_t num_columns, int64_t row, uint8_t *out, pieces_so_far *pieces) {
+    out = write_tag(out, 1, features_size(columns, num_columns, row));
+    for (size_t c = 0; c < num_columns; c++) {
+        const fp_column *column = &columns[c];
+        sizes size = column_sizes(column, row);
+        out = write_tag(out, 1, size.entry);
+        out = write_bytes(write_tag(out, 1, column->name_length), column->name, column->name_length);
+        out = write_tag(out, 2, size.feature);
+        out = write_tag(out, column->kind, size.list);
+        out = write_values(out, column, row, &size, pieces);
+    }
+    return out;
+}
+
+uint32_t fp_frame_example(const fp_column *columns, size_t num_columns, int64_t row, uint8_t *out, struct iovec *pieces) {
+    pieces_so_far so_far = {pieces, out + FP_FRAME_HEADER};
+    uint8_t *footer = write_example(columns, num_columns, row, out + FP_FRAME_HEADER, &so_far);
+    end_stretch(&so_far, footer);
+    uint64_t length = 0;
+    uint32_t crc = 0;
+    for (const struct iovec *piece = pieces; piece < so_far.next; piece++) {
+        crc = fp_crc32c(crc, piece->iov_base, piece->iov_len);
+        length += piece->iov_len;
+    }
+    fp_frame_around(out, length, footer, crc);
+    pieces[0] = (struct iovec){out, pieces[0].iov_len + FP_FRAME_HEADER};
+    so_far.next[-1].iov_len += FP_FRAME_FOOTER;
+    return crc;
+}
+
+int fp_check_frame(int fd, uint64_t offset, uint64_t length, uint32_t crc, fp_scratch *scratch, int64_t row, fp_outcome *outcome) {
+    uint64_t found_offset, found_length;
+    uint32_t found_crc;
+    size_t num_records, consumed, wanted;
+    uint8_t *frame = fp_scratch_reserve(scratch, length);
+    if (!frame) return fp_fail(outcome, FP_NO_MEMORY, row, offset, "no memory for a record");
+    if (fp_pread(fd, frame, length, offset, row, outcome)) return outcome->status;
+    int status = fp_scan_records(frame, length, length, length, 1, 1, &found_offset, &found_length, &found_crc, &num_records,
+                                 &consumed, &wanted, outcome);
+    if (status == FP_OK && num_records == 1 && consumed == length && found_crc == crc) return FP_OK;
+    return fp_fail(outcome, status ? status : FP_BAD_DATA_CRC, row, offset, "the record was not stored as it was written");
+}

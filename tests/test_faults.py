@@ -1,0 +1,21 @@
+"""Whatever call of a pack is the last one, or fails: nothing half-written is seen, and resuming gives the same bytes.
+
+The whole walk, over more faults and random times, is `python tests/faults/walk.py FOLDER`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WALK = Path(__file__).parent / "faults" / "walk.py"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the shim is preloaded")
+@pytest.mark.parametrize("format", ["tfrecord", "hdf5"])
+def test_a_pack_that_is_killed_or_meets_a_full_disk(tmp_path, format):
+    walk = [sys.executable, WALK, tmp_path, "--formats", format, "--faults", "kill", "ENOSPC"]
+    walked = subprocess.run(walk, capture_output=True, text=True)
+    assert walked.returncode == 0, walked.stdout + walked.stderr
+    assert walked.stdout.count(" 0 problems") == 2

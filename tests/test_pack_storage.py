@@ -1,0 +1,393 @@
+"""How a pack lies in its files: filters and chunks of pixels, rows of variable length, facts beside images, appended shards."""
+
+import contextlib
+import errno
+import os
+import resource
+import time
+
+import h5py
+import hdf5plugin  # noqa: F401 - makes its filters known to h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastpack
+from fastpack import PackOptions, Paths, containers, encode, errors, pack
+from fastpack.containers import ShardPlan, hdf5_disk, hdf5_encoded, hdf5_pixels
+from fastpack.shard import num_shards_of
+from fastpack.storage import COMPRESSIONS, Storage
+
+NUM_IMAGES = 23
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Images of 10 x 12, and their pixels."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(5)
+    pixels = np.repeat(rng.integers(0, 255, (NUM_IMAGES, 10, 3, 3), np.uint8), 4, axis=2)
+    paths = [root / f"{i:02d}.png" for i in range(NUM_IMAGES)]
+    for path, image in zip(paths, pixels, strict=True):
+        path.write_bytes(encode(image, "png"))
+    return paths, pixels
+
+
+def source(photos):
+    return Paths(photos[0], np.arange(NUM_IMAGES) % 5, keys=[path.name for path in photos[0]], class_names=list("abcde"))
+
+
+STORAGES = [
+    {},
+    {"compression": "gzip"},
+    {"compression": "gzip", "level": 9, "shuffle": True},
+    {"compression": "lz4", "fletcher32": True},
+    {"compression": "zstd", "level": 19},
+    {"compression": "zstd", "shuffle": True, "fletcher32": True},
+    {"fletcher32": True},
+]
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 4, 100])
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
+class TestPixels:
+    def test_h5py_reads_what_was_decoded(self, photos, tmp_path, storage, chunk):
+        pack(source(photos), tmp_path / "x.h5", PackOptions(layout="pixels", chunk=chunk, **storage))
+        with h5py.File(tmp_path / "x.h5") as file:
+            images = file["images"]
+            assert (images[...] == photos[1]).all()
+            assert images.chunks == (NUM_IMAGES if chunk in (None, 100) else chunk, 10, 12, 3)
+            assert images.compression == (storage.get("compression") if storage.get("compression") == "gzip" else None)
+            assert images.shuffle == storage.get("shuffle", False)
+            assert images.fletcher32 == storage.get("fletcher32", "compression" in storage)
+            assert file["labels"][...].tolist() == [i % 5 for i in range(NUM_IMAGES)]
+
+    def test_we_read_the_same(self, photos, tmp_path, storage, chunk):
+        pack(source(photos), tmp_path / "x.h5", PackOptions(layout="pixels", chunk=chunk, **storage))
+        rows = [7, 0, 22, 7]
+        batch = fastpack.open(tmp_path / "x.h5").read(rows)
+        assert (batch["image"] == photos[1][rows]).all()
+        assert list(batch["key"]) == [photos[0][row].name for row in rows]
+
+
+@pytest.mark.parametrize(
+    "options", [{"layout": "pixels", "chunk": 2, "compression": "zstd"}, {"layout": "encoded"}, {"layout": "vlen"}], ids=str
+)
+def test_threads_memory_and_runs_change_no_byte(photos, tmp_path, options):
+    for number, (num_workers, memory) in enumerate([(1, None), (3, None), (2, 1), (5, "2kB"), (3, "1GB")]):
+        pack(source(photos), tmp_path / f"{number}.h5", PackOptions(num_workers=num_workers, memory=memory, **options))
+    assert len({(tmp_path / f"{number}.h5").read_bytes() for number in range(5)}) == 1
+
+
+def test_tfrecord_does_not_depend_on_threads_or_memory(photos, tmp_path):
+    for number, (num_workers, memory) in enumerate([(1, None), (3, 1), (5, "2kB")]):
+        pack(source(photos), tmp_path / f"{number}.tfrecord", PackOptions(num_workers=num_workers, memory=memory, shards=1))
+    assert len({(tmp_path / f"{number}.tfrecord").read_bytes() for number in range(3)}) == 1
+
+
+@pytest.mark.parametrize(
+    "storage", [{}, {"compression": "gzip"}, {"compression": "lz4"}, {"compression": "zstd"}, {"fletcher32": True}], ids=str
+)
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.999])
+def test_a_flipped_bit_in_pixels_is_found(photos, tmp_path, storage, part):
+    pack(source(photos), tmp_path / "x.h5", PackOptions(layout="pixels", chunk=NUM_IMAGES, **storage))
+    assert fastpack.verify(tmp_path / "x.h5").is_sound
+    with h5py.File(tmp_path / "x.h5") as file:
+        chunk = file["images"].id.get_chunk_info(0)
+    data = bytearray((tmp_path / "x.h5").read_bytes())
+    data[chunk.byte_offset + int(chunk.size * part)] ^= 8
+    (tmp_path / "x.h5").write_bytes(data)
+    assert not fastpack.verify(tmp_path / "x.h5").is_sound
+
+
+def test_checksums_are_no_field(photos, tmp_path):
+    pack(source(photos), tmp_path / "x.h5", PackOptions(layout="pixels"))
+    assert [field.name for field in fastpack.open(tmp_path / "x.h5").schema.fields] == ["image", "label", "key"]
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**5), st.sampled_from(COMPRESSIONS))
+def test_chunks_hold_whole_samples_and_waste_little(sample_bytes, num_samples, compression):
+    chunk = Storage(compression).chunk_for(sample_bytes, num_samples)
+    target = 2**20 if compression == "none" else 2**15
+    assert 1 <= chunk <= num_samples
+    assert chunk == 1 or chunk * sample_bytes <= target
+    num_chunks = -(-num_samples // chunk)
+    assert num_chunks * chunk - num_samples < num_chunks  # less than one empty place a chunk
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "rar"},
+        {"compression": "gzip", "level": 10},
+        {"compression": "lz4", "level": 1},
+        {"level": 3},
+        {"chunk": 0},
+        {"chunk": 4},
+    ],
+    ids=str,
+)
+def test_storage_that_makes_no_sense(options, photos, tmp_path):
+    with pytest.raises(errors.OptionError):
+        pack(source(photos), tmp_path / "x.h5", PackOptions(**options))
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestVlen:
+    def test_h5py_reads_the_files(self, photos, tmp_path):
+        pack(source(photos), tmp_path / "x.h5", PackOptions(layout="vlen"))
+        with h5py.File(tmp_path / "x.h5") as file:
+            assert [row.tobytes() for row in file["images"]] == [path.read_bytes() for path in photos[0]]
+            assert [name.decode() for name in file["class_names"]] == list("abcde")
+
+    def test_we_read_the_files(self, photos, tmp_path):
+        pack(source(photos), tmp_path / "x.h5", PackOptions(layout="vlen"))
+        dataset = fastpack.open(tmp_path / "x.h5", decode=False)
+        assert [sample["image"] for sample in dataset] == [path.read_bytes() for path in photos[0]]
+
+    def test_it_is_for_files_as_they_are(self):
+        with pytest.raises(errors.OptionError, match="vlen"):
+            PackOptions(layout="vlen", size=5)
+
+
+class TestFacts:
+    def test_h5py_finds_them_beside_the_images(self, photos, tmp_path):
+        pack(source(photos), tmp_path / "x.h5")
+        with h5py.File(tmp_path / "x.h5") as file:
+            assert file["images/width"][...].tolist() == [12] * NUM_IMAGES
+            assert file["images/height"][...].tolist() == [10] * NUM_IMAGES
+            assert file["images/orientation"][...].tolist() == [1] * NUM_IMAGES
+
+    def test_a_file_without_them_has_the_same_index(self, photos, tmp_path):
+        pack(source(photos), tmp_path / "x.h5")
+        with_facts = containers.named("hdf5").index(tmp_path / "x.h5").infos["image"]
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            del file["images/width"]
+        assert (containers.named("hdf5").index(tmp_path / "x.h5", check=False).infos["image"] == with_facts).all()
+
+
+@pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
+class TestAppend:
+    def test_old_shards_are_left_alone_and_numbers_go_on(self, photos, tmp_path, suffix):
+        first = pack(Paths(photos[0][:10], range(10)), tmp_path / f"x.{suffix}", PackOptions(shards=2))
+        before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.paths}
+        second = pack(Paths(photos[0][10:], range(10, NUM_IMAGES)), tmp_path / f"x.{suffix}", PackOptions(shards=3), append=True)
+        assert [path.name for path in second.paths] == [f"x-{i:05d}-of-00005.{suffix}" for i in (2, 3, 4)]
+        assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.paths} == before
+        dataset = fastpack.open(str(tmp_path / f"x-*.{suffix}"))
+        assert dataset.columns["label"].tolist() == list(range(NUM_IMAGES))
+        assert (dataset[15]["image"] == photos[1][15]).all()
+        assert fastpack.verify(tmp_path).is_sound  # none is missing
+
+    def test_to_one_file(self, photos, tmp_path, suffix):
+        pack(Paths(photos[0][:10]), tmp_path / f"x.{suffix}")
+        second = pack(Paths(photos[0][10:]), tmp_path / f"x.{suffix}", append=True)
+        assert [path.name for path in second.paths] == [f"x-00001-of-00002.{suffix}"]
+        assert len(fastpack.open(tmp_path)) == NUM_IMAGES
+
+    def test_to_nothing(self, photos, tmp_path, suffix):
+        assert pack(source(photos), tmp_path / f"x.{suffix}", append=True).paths == (tmp_path / f"x.{suffix}",)
+
+    def test_not_with_overwrite(self, photos, tmp_path, suffix):
+        with pytest.raises(errors.OptionError, match="append or overwrite"):
+            pack(source(photos), tmp_path / f"x.{suffix}", append=True, overwrite=True)
+
+
+def test_only_shards_of_the_name_are_counted(tmp_path):
+    for name in ("x-00003-of-00004.h5", "xy-00009-of-00010.h5", "x-00007-of-00010.tfrecord", "x-00009-of-00010.h5.index.npz"):
+        (tmp_path / name).touch()
+    assert num_shards_of(tmp_path / "x.h5") == 4
+    assert num_shards_of(tmp_path / "nowhere" / "x.h5") == 0
+
+
+class TestReadingBack:
+    """What the disk makes of the bytes is compared with what they were: here the disk is played by the writers' own calls."""
+
+    def refuses(self, photos, path, options):
+        with pytest.raises(errors.CorruptRecordError, match=path.name):
+            pack(source(photos), path, options)
+        assert list(path.parent.iterdir()) == []
+
+    def test_encoded(self, photos, tmp_path, monkeypatch):
+        def flip(descriptor, data, offset):
+            return os.pwrite(descriptor, bytes(data[:-1]) + bytes([data[-1] ^ 16]), offset)
+
+        monkeypatch.setattr(hdf5_encoded, "os", type("Disk", (), {**vars(os), "pwrite": staticmethod(flip)}))
+        self.refuses(photos, tmp_path / "x.h5", PackOptions())
+
+    @pytest.mark.parametrize("compression", ["none", "zstd"])
+    def test_pixels(self, photos, tmp_path, monkeypatch, compression):
+        monkeypatch.setattr(hdf5_pixels, "crc32c", lambda chunk: 1)
+        self.refuses(photos, tmp_path / "x.h5", PackOptions(layout="pixels", compression=compression, chunk=5))
+
+    def test_tfrecord(self, photos, tmp_path):
+        writer = containers.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
+        writer.write(source(photos).read(np.arange(NUM_IMAGES)))
+        with open(tmp_path / "x", "r+b") as file:
+            file.seek(-3, os.SEEK_END)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+        with pytest.raises(errors.CorruptRecordError, match=f"record {NUM_IMAGES - 1}"):
+            writer.close()
+        writer.abandon()
+
+
+class TestMaster:
+    def pack(self, photos, folder, rows, **about):
+        options = PackOptions(layout="pixels", shards=2, master=True, chunk=3)
+        labels = np.arange(NUM_IMAGES)[rows]
+        images = Paths(photos[0][rows], labels, keys=[f"{'k' * label}" for label in labels], class_names=["cat"])
+        return pack(images, folder / "x.h5", options, **about)
+
+    def test_h5py_sees_one_file_from_wherever(self, photos, tmp_path, monkeypatch):
+        self.pack(photos, tmp_path, slice(None))
+        monkeypatch.chdir("/")
+        with h5py.File(tmp_path / "x.h5") as file:
+            assert file["images"].is_virtual
+            assert (file["images"][...] == photos[1]).all()
+            assert file["labels"][...].tolist() == list(range(NUM_IMAGES))
+            assert file["keys"][...].tolist() == [b"k" * i for i in range(NUM_IMAGES)]
+            assert file["class_names"][...].tolist() == [b"cat"]
+            assert file["images"].attrs["color"] == b"RGB"
+
+    def test_it_follows_what_is_appended(self, photos, tmp_path):
+        self.pack(photos, tmp_path, slice(0, 10))
+        self.pack(photos, tmp_path, slice(10, None), append=True)
+        with h5py.File(tmp_path / "x.h5") as file:
+            assert (file["images"][...] == photos[1]).all()
+
+    def test_a_folder_of_both_shows_each_sample_once(self, photos, tmp_path):
+        self.pack(photos, tmp_path, slice(None))
+        for path in (tmp_path, tmp_path / "x*.h5", tmp_path / "x.h5"):
+            dataset = fastpack.open(path)
+            assert dataset.columns["label"].tolist() == list(range(NUM_IMAGES))
+            assert (dataset.read(range(NUM_IMAGES))["image"] == photos[1]).all()
+
+    def test_a_file_that_is_no_master_is_not_left_out(self, photos, tmp_path):
+        self.pack(photos, tmp_path, slice(0, 10))
+        pack(Paths(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True), tmp_path / "x.h5", PackOptions(layout="pixels"), overwrite=True)
+        assert len(fastpack.open(tmp_path)) == NUM_IMAGES
+
+    def test_runs_give_the_same_bytes(self, photos, tmp_path):
+        for run in ("a", "b"):
+            time.sleep(1.1 * (run == "b"))  # HDF5 likes to note the second in which it made something
+            (tmp_path / run).mkdir()
+            self.pack(photos, tmp_path / run, slice(None))
+        assert (tmp_path / "a" / "x.h5").read_bytes() == (tmp_path / "b" / "x.h5").read_bytes()
+
+    def test_image_files_have_none(self):
+        with pytest.raises(errors.OptionError, match="master"):
+            PackOptions(master=True)
+
+
+@pytest.mark.parametrize("shard", [0, 1])
+def test_a_full_disk_is_told_with_the_shard_that_it_met(photos, tmp_path, monkeypatch, shard):
+    files = []
+
+    def open_file(path, *rest):
+        files.append(path)
+        return os.open(path, *rest)
+
+    def fill(descriptor, data, offset):
+        if len(files) > shard:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.pwrite(descriptor, data, offset)
+
+    disk = {**vars(os), "pwrite": staticmethod(fill), "open": staticmethod(open_file)}
+    monkeypatch.setattr(hdf5_encoded, "os", type("Disk", (), disk))
+    with pytest.raises(errors.UnreadableFileError, match=f"No space left.*x-0000{shard}-of-00002.h5") as caught:
+        pack(source(photos), tmp_path / "x.h5", PackOptions(shards=2, num_workers=1))
+    assert caught.value.errno == errno.ENOSPC
+    # The shard before it is finished, and kept for a pack that resumes.
+    assert [path.name for path in tmp_path.iterdir()] == [".x.h5.packing"] * shard
+
+
+@contextlib.contextmanager
+def largest_file(num_bytes):
+    """The system refuses to make files larger than that; a write that would is a short one first."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.99])
+def test_a_write_that_is_refused_is_told_and_leaves_nothing(photos, tmp_path, part):
+    whole = pack(source(photos), tmp_path / "whole.tfrecord").output_bytes
+    with largest_file(int(whole * part)), pytest.raises(errors.UnreadableFileError, match=r"File too large.*x\.tfrecord") as caught:
+        pack(source(photos), tmp_path / "x.tfrecord")
+    assert caught.value.errno == errno.EFBIG
+    assert [path.name for path in tmp_path.iterdir() if "x.tf" in path.name] == []
+
+
+@pytest.mark.parametrize("layout", ["encoded", "vlen", "pixels"])
+@pytest.mark.parametrize("call", range(6))
+def test_the_hdf5_library_never_meets_a_full_disk(photos, tmp_path, monkeypatch, layout, call):
+    """It would stay with a file half closed, and may forget the failure or crash."""
+    left = iter(range(call))
+
+    def fill(descriptor, data, offset):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(hdf5_disk, "os", type("Disk", (), {**vars(os), "pwrite": staticmethod(fill)}))
+    with pytest.raises(errors.UnreadableFileError, match=r"No space left.*x\.h5") as caught:
+        pack(source(photos), tmp_path / "x.h5", PackOptions(layout=layout))
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+class Watched:
+    """A source that notes how many samples, and bytes of them, are asked for at once."""
+
+    def __init__(self, source):
+        self._source, self.schema, self.sizes, self.place = source, source.schema, source.sizes, source.place
+        self.counts, self.num_bytes = [], []
+
+    def __len__(self):
+        return len(self._source)
+
+    def read(self, rows):
+        self.counts.append(len(rows))
+        self.num_bytes.append(int(self.sizes[rows].sum()))
+        return self._source.read(rows)
+
+
+@pytest.mark.parametrize("output", ["x.tfrecord", "x.h5"])
+@pytest.mark.parametrize("num_workers", [1, 4])
+def test_batches_fit_in_the_memory_that_is_given(photos, tmp_path, output, num_workers):
+    watched = Watched(source(photos))
+    most = 4 * int(watched.sizes.max())
+    pack(watched, tmp_path / output, PackOptions(memory=3 * most, num_workers=num_workers))
+    assert sum(watched.counts) == NUM_IMAGES
+    assert max(watched.num_bytes) <= most
+    assert max(watched.counts) > 1
+
+
+def test_batches_of_pixels_are_whole_chunks(photos, tmp_path):
+    watched = Watched(source(photos))
+    sample_bytes = 10 * 12 * 3 + int(watched.sizes.max())
+    pack(watched, tmp_path / "x.h5", PackOptions(layout="pixels", chunk=3, memory=3 * 7 * sample_bytes))
+    assert sorted(watched.counts[1:]) == [5, 6, 6, 6]  # the first was to know the size
+
+
+@pytest.mark.parametrize("layout", ["encoded", "vlen"])
+def test_columns_of_lists_are_refused(photos, tmp_path, layout):
+    class WithLists(Watched):
+        def __init__(self, source):
+            super().__init__(source)
+            self.schema = fastpack.Schema((*source.schema.fields, fastpack.Field("boxes", "int", (None,), "int64")))
+
+        def read(self, rows):
+            batch = super().read(rows)
+            lists = fastpack.Ragged(np.arange(2 * len(rows)), np.arange(len(rows) + 1) * 2)
+            return fastpack.Batch({**batch, "boxes": lists}, len(rows))
+
+    with pytest.raises(errors.SchemaError, match="boxes"):
+        pack(WithLists(source(photos)), tmp_path / "x.h5", PackOptions(layout=layout))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,200 @@
+"""Staging: what stands where, whatever moment a pack ends at, and what a later one keeps of it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from images import jpeg
+
+from fastpack import Paths, containers, pack
+from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
+from fastpack.index import index_path
+from fastpack.staging import Staging
+
+PLAN = {"samples": 4, "layout": "encoded"}
+NAMES = ["set-00000-of-00002.tfrecord", "set-00001-of-00002.tfrecord"]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """The bytes of two TFRecords."""
+    folder = tmp_path_factory.mktemp("made")
+    paths = []
+    for i in range(2):
+        (folder / f"{i}.jpg").write_bytes(jpeg(8 + i, 8))
+        paths += pack(Paths([folder / f"{i}.jpg"], [i]), folder / f"{i}.tfrecord").paths
+    return [path.read_bytes() for path in paths]
+
+
+@pytest.fixture
+def output(tmp_path):
+    return [tmp_path / name for name in NAMES]
+
+
+def make(staging, number, data):
+    staging.path(number).write_bytes(data)
+    staging.finish(number, containers.of_file(staging.path(number)).index(staging.path(number)))
+
+
+def staged(paths, plan, **options):
+    return Staging(paths[0].with_name("set.tfrecord"), paths, plan, **options)
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(output, shards, count, **options):
+    """A pack that fails when `count` of its shards are finished."""
+    with pytest.raises(StoppedError) as caught, staged(output, PLAN, **options) as staging:
+        for number in range(count):
+            make(staging, number, shards[number])
+        raise StoppedError
+    return caught.value
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_nothing_is_seen_before_everything_is(output, shards, tmp_path):
+    with staged(output, PLAN) as staging:
+        for number in range(2):
+            make(staging, number, shards[number])
+        assert names(tmp_path) == [".set.tfrecord.packing"]
+        staging.publish()
+    assert names(tmp_path) == sorted([*NAMES, *(index_path(path).name for path in output)])
+    assert [path.read_bytes() for path in output] == shards
+    assert all(containers.saved_index(path) is not None for path in output)
+
+
+def test_a_failure_before_the_first_shard_leaves_nothing(output, shards, tmp_path):
+    stop_after(output, shards, 0)
+    assert names(tmp_path) == []
+
+
+def test_finished_shards_are_kept_and_told(output, shards, tmp_path):
+    error = stop_after(output, shards, 1)
+    assert names(tmp_path) == [".set.tfrecord.packing"]
+    assert "1 of 2 shards are kept" in error.__notes__[0]
+    with staged(output, PLAN, resume=True) as staging:
+        assert [staging.is_finished(number) for number in range(2)] == [True, False]
+        make(staging, 1, shards[1])
+        staging.publish()
+    assert [path.read_bytes() for path in output] == shards
+
+
+def test_what_was_begun_and_not_finished_is_removed(output, shards):
+    stop_after(output, shards, 1)
+    folder = output[0].with_name(".set.tfrecord.packing")
+    for name in (NAMES[1], f"{NAMES[1]}.index.npz", f".{NAMES[1]}.index.npz.123.tmp"):
+        (folder / name).write_bytes(b"half")
+    with staged(output, PLAN, resume=True):
+        assert names(folder) == sorted(["journal.jsonl", "lock", "plan.json", NAMES[0], f"{NAMES[0]}.index.npz"])
+
+
+def test_without_resume_or_overwrite_they_are_an_error(output, shards):
+    stop_after(output, shards, 1)
+    with pytest.raises(OutputExistsError, match="after 1 of its shards; continue it with resume"):
+        staged(output, PLAN)
+    with staged(output, PLAN, resume=True) as staging:
+        assert staging.is_finished(0)
+
+
+def test_overwrite_starts_over(output, shards):
+    stop_after(output, shards, 1)
+    with staged(output, PLAN, overwrite=True) as staging:
+        assert not staging.is_finished(0)
+        assert not staging.path(0).exists()
+
+
+@pytest.mark.parametrize("change", [{"samples": 5}, {"layout": "pixels"}, {"color": "BGR"}])
+def test_another_plan_is_not_continued(output, shards, change):
+    stop_after(output, shards, 1)
+    with pytest.raises(PlanChangedError, match=next(iter(change))):
+        staged(output, PLAN | change, resume=True)
+
+
+def test_other_shards_are_another_plan(output, shards):
+    stop_after(output, shards, 1)
+    with pytest.raises(PlanChangedError, match="shards"):
+        staged(output[:1], PLAN, resume=True)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: bytes([data[0] ^ 1]) + data[1:], lambda data: b""])
+def test_a_shard_that_is_not_what_was_finished_is_made_again(output, shards, damage):
+    stop_after(output, shards, 1)
+    with staged(output, PLAN, resume=True) as staging:
+        path = staging.path(0)
+    path.write_bytes(damage(path.read_bytes()))
+    with staged(output, PLAN, resume=True) as staging:
+        assert not staging.is_finished(0)
+
+
+@pytest.mark.parametrize("line", ['{"shard": 1, "si', "null\n", '{"shard": 1}\n'])
+def test_a_torn_line_of_the_journal_is_no_shard(output, shards, line):
+    stop_after(output, shards, 1)
+    folder = output[0].with_name(".set.tfrecord.packing")
+    with open(folder / "journal.jsonl", "a") as journal:
+        journal.write(line)
+    with staged(output, PLAN, resume=True) as staging:
+        assert [staging.is_finished(number) for number in range(2)] == [True, False]
+
+
+def test_an_existing_output_is_left_alone(output, tmp_path):
+    output[1].write_bytes(b"precious")
+    with pytest.raises(OutputExistsError, match="ask for overwrite"):
+        staged(output, PLAN)
+    assert names(tmp_path) == [NAMES[1]]
+    assert output[1].read_bytes() == b"precious"
+
+
+def test_two_packers_of_one_output(output):
+    with staged(output, PLAN), pytest.raises(StagingBusyError, match="another pack"):
+        staged(output, PLAN, overwrite=True)
+    with staged(output, PLAN) as staging:
+        assert staging.path(0).parent.is_dir()
+
+
+@pytest.mark.parametrize("renames", range(4))
+def test_stopped_between_two_renames(output, shards, tmp_path, monkeypatch, renames):
+    replace, left = os.replace, iter(range(renames))
+
+    def failing(source, target):
+        if next(left, None) is None:
+            raise StoppedError
+        replace(source, target)
+
+    with pytest.raises(StoppedError), staged(output, PLAN) as staging:
+        for number in range(2):
+            make(staging, number, shards[number])
+        monkeypatch.setattr(os, "replace", failing)
+        staging.publish()
+    monkeypatch.undo()
+    with staged(output, PLAN, resume=True) as staging:
+        assert all(staging.is_finished(number) for number in range(2))
+        staging.publish()
+    assert [path.read_bytes() for path in output] == shards
+    assert names(tmp_path) == sorted([*NAMES, *(index_path(path).name for path in output)])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fastpack.staging import Staging
+staging = Staging(Path(sys.argv[1]), [Path(sys.argv[1])], {})
+staging.path(0).write_bytes(b"half")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_packer_lets_go_of_the_lock(tmp_path):
+    output = tmp_path / "set.tfrecord"
+    killed = subprocess.run([sys.executable, "-c", KILLED, output], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert names(tmp_path) == [".set.tfrecord.packing"]
+    with Staging(output, [output], {}) as staging:
+        assert not staging.path(0).exists()
+    assert names(tmp_path) == []
