@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import announce
 from fastpack.batch import Batch
 from fastpack.blobs import Blobs
@@ -30,7 +31,7 @@ from fastpack.indexing import indexes_of
 from fastpack.memory import Memory
 from fastpack.options import OnError, ReadOptions
 from fastpack.order import spread_by_key, spread_by_number
-from fastpack.ragged import Ragged, Text
+from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
 from fastpack.structs import NO_SPAN
@@ -167,6 +168,16 @@ class Reader(Sequence[dict[str, Any]]):
         if picture is None:
             return np.zeros(len(self), np.int64)
         return self._index.spans[picture.name]["length"].astype(np.int64)
+
+    def fingerprints(self) -> dict[str, str]:
+        """What changes when other samples, or other files, are read: its name -> checksums. Where the files lie does not matter."""
+        files = repr([(shard.size, shard.fingerprint) for shard in self._index.shards]).encode()
+        return {
+            "number of samples": str(len(self)),
+            "fields": f"{crc32c(self.schema.to_json().encode()):08x}",
+            "files": f"{crc32c(files):08x}",
+            "choice of samples": digest(np.stack([self._index.shard_numbers, self._index.record_numbers])),
+        }
 
     def place(self, row: int) -> Place:
         """Where a sample comes from, for messages."""
@@ -321,7 +332,9 @@ class Reader(Sequence[dict[str, Any]]):
         side = least_side(steps)
         plan = plan_batch(steps, [side, 2 * side], [side, side], Draws(0, 0, np.arange(2)))
         outs = empty_outputs(plan, options.channels, options.dtype)
-        return outs[:0] if isinstance(outs, np.ndarray) else np.empty((0, 0, 0, options.channels), options.dtype)
+        if isinstance(outs, list):
+            outs = empty_outputs(plan_batch(steps, [], [], Draws(0, 0, np.arange(0))), options.channels, options.dtype)
+        return outs[:0]  # type: ignore[return-value]  # an array: no image, or two of one size
 
     def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
         return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))

@@ -191,7 +191,7 @@ cdef extern from "kernels/decode.h" nogil:
     void fp_decoder_free(fp_decoder* decoder) noexcept
     const char* fp_decoder_message(const fp_decoder* decoder) noexcept
     int64_t fp_decoder_num_sequential(const fp_decoder* decoder) noexcept
-    void fp_allow_sequential(int allowed) noexcept
+    void fp_use_sequential(int use) noexcept
     int fp_decode_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, const fp_decode_options* options,
                        const fp_view* view, const fp_target* target) noexcept
     int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
@@ -279,7 +279,7 @@ cdef extern from "kernels/chunks.h" nogil:
                        fp_outcome* outcome) noexcept
 
 
-cdef extern from "kernels/features.h" nogil:
+cdef extern from "kernels/feature_table.h" nogil:
     ctypedef struct fp_feature:
         uint8_t* own_name
         size_t name_length

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpack._native.crc32c import crc32c, has_hardware, mask, unmask
+from fastpack._native.crc32c import crc32c, crc32c_rows, has_hardware, mask, unmask
+from fastpack.ragged import Ragged
 
 PATHS = [
     "best",
@@ -74,3 +75,15 @@ def test_mask_is_the_published_formula_and_has_an_inverse(crc):
 def test_strided_data_are_refused():
     with pytest.raises(ValueError, match="contiguous"):
         crc32c(np.zeros(10, np.uint8)[::2])
+
+
+@given(st.lists(st.binary(max_size=40)))
+def test_rows_are_summed_one_by_one(rows):
+    blobs = Ragged.of_bytes(rows)
+    assert crc32c_rows(blobs.values, blobs.offsets).tolist() == [crc32c(row) for row in rows]
+
+
+@pytest.mark.parametrize("offsets", [[], [1, 2], [0, 5], [0, 3, 2, 4]])
+def test_offsets_of_rows_must_lie_within(offsets):
+    with pytest.raises(ValueError, match="offsets"):
+        crc32c_rows(np.zeros(4, np.uint8), np.array(offsets, np.int64))

@@ -10,9 +10,7 @@ from fastpack.errors import Outcome
 # receive what is found, and no width for what is no image.
 @disjoint_base
 class ProbeBlobs:
-    def __init__(
-        self, fd: int, offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64], infos: npt.NDArray[Any]
-    ) -> None: ...
+    def __init__(self, fd: int, offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64], infos: npt.NDArray[Any]) -> None: ...
     # Any number of threads call it; each returns when no row is left.
     def run(self) -> Outcome: ...
 

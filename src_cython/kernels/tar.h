@@ -2,7 +2,7 @@
    "Basic Tar Format"). */
 #ifndef FASTPACK_TAR_H
 #define FASTPACK_TAR_H
-#include "features.h"
+#include "feature_table.h"
 #include "span.h"
 
 #define FP_TAR_BLOCK 512
