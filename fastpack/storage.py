@@ -4,7 +4,7 @@ Numbers and parameters of filters: https://support.hdfgroup.org/documentation/hd
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,11 @@ import numpy.typing as npt
 from fastpack.errors import OptionError
 from fastpack.structs import FILTER
 
-Compression = Literal["none", "gzip", "lz4", "zstd"]
-COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip", "lz4", "zstd")
-_NUMBERS = {"gzip": 1, "shuffle": 2, "fletcher32": 3, "lz4": 32004, "zstd": 32015}
-_LEVELS = {"gzip": (1, 9, 4), "zstd": (1, 22, 3)}  # least, most, taken when none is asked for
+Compression = Literal["none", "gzip", "lz4", "zstd", "blosc2"]
+COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
+_NUMBERS = {"gzip": 1, "shuffle": 2, "fletcher32": 3, "lz4": 32004, "zstd": 32015, "blosc2": 32026}
+_LEVELS = {"gzip": (1, 9, 4), "zstd": (1, 22, 3), "blosc2": (1, 9, 5)}  # least, most, taken when none is asked for
+_BLOSC2_VERSION, _BLOSC2_LZ4 = 1, 1
 # An unfiltered sample has a place of its own, so a large chunk costs a random read nothing and keeps HDF5's table of
 # chunks small. Of a filtered chunk all samples are decoded for one: of 224 x 224 pixels, chunks of two took 1.6 times as long
 # to read at random as chunks of one, and were no smaller for it, in lz4, zstd and gzip alike.
@@ -27,8 +28,9 @@ _FILTERED_BYTES = 2**15
 class Storage:
     """How the layout `pixels` stores samples.
 
-    - compression: "none", "gzip", "lz4" or "zstd", which plain h5py reads (gzip) or h5py with hdf5plugin (the others).
-    - level: of gzip (1 to 9, 4 when None) or zstd (1 to 22, 3 when None).
+    - compression: "none", "gzip", "lz4", "zstd" or "blosc2" (with LZ4 inside), which plain h5py reads (gzip) or h5py with
+      hdf5plugin (the others).
+    - level: of gzip (1 to 9, 4 when None), zstd (1 to 22, 3 when None) or blosc2 (1 to 9, 5 when None).
     - shuffle: put first bytes of all numbers together, then the second ones: for numbers of more than a byte.
     - fletcher32: a checksum for each chunk, which HDF5's library compares too; None has one where chunks are compressed.
     - chunk: samples in a chunk; None takes about 1 MiB of them, or 32 KiB where they are filtered.
@@ -69,10 +71,13 @@ class Storage:
     def filters(self, item_bytes: int, chunk_bytes: int) -> npt.NDArray[Any]:
         """FILTER (n,), in the order in which a chunk of `chunk_bytes` goes through them."""
         steps: list[tuple[str, list[int]]] = []
-        if self.shuffle:
+        if self.shuffle and self.compression != "blosc2":
             steps.append(("shuffle", [item_bytes]))
-        if self.compression in _LEVELS:
-            steps.append((self.compression, [self.level or _LEVELS[self.compression][2]]))
+        level = self.level or _LEVELS.get(self.compression, (0, 0, 0))[2]
+        if self.compression == "blosc2":  # which shuffles by itself
+            steps.append(("blosc2", [_BLOSC2_VERSION, 0, item_bytes, chunk_bytes, level, int(self.shuffle), _BLOSC2_LZ4]))
+        elif self.compression in _LEVELS:
+            steps.append((self.compression, [level]))
         elif self.compression == "lz4":
             steps.append(("lz4", [min(chunk_bytes, 2**30)]))
         if self._has_fletcher32:

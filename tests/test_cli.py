@@ -22,6 +22,7 @@ import fastpack
 from fastpack import cli
 from fastpack.cli import terminal
 from fastpack.report import printable, readable_size
+from fastpack.staging import Staging
 
 FORMATS = ["tfrecord", "h5"]
 ROOT = Path(fastpack.__file__).parents[1]
@@ -115,6 +116,38 @@ def test_text_for_people(photos, ending):
     assert any(re.search(r"0\s+cat\s+3\s+#{20}$", line) for line in lines)
     assert any(re.search(r"1\s+dog\s+2\s+#{13}$", line) for line in lines)
     assert run("verify", output).stdout == "5 samples in 1 file: sound\n"
+
+
+def test_appending_and_pixels_with_filters(photos):
+    output = photos.parent / "all.h5"
+    storage = ["--size", "16", "--compression", "blosc2", "--level", "3", "--chunk", "2", "--memory", "64MB"]
+    assert run("pack", photos, "-o", output, *storage).exit_code == 0
+    assert run("pack", photos, "-o", output, "--append", *storage).exit_code == 0
+    assert facts_of("verify", photos.parent / "all*.h5")["num_samples"] == 10
+
+
+def test_an_interrupted_pack_is_told_and_resumed(photos, monkeypatch):
+    output = photos.parent / "all.tfrecord"
+    finish, left = Staging.finish, iter(range(1))
+
+    def finish_one(self, number, index):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        finish(self, number, index)
+
+    monkeypatch.setattr(Staging, "finish", finish_one)
+    result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)
+    assert result.exit_code == 130
+    assert "1 of 3 shards are kept" in result.stderr
+    monkeypatch.undo()
+
+    assert run("pack", photos, "-o", output, "--shards", 3).exit_code == 2
+    changed = run("pack", photos, "-o", output, "--shards", 2, "--resume")
+    assert changed.exit_code == 2
+    assert "this is not the pack that was begun: first samples of the shards" in changed.stderr
+    assert run("pack", photos, "-o", output, "--shards", 3, "--resume").exit_code == 0
+    assert facts_of("verify", photos.parent / "all-*.tfrecord")["num_samples"] == 5
+    assert [path.name for path in photos.parent.iterdir() if path.name.startswith(".")] == []
 
 
 def test_info_cuts_long_lists_in_text_only(tmp_path):

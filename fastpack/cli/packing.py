@@ -14,6 +14,7 @@ from fastpack.errors import EmptySourceError
 from fastpack.report import packed_text, readable_size
 from fastpack.sources import Source
 from fastpack.sources.table import TABLE_SUFFIXES
+from fastpack.storage import COMPRESSIONS
 
 
 # The options are the fields of PackOptions, under the same names, and go there together.
@@ -23,20 +24,31 @@ from fastpack.sources.table import TABLE_SUFFIXES
 @click.option("--format", type=click.Choice(["tfrecord", "hdf5"]), help="What to write; by default the ending of OUT says it.")
 @click.option(
     "--layout",
-    type=click.Choice(["auto", "encoded", "pixels"]),
+    type=click.Choice(["auto", "encoded", "vlen", "pixels"]),
     default="auto",
-    help="Of HDF5: image files as they are, or decoded pixels of one size. auto: pixels when there is a --size.",
+    help="Of HDF5: image files as they are, in one piece or as rows of variable length, or decoded pixels of one size. "
+    "auto: pixels when there is a --size, else encoded.",
 )
 @click.option("--size", metavar="HxW", callback=image_size, help="Resample to height x width, such as 224x320; 224 is 224x224.")
 @click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--color", type=click.Choice(["RGB", "BGR", "GRAY"], case_sensitive=False), default="RGB", help="Of decoded pixels.")
+@click.option(
+    "--compression", type=click.Choice(COMPRESSIONS), default="none", help="Of pixels; all but gzip ask other readers for hdf5plugin."
+)
+@click.option("--level", type=int, metavar="N", help="How hard to compress; by default what is usual.")
+@click.option("--shuffle", is_flag=True, help="Sort the bytes of numbers before compressing.")
+@click.option("--chunk", type=click.IntRange(min=1), metavar="N", help="Samples in a chunk of pixels; by default as fits their size.")
+@click.option("--master", is_flag=True, help="Of several shards of pixels: write a file in which h5py sees them as one, too.")
+@click.option("--memory", metavar="SIZE", help="What batches may take together, such as 512MB.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--append", is_flag=True, help="Put the samples into new shards beside those that are there.")
+@click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted: finished shards are kept.")
 @click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False, help="Do not wait for the disk.")
 @json_option
 @quiet_option
-def pack(src: str, output: str, overwrite: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Packs SRC into TFRecord or HDF5 files.
 
     SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table that names them, or a
@@ -50,6 +62,8 @@ def pack(src: str, output: str, overwrite: bool, as_json: bool, quiet: bool, **o
             output,
             pack_options,
             overwrite=overwrite,
+            append=append,
+            resume=resume,
             progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
         )
     if as_json:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from fastpack.errors import FastpackError, OptionError, OutputExistsError
+from fastpack.errors import FastpackError, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.report import printable
 
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 # What the user asked for makes no sense, whatever the data.
-_USAGE_ERRORS = (OptionError, OutputExistsError)
+_USAGE_ERRORS = (OptionError, OutputExistsError, PlanChangedError, StagingBusyError)
 EPILOG = """\b
 Exit status:
   0    all is well
@@ -21,7 +21,7 @@ Exit status:
        could not save all
   2    the command cannot be obeyed: an unknown option, a bad value,
        an input that is not there, an output that is there already
-  130  interrupted; nothing half-written is left"""
+  130  interrupted; nothing half-written stands under a final name"""
 
 
 class Commands(click.Group):
@@ -49,11 +49,19 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         message = str(error.args[-1])  # an OSError's own text would begin with its number
         _emit_error(ctx, error, message)
         click.echo(f"fastpack: {printable(message)}", err=True)
+        _tell_notes(error)
         ctx.exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_DATA)
     except KeyboardInterrupt as error:
         _emit_error(ctx, error, "interrupted")
         click.echo("fastpack: interrupted", err=True)
+        _tell_notes(error)
         ctx.exit(EXIT_INTERRUPTED)
+
+
+def _tell_notes(error: BaseException) -> None:
+    """What is kept for a pack that resumes, say."""
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"fastpack: {printable(note)}", err=True)
 
 
 def _emit_error(ctx: click.Context, error: BaseException, message: str) -> None:
