@@ -1,11 +1,13 @@
 """CRC-32C, by the processor's own instruction where it has one."""
 from kernels cimport (
+    FP_CRC_256_BITS,
+    FP_CRC_512_BITS,
     FP_CRC_BEST,
     FP_CRC_HARDWARE,
     FP_CRC_TABLE,
     fp_crc32c,
     fp_crc32c_by,
-    fp_crc32c_has_hardware,
+    fp_crc32c_has,
     fp_crc32c_mask,
     fp_crc32c_unmask,
 )
@@ -13,18 +15,24 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 import numpy as np
 
-_PATHS = {"best": FP_CRC_BEST, "table": FP_CRC_TABLE, "hardware": FP_CRC_HARDWARE}
+_PATHS = {
+    "best": FP_CRC_BEST,
+    "table": FP_CRC_TABLE,
+    "hardware": FP_CRC_HARDWARE,
+    "256 bits": FP_CRC_256_BITS,
+    "512 bits": FP_CRC_512_BITS,
+}
 
 
-def has_hardware():
-    return bool(fp_crc32c_has_hardware())
+def paths():
+    return tuple(name for name, path in _PATHS.items() if fp_crc32c_has(path))
 
 
 def crc32c(const uint8_t[::1] data, uint32_t value=0, *, str path="best"):
     cdef int chosen = _PATHS[path]
     cdef uint32_t crc
-    if chosen == FP_CRC_HARDWARE and not fp_crc32c_has_hardware():
-        raise ValueError("this processor has no CRC-32C instruction; use path='table'")
+    if not fp_crc32c_has(chosen):
+        raise ValueError(f"this processor lacks what path={path!r} needs; use path='best'")
     if data.shape[0] == 0:
         return value
     with nogil:

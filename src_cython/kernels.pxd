@@ -40,7 +40,9 @@ cdef extern from "kernels/crc32c.h" nogil:
     int FP_CRC_BEST
     int FP_CRC_TABLE
     int FP_CRC_HARDWARE
-    int fp_crc32c_has_hardware() noexcept
+    int FP_CRC_256_BITS
+    int FP_CRC_512_BITS
+    int fp_crc32c_has(int path) noexcept
     uint32_t fp_crc32c(uint32_t crc, const uint8_t* data, size_t length) noexcept
     uint32_t fp_crc32c_by(int path, uint32_t crc, const uint8_t* data, size_t length) noexcept
     uint32_t fp_crc32c_mask(uint32_t crc) noexcept

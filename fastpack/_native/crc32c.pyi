@@ -3,10 +3,10 @@ import numpy.typing as npt
 
 _Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 
-# True when the processor has the instruction.
-def has_hardware() -> bool: ...
+# Ways to sum that this processor can take: "best", "table", "hardware", "256 bits", "512 bits".
+def paths() -> tuple[str, ...]: ...
 
-# CRC-32C of `data`, carrying on from `value`. path: "best", "table" or "hardware".
+# CRC-32C of `data`, carrying on from `value`. Raises ValueError when the processor cannot take the path.
 def crc32c(data: _Bytes, value: int = 0, *, path: str = "best") -> int: ...
 
 # CRC-32C of each row of a Ragged of bytes: values (total,), offsets (n + 1,).

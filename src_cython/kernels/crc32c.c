@@ -82,8 +82,84 @@ __attribute__((target("sse4.2,pclmul"))) static uint32_t extend_by_hardware(uint
     return crc;
 }
 
-int fp_crc32c_has_hardware(void) {
-    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
+/* Beyond a few hundred bytes, carry-less multiplication of whole vectors is faster still. What was summed so far is a
+   polynomial that is moved over the next D bits of data by multiplying its halves, low and high in memory, with
+   x^(D + 63) and x^(D - 1) mod P; that leaves a remainder of the same width, to which the data are added (Gopal et al.,
+   "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", 2009). The last 16 bytes are reduced by
+   the crc32 instruction. Factors are reflected, in the upper half of a word. */
+#define FACTORS(low, high) (long long)(high##ull << 32), (long long)(low##ull << 32)
+#define BY_2048_BITS FACTORS(0xe9a5d8be, 0x1426a815)
+#define BY_1024_BITS FACTORS(0x6577b245, 0x7417153f)
+#define BY_512_BITS FACTORS(0x1c19243b, 0x75bba45b)
+#define BY_256_BITS FACTORS(0x33ccbbbc, 0xa2158b34)
+#define BY_128_BITS FACTORS(0x3743f7bd, 0x3171d430)
+
+#define IN_256_BITS __attribute__((target("avx2,vpclmulqdq,pclmul,sse4.2")))
+#define IN_512_BITS __attribute__((target("avx512f,avx512vl,vpclmulqdq,avx2,pclmul,sse4.2")))
+
+__attribute__((target("sse4.2,pclmul"))) static inline __m128i fold_128(__m128i sum, __m128i factors, __m128i data) {
+    __m128i low = _mm_clmulepi64_si128(sum, factors, 0x00), high = _mm_clmulepi64_si128(sum, factors, 0x11);
+    return _mm_xor_si128(_mm_xor_si128(low, high), data);
+}
+
+IN_256_BITS static inline __m256i fold_256(__m256i sum, __m256i factors, __m256i data) {
+    __m256i low = _mm256_clmulepi64_epi128(sum, factors, 0x00), high = _mm256_clmulepi64_epi128(sum, factors, 0x11);
+    return _mm256_xor_si256(_mm256_xor_si256(low, high), data);
+}
+
+IN_512_BITS static inline __m512i fold_512(__m512i sum, __m512i factors, __m512i data) {
+    __m512i low = _mm512_clmulepi64_epi128(sum, factors, 0x00), high = _mm512_clmulepi64_epi128(sum, factors, 0x11);
+    return _mm512_ternarylogic_epi64(low, high, data, 0x96);
+}
+
+/* The 32 bytes of a sum, then what is left of the data. */
+IN_256_BITS static uint32_t finish(__m256i sum, const uint8_t *data, size_t length) {
+    __m128i last = fold_128(_mm256_castsi256_si128(sum), _mm_set_epi64x(BY_128_BITS), _mm256_extracti128_si256(sum, 1));
+    uint64_t crc = _mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(last));
+    crc = _mm_crc32_u64(crc, (uint64_t)_mm_extract_epi64(last, 1));
+    return extend_by_hardware((uint32_t)crc, data, length);
+}
+
+IN_256_BITS static uint32_t extend_by_256_bits(uint32_t crc, const uint8_t *data, size_t length) {
+    if (length < 128) return extend_by_hardware(crc, data, length);
+    const __m256i factors = _mm256_broadcastsi128_si256(_mm_set_epi64x(BY_1024_BITS));
+    const __m256i by_one = _mm256_broadcastsi128_si256(_mm_set_epi64x(BY_256_BITS));
+    const __m256i *next = (const __m256i *)data;
+    __m256i sums[4];
+    for (int k = 0; k < 4; k++) sums[k] = _mm256_loadu_si256(next + k);
+    sums[0] = _mm256_xor_si256(sums[0], _mm256_zextsi128_si256(_mm_cvtsi32_si128((int)crc)));
+    for (length -= 128, next += 4; length >= 128; length -= 128, next += 4)
+        for (int k = 0; k < 4; k++) sums[k] = fold_256(sums[k], factors, _mm256_loadu_si256(next + k));
+    for (int k = 1; k < 4; k++) sums[k] = fold_256(sums[k - 1], by_one, sums[k]);
+    for (; length >= 32; length -= 32, next++) sums[3] = fold_256(sums[3], by_one, _mm256_loadu_si256(next));
+    return finish(sums[3], (const uint8_t *)next, length);
+}
+
+IN_512_BITS static uint32_t extend_by_512_bits(uint32_t crc, const uint8_t *data, size_t length) {
+    if (length < 256) return extend_by_hardware(crc, data, length);
+    const __m512i factors = _mm512_broadcast_i32x4(_mm_set_epi64x(BY_2048_BITS));
+    const __m512i by_one = _mm512_broadcast_i32x4(_mm_set_epi64x(BY_512_BITS));
+    const __m512i *next = (const __m512i *)data;
+    __m512i sums[4];
+    for (int k = 0; k < 4; k++) sums[k] = _mm512_loadu_si512(next + k);
+    sums[0] = _mm512_xor_si512(sums[0], _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)crc)));
+    for (length -= 256, next += 4; length >= 256; length -= 256, next += 4)
+        for (int k = 0; k < 4; k++) sums[k] = fold_512(sums[k], factors, _mm512_loadu_si512(next + k));
+    for (int k = 1; k < 4; k++) sums[k] = fold_512(sums[k - 1], by_one, sums[k]);
+    for (; length >= 64; length -= 64, next++) sums[3] = fold_512(sums[3], by_one, _mm512_loadu_si512(next));
+    __m256i halves[2] = {_mm512_castsi512_si256(sums[3]), _mm512_extracti64x4_epi64(sums[3], 1)};
+    const __m256i by_half = _mm256_broadcastsi128_si256(_mm_set_epi64x(BY_256_BITS));
+    return finish(fold_256(halves[0], by_half, halves[1]), (const uint8_t *)next, length);
+}
+
+static int has_instruction(void) { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"); }
+
+static int has_256_bits(void) {
+    return has_instruction() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("vpclmulqdq");
+}
+
+static int has_512_bits(void) {
+    return has_256_bits() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
 }
 
 #elif defined(__aarch64__)
@@ -93,17 +169,43 @@ __attribute__((target("+crc"))) static uint32_t extend_by_hardware(uint32_t crc,
     return crc;
 }
 
-int fp_crc32c_has_hardware(void) { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0; }
+static int has_instruction(void) { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0; }
 
 #else
 #define extend_by_hardware extend_by_table
-int fp_crc32c_has_hardware(void) { return 0; }
+static int has_instruction(void) { return 0; }
 #endif
 
+#if !defined(__x86_64__)
+#define extend_by_256_bits extend_by_table
+#define extend_by_512_bits extend_by_table
+static int has_256_bits(void) { return 0; }
+static int has_512_bits(void) { return 0; }
+#endif
+
+int fp_crc32c_has(int path) {
+    switch (path) {
+    case FP_CRC_512_BITS: return has_512_bits();
+    case FP_CRC_256_BITS: return has_256_bits();
+    case FP_CRC_HARDWARE: return has_instruction();
+    default: return 1;
+    }
+}
+
+/* Short data are summed by the instruction before vectors have begun. */
+static int best_path(size_t length) {
+    if (length >= 256 && has_512_bits()) return FP_CRC_512_BITS;
+    if (length >= 1024 && has_256_bits()) return FP_CRC_256_BITS;
+    return has_instruction() ? FP_CRC_HARDWARE : FP_CRC_TABLE;
+}
+
 uint32_t fp_crc32c_by(int path, uint32_t crc, const uint8_t *data, size_t length) {
-    if (path == FP_CRC_BEST) path = fp_crc32c_has_hardware() ? FP_CRC_HARDWARE : FP_CRC_TABLE;
-    if (path == FP_CRC_HARDWARE) return ~extend_by_hardware(~crc, data, length);
-    return ~extend_by_table(~crc, data, length);
+    switch (path == FP_CRC_BEST ? best_path(length) : path) {
+    case FP_CRC_512_BITS: return ~extend_by_512_bits(~crc, data, length);
+    case FP_CRC_256_BITS: return ~extend_by_256_bits(~crc, data, length);
+    case FP_CRC_HARDWARE: return ~extend_by_hardware(~crc, data, length);
+    default: return ~extend_by_table(~crc, data, length);
+    }
 }
 
 uint32_t fp_crc32c(uint32_t crc, const uint8_t *data, size_t length) {

@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum fp_crc_path { FP_CRC_BEST = 0, FP_CRC_TABLE = 1, FP_CRC_HARDWARE = 2 };
+/* The crc32 instruction; with it carry-less multiplication of 256 or 512 bits at a time. */
+enum fp_crc_path { FP_CRC_BEST, FP_CRC_TABLE, FP_CRC_HARDWARE, FP_CRC_256_BITS, FP_CRC_512_BITS };
 
-int fp_crc32c_has_hardware(void);
+/* Has this processor what the path needs? The best and the table need nothing. */
+int fp_crc32c_has(int path);
 /* Extends `crc`, the checksum of what came before, by `length` bytes of `data`. */
 uint32_t fp_crc32c(uint32_t crc, const uint8_t *data, size_t length);
 uint32_t fp_crc32c_by(int path, uint32_t crc, const uint8_t *data, size_t length);
