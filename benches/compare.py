@@ -1,7 +1,6 @@
 """Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|pixels|read|hdf5."""
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from benches.crops import Cropping, Ffcv
 from benches.hdf5_reading import compare_hdf5
 from benches.photos import VARIABLE, photos
 from benches.ratio import Comparison, Rival, compare, machine
+from benches.recorded import record
 from benches.workloads import Decoding, Packing, PackingPixels, Reading, plain_jpegs
 
 Arguments = argparse.Namespace
@@ -143,15 +143,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
     arguments = parser.parse_args()
-    about = machine()
-    print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     comparisons = []
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         for comparison in SUBJECTS[arguments.subject](arguments, Path(folder)):
             comparisons.append(comparison.to_json())
             print(f"\n{comparison.table()}", flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": about, "comparisons": comparisons}, indent=1))
+    record(arguments.json, comparisons=comparisons)
 
 
 if __name__ == "__main__":

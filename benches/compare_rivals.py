@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import os
 import statistics
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from benches.contest import Contest, Entry, Standing
 from benches.photos import VARIABLE, photos
 from benches.ratio import machine
+from benches.recorded import record
 from benches.rivals.turns import Task
 from benches.workloads import plain_jpegs
 
@@ -216,14 +216,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--scratch", type=Path, help="a folder on a disk with room (default: the system's temporary one)")
     arguments = parser.parse_args()
-    about = machine()
-    print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     answers = []
     for subject in SUBJECTS if arguments.question == "all" else [arguments.question]:
         with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
             answers.append(answered(subject, arguments, Path(folder)))
-        if arguments.json:
-            arguments.json.write_text(json.dumps({"machine": about, "subjects": answers}, indent=1))
+        record(arguments.json, subjects=answers)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,45 @@
+"""What a measurement is written down with: the machine, the versions, the revision and the command, beside every figure."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benches.ratio import machine
+
+_ROOT = Path(__file__).parent.parent
+
+
+def record(path: Path | None, **figures: Any) -> None:
+    """Writes figures to a JSON file, if one is named."""
+    if path is not None:
+        about = {"machine": machine(), "revision": revision(), "command": command(sys.argv)}
+        path.write_text(json.dumps(about | figures, indent=1) + "\n")
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The command line, without the folders of this machine.
+
+    >>> command(["/home/me/fastpack/benches/scaling.py", "threads", "--scratch", "/mnt/disk"])
+    'python -m benches.scaling threads --scratch disk'
+    """
+    program, *others = arguments
+    parts = ("benches", *Path(program).with_suffix("").parts[::-1][: 2 if program.endswith("__main__.py") else 1][::-1])
+    module = ".".join(part for part in parts if part != "__main__")
+    return shlex.join(["python", "-m", module, *(Path(each).name if each.startswith("/") else each for each in others)])
+
+
+def revision() -> str:
+    """The commit that was measured, with a + when files differ from it; empty outside of a repository."""
+    described = _git("rev-parse", "--short=12", "HEAD")
+    return f"{described}{'+' * bool(_git('status', '--porcelain', '--untracked-files=no'))}" if described else ""
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
