@@ -14,11 +14,18 @@ from fastpack.errors import FormatError, LimitError, Place, TruncatedFileError, 
 from fastpack.limits import Limits
 from fastpack.structs import CHUNK, FILTER, NO_SPAN
 
+# Filters that notice a flipped bit: gzip ends with Adler-32.
+_CHECKING_FILTERS = (1, 3)
 # What the kernels take: FP_MAX_RANK, FP_MAX_FILTERS.
 MAX_RANK = 8
 MAX_FILTERS = 8
 Rows = npt.NDArray[np.int64]
 Wanted = tuple[Rows, Rows, Rows, Rows]
+
+
+def has_checksums(filters: npt.NDArray[Any]) -> bool:
+    """True when chunks with these filters (k,) FILTER cannot change unnoticed."""
+    return bool(np.isin(filters["id"], _CHECKING_FILTERS).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +48,11 @@ class ChunkTable:
     def grid(self) -> tuple[int, ...]:
         """Chunks along each axis."""
         return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True))
+
+    @property
+    def has_checksums(self) -> bool:
+        """True when no chunk can change unnoticed."""
+        return has_checksums(self.filters) and not self.chunks["mask"].any()
 
     @property
     def chunk_bytes(self) -> int:

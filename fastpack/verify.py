@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack._native.crc32c import crc32c_rows
+from fastpack.batch import Batch
 from fastpack.comparison import compare_with_source, disagreement, source_at
 from fastpack.containers import Paths, find_shards
 from fastpack.errors import FastpackError, Place, at
@@ -24,6 +26,7 @@ from fastpack.pool import num_cores, share
 from fastpack.reader import Reader
 from fastpack.salvage import Damage, told_index
 from fastpack.sources import Source
+from fastpack.structs import NO_SPAN
 
 _BATCH_SAMPLES = 256
 _BATCH_BYTES = 64 * 2**20  # of decoded pixels
@@ -161,7 +164,7 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
             remedy = f"restore the file; or, if it was changed on purpose, delete {index_path(path, job.index_dir)}"
             problems.append(at(f"{difference}; {remedy}", Place(path)))
     advance(size)
-    if finding.dataset is not None and (job.decode or finding.num_unchecked):
+    if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
         options = ReadOptions(decode=job.decode, on_error="mask", limits=job.limits)
         problems += _read_all(Reader(finding.dataset, options), advance, size * job.decode)
     finding.problems = problems + finding.problems
@@ -204,9 +207,15 @@ def _lines(path: Path, damages: tuple[Damage, ...], error: FastpackError) -> lis
 
 def _num_unchecked(index: Index) -> int:
     unchecked = np.zeros(len(index), np.bool_)
-    for spans in index.spans.values():
-        unchecked |= spans["record_length"] == 0
+    for name, spans in index.spans.items():
+        checking = [number for number, table in index.chunks.get(name, {}).items() if table.has_checksums]
+        unchecked |= (spans["record_length"] == 0) & (spans["crc32c"] == 0) & ~np.isin(index.shard_numbers, checking)
     return int(unchecked.sum())
+
+
+def _must_be_read(index: Index) -> bool:
+    """True for samples without a checksum, and for those whose checksum is known only when they are decoded."""
+    return _num_unchecked(index) > 0 or any((spans["offset"] == NO_SPAN).any() for spans in index.spans.values())
 
 
 def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
@@ -226,13 +235,28 @@ def _batches(reader: Reader) -> list[Rows]:
 def _read_rows(reader: Reader, rows: Rows) -> Iterator[str]:
     """What cannot be read; a batch that fails as a whole is halved until each bad record is found."""
     try:
-        yield from map(str, reader.read(rows).failures)
+        batch = reader.read(rows)
+        yield from map(str, batch.failures)
+        yield from _compare_pixels(reader, rows, batch)
     except FastpackError as error:
         if len(rows) == 1:
             yield str(error)
             return
         for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
             yield from _read_rows(reader, half)
+
+
+def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
+    """Compares pixels that had to be decoded with the checksums of the samples, where the file has these."""
+    for field in reader.schema.blobs:
+        spans = reader.index.spans[field.name][rows]
+        decoded = (spans["offset"] == NO_SPAN) & (spans["crc32c"] != 0)
+        if field.kind != "pixels" or not decoded.any():
+            continue
+        pixels = np.ascontiguousarray(batch[field.name], field.dtype).reshape(-1).view(np.uint8)
+        crcs = crc32c_rows(pixels, np.arange(len(rows) + 1) * (len(pixels) // len(rows)))
+        for row in rows[decoded & (crcs != spans["crc32c"])].tolist():
+            yield at(f"{field.name}: the pixels differ from their CRC32C; restore the file from its source", reader.place(row))
 
 
 def _missing_shards(shards: list[Path]) -> Iterator[str]:

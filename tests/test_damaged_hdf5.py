@@ -51,7 +51,7 @@ def write(path, layout):
     return path
 
 
-@pytest.mark.parametrize("layout", ["encoded", "pixels", "gzip"])
+@pytest.mark.parametrize("layout", ["encoded", "pixels", "vlen", "gzip"])
 def test_changed_bytes(tmp_path, layout):
     assert run_python(READ_DAMAGED, write(tmp_path / "x.h5", layout), 150) == ""
 

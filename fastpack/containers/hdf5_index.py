@@ -1,30 +1,29 @@
 """The index of one HDF5 file, ours or somebody's."""
 
-import os
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
+from fastpack._native.probe import ProbeBlobs
 from fastpack._native.salvage import CheckSpans
 from fastpack.chunks import ChunkTable
 from fastpack.containers import Choice
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
+from fastpack.containers.hdf5_heap import locate_rows, read_texts
 from fastpack.containers.hdf5_layouts import contiguous_offset, describe_filters, locate_pixels, no_spans
 from fastpack.containers.hdf5_members import Member, choose_members, field_names, find_members, own_names, safe_dataset, text_attribute
 from fastpack.containers.hdf5_writers import CHECKSUMS
-from fastpack.errors import FormatError, LimitError, Place, at, raise_status
+from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
 from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
-from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.ragged import Ragged, Text
 from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
-
-_PROBED_BYTES = 8 * 2**20
 
 
 class IndexBuilder:
@@ -80,7 +79,7 @@ class IndexBuilder:
         return index
 
     def _holds_checksums(self, member: Member) -> bool:
-        return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind == "pixels")
+        return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind in ("pixels", "vlen"))
 
     def explain(self) -> list[str]:
         """One line for each array of images: how it is stored and read, or why it is left out."""
@@ -114,7 +113,7 @@ class IndexBuilder:
         elif member.kind == "pixels":
             self._add_pixels(member)
         else:
-            self._add_fetched_images(member)
+            self._add_rows(member)
 
     def _vector(self, group: h5py.Group, name: str, kinds: str, length: int | None = None) -> h5py.Dataset:
         """A member of a group that must be there, in one dimension, of numbers of these kinds."""
@@ -171,19 +170,12 @@ class IndexBuilder:
         return infos
 
     def _probe(self, spans: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Header facts of blobs that lie one after the other, read in pieces of bounded size."""
+        """What the images' headers say; no more of the file is read than these."""
         infos = np.zeros(len(spans), IMAGE_INFO)
-        row = 0
+        offsets, lengths = (np.ascontiguousarray(spans[name]) for name in ("offset", "length"))
         with open(self._path, "rb", buffering=0) as file:
-            while row < len(spans):
-                first = int(spans["offset"][row])
-                ends = spans["offset"][row:] + spans["length"][row:]
-                count = max(1, int(np.searchsorted(ends, first + _PROBED_BYTES, side="right")))
-                piece = slice(row, row + count)
-                data = np.frombuffer(os.pread(file.fileno(), int(ends[count - 1]) - first, first), np.uint8)
-                blobs = Ragged(data, offsets_of(spans["length"][piece]))
-                infos[piece], _ = probe_blobs(blobs)
-                row += count
+            probe = ProbeBlobs(file.fileno(), offsets, lengths, infos)
+            raise_first(share(probe.run), lambda row: Place(self._path, row))
         return infos
 
     def _check_blobs(self, spans: npt.NDArray[Any]) -> None:
@@ -210,7 +202,7 @@ class IndexBuilder:
             self._refuse_many(dataset.shape[0], dataset.name)
             located = locate_pixels(dataset, self._shard.size, Place(self._path))
             spans = located.spans
-            self._check_pixels(spans, member.path + CHECKSUMS)
+            self._note_pixel_checksums(spans, member.path + CHECKSUMS)
             tables = {} if located.table is None else {0: located.table}
         for table in tables.values():
             table.check_limits(self._limits, Place(self._path))
@@ -218,25 +210,36 @@ class IndexBuilder:
         if tables:
             self._chunks[field.name] = tables
 
-    def _check_pixels(self, spans: npt.NDArray[Any], checksums: str) -> None:
-        """Samples are compared with their checksums here, and not again whenever one is read: that would take as long as the
-        reading, where nothing has to be decoded."""
-        if not self._check or checksums not in self._file or (spans["offset"] == NO_SPAN).any():
+    def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
+        """Samples that have a place are compared with their checksums here, and none is whenever it is read: that would take as
+        long as the reading, where nothing has to be decoded."""
+        if name not in self._file:
             return
-        checked = spans.copy()
-        checked["crc32c"] = self._vector(self._file, checksums, "u", len(spans))[...]
-        checked["record_offset"], checked["record_length"] = spans["offset"], spans["length"]
-        self._check_blobs(checked)
+        spans["crc32c"] = self._vector(self._file, name, "u", len(spans))[...]
+        if (spans["offset"] != NO_SPAN).all():
+            checked = spans.copy()
+            checked["record_offset"], checked["record_length"] = spans["offset"], spans["length"]
+            self._check_blobs(checked)
 
-    def _add_fetched_images(self, member: Member) -> None:
+    def _add_rows(self, member: Member) -> None:
+        """Image files as rows of variable length."""
         dataset = member.stored
         self._refuse_external(dataset)
         self._refuse_many(dataset.shape[0], dataset.name)
         field = Field(self._names[member.path], "image", stored_as=member.path)
-        blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
         self._fields.append(field)
-        self._spans[field.name] = no_spans(len(blobs), blobs.lengths)
-        self._infos[field.name], _ = probe_blobs(blobs)
+        spans = locate_rows(dataset, self._shard, self._limits)
+        if spans is None:  # only the library finds them, and fetches them
+            blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
+            self._spans[field.name] = no_spans(len(blobs), blobs.lengths)
+            self._infos[field.name], _ = probe_blobs(blobs)
+            return
+        if (name := member.path + CHECKSUMS) in self._file:
+            spans["crc32c"] = self._vector(self._file, name, "u", len(spans))[...]
+            spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
+        self._check_blobs(spans)
+        self._spans[field.name] = spans
+        self._infos[field.name] = self._probe(spans)
 
     def _add_column(self, member: Member) -> None:
         dataset = member.stored
@@ -251,7 +254,14 @@ class IndexBuilder:
             self._columns[name] = dataset[...].reshape(-1).astype(native)
         else:
             self._fields.append(Field(name, "text", stored_as=member.path))
-            self._columns[name] = Text.of_bytes(bytes(row) for row in dataset[...].reshape(-1))
+            self._columns[name] = self._texts(dataset)
+
+    def _texts(self, dataset: h5py.Dataset) -> Text:
+        """Text of fixed length is in the dataset; that of variable length the library need not look up one by one."""
+        texts = None
+        if dataset.dtype.hasobject and dataset.ndim == 1:
+            texts = read_texts(dataset, self._shard, self._limits)
+        return Text.of_bytes(bytes(row) for row in dataset[...].reshape(-1)) if texts is None else texts
 
     @property
     def _class_names_path(self) -> str:
@@ -262,4 +272,4 @@ class IndexBuilder:
         if member is None or member.kind != "column" or member.stored.ndim != 1 or not h5py.check_string_dtype(member.stored.dtype):
             return ()
         self._refuse_external(member.stored)
-        return tuple(Text.of_bytes(bytes(row) for row in member.stored[...]))
+        return tuple(self._texts(member.stored))

@@ -34,11 +34,11 @@ class Pixels:
 def locate_pixels(dataset: h5py.Dataset, file_bytes: int, place: Place) -> Pixels:
     """Raises TruncatedFileError, FormatError or LimitError when the file is damaged."""
     spans = no_spans(len(dataset), sample_bytes_of(dataset))
-    if reason := _reason_for_the_library(dataset):
+    if reason := reason_for_the_library(dataset):
         return Pixels(spans, reason=reason)
     if dataset.chunks is None:
         return _locate_in_one_piece(dataset, spans, file_bytes, place)
-    chunks = _chunks_of(dataset, file_bytes, place)
+    chunks = chunks_of(dataset, file_bytes, place)
     if chunks is None:
         return Pixels(spans, reason="nearly all of its chunks were never written")
     table = ChunkTable(dataset.shape, dataset.chunks, filters_of(dataset), chunks, _fill_of(dataset))
@@ -90,9 +90,9 @@ def _filter_name(number: int) -> str:
     return _FILTER_NAMES.get(number, f"filter {number}")
 
 
-def _reason_for_the_library(dataset: h5py.Dataset) -> str:
+def reason_for_the_library(dataset: h5py.Dataset) -> str:
     """Why only the library can find the numbers; "" when we can."""
-    if not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype)):
+    if not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)):
         return "its numbers are stored with another precision"
     if dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT:
         return "it is so small that it lies in the file's metadata"
@@ -135,7 +135,7 @@ def _fill_spans(spans: npt.NDArray[Any], table: ChunkTable, place: Place) -> Non
     spans["offset"] = np.where(written[layer], offsets, NO_SPAN)
 
 
-def _chunks_of(dataset: h5py.Dataset, file_bytes: int, place: Place) -> npt.NDArray[Any] | None:
+def chunks_of(dataset: h5py.Dataset, file_bytes: int, place: Place) -> npt.NDArray[Any] | None:
     """The file's chunks (m,) CHUNK in the order of their grid, or None where the grid is nearly empty. One walk over the
     library's table: asking for chunk after chunk would walk it each time."""
     entries: list[Any] = []

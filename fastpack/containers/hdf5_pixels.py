@@ -12,6 +12,7 @@ from fastpack._native.crc32c import crc32c, crc32c_rows
 from fastpack._native.filters import Pipeline
 from fastpack._native.salvage import CheckSpans
 from fastpack.batch import Batch
+from fastpack.chunks import has_checksums
 from fastpack.containers import ShardPlan, Writer
 from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name
 from fastpack.containers.hdf5_disk import WrittenFile
@@ -32,7 +33,7 @@ class Chunks:
 
 
 class PixelsWriter(Writer[Chunks]):
-    """`/images` (N, H, W, C), in chunks of whole samples, and, where chunks are not filtered, `/images_crc32c` (N,).
+    """`/images` (N, H, W, C), in chunks of whole samples, and, where chunks have no checksum, `/images_crc32c` (N,).
 
     Chunks go through the filters in the threads that encode, and then as they are into the file: the library's own
     pipeline works on one after the other. A batch must begin with a chunk: but for the last of a shard, batches hold a
@@ -94,7 +95,7 @@ class PixelsWriter(Writer[Chunks]):
         if self._num_samples != self._plan.num_samples:
             raise SchemaError(f"{self._num_samples} samples were written, not the {self._plan.num_samples} that were planned")
         with self._file as file:
-            if not len(self._filters):
+            if not has_checksums(self._filters):
                 file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs))
             self._columns.write(file, "pixels")
         self._check()

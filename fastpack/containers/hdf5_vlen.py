@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.hdf5_columns import Columns, dataset_name
+from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.errors import Place, SchemaError, raise_status
 from fastpack.ragged import Ragged
@@ -29,8 +29,8 @@ class Rows:
 
 
 class VlenWriter(Writer[Rows]):
-    """`/images` (N,) of uint8 rows. Such rows lie in a heap that only HDF5's library finds its way in: they are slow to
-    read, and the layout `encoded` is the better one wherever there is a choice."""
+    """`/images` (N,) of uint8 rows, and `/images_crc32c` (N,). The library writes such rows one after the other, and other
+    tools read them so: the layout `encoded` is the better one wherever there is a choice."""
 
     def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
         self._path, self._field, self._plan = path, field, plan
@@ -60,9 +60,10 @@ class VlenWriter(Writer[Rows]):
     def close(self) -> None:
         if self._num_samples != self._plan.num_samples:
             raise SchemaError(f"{self._num_samples} samples were written, not the {self._plan.num_samples} that were planned")
-        with self._file as file:
-            self._columns.write(file, "vlen")
         crcs = np.concatenate(self._crcs)
+        with self._file as file:
+            file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
+            self._columns.write(file, "vlen")
         with h5py.File(self._path, "r", locking=False) as file:
             images = file[dataset_name(self._field)]
             for first in range(0, len(crcs), _CHECKED_ROWS):
