@@ -9,10 +9,12 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 RIVALS := $(patsubst %,$(VENV)-rivals/%,torch tensorflow dali ffcv)
 ADAPTERS := adapter huggingface jax tensorflow torch
 SANITIZED := build/sanitized
+SECONDS ?= 60
+TARGETS ?= decode probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-adapters lint types bench bench-rivals demo test-sanitized clean help
+.PHONY: build test test-adapters lint types bench bench-rivals demo test-sanitized fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
@@ -57,6 +59,9 @@ test-sanitized: build $(VENV)/.group-test ## run the tests over kernels that not
 	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	    $(CURDIR)/$(BIN)/python -m pytest --capture=sys -k "not forked" tests
+
+fuzz: $(VENV)/.group-test ## look for files that break the native kernels: SECONDS=60 for each of TARGETS (see fuzz/README.md)
+	for target in $(TARGETS); do PYTHON=$(BIN)/python fuzz/run.sh $$target $(SECONDS) || exit 1; done
 
 clean: ## remove what was built and the demo's output; the virtual environment stays
 	rm -rf build demo-output *.egg-info fastpack/_native/*.so $(VENV)/.built

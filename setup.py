@@ -24,12 +24,14 @@ KERNELS = {
     "image": ["image"],
     "salvage": ["crc32c", "salvage", "span", "status"],
     "decode": ["crc32c", "decode", "picture", "resample", *SEQUENTIAL, "span", "status"],
+    "transcode": ["crc32c", "image", "span", "status", "transcode"],
     "filters": ["crc32c", *FILTERS, "span", "status"],
     "chunks": ["chunks", "crc32c", *FILTERS, "span", "status"],
 }
 # System libraries by module: pkg-config's names, and Debian's of the packages with their headers.
+JPEG = {"libjpeg": "libjpeg-dev"}
 COMPRESSORS = {"libdeflate": "libdeflate-dev", "liblz4": "liblz4-dev", "libzstd": "libzstd-dev"}
-LIBRARIES = {"decode": {"libjpeg": "libjpeg-dev"}, "filters": COMPRESSORS, "chunks": COMPRESSORS}
+LIBRARIES = {"decode": JPEG, "transcode": JPEG, "filters": COMPRESSORS, "chunks": COMPRESSORS}
 DEBUG = os.environ.get("FASTPACK_DEBUG") == "1"
 SANITIZERS = os.environ.get("FASTPACK_SANITIZE", "")  # such as "address,undefined"
 

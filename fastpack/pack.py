@@ -23,6 +23,7 @@ from fastpack.sources import Source, source_of
 from fastpack.staging import Staging, interrupted_names
 from fastpack.storage import Compression, Storage
 from fastpack.supply import DecodedSupply, EncodedSupply, Supply
+from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata, Transcoded, Transcodes
 
 # What TFRecord and HDF5 add to a sample; only --shard-size looks at it.
 _SAMPLE_OVERHEAD_BYTES = 128
@@ -38,6 +39,8 @@ class PackOptions:
     - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone.
     - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
     - color: of decoded pixels.
+    - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see Transcoded. Pixels stay the same.
+    - metadata: of the JPEGs that are made fast: "keep" it, or "strip" all but the orientation.
     - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
     - compression, level, shuffle, fletcher32, chunk: of `pixels`: see Storage.
     - master: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
@@ -54,6 +57,8 @@ class PackOptions:
     shards: int | None = None
     shard_size: int | str | None = None
     color: Color = "RGB"
+    jpeg: Jpeg = "keep"
+    metadata: Metadata = "keep"
     names: Mapping[str, str] = field(default_factory=dict)
     compression: Compression = "none"
     level: int | None = None
@@ -75,6 +80,13 @@ class PackOptions:
             size = getattr(self, name)
             if size is not None and parse_size(size) < 1:
                 raise OptionError(f"{name} must be positive, not {size}")
+        for name, choices in (("jpeg", JPEG_CHOICES), ("metadata", METADATA_CHOICES)):
+            if (choice := getattr(self, name)) not in choices:
+                raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
+        if self.jpeg == "fast" and (self.size is not None or self.layout == "pixels"):
+            raise OptionError("pixels are stored decoded, so no JPEG is to be made fast; leave out jpeg, or the size and the layout")
+        if self.metadata == "strip" and self.jpeg != "fast":
+            raise OptionError("metadata is stripped from the JPEGs that are made fast only; choose jpeg='fast' too, or keep it")
         if self.layout not in ("auto", "encoded", "vlen", "pixels"):
             raise OptionError(f"there is no layout {self.layout!r}; choose encoded, vlen or pixels")
         if self.layout in ("encoded", "vlen") and self.size is not None:
@@ -96,13 +108,15 @@ class PackOptions:
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written: files, samples, bytes of images that went in, bytes of the files, seconds."""
+    """What was written: files, samples, bytes of images that went in, bytes of the files, seconds; with jpeg="fast", what
+    became of the JPEGs."""
 
     paths: tuple[Path, ...]
     num_samples: int
     source_bytes: int
     output_bytes: int
     seconds: float
+    transcodes: Transcodes | None = None
 
 
 def pack(
@@ -144,14 +158,15 @@ def pack(
     if (append and overwrite) or (resume and overwrite):
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     container = _container(output, options)
-    samples = source_of(source) if isinstance(source, (str, Path)) else source
-    if len(samples) == 0:
+    originals = source_of(source) if isinstance(source, (str, Path)) else source
+    if len(originals) == 0:
         raise EmptySourceError("the source has no samples; there is nothing to pack")
+    if not output.parent.is_dir():
+        raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
+    samples = _with_fast_jpegs(originals, output.parent, options)
     supply = _supply(container, options, samples)
     cuts = _shard_cuts(supply.sizes, options)
     paths = _names(output, len(cuts) - 1, append, resume)
-    if not output.parent.is_dir():
-        raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     plan = _plan(samples, supply, options, cuts)
     with Staging(output, paths, plan, resume=resume, overwrite=overwrite, sync=options.sync) as staging:
         missing = {number: staging.path(number) for number in range(len(paths)) if not staging.is_finished(number)}
@@ -160,7 +175,15 @@ def pack(
     if options.master:
         _write_master(output, paths, options)
     output_bytes = sum(path.stat().st_size for path in paths)
-    return Packed(tuple(paths), len(samples), int(samples.sizes.sum()), output_bytes, time.perf_counter() - started)
+    transcodes = samples.transcodes if isinstance(samples, Transcoded) else None
+    source_bytes = int(originals.sizes.sum())
+    return Packed(tuple(paths), len(samples), source_bytes, output_bytes, time.perf_counter() - started, transcodes)
+
+
+def _with_fast_jpegs(source: Source, folder: Path, options: PackOptions) -> Source:
+    if options.jpeg != "fast":
+        return source
+    return Transcoded(source, folder, metadata=options.metadata, limits=options.limits, num_workers=options.num_workers)
 
 
 def _names(output: Path, num_shards: int, append: bool, resume: bool) -> list[Path]:

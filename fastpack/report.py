@@ -21,6 +21,7 @@ from fastpack.ragged import Ragged
 from fastpack.reader import Reader
 from fastpack.repair import Repaired
 from fastpack.schema import Field
+from fastpack.transcode import Transcodes
 from fastpack.verify import Verified
 
 # Longer lists are cut in text, never in facts.
@@ -195,14 +196,20 @@ def _bin_lines(bins: Sequence[Bin], written: Callable[[int], str]) -> list[str]:
 
 
 def packed_text(packed: Packed) -> str:
-    """One line: what was written, where, and how fast."""
+    """What was written, where, and how fast; and what became of JPEGs that were to be made fast."""
     first, *others = packed.paths
     where = f"{first} and {len(others):,} more" if others else str(first)
     rate = packed.num_samples / packed.seconds if packed.seconds else 0
     return printable(
         f"packed {packed.num_samples:,} samples ({readable_size(packed.source_bytes)}) into {where} "
         f"({readable_size(packed.output_bytes)}) in {packed.seconds:.1f} s, {rate:,.0f} samples/s"
-    )
+    ) + (f"\n{_transcodes_text(packed.transcodes)}" if packed.transcodes else "")
+
+
+def _transcodes_text(transcodes: Transcodes) -> str:
+    sizes = f"{readable_size(transcodes.bytes_before)} became {readable_size(transcodes.bytes_after)}"
+    left_alone = "".join(f"; {count:,} {reason}" for reason, count in transcodes.left_alone.items())
+    return f"JPEGs: {transcodes.num_transcoded:,} made fast{f' ({sizes})' if transcodes.num_transcoded else ''}{left_alone}"
 
 
 def indexed_text(indexed: Indexed) -> str:

@@ -1,13 +1,30 @@
-"""Writes small JPEGs to start fuzzing from: python fuzz/seeds.py FOLDER."""
+"""Writes small images to start fuzzing from: python fuzz/seeds.py FOLDER."""
 
 import itertools
+import shutil
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 FACTORS = [getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")]
+OTHERS = ("png", "webp", "bmp", "tiff")
+# APP1 with the one tag that the image is turned by a quarter.
+EXIF = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+
+
+def picture(random: np.random.Generator, channels: int) -> npt.NDArray[np.uint8]:
+    height, width = (int(size) for size in random.integers(5, 90, 2))
+    coarse = random.integers(0, 256, (height // 4 + 1, width // 4 + 1, channels), np.uint8)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels)
+    return np.clip(smooth + random.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def encode(pixels: npt.NDArray[np.uint8], suffix: str, flags: dict[int, int]) -> bytes:
+    encoded = cv2.imencode(suffix, pixels, [value for flag in flags.items() for value in flag])[1]
+    return encoded.tobytes()
 
 
 def main(folder: Path) -> None:
@@ -15,18 +32,22 @@ def main(folder: Path) -> None:
     random = np.random.default_rng(0)
     kinds = itertools.product(FACTORS, (0, 1, 3), (5, 50, 90, 100), (False, True), (3, 1))
     for number, (factors, restart_interval, quality, optimize, channels) in enumerate(kinds):
-        height, width = (int(size) for size in random.integers(5, 90, 2))
-        coarse = random.integers(0, 256, (height // 4 + 1, width // 4 + 1, channels), np.uint8)
-        smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels)
-        pixels = np.clip(smooth + random.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
         flags = {
             cv2.IMWRITE_JPEG_QUALITY: quality,
             cv2.IMWRITE_JPEG_RST_INTERVAL: restart_interval,
             cv2.IMWRITE_JPEG_OPTIMIZE: int(optimize),
             cv2.IMWRITE_JPEG_SAMPLING_FACTOR: factors,
         }
-        encoded = cv2.imencode(".jpg", pixels, [value for flag in flags.items() for value in flag])[1]
-        (folder / f"{number:03}.jpg").write_bytes(encoded.tobytes())
+        pixels = picture(random, channels)
+        data = encode(pixels, ".jpg", flags)
+        (folder / f"{number:03}.jpg").write_bytes(data)
+        if optimize and quality != 100:
+            slow = encode(pixels, ".jpg", {**flags, cv2.IMWRITE_JPEG_PROGRESSIVE: 1})
+            (folder / f"{number:03}-progressive.jpg").write_bytes(slow[:2] + EXIF + slow[2:] if number % 3 == 0 else slow)
+    for suffix in OTHERS:
+        (folder / f"one.{suffix}").write_bytes(encode(picture(random, 3), f".{suffix}", {}))
+    for path in (Path(__file__).parent.parent / "tests" / "jpegs").iterdir():
+        shutil.copy(path, folder)
 
 
 if __name__ == "__main__":

@@ -200,6 +200,25 @@ cdef extern from "kernels/decode.h" nogil:
                         int interpolation, const fp_view* view, const fp_target* target) noexcept
 
 
+cdef extern from "kernels/transcode.h" nogil:
+    int FP_ONE_SCAN_ALREADY
+    int FP_WOULD_GROW
+    int FP_TOO_UNUSUAL
+
+    ctypedef struct fp_transcode_options:
+        int32_t strip
+        uint32_t max_scans
+        uint64_t max_pixels
+
+    ctypedef struct fp_transcoder:
+        pass
+
+    fp_transcoder* fp_transcoder_new() noexcept
+    void fp_transcoder_free(fp_transcoder* transcoder) noexcept
+    int fp_transcode(fp_transcoder* transcoder, const uint8_t* data, size_t length, const fp_transcode_options* options,
+                     const uint8_t** out, size_t* out_length) noexcept
+
+
 cdef extern from "kernels/filters.h" nogil:
     size_t FP_MAX_FILTERS
 

@@ -16,7 +16,7 @@ LAYERS = [
     {"shard", "batch", "transforms", "headers", "thumbnail", "storage", "pipeline", "order", "prefetch", "npz", "tree", "chunks"},
     {"index", "codecs"},
     {"containers", "sources", "options", "staging"},
-    {"blobs", "indexing", "supply"},
+    {"blobs", "indexing", "supply", "transcode"},
     {"packer"},
     {"reader", "pack"},
     {"salvage", "comparison", "lettering", "advice", "listing", "census"},

@@ -15,6 +15,7 @@ from fastpack.report import packed_text, readable_size
 from fastpack.sources import Source
 from fastpack.sources.table import TABLE_SUFFIXES
 from fastpack.storage import COMPRESSIONS
+from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES
 
 
 # The options are the fields of PackOptions, under the same names, and go there together.
@@ -34,6 +35,15 @@ from fastpack.storage import COMPRESSIONS
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--color", type=click.Choice(["RGB", "BGR", "GRAY"], case_sensitive=False), default="RGB", help="Of decoded pixels.")
+@click.option(
+    "--jpeg",
+    type=click.Choice(JPEG_CHOICES),
+    default="keep",
+    help="fast: rewrite progressive and arithmetic JPEGs as sequential ones that decode to the same pixels.",
+)
+@click.option(
+    "--metadata", type=click.Choice(METADATA_CHOICES), default="keep", help="Of the JPEGs that are rewritten; strip keeps the orientation."
+)
 @click.option(
     "--compression", type=click.Choice(COMPRESSIONS), default="none", help="Of pixels; all but gzip ask other readers for hdf5plugin."
 )
