@@ -14,7 +14,7 @@ TARGETS ?= decode probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-adapters lint types bench bench-rivals demo test-sanitized fuzz clean help
+.PHONY: build test test-adapters lint types bench bench-rivals bench-report demo test-sanitized fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
@@ -45,6 +45,9 @@ bench-rivals: build $(VENV)/.group-bench $(RIVALS:=/.made) ## the same beside ot
 	$(BIN)/python -m benches.compare_rivals all --environments $(VENV)-rivals --json build/rivals.json \
 	    $(if $(PHOTOS),--photos "$(PHOTOS)")
 
+bench-report: $(VENV)/.made $(VENV)/.group-bench ## draw benches/results/*.json as build/benchmarks.html, and into the documents
+	$(BIN)/python -m benches.report benches/results/*.json --documents .
+
 demo: build $(VENV)/.group-demo ## pack some thousand photographs (or PHOTOS=folder), read them back, draw a contact sheet
 	$(BIN)/python demo/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
@@ -54,7 +57,7 @@ test-sanitized: build $(VENV)/.group-test ## run the tests over kernels that not
 	rm -rf $(SANITIZED)/tree
 	FASTPACK_DEBUG=1 FASTPACK_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build \
 	    --build-base $(SANITIZED) --build-lib $(SANITIZED)/tree
-	cp -r README.md benches conftest.py pyproject.toml src_cython tests $(SANITIZED)/tree
+	cp -r README.md benches conftest.py docs pyproject.toml src_cython tests $(SANITIZED)/tree
 	cd $(SANITIZED)/tree && \
 	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \

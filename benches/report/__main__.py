@@ -1,0 +1,81 @@
+"""Makes the page, and what documents say of measurements: python -m benches.report benches/results/*.json."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benches.report import findings as found
+from benches.report import tables
+from benches.report.findings import Findings
+
+# Of all questions, those for the README's chart.
+_CHARTED = ("train", "records", "pixels", "pack")
+
+
+def passages(findings: Findings) -> dict[str, dict[str, str]]:
+    """Document -> marker -> what stands there. What was not measured leaves its place as it is."""
+    asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
+    curves = [f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}" for curve, _ in findings.curves.values()]
+    texts = {
+        "runs": "\n".join(f"- `{run.name}`: {tables.machine_line(run)}{_command(run.command)}" for run in findings.runs),
+        "rivals": "\n\n".join(f"**{question.title}**\n\n{tables.rivals(question)}" for question in asked),
+        "scaling": "\n\n".join(curves),
+        "stages": tables.profiles(list(findings.profiles.values())) if findings.profiles else "",
+    }
+    summary = {"benchmarks": tables.summary(findings)} if asked else {}
+    return {"README.md": summary, "docs/benchmarks.md": {marker: text for marker, text in texts.items() if text}}
+
+
+def _command(command: str) -> str:
+    return f"; `{command}`" if command else ""
+
+
+def written(folder: Path, findings: Findings, *, check: bool = False) -> list[str]:
+    """Puts passages into the documents below `folder`, or only looks; gives the names of those that were different."""
+    different = []
+    for name, texts in passages(findings).items():
+        document = before = (folder / name).read_text()
+        for marker, text in texts.items():
+            document = tables.place(document, marker, text)
+        if document != before:
+            different.append(name)
+            if not check:
+                (folder / name).write_text(document)
+    return different
+
+
+def charted(findings: Findings) -> str:
+    from benches.report import plots
+
+    chosen = [(tables.QUESTIONS[name], findings.questions[name]) for name in _CHARTED if name in findings.questions]
+    return plots.poster([(f"{title[0].upper()}{title[1:]}, {question.unit}/s", question) for title, question in chosen])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benches.report", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.json", help="what measurements wrote with --json")
+    parser.add_argument("--page", type=Path, default=Path("build/benchmarks.html"), help="where to write the page (default: %(default)s)")
+    parser.add_argument("--documents", type=Path, metavar="FOLDER", help="the project, to put tables and chart into its documents")
+    chosen = parser.parse_args(arguments)
+    findings = found.read(chosen.files)
+    _save(chosen.page, _page(findings))
+    if chosen.documents:
+        _save(chosen.documents / "docs" / "benchmarks.svg", charted(findings))
+        for name in written(chosen.documents, findings):
+            print(f"{chosen.documents / name}: new figures")
+
+
+def _page(findings: Findings) -> str:
+    from benches.report.page import page
+
+    return page(findings)
+
+
+def _save(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    print(f"{path}: {len(text) / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Markdown tables of what was measured, and the places in documents where they stand."""
+
+import re
+import statistics
+from collections.abc import Iterator
+
+from benches.curves import Curve, Position, readable
+from benches.report.findings import Findings, Profile, Question, Run, Standing
+from benches.report.plots import thousands
+
+# What each question is called where there is little room, in the order in which they are shown.
+QUESTIONS = {
+    "train": "training batches: shuffled random crops of 224, decoded",
+    "eval": "evaluation batches: centre crops of 224, decoded",
+    "decode": "whole JPEGs to RGB",
+    "records": "encoded images, shuffled",
+    "pixels": "HDF5 pixels, shuffled",
+    "open": "open 500,000 images, first batch",
+    "pack": "packing a list of files",
+}
+
+
+def summary(findings: Findings) -> str:
+    """A row for each question: fastpack's faster format, the fastest of the other libraries, and the ratio of the two."""
+    lines = ["| | fastpack | fastest other library | ratio (min..max) | peak MB |", "|---|--:|--:|--:|--:|"]
+    lines += [_summary_row(QUESTIONS[name], findings.questions[name]) for name in QUESTIONS if name in findings.questions]
+    return "\n".join([*lines, "", *_notes(findings)])
+
+
+def _summary_row(title: str, question: Question) -> str:
+    ours, other = question.fastest("ours"), question.fastest("other")
+    if ours is None:
+        return f"| {title} | | | | |"
+    speed = f"{_speed(question, ours)} ({ours.name.removeprefix('fastpack').strip(', ') or 'fastpack'})"
+    if other is None:
+        return f"| {title} | {speed} | | | {ours.peak_mb:,.0f} |"
+    return (
+        f"| {title} | {speed} | {_speed(question, other)} ({other.name}) | {_spread(ours.ratios(other))} "
+        f"| {ours.peak_mb:,.0f} : {other.peak_mb:,.0f} |"
+    )
+
+
+def _speed(question: Question, standing: Standing) -> str:
+    return f"{thousands(1e3 * standing.time)} ms" if question.is_timed else f"{thousands(standing.rate)}/s"
+
+
+def _spread(ratios: list[float]) -> str:
+    """
+    >>> _spread([1.5, 1.25, 2.0])
+    '**1.50** (1.25..2.00)'
+    """
+    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}..{max(ratios):.2f})"
+
+
+def _notes(findings: Findings) -> Iterator[str]:
+    yield "Ratios are by round, of libraries that took turns; above 1 fastpack is faster."
+    asked = {question.run.name for question in findings.questions.values()}
+    runs = [run for run in findings.runs if run.name in asked]
+    machines = dict.fromkeys(f"{run.machine.get('processor', 'unknown processor')}, {run.machine.get('cores', '?')} cores" for run in runs)
+    loads = [float(run.machine.get("load_average", 0)) for run in runs]
+    revisions = dict.fromkeys(run.revision for run in runs if run.revision)
+    measured = f", revision {', '.join(revisions)}" if revisions else ""
+    yield f"Measured on {'; '.join(machines)}{measured}, at load averages of {min(loads):.1f} to {max(loads):.1f}."
+    if any(run.was_busy for run in runs):
+        yield "The machine was busy at times, which widens the spans."
+    if findings.missing:
+        yield f"Missing: {', '.join(findings.missing)}."
+
+
+def machine_line(run: Run) -> str:
+    """The machine in a line; and whether it had other work, since figures of a busy machine are worth little."""
+    machine = run.machine
+    load = f"load average {float(machine.get('load_average', 0)):.1f}" + (
+        ", so it was busy: read the ratios' spans" if run.was_busy else ""
+    )
+    what = f"{machine.get('processor', 'unknown processor')}, {machine.get('cores', '?')} cores, {load}"
+    return ", ".join([what, f"fastpack {machine.get('fastpack', '')}".strip(), *([f"revision {run.revision}"] if run.revision else [])])
+
+
+def rivals(question: Question) -> str:
+    """Everybody, the fastest first; ratios are to fastpack's faster format."""
+    ours = question.fastest("ours") or question.ranked[0]
+    figure = "milliseconds" if question.is_timed else f"{question.unit}/s"
+    lines = [f"| | version | {figure} | min..max | of {ours.name} | peak MB |", "|---|---|--:|--:|--:|--:|"]
+    for one in question.ranked:
+        found = [1e3 * seconds for seconds in one.seconds] if question.is_timed else one.rates
+        name = f"**{one.name}**" if one.kind == "ours" else one.name
+        lines.append(
+            f"| {name} | {one.version} | {thousands(statistics.median(found))} | {thousands(min(found))}..{thousands(max(found))} "
+            f"| {_spread(one.ratios(ours))} | {one.peak_mb:,.0f} |"
+        )
+    return "\n".join([*lines, *(f"| {name} | missing | | | | |" for name in question.missing)])
+
+
+def curve(found: Curve) -> str:
+    """A row for each position, with the median and the extremes of each line."""
+    lines = [f"| {found.x_axis} | {' | '.join(found.lines)} |", f"|--:|{'--:|' * len(found.lines)}"]
+    positions = list(dict.fromkeys(position for points in found.lines.values() for position in points))
+    for position in positions:
+        cells = [_figures(points.get(position, [])) for points in found.lines.values()]
+        lines.append(f"| {_written(position)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _figures(found: list[float]) -> str:
+    if not found:
+        return ""
+    spread = f" ({_short(min(found))}..{_short(max(found))})" if len(found) > 1 else ""
+    return f"{_short(statistics.median(found))}{spread}"
+
+
+def _short(figure: float) -> str:
+    return thousands(figure) if figure >= 100 else readable(figure)
+
+
+def _written(position: Position) -> str:
+    return position if isinstance(position, str) else f"{position:,g}" if position < 1e6 else f"{position:,.0f}"
+
+
+def profiles(found: list[Profile]) -> str:
+    """A row for each stage, with its share in each piece of work and the functions that take most of it."""
+    stages = list(dict.fromkeys(stage for profile in found for stage in profile.shares))
+    lines = [f"| percent | {' | '.join(profile.name for profile in found)} | most of it in |", f"|---|{'--:|' * len(found)}---|"]
+    for stage in stages:
+        shares = [f"{profile.shares[stage]:.1f}" if stage in profile.shares else "" for profile in found]
+        functions = dict.fromkeys(name for profile in found for name, share in profile.functions.get(stage, [])[:2] if share >= 1)
+        lines.append(f"| {stage} | {' | '.join(shares)} | {', '.join(f'`{name}`' for name in functions)} |")
+    return "\n".join(lines)
+
+
+def place(document: str, name: str, text: str) -> str:
+    """The document with `text` between the markers of that name. Raises ValueError when they are not there.
+
+    >>> place("a<!-- speed -->old<!-- /speed -->b", "speed", "new")
+    'a<!-- speed -->\\nnew\\n<!-- /speed -->b'
+    """
+    first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
+    placed, count = re.subn(f"{re.escape(first)}.*?{re.escape(last)}", lambda _: f"{first}\n{text}\n{last}", document, flags=re.S)
+    if count != 1:
+        raise ValueError(f"{first} and {last} must stand in the document once, not {count} times")
+    return placed
