@@ -13,9 +13,11 @@ from fastpack.limits import Limits
 from fastpack.loader import Loader, LoaderOptions
 from fastpack.options import ReadOptions
 from fastpack.order import Balanced, Mix, Sequential, Shuffle
-from fastpack.pack import Packed, PackOptions, pack
+from fastpack.pack import Packed, pack
+from fastpack.pack_options import PackOptions
 from fastpack.ragged import Ragged, Text
 from fastpack.reader import Reader, concat, open
+from fastpack.rejects import Reject
 from fastpack.repair import Repaired, repair
 from fastpack.schema import Field, Schema
 from fastpack.sources import Paths, folder, table
@@ -47,6 +49,7 @@ __all__ = [
     "RandomResizedCrop",
     "ReadOptions",
     "Reader",
+    "Reject",
     "Repaired",
     "Resize",
     "ResizeShort",

@@ -81,6 +81,10 @@ class LimitError(FastpackError, ValueError):
     """A file claims more than a limit allows. Limits have names and can be raised."""
 
 
+class OutOfMemoryError(LimitError, MemoryError):
+    """The system has no more memory to give."""
+
+
 class ShapeError(FastpackError, ValueError):
     """Images, boxes or arrays do not have the shape that was asked for."""
 
@@ -131,7 +135,7 @@ _DAMAGED = "restore the file from its source, or run `fastpack verify` to list w
 # Numbers are those of src_cython/kernels/status.h. (class, what the user can do)
 _STATUSES: dict[int, tuple[type[FastpackError], str]] = {
     1: (UnreadableFileError, "check the file, its permissions and the disk"),
-    2: (LimitError, "free memory, or use smaller batches"),
+    2: (OutOfMemoryError, "free memory, or use smaller batches"),
     3: (TruncatedFileError, _DAMAGED),
     4: (CorruptRecordError, f"a gzip'ed file fails here too: decompress it first; else {_DAMAGED}"),
     5: (CorruptRecordError, _DAMAGED),

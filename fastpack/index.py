@@ -17,6 +17,7 @@ from fastpack._native.spans import first_outside
 from fastpack.chunks import ChunkTable
 from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at
 from fastpack.ragged import Ragged, Text, concatenate_values
+from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
 from fastpack.seal import Seal
 from fastpack.shard import Shard, written_whole
@@ -246,8 +247,9 @@ def index_path(shard: Path, index_dir: Path | None = None) -> Path:
     return index_dir / f"{shard.name}.{folder:08x}{_INDEX_SUFFIX}"
 
 
-def is_index(path: Path) -> bool:
-    return path.name.endswith(_INDEX_SUFFIX)
+def is_beside(path: Path) -> bool:
+    """True for what lies beside shards and is none: an index, or the report of a pack."""
+    return path.name.endswith(_INDEX_SUFFIX) or is_report(path)
 
 
 def concatenate(indexes: Sequence[Index]) -> Index:

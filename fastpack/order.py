@@ -111,8 +111,12 @@ class Shuffle:
 
     def order(self, table: Table) -> "_Permutation | _Windows":
         if self.window is None or self.window >= len(table):
-            return _Permutation(len(table), self.seed)
+            return self.permutation(len(table))
         return _Windows(len(table), self.seed, self.window, self.run or math.isqrt(self.window))
+
+    def permutation(self, num_samples: int) -> "_Permutation":
+        """Of as many samples, whatever the window."""
+        return _Permutation(num_samples, self.seed)
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,18 @@ def spread_by_key(keys: Text, seed: int) -> npt.NDArray[np.float64]:
     hashes = np.empty(len(keys), np.uint64)
     hash_rows(keys.values, keys.offsets, seed, hashes)
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def parts_of(spread: npt.NDArray[np.float64], fractions: Mapping[str, float]) -> Numbers:
+    """Which part, by number, each sample falls into whose number in [0, 1) is given; what is missing to 1 falls behind the last.
+
+    >>> parts_of(np.array([0.0, 0.5, 0.95]), {"train": 0.9, "val": 0.1}).tolist()
+    [0, 0, 1]
+    """
+    ends = np.cumsum(list(fractions.values()))
+    if not fractions or not min(fractions.values()) > 0 or not ends[-1] <= 1 + 1e-9:
+        raise OptionError(f"fractions must be positive and at most 1 together, not {dict(fractions)}")
+    return np.searchsorted(ends, spread, side="right")
 
 
 def spread_by_number(size: int, seed: int) -> npt.NDArray[np.float64]:

@@ -2,114 +2,41 @@
 
 import glob
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from fastpack import containers
-from fastpack.codecs import Color
-from fastpack.codecs.batch import DecodeOptions
-from fastpack.containers import Container, Layout
-from fastpack.errors import EmptySourceError, OptionError, Place, at
-from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.packer import Manner, Packer, Progress, Report
-from fastpack.ragged import digest
-from fastpack.shard import num_shards_of, parse_size, shard_paths
+from fastpack.errors import OptionError, Place, at
+from fastpack.index import Index
+from fastpack.pack_options import PackOptions
+from fastpack.pack_plan import PackPlan, plan_pack
+from fastpack.packer import Faults, Packer, Progress, Report
+from fastpack.rejects import Reject
+from fastpack.room import refuse_full
 from fastpack.sources import Source, source_of
-from fastpack.staging import Staging, interrupted_names
-from fastpack.storage import Compression, Storage
-from fastpack.supply import DecodedSupply, EncodedSupply, Supply
-from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata, Transcoded, Transcodes
-
-# What TFRecord and HDF5 add to a sample; only --shard-size looks at it.
-_SAMPLE_OVERHEAD_BYTES = 128
+from fastpack.staging import Staging
+from fastpack.transcode import Transcodes
 
 
 @dataclass(frozen=True)
-class PackOptions:
-    """How to pack.
+class PlannedShard:
+    """A file that a dry run would have been followed by: its samples, and its bytes, about."""
 
-    - format: "tfrecord" or "hdf5"; None goes by the output's ending.
-    - layout: of HDF5: "encoded" (image files as they are), "vlen" (the same as rows of variable length) or "pixels"
-      (decoded, one size). "auto" is `pixels` when a size is given, else `encoded`.
-    - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone.
-    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
-    - color: of decoded pixels.
-    - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see Transcoded. Pixels stay the same.
-    - metadata: of the JPEGs that are made fast: "keep" it, or "strip" all but the orientation.
-    - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
-    - compression, level, shuffle, fletcher32, chunk: of `pixels`: see Storage.
-    - master: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
-      one virtual dataset. It is for others: open either the master or the shards.
-    - num_workers: threads; None is one a core.
-    - memory: bytes that batches may take together, as a number or like "512MB"; None takes about 6 MiB a thread. What is
-      known of each sample (its label, key and place: about 150 bytes) comes on top.
-    - sync: wait until the disk has each file before it gets its name.
-    """
-
-    format: str | None = None
-    layout: Layout = "auto"
-    size: int | tuple[int, int] | None = None
-    shards: int | None = None
-    shard_size: int | str | None = None
-    color: Color = "RGB"
-    jpeg: Jpeg = "keep"
-    metadata: Metadata = "keep"
-    names: Mapping[str, str] = field(default_factory=dict)
-    compression: Compression = "none"
-    level: int | None = None
-    shuffle: bool = False
-    fletcher32: bool | None = None
-    chunk: int | None = None
-    master: bool = False
-    num_workers: int | None = None
-    memory: int | str | None = None
-    sync: bool = True
-    limits: Limits = DEFAULT_LIMITS
-
-    def __post_init__(self) -> None:
-        if self.shards is not None and self.shard_size is not None:
-            raise OptionError("give shards or shard_size, not both")
-        if self.shards is not None and self.shards < 1:
-            raise OptionError(f"shards must be at least 1, not {self.shards}")
-        for name in ("shard_size", "memory"):
-            size = getattr(self, name)
-            if size is not None and parse_size(size) < 1:
-                raise OptionError(f"{name} must be positive, not {size}")
-        for name, choices in (("jpeg", JPEG_CHOICES), ("metadata", METADATA_CHOICES)):
-            if (choice := getattr(self, name)) not in choices:
-                raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
-        if self.jpeg == "fast" and (self.size is not None or self.layout == "pixels"):
-            raise OptionError("pixels are stored decoded, so no JPEG is to be made fast; leave out jpeg, or the size and the layout")
-        if self.metadata == "strip" and self.jpeg != "fast":
-            raise OptionError("metadata is stripped from the JPEGs that are made fast only; choose jpeg='fast' too, or keep it")
-        if self.layout not in ("auto", "encoded", "vlen", "pixels"):
-            raise OptionError(f"there is no layout {self.layout!r}; choose encoded, vlen or pixels")
-        if self.layout in ("encoded", "vlen") and self.size is not None:
-            raise OptionError(f"the layout `{self.layout}` keeps image files as they are; leave the size out, or choose `pixels`")
-        if self.storage != Storage() and self.layout != "pixels" and self.size is None:
-            raise OptionError("compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`")
-        if self.master and self.layout != "pixels" and self.size is None:
-            raise OptionError("a master file shows decoded pixels; give a size, or the layout `pixels`")
-
-    @property
-    def storage(self) -> Storage:
-        return Storage(self.compression, self.level, self.shuffle, self.fletcher32, self.chunk)
-
-    @property
-    def manner(self) -> Manner:
-        memory_bytes = None if self.memory is None else parse_size(self.memory)
-        return Manner(self.layout, self.storage, self.num_workers, memory_bytes, self.sync, self.limits)
+    path: Path
+    num_samples: int
+    num_bytes: int
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written: files, samples, bytes of images that went in, bytes of the files, seconds; with jpeg="fast", what
-    became of the JPEGs."""
+    """What was written: files, samples, bytes of images that went in, bytes of the files, seconds.
+
+    - transcodes: with jpeg="fast", what became of the JPEGs.
+    - rejects: what was left out, in the order of the source; and duplicates, if they were asked for.
+    - report: the file that says so, if there is anything to say.
+    - planned: of a dry run, which writes nothing: the files that it would write, and how large they would be, about.
+    """
 
     paths: tuple[Path, ...]
     num_samples: int
@@ -117,6 +44,9 @@ class Packed:
     output_bytes: int
     seconds: float
     transcodes: Transcodes | None = None
+    rejects: tuple[Reject, ...] = ()
+    report: Path | None = None
+    planned: tuple[PlannedShard, ...] = ()
 
 
 def pack(
@@ -145,6 +75,7 @@ def pack(
     and synced; when all are, they take their names. When anything fails, nothing stands under a final name; finished shards
     wait in the folder for `resume`. Raises FastpackError of the kind that fits.
 
+    >>> import numpy as np
     >>> from fastpack.sources import Paths
     >>> from fastpack.codecs import encode
     >>> folder = Path(getfixture("tmp_path"))
@@ -157,54 +88,52 @@ def pack(
     output = Path(output)
     if (append and overwrite) or (resume and overwrite):
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
-    container = _container(output, options)
-    originals = source_of(source) if isinstance(source, (str, Path)) else source
-    if len(originals) == 0:
-        raise EmptySourceError("the source has no samples; there is nothing to pack")
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    samples = _with_fast_jpegs(originals, output.parent, options)
-    supply = _supply(container, options, samples)
-    cuts = _shard_cuts(supply.sizes, options)
-    paths = _names(output, len(cuts) - 1, append, resume)
-    plan = _plan(samples, supply, options, cuts)
-    with Staging(output, paths, plan, resume=resume, overwrite=overwrite, sync=options.sync) as staging:
-        missing = {number: staging.path(number) for number in range(len(paths)) if not staging.is_finished(number)}
-        Packer(container, supply, options.manner, Report(progress, len(samples)), staging.finish).write(missing, cuts)
-        staging.publish()
+    samples = source_of(source) if isinstance(source, (str, Path)) else source
+    plan = plan_pack(samples, output, options, append=append, resume=resume)
+    if options.dry_run:
+        plan.refuse_faulty()
+        return _foreseen(plan, time.perf_counter() - started)
+    with Staging(output, plan.paths, plan.facts(), report=plan.report, resume=resume, overwrite=overwrite, sync=options.sync) as staging:
+        plan.refuse_faulty()
+        _write(plan, staging, progress)
+        faulty = staging.rejects
+        rejects = sorted([*plan.rejects, *faulty], key=lambda reject: reject.sample)
+        staging.publish(rejects)
     if options.master:
-        _write_master(output, paths, options)
-    output_bytes = sum(path.stat().st_size for path in paths)
-    transcodes = samples.transcodes if isinstance(samples, Transcoded) else None
-    source_bytes = int(originals.sizes.sum())
-    return Packed(tuple(paths), len(samples), source_bytes, output_bytes, time.perf_counter() - started, transcodes)
+        for name in plan.outputs:
+            _write_master(name, plan.paths, options)
+    return _told(plan, rejects, faulty, time.perf_counter() - started)
 
 
-def _with_fast_jpegs(source: Source, folder: Path, options: PackOptions) -> Source:
-    if options.jpeg != "fast":
-        return source
-    return Transcoded(source, folder, metadata=options.metadata, limits=options.limits, num_workers=options.num_workers)
+def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
+    """Makes what is missing of the shards."""
+
+    def finish(number: int, index: Index, faults: Faults) -> None:
+        staging.finish(number, index, plan.rejected(faults))
+
+    missing = {number: staging.path(number) for number in range(len(plan.paths)) if not staging.is_finished(number)}
+    if plan.supply.is_exact and not plan.options.storage.is_filtered:
+        refuse_full(plan.report.parent, sum(int(plan.supply.sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing))
+    Packer(plan.container, plan.supply, plan.options.manner, Report(progress, len(plan.source)), finish).write(missing, plan.cuts)
 
 
-def _names(output: Path, num_shards: int, append: bool, resume: bool) -> list[Path]:
-    """The final names. An appending pack that was interrupted while its shards took theirs keeps to them."""
-    earlier = interrupted_names(output) if append and resume else []
-    if len(earlier) == num_shards:
-        return [output.with_name(name) for name in earlier]
-    return shard_paths(output, num_shards, num_before=num_shards_of(output) if append else 0)
+def _told(plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], seconds: float) -> Packed:
+    size_of = dict(zip(plan.source.rows.tolist(), plan.source.sizes.tolist(), strict=True)) if faulty else {}
+    source_bytes = int(plan.source.sizes.sum()) - sum(size_of[reject.sample] for reject in faulty)
+    output_bytes = sum(path.stat().st_size for path in plan.paths)
+    report = plan.report if rejects else None
+    return Packed(plan.paths, len(plan.source) - len(faulty), source_bytes, output_bytes, seconds, plan.transcodes, tuple(rejects), report)
 
 
-def _plan(source: Source, supply: Supply, options: PackOptions, cuts: Sequence[int]) -> dict[str, Any]:
-    """What must be the same for an interrupted pack to go on: source and options, but for those that change no byte."""
-    unimportant = ("shards", "shard_size", "num_workers", "memory", "sync", "limits")
-    chosen = {each.name: repr(getattr(options, each.name)) for each in fields(options) if each.name not in unimportant}
-    return chosen | {
-        "samples": len(source),
-        "first samples of the shards": digest(np.array(cuts, np.int64)),
-        "fields": supply.schema.to_json(),
-        "sizes of the images": digest(source.sizes),
-        **getattr(source, "fingerprints", dict)(),
-    }
+def _foreseen(plan: PackPlan, seconds: float) -> Packed:
+    """What a dry run knows."""
+    faults = plan.source.faults
+    rejects = sorted([*plan.rejects, *plan.rejected(faults)], key=lambda reject: reject.sample)
+    num_samples, source_bytes = len(plan.source) - len(faults), int(plan.source.sizes.sum())
+    shards = tuple(map(PlannedShard, plan.paths, plan.num_samples, plan.num_bytes))
+    return Packed(plan.paths, num_samples, source_bytes, sum(plan.num_bytes), seconds, None, tuple(rejects), None, shards)
 
 
 def _write_master(output: Path, paths: Sequence[Path], options: PackOptions) -> None:
@@ -212,49 +141,5 @@ def _write_master(output: Path, paths: Sequence[Path], options: PackOptions) -> 
 
     if output in paths:
         return  # the one shard has the name already
-    shards = containers.find_shards(str(output.with_name(f"{glob.escape(output.stem)}-*-of-*{output.suffix}")))
+    shards = containers.find_shards(str(output.with_name(f"{glob.escape(output.stem)}-[0-9]*-of-*{output.suffix}")))
     write_master(output, shards, sync=options.sync)
-
-
-def _container(output: Path, options: PackOptions) -> Container:
-    if options.format is not None:
-        if options.format not in containers.NAMES:
-            raise OptionError(f"{options.format!r} is no format that is written; choose one of {', '.join(containers.NAMES)}")
-        return containers.named(options.format)
-    if (container := containers.of_suffix(output)) is None or container.name not in containers.NAMES:
-        raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord or .h5, or give a format")
-    return container
-
-
-def _supply(container: Container, options: PackOptions, source: Source) -> Supply:
-    if not _wants_pixels(container, options, source):
-        return EncodedSupply(source, options.names)
-    decoding = DecodeOptions(options.color, limits=options.limits)
-    return DecodedSupply(source, options.names, options.size, decoding)
-
-
-def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:
-    if options.size is None and options.layout != "pixels":
-        return False
-    if container.name != "hdf5":
-        raise OptionError("TFRecord holds image files as they are; leave size and layout out, or choose HDF5")
-    picture = source.schema.picture
-    if picture is not None and picture.kind == "pixels" and options.size is not None:
-        raise OptionError("the source holds pixels, not image files; pack it without a size, or pack the image files")
-    return picture is not None and picture.kind == "image"
-
-
-def _shard_cuts(sizes: npt.NDArray[np.int64], options: PackOptions) -> list[int]:
-    """First sample of each shard, and the number of samples."""
-    num_samples = len(sizes)
-    if options.shard_size is None:
-        shards = min(options.shards or 1, num_samples)
-        return [num_samples * shard // shards for shard in range(shards + 1)]
-    limit = parse_size(options.shard_size)
-    ends = np.cumsum(sizes + _SAMPLE_OVERHEAD_BYTES)
-    cuts = [0]
-    while cuts[-1] < num_samples:
-        done = int(ends[cuts[-1] - 1]) if cuts[-1] else 0
-        # A sample larger than the limit gets a shard of its own.
-        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(ends, done + limit, side="right"))))
-    return cuts

@@ -11,20 +11,25 @@ from typing import Any
 import numpy as np
 
 from fastpack.containers import Container, Layout, ShardPlan, Writer
-from fastpack.errors import CorruptRecordError, FastpackError, Place, at, from_os_error
+from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Place, at, from_os_error
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pipeline import Pipeline, Stages
 from fastpack.pool import num_cores
 from fastpack.ragged import offsets_of
+from fastpack.rejects import OnError
+from fastpack.room import refuse_full
+from fastpack.screen import Screen
 from fastpack.shard import sync_path
 from fastpack.storage import Storage
 from fastpack.supply import Supply
 
 # Called with (samples done, samples in all, bytes done) after each batch: by any of the threads, by one at a time.
 Progress = Callable[[int, int, int], None]
-# Called with (number, index) of each shard that is complete, by any of the threads.
-Finish = Callable[[int, Index], None]
+# Row of the supply -> what is wrong with it: the samples that are left out.
+Faults = dict[int, FastpackError]
+# Called with (number, index, faults) of each shard that is complete, by any of the threads.
+Finish = Callable[[int, Index, Faults], None]
 
 # Enough for a thread to be worth waking, and little enough to stay in its core's cache from the reading to the writing.
 _BATCH_BYTES = 2 * 2**20
@@ -42,6 +47,7 @@ class Manner:
     num_workers: int | None = None
     memory_bytes: int | None = None
     sync: bool = True
+    on_error: OnError = "raise"
     limits: Limits = DEFAULT_LIMITS
 
 
@@ -67,6 +73,14 @@ class _Portion:
     num_bytes: int
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What a writer made of the good samples of a portion (None when there are none), and what is wrong with the others."""
+
+    piece: Any
+    faults: Faults
+
+
 class Packer:
     """Writes the shards of one pack: batches of all of them go through one pipeline, shard after shard, so that one is
     checked and synced while the next is begun."""
@@ -77,6 +91,8 @@ class Packer:
         self._opening = threading.Lock()
         self._writers: dict[int, Writer[Any]] = {}
         self._num_left: dict[int, int] = {}
+        self._faults: dict[int, Faults] = {}
+        self._screen = Screen(supply, manner.on_error)
 
     def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
         """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.
@@ -92,7 +108,7 @@ class Packer:
                 self._report.add(end - first, int(self._supply.sizes[first:end].sum()))
                 continue
             cut = list(self._portions(shard, first, end, batch_bytes))
-            self._num_left[shard] = len(cut)
+            self._num_left[shard], self._faults[shard] = len(cut), {}
             portions += cut
         stages = Stages(self._make, self._place, self._store)
         try:
@@ -124,6 +140,8 @@ class Packer:
     def _writer(self, shard: int) -> Writer[Any]:
         with self._opening:
             if shard not in self._writers:
+                if self._supply.is_exact and not self._manner.storage.is_filtered:
+                    refuse_full(self._paths[shard].parent, self._plans[shard].num_bytes)
                 self._writers[shard] = self._container.writer(self._paths[shard], self._plans[shard], self._num_workers)
             return self._writers[shard]
 
@@ -137,31 +155,39 @@ class Packer:
                 raise
             raise from_os_error(error, "write", self._paths[shard]) from error
 
-    def _make(self, portion: _Portion) -> Any:
+    def _make(self, portion: _Portion) -> _Made:
         with self._told(portion.shard):
             writer = self._writer(portion.shard)
-            return writer.encode(self._supply.read(np.arange(portion.first, portion.end)))
+            batch, faults = self._screen.read(np.arange(portion.first, portion.end))
+            return _Made(writer.encode(batch) if batch.num_samples else None, faults)
 
-    def _place(self, portion: _Portion, piece: Any) -> None:
+    def _place(self, portion: _Portion, made: _Made) -> None:
         with self._told(portion.shard):
-            self._writer(portion.shard).place(piece)
+            if made.piece is not None:
+                self._writer(portion.shard).place(made.piece)
+        self._faults[portion.shard] |= made.faults
         self._report.add(portion.end - portion.first, portion.num_bytes)
 
-    def _store(self, portion: _Portion, piece: Any) -> None:
+    def _store(self, portion: _Portion, made: _Made) -> None:
         with self._told(portion.shard):
-            self._writer(portion.shard).store(piece)
+            if made.piece is not None:
+                self._writer(portion.shard).store(made.piece)
             with self._opening:
                 self._num_left[portion.shard] -= 1
                 is_last = self._num_left[portion.shard] == 0
             if is_last:
-                self._finish(portion.shard, self._complete(portion.shard))
+                self._finish(portion.shard, self._complete(portion.shard), self._faults[portion.shard])
 
     def _complete(self, shard: int) -> Index:
-        path, plan = self._paths[shard], self._plans[shard]
+        path, faults = self._paths[shard], self._faults[shard]
+        num_samples = self._plans[shard].num_samples - len(faults)
+        if num_samples == 0:
+            message = f"all {len(faults)} samples of this file are bad, the first: {next(iter(faults.values()))}; write fewer files"
+            raise EmptySourceError(at(message, Place(path)))
         with _synced_meanwhile(path) if self._manner.sync else contextlib.nullcontext():
             index = self._writer(shard).close() or self._container.index(path, limits=self._manner.limits)
-        if len(index) != plan.num_samples:
-            raise CorruptRecordError(at(f"{plan.num_samples} samples were written but {len(index)} read back; check the disk", Place(path)))
+        if len(index) != num_samples:
+            raise CorruptRecordError(at(f"{num_samples} samples were written but {len(index)} read back; check the disk", Place(path)))
         return index
 
 

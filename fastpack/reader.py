@@ -30,7 +30,7 @@ from fastpack.index import Column, Index, concatenate
 from fastpack.indexing import indexes_of
 from fastpack.memory import Memory
 from fastpack.options import OnError, ReadOptions
-from fastpack.order import spread_by_key, spread_by_number
+from fastpack.order import parts_of, spread_by_key, spread_by_number
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
@@ -216,10 +216,7 @@ class Reader(Sequence[dict[str, Any]]):
         >>> len(parts["train"]), len(parts["val"])
         (8, 2)
         """
-        ends = np.cumsum(list(fractions.values()))
-        if not fractions or min(fractions.values()) <= 0 or ends[-1] > 1 + 1e-9:
-            raise OptionError(f"fractions must be positive and at most 1 together, not {dict(fractions)}")
-        parts = np.searchsorted(ends, self._spread(by, seed), side="right")
+        parts = parts_of(self._spread(by, seed), fractions)
         return {name: self.take(np.flatnonzero(parts == part)) for part, name in enumerate(fractions)}
 
     def _spread(self, by: str, seed: int) -> npt.NDArray[np.float64]:

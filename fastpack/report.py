@@ -1,6 +1,7 @@
 """report: what a dataset holds, and what packing and verifying came to, as facts and as text to read."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -196,20 +197,41 @@ def _bin_lines(bins: Sequence[Bin], written: Callable[[int], str]) -> list[str]:
 
 
 def packed_text(packed: Packed) -> str:
-    """What was written, where, and how fast; and what became of JPEGs that were to be made fast."""
+    """What was written, where, and how fast; what was left out; and what became of JPEGs that were to be made fast."""
     first, *others = packed.paths
     where = f"{first} and {len(others):,} more" if others else str(first)
     rate = packed.num_samples / packed.seconds if packed.seconds else 0
-    return printable(
+    summary = printable(
         f"packed {packed.num_samples:,} samples ({readable_size(packed.source_bytes)}) into {where} "
         f"({readable_size(packed.output_bytes)}) in {packed.seconds:.1f} s, {rate:,.0f} samples/s"
-    ) + (f"\n{_transcodes_text(packed.transcodes)}" if packed.transcodes else "")
+    )
+    transcodes = [_transcodes_text(packed.transcodes)] if packed.transcodes else []
+    return "\n".join([summary, *transcodes, *_rejected_lines(packed)])
 
 
 def _transcodes_text(transcodes: Transcodes) -> str:
     sizes = f"{readable_size(transcodes.bytes_before)} became {readable_size(transcodes.bytes_after)}"
     left_alone = "".join(f"; {count:,} {reason}" for reason, count in transcodes.left_alone.items())
     return f"JPEGs: {transcodes.num_transcoded:,} made fast{f' ({sizes})' if transcodes.num_transcoded else ''}{left_alone}"
+
+
+def planned_lines(packed: Packed) -> list[str]:
+    """What a dry run says."""
+    where = f"{_counted(packed.num_samples, 'sample')} ({readable_size(packed.source_bytes)})"
+    rows = [(str(one.path), f"{one.num_samples:,}", f"about {readable_size(one.num_bytes)}") for one in packed.planned]
+    files = _cut(_aligned([("file", "samples", "size"), *rows]))
+    return [printable(f"would pack {where}; nothing is written"), *files, *_rejected_lines(packed)]
+
+
+def _rejected_lines(packed: Packed) -> list[str]:
+    left_out = [reject for reject in packed.rejects if reject.is_left_out]
+    counts = Counter(reject.reason for reject in left_out)
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+    told = f"; {packed.report} says which and why" if packed.report else ""
+    lines = [f"left out {_counted(len(left_out), 'sample')}: {reasons}{told}"] if left_out else []
+    if num_kept := len(packed.rejects) - len(left_out):
+        lines.append(f"{_counted(num_kept, 'sample')} with the bytes of an earlier one{told}")
+    return [printable(line) for line in lines]
 
 
 def indexed_text(indexed: Indexed) -> str:

@@ -4,7 +4,8 @@ A hidden folder beside the output, `.NAME.packing`, in which stand
 
     lock             held by the one packer; the system lets go of it when the packer dies
     plan.json        what is being packed, and how: another plan is never continued
-    journal.jsonl    a line for each finished shard, written once the disk has the shard and its index
+    journal.jsonl    a line for each finished shard, written once the disk has the shard and its index: what it is, and which
+                     samples were left out of it
     NAME...          the shards themselves, and their indexes
 
 At the end everything takes its final name, and the folder goes. Whatever happens before, nothing stands under a final
@@ -17,16 +18,27 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fastpack.errors import FastpackError, OutputExistsError, Place, PlanChangedError, StagingBusyError, at, from_os_error
 from fastpack.index import Index, index_path
+from fastpack.rejects import Reject, report_path, report_text
 from fastpack.shard import Shard, sync_path, written_whole
 
 # Names of what makes up the source and the options -> JSON values; two packs are one when their plans are equal.
 Plan = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A shard as the journal has it."""
+
+    size: int
+    fingerprint: int
+    rejects: tuple[Reject, ...] = ()
 
 
 class Staging:
@@ -35,6 +47,7 @@ class Staging:
     - output: what the pack was asked to write; the folder is called after it.
     - paths: the final names of all shards, in the output's folder.
     - plan: what must be equal for finished shards of an earlier pack to be kept.
+    - report: the final name of the report on samples that were left out; written where there are any.
     - resume: keep them. Without, and without `overwrite`, an earlier pack that left any is an error.
     - sync: wait for the disk before a shard counts as finished.
 
@@ -42,17 +55,26 @@ class Staging:
     """
 
     def __init__(
-        self, output: Path, paths: Sequence[Path], plan: Plan, *, resume: bool = False, overwrite: bool = False, sync: bool = True
+        self,
+        output: Path,
+        paths: Sequence[Path],
+        plan: Plan,
+        *,
+        report: Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        sync: bool = True,
     ) -> None:
         self._paths, self._sync = list(paths), sync
+        self._report = report or report_path(output)
         self._folder = staging_folder(output)
         self._plan = json.loads(json.dumps({**plan, "shards": [path.name for path in paths]}))
         self._lock = _locked(self._folder)
-        self._finished: dict[int, tuple[int, int]] = {}
+        self._finished: dict[int, _Finished] = {}
         try:
             with _told(self._folder):
                 self._finished = self._earlier(resume, overwrite)
-                self._refuse_existing(overwrite)
+                self._refuse_existing(overwrite, bool(self._finished))
         except BaseException:
             if not (self._folder / "journal.jsonl").exists():
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -78,19 +100,26 @@ class Staging:
     def is_finished(self, number: int) -> bool:
         return number in self._finished
 
-    def finish(self, number: int, index: Index) -> None:
-        """The shard is complete, and `index` is what was found in it: from here on it is kept."""
+    @property
+    def rejects(self) -> list[Reject]:
+        """What was left out of the finished shards, in the order of the source."""
+        return sorted((reject for one in self._finished.values() for reject in one.rejects), key=lambda reject: reject.sample)
+
+    def finish(self, number: int, index: Index, rejects: Sequence[Reject] = ()) -> None:
+        """The shard is complete, and `index` is what was found in it: from here on it is kept. `rejects` were left out of it."""
         path = self.path(number)
         with _told(path):
             if self._sync:
                 sync_path(path)
             index.save(index_path(path), sync=self._sync)
             shard = index.shards[0]
-            self._note({"shard": number, "size": shard.size, "fingerprint": shard.fingerprint, "samples": len(index)})
-        self._finished[number] = (shard.size, shard.fingerprint)
+            facts = {"shard": number, "size": shard.size, "fingerprint": shard.fingerprint, "samples": len(index)}
+            self._note({**facts, "rejects": [reject.facts() for reject in rejects]})
+        self._finished[number] = _Finished(shard.size, shard.fingerprint, tuple(rejects))
 
-    def publish(self) -> None:
-        """Everything takes its final name."""
+    def publish(self, rejects: Sequence[Reject] = ()) -> None:
+        """Everything takes its final name; the report says of `rejects` why they were left out."""
+        self._publish_report(rejects)
         for number, final in enumerate(self._paths):
             for staged, name in ((self.path(number), final), (index_path(self.path(number)), index_path(final))):
                 with _told(name):
@@ -102,10 +131,22 @@ class Staging:
             self._clear()
             shutil.rmtree(self._folder)
 
+    def _publish_report(self, rejects: Sequence[Reject]) -> None:
+        """First, so that no shard is ever seen whose samples are missing in silence. One that stood there is of what is replaced."""
+        staged = self._folder / self._report.name
+        with _told(self._report):
+            if not rejects:
+                self._report.unlink(missing_ok=True)
+                return
+            staged.write_text(report_text(rejects))
+            if self._sync:
+                sync_path(staged)
+            os.replace(staged, self._report)
+
     # What an earlier pack left.
 
-    def _earlier(self, resume: bool, overwrite: bool) -> dict[int, tuple[int, int]]:
-        """The finished shards that are kept: number -> (size, fingerprint)."""
+    def _earlier(self, resume: bool, overwrite: bool) -> dict[int, _Finished]:
+        """The finished shards that are kept."""
         found = self._read_journal()
         if found and resume:
             self._refuse_other_plan()
@@ -121,17 +162,18 @@ class Staging:
                 temporary.write_text(json.dumps(self._plan))
         return {}
 
-    def _read_journal(self) -> dict[int, tuple[int, int]]:
+    def _read_journal(self) -> dict[int, _Finished]:
         """A line that is cut off belongs to a shard that is not finished."""
         try:
             lines = (self._folder / "journal.jsonl").read_text().splitlines()
         except FileNotFoundError:
             return {}
-        finished = {}
+        finished: dict[int, _Finished] = {}
         for line in lines:
             try:
                 entry = json.loads(line)
-                finished[int(entry["shard"])] = (int(entry["size"]), int(entry["fingerprint"]))
+                rejects = tuple(Reject.from_facts(facts) for facts in entry["rejects"])
+                finished[int(entry["shard"])] = _Finished(int(entry["size"]), int(entry["fingerprint"]), rejects)
             except (ValueError, KeyError, TypeError):
                 break
         return finished
@@ -146,15 +188,19 @@ class Staging:
             message = f"this is not the pack that was begun: {differences}; pack as before, or start over with overwrite"
             raise PlanChangedError(at(message, Place(self._folder)))
 
-    def _stands(self, number: int, facts: tuple[int, int]) -> bool:
+    def _stands(self, number: int, finished: _Finished) -> bool:
         """True when the shard of the journal is there, in staging or under its final name already."""
         for path in (self.path(number), self._paths[number]):
             if path.exists():
                 shard = Shard.of(path, "")
-                return (shard.size, shard.fingerprint) == facts
+                return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
         return False
 
-    def _refuse_existing(self, overwrite: bool) -> None:
+    def _refuse_existing(self, overwrite: bool, is_resumed: bool) -> None:
+        """Of a pack that goes on, what has taken its name already is no reason to refuse."""
+        if self._report.exists() and not overwrite and not is_resumed:
+            message = "a report of an earlier pack is there already; ask for overwrite, or choose another name"
+            raise OutputExistsError(at(message, Place(self._report)))
         for number, path in enumerate(self._paths):
             is_ours = self.is_finished(number) and not self.path(number).exists()
             if path.exists() and not overwrite and not is_ours:
@@ -174,10 +220,12 @@ class Staging:
         for member in sorted(members, key=lambda member: last.index(member.name) if member.name in last else -1):
             member.unlink()
 
-    def _note(self, entry: dict[str, int]) -> None:
+    def _note(self, entry: dict[str, Any]) -> None:
         descriptor = os.open(self._folder / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            os.write(descriptor, (json.dumps(entry) + "\n").encode())
+            left = (json.dumps(entry) + "\n").encode()
+            while left:
+                left = left[os.write(descriptor, left) :]
             if self._sync:
                 os.fsync(descriptor)
         finally:

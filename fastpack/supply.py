@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from fastpack.batch import Batch
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
-from fastpack.errors import OptionError, ShapeError
+from fastpack.errors import FastpackError, OptionError, ShapeError, status_error
 from fastpack.headers import probe_blobs
+from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Ragged
 from fastpack.schema import Field, Schema
 from fastpack.sources import Source
@@ -25,12 +26,14 @@ class Supply(Protocol):
 
     - schema: of what `read` gives, under the names that the files shall have.
     - sizes: bytes of each sample's image as it is written, (n,).
+    - is_exact: `sizes` are what will be written, not a guess.
     - memory_sizes: bytes that a batch with the sample takes for it, (n,).
     """
 
     schema: Schema
     sizes: npt.NDArray[np.int64]
     memory_sizes: npt.NDArray[np.int64]
+    is_exact: bool
 
     def read(self, rows: Rows) -> Batch: ...
 
@@ -45,8 +48,10 @@ def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
 class EncodedSupply:
     """Image files as the source has them."""
 
-    def __init__(self, source: Source, names: Mapping[str, str]) -> None:
-        self._source = source
+    is_exact = True
+
+    def __init__(self, source: Source, names: Mapping[str, str], limits: Limits = DEFAULT_LIMITS) -> None:
+        self._source, self._limits = source, limits
         self.schema = _renamed(source.schema, names)
         self.sizes = self.memory_sizes = source.sizes
 
@@ -55,7 +60,17 @@ class EncodedSupply:
         for blob in self.schema.blobs:
             if blob.kind == "image" and not isinstance(batch[blob.name], Ragged):
                 raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
+            if blob.kind == "image":
+                self._refuse_bombs(batch[blob.name], rows)
         return batch
+
+    def _refuse_bombs(self, blobs: Ragged, rows: Rows) -> None:
+        """No reader would decode them."""
+        infos, _ = probe_blobs(blobs)
+        areas = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64)
+        if (bad := np.flatnonzero(areas > np.uint64(self._limits.max_pixels))).size:
+            info, place = infos[bad[0]], self._source.place(int(rows[bad[0]]))
+            raise status_error(12, f"{info['width']} x {info['height']} pixels are more than {self._limits.max_pixels}", place)
 
 
 class DecodedSupply:
@@ -64,6 +79,8 @@ class DecodedSupply:
     A batch is decoded by the thread that asks for it, so ask from several.
     """
 
+    is_exact = True
+
     def __init__(self, source: Source, names: Mapping[str, str], size: int | tuple[int, int] | None, options: DecodeOptions) -> None:
         self._source = source
         picture = source.schema.picture
@@ -71,19 +88,26 @@ class DecodedSupply:
         self._name = picture.name
         self._steps = () if size is None else (Resize(size),)
         self._options = replace(options, num_workers=1)
-        height, width = self._size_of_first()
+        height, width = (size, size) if isinstance(size, int) else size or self._size_of_first_good()
         pixels = Field(picture.name, "pixels", (height, width, options.channels), "|u1", color=options.color)
         fields = tuple(pixels if other == picture else other for other in source.schema.fields)
         self.schema = _renamed(Schema(fields, source.schema.class_names), names)
         self.sizes = np.full(len(source), height * width * options.channels, np.int64)
         self.memory_sizes = self.sizes + source.sizes
 
-    def _size_of_first(self) -> tuple[int, int]:
-        first = np.zeros(1, np.int64)
-        plan, refused = self._plan(self._pictures(self._source.read(first), first))
-        if refused:
-            raise refused[0]
-        return int(plan.heights[0]), int(plan.widths[0])
+    def _size_of_first_good(self) -> tuple[int, int]:
+        failure: FastpackError | None = None
+        for number in range(len(self._source)):
+            row = np.array([number], np.int64)
+            try:
+                plan, refused = self._plan(self._pictures(self._source.read(row), row))
+                if not refused:
+                    return int(plan.heights[0]), int(plan.widths[0])
+                failure = failure or refused[0]
+            except FastpackError as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
 
     def read(self, rows: Rows) -> Batch:
         batch = self._source.read(rows)

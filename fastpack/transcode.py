@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastpack._native.transcode import Transcoder
 from fastpack.batch import Batch
-from fastpack.errors import Place, from_os_error
+from fastpack.errors import FastpackError, Place, from_os_error
 from fastpack.headers import JPEG, probe_blobs
 from fastpack.limits import Limits
 from fastpack.pool import share
@@ -135,15 +135,24 @@ class Transcoded:
 
     def _transcode(self, portions: Iterator[int]) -> None:
         transcoder = Transcoder(self._strip, max_pixels=self._limits.max_pixels, max_scans=self._limits.max_scans)
-        assert self._name is not None
         for first in portions:
-            rows = np.arange(first, min(first + _PORTION, len(self._source)))
+            for rows, images in self._readable(np.arange(first, min(first + _PORTION, len(self._source)))):
+                infos, _ = probe_blobs(images)
+                for i in np.flatnonzero(infos["format"] == JPEG).tolist():
+                    self._keep(int(rows[i]), transcoder.transcode(np.ascontiguousarray(images[i])))
+
+    def _readable(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], Ragged]]:
+        """Images that can be read; whoever reads the others again will say what is wrong with them."""
+        assert self._name is not None
+        try:
             images = self._source.read(rows)[self._name]
-            if not isinstance(images, Ragged):
-                return  # the source decodes them, which whoever writes them will object to
-            infos, _ = probe_blobs(images)
-            for i in np.flatnonzero(infos["format"] == JPEG).tolist():
-                self._keep(int(rows[i]), transcoder.transcode(np.ascontiguousarray(images[i])))
+        except FastpackError:
+            if len(rows) > 1:
+                for row in rows:
+                    yield from self._readable(np.array([row]))
+            return
+        if isinstance(images, Ragged):  # else the source decodes them, which whoever writes them will object to
+            yield rows, images
 
     def _keep(self, row: int, found: bytes | str) -> None:
         with self._placing:

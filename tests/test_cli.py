@@ -130,10 +130,10 @@ def test_an_interrupted_pack_is_told_and_resumed(photos, monkeypatch):
     output = photos.parent / "all.tfrecord"
     finish, left = Staging.finish, iter(range(1))
 
-    def finish_one(self, number, index):
+    def finish_one(self, number, index, rejects):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        finish(self, number, index)
+        finish(self, number, index, rejects)
 
     monkeypatch.setattr(Staging, "finish", finish_one)
     result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)

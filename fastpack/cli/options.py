@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from fastpack.index import is_index
+from fastpack.index import is_beside
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,6 +28,23 @@ def image_size(ctx: click.Context, parameter: click.Parameter, value: str | None
     if not match:
         raise click.BadParameter(f"{value!r} is no size; write HEIGHTxWIDTH, such as 224x320, or one number", ctx, parameter)
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
+
+
+def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Of `a,b`."""
+    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def fractions(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, float]:
+    """Of `train=0.9,val=0.1`."""
+    found: dict[str, float] = {}
+    for part in value.split(",") if value else ():
+        name, _, fraction = part.partition("=")
+        try:
+            found[name.strip()] = float(fraction)
+        except ValueError:
+            raise click.BadParameter(f"{part!r} is no part; write NAME=FRACTION, such as train=0.9,val=0.1", ctx, parameter) from None
+    return found
 
 
 def dataset_argument(command: Command) -> Command:
@@ -49,4 +66,4 @@ def quiet_option(command: Command) -> Command:
 
 def without_indexes(paths: tuple[str, ...]) -> list[str]:
     """The shell's `train*` also finds the indexes that lie beside the files."""
-    return [path for path in paths if not is_index(Path(path))]
+    return [path for path in paths if not is_beside(Path(path))]

@@ -9,9 +9,9 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import existing, image_size, json_option, quiet_option
+from fastpack.cli.options import existing, fractions, image_size, json_option, names, quiet_option
 from fastpack.errors import EmptySourceError
-from fastpack.report import packed_text, readable_size
+from fastpack.report import packed_text, planned_lines, readable_size
 from fastpack.sources import Source
 from fastpack.sources.table import TABLE_SUFFIXES
 from fastpack.storage import COMPRESSIONS
@@ -52,6 +52,22 @@ from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES
 @click.option("--chunk", type=click.IntRange(min=1), metavar="N", help="Samples in a chunk of pixels; by default as fits their size.")
 @click.option("--master", is_flag=True, help="Of several shards of pixels: write a file in which h5py sees them as one, too.")
 @click.option("--memory", metavar="SIZE", help="What batches may take together, such as 512MB.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "skip"]),
+    default="raise",
+    help="skip: leave bad samples out and report them in OUT.rejects.jsonl.",
+)
+@click.option("--include", multiple=True, metavar="GLOB", help="Pack only samples whose key fits: '*.jpg', 'cat/*'. May be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out samples whose key fits. May be repeated.")
+@click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
+@click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
+@click.option(
+    "--split", metavar="train=0.9,val=0.1", callback=fractions, help="Write a dataset for each part, by a hash of the samples' keys."
+)
+@click.option("--duplicates", type=click.Choice(["keep", "report", "drop"]), default="keep", help="Of images with exactly the same bytes.")
+@click.option("--dedupe", "duplicates", flag_value="drop", help="Leave out images with exactly the bytes of an earlier one.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("--append", is_flag=True, help="Put the samples into new shards beside those that are there.")
 @click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted: finished shards are kept.")
@@ -78,8 +94,12 @@ def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_
         )
     if as_json:
         terminal.emit(dataclasses.asdict(packed))
+    elif packed.planned:
+        click.echo("\n".join(planned_lines(packed)))
     elif not quiet:
         click.echo(packed_text(packed))
+    if any(reject.is_left_out for reject in packed.rejects):
+        click.get_current_context().exit(terminal.EXIT_SKIPPED)
 
 
 def _source_at(path: str) -> Source:

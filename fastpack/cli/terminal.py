@@ -11,7 +11,7 @@ import click
 from fastpack.errors import FastpackError, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.report import printable
 
-EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
 # What the user asked for makes no sense, whatever the data.
 _USAGE_ERRORS = (OptionError, OutputExistsError, PlanChangedError, StagingBusyError)
 EPILOG = """\b
@@ -21,6 +21,8 @@ Exit status:
        could not save all
   2    the command cannot be obeyed: an unknown option, a bad value,
        an input that is not there, an output that is there already
+  3    `pack` wrote its files, and left out samples that --on-error skip
+       or --dedupe told it to: the report names them
   130  interrupted; nothing half-written stands under a final name"""
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastpack.batch import Batch
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, MissingFileError, OptionError, Place, at, from_os_error
-from fastpack.index import Index, index_path, is_index
+from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
 from fastpack.schema import Schema
@@ -268,7 +268,7 @@ def find_shards(path: Paths) -> list[Path]:
         raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(exact)))
     if exact.exists():
         return [exact]
-    found = _without_masters(Path(match) for match in glob.glob(str(path)) if not is_index(Path(match)))
+    found = _without_masters(Path(match) for match in glob.glob(str(path)) if not is_beside(Path(match)))
     if not found:
         raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
     return found

@@ -14,7 +14,7 @@ from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
 from fastpack.containers.hdf5_columns import Columns, dataset_name
 from fastpack.containers.hdf5_disk import WrittenFile
-from fastpack.errors import SchemaError
+from fastpack.errors import Place, SchemaError, at
 from fastpack.headers import probe_blobs
 from fastpack.ragged import Ragged, offsets_of
 from fastpack.schema import Field
@@ -48,9 +48,8 @@ class EncodedWriter(Writer[Images]):
         self._lengths: list[npt.NDArray[np.int64]] = []
         self._crcs: list[npt.NDArray[np.uint32]] = []
         self._infos: list[npt.NDArray[Any]] = []
-        with WrittenFile(path) as file:
-            first = _lay_out(file.create_group(dataset_name(field)), plan.num_bytes)
-        self._first, self._next, self._end = first, first, first + plan.num_bytes
+        self._planned_bytes = max(1, plan.num_bytes)  # HDF5 gives nothing no place
+        self._first = self._next = _lay_out(path, field, self._planned_bytes)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
     def encode(self, batch: Batch) -> Images:
@@ -59,8 +58,6 @@ class EncodedWriter(Writer[Images]):
         return Images(batch, blobs, crc32c_rows(blobs.values, blobs.offsets), infos)
 
     def place(self, piece: Images) -> None:
-        if self._next + len(piece.blobs.values) > self._end:
-            raise SchemaError(f"the images have more bytes than the {self._end - self._first} that were planned")
         piece.offset = self._next
         self._next += len(piece.blobs.values)
         self._lengths.append(piece.blobs.lengths)
@@ -69,15 +66,12 @@ class EncodedWriter(Writer[Images]):
         self._columns.add(piece.batch)
 
     def store(self, piece: Images) -> None:
-        left, offset = np.ascontiguousarray(piece.blobs.values).data, piece.offset
-        while left:
-            written = os.pwrite(self._descriptor, left[:_CALL_BYTES], offset)
-            left, offset = left[written:], offset + written
+        _write_at(self._descriptor, np.ascontiguousarray(piece.blobs.values).data, piece.offset)
 
     def close(self) -> None:
+        if self._next - self._first != self._planned_bytes:
+            self._lay_out_again()
         self.abandon()
-        if self._next != self._end:
-            raise SchemaError(f"the images have {self._next - self._first} bytes, not the {self._end - self._first} that were planned")
         offsets = offsets_of(np.concatenate(self._lengths))
         infos = np.concatenate(self._infos)
         with WrittenFile(self._path, "r+") as file:
@@ -88,19 +82,44 @@ class EncodedWriter(Writer[Images]):
                 group.create_dataset(fact, data=infos[fact])
             self._columns.write(file, "encoded")
 
+    def _lay_out_again(self) -> None:
+        """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
+        frame = self._path.with_name(f".{self._path.name}.frame")
+        try:
+            first = _lay_out(frame, self._field, self._next - self._first)
+            if first != self._first:
+                raise SchemaError(at(f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again", Place(self._path)))
+            with open(frame, "rb") as file:
+                _write_at(self._descriptor, file.read(first), 0)
+                file.seek(self._next)
+                tail = file.read()
+        finally:
+            frame.unlink(missing_ok=True)
+        _write_at(self._descriptor, tail, self._next)
+        os.ftruncate(self._descriptor, self._next + len(tail))
+
     def abandon(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
-def _lay_out(group: h5py.Group, num_bytes: int) -> int:
-    """Makes the dataset of bytes, empty, in one piece; gives the byte of the file where it begins."""
+def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left[:_CALL_BYTES], offset)
+        left, offset = left[written:], offset + written
+
+
+def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
+    """Makes the file with the dataset of bytes, empty, in one piece; gives the byte of the file where it begins."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.CONTIGUOUS)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     creation.set_obj_track_times(False)  # the same input gives the same bytes
     space = h5py.h5s.create_simple((num_bytes,))
-    first: int = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation).get_offset()
+    with WrittenFile(path) as file:
+        group = file.create_group(dataset_name(field))
+        first: int = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation).get_offset()
     return first

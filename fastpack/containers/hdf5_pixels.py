@@ -24,9 +24,10 @@ from fastpack.structs import SPAN
 
 @dataclass(frozen=True)
 class Chunks:
-    """A batch of pixels as the chunks that are stored, with the checksums of those, and of the samples themselves."""
+    """A batch of pixels, its whole chunks as they are stored, with the checksums of those, and of the samples themselves."""
 
     batch: Batch
+    pixels: npt.NDArray[Any]
     chunks: list[Any]  # buffers
     crcs: list[int]
     sample_crcs: npt.NDArray[np.uint32]
@@ -36,8 +37,8 @@ class PixelsWriter(Writer[Chunks]):
     """`/images` (N, H, W, C), in chunks of whole samples, and, where chunks have no checksum, `/images_crc32c` (N,).
 
     Chunks go through the filters in the threads that encode, and then as they are into the file: the library's own
-    pipeline works on one after the other. A batch must begin with a chunk: but for the last of a shard, batches hold a
-    multiple of the chunk's samples.
+    pipeline works on one after the other. So a batch should hold a multiple of the chunk's samples; behind one that does not,
+    as where bad samples are left out, chunks are made anew as the batches take their places, by one thread.
     """
 
     def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
@@ -52,6 +53,7 @@ class PixelsWriter(Writer[Chunks]):
         self._file = WrittenFile(path)
         self._images = _create_images(self._file.file, plan, field, self._chunk, self._filters)
         self._num_samples = 0
+        self._rest: npt.NDArray[Any] | None = None  # samples of a chunk that is not full yet
         self._crcs: list[int] = []
         self._sample_crcs: list[npt.NDArray[np.uint32]] = []
 
@@ -60,45 +62,60 @@ class PixelsWriter(Writer[Chunks]):
         if images.shape[1:] != self._images.shape[1:]:
             raise ShapeError(f"the images are {images.shape[1:]}, not {self._images.shape[1:]} as planned; give a size")
         pixels = np.ascontiguousarray(images, self._field.dtype)
-        parts = [pixels[first : first + self._chunk] for first in range(0, len(pixels), self._chunk)]
-        chunks = [np.ascontiguousarray(self._filled(part)).reshape(-1).view(np.uint8) for part in parts]
-        if len(self._filters):
-            pipeline = Pipeline(self._filters)  # of this thread
-            stored: list[Any] = [pipeline.encode(chunk.data) for chunk in chunks]
-        else:
-            stored = list(chunks)
+        stored = self._stored(pixels)
         offsets = np.arange(len(pixels) + 1) * (pixels.nbytes // len(pixels))
         sample_crcs = crc32c_rows(pixels.reshape(-1).view(np.uint8), offsets)
-        return Chunks(batch, stored, [crc32c(chunk) for chunk in stored], sample_crcs)
+        return Chunks(batch, pixels, stored, [crc32c(chunk) for chunk in stored], sample_crcs)
 
-    def _filled(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The last chunk is as large as the others; what no sample needs is zeros."""
-        missing = self._chunk - len(part)
-        return np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
+    def _stored(self, pixels: npt.NDArray[Any]) -> list[Any]:
+        """The whole chunks of `pixels`, as the file has them."""
+        firsts = range(0, len(pixels) // self._chunk * self._chunk, self._chunk)
+        chunks = [pixels[first : first + self._chunk].reshape(-1).view(np.uint8) for first in firsts]
+        if not len(self._filters):
+            return list(chunks)
+        pipeline = Pipeline(self._filters)  # of this thread
+        return [pipeline.encode(chunk.data) for chunk in chunks]
 
     def place(self, piece: Chunks) -> None:
-        if self._num_samples % self._chunk:
-            raise SchemaError(f"only the last batch may hold less than a multiple of the chunk's {self._chunk} samples")
-        rest = (0,) * (self._images.ndim - 1)
-        with self._file.calls():
-            for i, chunk in enumerate(piece.chunks):
-                self._images.id.write_direct_chunk((self._num_samples + i * self._chunk, *rest), chunk)
-        self._crcs += piece.crcs
+        pixels, chunks, crcs = piece.pixels, piece.chunks, piece.crcs
+        if self._rest is not None:
+            pixels = np.concatenate([self._rest, pixels])
+            chunks = self._stored(pixels)
+            crcs = [crc32c(chunk) for chunk in chunks]
+        self._write(chunks, crcs)
+        num_whole = len(chunks) * self._chunk
+        self._rest = pixels[num_whole:] if num_whole < len(pixels) else None
         self._sample_crcs.append(piece.sample_crcs)
         self._num_samples += piece.batch.num_samples
         self._columns.add(_without(piece.batch, self._field.name))
+
+    def _write(self, chunks: list[Any], crcs: list[int]) -> None:
+        sample, rest = len(self._crcs) * self._chunk, (0,) * (self._images.ndim - 1)
+        with self._file.calls():
+            for i, chunk in enumerate(chunks):
+                self._images.id.write_direct_chunk((sample + i * self._chunk, *rest), chunk)
+        self._crcs += crcs
 
     def store(self, piece: Chunks) -> None:
         """All was done in `place`: HDF5 takes chunks one after the other."""
 
     def close(self) -> None:
-        if self._num_samples != self._plan.num_samples:
-            raise SchemaError(f"{self._num_samples} samples were written, not the {self._plan.num_samples} that were planned")
+        if self._num_samples < self._plan.num_samples:  # bad samples were left out
+            with self._file.calls():  # before the last chunk is there: HDF5 would write it anew
+                self._images.id.set_extent((self._num_samples, *self._images.shape[1:]))
+        if self._rest is not None:
+            self._write_last(self._rest)
         with self._file as file:
             if not has_checksums(self._filters):
                 file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs))
             self._columns.write(file, "pixels")
         self._check()
+
+    def _write_last(self, pixels: npt.NDArray[Any]) -> None:
+        """The last chunk is as large as the others; what no sample needs is zeros."""
+        missing = self._chunk - len(pixels)
+        chunks = self._stored(np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), pixels.dtype)]))
+        self._write(chunks, [crc32c(chunk) for chunk in chunks])
 
     def _check(self) -> None:
         """Compares the chunks in the file with what was handed to the library."""

@@ -1,5 +1,6 @@
 """Writes the HDF5 layout `vlen`: each image file a row of variable length, for tools that expect it so."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
 from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name
 from fastpack.containers.hdf5_disk import WrittenFile
-from fastpack.errors import Place, SchemaError, raise_status
+from fastpack.errors import Place, raise_status
 from fastpack.ragged import Ragged
 from fastpack.schema import Field
 
@@ -38,9 +39,7 @@ class VlenWriter(Writer[Rows]):
         self._crcs: list[npt.NDArray[np.uint32]] = []
         self._num_samples = 0
         self._file = WrittenFile(path)
-        self._images = self._file.file.create_dataset(
-            dataset_name(field), (plan.num_samples,), h5py.vlen_dtype(np.uint8), track_times=False
-        )
+        self._images = _create_images(self._file.file, field, plan.num_samples)
 
     def encode(self, batch: Batch) -> Rows:
         blobs: Ragged = batch[self._field.name]
@@ -58,8 +57,8 @@ class VlenWriter(Writer[Rows]):
         """All was done in `place`: HDF5 writes rows one after the other."""
 
     def close(self) -> None:
-        if self._num_samples != self._plan.num_samples:
-            raise SchemaError(f"{self._num_samples} samples were written, not the {self._plan.num_samples} that were planned")
+        if self._num_samples < self._plan.num_samples:  # bad samples were left out
+            self._write_again()
         crcs = np.concatenate(self._crcs)
         with self._file as file:
             file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
@@ -72,5 +71,26 @@ class VlenWriter(Writer[Rows]):
                 if bad.size:
                     raise_status(5, "the image was not stored as it was written", Place(self._path, first + int(bad[0])))
 
+    def _write_again(self) -> None:
+        """HDF5 cannot make such a dataset shorter: the rows go to another file, which takes this one's place."""
+        fewer = self._path.with_name(f".{self._path.name}.fewer")
+        written = WrittenFile(fewer)
+        try:
+            with written.calls(), self._file.calls():
+                images = _create_images(written.file, self._field, self._num_samples)
+                for row in range(self._num_samples):
+                    images[row] = self._images[row]
+            os.replace(fewer, self._path)
+        except BaseException:
+            written.abandon()
+            fewer.unlink(missing_ok=True)
+            raise
+        self._file.abandon()
+        self._file, self._images = written, images
+
     def abandon(self) -> None:
         self._file.abandon()
+
+
+def _create_images(file: h5py.File, field: Field, num_samples: int) -> h5py.Dataset:
+    return file.create_dataset(dataset_name(field), (num_samples,), h5py.vlen_dtype(np.uint8), track_times=False)

@@ -18,7 +18,8 @@ class Source(Protocol):
     """A sized, random-access, thread-safe giver of samples. A Reader with decode=False is one too.
 
     It may have a method `fingerprints() -> dict[str, str]` besides: what changes when the source does, under the names that
-    a message can call it by. An interrupted pack goes on only where all are what they were.
+    a message can call it by. An interrupted pack goes on only where all are what they were. And `faults`, sample -> error: what
+    is known to be wrong before anything is read, so that a pack need not begin.
     """
 
     @property

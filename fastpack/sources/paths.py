@@ -15,6 +15,7 @@ from fastpack.batch import Batch
 from fastpack.errors import (
     DuplicateKeyError,
     EmptySourceError,
+    FastpackError,
     Place,
     SourceError,
     UnreadableFileError,
@@ -41,8 +42,8 @@ class Paths:
     - class_names: names[label].
     - columns: further values for each file: field name -> array (n,) of integers or floats, or Text.
 
-    Raises EmptySourceError, SourceError (lengths differ), DuplicateKeyError, MissingFileError or
-    UnreadableFileError; a file that is empty or no image is found when it is read.
+    Raises EmptySourceError or SourceError (lengths differ). A file that is not there, is no file or has the key of another is
+    among the `faults`, and reading it raises what stands there; one that is empty or no image is found when it is read.
     """
 
     def __init__(
@@ -67,13 +68,22 @@ class Paths:
         for name, column in self._columns.items():
             if len(column) != len(self._paths):
                 raise SourceError(f"there are {len(self._paths)} images but {len(column)} values of {name!r}; give one for each")
-        if "key" in self._columns:
-            _refuse_duplicates(self._columns["key"], self._paths)
         self._class_names = tuple(class_names)
         self._memory = Memory(max_blocks=_MAX_BLOCKS)
-        facts = [_facts_of(path) for path in self._paths]
-        self._sizes = np.array([each.st_size for each in facts], np.int64)
-        self._times = np.array([each.st_mtime_ns for each in facts], np.int64)
+        self._sizes, self._times = np.zeros(len(self._paths), np.int64), np.zeros(len(self._paths), np.int64)
+        self._faults: dict[int, FastpackError] = {}
+        self._look()
+        if "key" in self._columns:
+            self._faults = _duplicates(self._columns["key"], self._paths) | self._faults
+
+    def _look(self) -> None:
+        """Takes the sizes and times of the files."""
+        for row, path in enumerate(self._paths):
+            try:
+                facts = _facts_of(path)
+                self._sizes[row], self._times[row] = facts.st_size, facts.st_mtime_ns
+            except FastpackError as error:
+                self._faults[row] = error
 
     @property
     def schema(self) -> Schema:
@@ -83,6 +93,11 @@ class Paths:
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         return self._sizes
+
+    @property
+    def faults(self) -> Mapping[int, FastpackError]:
+        """What is known to be wrong before anything is read, by sample."""
+        return MappingProxyType(self._faults)
 
     @property
     def columns(self) -> Mapping[str, ColumnValues]:
@@ -112,6 +127,8 @@ class Paths:
 
         Raises what reading a file meets, with its path.
         """
+        if self._faults and (bad := next((row for row in rows.tolist() if row in self._faults), None)) is not None:
+            raise self._faults[bad]
         paths = [self._paths[row] for row in rows]
         offsets = offsets_of(self._sizes[rows])
         values = self._memory.empty((int(offsets[-1]),), np.uint8)
@@ -139,11 +156,15 @@ def _field_of(name: str, column: ColumnValues) -> Field:
     raise SourceError(f"column {name!r} must be integers, floats or text, one for each image, not {column.dtype} {column.shape}")
 
 
-def _refuse_duplicates(keys: ColumnValues, paths: list[str]) -> None:
+def _duplicates(keys: ColumnValues, paths: list[str]) -> dict[int, FastpackError]:
+    """An error for each file whose key an earlier one has."""
     seen: dict[str, str] = {}
-    for key, path in zip(keys, paths, strict=True):
+    faults: dict[int, FastpackError] = {}
+    for row, (key, path) in enumerate(zip(keys, paths, strict=True)):
         if seen.setdefault(key, path) != path:
-            raise DuplicateKeyError(f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own")
+            message = f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own"
+            faults[row] = DuplicateKeyError(message)
+    return faults
 
 
 def _facts_of(path: str) -> os.stat_result:

@@ -1,0 +1,132 @@
+"""PackOptions: how to pack, in one value."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+
+from fastpack.codecs import Color
+from fastpack.containers import Layout
+from fastpack.errors import OptionError
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.order import Shuffle, parts_of
+from fastpack.packer import Manner
+from fastpack.rejects import Duplicates, OnError
+from fastpack.shard import parse_size
+from fastpack.storage import Compression, Storage
+from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """How to pack.
+
+    - format: "tfrecord" or "hdf5"; None goes by the output's ending.
+    - layout: of HDF5: "encoded" (image files as they are), "vlen" (the same as rows of variable length) or "pixels"
+      (decoded, one size). "auto" is `pixels` when a size is given, else `encoded`.
+    - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone.
+    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
+    - color: of decoded pixels.
+    - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see Transcoded. Pixels stay the same.
+    - metadata: of the JPEGs that are made fast: "keep" it, or "strip" all but the orientation.
+    - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
+    - compression, level, shuffle, fletcher32, chunk: of `pixels`: see Storage.
+    - master: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
+      one virtual dataset. It is for others: open either the master or the shards.
+    - num_workers: threads; None is one a core.
+    - memory: bytes that batches may take together, as a number or like "512MB"; None takes about 6 MiB a thread. What is
+      known of each sample (its label, key and place: about 150 bytes) comes on top.
+    - include, exclude: patterns of the shell for keys, in which `*` also stands for slashes: pack the samples that fit one of
+      `include`, if there are any, and none of `exclude`.
+    - fields: which columns to keep beside image, label and key; None keeps all that the source has.
+    - shuffle_seed: pack in a random order, which depends on nothing but the seed and the number of samples; it is that of
+      `Shuffle(seed)` in its first epoch. None keeps the source's order.
+    - split: name -> part, such as {"train": 0.9, "val": 0.1}: a dataset for each, named "NAME-train.tfrecord" and so on, by a hash of
+      the key, as `Reader.split` has it: whatever else is packed, a sample stays in its split. What is missing to 1 is left out.
+    - duplicates: images of exactly the same bytes: "keep" does not look, "report" reports all but the first, "drop" leaves them out.
+    - dry_run: write nothing, and say what would be written.
+    - on_error: "raise" stops at the first bad sample, in the order of the source; "skip" leaves bad ones out and reports them,
+      one JSON object a line, in a file beside the output, `NAME.rejects.jsonl`.
+    - sync: wait until the disk has each file before it gets its name.
+    """
+
+    format: str | None = None
+    layout: Layout = "auto"
+    size: int | tuple[int, int] | None = None
+    shards: int | None = None
+    shard_size: int | str | None = None
+    color: Color = "RGB"
+    jpeg: Jpeg = "keep"
+    metadata: Metadata = "keep"
+    names: Mapping[str, str] = field(default_factory=dict)
+    compression: Compression = "none"
+    level: int | None = None
+    shuffle: bool = False
+    fletcher32: bool | None = None
+    chunk: int | None = None
+    master: bool = False
+    num_workers: int | None = None
+    memory: int | str | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    fields: Sequence[str] | None = None
+    shuffle_seed: int | None = None
+    split: Mapping[str, float] = field(default_factory=dict)
+    duplicates: Duplicates = "keep"
+    dry_run: bool = False
+    on_error: OnError = "raise"
+    sync: bool = True
+    limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if self.shards is not None and self.shard_size is not None:
+            raise OptionError("give shards or shard_size, not both")
+        if self.shards is not None and self.shards < 1:
+            raise OptionError(f"shards must be at least 1, not {self.shards}")
+        for name in ("shard_size", "memory"):
+            size = getattr(self, name)
+            if size is not None and parse_size(size) < 1:
+                raise OptionError(f"{name} must be positive, not {size}")
+        self._check_choice()
+        for name, choices in (("jpeg", JPEG_CHOICES), ("metadata", METADATA_CHOICES)):
+            if (choice := getattr(self, name)) not in choices:
+                raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
+        if self.jpeg == "fast" and (self.size is not None or self.layout == "pixels"):
+            raise OptionError("pixels are stored decoded, so no JPEG is to be made fast; leave out jpeg, or the size and the layout")
+        if self.metadata == "strip" and self.jpeg != "fast":
+            raise OptionError("metadata is stripped from the JPEGs that are made fast only; choose jpeg='fast' too, or keep it")
+        if self.layout not in ("auto", "encoded", "vlen", "pixels"):
+            raise OptionError(f"there is no layout {self.layout!r}; choose encoded, vlen or pixels")
+        if self.layout in ("encoded", "vlen") and self.size is not None:
+            raise OptionError(f"the layout `{self.layout}` keeps image files as they are; leave the size out, or choose `pixels`")
+        if self.storage != Storage() and self.layout != "pixels" and self.size is None:
+            raise OptionError("compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`")
+        if self.master and self.layout != "pixels" and self.size is None:
+            raise OptionError("a master file shows decoded pixels; give a size, or the layout `pixels`")
+
+    def _check_choice(self) -> None:
+        """What is said about which samples are packed."""
+        for name, values in {"on_error": get_args(OnError), "duplicates": get_args(Duplicates)}.items():
+            if getattr(self, name) not in values:
+                raise OptionError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}")
+        for name in ("include", "exclude", "fields"):
+            if isinstance(getattr(self, name), str):
+                raise OptionError(f"{name} must be a list, such as [{getattr(self, name)!r}]")
+        if self.shuffle_seed is not None:
+            Shuffle(self.shuffle_seed)  # raises for what is no seed
+        if self.split:
+            parts_of(np.zeros(0), self.split)
+        for name in self.split:
+            if not re.fullmatch(r"\w[\w.-]*", name):
+                raise OptionError(f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -")
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.compression, self.level, self.shuffle, self.fletcher32, self.chunk)
+
+    @property
+    def manner(self) -> Manner:
+        memory_bytes = None if self.memory is None else parse_size(self.memory)
+        return Manner(self.layout, self.storage, self.num_workers, memory_bytes, self.sync, self.on_error, self.limits)

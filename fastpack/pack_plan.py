@@ -1,0 +1,206 @@
+"""PackPlan: what a pack will write: which samples, from where, in which order, into which files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack import containers
+from fastpack.codecs.batch import DecodeOptions
+from fastpack.containers import Container
+from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, at
+from fastpack.order import parts_of, spread_by_key
+from fastpack.pack_options import PackOptions
+from fastpack.pipeline import Pipeline, Stages
+from fastpack.ragged import digest
+from fastpack.rejects import Reject, report_path
+from fastpack.screen import Screen
+from fastpack.selection import Selection, duplicates, keys_of, matching, shuffled
+from fastpack.shard import num_shards_of, parse_size, shard_paths
+from fastpack.sources import Source
+from fastpack.staging import interrupted_names
+from fastpack.supply import DecodedSupply, EncodedSupply, Supply
+from fastpack.transcode import Transcoded, Transcodes
+
+Rows = npt.NDArray[np.int64]
+
+# What TFRecord and HDF5 add to a sample; for --shard-size and for the sizes of a dry run.
+SAMPLE_OVERHEAD_BYTES = 128
+# Samples that a thread reads at a time when it looks for the first bad one.
+_LOOKED_AT = 32
+# Options that change no byte of what is written.
+_UNIMPORTANT = ("shards", "shard_size", "num_workers", "memory", "sync", "dry_run")
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """What a pack will write.
+
+    - source: the samples in the order in which they are written, all shards of all splits one after the other.
+    - samples: the same, with the JPEGs that were to be made fast.
+    - supply: gives them as they are to be written.
+    - outputs: the path that each split was to be written to; one where nothing is split.
+    - paths, cuts: the final names of the shards; first sample of each, and the number of samples.
+    - rejects: what is left out whatever its bytes: duplicates.
+    - report: where it is told what was left out.
+    """
+
+    container: Container
+    options: PackOptions
+    source: Selection
+    samples: Source
+    supply: Supply
+    outputs: tuple[Path, ...]
+    paths: tuple[Path, ...]
+    cuts: tuple[int, ...]
+    rejects: tuple[Reject, ...]
+    report: Path
+
+    @property
+    def num_samples(self) -> list[int]:
+        """Of each shard."""
+        return [end - first for first, end in pairwise(self.cuts)]
+
+    @property
+    def num_bytes(self) -> list[int]:
+        """Of each shard, about."""
+        ends = np.concatenate([[0], np.cumsum(self.supply.sizes + SAMPLE_OVERHEAD_BYTES)])
+        return [int(ends[end] - ends[first]) for first, end in pairwise(self.cuts)]
+
+    @property
+    def transcodes(self) -> Transcodes | None:
+        return self.samples.transcodes if isinstance(self.samples, Transcoded) else None
+
+    def facts(self) -> dict[str, Any]:
+        """What must be the same for an interrupted pack to go on: source and options, but for those that change no byte."""
+        chosen = {each.name: repr(getattr(self.options, each.name)) for each in fields(self.options) if each.name not in _UNIMPORTANT}
+        return chosen | {
+            "samples": len(self.source),
+            "first samples of the shards": digest(np.array(self.cuts, np.int64)),
+            "fields": self.supply.schema.to_json(),
+            "sizes of the images": digest(self.samples.sizes),
+            **self.source.fingerprints(),
+        }
+
+    def rejected(self, faults: Mapping[int, FastpackError]) -> list[Reject]:
+        """`faults`: rows of the supply, and what is wrong with them."""
+        source = self.source
+        return [Reject.of(int(source.rows[row]), source.key(row), source.place(row), error) for row, error in faults.items()]
+
+    def refuse_faulty(self) -> None:
+        """Where nothing may be skipped: raises what is known to be wrong, or what is wrong with a sample before that one, before
+        anything is written."""
+        faults = self.source.faults
+        if not faults or self.options.on_error == "skip":
+            return
+        screen, first = Screen(self.supply), min(faults)
+        earlier = [np.arange(start, min(start + _LOOKED_AT, first)) for start in range(0, first, _LOOKED_AT)]
+        Pipeline(earlier, Stages(lambda rows: screen.read(rows)[1], lambda rows, _: None, lambda rows, _: None)).run()
+        raise faults[first]
+
+
+def plan_pack(source: Source, output: Path, options: PackOptions, *, append: bool = False, resume: bool = False) -> PackPlan:
+    """Raises EmptySourceError, OptionError or what the first sample meets, when its size is needed."""
+    container = _container(output, options)
+    rows, rejects = _chosen(source, options)
+    parts = _split(source, rows, output, options)
+    selection = Selection(source, np.concatenate(list(parts.values())), options.fields)
+    samples = _with_fast_jpegs(selection, output.parent, options)
+    supply = _supply(container, options, samples)
+    cuts, paths = [0], list[Path]()
+    for name, part in parts.items():
+        ends = _shard_ends(supply.sizes[cuts[-1] : cuts[-1] + len(part)], options)
+        paths += shard_paths(name, len(ends), num_before=num_shards_of(name) if append else 0)
+        cuts += [cuts[-1] + end for end in ends]
+    if append and resume and len(earlier := interrupted_names(output)) == len(paths):
+        paths = [output.with_name(name) for name in earlier]  # some of them may have taken their names already
+    report = report_path(paths[0] if append else output)
+    return PackPlan(container, options, selection, samples, supply, tuple(parts), tuple(paths), tuple(cuts), tuple(rejects), report)
+
+
+def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
+    """Numbers of the samples, in order; and the duplicates that are left out."""
+    if len(source) == 0:
+        raise EmptySourceError("the source has no samples; there is nothing to pack")
+    rows = matching(source, options.include, options.exclude)
+    rejects: list[Reject] = []
+    if options.duplicates != "keep":
+        first_of = duplicates(source, rows)
+        keys = keys_of(source)
+        for number, first in first_of.items():
+            key = None if keys is None else keys[number]
+            kept = options.duplicates == "report"
+            rejects.append(Reject.duplicate(number, key, source.place(number), source.place(first), kept=kept))
+        if options.duplicates == "drop":
+            rows = rows[~np.isin(rows, list(first_of))]
+    if len(rows) == 0:
+        raise EmptySourceError("no sample is left; look at include and exclude, which are compared with whole keys")
+    return (rows if options.shuffle_seed is None else shuffled(rows, options.shuffle_seed)), rejects
+
+
+def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> dict[Path, Rows]:
+    """Where each split goes, and the numbers of its samples."""
+    if not options.split:
+        return {output: rows}
+    if (keys := keys_of(source)) is None:
+        raise OptionError("a split looks at the samples' keys, and these have none; give keys to the source")
+    parts = parts_of(spread_by_key(keys, 0)[rows], options.split)
+    found = {output.with_name(f"{output.stem}-{name}{output.suffix}"): rows[parts == part] for part, name in enumerate(options.split)}
+    for path, part in found.items():
+        if len(part) == 0:
+            raise EmptySourceError(at("no sample falls into this split; give it a larger part, or more samples", Place(path)))
+    return found
+
+
+def _with_fast_jpegs(source: Source, folder: Path, options: PackOptions) -> Source:
+    if options.jpeg != "fast" or options.dry_run:
+        return source
+    return Transcoded(source, folder, metadata=options.metadata, limits=options.limits, num_workers=options.num_workers)
+
+
+def _container(output: Path, options: PackOptions) -> Container:
+    if options.format is not None:
+        if options.format not in containers.NAMES:
+            raise OptionError(f"{options.format!r} is no format that is written; choose one of {', '.join(containers.NAMES)}")
+        return containers.named(options.format)
+    if (container := containers.of_suffix(output)) is None or container.name not in containers.NAMES:
+        raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord or .h5, or give a format")
+    return container
+
+
+def _supply(container: Container, options: PackOptions, source: Source) -> Supply:
+    if not _wants_pixels(container, options, source):
+        return EncodedSupply(source, options.names, options.limits)
+    decoding = DecodeOptions(options.color, limits=options.limits)
+    return DecodedSupply(source, options.names, options.size, decoding)
+
+
+def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:
+    if options.size is None and options.layout != "pixels":
+        return False
+    if container.name != "hdf5":
+        raise OptionError("TFRecord holds image files as they are; leave size and layout out, or choose HDF5")
+    picture = source.schema.picture
+    if picture is not None and picture.kind == "pixels" and options.size is not None:
+        raise OptionError("the source holds pixels, not image files; pack it without a size, or pack the image files")
+    return picture is not None and picture.kind == "image"
+
+
+def _shard_ends(sizes: npt.NDArray[np.int64], options: PackOptions) -> list[int]:
+    """Where each shard of some samples ends."""
+    num_samples = len(sizes)
+    if options.shard_size is None:
+        shards = min(options.shards or 1, num_samples)
+        return [num_samples * (shard + 1) // shards for shard in range(shards)]
+    limit = parse_size(options.shard_size)
+    ends = np.cumsum(sizes + SAMPLE_OVERHEAD_BYTES)
+    cuts = [0]
+    while cuts[-1] < num_samples:
+        done = int(ends[cuts[-1] - 1]) if cuts[-1] else 0
+        # A sample larger than the limit gets a shard of its own.
+        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(ends, done + limit, side="right"))))
+    return cuts[1:]

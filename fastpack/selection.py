@@ -1,0 +1,149 @@
+"""Selection: some samples of a source, in an order of their own, with some of its columns; a Source again. And what selects them."""
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.batch import Batch
+from fastpack.errors import FastpackError, OptionError, Place
+from fastpack.order import Shuffle
+from fastpack.ragged import Ragged, Text, digest
+from fastpack.schema import Schema
+from fastpack.sources import Source
+
+Rows = npt.NDArray[np.int64]
+
+# Files that are compared at one time.
+_COMPARED_SAMPLES = 32
+# What --fields does not speak of: every pack has them, if the source does.
+_ALWAYS = ("label", "key")
+
+
+class Selection:
+    """Samples `rows` of a source, in that order.
+
+    - fields: which columns to keep beside image, label and key; None keeps all.
+
+    >>> from fastpack import encode
+    >>> from fastpack.sources import Paths
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((2, 2, 3), np.uint8), "png"))
+    >>> Selection(Paths([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
+    [7, 5]
+    """
+
+    def __init__(self, source: Source, rows: Rows, fields: Sequence[str] | None = None) -> None:
+        self._source, self.rows = source, rows
+        self._schema = source.schema if fields is None else _with_columns(source.schema, fields)
+        self._sizes = source.sizes[rows]
+
+    @property
+    def schema(self) -> Schema:
+        return self._schema
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        return self._sizes
+
+    @property
+    def faults(self) -> Mapping[int, FastpackError]:
+        faults = faults_of(self._source)
+        return {row: faults[number] for row, number in enumerate(self.rows.tolist()) if number in faults} if faults else {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def place(self, row: int) -> Place:
+        return self._source.place(int(self.rows[row]))
+
+    def key(self, row: int) -> str | None:
+        keys = keys_of(self._source)
+        return None if keys is None else keys[int(self.rows[row])]
+
+    def read(self, rows: Rows) -> Batch:
+        batch = self._source.read(self.rows[rows])
+        return Batch({each.name: batch[each.name] for each in self._schema.fields}, batch.num_samples)
+
+    def fingerprints(self) -> dict[str, str]:
+        return {"which samples": digest(self.rows), **getattr(self._source, "fingerprints", dict)()}
+
+
+def keys_of(source: Source) -> Text | None:
+    keys = getattr(source, "columns", {}).get("key")
+    return keys if isinstance(keys, Text) else None
+
+
+def faults_of(source: Source) -> Mapping[int, FastpackError]:
+    """What is known to be wrong before anything is read, by sample."""
+    faults: Mapping[int, FastpackError] = getattr(source, "faults", {})
+    return faults
+
+
+def _with_columns(schema: Schema, names: Sequence[str]) -> Schema:
+    for name in names:
+        schema[name]  # raises for a field that is not there
+    blobs = {blob.name for blob in schema.blobs}
+    return replace(schema, fields=tuple(each for each in schema.fields if each.name in {*blobs, *_ALWAYS, *names}))
+
+
+def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> Rows:
+    """The samples whose key fits one of `include`, if there are any, and none of `exclude`.
+
+    Patterns are the shell's, for the whole key; `*` also stands for slashes.
+    """
+    rows = np.arange(len(source))
+    if not include and not exclude:
+        return rows
+    keys = keys_of(source)
+    if keys is None:
+        raise OptionError("include and exclude look at the samples' keys, and these have none; give keys to the source")
+    wanted, unwanted = _pattern(include or ["*"]), _pattern(exclude)
+    fits = [bool(wanted(key)) and not unwanted(key) for key in keys]
+    return rows[np.array(fits, np.bool_)]
+
+
+def _pattern(globs: Sequence[str]) -> Any:
+    """True-ish for what one of the globs fits."""
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs) if globs else r"(?!)").match
+
+
+def shuffled(rows: Rows, seed: int) -> Rows:
+    """In the order in which `Loader(shuffle=Shuffle(seed))` would visit them in its first epoch: a keyed bijection."""
+    order = Shuffle(seed).permutation(len(rows))
+    return rows[order.visits(0, np.arange(len(rows))).samples]
+
+
+def duplicates(source: Source, rows: Rows) -> dict[int, int]:
+    """Samples of `rows` whose image has exactly the bytes of an earlier one: number -> number of the first of them.
+
+    Only files of which another has the size are read. One that cannot be read, or is empty, equals none.
+    """
+    sizes = source.sizes[rows]
+    _, which, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+    candidates = rows[(counts[which] > 1) & (sizes > 0)]
+    first_of: dict[bytes, int] = {}
+    found: dict[int, int] = {}
+    for start in range(0, len(candidates), _COMPARED_SAMPLES):
+        some = candidates[start : start + _COMPARED_SAMPLES]
+        for number, content in zip(some.tolist(), _digests(source, some), strict=True):
+            if content is not None and (first := first_of.setdefault(content, number)) != number:
+                found[number] = first
+    return found
+
+
+def _digests(source: Source, rows: Rows) -> list[bytes | None]:
+    try:
+        batch = source.read(rows)
+    except FastpackError:
+        return [None] if len(rows) == 1 else [content for row in rows for content in _digests(source, np.array([row]))]
+    picture = source.schema.picture
+    blobs = batch[picture.name] if picture is not None else None
+    if not isinstance(blobs, Ragged):
+        raise OptionError("duplicates are looked for among image files; the source gives none")
+    return [hashlib.blake2b(blobs[row].data, digest_size=20).digest() for row in range(len(blobs))]
