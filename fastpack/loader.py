@@ -101,7 +101,8 @@ class Loader:
             chosen = replace(chosen, rank=rank, world=world)
         self._options = chosen
         # Whatever is read ahead, delivered and looked at comes back here: bounded by their number, whatever their size.
-        self._memory = Memory(max_blocks=chosen.prefetch + 2, max_bytes=_NO_LIMIT)
+        # One more is for the short batch at the end of an epoch, which else would push out a long one.
+        self._memory = Memory(max_blocks=chosen.prefetch + 3, max_bytes=_NO_LIMIT)
         self._dataset = dataset.with_options(memory=self._memory, **chosen.of_reading)
         self._ordering = ordering_of(chosen.shuffle)
         order = self._ordering.order(dataset)

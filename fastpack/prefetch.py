@@ -11,17 +11,18 @@ Item = TypeVar("Item")
 
 
 class Prefetch(Generic[Item]):
-    """Items 0 to num_items, each made by one of `makers`, at most `depth` of them ahead of those that were taken.
+    """Items 0 to num_items, each made by one of `makers`, at most `depth` of them ahead of those that were asked for.
 
     Each maker is a lane: it makes one item at a time, while the others make the next ones. A thread works as long as
     there is room, and goes back to the pool when there is none; nothing waits for a consumer that may never come.
+    One that waits already makes room, so that a lane goes on at once and need not be woken again.
     """
 
     def __init__(self, makers: Sequence[Callable[[int], Item]], num_items: int, depth: int) -> None:
         self._idle = list(makers)
         self._num_lanes = len(self._idle)
         self._num_items, self._depth = num_items, depth
-        self._num_begun = self._num_taken = 0
+        self._num_begun = self._num_asked = 0
         self._made: dict[int, tuple[Item | None, BaseException | None]] = {}
         self._changed = threading.Condition()
         self._is_closed = False
@@ -35,12 +36,12 @@ class Prefetch(Generic[Item]):
     def take(self) -> Item:
         """The next item, when it is made. Raises what making it raised."""
         with self._changed:
+            number = self._num_asked
+            self._num_asked += 1
             self._start_lanes()
-            while self._num_taken not in self._made:
+            while number not in self._made:
                 self._changed.wait()
-            item, failure = self._made.pop(self._num_taken)
-            self._num_taken += 1
-            self._start_lanes()
+            item, failure = self._made.pop(number)
         if failure is None:
             return item  # type: ignore[return-value]  # there is an item where there is no failure
         try:
@@ -63,7 +64,7 @@ class Prefetch(Generic[Item]):
             submit(self._work, self._idle.pop(), self._begin())
 
     def _has_room(self) -> bool:
-        return not self._is_closed and self._num_begun < min(self._num_items, self._num_taken + self._depth)
+        return not self._is_closed and self._num_begun < min(self._num_items, self._num_asked + self._depth)
 
     def _begin(self) -> int:
         self._num_begun += 1

@@ -239,7 +239,7 @@ def read_good_blobs(pictures: Pictures, options: DecodeOptions) -> tuple[Ragged,
 
 
 def _gather(pictures: Pictures, rows: Rows, options: DecodeOptions) -> tuple[Ragged, Failures]:
-    spans, origin = pictures.spans[rows], pictures.origin
+    spans, origin = pictures.spans.take(rows), pictures.origin
     offsets = offsets_of(spans["length"])
     values = options.memory.empty((int(offsets[-1]),), np.uint8)
     job = Gather(spans, values, offsets, fds=origin.fds, memory=origin.memory, check=options.check, keep_going=options.keep_going)
