@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from fastpack.errors import Place
 from fastpack.transforms import plan_batch
 
 STEPS = (RandomResizedCrop(224), HorizontalFlip())
+CONTAINERS = {"TFRecord": "tfrecord", "HDF5 encoded": "h5"}
+# A loader that hands over a batch while it reads the next ones ahead has so many of them in memory.
+_BLOCKS = 4
 
 
 class Loading:
@@ -40,7 +44,7 @@ class Loading:
         self._order = Shuffle(0).order(self.dataset)
         self._spans, self._infos = (of["image"] for of in (self.dataset.index.spans, self.dataset.index.infos))
         self._fds = np.array([os.open(path, os.O_RDONLY)], np.int32)
-        self._bytes = np.ones(batch * int(self._spans["record_length"].max()), np.uint8)
+        self._blocks = [np.ones(batch * int(self._spans["record_length"].max()), np.uint8) for _ in range(_BLOCKS)]
         self._pixels = np.ones((batch, 224, 224, 3), np.uint8)
 
     def __enter__(self) -> "Loading":
@@ -56,12 +60,15 @@ class Loading:
         for first in range(0, len(self), self._batch):
             yield self._order.visits(0, np.arange(first, min(first + self._batch, len(self)))).samples
 
-    def preads(self) -> None:
-        """Whole records, as the checksum is over them."""
-        for rows in self._rows():
+    def preads(self, num_blocks: int = 1) -> None:
+        """Whole records, as the checksum is over them; each batch into the next block.
+
+        One block stays in the processor's cache better than several do, but nobody could keep a batch.
+        """
+        for rows, block in zip(self._rows(), cycle(self._blocks[:num_blocks]), strict=False):
             spans = self._spans[rows]
             offsets, lengths, crcs = (np.ascontiguousarray(spans[name]) for name in ("record_offset", "record_length", "crc32c"))
-            pread_loop(int(self._fds[0]), offsets, lengths, self._bytes, num_threads=self._num_threads, crcs=crcs)
+            pread_loop(int(self._fds[0]), offsets, lengths, block, num_threads=self._num_threads, crcs=crcs)
 
     def kernel(self) -> None:
         for rows in self._rows():
@@ -81,23 +88,25 @@ def epoch(loader: Loader) -> int:
     return sum(batch.num_samples for batch in loader)
 
 
-@pytest.fixture
-def loading(photos: list[Path], tmp_path: Path, benchmark: Any) -> Iterator[Loading]:
-    fastpack.pack(fastpack.Paths(photos), tmp_path / "photos.tfrecord")
+@pytest.fixture(params=CONTAINERS.values(), ids=CONTAINERS.keys())
+def loading(photos: list[Path], tmp_path: Path, benchmark: Any, request: pytest.FixtureRequest) -> Iterator[Loading]:
+    packed = tmp_path / f"photos.{request.param}"
+    fastpack.pack(fastpack.Paths(photos), packed)
     num_samples = 2048 if benchmark.enabled else 64
-    with Loading(tmp_path / "photos.tfrecord", batch=num_samples // 8, num_samples=num_samples, num_threads=2) as made:
+    with Loading(packed, batch=num_samples // 8, num_samples=num_samples, num_threads=2) as made:
         yield made
 
 
 def rivals_of(loading: Loading, subject: str) -> list[Rival]:
-    """The yardstick first."""
+    """The yardsticks first."""
     options: dict[str, Any] = {"decode": False} if subject == "encoded" else {"transform": STEPS}
-    yardstick = Rival("C preads + CRC", loading.preads) if subject == "encoded" else Rival("decode kernel", loading.kernel)
+    preads = [Rival("C preads + CRC", loading.preads), Rival("... blocks in turn", partial(loading.preads, _BLOCKS))]
+    yardsticks = preads if subject == "encoded" else [Rival("decode kernel", loading.kernel)]
     loader = loading.loader(**options)
-    return [yardstick, Rival("Reader.read", partial(loading.read, **options)), Rival("Loader", partial(epoch, loader))]
+    return [*yardsticks, Rival("Reader.read", partial(loading.read, **options)), Rival("Loader", partial(epoch, loader))]
 
 
-@pytest.mark.parametrize("number", range(3), ids=["yardstick", "read", "loader"])
+@pytest.mark.parametrize("number", range(-3, 0), ids=["yardstick", "read", "loader"])
 @pytest.mark.parametrize("subject", ["encoded", "train"])
 def test_loader(benchmark: Any, loading: Loading, subject: str, number: int) -> None:
     benchmark.group = f"an epoch of {'encoded images' if subject == 'encoded' else 'random crops of 224 x 224'}"
@@ -105,9 +114,9 @@ def test_loader(benchmark: Any, loading: Loading, subject: str, number: int) -> 
     assert benchmark(rival.run) in (None, len(loading))
 
 
-def compare_subject(loading: Loading, subject: str, rounds: int) -> Comparison:
+def compare_subject(loading: Loading, subject: str, container: str, rounds: int) -> Comparison:
     unit = "records" if subject == "encoded" else "images"
-    return compare(subject, rivals_of(loading, subject), unit=unit, num_units=len(loading), rounds=rounds)
+    return compare(f"{subject}, {container}", rivals_of(loading, subject), unit=unit, num_units=len(loading), rounds=rounds)
 
 
 def drop_loaders(loading: Loading, count: int) -> str:
@@ -133,13 +142,15 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = find_photos(arguments.photos, Path(folder))
-        packed = Path(folder) / "photos.tfrecord"
-        fastpack.pack(fastpack.Paths([found[i % len(found)] for i in range(arguments.records)]), packed)
-        with Loading(packed, batch=arguments.batch, num_samples=arguments.records, num_threads=arguments.threads) as loading:
-            for subject in ("encoded", "train"):
-                print(compare_subject(loading, subject, arguments.rounds).table(), end="\n\n")
-            if arguments.drop:
-                print(drop_loaders(loading, arguments.drop))
+        source = fastpack.Paths([found[i % len(found)] for i in range(arguments.records)])
+        for container, suffix in CONTAINERS.items():
+            packed = Path(folder) / f"photos.{suffix}"
+            fastpack.pack(source, packed)
+            with Loading(packed, batch=arguments.batch, num_samples=arguments.records, num_threads=arguments.threads) as loading:
+                for subject in ("encoded", "train"):
+                    print(compare_subject(loading, subject, container, arguments.rounds).table(), end="\n\n")
+                if arguments.drop and suffix == "tfrecord":
+                    print(drop_loaders(loading, arguments.drop), end="\n\n")
 
 
 if __name__ == "__main__":
