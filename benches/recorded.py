@@ -1,6 +1,7 @@
 """What a measurement is written down with: the machine, the versions, the revision and the command, beside every figure."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -11,13 +12,23 @@ from typing import Any
 from benches.ratio import machine
 
 _ROOT = Path(__file__).parent.parent
+_FOLDERS = re.compile(r"(?<![\w./:])/(?:[\w.@+-]+/)+")
 
 
 def record(path: Path | None, **figures: Any) -> None:
     """Writes figures to a JSON file, if one is named."""
     if path is not None:
         about = {"machine": machine(), "revision": revision(), "command": command(sys.argv)}
-        path.write_text(json.dumps(about | figures, indent=1) + "\n")
+        path.write_text(without_folders(json.dumps(about | figures, indent=1)) + "\n")
+
+
+def without_folders(text: str) -> str:
+    """Errors of rivals name their files: where these lie on this machine is nobody's business.
+
+    >>> without_folders('cannot load "/home/me/env/lib/x.so", see https://example.org/a/b')
+    'cannot load "x.so", see https://example.org/a/b'
+    """
+    return _FOLDERS.sub("", text)
 
 
 def command(arguments: Sequence[str]) -> str:

@@ -102,7 +102,7 @@ def doctor(
         raise OptionError("seconds and the consumer's rate must be positive")
     workers = num_workers or num_cores()
     subject = _ReaderSubject(dataset) if isinstance(dataset, Reader) else _SourceSubject(dataset)
-    rows = _sampled(dataset.sizes, seed)
+    rows = sampled(dataset.sizes, seed)
     stages = tuple(_measured(subject, rows, workers, consumer, seconds))
     memory = _available_memory()
     num_bytes = int(dataset.sizes.sum())
@@ -112,7 +112,7 @@ def doctor(
     return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, binding.samples_per_second, tuple(advise(facts)))
 
 
-def _sampled(sizes: Rows, seed: int) -> Rows:
+def sampled(sizes: Rows, seed: int) -> Rows:
     """Samples from all over the dataset, in random order."""
     order = np.random.default_rng(seed).permutation(len(sizes))[:_SAMPLED]
     count = int(np.searchsorted(np.cumsum(sizes[order]), _SAMPLED_BYTES)) + 1
@@ -151,15 +151,15 @@ def _measured(subject: _Subject, rows: Rows, workers: int, consumer: Consumer | 
     for name, order in (("disk, shuffled", rows), ("disk, in order", np.sort(rows))):
         # Those that the one read are not there for the other to find in memory.
         if _forget(subject.paths(order)):
-            yield stage(name, *_timed(lambda batch: subject.read(batch, workers), order, seconds))
-    _, warmed = _timed(lambda batch: subject.read(batch, workers), rows, seconds)
-    reading, warmed = _timed(lambda batch: subject.read(batch, workers), warmed, seconds)
+            yield stage(name, *timed(lambda batch: subject.read(batch, workers), order, seconds))
+    _, warmed = timed(lambda batch: subject.read(batch, workers), rows, seconds)
+    reading, warmed = timed(lambda batch: subject.read(batch, workers), warmed, seconds)
     yield stage("memory", reading, warmed)
     for name, threads in (("decode", workers), ("decode, one core", 1)):
         if subject.decode(rows[:1], threads) is None:
             break
-        both, decoded = _timed(lambda batch, threads=threads: subject.decode(batch, threads), warmed, seconds)  # type: ignore[misc]
-        again, _ = _timed(lambda batch, threads=threads: subject.read(batch, threads), decoded, 2 * seconds)  # type: ignore[misc]
+        both, decoded = timed(lambda batch, threads=threads: subject.decode(batch, threads), warmed, seconds)  # type: ignore[misc]
+        again, _ = timed(lambda batch, threads=threads: subject.read(batch, threads), decoded, 2 * seconds)  # type: ignore[misc]
         yield stage(name, max(both - again, both / 100), decoded)
     if isinstance(consumer, (int, float)):
         yield Stage("consumer", float(consumer), float(consumer) * float(subject.sizes[rows].mean()))
@@ -167,7 +167,7 @@ def _measured(subject: _Subject, rows: Rows, workers: int, consumer: Consumer | 
         yield stage("consumer", *_consumed(subject, rows, workers, consumer, seconds))
 
 
-def _timed(work: Callable[[Rows], Any], rows: Rows, seconds: float) -> tuple[float, Rows]:
+def timed(work: Callable[[Rows], Any], rows: Rows, seconds: float) -> tuple[float, Rows]:
     """Seconds that `work` took, and the rows that it did, one batch at least."""
     took, done = 0.0, 0
     while done < len(rows) and (took < seconds or done == 0):
@@ -190,7 +190,7 @@ def _consumed(subject: _Subject, rows: Rows, workers: int, consumer: Consumer, s
     while done < len(rows) and (took < seconds or done == 0):
         batch = rows[done : done + _BATCH_SAMPLES]
         ready.append(subject.decode(batch, workers) or subject.read(batch, workers))
-        took += _timed(consume, batch, seconds)[0]
+        took += timed(consume, batch, seconds)[0]
         done += len(batch)
     return took, rows[:done]
 
@@ -242,7 +242,12 @@ class _ReaderSubject:
         return reader.read(rows) if self._is_encoded or reader.options.steps else None
 
     def paths(self, rows: Rows) -> list[Path]:
-        return [shard.path for shard in self._reader.index.shards]
+        index = self._reader.index
+        shards = [shard.path for shard in index.shards]
+        if index.files is None:
+            return shards
+        # Of a folder each file is opened as it is read.
+        return [shards[index.shard_numbers[row]] / index.files[row] for row in rows.tolist()]
 
     def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         picture = self._reader.schema.picture

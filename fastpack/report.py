@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.bench import Benchmark
 from fastpack.census import Bin, Census
 from fastpack.codecs.batch import upright_sizes
 from fastpack.containers import explain
@@ -280,6 +281,15 @@ def diagnosed_text(diagnosis: Diagnosis) -> str:
             f"ceiling: {diagnosis.ceiling:,.0f} images/s, set by {diagnosis.binding}",
             *(f"- {line}" for line in diagnosis.advice),
         ]
+    )
+
+
+def benchmarked_text(found: Benchmark) -> str:
+    """What was measured, to stand above the table of its speeds."""
+    height, width = (found.size, found.size) if isinstance(found.size, int) else found.size
+    return (
+        f"{_counted(found.num_samples, 'image')}, {readable_size(found.num_bytes)}; crops of {height} x {width}, "
+        "all from memory; below each median the slowest and the fastest round"
     )
 
 

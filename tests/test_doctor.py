@@ -11,7 +11,7 @@ from images import jpeg
 import fastpack
 from fastpack import PackOptions, Paths, pack
 from fastpack.advice import Facts, advise
-from fastpack.doctor import Stage, _binding, _forget, _kept_pages, _timed, doctor
+from fastpack.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
 from fastpack.errors import EmptySourceError, OptionError
 
 module = sys.modules["fastpack.doctor"]
@@ -105,9 +105,9 @@ def test_work_stops_when_the_time_is_over(clock):
     def work(rows) -> None:
         clock.now += 1.0
 
-    took, done = _timed(work, np.arange(1000), 2.5)
+    took, done = timed(work, np.arange(1000), 2.5)
     assert (took, len(done)) == (3.0, 192)
-    assert len(_timed(work, np.arange(1000), 1e-9)[1]) == 64
+    assert len(timed(work, np.arange(1000), 1e-9)[1]) == 64
 
 
 STAGES = (Stage("disk, shuffled", 10, 1), Stage("memory", 500, 1), Stage("decode", 100, 1), Stage("decode, one core", 5, 1))
@@ -191,3 +191,10 @@ def test_advice(changes, said):
 
 def test_files_that_a_source_names(source, tmp_path):
     assert module._SourceSubject(source).paths(np.array([3])) == [Path(tmp_path / "3.jpg")]
+
+
+def test_files_of_a_folder_that_is_opened_where_it_lies(source, tmp_path):
+    reader = fastpack.open(tmp_path, save_index=False)
+    paths = module._ReaderSubject(reader).paths(np.arange(3))
+    assert [path.read_bytes() for path in paths] == [jpeg(40, 60)] * 3
+    assert doctor(reader, seconds=0.01).num_samples == NUM_SAMPLES

@@ -40,7 +40,7 @@ LAYERS = [
     {"salvage", "comparison", "lettering", "advice", "listing", "census"},
     {"convert", "extract", "verify", "repair", "classic", "preview", "page", "doctor", "course"},
     {"loader"},
-    {"adapter"},
+    {"adapter", "bench"},
     {"torch", "tensorflow", "jax", "huggingface"},
     {"report", "__init__"},
     {"cli"},

@@ -16,7 +16,7 @@ def main() -> None:
     indexes those that are there already, whoever wrote them."""
 
 
-for command in (packing.pack, looking.info, looking.verify, mending.repair, looking.preview, looking.ls, measuring.doctor):
+for command in (packing.pack, looking.info, looking.verify, mending.repair, looking.preview, looking.ls, measuring.doctor, measuring.bench):
     main.add_command(command)
 for command in (indexing.index, indexing.convert, indexing.extract):
     main.add_command(command)
