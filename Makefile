@@ -14,7 +14,7 @@ TARGETS ?= decode probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-adapters lint types bench bench-rivals bench-report demo test-sanitized fuzz clean help
+.PHONY: build test test-adapters lint types bench bench-rivals bench-report demo test-sanitized check-neon fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
@@ -62,6 +62,10 @@ test-sanitized: build $(VENV)/.group-test ## run the tests over kernels that not
 	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	    $(CURDIR)/$(BIN)/python -m pytest --capture=sys -k "not forked" tests
+
+# What is missing is skipped: Debian's packages are gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user.
+check-neon: build $(VENV)/.group-test ## compile the JPEG kernels for aarch64, run them under qemu, compare pixels
+	$(BIN)/python -m pytest -rs tests/test_portable.py
 
 fuzz: $(VENV)/.group-test ## look for files that break the native kernels: SECONDS=60 for each of TARGETS (see fuzz/README.md)
 	for target in $(TARGETS); do PYTHON=$(BIN)/python fuzz/run.sh $$target $(SECONDS) || exit 1; done

@@ -21,6 +21,7 @@ from fastpack.headers import FORMATS, probe_blobs
 from fastpack.pool import num_cores, share
 from fastpack.ragged import Ragged
 from fastpack.reader import Reader
+from fastpack.routes import Routes, take_routes
 from fastpack.sources import Source
 
 _SAMPLED_BYTES = 256 * 2**20
@@ -57,6 +58,7 @@ class Diagnosis:
     - binding: the stage that is slowest of those that must keep up, and ceiling its samples a second: however good the
       loading is, training gets no more.
     - advice: what would raise the ceiling, the most effective first.
+    - routes: which decoder takes the images, and why.
     """
 
     num_samples: int
@@ -67,6 +69,7 @@ class Diagnosis:
     binding: str
     ceiling: float
     advice: tuple[str, ...]
+    routes: Routes | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -109,7 +112,8 @@ def doctor(
     fits = memory is not None and num_bytes < memory / 2
     binding = _binding(stages, fits)
     facts = Facts(binding.name, fits, {stage.name: stage.samples_per_second for stage in stages}, workers, *subject.look(rows))
-    return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, binding.samples_per_second, tuple(advise(facts)))
+    ceiling, advice = binding.samples_per_second, tuple(advise(facts))
+    return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, ceiling, advice, take_routes(dataset))
 
 
 def sampled(sizes: Rows, seed: int) -> Rows:

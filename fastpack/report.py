@@ -22,6 +22,7 @@ from fastpack.pack import Packed
 from fastpack.ragged import Ragged
 from fastpack.reader import Reader
 from fastpack.repair import Repaired
+from fastpack.routes import Routes
 from fastpack.schema import Field
 from fastpack.transcode import Transcodes
 from fastpack.verify import Verified
@@ -191,6 +192,18 @@ def census_text(census: Census) -> str:
     return _in_blocks(blocks)
 
 
+def routes_text(routes: Routes) -> str:
+    """Which decoder takes how many images, and why: a block to stand below a description."""
+    rows = [("own decoder", routes.ours, "")]
+    rows += [("libjpeg-turbo", count, reason) for reason, count in routes.libjpeg.items()]
+    rows += [("OpenCV", count, format) for format, count in routes.others.items()]
+    rows += [("none", routes.num_unreadable, "unreadable")]
+    shares = [(name, f"{100 * count / routes.num_looked_at:.1f}%", why) for name, count, why in rows if count]
+    sampled = routes.num_looked_at < routes.num_images
+    head = [f"by the headers of {routes.num_looked_at:,} of {routes.num_images:,} images"] if sampled else []
+    return _in_blocks([("decoders", [*head, *_aligned(shares)])])
+
+
 def _bin_lines(bins: Sequence[Bin], written: Callable[[int], str]) -> list[str]:
     most = max((one.num_images for one in bins), default=1)
     rows = [(written(one.first), f"{one.num_images:,}", "#" * math.ceil(_BAR_WIDTH * one.num_images / most)) for one in bins]
@@ -278,6 +291,7 @@ def diagnosed_text(diagnosis: Diagnosis) -> str:
         [
             f"{whole}; {threads}",
             *_aligned(rows),
+            *([routes_text(diagnosis.routes)] if diagnosis.routes else []),
             f"ceiling: {diagnosis.ceiling:,.0f} images/s, set by {diagnosis.binding}",
             *(f"- {line}" for line in diagnosis.advice),
         ]

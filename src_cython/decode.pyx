@@ -15,6 +15,7 @@ from kernels cimport (
     fp_outcome,
     fp_place_pixels,
     fp_resample_allow_vectors,
+    fp_route_jpeg,
     fp_scratch,
     fp_scratch_free,
     fp_span,
@@ -31,6 +32,9 @@ from libc.stdlib cimport calloc, free
 
 COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
 SEQUENTIAL_USES = {"never": 0, "where it pays": 1, "always": 2}
+# In the order of fp_route.
+ROUTES = ("ours", "progressive", "arithmetic", "several scans", "not 8 bits", "CMYK or RGB", "subsampling", "unusual headers", "small",
+          "unreadable")
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3}
 
 
@@ -70,6 +74,14 @@ cdef class Decoder:
         if status == FP_OK:
             return None
         return status, 0, 0, 0, fp_decoder_message(self.own_decoder).decode()
+
+    def route(self, const uint8_t[::1] data):
+        cdef int route
+        if data.shape[0] == 0:
+            return "unreadable"
+        with nogil:
+            route = fp_route_jpeg(self.own_decoder, &data[0], data.shape[0])
+        return ROUTES[route]
 
 
 cdef class Target:

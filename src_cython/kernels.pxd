@@ -194,6 +194,7 @@ cdef extern from "kernels/decode.h" nogil:
     const char* fp_decoder_message(const fp_decoder* decoder) noexcept
     int64_t fp_decoder_num_sequential(const fp_decoder* decoder) noexcept
     void fp_use_sequential(int use) noexcept
+    int fp_route_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length) noexcept
     int fp_decode_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, const fp_decode_options* options,
                        const fp_view* view, const fp_target* target) noexcept
     int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,

@@ -37,7 +37,7 @@ LAYERS = [
     {"pack_options"},
     {"pack_plan"},
     {"reader", "pack"},
-    {"salvage", "comparison", "lettering", "advice", "listing", "census"},
+    {"salvage", "comparison", "lettering", "advice", "listing", "census", "routes"},
     {"convert", "extract", "verify", "repair", "classic", "preview", "page", "doctor", "course"},
     {"loader"},
     {"adapter", "bench"},

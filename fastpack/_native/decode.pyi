@@ -9,6 +9,8 @@ from fastpack.errors import Outcome
 COLORS: dict[str, int]
 INTERPOLATIONS: dict[str, int]
 SEQUENTIAL_USES: dict[str, int]
+# Which decoder takes a JPEG: ours, or libjpeg-turbo, and why; or none.
+ROUTES: tuple[str, ...]
 
 # For tests: False makes the plain paths do the work, which give the same pixels.
 def allow_vectors(allowed: bool) -> None: ...
@@ -31,6 +33,8 @@ class Decoder:
         interpolation: str = "bilinear",
         table: npt.NDArray[np.uint8] | None = None,
     ) -> Outcome: ...
+    # One of ROUTES, by the headers of a JPEG, C-contiguous.
+    def route(self, data: bytes | npt.NDArray[np.uint8]) -> str: ...
 
 # Holds an output array for the kernels.
 @disjoint_base

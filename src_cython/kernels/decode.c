@@ -233,13 +233,26 @@ static int has_plain_sampling(const struct jpeg_decompress_struct *jpeg) {
     return c[0].h_samp_factor <= 2 && c[0].v_samp_factor <= 2 && (c[0].h_samp_factor == 1 || jpeg->image_width > 4);
 }
 
-static int is_plain(const struct jpeg_decompress_struct *jpeg) {
-    J_COLOR_SPACE space = jpeg->jpeg_color_space;
-    if (!(jpeg->num_components == 3 && space == JCS_YCbCr) && !(jpeg->num_components == 1 && space == JCS_GRAYSCALE)) return 0;
+static int has_plain_colors(const struct jpeg_decompress_struct *jpeg) {
+    return (jpeg->num_components == 3 && jpeg->jpeg_color_space == JCS_YCbCr) ||
+           (jpeg->num_components == 1 && jpeg->jpeg_color_space == JCS_GRAYSCALE);
+}
+
+static int is_one_scan_in_order(const struct jpeg_decompress_struct *jpeg) {
     for (int i = 0; i < jpeg->comps_in_scan; i++)
         if (jpeg->cur_comp_info[i] != &jpeg->comp_info[i]) return 0;
-    return jpeg->comps_in_scan == jpeg->num_components && jpeg->data_precision == 8 && !jpeg->progressive_mode && !jpeg->arith_code &&
-           jpeg->Ss == 0 && jpeg->Se == 63 && jpeg->Ah == 0 && jpeg->Al == 0 && has_plain_sampling(jpeg);
+    return jpeg->Ss == 0 && jpeg->Se == 63 && jpeg->Ah == 0 && jpeg->Al == 0;
+}
+
+/* FP_OURS, or the first thing that makes it libjpeg's. */
+static int route_of(const struct jpeg_decompress_struct *jpeg) {
+    if (jpeg->progressive_mode) return FP_PROGRESSIVE;
+    if (jpeg->arith_code) return FP_ARITHMETIC;
+    if (jpeg->data_precision != 8) return FP_NOT_8_BITS;
+    if (!has_plain_colors(jpeg)) return FP_OTHER_COLORS;
+    if (jpeg->comps_in_scan != jpeg->num_components) return FP_SEVERAL_SCANS;
+    if (!has_plain_sampling(jpeg)) return FP_OTHER_SAMPLING;
+    return is_one_scan_in_order(jpeg) ? FP_OURS : FP_UNUSUAL_HEADERS;
 }
 
 static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *codes) {
@@ -251,7 +264,7 @@ static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *cod
 
 /* What is left to decode after the headers; 0 when the image is for libjpeg. */
 static int describe_scan(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
-    if (!is_plain(jpeg)) return 0;
+    if (route_of(jpeg) != FP_OURS) return 0;
     scan->width = jpeg->image_width;
     scan->height = jpeg->image_height;
     scan->num_components = (uint32_t)jpeg->num_components;
@@ -271,6 +284,22 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, fp_scan *sca
         scan->components[i].steps = jpeg->quant_tbl_ptrs[c->quant_tbl_no]->quantval;
     }
     return 1;
+}
+
+int fp_route_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length) {
+    decoder->accept_damage = 1;
+    if (setjmp(decoder->escape)) {
+        jpeg_abort_decompress(&decoder->jpeg);
+        return decoder->status == FP_UNSUPPORTED_IMAGE ? FP_NOT_8_BITS : FP_UNREADABLE;
+    }
+    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
+    jpeg_read_header(&decoder->jpeg, TRUE);
+    fp_scan scan;
+    int route = route_of(&decoder->jpeg);
+    if (route == FP_OURS && !describe_scan(&decoder->jpeg, &scan)) route = FP_UNUSUAL_HEADERS;
+    else if (route == FP_OURS && !scan.is_worth_tables) route = FP_SMALL;
+    jpeg_abort_decompress(&decoder->jpeg);
+    return route;
 }
 
 static int decode_sequential(fp_decoder *decoder, const fp_scan *scan, const fp_decode_options *options, const fp_plan *plan,

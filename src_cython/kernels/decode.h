@@ -28,6 +28,21 @@ int64_t fp_decoder_num_sequential(const fp_decoder *decoder);
 enum fp_sequential_use { FP_NEVER = 0, FP_WHERE_IT_PAYS = 1, FP_ALWAYS = 2 };
 void fp_use_sequential(int use);
 
+/* Which decoder takes a JPEG: ours, or libjpeg-turbo, and for what in its headers. */
+enum fp_route {
+    FP_OURS = 0,
+    FP_PROGRESSIVE = 1,
+    FP_ARITHMETIC = 2,
+    FP_SEVERAL_SCANS = 3,
+    FP_NOT_8_BITS = 4,
+    FP_OTHER_COLORS = 5,     /* neither gray nor YCbCr */
+    FP_OTHER_SAMPLING = 6,
+    FP_UNUSUAL_HEADERS = 7,  /* tables that are missing, components in another order, a spectrum that is not whole */
+    FP_SMALL = 8,            /* tables would take longer than they save */
+    FP_UNREADABLE = 9
+};
+int fp_route_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length);
+
 int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,
                    const fp_view *view, const fp_target *target);
 

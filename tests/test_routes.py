@@ -1,0 +1,108 @@
+"""Which decoder takes an image: what the headers say, and what then happens."""
+
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from images import cmyk_jpeg, jpeg, photo, sampled_jpeg, save, to_pillow
+
+import fastpack
+from fastpack import routes
+from fastpack._native.decode import DecodeBatch, Decoder
+from fastpack.cli import main
+from fastpack.doctor import doctor
+from fastpack.headers import probe
+from fastpack.report import routes_text
+from fastpack.routes import Routes, take_routes
+from fastpack.structs import SPAN, VIEW
+
+JPEGS = Path(__file__).parent / "jpegs"
+LARGE = {"height": 200, "width": 300, "quality": 95}
+
+
+def with_precision(data: bytes, bits: int) -> bytes:
+    at = data.index(b"\xff\xc0") + 4
+    return data[:at] + bytes([bits]) + data[at + 1 :]
+
+
+def with_spectrum(data: bytes, end: int) -> bytes:
+    at = data.index(b"\xff\xda")
+    at += 2 + data[at + 3] - 2
+    return data[:at] + bytes([end]) + data[at + 1 :]
+
+
+KINDS = [
+    ("ours", jpeg(**LARGE)),
+    ("ours", jpeg(**LARGE, subsampling=2)),
+    ("ours", jpeg(**LARGE, channels=1, restart_marker_blocks=3)),
+    ("progressive", jpeg(**LARGE, progressive=True)),
+    ("progressive", cmyk_jpeg(40, 40, progressive=True)),
+    ("arithmetic", (JPEGS / "arithmetic.jpg").read_bytes()),
+    ("several scans", (JPEGS / "several-scans.jpg").read_bytes()),
+    ("CMYK or RGB", cmyk_jpeg(200, 300)),
+    ("CMYK or RGB", save(to_pillow(photo(200, 300)), "JPEG", keep_rgb=True)),
+    ("subsampling", sampled_jpeg(200, 300, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411)),
+    ("small", jpeg(20, 30)),
+    ("not 8 bits", with_precision(jpeg(**LARGE), 12)),
+    ("unusual headers", with_spectrum(jpeg(**LARGE), 5)),
+    ("unreadable", jpeg(**LARGE)[:300]),
+    ("unreadable", b""),
+]
+
+
+@pytest.mark.parametrize(("route", "data"), KINDS, ids=[f"{number} {route}" for number, (route, _) in enumerate(KINDS)])
+def test_route(route, data):
+    assert Decoder().route(data) == route
+
+
+@pytest.mark.parametrize(("route", "data"), [kind for kind in KINDS if kind[0] not in ("not 8 bits", "unusual headers", "unreadable")])
+def test_the_decoder_goes_the_same_way(route, data):
+    info = probe(data)
+    spans, views = np.zeros(1, SPAN), np.zeros(1, VIEW)
+    spans["length"] = len(data)
+    views["width"], views["height"] = info["width"], info["height"]
+    out = np.empty((info["height"], info["width"], 3), np.uint8)
+    job = DecodeBatch(spans, views, [out], max_pixels=10**8, max_scans=100, memory=np.frombuffer(data, np.uint8))
+    job.run()
+    assert job.failures() == []
+    assert job.num_sequential() == (route == "ours")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    images = [KINDS[0][1], KINDS[1][1], KINDS[3][1], save(photo(9, 9), "PNG"), b"no image"]
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file["images/bytes"] = np.frombuffer(b"".join(images), np.uint8)
+        file["images/offsets"] = np.cumsum([0, *map(len, images)]).astype(np.uint64)
+    return fastpack.open(tmp_path / "all.h5")
+
+
+def test_routes_of_a_dataset(dataset):
+    assert take_routes(dataset) == Routes(5, 5, 2, {"progressive": 1}, {"png": 1}, 1)
+
+
+def test_a_large_dataset_is_sampled_and_says_so(dataset, monkeypatch):
+    monkeypatch.setattr(routes, "_MOST_LOOKED_AT", 3)
+    found = take_routes(dataset)
+    assert found.num_looked_at == 3
+    assert found.ours + sum(found.libjpeg.values()) + sum(found.others.values()) + found.num_unreadable == 3
+    assert "by the headers of 3 of 5 images" in routes_text(found)
+
+
+def test_pixels_have_no_routes(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(save(photo(8, 8), "PNG"))
+    fastpack.pack(tmp_path / "in", tmp_path / "pixels.h5", fastpack.PackOptions(size=8))
+    assert take_routes(fastpack.open(tmp_path / "pixels.h5")) is None
+
+
+def test_info_and_doctor_tell(dataset, tmp_path):
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "all.h5")])
+    assert result.exit_code == 0, result.output
+    assert "own decoder    40.0%" in result.output
+    assert "libjpeg-turbo  20.0%  progressive" in result.output
+    assert '"routes": {' in CliRunner().invoke(main, ["info", str(tmp_path / "all.h5"), "--json"]).output
+    assert doctor(dataset.take([0, 2]), seconds=0.01).routes == Routes(2, 2, 1, {"progressive": 1}, {}, 0)
