@@ -1,0 +1,16 @@
+"""Some of the images that `identical.py` compares by the ten thousands."""
+
+import pytest
+from identical import FACTORS, Picture, Wish, compare, run
+
+
+def test_generated_images_are_decoded_alike():
+    seen = run(200, start=1)
+    assert set(seen) >= {"gray", "444", "422", "440", "420", "left"}
+
+
+@pytest.mark.parametrize("sampling", FACTORS)
+@pytest.mark.parametrize("vectors", [True, False])
+def test_a_picture_of_each_kind(sampling, vectors):
+    picture = Picture(77, 131, "smooth", False, sampling, 85, True, 3, seed=0)
+    assert compare(picture, Wish(None, "RGB", vectors)) == (sampling != "411")
