@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import fastpack
+
 PACKAGE = Path(__file__).parent.parent / "fastpack"
 
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
@@ -110,6 +112,23 @@ def run_fresh(code: str) -> str:
 def test_import_loads_nothing_heavy():
     loaded = run_fresh("import sys, fastpack; print(*{name.split('.')[0] for name in sys.modules})")
     assert not HEAVY & set(loaded.split())
+
+
+def test_import_leaves_writing_for_later():
+    loaded = set(run_fresh("import sys, fastpack; print(*sys.modules)").split())
+    assert not {f"fastpack.{name}" for name in ("classic", "convert", "extract", "pack", "repair", "sources", "verify")} & loaded
+    assert not {"hashlib", "tempfile", "numpy.ma"} & loaded
+
+
+@pytest.mark.parametrize("code", ["from fastpack import *", "import fastpack.pack, fastpack.verify; from fastpack import pack, verify"])
+def test_functions_are_not_hidden_by_modules_of_their_name(code):
+    shown = "pack is f.pack, callable(f.pack), callable(verify), {*f.__all__} <= {*dir(f)}"
+    out = run_fresh(f"{code}; import fastpack as f; print({shown})")
+    assert out.split() == ["True"] * 4
+
+
+def test_unknown_names_are_attribute_errors():
+    assert not hasattr(fastpack, "unpack")
 
 
 def test_import_starts_no_thread_and_opens_no_pool():
