@@ -110,7 +110,7 @@ class Packer:
             cut = list(self._portions(shard, first, end, batch_bytes))
             self._num_left[shard], self._faults[shard] = len(cut), {}
             portions += cut
-        stages = Stages(self._make, self._place, self._store)
+        stages = Stages(self._make, self._place, self._check)
         try:
             Pipeline(portions, stages, self._num_workers, num_ahead).run()
         except BaseException:
@@ -168,10 +168,10 @@ class Packer:
         self._faults[portion.shard] |= made.faults
         self._report.add(portion.end - portion.first, portion.num_bytes)
 
-    def _store(self, portion: _Portion, made: _Made) -> None:
+    def _check(self, portion: _Portion, made: _Made) -> None:
         with self._told(portion.shard):
             if made.piece is not None:
-                self._writer(portion.shard).store(made.piece)
+                self._writer(portion.shard).check(made.piece)
             with self._opening:
                 self._num_left[portion.shard] -= 1
                 is_last = self._num_left[portion.shard] == 0

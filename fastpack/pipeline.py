@@ -17,19 +17,20 @@ class Stages(Generic[Portion, Piece]):
 
     - make: by any thread, for several portions at once.
     - place: of one portion at a time, in their order.
-    - store: by any thread again.
+    - check: right after, by the thread that placed it, while others place the next ones.
     """
 
     make: Callable[[Portion], Piece]
     place: Callable[[Portion, Piece], None]
-    store: Callable[[Portion, Piece], None]
+    check: Callable[[Portion, Piece], None]
 
 
 class Pipeline(Generic[Portion, Piece]):
     """Runs `portions` through `stages` in `num_workers` threads.
 
-    Whoever makes the piece that is next in order places it and all that waited for it, so nobody waits for a slow
-    neighbour; but at most `num_ahead` pieces are in memory, and a thread that would make one more waits.
+    A thread that is free places the piece that is next in order, if it is there and nobody else is placing; else it makes
+    another. So nobody waits for a slow neighbour; but at most `num_ahead` pieces are in memory, and a thread that would
+    make one more waits.
 
     >>> found = []
     >>> Pipeline([3, 1, 2], Stages(lambda n: n * n, lambda n, square: found.append(square), lambda n, square: None), 2).run()
@@ -44,9 +45,9 @@ class Pipeline(Generic[Portion, Piece]):
         self._num_workers = num_cores() if num_workers is None else max(1, num_workers)
         self._num_ahead = self._num_workers + 1 if num_ahead is None else max(1, num_ahead)
         self._changed = threading.Condition()
-        self._placing = threading.Lock()
         self._waiting: dict[int, Piece] = {}
-        self._num_taken = self._num_placed = self._num_stored = 0
+        self._num_taken = self._num_placed = self._num_done = 0
+        self._is_placing = False
         self._failures: dict[int, Exception] = {}
         self._is_stopped = False
 
@@ -58,57 +59,47 @@ class Pipeline(Generic[Portion, Piece]):
 
     def _work(self) -> None:
         try:
-            while (number := self._take()) is not None:
-                self._finish(number)
+            while (task := self._take()) is not None:
+                number, act = task
+                try:
+                    act(number)
+                except Exception as error:
+                    self._failures[number] = error
+                    self._stop()
         except BaseException:
             self._stop()
             raise
 
-    def _take(self) -> int | None:
+    def _take(self) -> tuple[int, Callable[[int], None]] | None:
+        """What is to be done next, and with which portion; None when nothing more is to be begun."""
         with self._changed:
-            while not self._is_stopped and self._num_taken < len(self._portions):
-                if self._num_taken - self._num_stored < self._num_ahead:
+            while not self._is_stopped and self._num_placed < len(self._portions):
+                if not self._is_placing and self._num_placed in self._waiting:
+                    self._is_placing = True
+                    return self._num_placed, self._place
+                if self._num_taken < len(self._portions) and self._num_taken - self._num_done < self._num_ahead:
                     self._num_taken += 1
-                    return self._num_taken - 1
+                    return self._num_taken - 1, self._make
                 self._changed.wait()
             return None
 
-    def _finish(self, number: int) -> None:
-        """Makes one piece; places and stores all whose turn it is."""
-        try:
-            piece = self._stages.make(self._portions[number])
-        except Exception as error:
-            self._fail(number, error)
-            return
+    def _make(self, number: int) -> None:
+        piece = self._stages.make(self._portions[number])
         with self._changed:
-            self._waiting[number] = piece
-        del piece  # it is placed and let go of by whoever has its turn
-        for placed, next_piece in self._place_ready():
-            try:
-                self._stages.store(self._portions[placed], next_piece)
-            except Exception as error:
-                self._fail(placed, error)
-            with self._changed:
-                self._num_stored += 1
-                self._changed.notify_all()
+            self._waiting[number] = piece  # nobody need be told: whoever made it is the next to look
 
-    def _place_ready(self) -> list[tuple[int, Piece]]:
-        placed: list[tuple[int, Piece]] = []
-        with self._placing:
-            while not self._failures and (piece := self._waiting.pop(self._num_placed, None)) is not None:
-                try:
-                    self._stages.place(self._portions[self._num_placed], piece)
-                except Exception as error:
-                    self._fail(self._num_placed, error)
-                    break
-                placed.append((self._num_placed, piece))
-                self._num_placed += 1
-        return placed
-
-    def _fail(self, number: int, error: Exception) -> None:
+    def _place(self, number: int) -> None:
         with self._changed:
-            self._failures[number] = error
-        self._stop()
+            piece = self._waiting.pop(number)
+        self._stages.place(self._portions[number], piece)
+        with self._changed:
+            self._is_placing = False
+            self._num_placed += 1
+            self._changed.notify_all()
+        self._stages.check(self._portions[number], piece)
+        with self._changed:
+            self._num_done += 1
+            self._changed.notify_all()
 
     def _stop(self) -> None:
         with self._changed:

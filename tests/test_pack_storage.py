@@ -243,15 +243,30 @@ class TestReadingBack:
 
     def test_tfrecord(self, photos, tmp_path):
         writer = containers.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
-        writer.write(source(photos).read(np.arange(NUM_IMAGES)))
+        writer.write(source(photos).read(np.arange(10)))
+        piece = writer.encode(source(photos).read(np.arange(10, NUM_IMAGES)))
+        writer.place(piece)
         with open(tmp_path / "x", "r+b") as file:
             file.seek(-3, os.SEEK_END)
             byte = file.read(1)
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte[0] ^ 1]))
         with pytest.raises(errors.CorruptRecordError, match=f"record {NUM_IMAGES - 1}"):
+            writer.check(piece)
+        writer.abandon()
+
+    def test_bytes_that_somebody_else_appends(self, photos, tmp_path):
+        writer = containers.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
+        writer.write(source(photos).read(np.arange(NUM_IMAGES)))
+        with open(tmp_path / "x", "ab") as file:
+            file.write(b"?")
+        with pytest.raises(errors.CorruptRecordError, match="another program"):
             writer.close()
         writer.abandon()
+
+    def test_images_that_are_not_where_the_tables_say(self, photos, tmp_path, monkeypatch):
+        monkeypatch.setattr(hdf5_encoded, "offsets_of", lambda lengths: np.arange(len(lengths) + 1))
+        self.refuses(photos, tmp_path / "x.h5", PackOptions())
 
 
 class TestMaster:

@@ -12,15 +12,15 @@ from fastpack.pipeline import Pipeline, Stages
 class Recorder:
     """Stages that note what happens, and wait a little so that threads mix."""
 
-    def __init__(self, seed=0, fails=(), fails_placing=(), fails_storing=()):
+    def __init__(self, seed=0, fails=(), fails_placing=(), fails_checking=()):
         self.random = random.Random(seed)
-        self.fails, self.fails_placing, self.fails_storing = fails, fails_placing, fails_storing
-        self.made, self.placed, self.stored = [], [], []
+        self.fails, self.fails_placing, self.fails_checking = fails, fails_placing, fails_checking
+        self.made, self.placed, self.checked = [], [], []
         self.in_memory = self.most_in_memory = self.placing = 0
         self.lock = threading.Lock()
 
     def stages(self):
-        return Stages(self.make, self.place, self.store)
+        return Stages(self.make, self.place, self.check)
 
     def make(self, portion):
         with self.lock:
@@ -42,22 +42,22 @@ class Recorder:
         self.placed.append(portion)
         self.placing -= 1
 
-    def store(self, portion, piece):
+    def check(self, portion, piece):
         assert portion in self.placed
-        if portion in self.fails_storing:
-            raise ValueError(f"stored {portion}")
+        if portion in self.fails_checking:
+            raise ValueError(f"checked {portion}")
         with self.lock:
-            self.stored.append(portion)
+            self.checked.append(portion)
             self.in_memory -= 1
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 5])
 @pytest.mark.parametrize("num_ahead", [1, 2, 9])
-def test_all_are_placed_in_order_and_stored_once(num_workers, num_ahead):
+def test_all_are_placed_in_order_and_checked_once(num_workers, num_ahead):
     record = Recorder(seed=num_workers)
     Pipeline(range(40), record.stages(), num_workers, num_ahead).run()
     assert record.placed == list(range(40))
-    assert sorted(record.stored) == list(range(40))
+    assert sorted(record.checked) == list(range(40))
     assert record.most_in_memory <= num_ahead
 
 
@@ -68,9 +68,9 @@ def test_no_portions():
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("stage", ["made", "placed", "stored"])
+@pytest.mark.parametrize("stage", ["made", "placed", "checked"])
 def test_the_first_failure_is_told_and_nothing_more_is_begun(seed, stage):
-    names = {"made": "fails", "placed": "fails_placing", "stored": "fails_storing"}
+    names = {"made": "fails", "placed": "fails_placing", "checked": "fails_checking"}
     record = Recorder(seed, **{names[stage]: (7, 8, 9, 30)})
     with pytest.raises(ValueError, match=f"{stage} 7$"):
         Pipeline(range(40), record.stages(), 3, 4).run()

@@ -55,8 +55,9 @@ class ShardPlan:
 class Writer(Protocol[Piece]):
     """Takes the samples of one shard, batch after batch, each in three steps.
 
-    `encode` and `store` may run in any thread, for several batches at once; `place` comes between them, for one
-    batch at a time and in the order of the samples.
+    `encode` and `check` may run in any thread, for several batches at once; `place` comes between them, for one
+    batch at a time and in the order of the samples: a file takes one write after the other anyway, and threads that wait
+    for it burn time.
     """
 
     def encode(self, batch: Batch) -> Piece:
@@ -64,21 +65,21 @@ class Writer(Protocol[Piece]):
         ...
 
     def place(self, piece: Piece) -> None:
-        """Gives the piece the place behind the one before."""
+        """Writes the piece behind the one before."""
         ...
 
-    def store(self, piece: Piece) -> None:
-        """Writes the piece to its place."""
+    def check(self, piece: Piece) -> None:
+        """Compares what now stands in the file with what was to be written, as far as that can be told so early."""
         ...
 
     def write(self, batch: Batch) -> None:
         """All three, for a caller who writes batch after batch in one thread."""
         piece = self.encode(batch)
         self.place(piece)
-        self.store(piece)
+        self.check(piece)
 
     def close(self) -> Index | None:
-        """Completes the file and compares what now stands there with what was written. Gives the file's index, or None
+        """Completes the file and compares the rest of what stands there with what was written. Gives the file's index, or None
         when only the container can tell it.
 
         A writer that is not closed leaves nothing of use.

@@ -1,7 +1,7 @@
 """Writes the HDF5 layout `encoded`: image files as they are, one after the other, with what finds and checks them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
+from fastpack._native.salvage import CheckSpans
 from fastpack.batch import Batch
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import Choice, ShardPlan, Writer
+from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import Columns, dataset_name
 from fastpack.containers.hdf5_disk import WrittenFile
-from fastpack.errors import Place, SchemaError, at
+from fastpack.containers.hdf5_index import IndexBuilder
+from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_status
 from fastpack.headers import probe_blobs
+from fastpack.index import Index
+from fastpack.limits import DEFAULT_LIMITS
 from fastpack.ragged import Ragged, offsets_of
 from fastpack.schema import Field
-from fastpack.structs import IMAGE_FACTS
+from fastpack.shard import Shard
+from fastpack.structs import IMAGE_FACTS, SPAN
 
 # What one call writes: see pieces.c.
 _CALL_BYTES = 256 * 1024
@@ -26,13 +32,13 @@ _CALL_BYTES = 256 * 1024
 
 @dataclass
 class Images:
-    """A batch of image files, and the byte of the file where they begin."""
+    """A batch of image files, and where in the file they lie, once they do."""
 
     batch: Batch
     blobs: Ragged
     crcs: npt.NDArray[np.uint32]
     infos: npt.NDArray[Any]
-    offset: int = -1
+    spans: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, SPAN))
 
 
 class EncodedWriter(Writer[Images]):
@@ -42,15 +48,14 @@ class EncodedWriter(Writer[Images]):
     HDF5 lays the empty dataset out; then its bytes are written straight to their place in the file.
     """
 
-    def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
-        self._path, self._field = path, field
+    def __init__(self, path: Path, plan: ShardPlan, picture: Field) -> None:
+        self._path, self._field = path, picture
         self._columns = Columns(plan.schema)
-        self._lengths: list[npt.NDArray[np.int64]] = []
-        self._crcs: list[npt.NDArray[np.uint32]] = []
+        self._spans: list[npt.NDArray[Any]] = []
         self._infos: list[npt.NDArray[Any]] = []
         self._planned_bytes = max(1, plan.num_bytes)  # HDF5 gives nothing no place
-        self._first = self._next = _lay_out(path, field, self._planned_bytes)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        self._first = self._next = _lay_out(path, picture, self._planned_bytes)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def encode(self, batch: Batch) -> Images:
         blobs: Ragged = batch[self._field.name]
@@ -58,29 +63,44 @@ class EncodedWriter(Writer[Images]):
         return Images(batch, blobs, crc32c_rows(blobs.values, blobs.offsets), infos)
 
     def place(self, piece: Images) -> None:
-        piece.offset = self._next
+        piece.spans = spans = _spans(self._next, piece.blobs, piece.crcs)
+        _write_at(self._descriptor, np.ascontiguousarray(piece.blobs.values).data, self._next)
         self._next += len(piece.blobs.values)
-        self._lengths.append(piece.blobs.lengths)
-        self._crcs.append(piece.crcs)
+        self._spans.append(spans)
         self._infos.append(piece.infos)
         self._columns.add(piece.batch)
 
-    def store(self, piece: Images) -> None:
-        _write_at(self._descriptor, np.ascontiguousarray(piece.blobs.values).data, piece.offset)
+    def check(self, piece: Images) -> None:
+        """While what was written still lies in the processor's cache."""
+        check = CheckSpans(piece.spans, np.array([self._descriptor], np.int32))
+        check.run()
+        if (bad := np.flatnonzero(check.statuses)).size:
+            offset = int(piece.spans["offset"][bad[0]])
+            raise_status(int(check.statuses[bad[0]]), "the image was not stored as it was written", Place(self._path, offset=offset))
 
-    def close(self) -> None:
+    def close(self) -> Index:
         if self._next - self._first != self._planned_bytes:
             self._lay_out_again()
         self.abandon()
-        offsets = offsets_of(np.concatenate(self._lengths))
-        infos = np.concatenate(self._infos)
+        spans, infos = np.concatenate(self._spans), np.concatenate(self._infos)
         with WrittenFile(self._path, "r+") as file:
             group = file[dataset_name(self._field)]
-            group.create_dataset("offsets", data=offsets.astype(np.uint64))
-            group.create_dataset("crc32c", data=np.concatenate(self._crcs))
+            group.create_dataset("offsets", data=offsets_of(spans["length"]).astype(np.uint64))
+            group.create_dataset("crc32c", data=spans["crc32c"])
             for fact in IMAGE_FACTS:
                 group.create_dataset(fact, data=infos[fact])
             self._columns.write(file, "encoded")
+        return self._checked_index(spans)
+
+    def _checked_index(self, spans: npt.NDArray[Any]) -> Index:
+        """All but the images, which were compared as they were written; and these lie where they were put."""
+        with h5py.File(self._path, "r", locking=False) as file:
+            shard = Shard.of(self._path, "hdf5")
+            refuse_damaged(file, shard)
+            index = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).index()
+        if not any(np.array_equal(found, spans) for found in index.spans.values()):
+            raise CorruptRecordError(at("the images are not found where they were written; check the disk", Place(self._path)))
+        return index
 
     def _lay_out_again(self) -> None:
         """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
@@ -123,3 +143,12 @@ def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
         group = file.create_group(dataset_name(field))
         first: int = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation).get_offset()
     return first
+
+
+def _spans(first: int, blobs: Ragged, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+    """Where image files lie that are written one after the other from byte `first` on; as the indexer tells it."""
+    spans = np.zeros(len(blobs), SPAN)
+    spans["offset"] = spans["record_offset"] = first + blobs.offsets[:-1]
+    spans["length"] = spans["record_length"] = blobs.lengths
+    spans["crc32c"] = crcs
+    return spans

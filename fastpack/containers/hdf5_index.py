@@ -10,11 +10,11 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.salvage import CheckSpans
 from fastpack.chunks import ChunkTable
 from fastpack.containers import Choice
+from fastpack.containers.hdf5_columns import CHECKSUMS
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
 from fastpack.containers.hdf5_heap import locate_rows, read_texts
 from fastpack.containers.hdf5_layouts import contiguous_offset, describe_filters, locate_pixels, no_spans
 from fastpack.containers.hdf5_members import Member, choose_members, field_names, find_members, own_names, safe_dataset, text_attribute
-from fastpack.containers.hdf5_writers import CHECKSUMS
 from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
 from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from fastpack.containers.hdf5_writers import DATASETS
+from fastpack.containers.hdf5_columns import DATASETS
 from fastpack.errors import SchemaError
 from fastpack.schema import Schema
 

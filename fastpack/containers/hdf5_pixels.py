@@ -96,8 +96,8 @@ class PixelsWriter(Writer[Chunks]):
                 self._images.id.write_direct_chunk((sample + i * self._chunk, *rest), chunk)
         self._crcs += crcs
 
-    def store(self, piece: Chunks) -> None:
-        """All was done in `place`: HDF5 takes chunks one after the other."""
+    def check(self, piece: Chunks) -> None:
+        """Only once the file is complete: HDF5 may hold back what it was given."""
 
     def close(self) -> None:
         if self._num_samples < self._plan.num_samples:  # bad samples were left out

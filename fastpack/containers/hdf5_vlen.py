@@ -53,8 +53,8 @@ class VlenWriter(Writer[Rows]):
         self._crcs.append(piece.crcs)
         self._columns.add(piece.batch)
 
-    def store(self, piece: Rows) -> None:
-        """All was done in `place`: HDF5 writes rows one after the other."""
+    def check(self, piece: Rows) -> None:
+        """Only once the file is complete: HDF5 may hold back what it was given."""
 
     def close(self) -> None:
         if self._num_samples < self._plan.num_samples:  # bad samples were left out

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.hdf5_columns import CHECKSUMS, DATASETS, dataset_name
+from fastpack.containers.hdf5_columns import DATASETS, dataset_name
 from fastpack.containers.hdf5_encoded import EncodedWriter
 from fastpack.containers.hdf5_pixels import PixelsWriter
 from fastpack.containers.hdf5_vlen import VlenWriter
@@ -26,4 +26,4 @@ def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
     return VlenWriter(path, plan, field) if plan.layout == "vlen" else EncodedWriter(path, plan, field)
 
 
-__all__ = ["CHECKSUMS", "DATASETS", "EncodedWriter", "PixelsWriter", "VlenWriter", "dataset_name", "writer_of"]
+__all__ = ["DATASETS", "EncodedWriter", "PixelsWriter", "VlenWriter", "dataset_name", "writer_of"]

@@ -15,10 +15,9 @@ import numpy.typing as npt
 from fastpack._native.example import CheckFrames, ExampleFrames
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
-from fastpack.errors import EmptySourceError, Place, SchemaError, at, raise_first
+from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
 from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index
-from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, concatenate_values
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
@@ -32,7 +31,7 @@ _WIRE_KINDS = {"image": "bytes", "bytes": "bytes", "text": "bytes", "int": "int"
 
 
 class TfRecordWriter(Writer["Records"]):
-    """Serialises batches and writes them side by side: a record's place is known once those before it are measured.
+    """Serialises batches side by side, and writes one behind the other.
 
     Images are not copied: their record is written around them, from where they lie.
     """
@@ -43,7 +42,7 @@ class TfRecordWriter(Writer["Records"]):
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
         self._apart = tuple(field.source_name for field in self._schema.blobs)
         self._facts: list[_Facts] = []
-        self._end = 0
+        self._end = self._num_records = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def encode(self, batch: Batch) -> "Records":
@@ -64,22 +63,28 @@ class TfRecordWriter(Writer["Records"]):
         return next((field.kind for field in self._schema.fields if field.source_name == name), "text")
 
     def place(self, piece: "Records") -> None:
-        piece.offset = self._end
-        self._end += int(piece.frames.offsets[-1])
-        self._facts.append(piece.facts.moved_by(piece.offset))
+        piece.facts = facts = piece.facts.moved_by(self._end)
+        piece.first_record = self._num_records
+        raise_first([piece.frames.write(self._descriptor, self._end)], lambda _: Place(self._path, offset=self._end))
+        self._end = int(facts.frame_offsets[-1])
+        self._num_records += len(facts.crcs)
+        self._facts.append(facts)
 
-    def store(self, piece: "Records") -> None:
-        raise_first([piece.frames.write(self._descriptor, piece.offset)], lambda _: Place(self._path, offset=piece.offset))
+    def check(self, piece: "Records") -> None:
+        """While what was written still lies in the processor's cache."""
+        facts = piece.facts
+        found = CheckFrames(self._descriptor, facts.frame_offsets, facts.crcs).run()
+        raise_first([found], lambda row: Place(self._path, piece.first_record + row, int(facts.frame_offsets[row])))
 
     def close(self) -> Index | None:
-        """Reads everything back, and compares it with the checksums that were taken before it was written."""
         if not self._facts:
             raise EmptySourceError(at("no records were written; a TFRecord needs one at least", Place(self._path)))
-        facts = _Facts.concatenate(self._facts)
-        check = CheckFrames(self._descriptor, facts.frame_offsets, facts.crcs)
-        raise_first(share(check.run, self._num_workers), lambda row: Place(self._path, row, int(facts.frame_offsets[row])))
         self.abandon()
-        return _index_of(facts, self._schema, Shard.of(self._path, "tfrecord"))
+        shard = Shard.of(self._path, "tfrecord")
+        if shard.size != self._end:
+            message = f"the file has {shard.size} bytes, and {self._end} were written; has another program written to it?"
+            raise CorruptRecordError(at(message, Place(self._path)))
+        return _index_of(_Facts.concatenate(self._facts), self._schema, shard)
 
     def abandon(self) -> None:
         if self._descriptor >= 0:
@@ -89,11 +94,11 @@ class TfRecordWriter(Writer["Records"]):
 
 @dataclass
 class Records:
-    """A batch as records, and the byte of the file where they begin."""
+    """A batch as records; its facts count bytes from the first of them, and once they have their place from the file's."""
 
     frames: ExampleFrames
     facts: "_Facts"
-    offset: int = -1
+    first_record: int = 0
 
 
 @dataclass(frozen=True)
