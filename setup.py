@@ -9,7 +9,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 FILTERS = ["blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"]
-SEQUENTIAL = ["entropy", "huffman", "idct", "sequential", "upsample", "vectors", "ycc"]
+SEQUENTIAL = ["checkpoints", "entropy", "huffman", "idct", "sequential", "upsample", "vectors", "ycc"]
 # Which C sources each module of fastpack._native is built from, beside its .pyx.
 KERNELS = {
     "crc32c": ["crc32c"],

@@ -1,19 +1,24 @@
 """Batches of JPEGs, or of pixels that another codec made, into rows of arrays."""
 from kernels cimport (
+    FP_NO_MEMORY,
     FP_OK,
     fp_allow_vectors,
+    fp_checkpoints,
     fp_close_counter,
-    fp_decode_jpeg,
     fp_decode_options,
+    fp_decode_span,
     fp_decoder,
     fp_decoder_free,
     fp_decoder_message,
     fp_decoder_new,
+    fp_decoder_num_marked,
     fp_decoder_num_sequential,
     fp_fail,
+    fp_mark_jpeg,
     fp_origin,
     fp_outcome,
     fp_place_pixels,
+    fp_reading,
     fp_resample_allow_vectors,
     fp_route_jpeg,
     fp_scratch,
@@ -28,7 +33,8 @@ from kernels cimport (
     outcome_tuple,
 )
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
 
 COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
 SEQUENTIAL_USES = {"never": 0, "where it pays": 1, "always": 2}
@@ -133,6 +139,10 @@ cdef class DecodeBatch:
     cdef bint keep_going
     cdef int64_t counter
     cdef list nums_sequential
+    cdef list nums_marked
+    cdef const uint64_t[::1] words
+    cdef const int64_t[::1] starts
+    cdef const int64_t[::1] ends
 
     def __cinit__(self, spans, *args, **kwargs):
         self.own_facts = <fp_target*> calloc(max(1, len(spans)), sizeof(fp_target))
@@ -147,7 +157,7 @@ cdef class DecodeBatch:
     def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
                  str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False, uint64_t max_pixels, uint32_t max_scans,
                  const uint8_t[::1] table=None, const int[::1] fds=None, const uint8_t[::1] memory=None,
-                 bint check=True, bint keep_going=False):
+                 bint check=True, bint keep_going=False, checkpoints=None):
         cdef Py_ssize_t i
         cdef Target target
         cdef int channels = 1 if color == "GRAY" else 3
@@ -169,13 +179,30 @@ cdef class DecodeBatch:
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)
-        self.nums_sequential = []
+        self.nums_sequential, self.nums_marked = [], []
+        self.words = None  # which a memoryview is not by itself
+        if checkpoints is not None:
+            self._take_checkpoints(*checkpoints)
+
+    def _take_checkpoints(self, const uint64_t[::1] words, const int64_t[::1] starts, const int64_t[::1] ends):
+        cdef Py_ssize_t i
+        if starts.shape[0] != self.spans.shape[0] or ends.shape[0] != self.spans.shape[0]:
+            raise ValueError("one start and one end of checkpoints for each span are needed")
+        for i in range(starts.shape[0]):
+            if not 0 <= starts[i] <= ends[i] <= words.shape[0]:
+                raise ValueError(f"the checkpoints of span {i} lie outside of their words")
+        if words.shape[0]:
+            self.words, self.starts, self.ends = words, starts, ends
 
     def run(self):
         cdef Decoder decoder = Decoder()
         with nogil:
             self._decode(decoder.own_decoder)
         self.nums_sequential.append(fp_decoder_num_sequential(decoder.own_decoder))
+        self.nums_marked.append(fp_decoder_num_marked(decoder.own_decoder))
+
+    def num_marked(self):
+        return sum(self.nums_marked)
 
     def num_sequential(self):
         return sum(self.nums_sequential)
@@ -201,11 +228,108 @@ cdef class DecodeBatch:
     cdef int _decode_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
                          fp_outcome* outcome) noexcept nogil:
         cdef const fp_span* span = &self.spans[row]
+        cdef fp_reading reading
+        cdef fp_checkpoints checkpoints
+        cdef bint is_marked = self.words is not None and self.starts[row] < self.ends[row]
+        reading.origin, reading.span, reading.check = &self.origin, span, self.check
+        reading.blob, reading.aside, reading.row = blob, aside, row
+        if is_marked:
+            checkpoints.words = &self.words[self.starts[row]]
+            checkpoints.num_words = <size_t> (self.ends[row] - self.starts[row])
+            checkpoints.image_bytes, checkpoints.image_crc32c = span.length, span.crc32c
+        return fp_decode_span(decoder, &reading, &checkpoints if is_marked else NULL, &self.options, &self.views[row],
+                              &self.own_facts[row], outcome)
+
+
+cdef class MarkBatch:
+    """Makes tables of checkpoints of JPEG spans; threads call `run` and share the rows."""
+    cdef const int[::1] fds
+    cdef const uint8_t[::1] memory
+    cdef const fp_span[::1] spans
+    cdef fp_origin origin
+    cdef fp_outcome* own_outcomes
+    cdef uint64_t** own_tables
+    cdef size_t* own_lengths
+    cdef int64_t counter
+
+    def __cinit__(self, spans, *args, **kwargs):
+        self.own_outcomes = <fp_outcome*> calloc(max(1, len(spans)), sizeof(fp_outcome))
+        self.own_tables = <uint64_t**> calloc(max(1, len(spans)), sizeof(uint64_t*))
+        self.own_lengths = <size_t*> calloc(max(1, len(spans)), sizeof(size_t))
+        if self.own_outcomes == NULL or self.own_tables == NULL or self.own_lengths == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef Py_ssize_t row
+        if self.own_tables != NULL and self.spans is not None:
+            for row in range(self.spans.shape[0]):
+                free(self.own_tables[row])
+        free(self.own_outcomes)
+        free(self.own_tables)
+        free(self.own_lengths)
+
+    def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None, const uint8_t[::1] memory=None):
+        self.spans, self.fds, self.memory = spans, fds, memory
+        self.origin = origin_of(fds, memory)
+
+    def run(self):
+        cdef Decoder decoder = Decoder()
+        with nogil:
+            self._mark(decoder.own_decoder)
+
+    def failures(self):
+        return [outcome_tuple(&self.own_outcomes[row]) for row in range(self.spans.shape[0])
+                if self.own_outcomes[row].status != FP_OK]
+
+    def lengths(self, int64_t[::1] out):
+        cdef Py_ssize_t row
+        if out.shape[0] != self.spans.shape[0]:
+            raise ValueError("out: one length for each span is needed")
+        for row in range(self.spans.shape[0]):
+            out[row] = <int64_t> self.own_lengths[row]
+
+    def words(self, uint64_t[::1] out):
+        cdef Py_ssize_t row
+        cdef size_t at = 0
+        for row in range(self.spans.shape[0]):
+            if self.own_lengths[row] > <size_t> out.shape[0] - at:
+                raise ValueError("out: a word for each of the lengths is needed")
+            if self.own_lengths[row]:
+                memcpy(&out[at], self.own_tables[row], self.own_lengths[row] * sizeof(uint64_t))
+                at += self.own_lengths[row]
+
+    cdef void _mark(self, fp_decoder* decoder) noexcept nogil:
+        cdef int64_t num_rows = self.spans.shape[0]
+        cdef int64_t row = fp_take_row(&self.counter)
+        cdef fp_scratch blob, aside, words
+        blob.own_bytes = aside.own_bytes = words.own_bytes = NULL
+        blob.capacity = aside.capacity = words.capacity = 0
+        while row < num_rows:
+            if self._mark_row(decoder, row, &blob, &aside, &words) != FP_OK:
+                fp_close_counter(&self.counter, num_rows)
+                break
+            row = fp_take_row(&self.counter)
+        fp_scratch_free(&blob)
+        fp_scratch_free(&aside)
+        fp_scratch_free(&words)
+
+    cdef int _mark_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
+                       fp_scratch* words) noexcept nogil:
+        cdef const fp_span* span = &self.spans[row]
+        cdef fp_outcome* outcome = &self.own_outcomes[row]
         cdef const uint8_t* data = NULL
+        cdef size_t num_words = 0
         cdef int status
-        if fp_view_span(&self.origin, span, self.check, blob, aside, row, &data, outcome) != FP_OK:
+        if fp_view_span(&self.origin, span, True, blob, aside, row, &data, outcome) != FP_OK:
             return outcome.status
-        status = fp_decode_jpeg(decoder, data, span.length, &self.options, &self.views[row], &self.own_facts[row])
+        status = fp_mark_jpeg(decoder, data, span.length, span.crc32c, words, &num_words)
+        if status == FP_OK and num_words:
+            self.own_tables[row] = <uint64_t*> malloc(num_words * sizeof(uint64_t))
+            if self.own_tables[row] == NULL:
+                status = FP_NO_MEMORY
+            else:
+                memcpy(self.own_tables[row], words.own_bytes, num_words * sizeof(uint64_t))
+                self.own_lengths[row] = num_words
         if status != FP_OK:
-            return fp_fail(outcome, status, row, span.offset, fp_decoder_message(decoder))
+            return fp_fail(outcome, status, row, span.offset, "no memory for checkpoints")
         return FP_OK

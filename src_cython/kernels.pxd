@@ -177,6 +177,14 @@ cdef extern from "kernels/picture.h" nogil:
         const uint8_t* table
 
 
+cdef extern from "kernels/checkpoints.h" nogil:
+    ctypedef struct fp_checkpoints:
+        const uint64_t* words
+        size_t num_words
+        uint64_t image_bytes
+        uint32_t image_crc32c
+
+
 cdef extern from "kernels/decode.h" nogil:
     ctypedef struct fp_decode_options:
         int32_t color
@@ -195,8 +203,21 @@ cdef extern from "kernels/decode.h" nogil:
     int64_t fp_decoder_num_sequential(const fp_decoder* decoder) noexcept
     void fp_use_sequential(int use) noexcept
     int fp_route_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length) noexcept
-    int fp_decode_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, const fp_decode_options* options,
-                       const fp_view* view, const fp_target* target) noexcept
+
+    ctypedef struct fp_reading:
+        const fp_origin* origin
+        const fp_span* span
+        int check
+        fp_scratch* blob
+        fp_scratch* aside
+        int64_t row
+
+    int64_t fp_decoder_num_marked(const fp_decoder* decoder) noexcept
+    int fp_decode_span(fp_decoder* decoder, const fp_reading* reading, const fp_checkpoints* checkpoints,
+                       const fp_decode_options* options, const fp_view* view, const fp_target* target,
+                       fp_outcome* outcome) noexcept
+    int fp_mark_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, uint32_t crc32c, fp_scratch* words,
+                     size_t* num_words) noexcept
     int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
                         int interpolation, const fp_view* view, const fp_target* target) noexcept
 

@@ -48,6 +48,8 @@ class DecodeBatch:
     # accept_damage: take what libjpeg makes of damaged data instead of failing.
     # table: as for Decoder.place. max_pixels: of one image; max_scans: of a progressive one.
     # fds, memory, check: as for gather.Gather.
+    # checkpoints: words (total,) uint64, and where in them the table of each span starts and ends, (n,) int64 each; an
+    # empty one is none.
     def __init__(
         self,
         spans: npt.NDArray[Any],
@@ -65,6 +67,7 @@ class DecodeBatch:
         memory: npt.NDArray[np.uint8] | None = None,
         check: bool = True,
         keep_going: bool = False,
+        checkpoints: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
     ) -> None: ...
     # Any number of threads call it; each returns when no row is left, or, without keep_going, when one has failed.
     def run(self) -> None: ...
@@ -72,3 +75,23 @@ class DecodeBatch:
     def failures(self) -> list[Outcome]: ...
     # How many images the decoder of our own has decoded; libjpeg-turbo has decoded the others.
     def num_sequential(self) -> int: ...
+    # How many of the images were decoded by their checkpoints.
+    def num_marked(self) -> int: ...
+
+@disjoint_base
+class MarkBatch:
+    # spans (n,) of structs.SPAN, of JPEGs; fds, memory: as for gather.Gather. Checksums are compared.
+    def __init__(
+        self,
+        spans: npt.NDArray[Any],
+        *,
+        fds: npt.NDArray[np.int32] | None = None,
+        memory: npt.NDArray[np.uint8] | None = None,
+    ) -> None: ...
+    # Any number of threads call it; each returns when no row is left, or when one has failed.
+    def run(self) -> None: ...
+    def failures(self) -> list[Outcome]: ...
+    # How many words the table of each span has, (n,); 0 where there is none.
+    def lengths(self, out: npt.NDArray[np.int64]) -> None: ...
+    # All tables, one after the other, (sum of the lengths,).
+    def words(self, out: npt.NDArray[np.uint64]) -> None: ...

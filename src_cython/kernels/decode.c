@@ -30,7 +30,7 @@ struct fp_decoder {
     fp_scratch converted;    /* a row in a colour space that libjpeg leaves to us */
     fp_easel easel;
     fp_sequential *own_sequential;
-    int64_t num_sequential;
+    int64_t num_sequential, num_marked;
 };
 
 /* Libjpeg reports failures by callback; each leaves by longjmp, as its documentation asks. */
@@ -106,6 +106,8 @@ void fp_decoder_free(fp_decoder *decoder) {
 }
 
 int64_t fp_decoder_num_sequential(const fp_decoder *decoder) { return decoder->num_sequential; }
+
+int64_t fp_decoder_num_marked(const fp_decoder *decoder) { return decoder->num_marked; }
 
 const char *fp_decoder_message(const fp_decoder *decoder) { return decoder->message; }
 
@@ -273,6 +275,8 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, fp_scan *sca
     scan->restart_interval = jpeg->restart_interval;
     scan->data = jpeg->src->next_input_byte;
     scan->length = jpeg->src->bytes_in_buffer;
+    scan->image = NULL;
+    scan->checkpoints = NULL;
     scan->is_worth_tables = sequential_use == FP_ALWAYS || scan->length >= WORTH_TABLES;
     for (int i = 0; i < jpeg->num_components; i++) {
         const jpeg_component_info *c = &jpeg->comp_info[i];
@@ -359,6 +363,101 @@ int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, cons
     jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
     jpeg_read_header(&decoder->jpeg, TRUE);
     int status = decode(decoder, options, view, target);
+    jpeg_abort_decompress(&decoder->jpeg);
+    return status;
+}
+
+/* By checkpoints */
+
+/* Which bytes decoding by checkpoints takes, once the headers are read; 0 when it cannot be done. */
+static int plan_marked(fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target,
+                       fp_scan *scan, fp_plan *plan, uint64_t bytes[2]) {
+    j_decompress_ptr jpeg = &decoder->jpeg;
+    return (uint64_t)jpeg->image_width * jpeg->image_height <= options->max_pixels &&
+           reduction(jpeg, options, view, target) == 1 &&
+           fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, 1, options->interpolation, plan) &&
+           fp_sequential_bytes(scan, &plan->stored, &bytes[0], &bytes[1]);
+}
+
+/* Reads the headers of an image in `data`; what lies behind them need not be there yet. 0 when it is not of our kind. */
+static int read_headers(fp_decoder *decoder, const uint8_t *data, uint64_t head_bytes, const fp_checkpoints *checkpoints, fp_scan *scan) {
+    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)head_bytes);
+    jpeg_read_header(&decoder->jpeg, TRUE);
+    if (!describe_scan(&decoder->jpeg, scan)) return 0;
+    scan->image = data;
+    scan->length = (size_t)(checkpoints->image_bytes - head_bytes);
+    scan->checkpoints = checkpoints;
+    return 1;
+}
+
+/* The headers at least: the image's memory, or NULL. */
+static const uint8_t *view_head(const fp_reading *r, uint64_t head_bytes, fp_outcome *outcome) {
+    const uint8_t *data = NULL;
+    if (r->origin->memory) return fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome) ? NULL : data;
+    uint8_t *bytes = fp_scratch_reserve(r->blob, r->span->length);
+    return bytes && fp_read_part(r->origin, r->span, 0, head_bytes, bytes, r->row, outcome) == FP_OK ? bytes : NULL;
+}
+
+/* All of them, when all of the data is needed: then their checksum can be compared. */
+static int read_rest(const fp_reading *r, uint64_t head_bytes, const uint64_t bytes[2], const fp_checkpoints *checkpoints, fp_outcome *outcome) {
+    const uint8_t *data = NULL;
+    if (r->origin->memory) return 1;
+    int are_all = bytes[0] <= head_bytes && bytes[1] + 8 >= checkpoints->image_bytes;
+    if (are_all) return fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome) == FP_OK;
+    return fp_read_part(r->origin, r->span, bytes[0], bytes[1], r->blob->own_bytes, r->row, outcome) == FP_OK;
+}
+
+static int decode_marked(fp_decoder *decoder, const uint8_t *data, const fp_reading *r, const fp_checkpoints *checkpoints,
+                         const fp_decode_options *options, const fp_view *view, const fp_target *target, fp_outcome *outcome) {
+    uint64_t head_bytes = fp_checkpoints_head_bytes(checkpoints), bytes[2];
+    decoder->max_scans = options->max_scans;
+    decoder->accept_damage = 0;
+    int is_decoded = 0;
+    if (setjmp(decoder->escape)) {
+        jpeg_abort_decompress(&decoder->jpeg);
+        return 0;
+    }
+    fp_scan scan;
+    fp_plan plan;
+    if (read_headers(decoder, data, head_bytes, checkpoints, &scan) &&
+        plan_marked(decoder, options, view, target, &scan, &plan, bytes) && read_rest(r, head_bytes, bytes, checkpoints, outcome))
+        is_decoded = decode_sequential(decoder, &scan, options, &plan, view, target) == FP_OK;
+    jpeg_abort_decompress(&decoder->jpeg);
+    decoder->num_marked += is_decoded;
+    return is_decoded;
+}
+
+int fp_decode_span(fp_decoder *decoder, const fp_reading *r, const fp_checkpoints *checkpoints, const fp_decode_options *options,
+                   const fp_view *view, const fp_target *target, fp_outcome *outcome) {
+    uint64_t head_bytes = checkpoints && sequential_use != FP_NEVER ? fp_checkpoints_head_bytes(checkpoints) : 0;
+    fp_outcome ignored = {0};
+    const uint8_t *data = head_bytes ? view_head(r, head_bytes, &ignored) : NULL;
+    if (data && decode_marked(decoder, data, r, checkpoints, options, view, target, &ignored)) return FP_OK;
+    if (fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome)) return outcome->status;
+    int status = fp_decode_jpeg(decoder, data, r->span->length, options, view, target);
+    if (status != FP_OK) return fp_fail(outcome, status, r->row, r->span->offset, decoder->message);
+    return FP_OK;
+}
+
+int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32_t crc32c, fp_scratch *words, size_t *num_words) {
+    fp_checkpoints checkpoints = {NULL, 0, length, crc32c};
+    *num_words = 0;
+    decoder->max_scans = 1;
+    decoder->accept_damage = 0;
+    if (setjmp(decoder->escape)) {
+        jpeg_abort_decompress(&decoder->jpeg);
+        return decoder->status == FP_NO_MEMORY ? FP_NO_MEMORY : FP_OK;
+    }
+    fp_scan scan;
+    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
+    jpeg_read_header(&decoder->jpeg, TRUE);
+    int status = FP_OK;
+    if (describe_scan(&decoder->jpeg, &scan)) {
+        scan.image = data;
+        scan.is_worth_tables = 1;
+        scan.checkpoints = &checkpoints;
+        status = fp_sequential_mark(decoder->own_sequential, &scan, words, num_words);
+    }
     jpeg_abort_decompress(&decoder->jpeg);
     return status;
 }

@@ -46,16 +46,26 @@ static uint8_t *unstuff(const uint8_t *data, const uint8_t *end, uint8_t *copy, 
     }
 }
 
+/* The same for a piece that ends in the midst of the data; NULL when there is a marker in it. */
+static uint8_t *unstuff_piece(const uint8_t *data, const uint8_t *end, uint8_t *out) {
+    while (data < end) {
+        const uint8_t *found = memchr(data, 0xff, (size_t)(end - data));
+        size_t length = (size_t)((found ? found + 1 : end) - data);
+        memcpy(out, data, length);
+        out += length;
+        data += length + 1;
+        if (found && data <= end && data[-1] != 0) return NULL;
+    }
+    return out;
+}
+
 static void start_segment(fp_entropy *e, const uint8_t *data) {
     e->marker = NULL;
     uint8_t *end = unstuff(data, e->data_end, e->copy.own_bytes, &e->marker);
     memset(end, 0, PAD);
-    e->bits = 0;
-    e->count = 0;
-    e->next = e->copy.own_bytes;
     e->end = end;
     e->restarts_left = e->restart_interval;
-    for (uint32_t c = 0; c < e->num_components; c++) e->components[c].prediction = 0;
+    e->lane = (fp_lane){.next = e->copy.own_bytes};
 }
 
 int fp_entropy_start(fp_entropy *entropy, const uint8_t *data, size_t length) {
@@ -66,9 +76,35 @@ int fp_entropy_start(fp_entropy *entropy, const uint8_t *data, size_t length) {
     return FP_OK;
 }
 
+int fp_entropy_reserve(fp_entropy *entropy, size_t length) {
+    if (!fp_scratch_reserve(&entropy->copy, length + PAD)) return FP_NO_MEMORY;
+    entropy->end = entropy->copy.own_bytes;
+    return FP_OK;
+}
+
+int64_t fp_entropy_add(fp_entropy *entropy, const uint8_t *data, size_t length) {
+    uint8_t *begin = entropy->copy.own_bytes + (entropy->end - entropy->copy.own_bytes);
+    uint8_t *end = unstuff_piece(data, data + length, begin);
+    if (!end) return -1;
+    memset(end, 0, PAD);
+    entropy->end = end;
+    return begin - entropy->copy.own_bytes;
+}
+
+const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data, uint64_t from, uint64_t to) {
+    for (uint64_t left = to - from; left > 0;) {
+        size_t most = (size_t)(entropy->data_end - data);
+        const uint8_t *found = memchr(data, 0xff, left < most ? left : most);
+        if (!found) return data + left;
+        left -= (uint64_t)(found + 1 - data);
+        data = found + 2;
+    }
+    return data;
+}
+
 void fp_entropy_free(fp_entropy *entropy) { fp_scratch_free(&entropy->copy); }
 
-static int64_t bits_left(const fp_entropy *e) { return (e->end - e->next) * 8 + e->count; }
+static int64_t bits_left(const fp_entropy *e) { return (e->end - e->lane.next) * 8 + e->lane.count; }
 
 int fp_entropy_is_sound(const fp_entropy *entropy) { return bits_left(entropy) >= 0; }
 
@@ -98,16 +134,16 @@ typedef struct {
 
 /* A variable shift need not write where it reads from, which saves a move in the chain; so what is constant is hidden
    from the compiler. */
-FP_INLINE bit_reader start_reading(const fp_entropy *e) {
+FP_INLINE bit_reader start_reading(const fp_lane *lane) {
     uint64_t lookup_shift = 64 - FP_LOOKUP_BITS;
     __asm__("" : "+r"(lookup_shift));
-    return (bit_reader){e->bits, e->count, e->next, lookup_shift};
+    return (bit_reader){lane->bits, lane->count, lane->next, lookup_shift};
 }
 
-FP_INLINE void stop_reading(fp_entropy *e, const bit_reader *r) {
-    e->bits = r->bits;
-    e->count = r->count & 63;
-    e->next = r->next;
+FP_INLINE void stop_reading(fp_lane *lane, const bit_reader *r) {
+    lane->bits = r->bits;
+    lane->count = r->count & 63;
+    lane->next = r->next;
 }
 
 FP_INLINE uint64_t load_be64(const uint8_t *p) {
@@ -124,6 +160,20 @@ FP_INLINE void refill(bit_reader *r) {
     r->bits |= load_be64(r->next) >> (r->count & 63);
     r->next += ~r->count >> 3 & 7;
     r->count |= 56;
+}
+
+void fp_entropy_seek(const fp_entropy *entropy, fp_lane *lane, uint64_t bit, const int16_t *predictions) {
+    *lane = (fp_lane){.next = entropy->copy.own_bytes + bit / 8};
+    for (int c = 0; c < FP_MAX_COMPONENTS; c++) lane->predictions[c] = predictions[c];
+    bit_reader r = start_reading(lane);
+    refill(&r);
+    r.bits <<= bit % 8;
+    r.count -= bit % 8;
+    stop_reading(lane, &r);
+}
+
+uint64_t fp_entropy_tell(const fp_entropy *entropy, const fp_lane *lane) {
+    return (uint64_t)(lane->next - entropy->copy.own_bytes) * 8 - lane->count;
 }
 
 FP_INLINE uint64_t look_up(const bit_reader *r) { return r->bits >> r->lookup_shift; }
@@ -143,21 +193,24 @@ FP_INLINE fp_symbol take_long(bit_reader *r, const fp_huffman *table, fp_symbol 
     return found;
 }
 
-/* One block; 0 where it is none. */
-FP_INLINE int decode_block(bit_reader *reader, fp_coded_component *component, int16_t *block, uint8_t *last) {
-    bit_reader r = *reader;
-    refill(&r);
-    fp_symbol dc = component->dc->singles[look_up(&r)];
+/* The DC coefficient of a block; 0 where there is none. */
+FP_INLINE int decode_dc(bit_reader *r, const fp_coded_component *component, int32_t *prediction) {
+    refill(r);
+    fp_symbol dc = component->dc->singles[look_up(r)];
     if (__builtin_expect((dc & 0xff) == 0, 0)) {
-        dc = take_long(&r, component->dc, dc);
+        dc = take_long(r, component->dc, dc);
         if (dc == 0) return 0;
     } else {
-        take(&r, dc);
+        take(r, dc);
     }
-    int32_t prediction = component->prediction + ((int32_t)dc >> 16);
-    if (__builtin_expect(prediction != (int16_t)prediction, 0)) return 0;
-    component->prediction = prediction;
+    *prediction += (int32_t)dc >> 16;
+    return *prediction == (int16_t)*prediction;
+}
 
+/* One block; 0 where it is none. */
+FP_INLINE int decode_block(bit_reader *reader, const fp_coded_component *component, int32_t *prediction, int16_t *block, uint8_t *last) {
+    bit_reader r = *reader;
+    if (__builtin_expect(!decode_dc(&r, component, prediction), 0)) return 0;
     const fp_symbol_pairs *pairs = &component->ac->pairs;
     uint32_t at = 0;
     while (at < 63) {
@@ -193,7 +246,7 @@ FP_INLINE int decode_block(bit_reader *reader, fp_coded_component *component, in
     *reader = r;
     uint32_t end = at < FP_END_OF_BLOCK ? at : at - FP_END_OF_BLOCK;
     if (block) {
-        block[0] = (int16_t)prediction;
+        block[0] = (int16_t)*prediction;
         *last = (uint8_t)end;
     }
     return end < 63 || at == 63;
@@ -201,19 +254,20 @@ FP_INLINE int decode_block(bit_reader *reader, fp_coded_component *component, in
 
 /* A block of each MCU. */
 typedef struct {
-    fp_coded_component *component;
+    const fp_coded_component *component;
+    int32_t *prediction;
     int16_t *coefficients;
     uint8_t *last;
     uint32_t per_mcu;        /* how many blocks the next MCU's lies on */
 } coded_block;
 
-FP_INLINE uint32_t list_blocks(fp_entropy *e, const fp_coefficients *out, coded_block blocks[FP_MAX_BLOCKS]) {
+FP_INLINE uint32_t list_blocks(fp_entropy *e, fp_lane *lane, const fp_coefficients *out, coded_block blocks[FP_MAX_BLOCKS]) {
     coded_block *block = blocks;
     for (uint32_t c = 0; c < e->num_components; c++) {
-        fp_coded_component *component = &e->components[c];
+        const fp_coded_component *component = &e->components[c];
         for (uint32_t y = 0; y < component->down; y++) {
             for (uint32_t x = 0; x < component->across; x++) {
-                *block = (coded_block){component, NULL, NULL, component->across};
+                *block = (coded_block){component, &lane->predictions[c], NULL, NULL, component->across};
                 if (out && out[c].coefficients) {
                     size_t number = (size_t)y * out[c].row_blocks + x;
                     block->coefficients = out[c].coefficients + number * FP_BLOCK;
@@ -229,10 +283,10 @@ FP_INLINE uint32_t list_blocks(fp_entropy *e, const fp_coefficients *out, coded_
 FP_INLINE int decode_mcu(bit_reader *r, coded_block *blocks, uint32_t num_blocks) {
     for (coded_block *block = blocks; block < blocks + num_blocks; block++) {
         if (!block->coefficients) {
-            if (!decode_block(r, block->component, NULL, NULL)) return 0;
+            if (!decode_block(r, block->component, block->prediction, NULL, NULL)) return 0;
             continue;
         }
-        if (!decode_block(r, block->component, block->coefficients, block->last)) return 0;
+        if (!decode_block(r, block->component, block->prediction, block->coefficients, block->last)) return 0;
         block->coefficients += block->per_mcu * FP_BLOCK;
         block->last += block->per_mcu;
     }
@@ -241,31 +295,145 @@ FP_INLINE int decode_mcu(bit_reader *r, coded_block *blocks, uint32_t num_blocks
 
 FP_INLINE int decode_mcus(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) {
     coded_block blocks[FP_MAX_BLOCKS];
-    uint32_t num_blocks = list_blocks(e, out, blocks);
-    bit_reader r = start_reading(e);
+    uint32_t num_blocks = list_blocks(e, &e->lane, out, blocks);
+    bit_reader r = start_reading(&e->lane);
     int sound = 1;
     for (uint32_t mcu = 0; mcu < num_mcus && sound; mcu++) {
         if (e->restart_interval) {
             if (e->restarts_left == 0) {
-                stop_reading(e, &r);
+                stop_reading(&e->lane, &r);
                 if (!restart(e)) return 0;
-                r = start_reading(e);
+                r = start_reading(&e->lane);
             }
             e->restarts_left--;
         }
         /* A refill may have read 8 bytes ahead; what lies behind the next MCU is still the pad's. */
         sound = r.next <= e->end + 8 && decode_mcu(&r, blocks, num_blocks);
     }
-    stop_reading(e, &r);
+    stop_reading(&e->lane, &r);
+    return sound;
+}
+
+/* Both lanes in turns. Each goes through its blocks by itself, since they end at different times. */
+
+typedef struct {
+    bit_reader r;
+    const fp_symbol_pairs *pairs;
+    int16_t *block;
+    uint32_t at;
+    coded_block *here;
+    coded_block blocks[FP_MAX_BLOCKS];
+    uint32_t num_blocks, mcus_left;
+    const uint8_t *limit;    /* before an MCU */
+} turn;
+
+FP_INLINE int begin_block(turn *t) {
+    const coded_block *here = t->here;
+    t->block = here->coefficients;
+    t->pairs = &here->component->ac->pairs;
+    t->at = 0;
+    return decode_dc(&t->r, here->component, here->prediction);
+}
+
+/* 0 when all are done, or what was read is none: then mcus_left is not 0. */
+FP_INLINE int next_block(turn *t, int stores) {
+    coded_block *here = t->here;
+    uint32_t end = t->at < FP_END_OF_BLOCK ? t->at : t->at - FP_END_OF_BLOCK;
+    if (__builtin_expect(end >= 63 && t->at != 63, 0)) return 0;
+    if (stores && t->block) {
+        t->block[0] = (int16_t)*here->prediction;
+        *here->last = (uint8_t)end;
+        here->coefficients += here->per_mcu * FP_BLOCK;
+        here->last += here->per_mcu;
+    }
+    if (++here == t->blocks + t->num_blocks) {
+        here = t->blocks;
+        if (__builtin_expect(t->r.next > t->limit, 0)) return 0;
+        if (--t->mcus_left == 0) return 0;
+    }
+    t->here = here;
+    if (__builtin_expect(!begin_block(t), 0)) return 0;
+    return 1;
+}
+
+/* One lookup; 0 when nothing is left to decode. */
+FP_INLINE int step(turn *t, int stores) {
+    bit_reader before = t->r;
+    uint32_t first;
+    uint64_t index = look_up(&t->r);
+    uint32_t steps = t->pairs->steps[index];
+    if (__builtin_expect((steps & 0xff) == 0, 0)) {
+        const fp_huffman *table = t->here->component->ac;
+        fp_symbol found = take_long(&t->r, table, table->singles[index]);
+        if (found == 0) return 0;
+        first = t->at = t->at + (found >> 8 & 0xff);
+        if (stores && t->block) t->block[places[t->at]] = (int16_t)(found >> 16);
+    } else {
+        take(&t->r, steps);
+        first = t->at + (steps >> 8 & 0xff);
+        t->at = first + (steps >> 16);
+        if (stores && t->block) {
+            uint32_t values = t->pairs->values[index];
+            t->block[places[first]] = (int16_t)values;
+            t->block[places[t->at]] = (int16_t)(values >> 16);
+        }
+    }
+    if (t->at < 63) return 1;
+    if (first == 63 && t->at > 63) { /* the second symbol is the next block's */
+        t->r = before;
+        take(&t->r, t->here->component->ac->singles[index]);
+        t->at = 63;
+    }
+    return next_block(t, stores);
+}
+
+FP_INLINE int start_turn(turn *t, fp_entropy *e, fp_lane *lane, uint32_t num_mcus, const fp_coefficients *out) {
+    t->num_blocks = list_blocks(e, lane, out, t->blocks);
+    t->here = t->blocks;
+    t->mcus_left = num_mcus;
+    t->limit = e->end + 8;
+    t->r = start_reading(lane);
+    return t->r.next <= t->limit && begin_block(t);
+}
+
+/* After a refill four lookups may follow, of which one may begin a block. */
+FP_INLINE int finish_turn(turn *t, int stores) {
+    do refill(&t->r); while (step(t, stores) && step(t, stores));
+    return t->mcus_left == 0;
+}
+
+FP_INLINE int decode_turns(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second, int stores) {
+    turn a, b;
+    if (num_mcus == 0) return 1;
+    if (!start_turn(&a, e, &e->lane, num_mcus, out) || !start_turn(&b, e, &e->second, num_mcus, second)) return 0;
+    int sound;
+    for (;;) {
+        refill(&a.r);
+        refill(&b.r);
+        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_turn(&b, stores); break; }
+        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_turn(&a, stores); break; }
+        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_turn(&b, stores); break; }
+        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_turn(&a, stores); break; }
+    }
+    stop_reading(&e->lane, &a.r);
+    stop_reading(&e->second, &b.r);
     return sound;
 }
 
 static int decode_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
 static int skip_plain(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
+static int decode_both_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
+    return decode_turns(e, num_mcus, out, second, 1);
+}
+static int skip_both_plain(fp_entropy *e, uint32_t num_mcus) { return decode_turns(e, num_mcus, NULL, NULL, 0); }
 
 #if FP_HAS_AVX2
 FP_AVX2 static int decode_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
 FP_AVX2 static int skip_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
+FP_AVX2 static int decode_both_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
+    return decode_turns(e, num_mcus, out, second, 1);
+}
+FP_AVX2 static int skip_both_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_turns(e, num_mcus, NULL, NULL, 0); }
 #endif
 
 int fp_entropy_decode(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out) {
@@ -273,4 +441,12 @@ int fp_entropy_decode(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficie
     if (fp_may_use_avx2()) return out ? decode_bmi2(entropy, num_mcus, out) : skip_bmi2(entropy, num_mcus);
 #endif
     return out ? decode_plain(entropy, num_mcus, out) : skip_plain(entropy, num_mcus);
+}
+
+int fp_entropy_decode_both(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
+#if FP_HAS_AVX2
+    if (fp_may_use_avx2())
+        return out ? decode_both_bmi2(entropy, num_mcus, out, second) : skip_both_bmi2(entropy, num_mcus);
+#endif
+    return out ? decode_both_plain(entropy, num_mcus, out, second) : skip_both_plain(entropy, num_mcus);
 }

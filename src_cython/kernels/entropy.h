@@ -13,7 +13,6 @@
 typedef struct {
     const fp_huffman *dc, *ac;
     uint32_t across, down;
-    int32_t prediction;      /* the DC coefficient before */
 } fp_coded_component;
 
 /* Where the blocks of a run of MCUs go: those of its first row of blocks side by side, those of the second one
@@ -24,11 +23,18 @@ typedef struct {
     uint32_t row_blocks;
 } fp_coefficients;
 
-/* Bits come from a copy of the data up to the next marker, without the zero bytes that are stuffed in. */
+/* A place where the data is decoded. */
 typedef struct {
     uint64_t bits;           /* the next ones, left-aligned */
     uint32_t count;          /* how many of them are there */
     const uint8_t *next;     /* where those behind them lie */
+    int32_t predictions[FP_MAX_COMPONENTS]; /* the DC coefficients before */
+} fp_lane;
+
+/* Bits come from a copy of the data up to the next marker, without the zero bytes that are stuffed in. */
+typedef struct {
+    fp_lane lane;
+    fp_lane second;          /* where another part is decoded at the same time */
     const uint8_t *end;      /* of the copy; a pad of zeros follows */
     const uint8_t *marker;   /* what ended it, in the data; NULL when nothing did */
     const uint8_t *data_end;
@@ -43,9 +49,23 @@ void fp_entropy_free(fp_entropy *entropy);
 /* Starts a scan at `data`; components and restart_interval are set before. FP_OK or FP_NO_MEMORY. */
 int fp_entropy_start(fp_entropy *entropy, const uint8_t *data, size_t length);
 
+/* The other way to start, for pieces out of the midst of a scan without restarts, up to `length` bytes in all. */
+int fp_entropy_reserve(fp_entropy *entropy, size_t length);
+/* Copies a piece behind the others and gives where it begins, in bytes; -1 when there is a marker in it. */
+int64_t fp_entropy_add(fp_entropy *entropy, const uint8_t *data, size_t length);
+/* Goes to a bit of the copy. */
+void fp_entropy_seek(const fp_entropy *entropy, fp_lane *lane, uint64_t bit, const int16_t *predictions);
+/* Which bit of the copy comes next. */
+uint64_t fp_entropy_tell(const fp_entropy *entropy, const fp_lane *lane);
+
+/* Given a byte of the data whose place in the copy is known, moves on to the one whose place is `to`. */
+const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data, uint64_t from, uint64_t to);
+
 /* Decodes the next `num_mcus`. `out`: for each component, or NULL when none is wanted. 0 where the data is
    anything but flawless; what libjpeg makes of it, libjpeg must say. */
 int fp_entropy_decode(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out);
+/* The same for both lanes in turns, without restarts: while a symbol of one is looked up, there is work in the other. */
+int fp_entropy_decode_both(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second);
 
 /* True when all that was decoded so far was there. */
 int fp_entropy_is_sound(const fp_entropy *entropy);

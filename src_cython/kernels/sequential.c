@@ -9,11 +9,12 @@
 
 enum {
     RUN = 16,           /* MCUs that are decoded before they are transformed: an even number whose coefficients stay in L1 */
+    LANES = 2,          /* rows of MCUs that are decoded in turns */
     MARGIN = 32,        /* samples on either side of a row; the transform writes up to 8 behind, upsampling reads 1 beside */
 };
 
-/* Samples of one component in the columns of MCUs that are wanted: those of one row of MCUs, and above it the last row
-   of samples of the row of MCUs before. */
+/* Samples of one component in the columns of MCUs that are wanted: those of a band of one or two rows of MCUs, and above it
+   the last row of samples of the band before. */
 typedef struct {
     uint8_t *samples;
     size_t stride;
@@ -35,8 +36,11 @@ struct fp_sequential {
     int16_t steps[FP_MAX_COMPONENTS][FP_BLOCK];
     fp_entropy entropy;
     plane planes[FP_MAX_COMPONENTS];
-    fp_coefficients run[FP_MAX_COMPONENTS];
+    fp_coefficients run[LANES][FP_MAX_COMPONENTS];
+    uint32_t run_mcus;      /* of each lane */
     uint32_t num_blocks;    /* of a run, the components that are wanted */
+    uint32_t num_lanes;
+    fp_checkpoint_grid grid;
     uint16_t *blended;
     uint8_t *upsampled[FP_MAX_COMPONENTS];
     fp_scratch memory;
@@ -102,7 +106,7 @@ static void set_components(fp_sequential *s, const fp_scan *scan) {
     s->entropy.restart_interval = scan->restart_interval;
     for (uint32_t c = 0; c < scan->num_components; c++) {
         const fp_huffman *dc = &s->dc[scan->components[c].dc], *ac = &s->ac[scan->components[c].ac];
-        s->entropy.components[c] = (fp_coded_component){dc, ac, c ? 1 : scan->across, c ? 1 : scan->down, 0};
+        s->entropy.components[c] = (fp_coded_component){dc, ac, c ? 1 : scan->across, c ? 1 : scan->down};
         for (int i = 0; i < FP_BLOCK; i++) s->steps[c][i] = (int16_t)scan->components[c].steps[i];
     }
 }
@@ -115,17 +119,28 @@ static plane plane_of(const fp_scan *scan, uint32_t component, uint32_t num_mcus
     return (plane){NULL, (size_t)num_mcus * across * 8 + 2 * MARGIN, across, down, width, height};
 }
 
-static int make_room(fp_sequential *s, const fp_scan *scan, uint32_t width) {
-    size_t sizes[FP_MAX_COMPONENTS], upsampled = (((size_t)width + 1) & ~(size_t)1) + 2 * MARGIN, total = 4 * upsampled;
+/* The lanes share the room for coefficients. */
+static void divide_run(fp_sequential *s) {
     uint32_t num_blocks = 0;
-    for (uint32_t c = 0; c < s->num_wanted; c++) {
-        s->planes[c] = plane_of(scan, c, s->needed.end - s->needed.first);
-        total += sizes[c] = s->planes[c].stride * (s->planes[c].down * 8 + 1);
-        s->run[c] = (fp_coefficients){s->coefficients + num_blocks * FP_BLOCK, s->last + num_blocks, RUN * s->planes[c].across};
-        num_blocks += s->run[c].row_blocks * s->planes[c].down;
+    s->run_mcus = RUN / s->num_lanes;
+    for (uint32_t lane = 0; lane < s->num_lanes; lane++) {
+        for (uint32_t c = 0; c < s->num_wanted; c++) {
+            uint32_t row_blocks = s->run_mcus * s->planes[c].across;
+            s->run[lane][c] = (fp_coefficients){s->coefficients + num_blocks * FP_BLOCK, s->last + num_blocks, row_blocks};
+            num_blocks += row_blocks * s->planes[c].down;
+        }
+        for (uint32_t c = s->num_wanted; c < FP_MAX_COMPONENTS; c++) s->run[lane][c] = (fp_coefficients){NULL, NULL, 0};
     }
     s->num_blocks = num_blocks;
-    for (uint32_t c = s->num_wanted; c < FP_MAX_COMPONENTS; c++) s->run[c] = (fp_coefficients){NULL, NULL, 0};
+}
+
+static int make_room(fp_sequential *s, const fp_scan *scan, uint32_t width) {
+    size_t sizes[FP_MAX_COMPONENTS], upsampled = (((size_t)width + 1) & ~(size_t)1) + 2 * MARGIN, total = 4 * upsampled;
+    for (uint32_t c = 0; c < s->num_wanted; c++) {
+        s->planes[c] = plane_of(scan, c, s->needed.end - s->needed.first);
+        total += sizes[c] = s->planes[c].stride * (s->num_lanes * s->planes[c].down * 8 + 1);
+    }
+    divide_run(s);
     uint8_t *memory = fp_scratch_reserve(&s->memory, total);
     if (!memory) return 0;
     s->blended = (uint16_t *)memory;
@@ -137,53 +152,59 @@ static int make_room(fp_sequential *s, const fp_scan *scan, uint32_t width) {
 
 /* From bits to samples */
 
-static void transform_run(fp_sequential *s, uint32_t first, uint32_t num_mcus) {
+static void transform_run(fp_sequential *s, uint32_t lane, uint32_t first, uint32_t num_mcus) {
     for (uint32_t c = 0; c < s->num_wanted; c++) {
         const plane *p = &s->planes[c];
-        const fp_coefficients *run = &s->run[c];
+        const fp_coefficients *run = &s->run[lane][c];
         for (uint32_t y = 0; y < p->down; y++) {
             const int16_t *coefficients = run->coefficients + y * run->row_blocks * FP_BLOCK;
-            uint8_t *out = p->samples + y * 8 * p->stride + (size_t)first * p->across * 8;
+            uint8_t *out = p->samples + (lane * p->down + y) * 8 * p->stride + (size_t)first * p->across * 8;
             fp_idct(coefficients, run->last + y * run->row_blocks, num_mcus * p->across, s->steps[c], out, (ptrdiff_t)p->stride);
         }
     }
 }
 
 /* Upsampling looks beyond the first and the last sample of a row, as if there were others like them. */
-static void extend_edges(const plane *p, const mcus *needed) {
+static void extend_edges(const plane *p, const mcus *needed, uint32_t num_rows) {
     uint32_t begin = needed->first * 8, end = needed->end * 8;
-    for (uint32_t y = 0; y < 8; y++) {
+    for (uint32_t y = 0; y < 8 * num_rows; y++) {
         uint8_t *row = p->samples + y * p->stride;
         if (begin == 0) row[-1] = row[0];
         if (end >= p->width) row[p->width - begin] = row[p->width - begin - 1];
     }
 }
 
-static int decode_mcu_row(fp_sequential *s) {
-    const mcus *needed = &s->needed;
-    if (!fp_entropy_decode(&s->entropy, needed->first, NULL)) return 0;
-    for (uint32_t mcu = needed->first, count; mcu < needed->end; mcu += count) {
-        count = needed->end - mcu < RUN ? needed->end - mcu : RUN;
-        memset(s->coefficients, 0, s->num_blocks * FP_BLOCK * sizeof *s->coefficients);
-        memset(s->last, 0, s->num_blocks);
-        if (!fp_entropy_decode(&s->entropy, count, s->run)) return 0;
-        transform_run(s, mcu - needed->first, count);
-    }
-    for (uint32_t c = 1; c < s->num_wanted; c++) extend_edges(&s->planes[c], needed);
-    return fp_entropy_decode(&s->entropy, needed->per_row - needed->end, NULL);
+static int decode_lanes(fp_sequential *s, uint32_t num_lanes, uint32_t num_mcus, int is_wanted) {
+    if (num_lanes == 1) return fp_entropy_decode(&s->entropy, num_mcus, is_wanted ? s->run[0] : NULL);
+    return fp_entropy_decode_both(&s->entropy, num_mcus, is_wanted ? s->run[0] : NULL, s->run[1]);
 }
 
-static void keep_last_rows(fp_sequential *s) {
+/* A band: a row of MCUs in each lane. `before` and `after`: how many beside those that are wanted. */
+static int decode_band(fp_sequential *s, uint32_t num_lanes, uint32_t before, uint32_t after) {
+    const mcus *needed = &s->needed;
+    if (!decode_lanes(s, num_lanes, before, 0)) return 0;
+    for (uint32_t mcu = needed->first, count; mcu < needed->end; mcu += count) {
+        count = needed->end - mcu < s->run_mcus ? needed->end - mcu : s->run_mcus;
+        memset(s->coefficients, 0, s->num_blocks * FP_BLOCK * sizeof *s->coefficients);
+        memset(s->last, 0, s->num_blocks);
+        if (!decode_lanes(s, num_lanes, count, 1)) return 0;
+        for (uint32_t lane = 0; lane < num_lanes; lane++) transform_run(s, lane, mcu - needed->first, count);
+    }
+    for (uint32_t c = 1; c < s->num_wanted; c++) extend_edges(&s->planes[c], needed, num_lanes);
+    return decode_lanes(s, num_lanes, after, 0);
+}
+
+static void keep_last_rows(fp_sequential *s, uint32_t num_lanes) {
     for (uint32_t c = 0; c < s->num_wanted; c++) {
         const plane *p = &s->planes[c];
         uint8_t *row = p->samples - MARGIN;
-        memcpy(row - p->stride, row + (p->down * 8 - 1) * p->stride, p->stride);
+        memcpy(row - p->stride, row + (num_lanes * p->down * 8 - 1) * p->stride, p->stride);
     }
 }
 
 /* From samples to pixels */
 
-/* Row `y` of chroma, one sample for each of the box's pixels. `mcu_row`: which row of MCUs the planes hold. */
+/* Row `y` of chroma, one sample for each of the box's pixels. `mcu_row`: the first row of MCUs that the planes hold. */
 static const uint8_t *chroma_row(fp_sequential *s, const fp_scan *scan, uint32_t component, const fp_box *box, uint32_t y,
                                  uint32_t mcu_row) {
     const plane *p = &s->planes[component];
@@ -231,25 +252,195 @@ static uint32_t end_of_rows(const fp_sequential *s, const fp_scan *scan, const f
     return end < bottom ? end : bottom;
 }
 
-int fp_sequential_decode(fp_sequential *s, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,
-                         int64_t stride) {
+/* Where pixels go. */
+typedef struct {
+    const fp_box *box;
+    int pixels;
+    uint32_t y;             /* the next row */
+    uint8_t *out;
+    int64_t stride;
+} drawing;
+
+static void draw_band(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t mcu_row, uint32_t num_lanes) {
+    for (uint32_t end = end_of_rows(s, scan, d->box, mcu_row + num_lanes - 1); d->y < end; d->y++, d->out += d->stride)
+        write_row(s, scan, d->box, d->pixels, d->y, mcu_row, d->out);
+    if (s->has_context) keep_last_rows(s, num_lanes);
+}
+
+static int set_up(fp_sequential *s, const fp_scan *scan, const fp_box *box, int pixels) {
     s->num_wanted = pixels == FP_PIXELS_GRAY ? 1 : scan->num_components;
     s->has_context = s->num_wanted > 1 && scan->down > 1;
     s->needed = needed_mcus(scan, box, s->has_context);
+    s->num_lanes = 1;
     if (!make_tables(s, scan)) return FP_LEFT_TO_LIBJPEG;
     set_components(s, scan);
-    if (!make_room(s, scan, box->width) || fp_entropy_start(&s->entropy, scan->data, scan->length)) return FP_NO_MEMORY;
-    uint32_t y = box->y, bottom = box->y + box->height;
-    for (uint32_t mcu_row = 0; mcu_row < s->needed.end_row; mcu_row++) {
-        if (mcu_row < s->needed.first_row || y == bottom) {
-            if (!fp_entropy_decode(&s->entropy, s->needed.per_row, NULL)) return FP_LEFT_TO_LIBJPEG;
+    return FP_OK;
+}
+
+/* Rows of MCUs from `row` on, one after the other. */
+static int decode_on(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t row) {
+    uint32_t bottom = d->box->y + d->box->height;
+    for (; row < s->needed.end_row; row++) {
+        if (row < s->needed.first_row || d->y == bottom) {
+            if (!fp_entropy_decode(&s->entropy, s->needed.per_row, NULL)) return 0;
             continue;
         }
-        if (!decode_mcu_row(s)) return FP_LEFT_TO_LIBJPEG;
-        for (uint32_t end = end_of_rows(s, scan, box, mcu_row); y < end; y++, out += stride)
-            write_row(s, scan, box, pixels, y, mcu_row, out);
-        if (s->has_context) keep_last_rows(s);
+        if (!decode_band(s, 1, s->needed.first, s->needed.per_row - s->needed.end)) return 0;
+        draw_band(s, scan, d, row, 1);
     }
-    int is_flawless = bottom == scan->height ? fp_entropy_is_at_end(&s->entropy) : fp_entropy_is_sound(&s->entropy);
+    return 1;
+}
+
+/* By checkpoints */
+
+/* The rows that pixels are made of; libjpeg's verdict is known, since only flawless images have checkpoints. */
+static mcus marked_mcus(const fp_scan *scan, const fp_box *box, int has_context) {
+    mcus m = needed_mcus(scan, box, has_context);
+    uint32_t bottom = box->y + box->height + (has_context ? 1 : 0);
+    m.end_row = divide_up(bottom < scan->height ? bottom : scan->height, 8 * scan->down);
+    return m;
+}
+
+static int open_checkpoints(const fp_scan *scan, const mcus *m, fp_checkpoint_grid *grid) {
+    const fp_checkpoints *table = scan->checkpoints;
+    return table && scan->restart_interval == 0 && scan->data == scan->image + fp_checkpoints_head_bytes(table) &&
+           fp_checkpoints_open(table, m->per_row, m->num_rows, scan->image, grid);
+}
+
+/* Where decoding rows [row, end) begins and ends: numbers of checkpoints. */
+static uint32_t first_number(const fp_checkpoint_grid *grid, const mcus *m, uint32_t row) {
+    return row / grid->rows * grid->per_row + m->first / grid->columns;
+}
+
+static uint32_t last_number(const fp_checkpoint_grid *grid, const mcus *m, uint32_t end_row) {
+    if (grid->rows > 1) return divide_up(end_row, grid->rows);
+    return (end_row - 1) * grid->per_row + divide_up(m->end, grid->columns);
+}
+
+/* Copies the data between two checkpoints; gives the bit of the copy where it ends, or 0 when it cannot be. */
+static uint64_t start_lane(fp_sequential *s, const fp_scan *scan, fp_lane *lane, uint32_t first, uint32_t last) {
+    fp_checkpoint begin = fp_checkpoint_at(scan->checkpoints, first), end = fp_checkpoint_at(scan->checkpoints, last);
+    uint64_t byte = begin.position / 8, num_bytes = (end.position + 7) / 8 - byte;
+    int64_t at = fp_entropy_add(&s->entropy, scan->image + byte, (size_t)num_bytes);
+    if (at < 0) return 0;
+    uint64_t reached = (uint64_t)(s->entropy.end - s->entropy.copy.own_bytes) * 8;
+    fp_entropy_seek(&s->entropy, lane, (uint64_t)at * 8 + begin.position % 8, begin.predictions);
+    return end.position % 8 ? reached - 8 + end.position % 8 : reached;
+}
+
+/* True when what was decoded leads to the checkpoint, as it must; or ends before it, where decoding stopped earlier. */
+static int agrees(const fp_sequential *s, const fp_scan *scan, const fp_lane *lane, uint64_t end, uint32_t last, int is_there) {
+    uint64_t at = fp_entropy_tell(&s->entropy, lane);
+    if (!is_there) return at <= end;
+    fp_checkpoint checkpoint = fp_checkpoint_at(scan->checkpoints, last);
+    for (uint32_t c = 0; c < scan->num_components; c++)
+        if (lane->predictions[c] != checkpoint.predictions[c]) return 0;
+    return at == end;
+}
+
+static uint64_t bytes_between(const fp_scan *scan, uint32_t first, uint32_t last) {
+    return fp_checkpoint_at(scan->checkpoints, last).position / 8 - fp_checkpoint_at(scan->checkpoints, first).position / 8 + 2;
+}
+
+/* Bands of rows that each begin at a checkpoint. */
+static int decode_bands(fp_sequential *s, const fp_scan *scan, drawing *d) {
+    const mcus *needed = &s->needed;
+    const fp_checkpoint_grid *grid = &s->grid;
+    int is_there = needed->end == needed->per_row || needed->end % grid->columns == 0;
+    uint32_t num_lanes;
+    for (uint32_t row = needed->first_row; row < needed->end_row; row += num_lanes) {
+        num_lanes = needed->end_row - row < s->num_lanes ? 1 : s->num_lanes;
+        uint32_t first = first_number(grid, needed, row), last = last_number(grid, needed, row + 1);
+        uint64_t ends[LANES] = {0};
+        if (fp_entropy_reserve(&s->entropy, bytes_between(scan, first, last + (num_lanes - 1) * grid->per_row)))
+            return FP_NO_MEMORY;
+        if (!(ends[0] = start_lane(s, scan, &s->entropy.lane, first, last))) return FP_LEFT_TO_LIBJPEG;
+        if (num_lanes == 2 && !(ends[1] = start_lane(s, scan, &s->entropy.second, first + grid->per_row, last + grid->per_row)))
+            return FP_LEFT_TO_LIBJPEG;
+        if (!decode_band(s, num_lanes, needed->first % grid->columns, 0)) return FP_LEFT_TO_LIBJPEG;
+        if (!agrees(s, scan, &s->entropy.lane, ends[0], last, is_there)) return FP_LEFT_TO_LIBJPEG;
+        if (num_lanes == 2 && !agrees(s, scan, &s->entropy.second, ends[1], last + grid->per_row, is_there))
+            return FP_LEFT_TO_LIBJPEG;
+        draw_band(s, scan, d, row, num_lanes);
+    }
+    return FP_OK;
+}
+
+/* From the checkpoint above the box on, row by row. */
+static int decode_from_checkpoint(fp_sequential *s, const fp_scan *scan, drawing *d) {
+    mcus above = s->needed;
+    above.first = 0;
+    uint32_t row = s->needed.first_row / s->grid.rows * s->grid.rows;
+    uint32_t first = first_number(&s->grid, &above, row), last = last_number(&s->grid, &s->needed, s->needed.end_row);
+    if (fp_entropy_reserve(&s->entropy, bytes_between(scan, first, last))) return FP_NO_MEMORY;
+    uint64_t end = start_lane(s, scan, &s->entropy.lane, first, last);
+    if (!end || !decode_on(s, scan, d, row)) return FP_LEFT_TO_LIBJPEG;
+    int is_there = s->needed.end_row % s->grid.rows == 0 || s->needed.end_row == s->needed.num_rows;
+    return agrees(s, scan, &s->entropy.lane, end, last, is_there) ? FP_OK : FP_LEFT_TO_LIBJPEG;
+}
+
+static int decode_marked(fp_sequential *s, const fp_scan *scan, drawing *d) {
+    s->needed = marked_mcus(scan, d->box, s->has_context);
+    if (!open_checkpoints(scan, &s->needed, &s->grid)) return FP_LEFT_TO_LIBJPEG;
+    s->num_lanes = s->grid.rows == 1 && s->needed.end_row - s->needed.first_row > 1 ? LANES : 1;
+    if (!make_room(s, scan, d->box->width)) return FP_NO_MEMORY;
+    return s->grid.rows == 1 ? decode_bands(s, scan, d) : decode_from_checkpoint(s, scan, d);
+}
+
+int fp_sequential_bytes(const fp_scan *scan, const fp_box *box, uint64_t *first, uint64_t *end) {
+    mcus m = marked_mcus(scan, box, scan->num_components > 1 && scan->down > 1);
+    fp_checkpoint_grid grid;
+    if (!open_checkpoints(scan, &m, &grid)) return 0;
+    if (grid.rows > 1) m.first = 0;
+    *first = fp_checkpoint_at(scan->checkpoints, first_number(&grid, &m, m.first_row)).position / 8;
+    *end = (fp_checkpoint_at(scan->checkpoints, last_number(&grid, &m, m.end_row)).position + 7) / 8;
+    return 1;
+}
+
+/* Goes through all of the data once, and notes the places. */
+static int mark_all(fp_sequential *s, const fp_scan *scan, const fp_checkpoint_grid *grid, uint64_t *words) {
+    const uint8_t *data = scan->data;
+    uint64_t known = 0;     /* where that byte is in the copy */
+    uint32_t num_rows = s->needed.num_rows, per_row = s->needed.per_row;
+    for (uint32_t number = 0;; number++) {
+        uint64_t bit = fp_entropy_tell(&s->entropy, &s->entropy.lane);
+        data = fp_entropy_stuffed(&s->entropy, data, known, bit / 8);
+        known = bit / 8;
+        fp_checkpoint checkpoint = {.position = (uint64_t)(data - scan->image) * 8 + bit % 8};
+        for (uint32_t c = 0; c < scan->num_components; c++) checkpoint.predictions[c] = (int16_t)s->entropy.lane.predictions[c];
+        if (!fp_checkpoint_to_word(&checkpoint, &words[number + 1])) return 0;
+        if (number == grid->count) return fp_entropy_is_at_end(&s->entropy);
+        uint32_t row = number / grid->per_row * grid->rows, column = number % grid->per_row * grid->columns;
+        uint32_t rows = num_rows - row < grid->rows ? num_rows - row : grid->rows;
+        uint32_t columns = per_row - column < grid->columns ? per_row - column : grid->columns;
+        if (!fp_entropy_decode(&s->entropy, rows * columns, NULL)) return 0;
+    }
+}
+
+int fp_sequential_mark(fp_sequential *s, const fp_scan *scan, fp_scratch *words, size_t *num_words) {
+    fp_box whole = {0, 0, scan->width, scan->height};
+    fp_checkpoint_grid grid;
+    *num_words = 0;
+    if (set_up(s, scan, &whole, FP_PIXELS_RGB) || scan->restart_interval) return FP_OK;
+    if (!fp_checkpoints_plan(&grid, s->needed.per_row, s->needed.num_rows, scan->length)) return FP_OK;
+    fp_checkpoints table = *scan->checkpoints;
+    table.num_words = fp_checkpoints_num_words(&grid);
+    uint64_t *own_words = (uint64_t *)fp_scratch_reserve(words, table.num_words * sizeof *own_words);
+    if (!own_words || fp_entropy_start(&s->entropy, scan->data, scan->length)) return FP_NO_MEMORY;
+    table.words = own_words;
+    if (!mark_all(s, scan, &grid, own_words)) return FP_OK;
+    own_words[0] = fp_checkpoints_seal(&table, &grid, scan->image);
+    *num_words = table.num_words;
+    return FP_OK;
+}
+
+int fp_sequential_decode(fp_sequential *s, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,
+                         int64_t stride) {
+    drawing d = {box, pixels, box->y, out, stride};
+    if (set_up(s, scan, box, pixels)) return FP_LEFT_TO_LIBJPEG;
+    if (scan->checkpoints) return decode_marked(s, scan, &d);
+    if (!make_room(s, scan, box->width) || fp_entropy_start(&s->entropy, scan->data, scan->length)) return FP_NO_MEMORY;
+    if (!decode_on(s, scan, &d, 0)) return FP_LEFT_TO_LIBJPEG;
+    int is_flawless = box->y + box->height == scan->height ? fp_entropy_is_at_end(&s->entropy) : fp_entropy_is_sound(&s->entropy);
     return is_flawless ? FP_OK : FP_LEFT_TO_LIBJPEG;
 }

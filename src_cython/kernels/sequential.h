@@ -2,6 +2,7 @@
    libjpeg-turbo's: accurate integer IDCT, fancy upsampling. Whatever is unusual about an image is for libjpeg to judge. */
 #ifndef FASTPACK_SEQUENTIAL_H
 #define FASTPACK_SEQUENTIAL_H
+#include "checkpoints.h"
 #include "entropy.h"
 #include "picture.h"
 
@@ -21,6 +22,8 @@ typedef struct {
     const uint8_t *data;
     size_t length;
     int is_worth_tables;     /* 0: leave it to libjpeg unless its tables are those of the image before */
+    const uint8_t *image;    /* the file's first byte */
+    const fp_checkpoints *checkpoints; /* NULL: decode from the beginning */
 } fp_scan;
 
 enum fp_pixels { FP_PIXELS_RGB, FP_PIXELS_BGR, FP_PIXELS_GRAY };
@@ -32,6 +35,14 @@ typedef struct fp_sequential fp_sequential;
 
 fp_sequential *fp_sequential_new(void);
 void fp_sequential_free(fp_sequential *sequential);
+
+/* Which bytes of the image decoding the box by its checkpoints takes, those of the headers apart; 0 when the checkpoints
+   are not the image's. */
+int fp_sequential_bytes(const fp_scan *scan, const fp_box *box, uint64_t *first, uint64_t *end);
+
+/* Makes a table of checkpoints: scan->checkpoints says what for, and its words lie in `words` afterwards. 0 of them when the
+   data is anything but flawless, or has restarts. FP_OK or FP_NO_MEMORY. */
+int fp_sequential_mark(fp_sequential *sequential, const fp_scan *scan, fp_scratch *words, size_t *num_words);
 
 /* Decodes the box into rows `stride` bytes apart. FP_OK, FP_NO_MEMORY or FP_LEFT_TO_LIBJPEG. */
 int fp_sequential_decode(fp_sequential *sequential, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,

@@ -147,6 +147,14 @@ int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scr
     return read_file(fd, span, check, bytes, scratch, row, outcome);
 }
 
+int fp_read_part(const fp_origin *origin, const fp_span *span, uint64_t first, uint64_t end, uint8_t *blob, int64_t row,
+                 fp_outcome *outcome) {
+    int fd = -1;
+    if (first > end || end > span->length) return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the part ends past the span");
+    if (find_file(origin, span, row, &fd, outcome)) return outcome->status;
+    return fp_pread(fd, blob + first, (size_t)(end - first), span->offset + first, row, outcome);
+}
+
 /* What a read takes: the record when there is a checksum over it, else the blob. */
 static uint64_t first_byte(const fp_span *span) { return span->record_length ? span->record_offset : span->offset; }
 

@@ -45,6 +45,11 @@ int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_
 int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scratch *blob, fp_scratch *scratch,
                  int64_t row, const uint8_t **out, fp_outcome *outcome);
 
+/* Bytes [first, end) of the blob, to their place in `blob`, of which the others are left alone; no checksum covers them. Not
+   for memory, which lends all of a blob. */
+int fp_read_part(const fp_origin *origin, const fp_span *span, uint64_t first, uint64_t end, uint8_t *blob, int64_t row,
+                 fp_outcome *outcome);
+
 /* Tells the system that these spans, in order of shard and offset, will be read soon; neighbours in one call.
  * No more than a hint: what cannot be told is left out. */
 void fp_announce_spans(const fp_origin *origin, const fp_span *spans, int64_t num_spans);

@@ -1,0 +1,327 @@
+"""Decoding from the midst of a JPEG: the pixels of a decode from the beginning, or none of the table's doing."""
+
+import contextlib
+import os
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from images import jpeg, photo
+from test_decode_kernel import run_all, view_of
+from test_engine_exact import FACTORS, boxes, plain_paths
+from test_entropy import PLAIN_FACTORS, damaged_jpegs, decode, encoded, libjpeg_alone, size_of, start_of_data, whole
+from test_resample import noise
+
+from fastpack._native.crc32c import crc32c
+from fastpack._native.decode import DecodeBatch, MarkBatch, use_sequential
+from fastpack.errors import FastpackError, outcome_error
+from fastpack.structs import SPAN
+
+
+@pytest.fixture(autouse=True, scope="module")
+def always():
+    use_sequential("always")
+    yield
+    use_sequential("where it pays")
+
+
+def spans_of(files):
+    spans = np.zeros(len(files), SPAN)
+    spans["length"] = [len(data) for data in files]
+    spans["offset"][1:] = np.cumsum(spans["length"])[:-1]
+    return spans
+
+
+def tables_of(files):
+    """A table of checkpoints for each."""
+    job = MarkBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
+    assert run_all(job) == []
+    lengths = np.zeros(len(files), np.int64)
+    job.lengths(lengths)
+    words = np.zeros(lengths.sum(), np.uint64)
+    job.words(words)
+    return np.split(words, np.cumsum(lengths)[:-1])
+
+
+def table_of(data):
+    return tables_of([data])[0]
+
+
+def by(table):
+    return table, np.array([0]), np.array([len(table)])
+
+
+def decode_marked(data, view, table, color="RGB", **options):
+    """Status, pixels, and whether the table was used."""
+    out = np.full((view["height"][0], view["width"][0], 1 if color == "GRAY" else 3), 99, np.uint8)
+    options = {"color": color, "max_pixels": 2**28, "max_scans": 100, **options}
+    job = DecodeBatch(spans_of([data]), view, [out], memory=np.frombuffer(data, np.uint8), checkpoints=by(table), **options)
+    failures = run_all(job)
+    return failures[0][0] if failures else None, out, job.num_marked() == 1
+
+
+def assert_right(data, view, table, color="RGB"):
+    """That the pixels are libjpeg's; gives whether the table was used."""
+    status, pixels, is_marked = decode_marked(data, view, table, color)
+    with libjpeg_alone():
+        expected_status, expected, _ = decode(data, view, color)
+    assert status == expected_status
+    assert status is not None or (pixels == expected).all()
+    return is_marked
+
+
+GRIDS = {
+    "a checkpoint every row": encoded(photo(120, 150), FACTORS["444"], 95),
+    "rows of several": encoded(noise(40, 700, 3), FACTORS["444"], 90),
+    "rows of several, 4:2:0": encoded(noise(50, 1000, 3), FACTORS["420"], 90),
+    "one for several rows": encoded(photo(200, 64), FACTORS["444"], 70),
+    "one for several rows, 4:2:0": encoded(photo(300, 90), FACTORS["420"], 75),
+    "gray": encoded(noise(100, 200, 1), FACTORS["444"], 80),
+}
+each_grid = pytest.mark.parametrize("data", GRIDS.values(), ids=GRIDS)
+
+
+def grid_of(table):
+    """Rows of MCUs, and MCUs of a row, from checkpoint to checkpoint."""
+    return int(table[0]) >> 48, int(table[0]) >> 32 & 0xFFFF
+
+
+def test_grids():
+    """That they are what the tests below mean."""
+    rows, columns = zip(*[grid_of(table) for table in tables_of([*GRIDS.values()])], strict=True)
+    assert [count > 1 for count in rows] == [False, False, False, True, True, False]
+    assert columns[1] < 88
+    assert columns[2] < 63
+
+
+@st.composite
+def large_jpegs(draw):
+    """With enough data for checkpoints."""
+    height, width, channels = draw(st.integers(17, 150)), draw(st.integers(5, 400)), draw(st.sampled_from([3, 3, 1]))
+    make = draw(st.sampled_from([photo, noise]))
+    factors, quality = draw(st.sampled_from([*PLAIN_FACTORS.values()])), draw(st.integers(30, 100))
+    data = encoded(make(height, width, channels), factors, quality, optimize=draw(st.booleans()))
+    assume(len(data) > 3000)
+    return data
+
+
+@settings(max_examples=150)
+@given(large_jpegs(), st.sampled_from(["RGB", "BGR", "GRAY"]), st.data())
+def test_boxes_are_libjpegs(data, color, draw):
+    x, y, width, height = draw.draw(boxes(*size_of(data)))
+    assert assert_right(data, view_of(width, height, x=x, y=y), table_of(data), color)
+
+
+@settings(max_examples=60)
+@given(large_jpegs(), st.data())
+def test_plain_paths_are_libjpegs(data, draw):
+    x, y, width, height = draw.draw(boxes(*size_of(data)))
+    with plain_paths():
+        assert assert_right(data, view_of(width, height, x=x, y=y), table_of(data))
+        assert assert_right(data, whole(data), table_of(data))
+
+
+@each_grid
+def test_boxes_at_every_place(data):
+    width, height = size_of(data)
+    views = [view_of(min(20, width - x), 20, x=x, y=9) for x in range(width)]
+    views += [view_of(20, rows, x=30, y=y) for rows in (1, 17) for y in range(height - rows + 1)]
+    outs = [[np.empty((view["height"][0], view["width"][0], 3), np.uint8) for view in views] for _ in range(2)]
+    spans, table = np.repeat(spans_of([data]), len(views)), table_of(data)
+    options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100}
+    tables = table, np.zeros(len(views), np.int64), np.full(len(views), len(table))
+    job = DecodeBatch(spans, np.concatenate(views), outs[0], checkpoints=tables, **options)
+    assert run_all(job) == []
+    assert job.num_marked() == len(views)
+    with libjpeg_alone():
+        assert run_all(DecodeBatch(spans, np.concatenate(views), outs[1], **options)) == []
+    assert [view.item() for view, own, other in zip(views, *outs, strict=True) if (own != other).any()] == []
+
+
+def test_a_table_is_small():
+    """An eight-byte word for 1,600 bytes of data, or for each row of MCUs."""
+    data = encoded(noise(400, 500, 3), FACTORS["444"], 90)
+    assert len(table_of(data)) * 8 < len(data) * 0.006
+
+
+UNMARKED = {
+    "progressive": jpeg(80, 96, progressive=True, quality=95),
+    "restarts": jpeg(80, 96, quality=95, restart_marker_blocks=4),
+    "little data": jpeg(16, 16),
+    "cut": GRIDS["gray"][:-500],
+    "bytes before the end": GRIDS["gray"][:-2] + b"\0\0\0\xff\xd9",
+    "no end": GRIDS["gray"][:-2],
+    "no image": b"\xff\xd8\xff\xe0no image",
+}
+
+
+@pytest.mark.parametrize("data", UNMARKED.values(), ids=UNMARKED)
+def test_what_has_no_checkpoints(data):
+    assert len(table_of(data)) == 0
+
+
+def test_smaller_decodes_need_none():
+    data, out = GRIDS["gray"], np.empty((25, 50, 3), np.uint8)
+    options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100, "may_reduce": True}
+    job = DecodeBatch(spans_of([data]), view_of(200, 100), [out], checkpoints=by(table_of(data)), **options)
+    assert run_all(job) == []
+    assert job.num_marked() == 0
+
+
+# Reading
+
+
+def read(path, span, view, table):
+    """The pixels, or the error, and whether the table was used."""
+    out = np.zeros((view["height"][0], view["width"][0], 3), np.uint8)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fds = np.array([descriptor], np.int32)
+        job = DecodeBatch(span, view, [out], fds=fds, checkpoints=by(table), max_pixels=2**28, max_scans=100)
+        failures = run_all(job)
+    finally:
+        os.close(descriptor)
+    if failures:
+        raise outcome_error(failures[0], path)
+    return out, job.num_marked() == 1
+
+
+@pytest.fixture
+def record(tmp_path):
+    """An image in the midst of a record in the midst of a file, and its span."""
+    data = GRIDS["a checkpoint every row"]
+    path = tmp_path / "record"
+    path.write_bytes(b"before" + b"head" + data + b"tail" + b"behind")
+    span = np.zeros(1, SPAN)
+    span["offset"], span["length"], span["record_offset"], span["record_length"] = 10, len(data), 6, len(data) + 8
+    span["crc32c"] = crc32c(np.frombuffer(b"head" + data + b"tail", np.uint8))
+    return path, span, data
+
+
+def table_in(path, span):
+    descriptor = os.open(path, os.O_RDONLY)
+    job = MarkBatch(span, fds=np.array([descriptor], np.int32))
+    assert run_all(job) == []
+    os.close(descriptor)
+    length = np.zeros(1, np.int64)
+    job.lengths(length)
+    words = np.zeros(length[0], np.uint64)
+    job.words(words)
+    return words
+
+
+@pytest.mark.parametrize("box", [{"x": 20, "y": 50}, {"x": 0, "y": 0}, {"x": 90, "y": 90}])
+def test_only_what_is_needed_is_read(record, box):
+    """Bytes elsewhere may be damaged: no checksum is compared, and none of them looked at."""
+    path, span, data = record
+    table, view = table_in(path, span), view_of(30, 30, **box)
+    expected, is_marked = read(path, span, view, table)
+    assert is_marked
+    first, last = (int(word) & (2**28 - 1) for word in (table[box["y"] // 8 + 1], table[(box["y"] + 29) // 8 + 2]))
+    damaged = bytearray(path.read_bytes())
+    for at in {*range(start_of_data(data) + 10, len(data) + 10)} - {*range(first // 8 + 10, last // 8 + 11)}:
+        damaged[at] = 0xFF
+    path.write_bytes(damaged)
+    pixels, is_marked = read(path, span, view, table)
+    assert is_marked
+    assert (pixels == expected).all()
+
+
+def test_all_that_is_read_is_compared(record):
+    path, span, data = record
+    table, view = table_in(path, span), view_of(*size_of(data))
+    assert read(path, span, view, table)[1]
+    damaged = bytearray(path.read_bytes())
+    damaged[7] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(FastpackError, match="CRC32C"):
+        read(path, span, view, table)
+
+
+def test_a_damaged_header_is_noticed(record):
+    path, span, _ = record
+    table = table_in(path, span)
+    damaged = bytearray(path.read_bytes())
+    damaged[10 + 40] ^= 1  # a step of quantisation, say
+    path.write_bytes(damaged)
+    with pytest.raises(FastpackError, match="CRC32C"):
+        read(path, span, view_of(20, 20, x=8, y=40), table)
+
+
+# Damaged and foreign tables
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([*GRIDS.values()]), st.data())
+def test_damage_is_noticed(data, draw):
+    table = table_of(data)
+    damaged = bytearray(table.tobytes())
+    for _ in range(draw.draw(st.integers(1, 3))):
+        damaged[draw.draw(st.integers(0, len(damaged) - 1))] ^= draw.draw(st.integers(1, 255))
+    damaged = damaged[: draw.draw(st.sampled_from([len(damaged), len(damaged), 8, 16, 24, len(damaged) - 8]))]
+    damaged = np.frombuffer(bytes(damaged), np.uint64)
+    x, y, width, height = draw.draw(boxes(*size_of(data)))
+    is_used = assert_right(data, view_of(width, height, x=x, y=y), damaged)
+    assert is_used == np.array_equal(damaged, table)
+
+
+@pytest.mark.parametrize("other", GRIDS.values(), ids=GRIDS)
+@each_grid
+def test_tables_of_others_are_noticed(data, other):
+    assert assert_right(data, whole(data), table_of(other)) == (data == other)
+
+
+def test_tables_of_images_with_the_same_headers_are_noticed():
+    """By the length of the image, and by its checksum where there is one."""
+    files = [encoded(photo(120, 150, seed=seed), FACTORS["444"], 95) for seed in range(2)]
+    assert files[0][: start_of_data(files[0])] == files[1][: start_of_data(files[1])]
+    assert not assert_right(files[0], whole(files[0]), table_of(files[1]))
+
+
+def sealed(table, data):
+    """With the checksum that its words ask for: what somebody would do who knows how."""
+    words = table.copy()
+    grid = int(words[0]) >> 32 << 32
+    head = data[: (int(words[1]) & (2**28 - 1)) // 8]
+    about = np.array([grid, len(data), 0], np.uint64)
+    words[0] = grid | crc32c(np.frombuffer(about.tobytes() + words[1:].tobytes() + head, np.uint8))
+    return words
+
+
+def test_seals():
+    data = GRIDS["gray"]
+    assert np.array_equal(sealed(table_of(data), data), table_of(data))
+
+
+@settings(max_examples=150)
+@given(st.sampled_from([*GRIDS.values()]), st.data())
+def test_forged_places_lead_nowhere(data, draw):
+    """Of a whole picture each place is compared with where decoding comes from the one before."""
+    table = table_of(data)
+    table[draw.draw(st.integers(1, len(table) - 1))] ^= np.uint64(draw.draw(st.integers(1, 2**64 - 1)))
+    forged = sealed(table, data)
+    assume(not np.array_equal(forged, table_of(data)))
+    assert_right(data, whole(data), forged)
+
+
+@settings(max_examples=150)
+@given(st.sampled_from([*GRIDS.values()]), st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4), st.data())
+def test_any_sealed_words_are_safe(data, words, draw):
+    """They may give other pixels of the box: who writes an index can name other bytes as well. But nothing beyond."""
+    table = table_of(data)
+    first = draw.draw(st.integers(1, len(table) - 1))
+    table[first : first + len(words)] = np.array(words, np.uint64)[: len(table) - first]
+    x, y, width, height = draw.draw(boxes(*size_of(data)))
+    status, _, _ = decode_marked(data, view_of(width, height, x=x, y=y), sealed(table, data))
+    assert status is None
+
+
+@settings(max_examples=150)
+@given(damaged_jpegs(), st.data())
+def test_a_sound_table_of_a_file_that_was_damaged(data, draw):
+    """As when no checksum is known: the table is that of another length or header, or leads to other places."""
+    with contextlib.suppress(IndexError):
+        assume(size_of(data) == (56, 40))
+    x, y, width, height = draw.draw(boxes(56, 40))
+    assert_right(data, view_of(width, height, x=x, y=y), table_of(data))
