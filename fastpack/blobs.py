@@ -1,5 +1,7 @@
 """Blobs: the stored images and arrays of an index's samples, wherever they lie."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,8 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.gather import Gather
-from fastpack.codecs.batch import DecodeOptions, Origin, Pictures
-from fastpack.errors import FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
+from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs
+from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -31,7 +33,7 @@ class Blobs:
     def __init__(self, index: Index, files: OpenShards) -> None:
         self._index, self._files = index, files
 
-    def pictures(self, field: Field, rows: Rows) -> Pictures:
+    def pictures(self, field: Field, rows: Rows, options: DecodeOptions) -> Pictures:
         """Where the encoded images (or bytes) of these samples are, and what their headers say."""
         spans = self._index.spans[field.name].take(rows)  # seven times as fast as [rows] for records
         infos = self._index.infos[field.name].take(rows) if field.kind == "image" else np.zeros(len(rows), IMAGE_INFO)
@@ -40,20 +42,41 @@ class Blobs:
             offset = int(spans["offset"][row])
             return self._index.place(int(rows[row]), offset=None if offset == NO_SPAN else offset)
 
-        if (spans["offset"] != NO_SPAN).all():
-            return Pictures(Origin(fds=self._files.descriptors(spans["shard"])), spans, infos, place_of)
-        blobs = Ragged.of_bytes(np.asarray(blob).tobytes() for blob in self._fetch(field, rows))
+        has_span = spans["offset"] != NO_SPAN
+        lying = Pictures(Origin(fds=self._files.descriptors(spans["shard"][has_span])), spans, infos, place_of)
+        if has_span.all():
+            return lying
+        blobs, failures = self._in_memory(field, rows, lying, options)
         fetched = np.zeros(len(rows), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
-        if (blobs.lengths != spans["length"]).any():
-            row = int(np.argmax(blobs.lengths != spans["length"]))
-            raise FormatError(at(f"{field.name} has changed since it was indexed; open the dataset again", place_of(row)))
         if field.kind == "image":
             infos, _ = probe_blobs(blobs)
-        return Pictures(Origin(memory=blobs.values), fetched, infos, place_of)
+        return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
 
-    def pixels(self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None) -> Pixels:
-        """Stored arrays (n, *field.shape), in the machine's byte order.
+    def _in_memory(self, field: Field, rows: Rows, pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
+        """Those that are fetched, and those that lie in other files of the same batch; with keep_going, nothing for one that fails."""
+        has_span, lengths = pictures.spans["offset"] != NO_SPAN, pictures.spans["length"]
+        blobs = [b""] * len(rows)
+
+        def read(positions: Rows) -> None:
+            read, _ = read_good_blobs(pictures.take(positions), replace(options, keep_going=False))
+            for row, position in enumerate(positions.tolist()):
+                blobs[position] = read.bytes(row)
+
+        def fetch(positions: Rows) -> None:
+            for position, blob in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
+                data = np.asarray(blob).tobytes()
+                if len(data) != lengths[position]:
+                    message = f"{field.name} has changed since it was indexed; open the dataset again"
+                    raise FormatError(at(message, pictures.place_of(position)))
+                blobs[position] = data
+
+        failures = _read_apart(read, np.flatnonzero(has_span), options.keep_going)
+        failures |= _read_apart(fetch, np.flatnonzero(~has_span), options.keep_going)
+        return Ragged.of_bytes(blobs), failures
+
+    def pixels(self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None) -> tuple[Pixels, Failures]:
+        """Stored arrays (n, *field.shape), in the machine's byte order; with keep_going, any pixels for those that fail.
 
         - out: an array of that shape and dtype that receives them; else there is a new one.
 
@@ -68,31 +91,29 @@ class Blobs:
             raise ShapeError(f"out must be {stored.newbyteorder('=')} {shape}, not {out.dtype} {out.shape}")
         is_direct = out is not None and out.flags.c_contiguous and out.flags.writeable
         pixels = out if out is not None and is_direct else options.memory.empty(shape, stored.newbyteorder("="))
-        if len(rows):
-            self._read_pixels(field, rows, pixels, options)
+        failures = self._read_pixels(field, rows, pixels, options) if len(rows) else {}
         if not stored.isnative:
             pixels.byteswap(inplace=True)
         if out is None or is_direct:
-            return pixels
+            return pixels, failures
         out[...] = pixels
-        return out
+        return out, failures
 
-    def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> None:
+    def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
         """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name].take(rows)
         has_span = spans["offset"] != NO_SPAN
+        in_chunks = ~has_span & np.isin(self._index.shard_numbers[rows], list(self._index.chunks.get(field.name, ())))
         flat = pixels.reshape(-1).view(np.uint8)
-        if has_span.any():
-            self._read_spans(spans, np.flatnonzero(has_span), rows, flat, options)
-        if has_span.all():
-            return
-        rest = np.flatnonzero(~has_span)
-        tables, shard_numbers = self._index.chunks.get(field.name, {}), self._index.shard_numbers[rows[rest]]
-        in_chunks = np.isin(shard_numbers, list(tables))
-        if in_chunks.any():
-            self._read_chunks(field, rows, rest[in_chunks], flat, options)
-        if not in_chunks.all():
-            self._fetch_pixels(field, rows, rest[~in_chunks], pixels)
+        failures: Failures = {}
+        ways: list[tuple[Pixels, Callable[[Rows], None]]] = [
+            (has_span, lambda positions: self._read_spans(spans, positions, rows, flat, options)),
+            (in_chunks, lambda positions: self._read_chunks(field, rows, positions, flat, options)),
+            (~has_span & ~in_chunks, lambda positions: self._fetch_pixels(field, rows, positions, pixels)),
+        ]
+        for is_read, read in ways:
+            failures |= _read_apart(read, np.flatnonzero(is_read), options.keep_going)
+        return failures
 
     def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
@@ -150,10 +171,32 @@ class Blobs:
             positions = np.flatnonzero(shard_numbers == number)
             records = self._index.record_numbers[rows[positions]].tolist()
             files = None if self._index.files is None else self._index.files.take(rows[positions])
-            fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records, files)
+            try:
+                fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records, files)
+            except FastpackError as error:
+                if len(rows) > 1:
+                    raise
+                place = self._index.place(int(rows[0]))  # what was asked for alone is what failed
+                raise type(error)(*error.args[:-1], at(str(error), place)) from error
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
         return blobs
+
+
+def _read_apart(read: Callable[[Rows], None], positions: Rows, keep_going: bool) -> Failures:
+    """Reads all at once; when one fails and the others are wanted all the same, each half by itself, down to the one."""
+    if len(positions) == 0:
+        return {}
+    try:
+        read(positions)
+    except FastpackError as error:
+        if not keep_going:
+            raise
+        if len(positions) == 1:
+            return {int(positions[0]): error}
+        middle = len(positions) // 2
+        return _read_apart(read, positions[:middle], True) | _read_apart(read, positions[middle:], True)
+    return {}
 
 
 def _first_of_neighbours(spans: npt.NDArray[Any], positions: Rows) -> Rows:

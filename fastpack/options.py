@@ -27,7 +27,7 @@ class ReadOptions:
     - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
     - bits: 16 gives uint16: images of 16 bits a channel as they are, others with white at 65535; without transform.
     - orient: turn images upright as their EXIF orientation says.
-    - on_error: what to do about an image that cannot be decoded. "raise"; "skip": leave its sample out of the
+    - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always.
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
     - check: compare what is read with its checksum, where the file has one.

@@ -298,9 +298,14 @@ class Reader(Sequence[dict[str, Any]]):
     def _read_blobs(self, field: Field, rows: Rows, epoch: int | Rows, out: npt.NDArray[Any] | None, failures: Failures) -> Any:
         if field.kind == "pixels":
             is_final = not self._options.steps and not self._is_mirrored(field)
-            stored = self._blobs.pixels(field, rows, self._decoding, out if is_final else None)
-            return stored if is_final else self._transform_pixels(self._in_color(field, stored), rows, epoch, out)
-        pictures, options = self._blobs.pictures(field, rows), self._decoding
+            stored, failed = self._blobs.pixels(field, rows, self._decoding, out if is_final else None)
+            pixels = stored if is_final else self._transform_pixels(self._in_color(field, stored), rows, epoch, out)
+            if failed:
+                failures |= failed
+                pixels[list(failed)] = 0
+            return pixels
+        options = self._decoding
+        pictures = self._blobs.pictures(field, rows, options)
         if field.kind == "bytes" or not self._options.decode:
             blobs, failed = read_good_blobs(pictures, options)
             failures |= failed

@@ -37,12 +37,17 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Encoded images: where they are, what their headers say, and what to call each in a message."""
+    """Encoded images: where they are, what their headers say, what to call each in a message, and which could not be had."""
 
     origin: Origin
     spans: npt.NDArray[Any]
     infos: npt.NDArray[Any]
     place_of: Callable[[int], Place]
+    failures: Failures = field(default_factory=dict)
+
+    def take(self, rows: Rows) -> "Pictures":
+        """The given ones of those that could be had."""
+        return Pictures(self.origin, self.spans[rows], self.infos[rows], lambda row: self.place_of(int(rows[row])))
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def refuse_pictures(pictures: Pictures, options: DecodeOptions) -> Failures:
     unreadable = (infos["width"] == 0) | (infos["height"] == 0) | (infos["format"] == 0) | (infos["format"] >= len(FORMATS))
     too_large = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64) > np.uint64(options.limits.max_pixels)
     bad = np.flatnonzero(unreadable | too_large).tolist()
-    return {row: _refusal(infos[row], bool(unreadable[row]), options.limits, pictures.place_of(row)) for row in bad}
+    return {row: _refusal(infos[row], bool(unreadable[row]), options.limits, pictures.place_of(row)) for row in bad} | pictures.failures
 
 
 def _refusal(info: npt.NDArray[Any], is_unreadable: bool, limits: Limits, place: Place) -> FastpackError:
@@ -231,11 +236,11 @@ def read_good_blobs(pictures: Pictures, options: DecodeOptions) -> tuple[Ragged,
     """The undecoded bytes of all rows. With keep_going, a row that fails is empty, and the failures are told by row."""
     blobs, failures = _gather(pictures, np.arange(len(pictures.spans)), options)
     if not failures:
-        return blobs, failures
+        return blobs, pictures.failures
     lengths = blobs.lengths
     is_good = np.ones(len(lengths), np.bool_)
     is_good[list(failures)] = False
-    return Ragged(blobs.values[np.repeat(is_good, lengths)], offsets_of(lengths * is_good)), failures
+    return Ragged(blobs.values[np.repeat(is_good, lengths)], offsets_of(lengths * is_good)), pictures.failures | failures
 
 
 def _gather(pictures: Pictures, rows: Rows, options: DecodeOptions) -> tuple[Ragged, Failures]:

@@ -1,0 +1,167 @@
+"""Bad samples that lie in no encoded span: stored pixels, compressed or not, files of a folder, what a library must fetch."""
+
+import h5py
+import numpy as np
+import pytest
+from images import jpeg
+
+import fastpack
+from fastpack import Normalize, Resize
+from fastpack.containers.hdf5 import Hdf5Container
+from fastpack.errors import CorruptRecordError, FastpackError, FormatError
+
+NUM_SAMPLES = 9
+PIXELS = np.random.default_rng(0).integers(1, 256, (NUM_SAMPLES, 6, 5, 3), np.uint8)
+each_policy = pytest.mark.parametrize("on_error", ["mask", "skip"])
+
+
+def check(batch, bad, good, on_error):
+    """`good` are the values of all rows as they would be, as lists or arrays."""
+    kept = [row for row in range(NUM_SAMPLES) if row not in bad]
+    assert len(batch.failures) == len(bad)
+    assert batch.mask.tolist() == [row not in bad for row in (range(NUM_SAMPLES) if on_error == "mask" else kept)]
+    assert batch.sample_numbers.tolist() == (list(range(NUM_SAMPLES)) if on_error == "mask" else kept)
+    images = batch["image"]
+    for place, row in enumerate(batch.sample_numbers.tolist()):
+        assert not np.any(images[place]) if row in bad else np.array_equal(images[place], good[row])
+
+
+def with_damaged_chunks(path, bad):
+    """Of one sample each; gzip tells by its own checksum."""
+    with h5py.File(path, "w") as file:
+        images = file.create_dataset("images", data=PIXELS, chunks=(1, 6, 5, 3), compression="gzip")
+        places = [images.id.get_chunk_info(row).byte_offset for row in bad]
+    reader = fastpack.open(path, save_index=False)
+    with open(path, "r+b") as file:
+        for place in places:
+            file.seek(place)
+            file.write(b"\xff" * 16)
+    return reader
+
+
+def cut_short(path, bad):
+    """While it is open: what lies behind the cut cannot be read any more."""
+    with h5py.File(path, "w") as file:
+        images = file.create_dataset("images", data=PIXELS)
+        first = images.id.get_offset()
+    reader = fastpack.open(path, save_index=False)
+    reader.read([0])
+    with open(path, "r+b") as file:
+        file.truncate(first + min(bad) * PIXELS[0].nbytes)
+    return reader
+
+
+def not_to_be_fetched(path, bad):
+    with h5py.File(path, "w") as file:
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_layout(h5py.h5d.COMPACT)
+        made = h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(PIXELS.shape), layout)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, PIXELS)
+    return fastpack.open(path, save_index=False)
+
+
+@pytest.fixture(
+    params=[(with_damaged_chunks, [2, 3, 7]), (cut_short, [6, 7, 8]), (not_to_be_fetched, [0, 8])], ids=lambda each: each[0].__name__
+)
+def pixels(request, tmp_path, monkeypatch):
+    """A reader of stored pixels, and which of them cannot be had."""
+    damage, bad = request.param
+    fetch = Hdf5Container.fetch
+
+    def fail(container, path, stored_as, record_numbers, files=None):
+        if damage is not_to_be_fetched and set(bad) & set(record_numbers):
+            raise FormatError(f"HDF5 cannot read the file - at {path}")
+        return fetch(container, path, stored_as, record_numbers, files)
+
+    monkeypatch.setattr(Hdf5Container, "fetch", fail)
+    return damage(tmp_path / "pixels.h5", bad), bad
+
+
+@each_policy
+def test_stored_pixels(pixels, on_error):
+    reader, bad = pixels
+    batch = reader.with_options(on_error=on_error).read(range(NUM_SAMPLES))
+    check(batch, bad, PIXELS, on_error)
+    for row, failure in zip(bad, batch.failures, strict=True):
+        assert f"record {row}" in str(failure)
+
+
+@pytest.mark.parametrize("steps", [(Resize(4),), (Resize(4), Normalize((0.5,) * 3, (0.2,) * 3))], ids=["resize", "floats"])
+def test_stored_pixels_that_are_transformed(pixels, steps, tmp_path):
+    reader, bad = pixels
+    with h5py.File(tmp_path / "good.h5", "w") as file:
+        file["images"] = PIXELS
+    good = fastpack.open(tmp_path / "good.h5", transform=steps).read(range(NUM_SAMPLES))["image"]
+    check(reader.with_options(on_error="mask", transform=steps).read(range(NUM_SAMPLES)), bad, good, "mask")
+
+
+def test_stored_pixels_raise(pixels):
+    reader, _ = pixels
+    with pytest.raises(FastpackError):
+        reader.read(range(NUM_SAMPLES))
+
+
+def test_into_memory_of_the_caller(pixels):
+    reader, bad = pixels
+    out = np.full((NUM_SAMPLES, 6, 5, 6), 7, np.uint8)[..., ::2]
+    batch = reader.with_options(on_error="mask").read(range(NUM_SAMPLES), out=out)
+    assert batch["image"] is out
+    check(batch, bad, PIXELS, "mask")
+
+
+JPEGS = [jpeg(20 + row, 30, seed=row) for row in range(NUM_SAMPLES)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "folder" / "cat").mkdir(parents=True)
+    for row, data in enumerate(JPEGS):
+        (tmp_path / "folder" / "cat" / f"{row}.jpg").write_bytes(data)
+    return tmp_path / "folder"
+
+
+@each_policy
+@pytest.mark.parametrize("decode", [True, False])
+def test_files_of_a_folder(folder, on_error, decode):
+    reader = fastpack.open(folder, save_index=False, decode=decode, on_error=on_error)
+    good = fastpack.open(folder, save_index=False, decode=decode).read(range(NUM_SAMPLES))["image"]
+    (folder / "cat" / "1.jpg").unlink()
+    (folder / "cat" / "4.jpg").write_bytes(JPEGS[4] + b"longer")
+    (folder / "cat" / "8.jpg").write_bytes(b"")
+    batch = reader.read(range(NUM_SAMPLES))
+    check(batch, [1, 4, 8], good, on_error)
+    assert [f"cat/{row}.jpg" in str(failure) for row, failure in zip([1, 4, 8], batch.failures, strict=True)] == [True] * 3
+
+
+def rows_of(values):
+    return [values[row] for row in range(len(values))]
+
+
+@pytest.mark.parametrize("options", [{}, {"decode": False}, {"transform": Resize(8)}], ids=["whole", "encoded", "resized"])
+@pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
+def test_a_batch_of_a_folder_and_of_records(folder, tmp_path, options, suffix):
+    """What has a span and what must be fetched, side by side."""
+    fastpack.pack(fastpack.folder(folder), tmp_path / f"packed.{suffix}")
+    packed, files = (fastpack.open(path, fields=["image", "label"], **options) for path in (tmp_path / f"packed.{suffix}", folder))
+    rows = [0, 17, 3, 9, 9, 8, 12]
+    images = rows_of(fastpack.concat([packed, files]).read(rows)["image"])
+    wanted = [rows_of((packed if row < NUM_SAMPLES else files).read([row % NUM_SAMPLES])["image"])[0] for row in rows]
+    assert all(map(np.array_equal, images, wanted))
+
+
+@each_policy
+def test_a_batch_of_a_folder_and_of_damaged_records(folder, tmp_path, on_error):
+    fastpack.pack(fastpack.folder(folder), tmp_path / "packed.tfrecord")
+    readers = [fastpack.open(path, fields=["image", "label"], on_error=on_error) for path in (tmp_path / "packed.tfrecord", folder)]
+    both = fastpack.concat(readers)
+    span = both.index.spans["image"][2]
+    readers[0].read([0])
+    with open(tmp_path / "packed.tfrecord", "r+b") as file:
+        file.seek(int(span["offset"]) + 20)
+        file.write(b"\0\1\2\3")
+    (folder / "cat" / "5.jpg").unlink()
+    batch = both.read([1, 2, 9 + 5, 9 + 2])
+    assert isinstance(batch.failures[0], CorruptRecordError)
+    assert "5.jpg" in str(batch.failures[1])
+    assert batch.sample_numbers.tolist() == ([1, 2, 14, 11] if on_error == "mask" else [1, 11])
+    assert batch.mask.tolist() == ([True, False, False, True] if on_error == "mask" else [True, True])
