@@ -14,7 +14,7 @@ TARGETS ?= decode checkpoints probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-adapters lint types bench bench-rivals bench-report demo test-sanitized check-neon fuzz clean help
+.PHONY: build test test-adapters lint types bench bench-hdf5 bench-rivals bench-report demo test-sanitized check-neon fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
@@ -47,6 +47,10 @@ bench-rivals: build $(VENV)/.group-bench $(RIVALS:=/.made) ## the same beside ot
 
 bench-report: $(VENV)/.made $(VENV)/.group-bench ## draw benches/results/*.json as build/benchmarks.html, and into the documents
 	$(BIN)/python -m benches.report benches/results/*.json --documents .
+
+bench-hdf5: build $(VENV)-rivals/hdf5/.made ## random batches out of HDF5 files beside h5py, hdf5plugin, hidefix and b2h5py: some eight minutes
+	PYTHONPATH="$(CURDIR)" $(VENV)-rivals/hdf5/bin/python -m benches.compare hdf5 --records 10000 --rounds 3 \
+	    --json build/hdf5.json $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 demo: build $(VENV)/.group-demo ## pack some thousand photographs (or PHOTOS=folder), read them back, draw a contact sheet
 	$(BIN)/python demo/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")

@@ -3,7 +3,8 @@
 import functools
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,18 @@ SIDE = 224
 _SAMPLE = (SIDE, SIDE, 3)
 CHUNKS = (1, 16, 64)
 COMPRESSIONS = ("shuffle, gzip", "lz4", "zstd", "blosc2")
-# h5py's fancy indexing takes seconds for a batch, so it gets few.
-_NUM_SLOW = 32
+_BATCH = 256
+# A rival that decodes a whole chunk for each image would take minutes: it gets the first images of each batch in the order of the
+# file, so that those of one chunk still stand together. Of chunks of one image it gets all, or so many of h5py's list.
+_NUM_SLOW = 16
+_NUM_LISTED = 32
+# By whether chunks are not compressed, and how many images they hold: what takes longer is done less often.
+_NUM_BATCHES = {(True, 1): 4, (False, 1): 2, (False, 16): 1, (False, 64): 1}
+# Different photographs; a multiple of all chunks.
+_NUM_KEPT = 256
 
 Pixels = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.int64]
 
 
 def stored_options(compression: str, chunk: int | None) -> dict[str, Any]:
@@ -44,33 +53,44 @@ def stored_options(compression: str, chunk: int | None) -> dict[str, Any]:
 
 
 def write_pixels(path: Path, photos: list[Path], num_samples: int, compression: str, chunk: int | None) -> Path:
-    """Photographs at 224 x 224, over and over."""
-    kept = [fastpack.decode(photo.read_bytes()) for photo in photos[:256]]
+    """Photographs at 224 x 224, over and over: h5py compresses the chunks of the first ones, which are then written again."""
+    kept = [fastpack.decode(photos[i % len(photos)].read_bytes()) for i in range(_NUM_KEPT)]
     pixels = np.stack([cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for photo in kept])
     with h5py.File(path, "w") as file:
         dataset = file.create_dataset("images", (num_samples, *_SAMPLE), np.uint8, **stored_options(compression, chunk))
-        for first in range(0, num_samples, 320):
-            rows = np.arange(first, min(first + 320, num_samples))
-            dataset[rows[0] : rows[-1] + 1] = pixels[rows % len(pixels)]
+        for first in range(0, num_samples, _NUM_KEPT):
+            count = min(_NUM_KEPT, num_samples - first)
+            if chunk is None or first == 0 or count < _NUM_KEPT:
+                dataset[first : first + count] = pixels[:count]
+            else:
+                _repeat_chunks(dataset, first, chunk)
     return path
+
+
+def _repeat_chunks(dataset: h5py.Dataset, first: int, chunk: int) -> None:
+    for within in range(0, _NUM_KEPT, chunk):
+        mask, stored = dataset.id.read_direct_chunk((within, 0, 0, 0))
+        dataset.id.write_direct_chunk((first + within, 0, 0, 0), stored, filter_mask=mask)
 
 
 class Batches:
     """The same random batches for everybody, into an array that is there already where that is possible."""
 
-    def __init__(self, path: Path, *, batch: int, num_batches: int, num_threads: int) -> None:
+    def __init__(self, path: Path, *, num_batches: int, num_threads: int) -> None:
         self._path, self._num_threads = path, num_threads
         self._reader = fastpack.open(path, num_workers=num_threads, save_index=False)
         random = np.random.default_rng(0)
-        self._rows = [random.permutation(len(self._reader))[:batch] for _ in range(num_batches)]
-        self._out = np.ones((batch, *_SAMPLE), np.uint8)
+        self._rows = [random.permutation(len(self._reader))[:_BATCH] for _ in range(num_batches)]
+        self._out = np.ones((_BATCH, *_SAMPLE), np.uint8)
         self._file = h5py.File(path, "r")
         self._fd = os.open(path, os.O_RDONLY)
+        self._pool = ThreadPoolExecutor(num_threads)
 
     def __enter__(self) -> "Batches":
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._pool.shutdown()
         self._file.close()
         os.close(self._fd)
 
@@ -78,37 +98,44 @@ class Batches:
     def num_samples(self) -> int:
         return sum(map(len, self._rows))
 
-    def each(self, read: Callable[[npt.NDArray[np.int64]], object]) -> None:
-        for rows in self._rows:
-            read(rows)
+    def rival(self, name: str, read: Callable[[Rows], object], count: int = _BATCH) -> Rival:
+        """Reads the first `count` images of each batch in the order of the file; all of them in the batch's own order."""
+        chosen = [rows if count == _BATCH else np.sort(rows)[:count] for rows in self._rows]
+        return Rival(name, lambda: [read(rows) for rows in chosen], share=count / _BATCH)
 
-    def fastpack(self, rows: npt.NDArray[np.int64]) -> Pixels:
-        self._reader.read(rows, out=self._out)
+    def fastpack(self, rows: Rows) -> Pixels:
+        self._reader.read(rows, out=self._out[: len(rows)])
         return self._out
 
     @property
     def has_spans(self) -> bool:
         return bool((self._reader.index.spans["image"]["offset"] != NO_SPAN).all())
 
-    def preads(self, rows: npt.NDArray[np.int64]) -> Pixels:
+    def preads(self, rows: Rows) -> Pixels:
         spans = self._reader.index.spans["image"][rows]
         offsets, lengths = (np.ascontiguousarray(spans[name]) for name in ("offset", "length"))
         pread_loop(self._fd, offsets, lengths, self._out.reshape(-1), num_threads=self._num_threads)
         return self._out
 
-    def h5py_one_by_one(self, rows: npt.NDArray[np.int64]) -> Pixels:
+    def h5py_one_by_one(self, rows: Rows) -> Pixels:
         """In the file's order: a chunk that serves several samples may still be in the library's cache."""
         for place in np.argsort(rows, kind="stable").tolist():
             self._file["images"].read_direct(self._out, np.s_[int(rows[place])], np.s_[place])
         return self._out
 
-    def h5py_sorted(self, rows: npt.NDArray[np.int64]) -> Pixels:
-        few = np.sort(rows[:_NUM_SLOW])
-        for _ in range(len(rows) // len(few)):
-            pixels: Pixels = self._file["images"][few]
+    def h5py_sorted(self, rows: Rows) -> Pixels:
+        pixels: Pixels = self._file["images"][np.sort(rows)]
         return pixels
 
-    def memmap(self, rows: npt.NDArray[np.int64]) -> Pixels:
+    def h5py_shuffled(self, rows: Rows) -> Pixels:
+        """A list must rise: so it is sorted, and what was read is put back in the batch's order."""
+        order = np.random.default_rng(1).permutation(len(rows))
+        wanted = rows[order]
+        rising = np.argsort(wanted)
+        self._out[rising] = self._file["images"][wanted[rising]]
+        return self._out
+
+    def memmap(self, rows: Rows) -> Pixels:
         first = int(self._reader.index.spans["image"]["offset"][0])
         pixels = np.memmap(self._path, np.uint8, "r", first, (len(self._reader), *_SAMPLE))
         np.take(pixels, rows, axis=0, out=self._out)
@@ -120,13 +147,18 @@ class Batches:
 
         return hidefix.Index(str(self._path)).dataset("images")
 
-    def hidefix(self, rows: npt.NDArray[np.int64]) -> Pixels:
-        dataset = self._hidefix_dataset
-        for place, row in enumerate(rows.tolist()):
-            self._out[place] = dataset[row : row + 1, :, :, :][0]
+    def hidefix(self, rows: Rows) -> Pixels:
+        """An image a task, on as many threads as everybody has."""
+
+        def read(place: int) -> None:
+            row = int(rows[place])
+            self._out[place] = self._hidefix_dataset[row : row + 1, :, :, :][0]
+
+        list(map(read, range(len(rows))) if self._num_threads == 1 else self._pool.map(read, range(len(rows))))
         return self._out
 
-    def b2h5py(self, rows: npt.NDArray[np.int64]) -> Pixels:
+    def b2h5py(self, rows: Rows) -> Pixels:
+        """With Blosc2's own threads, as many as it likes."""
         import b2h5py
 
         dataset = b2h5py.B2Dataset(self._file["images"])
@@ -134,10 +166,13 @@ class Batches:
             self._out[place] = dataset[int(rows[place])]
         return self._out
 
-    def check(self) -> None:
-        """Raises SystemExit when fastpack's batch is not what h5py reads."""
-        if not (self.fastpack(self._rows[0]).copy() == self.h5py_one_by_one(self._rows[0])).all():
-            raise SystemExit(f"{self._path}: fastpack reads other pixels than h5py")
+    def check(self, rivals: Sequence[Callable[[Rows], Pixels]]) -> None:
+        """Raises SystemExit when a rival's images are not those that h5py reads."""
+        rows = np.sort(self._rows[0])[:_NUM_SLOW]
+        expected = np.stack([self._file["images"][row] for row in rows])
+        for read in rivals:
+            if not (read(rows[::-1])[: len(rows)][::-1] == expected).all():
+                raise SystemExit(f"{self._path}: {read.__name__} reads other pixels than h5py")
 
 
 def compare_hdf5(photos: list[Path], folder: Path, *, num_samples: int, threads: list[int], rounds: int) -> Iterator[Comparison]:
@@ -147,24 +182,31 @@ def compare_hdf5(photos: list[Path], folder: Path, *, num_samples: int, threads:
     for compression, chunk in kinds:
         path = write_pixels(folder / "pixels.h5", photos, num_samples, compression, chunk)
         for num_threads in threads:
-            num_batches = 8 if compression == "none" else 2
-            with Batches(path, batch=256, num_batches=num_batches, num_threads=num_threads) as batches:
-                batches.check()
-                runs = _rivals(batches, compression, chunk)
-                rivals = [Rival(name, partial(batches.each, run)) for name, run in runs.items()]
+            with Batches(path, num_batches=_NUM_BATCHES[compression == "none", chunk or 1], num_threads=num_threads) as batches:
+                batches.check([batches.fastpack, batches.h5py_one_by_one])
                 layout = "one piece" if chunk is None else f"chunks of {chunk}"
                 title = f"hdf5, {compression}, {layout}, threads: {num_threads}"
+                rivals = _rivals(batches, compression, chunk)
                 yield compare(title, rivals, unit="images", num_units=batches.num_samples, rounds=rounds)
         path.unlink()
+    if absent := [name for name in ("hidefix", "b2h5py") if not importlib.util.find_spec(name)]:
+        print(f"\nmissing: {', '.join(absent)}; make bench-hdf5 runs where they are installed")
 
 
-def _rivals(batches: Batches, compression: str, chunk: int | None) -> dict[str, Callable[[Any], object]]:
-    runs: dict[str, Callable[[Any], object]] = {"C preads": batches.preads} if batches.has_spans else {}
-    runs |= {"fastpack": batches.fastpack, "h5py, one by one": batches.h5py_one_by_one}
+def _rivals(batches: Batches, compression: str, chunk: int | None) -> list[Rival]:
+    """The first is the yardstick: C preads where they can read the images, else fastpack."""
+    whole_chunks = chunk is not None and chunk > 1
+    count = _NUM_SLOW if whole_chunks else _BATCH
+    rivals = [batches.rival("C preads", batches.preads)] if batches.has_spans else []
+    rivals.append(batches.rival("fastpack", batches.fastpack))
     if chunk is None:
-        runs |= {"numpy.memmap": batches.memmap, "h5py, sorted list": batches.h5py_sorted}
+        rivals.append(batches.rival("numpy.memmap", batches.memmap))
+    rivals.append(batches.rival("h5py, one by one", batches.h5py_one_by_one, count))
+    listed = min(count, _NUM_LISTED)
+    rivals.append(batches.rival("h5py, sorted list", batches.h5py_sorted, listed))
+    rivals.append(batches.rival("h5py, shuffled list", batches.h5py_shuffled, listed))
     if importlib.util.find_spec("hidefix") and compression in ("none", "shuffle, gzip") and chunk is not None:
-        runs["hidefix"] = batches.hidefix
+        rivals.append(batches.rival("hidefix", batches.hidefix, count))
     if importlib.util.find_spec("b2h5py") and compression == "blosc2":
-        runs["b2h5py"] = batches.b2h5py
-    return runs
+        rivals.append(batches.rival("b2h5py", batches.b2h5py, count))
+    return rivals
