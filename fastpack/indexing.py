@@ -90,8 +90,7 @@ def _save(index: Index, shard: Path, folder: Path | None) -> None:
     where = index_path(shard, folder)
     if not where.parent.is_dir():
         raise UnreadableFileError(at("the folder for the indexes is not there; make it first", Place(where.parent)))
-    if len(index.shards) == 1:  # of several files nobody would notice that one has changed
-        index.save(where)
+    index.save(where)
 
 
 def indexes_of(

@@ -1,6 +1,7 @@
 """How a pack lies in its files: filters and chunks of pixels, rows of variable length, facts beside images, appended shards."""
 
 import contextlib
+import dataclasses
 import errno
 import os
 import resource
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import fastpack
 from fastpack import PackOptions, Paths, containers, encode, errors, pack
 from fastpack.containers import ShardPlan, hdf5_disk, hdf5_encoded, hdf5_pixels
+from fastpack.index import index_path
 from fastpack.shard import num_shards_of
 from fastpack.storage import COMPRESSIONS, Storage
 
@@ -311,6 +313,45 @@ class TestMaster:
             (tmp_path / run).mkdir()
             self.pack(photos, tmp_path / run, slice(None))
         assert (tmp_path / "a" / "x.h5").read_bytes() == (tmp_path / "b" / "x.h5").read_bytes()
+
+    def test_it_is_indexed_once(self, photos, tmp_path, monkeypatch):
+        self.pack(photos, tmp_path, slice(None))
+        fastpack.open(tmp_path / "x.h5")
+        monkeypatch.setattr(containers.named("hdf5"), "index", None)
+        assert (fastpack.open(tmp_path / "x.h5").read([22, 3])["image"] == photos[1][[22, 3]]).all()
+
+    def test_a_shard_that_changed_is_noticed(self, photos, tmp_path):
+        self.pack(photos, tmp_path, slice(None))
+        fastpack.open(tmp_path / "x.h5")
+        with h5py.File(tmp_path / "x-00001-of-00002.h5", "r+") as file:
+            file["images"][-1] = 7
+        with pytest.raises(errors.CorruptRecordError, match="x-00001-of-00002.h5"):
+            fastpack.open(tmp_path / "x.h5")
+
+    def test_an_index_that_names_a_file_elsewhere_is_not_believed(self, photos, tmp_path):
+        (tmp_path / "elsewhere").mkdir()
+        self.pack(photos, tmp_path, slice(None))
+        (tmp_path / "elsewhere/secret").write_bytes(bytes(10_000))
+        index = fastpack.open(tmp_path / "x.h5").index
+        secret = containers.named("hdf5").shard(tmp_path / "elsewhere/secret")
+        spans = {"image": index.spans["image"].copy()}
+        spans["image"]["offset"] = 0
+        lie = dataclasses.replace(index, shards=(index.shards[0], secret, index.shards[2]), spans=spans)
+        lie.save(index_path(tmp_path / "x.h5"))
+        assert (fastpack.open(tmp_path / "x.h5").read([0])["image"] == photos[1][0]).all()
+
+    def test_verify_looks_into_the_shards(self, photos, tmp_path):
+        packed = self.pack(photos, tmp_path, slice(None))
+        assert fastpack.verify(tmp_path / "x.h5").is_sound
+        for num_damaged, shard in enumerate(packed.paths, start=1):
+            with h5py.File(shard) as file:
+                at_byte = file["images"].id.get_chunk_info(1).byte_offset
+            data = bytearray(shard.read_bytes())
+            data[at_byte] ^= 1
+            shard.write_bytes(data)
+            problems = fastpack.verify(tmp_path / "x.h5").problems
+            assert len(problems) == num_damaged
+            assert str(shard) in problems[-1]
 
     def test_image_files_have_none(self):
         with pytest.raises(errors.OptionError, match="master"):

@@ -226,7 +226,7 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
     if (saved := saved_index(path, index_dir)) is not None:
         return saved
     index = of_file(path).index(path, limits=limits)
-    if save and len(index.shards) == 1:  # of several files nobody would notice that one has changed
+    if save:
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
             index.remembering(earlier_index(path, index_dir)).save(index_path(path, index_dir))
     return index
@@ -249,9 +249,22 @@ def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
         index = Index.load(where, path.parent)
     except FastpackError:
         return None
-    is_fresh = index.shards == (of_file(path).shard(path),)
-    is_whole = np.array_equal(index.record_numbers, np.arange(len(index)))
-    return index if is_fresh and is_whole else None
+    return index if _is_fresh(index, path) else None
+
+
+def _is_fresh(index: Index, path: Path) -> bool:
+    """True when the index is one of the whole file, and of all files that it names, as they are now. These must lie in its own
+    folder: an index that somebody left there is not to have us read any file there is."""
+    if index.shards[:1] != (of_file(path).shard(path),):
+        return False
+    if len(index.shards) == 1:
+        return np.array_equal(index.record_numbers, np.arange(len(index)))
+    folder = path.parent.resolve()
+    with contextlib.suppress(FastpackError):
+        return all(
+            shard.path.resolve().parent == folder and shard == named(shard.container).shard(shard.path) for shard in index.shards[1:]
+        )
+    return False
 
 
 def find_shards(path: Paths) -> list[Path]:

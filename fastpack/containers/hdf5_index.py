@@ -1,5 +1,6 @@
 """The index of one HDF5 file, ours or somebody's."""
 
+import contextlib
 from typing import Any
 
 import h5py
@@ -181,12 +182,14 @@ class IndexBuilder:
     def _check_blobs(self, spans: npt.NDArray[Any]) -> None:
         if not self._check:
             return
-        with open(self._path, "rb", buffering=0) as file:
-            check = CheckSpans(spans, np.array([file.fileno()], np.int32))
+        shards = (self._shard,) if self._traced is None else self._traced.shards
+        with contextlib.ExitStack() as files:
+            opened = [files.enter_context(open(shard.path, "rb", buffering=0)) for shard in shards]
+            check = CheckSpans(spans, np.array([file.fileno() for file in opened], np.int32))
             share(check.run)
         if (bad := np.flatnonzero(check.statuses)).size:
             row = int(bad[0])
-            place = Place(self._path, row, int(spans["offset"][row]))
+            place = Place(shards[spans["shard"][row]].path, row, int(spans["offset"][row]))
             raise_status(int(check.statuses[row]), "the image differs from its CRC32C", place)
 
     def _add_pixels(self, member: Member) -> None:
@@ -202,8 +205,8 @@ class IndexBuilder:
             self._refuse_many(dataset.shape[0], dataset.name)
             located = locate_pixels(dataset, self._shard.size, Place(self._path))
             spans = located.spans
-            self._note_pixel_checksums(spans, member.path + CHECKSUMS)
             tables = {} if located.table is None else {0: located.table}
+        self._note_pixel_checksums(spans, member.path + CHECKSUMS)
         for table in tables.values():
             table.check_limits(self._limits, Place(self._path))
         self._spans[field.name] = spans

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from fastpack.containers.hdf5_checksums import write_checksums
 from fastpack.containers.hdf5_columns import FORMAT_VERSION
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.errors import Place, SchemaError, at
@@ -40,6 +41,7 @@ def write_master(path: Path, shards: Sequence[Path], *, sync: bool = True) -> No
                 _copy(master, name, shards)
         _copy_attributes(master, shards[0])
         master.attrs[_NUM_SHARDS] = len(shards)
+        write_checksums(master)
 
 
 def is_master(path: Path) -> bool:

@@ -29,6 +29,7 @@ class Damage:
     - record, key: which record; None where that cannot be known.
     - offset, length: its bytes in the damaged file.
     - is_lost: False when what was there can be had all the same.
+    - path: the file, where it is one that the damaged file names.
     """
 
     reason: str
@@ -37,10 +38,11 @@ class Damage:
     length: int | None = None
     key: str | None = None
     is_lost: bool = True
+    path: Path | None = None
 
     def place(self, path: Path) -> Place:
         """Where it is, for messages."""
-        return Place(path, self.record, self.offset, self.key)
+        return Place(self.path or path, self.record, self.offset, self.key)
 
 
 def told_index(path: Path, index_dir: Path | None = None) -> Index | None:
@@ -52,6 +54,8 @@ def told_index(path: Path, index_dir: Path | None = None) -> Index | None:
     if not where.exists():
         return None
     index = Index.load(where, path.parent)
+    if len(index.shards) > 1:  # a master file's; what its shards held, their own indexes know
+        return None
     if not np.array_equal(index.record_numbers, np.arange(len(index))):
         raise FormatError(at("the index is not one of a whole file; delete it and it is built again", Place(where)))
     return index
@@ -69,6 +73,10 @@ def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
     """
     statuses = np.zeros(len(spans), np.int32)
     placed = np.flatnonzero(spans["offset"] != NO_SPAN)
+    spans = spans.copy()
+    unread = (spans["record_length"] == 0) & (spans["crc32c"] != 0)  # a checksum that reading does not compare
+    for name in ("offset", "length"):
+        spans[f"record_{name}"][unread] = spans[name][unread]
     with contextlib.ExitStack() as files:
         descriptors = [files.enter_context(opened(path)).fileno() for path in paths]
         job = CheckSpans(spans[placed], np.array(descriptors, np.int32))

@@ -130,4 +130,5 @@ def _damaged_samples(index: Index, statuses: npt.NDArray[np.int32]) -> Iterator[
         reason = _STATUS_REASONS.get(int(statuses[row]), "the image cannot be read")
         key = keys[row] if isinstance(keys, Text) else None
         offset = None if spans["offset"][row] == NO_SPAN else int(spans["offset"][row])
-        yield Damage(reason, row, offset, int(spans["length"][row]), key)
+        path = index.shards[int(index.shard_numbers[row])].path if len(index.shards) > 1 else None
+        yield Damage(reason, row, offset, int(spans["length"][row]), key, path=path)
