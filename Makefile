@@ -79,7 +79,7 @@ clean: ## remove what was built and the demo's output; the virtual environment s
 	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 $(VENV)/.made:
 	tools/system-packages.sh $(PYTHON)

@@ -20,7 +20,7 @@ Arguments = argparse.Namespace
 _BATCH = 256
 _NUM_BATCHES = 20
 _NUM_CROPPED = 1000
-_NUM_PIXELS = 2000
+_MOST_PIXELS = 10_000
 
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
@@ -56,14 +56,15 @@ def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
 
 def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     """JPEG files to 224 x 224 pixels in HDF5, beside a C loop that only decodes and resamples."""
-    packing = PackingPixels(plain_jpegs(photos(arguments.photos, folder)), _NUM_PIXELS, folder / "outputs")
+    num_images = min(arguments.records, _MOST_PIXELS)
+    packing = PackingPixels(plain_jpegs(photos(arguments.photos, folder)), num_images, folder / "outputs")
     for num_threads in sorted({1, arguments.threads}):
         rivals = [Rival("C loop", partial(packing.reference, num_threads=num_threads))]
         for compression in ("none", "lz4", "zstd"):
             run = partial(packing.fastpack, num_threads=num_threads, compression=compression)
             rivals.append(Rival(f"fastpack, {compression}", run, after=packing.remove))
-        rivals.append(Rival("imread, resize, assign", packing.snippet, after=packing.remove))
-        yield compare(f"pack pixels, threads: {num_threads}", rivals, unit="images", num_units=_NUM_PIXELS, rounds=arguments.rounds)
+        rivals.append(Rival("imread, resize, assign", packing.snippet, after=packing.remove, share=packing.SNIPPETS_SHARE))
+        yield compare(f"pack pixels, threads: {num_threads}", rivals, unit="images", num_units=num_images, rounds=arguments.rounds)
 
 
 def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:

@@ -1,6 +1,9 @@
-"""Memory and threads under load: python -m benches.memory large|decodes|hammer."""
+"""Memory and threads under load: python -m benches.memory large|decodes|hammer|pack."""
 
 import argparse
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -11,7 +14,7 @@ import numpy as np
 
 import fastpack
 from benches.crops import SIZE, STEPS
-from benches.photos import make_photos
+from benches.photos import VARIABLE, make_photos, photos
 
 _BATCH = 256
 _NUM_SMALL = 32
@@ -105,7 +108,22 @@ def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
         raise SystemExit("\n".join(wrong))
 
 
-SUBJECTS = {"large": measure_large, "decodes": measure_decodes, "hammer": measure_hammer}
+def measure_pack(folder: Path, arguments: argparse.Namespace) -> None:
+    """The peak of `fastpack pack --size 224` in a process of its own, for few images and for many: it must not grow with them."""
+    jpegs = photos(arguments.photos, folder)
+    for num_images in arguments.samples:
+        table = folder / f"{num_images}.csv"
+        table.write_text("path\n" + "".join(f"{jpegs[i % len(jpegs)].absolute()}\n" for i in range(num_images)))
+        for output, options in (("pixels.h5", ["--size", "224"]), ("encoded.h5", []), ("all.tfrecord", [])):
+            command = [sys.executable, "-m", "fastpack", "pack", table, "-o", folder / output, "--quiet", "--no-sync", *options]
+            _, status, usage = os.wait4(subprocess.Popen(command).pid, 0)
+            if status:
+                raise SystemExit(f"packing failed: {command}")
+            print(f"{usage.ru_maxrss // 1024} MB peak, {num_images} images to {output}", flush=True)
+            (folder / output).unlink()
+
+
+SUBJECTS = {"large": measure_large, "decodes": measure_decodes, "hammer": measure_hammer, "pack": measure_pack}
 
 
 def main() -> None:
@@ -115,8 +133,11 @@ def main() -> None:
     parser.add_argument("--decodes", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=60, help="how long to hammer")
     parser.add_argument("--threads", type=int, default=8, help="that hammer; each read has two of its own besides")
+    parser.add_argument("--samples", type=int, nargs="+", default=[2000, 10_000], help="images to pack, each in a new process")
+    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs to pack (default: ${VARIABLE}, else some are made)")
+    parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         SUBJECTS[arguments.subject](Path(folder), arguments)
 
 

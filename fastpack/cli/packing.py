@@ -49,6 +49,7 @@ from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES
 )
 @click.option("--level", type=int, metavar="N", help="How hard to compress; by default what is usual.")
 @click.option("--shuffle", is_flag=True, help="Sort the bytes of numbers before compressing.")
+@click.option("--fletcher32/--no-fletcher32", default=None, help="HDF5's checksum for each chunk; by default where chunks are compressed.")
 @click.option("--chunk", type=click.IntRange(min=1), metavar="N", help="Samples in a chunk of pixels; by default as fits their size.")
 @click.option("--master", is_flag=True, help="Of several shards of pixels: write a file in which h5py sees them as one, too.")
 @click.option("--memory", metavar="SIZE", help="What batches may take together, such as 512MB.")
