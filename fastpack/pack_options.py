@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
+from fastpack.alteration import Alteration
 from fastpack.codecs import Color
 from fastpack.containers import Layout
 from fastpack.errors import OptionError
@@ -18,6 +19,8 @@ from fastpack.shard import parse_size
 from fastpack.storage import Compression, Storage
 from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
 
+Check = Literal["header", "decode"]
+
 
 @dataclass(frozen=True)
 class PackOptions:
@@ -26,11 +29,15 @@ class PackOptions:
     - format: "tfrecord" or "hdf5"; None goes by the output's ending.
     - layout: of HDF5: "encoded" (image files as they are), "vlen" (the same as rows of variable length) or "pixels"
       (decoded, one size). "auto" is `pixels` when a size is given, else `encoded`.
-    - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone.
+    - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone. With a quality
+      they are encoded again, in their own format.
+    - resize_max: encode images again of which a side has more pixels, scaled down to that; others stay as they are.
+    - quality: 1 to 100: encode all images again, JPEG and WebP with this. Without, what is encoded again has 95.
+    - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.
     - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
     - color: of decoded pixels.
     - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see Transcoded. Pixels stay the same.
-    - metadata: of the JPEGs that are made fast: "keep" it, or "strip" all but the orientation.
+    - metadata: "keep" it, or "strip" all but the orientation, from JPEG, PNG and WebP: pixels stay the same.
     - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
     - compression, level, shuffle, fletcher32, chunk: of `pixels`: see Storage.
     - master: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
@@ -57,6 +64,9 @@ class PackOptions:
     size: int | tuple[int, int] | None = None
     shards: int | None = None
     shard_size: int | str | None = None
+    resize_max: int | None = None
+    quality: int | None = None
+    check: Check = "header"
     color: Color = "RGB"
     jpeg: Jpeg = "keep"
     metadata: Metadata = "keep"
@@ -90,21 +100,48 @@ class PackOptions:
             if size is not None and parse_size(size) < 1:
                 raise OptionError(f"{name} must be positive, not {size}")
         self._check_choice()
-        for name, choices in (("jpeg", JPEG_CHOICES), ("metadata", METADATA_CHOICES)):
-            if (choice := getattr(self, name)) not in choices:
-                raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
-        if self.jpeg == "fast" and (self.size is not None or self.layout == "pixels"):
-            raise OptionError("pixels are stored decoded, so no JPEG is to be made fast; leave out jpeg, or the size and the layout")
-        if self.metadata == "strip" and self.jpeg != "fast":
-            raise OptionError("metadata is stripped from the JPEGs that are made fast only; choose jpeg='fast' too, or keep it")
+        self._check_alteration()
         if self.layout not in ("auto", "encoded", "vlen", "pixels"):
             raise OptionError(f"there is no layout {self.layout!r}; choose encoded, vlen or pixels")
-        if self.layout in ("encoded", "vlen") and self.size is not None:
-            raise OptionError(f"the layout `{self.layout}` keeps image files as they are; leave the size out, or choose `pixels`")
-        if self.storage != Storage() and self.layout != "pixels" and self.size is None:
+        if self.layout in ("encoded", "vlen") and self.size is not None and self.quality is None:
+            message = f"the layout `{self.layout}` keeps image files as they are; leave the size out, give a quality, or choose `pixels`"
+            raise OptionError(message)
+        if self.storage != Storage() and not self.is_decoded:
             raise OptionError("compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`")
-        if self.master and self.layout != "pixels" and self.size is None:
+        if self.master and not self.is_decoded:
             raise OptionError("a master file shows decoded pixels; give a size, or the layout `pixels`")
+
+    def _check_alteration(self) -> None:
+        """What is said about what happens to the images."""
+        for name, choices in {"jpeg": JPEG_CHOICES, "metadata": METADATA_CHOICES, "check": get_args(Check)}.items():
+            if (choice := getattr(self, name)) not in choices:
+                raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise OptionError(f"quality lies between 1 and 100, not at {self.quality}")
+        if self.resize_max is not None and self.resize_max < 1:
+            raise OptionError(f"resize_max must be at least 1, not {self.resize_max}")
+        if self.resize_max is not None and self.size is not None:
+            raise OptionError("give size, which all images get, or resize_max, which none exceeds; not both")
+        is_encoded_again = self.quality is not None or self.resize_max is not None
+        if self.layout == "pixels" and is_encoded_again:
+            raise OptionError("pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`")
+        if self.jpeg == "fast" and (self.is_decoded or is_encoded_again):
+            raise OptionError("pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images")
+        if self.metadata == "strip" and self.is_decoded:
+            raise OptionError("decoded pixels have no metadata; leave out metadata, or the size and the layout")
+
+    @property
+    def is_decoded(self) -> bool:
+        """True when pixels are stored, not image files."""
+        return self.layout == "pixels" or (self.layout == "auto" and self.size is not None and self.quality is None)
+
+    @property
+    def alteration(self) -> Alteration:
+        """What is done with each image file."""
+        if self.is_decoded:
+            return Alteration(limits=self.limits)  # it is decoded anyway
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return Alteration(self.check == "decode", self.metadata == "strip", self.resize_max, size, self.quality, self.limits)
 
     def _check_choice(self) -> None:
         """What is said about which samples are packed."""

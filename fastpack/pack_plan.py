@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack.alteration import AlteredSupply
 from fastpack.codecs.batch import DecodeOptions
 from fastpack.containers import Container
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, at
@@ -174,16 +175,17 @@ def _container(output: Path, options: PackOptions) -> Container:
 
 def _supply(container: Container, options: PackOptions, source: Source) -> Supply:
     if not _wants_pixels(container, options, source):
-        return EncodedSupply(source, options.names, options.limits)
+        supply = EncodedSupply(source, options.names, options.limits)
+        return AlteredSupply(supply, source, options.alteration) if options.alteration.is_needed else supply
     decoding = DecodeOptions(options.color, limits=options.limits)
     return DecodedSupply(source, options.names, options.size, decoding)
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:
-    if options.size is None and options.layout != "pixels":
+    if not options.is_decoded:
         return False
     if container.name != "hdf5":
-        raise OptionError("TFRecord holds image files as they are; leave size and layout out, or choose HDF5")
+        raise OptionError("TFRecord holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5")
     picture = source.schema.picture
     if picture is not None and picture.kind == "pixels" and options.size is not None:
         raise OptionError("the source holds pixels, not image files; pack it without a size, or pack the image files")

@@ -221,7 +221,7 @@ def test_command_line(photos, tmp_path):
     assert re.search(r"JPEGs: 2 made fast \(.* became .*\); 1 fast already", result.output)
 
 
-@pytest.mark.parametrize("options", [{"jpeg": "slow"}, {"metadata": "some"}, {"metadata": "strip"}, {"jpeg": "fast", "size": 8}])
+@pytest.mark.parametrize("options", [{"jpeg": "slow"}, {"metadata": "some"}, {"metadata": "strip", "size": 8}, {"jpeg": "fast", "size": 8}])
 def test_options_that_do_not_fit(options):
     with pytest.raises(OptionError):
         fastpack.PackOptions(**options)

@@ -41,8 +41,16 @@ from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES
     default="keep",
     help="fast: rewrite progressive and arithmetic JPEGs as sequential ones that decode to the same pixels.",
 )
+@click.option("--metadata", type=click.Choice(METADATA_CHOICES), default="keep", help="strip: EXIF and the like, but not the orientation.")
+@click.option("--strip-metadata", "metadata", flag_value="strip", help="The same as --metadata strip. Pixels stay the same.")
 @click.option(
-    "--metadata", type=click.Choice(METADATA_CHOICES), default="keep", help="Of the JPEGs that are rewritten; strip keeps the orientation."
+    "--resize-max", type=click.IntRange(min=1), metavar="N", help="Scale down and encode again images with a side of more than N pixels."
+)
+@click.option(
+    "--quality", type=click.IntRange(1, 100), metavar="N", help="Encode all images again, also to a --size; by default 95 where it must be."
+)
+@click.option(
+    "--check", type=click.Choice(["header", "decode"]), default="header", help="decode: see whether each image can be, as it is packed."
 )
 @click.option(
     "--compression", type=click.Choice(COMPRESSIONS), default="none", help="Of pixels; all but gzip ask other readers for hdf5plugin."

@@ -1,0 +1,113 @@
+"""Alteration: what is done with each image file before it is written; and the supply of files that went through it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.batch import Batch
+from fastpack.codecs import Color, codec_of, encode
+from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
+from fastpack.errors import FastpackError, Place, at
+from fastpack.headers import FORMATS, probe_blobs
+from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.metadata import strip_metadata
+from fastpack.ragged import Ragged
+from fastpack.sources import Source
+from fastpack.structs import SPAN
+from fastpack.supply import EncodedSupply
+from fastpack.transforms import Resize, plan_batch
+
+_DEFAULT_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """What is done with each image file.
+
+    - check: decode it, to see whether it can be.
+    - strip: take its metadata out; see `strip_metadata`.
+    - resize_max: scale it down until neither side has more pixels; an image that is small enough stays as it is.
+    - size: (height, width) to resample it to.
+    - quality: of what is encoded anew, for JPEG and WebP; with it, all are.
+
+    What is encoded anew stands upright, has 8 bits, no transparency and no metadata, and stays in its format.
+    """
+
+    check: bool = False
+    strip: bool = False
+    resize_max: int | None = None
+    size: tuple[int, int] | None = None
+    quality: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def is_needed(self) -> bool:
+        return self != Alteration(limits=self.limits)
+
+    def apply(self, data: bytes, info: npt.NDArray[Any], place: Place) -> bytes:
+        """The file to write. Raises, with `place`, what decoding meets.
+
+        - info: what the header says, one IMAGE_INFO.
+        """
+        format = FORMATS[info["format"]]
+        size = self._size_of(info)
+        try:
+            if size is not None:
+                return encode(self._pixels(data, info, size, place), format, quality=self.quality or _DEFAULT_QUALITY)
+            if self.check:
+                codec_of(format).decode(data, info, "RGB", self.limits)
+            return strip_metadata(data, format, int(info["orientation"])) if self.strip else data
+        except FastpackError as error:
+            if str(place) in str(error):
+                raise
+            raise type(error)(at(str(error), place)) from error
+
+    def _size_of(self, info: npt.NDArray[Any]) -> tuple[int, int] | None:
+        """Height and width to encode the image anew with; None leaves it as it is."""
+        if self.size is not None:
+            return self.size
+        widths, heights = upright_sizes(info.reshape(1), True, {})
+        height, width, most = int(heights[0]), int(widths[0]), self.resize_max
+        if most is not None and max(height, width) > most:
+            larger = max(height, width)
+            return max(1, round(height * most / larger)), max(1, round(width * most / larger))
+        return None if self.quality is None else (height, width)
+
+    def _pixels(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> npt.NDArray[np.uint8]:
+        """Upright (height, width, 3), or (height, width, 1) of a gray image."""
+        color: Color = "GRAY" if info["components"] == 1 else "RGB"
+        options = DecodeOptions(color, limits=self.limits, num_workers=1)
+        spans = np.zeros(1, SPAN)
+        spans["length"] = len(data)
+        pictures = Pictures(Origin(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: place)
+        refused = refuse_pictures(pictures, options)
+        plan = plan_batch((Resize(size),), *upright_sizes(pictures.infos, True, refused))
+        plan.views["orientation"] = info["orientation"]
+        outs = empty_outputs(plan, options.channels)
+        decode_pictures(pictures, plan, outs, options, refused)
+        pixels: npt.NDArray[np.uint8] = outs[0]
+        return pixels
+
+
+class AlteredSupply:
+    """Image files that went through an alteration, by the thread that asks for them. Their sizes are known once they are read."""
+
+    is_exact = False
+
+    def __init__(self, supply: EncodedSupply, source: Source, alteration: Alteration) -> None:
+        self._supply, self._source, self._alteration = supply, source, alteration
+        self.schema, self.sizes = supply.schema, supply.sizes
+        self.memory_sizes = 2 * supply.memory_sizes
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
+        batch = self._supply.read(rows)
+        altered = {blob.name: self._altered(batch[blob.name], rows) for blob in self.schema.blobs if blob.kind == "image"}
+        return Batch({**batch, **altered}, len(rows))
+
+    def _altered(self, blobs: Ragged, rows: npt.NDArray[np.int64]) -> Ragged:
+        infos, statuses = probe_blobs(blobs)
+        places = [self._source.place(int(row)) for row in rows]
+        apply = self._alteration.apply
+        return Ragged.of_bytes(blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], place) for i, place in enumerate(places))
