@@ -1,9 +1,12 @@
 """HDF5 files as others write them: which arrays are the images, and that they come out as h5py reads them."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 from images import jpeg, photo
+from test_pool import run_python
 
 import fastpack
 from fastpack.containers import Choice
@@ -316,6 +319,66 @@ def test_external_storage_that_is_too_short(tmp_path):
     (tmp_path / "b.bin").write_bytes(b"head" + IMAGES[4:6].tobytes())
     with pytest.raises(TruncatedFileError, match=r"b\.bin"):
         fastpack.open(path)
+
+
+# Allocation, and what is being written
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 12, 10, 3), (4, 12, 10, 3), (4, 5, 10, 3)])
+@pytest.mark.parametrize("moment", ["ALLOC_TIME_EARLY", "ALLOC_TIME_INCR", "ALLOC_TIME_LATE"])
+def test_whenever_the_library_allocates(tmp_path, moment, chunks):
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_fill_value(np.asarray(9, np.uint8))
+    if chunks:
+        creation.set_chunk(chunks)
+    creation.set_alloc_time(getattr(h5py.h5d, moment))
+    with h5py.File(tmp_path / "x.h5", "w") as f:
+        h5py.h5d.create(f.id, b"images", h5py.h5t.STD_U8LE, h5py.h5s.create_simple(IMAGES.shape), creation)
+        f["images"][2:5] = IMAGES[2:5]
+        expected = f["images"][:]
+    assert (fastpack.open(tmp_path / "x.h5").read(range(9))["image"] == expected).all()
+
+
+READ_SUM = """
+import sys, fastpack
+reader = fastpack.open(sys.argv[1])
+print(len(reader), reader.read(range(len(reader)))["image"].sum())
+"""
+
+
+def test_a_file_that_somebody_is_writing(tmp_path):
+    """Single writer, many readers: what was flushed is read, here and elsewhere, while the writer goes on."""
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w", libver="latest") as f:
+        images = f.create_dataset("images", (0, *IMAGES.shape[1:]), np.uint8, maxshape=(None, *IMAGES.shape[1:]), chunks=(2, 12, 10, 3))
+        f.swmr_mode = True
+        for count in (5, 9):
+            images.resize(count, 0)
+            images[:] = IMAGES[:count]
+            images.flush()
+            assert (fastpack.open(path).read(range(count))["image"] == IMAGES[:count]).all()
+            assert run_python(READ_SUM, path) == f"{count} {IMAGES[:count].sum()}\n"
+
+
+# What h5py 3.16 with HDF5 2.0 wrote: as it does by default, and with `libver="v200"`
+
+PIXELS_2_0 = np.random.default_rng(0).integers(0, 255, (6, 4, 5, 3), np.uint8)
+
+
+@pytest.mark.parametrize("group", ["plain", "gzip", "growing", "rows"])
+@pytest.mark.parametrize("name", ["hdf5-2.0.h5", "hdf5-2.0-newest.h5"])
+def test_what_hdf5_2_wrote(name, group):
+    path = Path(__file__).parent / "golden/others" / name
+    if name == "hdf5-2.0-newest.h5" and h5py.version.hdf5_version_tuple < (2, 0, 0):
+        with pytest.raises(FormatError, match="install a newer h5py"):
+            fastpack.open(path, fields=[f"{group}/images"], save_index=False)
+        return
+    reader = fastpack.open(path, fields={"image": f"{group}/images"}, save_index=False, decode=False)
+    images = reader.read([5, 0, 2])["image"]
+    if group == "rows":
+        assert [images.bytes(i) for i in range(3)] == [PIXELS_2_0[row].tobytes()[: 10 * row] for row in (5, 0, 2)]
+    else:
+        assert (images == PIXELS_2_0[[5, 0, 2]]).all()
 
 
 # Untrusted

@@ -54,7 +54,7 @@ def layouts(draw):
         "part": sorted(draw(st.tuples(samples, samples))) if draw(st.booleans()) else [0, shape[0]],
         "is_random": draw(st.booleans()),
         "seed": draw(st.integers(0, 2**32 - 1)),
-        "libver": draw(st.sampled_from(["earliest", "latest"])),
+        "libver": draw(st.sampled_from(["earliest", "v108", "v110", "v112", "latest"])),
         "userblock_size": draw(st.sampled_from([0, 0, 512, 4096])),
         "rows": draw(st.lists(st.integers(0, shape[0] - 1), min_size=1, max_size=12)),
         "workers": draw(st.integers(1, 3)),

@@ -86,7 +86,7 @@ def _read(path: Path) -> Iterator[h5py.File]:
     """The open file. What the library throws for a damaged one becomes an error that names it."""
     try:
         _register_filters()
-        with h5py.File(path, "r", locking=False) as file:
+        with _opened(path) as file:
             yield file
     except MemoryError as error:
         raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
@@ -95,7 +95,19 @@ def _read(path: Path) -> Iterator[h5py.File]:
     except _LIBRARY_ERRORS as error:
         if not path.exists():
             raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
-        raise FormatError(at(f"HDF5 cannot read the file ({error}); restore it from its source", Place(path))) from error
+        remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
+        raise FormatError(at(f"HDF5 cannot read the file ({error}); {remedy}", Place(path))) from error
+
+
+def _opened(path: Path) -> h5py.File:
+    """The file, also one that another process, or this one, is writing for readers to follow (single writer, many readers)."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        for options in ({"locking": False}, {}):
+            with contextlib.suppress(OSError):
+                return h5py.File(path, "r", swmr=True, **options)
+        raise error
 
 
 def _register_filters() -> None:
