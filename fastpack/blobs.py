@@ -43,7 +43,9 @@ class Blobs:
             return self._index.place(int(rows[row]), offset=None if offset == NO_SPAN else offset)
 
         has_span = spans["offset"] != NO_SPAN
-        lying = Pictures(Origin(fds=self._files.descriptors(spans["shard"][has_span])), spans, infos, place_of)
+        checkpoints = self._index.checkpoints.get(field.name)
+        marks = None if checkpoints is None else checkpoints.take(rows)
+        lying = Pictures(Origin(fds=self._files.descriptors(spans["shard"][has_span])), spans, infos, place_of, checkpoints=marks)
         if has_span.all():
             return lying
         blobs, failures = self._in_memory(field, rows, lying, options)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.checkpoints import Checkpoints
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, SourceError, at
 from fastpack.index import Index
 from fastpack.ragged import Ragged, Text
@@ -30,6 +31,9 @@ def disagreement(saved: Index, built: Index) -> str | None:
     if saved.schema != built.schema or saved.columns.keys() != built.columns.keys() or saved.spans.keys() != built.spans.keys():
         return "the file has other fields than its saved index"
     changed = np.zeros(len(built), np.bool_)
+    for name, marks in saved.checkpoints.items():
+        others = built.checkpoints.get(name, Checkpoints.none(len(built)))
+        changed |= [not np.array_equal(marks.table(row), others.table(row)) for row in range(len(built))]
     for name, spans in built.spans.items():
         changed |= spans != saved.spans[name]
     for name, column in built.columns.items():

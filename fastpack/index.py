@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
+from fastpack.checkpoints import Checkpoints
 from fastpack.chunks import ChunkTable
 from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at
 from fastpack.ragged import Ragged, Text, concatenate_values
@@ -38,6 +39,7 @@ class Index:
     - infos: image name -> (n,) IMAGE_INFO.
     - files (n,): what the samples are called in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
+    - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
     """
 
@@ -50,6 +52,7 @@ class Index:
     infos: Mapping[str, npt.NDArray[Any]]
     chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
     files: Text | None = None
+    checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
 
     def __len__(self) -> int:
@@ -65,6 +68,7 @@ class Index:
             spans={name: spans[rows] for name, spans in self.spans.items()},
             infos={name: infos[rows] for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
+            checkpoints={name: checkpoints.take(rows) for name, checkpoints in self.checkpoints.items()},
         )
 
     def select(self, names: Mapping[str, str]) -> "Index":
@@ -78,6 +82,7 @@ class Index:
             spans={new: self.spans[old] for new, old in found.items() if old in self.spans},
             infos={new: self.infos[old] for new, old in found.items() if old in self.infos},
             chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
+            checkpoints={new: self.checkpoints[old] for new, old in found.items() if old in self.checkpoints},
         )
 
     def has_fields(self, names: Sequence[str]) -> bool:
@@ -147,6 +152,8 @@ class Index:
             arrays |= _to_arrays(f"column/{name}", column)
         arrays |= {f"span/{name}": spans for name, spans in self.spans.items()}
         arrays |= {f"info/{name}": infos for name, infos in self.infos.items()}
+        for name, checkpoints in self.checkpoints.items():
+            arrays |= checkpoints.to_arrays(f"checkpoint/{name}")
         for name, tables in self.chunks.items():
             for number, table in tables.items():
                 arrays |= table.to_arrays(f"chunk/{number}/{name}")
@@ -192,6 +199,8 @@ class Index:
         if about["version"] != INDEX_VERSION:
             raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
         schema = Schema.from_json(about["schema"])
+        images = [field.name for field in schema.blobs if field.kind == "image"]
+        checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{name}", arrays, len(arrays["record_numbers"])) for name in images}
         columns = {field.name: _from_arrays(f"column/{field.name}", arrays, field) for field in schema.columns}
         return cls(
             shards=tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
@@ -200,8 +209,9 @@ class Index:
             record_numbers=arrays["record_numbers"],
             columns=columns,
             spans={field.name: arrays[f"span/{field.name}"] for field in schema.blobs},
-            infos={field.name: arrays[f"info/{field.name}"] for field in schema.blobs if field.kind == "image"},
+            infos={name: arrays[f"info/{name}"] for name in images},
             chunks={field.name: _tables(field.name, len(about["shards"]), arrays) for field in schema.blobs if field.kind == "pixels"},
+            checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
             files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
         )
@@ -268,7 +278,15 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         infos={name: np.concatenate([index.infos[name] for index in indexes]) for name in indexes[0].infos},
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
         files=_join_files(indexes),
+        checkpoints=_join_checkpoints(indexes),
     )
+
+
+def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:
+    """Where some have none, those of the others are kept."""
+    names = dict.fromkeys(name for index in indexes for name in index.checkpoints)
+    pieces = {name: [index.checkpoints.get(name) or Checkpoints.none(len(index)) for index in indexes] for name in names}
+    return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
 
 
 def _join_files(indexes: Sequence[Index]) -> Text | None:

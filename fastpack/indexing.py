@@ -1,5 +1,6 @@
 """Indexing: the indexes of many files, built by several threads and kept for the next time."""
 
+import contextlib
 import itertools
 import os
 import threading
@@ -13,6 +14,7 @@ from fastpack.containers import Choice, Paths, find_shards
 from fastpack.errors import FastpackError, Place, UnreadableFileError, at
 from fastpack.index import Index, concatenate, index_path
 from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.marking import marked
 from fastpack.pool import num_cores, share
 from fastpack.schema import Schema
 
@@ -23,7 +25,7 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Indexed:
     """What was indexed: files, how many of them had a fresh index already, samples, what a sample holds, bytes of the
-    files and of their indexes, seconds."""
+    files and of their indexes, seconds; how many images have checkpoints, and what these take of the indexes."""
 
     paths: tuple[Path, ...]
     num_fresh: int
@@ -32,6 +34,8 @@ class Indexed:
     num_bytes: int
     index_bytes: int
     seconds: float
+    num_marked: int = 0
+    checkpoint_bytes: int = 0
 
 
 def build_indexes(
@@ -39,6 +43,7 @@ def build_indexes(
     *,
     index_dir: str | os.PathLike[str] | None = None,
     rebuild: bool = False,
+    checkpoints: bool = False,
     num_workers: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
@@ -48,6 +53,8 @@ def build_indexes(
     - path: a TFRecord, HDF5 or tar file, a folder of images, a glob, a folder of shards, or a list of these.
     - index_dir: a folder for the indexes, when that of the files is read-only; None puts each beside its file.
     - rebuild: do not look for indexes that are there already: what the files hold now is what they shall hold.
+    - checkpoints: find places inside the JPEGs where decoding may begin, for indexes that have none: crops are decoded faster then.
+      Takes a third of the time of decoding all of them, and half a percent of their size.
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file.
 
@@ -67,9 +74,10 @@ def build_indexes(
 
     def build(number: int) -> Index:
         saved = None if rebuild else containers.saved_index(shards[number], folder)
-        is_fresh[number] = saved is not None
         index = saved or containers.of_file(shards[number]).index(shards[number], limits=limits)
-        if saved is None:
+        index = marked(index) if checkpoints else index
+        is_fresh[number] = index is saved
+        if index is not saved:
             earlier = None if rebuild else containers.earlier_index(shards[number], folder)
             _save(index.remembering(earlier), shards[number], folder)
         with telling:  # one after the other, so that the numbers rise
@@ -80,10 +88,21 @@ def build_indexes(
 
     indexes = _build_all(build, len(shards), num_workers)
     kept = [index_path(shard, folder) for shard in shards]
-    index_bytes = sum(where.stat().st_size for where in kept if where.exists())
-    whole = concatenate(indexes)
-    num_bytes = sum(shard.size for shard in whole.shards)
-    return Indexed(tuple(shards), sum(is_fresh), len(whole), whole.schema, num_bytes, index_bytes, time.perf_counter() - started)
+    return _indexed(shards, sum(is_fresh), concatenate(indexes), kept, time.perf_counter() - started)
+
+
+def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path], seconds: float) -> Indexed:
+    return Indexed(
+        tuple(shards),
+        num_fresh,
+        len(whole),
+        whole.schema,
+        num_bytes=sum(shard.size for shard in whole.shards),
+        index_bytes=sum(where.stat().st_size for where in kept if where.exists()),
+        seconds=seconds,
+        num_marked=sum(tables.num_marked for tables in whole.checkpoints.values()),
+        checkpoint_bytes=sum(tables.num_bytes for tables in whole.checkpoints.values()),
+    )
 
 
 def _save(index: Index, shard: Path, folder: Path | None) -> None:
@@ -99,13 +118,24 @@ def indexes_of(
     save: bool = True,
     index_dir: str | os.PathLike[str] | None = None,
     choice: Choice | None = None,
+    checkpoints: bool = False,
     num_workers: int | None = None,
 ) -> list[Index]:
-    """The index of each file: the saved one when it is fresh, else a new one, kept with `save` where that is possible."""
+    """The index of each file: the saved one when it is fresh, else a new one, kept with `save` where that is possible.
+
+    - checkpoints: make those that are missing.
+    """
     folder = None if index_dir is None else Path(index_dir)
+    is_default = choice is None or choice == Choice()
 
     def build(number: int) -> Index:
-        return containers.index_of(shards[number], save=save, index_dir=folder, choice=choice)
+        index = containers.index_of(shards[number], save=save, index_dir=folder, choice=choice)
+        if not checkpoints or (with_them := marked(index)) is index:
+            return index
+        if save and is_default:
+            with contextlib.suppress(FastpackError):  # a read-only folder: they are made again the next time
+                _save(with_them, shards[number], folder)
+        return with_them
 
     return _build_all(build, len(shards), num_workers)
 

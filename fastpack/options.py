@@ -31,6 +31,9 @@ class ReadOptions:
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always.
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
     - check: compare what is read with its checksum, where the file has one.
+    - checkpoints: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.
+      None does so where it does; True makes `open` find such places where it does not, and save them; False does not use them.
+      Of an image that is read in part no checksum is compared.
     - num_workers: threads for one `read`; None is one a core.
     - limits: what an image may cost.
     """
@@ -46,6 +49,7 @@ class ReadOptions:
     on_error: OnError = "raise"
     truncated: Truncated = "error"
     check: bool = True
+    checkpoints: bool | None = None
     num_workers: int | None = None
     limits: Limits = DEFAULT_LIMITS
 
@@ -79,5 +83,14 @@ class ReadOptions:
     def for_decoding(self) -> DecodeOptions:
         keep_going = self.on_error != "raise"
         return DecodeOptions(
-            self.color, self.interpolation, self.mode, self.limits, self.check, self.num_workers, keep_going, self.truncated, self.bits
+            self.color,
+            self.interpolation,
+            self.mode,
+            self.limits,
+            self.check,
+            self.num_workers,
+            keep_going,
+            self.truncated,
+            self.bits,
+            self.checkpoints is not False,
         )

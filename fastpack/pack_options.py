@@ -56,6 +56,7 @@ class PackOptions:
     - dry_run: write nothing, and say what would be written.
     - on_error: "raise" stops at the first bad sample, in the order of the source; "skip" leaves bad ones out and reports them,
       one JSON object a line, in a file beside the output, `NAME.rejects.jsonl`.
+    - checkpoints: keep in the index places inside the JPEGs where decoding may begin: crops take less time then. See build_indexes.
     - sync: wait until the disk has each file before it gets its name.
     """
 
@@ -87,6 +88,7 @@ class PackOptions:
     duplicates: Duplicates = "keep"
     dry_run: bool = False
     on_error: OnError = "raise"
+    checkpoints: bool = False
     sync: bool = True
     limits: Limits = DEFAULT_LIMITS
 
@@ -166,4 +168,4 @@ class PackOptions:
     @property
     def manner(self) -> Manner:
         memory_bytes = None if self.memory is None else parse_size(self.memory)
-        return Manner(self.layout, self.storage, self.num_workers, memory_bytes, self.sync, self.on_error, self.limits)
+        return Manner(self.layout, self.storage, self.num_workers, memory_bytes, self.sync, self.on_error, self.limits, self.checkpoints)

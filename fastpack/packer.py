@@ -14,6 +14,7 @@ from fastpack.containers import Container, Layout, ShardPlan, Writer
 from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Place, at, from_os_error
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.marking import marked
 from fastpack.pipeline import Pipeline, Stages
 from fastpack.pool import num_cores
 from fastpack.ragged import offsets_of
@@ -49,6 +50,7 @@ class Manner:
     sync: bool = True
     on_error: OnError = "raise"
     limits: Limits = DEFAULT_LIMITS
+    checkpoints: bool = False
 
 
 class Report:
@@ -188,7 +190,7 @@ class Packer:
             index = self._writer(shard).close() or self._container.index(path, limits=self._manner.limits)
         if len(index) != num_samples:
             raise CorruptRecordError(at(f"{num_samples} samples were written but {len(index)} read back; check the disk", Place(path)))
-        return index
+        return marked(index, num_workers=self._num_workers) if self._manner.checkpoints else index
 
 
 @contextlib.contextmanager

@@ -72,11 +72,10 @@ def open(
     """
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
     choice = containers.Choice(None if names is None else tuple(names.values()), allow_external, untrusted)
-    shards = containers.find_shards(path)
-    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice))
-    if names is not None:
-        index = index.select(names)
-    return Reader(index, replace(options or ReadOptions(), **changes))
+    options = replace(options or ReadOptions(), **changes)
+    shards, marks = containers.find_shards(path), options.checkpoints is True
+    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks))
+    return Reader(index if names is None else index.select(names), options)
 
 
 def concat(readers: Sequence["Reader"]) -> "Reader":

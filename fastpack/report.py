@@ -258,6 +258,9 @@ def indexed_text(indexed: Indexed) -> str:
         f"in {indexed.seconds:.1f} s, {readable_size(int(rate))}/s; "
         f"{indexed.index_bytes / max(1, indexed.num_samples):.0f} bytes of index a sample{fresh}"
     )
+    if indexed.num_marked:
+        share = 100 * indexed.checkpoint_bytes / max(1, indexed.num_bytes)
+        last += f"\n{_counted(indexed.num_marked, 'image')} with checkpoints, {readable_size(indexed.checkpoint_bytes)} ({share:.2f}%)"
     return "\n".join([*fields, last])
 
 

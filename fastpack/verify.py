@@ -21,6 +21,7 @@ from fastpack.containers import Paths, find_shards
 from fastpack.errors import FastpackError, Place, at
 from fastpack.index import Index, concatenate, index_path
 from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.marking import marked
 from fastpack.options import ReadOptions
 from fastpack.pool import num_cores, share
 from fastpack.reader import Reader
@@ -160,6 +161,7 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
         finding = _survey(path, told, error, job.limits)
     else:
         finding = _Finding([], len(index), _num_unchecked(index), index)
+        index = marked(index) if told is not None and told.checkpoints else index
         if told is not None and (difference := disagreement(told, index)):
             remedy = f"restore the file; or, if it was changed on purpose, delete {index_path(path, job.index_dir)}"
             problems.append(at(f"{difference}; {remedy}", Place(path)))

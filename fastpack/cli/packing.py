@@ -77,6 +77,7 @@ from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES
 @click.option("--duplicates", type=click.Choice(["keep", "report", "drop"]), default="keep", help="Of images with exactly the same bytes.")
 @click.option("--dedupe", "duplicates", flag_value="drop", help="Leave out images with exactly the bytes of an earlier one.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@click.option("--checkpoints", is_flag=True, help="Note in the index where decoding may begin inside the JPEGs: crops take less time.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("--append", is_flag=True, help="Put the samples into new shards beside those that are there.")
 @click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted: finished shards are kept.")

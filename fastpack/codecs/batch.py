@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack._native.gather import Gather
+from fastpack.checkpoints import Checkpoints
 from fastpack.codecs import Bits, Color, codec_of, turn_upright
 from fastpack.errors import FastpackError, Place, ShapeError, at, outcome_error, raise_first, status_error
 from fastpack.headers import FORMATS, JPEG
@@ -44,10 +45,12 @@ class Pictures:
     infos: npt.NDArray[Any]
     place_of: Callable[[int], Place]
     failures: Failures = field(default_factory=dict)
+    checkpoints: Checkpoints | None = None
 
     def take(self, rows: Rows) -> "Pictures":
         """The given ones of those that could be had."""
-        return Pictures(self.origin, self.spans[rows], self.infos[rows], lambda row: self.place_of(int(rows[row])))
+        marks = None if self.checkpoints is None else self.checkpoints.take(rows)
+        return Pictures(self.origin, self.spans[rows], self.infos[rows], lambda row: self.place_of(int(rows[row])), checkpoints=marks)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class DecodeOptions:
     keep_going: bool = False
     truncated: Truncated = "error"
     bits: Bits = 8  # 16 is for whole images
+    checkpoints: bool = True  # use those that are there
     memory: Memory = field(default_factory=Memory, compare=False)  # where batches are written
 
     @property
@@ -174,6 +178,7 @@ def decode_pictures(pictures: Pictures, plan: Plan, outs: Outputs, options: Deco
 
 def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> Failures:
     targets = _rows_of(outs, plan)
+    marks = pictures.checkpoints.take(rows) if options.checkpoints and pictures.checkpoints is not None else None
     job = DecodeBatch(
         pictures.spans[rows],
         plan.views[rows],
@@ -189,6 +194,7 @@ def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: Decode
         memory=pictures.origin.memory,
         check=options.check,
         keep_going=options.keep_going,
+        checkpoints=None if marks is None else (marks.words, marks.starts, marks.ends),
     )
     share(job.run, options.workers_for(len(rows)))
     failed = [(int(rows[outcome[2]]), outcome) for outcome in job.failures() if outcome]

@@ -72,6 +72,8 @@ int fp_checkpoints_open(const fp_checkpoints *table, uint32_t mcus_per_row, uint
     uint64_t count = (uint64_t)((num_rows + rows - 1) / rows) * per_row;
     if (table->num_words - 2 != count) return 0;
     *grid = (fp_checkpoint_grid){rows, columns, per_row, (uint32_t)count};
+    fp_checkpoint first = fp_checkpoint_at(table, 0);
+    if (first.predictions[0] || first.predictions[1] || first.predictions[2]) return 0;
     for (size_t i = 2; i < table->num_words; i++)
         if (position_of(table->words[i]) < position_of(table->words[i - 1])) return 0;
     return fp_checkpoints_seal(table, grid, image) == table->words[0];

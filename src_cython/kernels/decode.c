@@ -264,6 +264,8 @@ static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *cod
     return 1;
 }
 
+static int is_worth_tables(size_t length) { return sequential_use == FP_ALWAYS || length >= WORTH_TABLES; }
+
 /* What is left to decode after the headers; 0 when the image is for libjpeg. */
 static int describe_scan(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
     if (route_of(jpeg) != FP_OURS) return 0;
@@ -277,7 +279,7 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, fp_scan *sca
     scan->length = jpeg->src->bytes_in_buffer;
     scan->image = NULL;
     scan->checkpoints = NULL;
-    scan->is_worth_tables = sequential_use == FP_ALWAYS || scan->length >= WORTH_TABLES;
+    scan->is_worth_tables = is_worth_tables(scan->length);
     for (int i = 0; i < jpeg->num_components; i++) {
         const jpeg_component_info *c = &jpeg->comp_info[i];
         if (!copy_table(jpeg->dc_huff_tbl_ptrs, c->dc_tbl_no, scan->dc)) return 0;
@@ -386,6 +388,7 @@ static int read_headers(fp_decoder *decoder, const uint8_t *data, uint64_t head_
     if (!describe_scan(&decoder->jpeg, scan)) return 0;
     scan->image = data;
     scan->length = (size_t)(checkpoints->image_bytes - head_bytes);
+    scan->is_worth_tables = is_worth_tables(scan->length);
     scan->checkpoints = checkpoints;
     return 1;
 }
