@@ -1,6 +1,7 @@
 """Ragged: rows of differing length in one flat array. Text: the same, of strings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -91,6 +92,10 @@ class Text(Ragged):
     @classmethod
     def of(cls, rows: Iterable[str]) -> Self:
         return cls.of_bytes(row.encode("utf-8", "surrogateescape") for row in rows)
+
+    def __iter__(self) -> Iterator[str]:
+        data, offsets = self.values.tobytes(), self.offsets.tolist()
+        return (data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(offsets))
 
     def _row(self, row: int) -> str:
         return self.bytes(row).decode("utf-8", "surrogateescape")

@@ -14,9 +14,12 @@ from kernels cimport (
     origin_of,
     outcome_tuple,
 )
-from cpython.bytes cimport PyBytes_AsString
-from libc.stdint cimport int64_t, uint8_t
+from libc.errno cimport errno
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free
+
+NOT_A_FILE = -1
+cdef int32_t NO_FILE = NOT_A_FILE
 
 
 cdef class Gather:
@@ -92,31 +95,75 @@ def announce(const fp_span[::1] spans, const int[::1] fds):
             fp_announce_spans(&origin, &spans[0], spans.shape[0])
 
 
+cdef extern from "<sys/stat.h>" nogil:
+    ctypedef struct timespec_t "struct timespec":
+        int64_t tv_sec
+        int64_t tv_nsec
+    ctypedef struct stat_t "struct stat":
+        unsigned int st_mode
+        int64_t st_size
+        timespec_t st_mtim
+    int file_facts "stat"(const char* path, stat_t* facts)
+    bint is_regular "S_ISREG"(unsigned int mode)
+
+
+cdef class LookAtFiles:
+    """Sizes and times of files, by any number of threads."""
+    cdef const uint8_t[::1] names
+    cdef const int64_t[::1] starts
+    cdef int64_t[::1] sizes
+    cdef int64_t[::1] times
+    cdef int32_t[::1] errors
+    cdef int64_t counter
+
+    def __init__(self, const uint8_t[::1] names, const int64_t[::1] starts, int64_t[::1] sizes, int64_t[::1] times,
+                 int32_t[::1] errors):
+        check_names(names, starts)
+        if not starts.shape[0] == sizes.shape[0] == times.shape[0] == errors.shape[0]:
+            raise ValueError("starts, sizes, times and errors must be of one length")
+        self.names, self.starts, self.sizes, self.times, self.errors = names, starts, sizes, times, errors
+
+    def run(self):
+        with nogil:
+            self._look()
+
+    cdef void _look(self) noexcept nogil:
+        cdef int64_t num_rows = self.starts.shape[0]
+        cdef int64_t row = fp_take_row(&self.counter)
+        cdef stat_t facts
+        while row < num_rows:
+            if file_facts(<const char*> &self.names[self.starts[row]], &facts) != 0:
+                self.errors[row] = errno
+            elif not is_regular(facts.st_mode):
+                self.errors[row] = NO_FILE
+            else:
+                self.errors[row] = 0
+                self.sizes[row] = facts.st_size
+                self.times[row] = facts.st_mtim.tv_sec * 1000000000 + facts.st_mtim.tv_nsec
+            row = fp_take_row(&self.counter)
+
+
 cdef class GatherFiles:
     """Whole files, one after the other, into `out`; each must be as long as its offsets say."""
-    cdef const char** own_paths
-    cdef list paths
+    cdef const uint8_t[::1] names
+    cdef const int64_t[::1] starts
+    cdef const int64_t[::1] rows
     cdef const int64_t[::1] offsets
     cdef uint8_t[::1] out
     cdef int64_t counter
 
-    def __cinit__(self, list paths, *args):
-        self.own_paths = <const char**> calloc(max(1, len(paths)), sizeof(char*))
-        if self.own_paths == NULL:
-            raise MemoryError
-
-    def __dealloc__(self):
-        free(self.own_paths)
-
-    def __init__(self, list paths, uint8_t[::1] out, const int64_t[::1] offsets):
-        cdef Py_ssize_t i
-        if offsets.shape[0] != len(paths) + 1 or offsets[0] != 0 or offsets[len(paths)] != out.shape[0]:
-            raise ValueError("offsets: must rise from 0 to the size of out, one more than there are paths")
-        self.paths, self.out, self.offsets = paths, out, offsets
-        for i in range(len(paths)):
+    def __init__(self, const uint8_t[::1] names, const int64_t[::1] starts, const int64_t[::1] rows, uint8_t[::1] out,
+                 const int64_t[::1] offsets):
+        cdef Py_ssize_t i, num_rows = rows.shape[0]
+        if offsets.shape[0] != num_rows + 1 or offsets[0] != 0 or offsets[num_rows] != out.shape[0]:
+            raise ValueError("offsets: must rise from 0 to the size of out, one more than there are rows")
+        check_names(names, starts, limit=0)
+        for i in range(num_rows):
             if offsets[i] > offsets[i + 1]:
                 raise ValueError("offsets: must not decrease")
-            self.own_paths[i] = PyBytes_AsString(paths[i])  # lent by the bytes that self.paths holds
+            if rows[i] < 0 or rows[i] >= starts.shape[0] or starts[rows[i]] < 0 or starts[rows[i]] >= names.shape[0]:
+                raise ValueError(f"rows: there is no file {rows[i]}")
+        self.names, self.starts, self.rows, self.out, self.offsets = names, starts, rows, out, offsets
 
     def run(self):
         cdef fp_outcome outcome
@@ -126,12 +173,22 @@ cdef class GatherFiles:
         return outcome_tuple(&outcome)
 
     cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
-        cdef int64_t num_rows = self.offsets.shape[0] - 1
+        cdef int64_t num_rows = self.rows.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
         cdef uint8_t* first = &self.out[0] if self.out.shape[0] else NULL
         while row < num_rows:
-            if fp_read_file(self.own_paths[row], first + self.offsets[row],
+            if fp_read_file(<const char*> &self.names[self.starts[self.rows[row]]], first + self.offsets[row],
                             self.offsets[row + 1] - self.offsets[row], row, outcome) != FP_OK:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)
+
+
+cdef check_names(const uint8_t[::1] names, const int64_t[::1] starts, Py_ssize_t limit=-1):
+    # Each name ends with a NUL, so the last byte being one keeps all of them inside. limit: how many starts to look at.
+    cdef Py_ssize_t i
+    if starts.shape[0] and (names.shape[0] == 0 or names[names.shape[0] - 1] != 0):
+        raise ValueError("names: must end with a NUL")
+    for i in range(starts.shape[0] if limit < 0 else limit):
+        if starts[i] < 0 or starts[i] >= names.shape[0]:
+            raise ValueError(f"starts: name {i} lies outside the names")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import Gather, GatherFiles, announce
+from fastpack._native.gather import NOT_A_FILE, Gather, GatherFiles, LookAtFiles, announce
 from fastpack.pool import share
 from fastpack.ragged import offsets_of
 from fastpack.structs import SPAN
@@ -164,10 +164,15 @@ def test_outputs_without_room_are_a_mistake(offsets, size):
 # Whole files
 
 
+def joined(paths):
+    names = [os.fsencode(path) + b"\0" for path in paths]
+    return np.frombuffer(b"".join(names), np.uint8), offsets_of([len(name) for name in names])[:-1]
+
+
 def gather_files(paths, lengths, num_workers=1):
     offsets = offsets_of(lengths)
     out = np.empty(int(offsets[-1]), np.uint8)
-    outcomes = share(GatherFiles([os.fsencode(path) for path in paths], out, offsets).run, num_workers)
+    outcomes = share(GatherFiles(*joined(paths), np.arange(len(paths)), out, offsets).run, num_workers)
     return out.tobytes(), next((outcome for outcome in outcomes if outcome), None)
 
 
@@ -233,12 +238,33 @@ def test_a_device_is_no_file():
 @pytest.mark.parametrize("offsets", [[0, 10], [0, 5, 9], [1, 5, 10], [0, 11, 10], []])
 def test_offsets_that_do_not_fit_are_a_mistake(offsets):
     with pytest.raises(ValueError, match="offsets"):
-        GatherFiles([b"a", b"b"], np.empty(10, np.uint8), np.array(offsets, np.int64))
+        GatherFiles(*joined(["a", "b"]), np.arange(2), np.empty(10, np.uint8), np.array(offsets, np.int64))
 
 
-def test_names_are_bytes():
-    with pytest.raises(TypeError):
-        GatherFiles(["text"], np.empty(0, np.uint8), np.zeros(2, np.int64))
+@pytest.mark.parametrize(
+    ("names", "start", "row"), [(b"a", 0, 0), (b"", 0, 0), (b"a\0", 2, 0), (b"a\0", -1, 0), (b"a\0", 0, 1), (b"a\0", 0, -1)]
+)
+def test_names_that_lead_outside_are_a_mistake(names, start, row):
+    text, starts, numbers = np.frombuffer(names, np.uint8), np.array([start]), np.zeros(1, np.int64)
+    with pytest.raises(ValueError, match="names|starts|rows"):
+        GatherFiles(text, starts, np.array([row]), np.empty(0, np.uint8), np.zeros(2, np.int64))
+    if row == 0:
+        with pytest.raises(ValueError, match="names|starts"):
+            LookAtFiles(text, starts, numbers, numbers.copy(), np.zeros(1, np.int32))
+
+
+@pytest.mark.parametrize("num_workers", [1, 4])
+def test_looking_at_files(tmp_path, num_workers):
+    paths = [tmp_path / f"{i}" for i in range(30)]
+    for i, path in enumerate(paths):
+        path.write_bytes(bytes(i))
+        os.utime(path, ns=(0, 10**18 + i))
+    paths += [tmp_path, tmp_path / "gone", tmp_path / "0" / "x"]
+    sizes, times, errors = np.zeros(33, np.int64), np.zeros(33, np.int64), np.ones(33, np.int32)
+    share(LookAtFiles(*joined(paths), sizes, times, errors).run, num_workers)
+    assert sizes.tolist() == [*range(30), 0, 0, 0]
+    assert times.tolist() == [*range(10**18, 10**18 + 30), 0, 0, 0]
+    assert errors.tolist() == [0] * 30 + [NOT_A_FILE, errno.ENOENT, errno.ENOTDIR]
 
 
 # Going on past failures

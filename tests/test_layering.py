@@ -27,6 +27,7 @@ LAYERS = [
         "prefetch",
         "npz",
         "tree",
+        "filenames",
         "chunks",
         "checkpoints",
         "rejects",

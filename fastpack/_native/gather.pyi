@@ -31,8 +31,33 @@ class Gather:
 # spans (n,) of structs.SPAN, in order of shard and offset; fds: descriptors by shard number.
 def announce(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
 
+# What LookAtFiles says of a folder or a device.
+NOT_A_FILE: int
+
+@disjoint_base
+class LookAtFiles:
+    # names: file names as the system has them, each ended by a NUL; name i begins at starts[i], n of them. sizes (n,), bytes;
+    # times (n,), of modification, ns; errors (n,): 0, or the errno that says why nothing is known, or NOT_A_FILE.
+    def __init__(
+        self,
+        names: npt.NDArray[np.uint8],
+        starts: npt.NDArray[np.int64],
+        sizes: npt.NDArray[np.int64],
+        times: npt.NDArray[np.int64],
+        errors: npt.NDArray[np.int32],
+    ) -> None: ...
+    # Any number of threads call it; each returns when no file is left.
+    def run(self) -> None: ...
+
 @disjoint_base
 class GatherFiles:
-    # paths: n file names as the system has them; file i goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
-    def __init__(self, paths: list[bytes], out: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None: ...
+    # names, starts: as of LookAtFiles. File rows[i] goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (rows + 1,).
+    def __init__(
+        self,
+        names: npt.NDArray[np.uint8],
+        starts: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+        out: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+    ) -> None: ...
     def run(self) -> Outcome: ...

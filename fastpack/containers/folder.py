@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import GatherFiles
 from fastpack._native.probe import ProbeFiles
 from fastpack.containers import ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first
+from fastpack.filenames import FileNames
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
@@ -79,13 +79,13 @@ class FolderContainer:
         """The bytes of these files; what they are numbered is in the index, not in the folder."""
         if files is None:
             raise FormatError(at("the index does not name the files; delete it and it is built again", Place(path)))
-        paths = [_path_below(path, file) for file in files]
-        try:
-            offsets = offsets_of([os.stat(each).st_size for each in paths])
-        except OSError as error:
-            raise from_os_error(error, "read the image", error.filename) from error
+        names = FileNames(_path_below(path, file) for file in files)
+        sizes, _, faults = names.look()
+        if faults:
+            raise faults[min(faults)]
+        offsets = offsets_of(sizes)
         values = np.empty(offsets[-1], np.uint8)
-        raise_first(share(GatherFiles([os.fsencode(each) for each in paths], values, offsets).run), lambda row: Place(paths[row]))
+        raise_first([names.read(np.arange(len(names)), values, offsets)], lambda row: Place(names[row]))
         return list(Ragged(values, offsets))
 
 

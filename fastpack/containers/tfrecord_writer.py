@@ -41,6 +41,7 @@ class TfRecordWriter(Writer["Records"]):
             raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
         self._apart = tuple(field.source_name for field in self._schema.blobs)
+        self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
         self._facts: list[_Facts] = []
         self._end = self._num_records = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -48,8 +49,8 @@ class TfRecordWriter(Writer["Records"]):
     def encode(self, batch: Batch) -> "Records":
         columns = {field.source_name: batch[field.name] for field in self._schema.fields}
         if self._names_classes:
-            names = self._schema.class_names
-            columns[CLASS_NAME] = Text.of(names[label] if 0 <= label < len(names) else "" for label in batch["label"].tolist())
+            labels, num_classes = batch["label"], len(self._class_names) - 1
+            columns[CLASS_NAME] = self._class_names.take(np.where((labels >= 0) & (labels < num_classes), labels, num_classes))
         wired = [_wire_column(name, self._kind_of(name), values) for name, values in columns.items()]
         frames = ExampleFrames(wired, batch.num_samples, apart=self._apart)
         frames.run()

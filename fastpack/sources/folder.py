@@ -19,4 +19,5 @@ def folder(root: str | Path) -> Paths:
     if not files:
         raise EmptySourceError(at(f"no images here (files ending in {', '.join(IMAGE_SUFFIXES)}); check the folder", Place(root)))
     labels, class_names = classes_of(files)
-    return Paths([os.path.join(root, file) for file in files], labels, keys=files, class_names=class_names)
+    above = os.path.join(root, "")
+    return Paths([above + file for file in files], labels, keys=files, class_names=class_names)

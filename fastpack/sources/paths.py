@@ -1,7 +1,6 @@
 """A list of image files, with labels and other columns: what the other sources come down to."""
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.gather import GatherFiles
 from fastpack.batch import Batch
 from fastpack.errors import (
     DuplicateKeyError,
@@ -18,11 +16,9 @@ from fastpack.errors import (
     FastpackError,
     Place,
     SourceError,
-    UnreadableFileError,
-    at,
-    from_os_error,
     raise_first,
 )
+from fastpack.filenames import FileNames
 from fastpack.headers import probe_blobs, raise_probe_status
 from fastpack.memory import Memory
 from fastpack.ragged import Ragged, Text, digest, offsets_of
@@ -55,35 +51,23 @@ class Paths:
         class_names: Sequence[str] = (),
         columns: Mapping[str, ColumnValues] | None = None,
     ) -> None:
-        self._paths = [os.fspath(path) for path in paths]
-        if not self._paths:
+        self._files = FileNames(paths)
+        if not len(self._files):
             raise EmptySourceError("there are no images to pack; check the path and the names' endings")
         self._columns: dict[str, ColumnValues] = {}
         if labels is not None:
             self._columns["label"] = _label_column(labels)
         if keys is not None and keys is not False:
-            names = self._paths if keys is True else list(keys)
-            self._columns["key"] = Text.of(names)
+            self._columns["key"] = Text.of(self._files if keys is True else keys)
         self._columns |= columns or {}
         for name, column in self._columns.items():
-            if len(column) != len(self._paths):
-                raise SourceError(f"there are {len(self._paths)} images but {len(column)} values of {name!r}; give one for each")
+            if len(column) != len(self):
+                raise SourceError(f"there are {len(self)} images but {len(column)} values of {name!r}; give one for each")
         self._class_names = tuple(class_names)
         self._memory = Memory(max_blocks=_MAX_BLOCKS)
-        self._sizes, self._times = np.zeros(len(self._paths), np.int64), np.zeros(len(self._paths), np.int64)
-        self._faults: dict[int, FastpackError] = {}
-        self._look()
+        self._sizes, self._times, self._faults = self._files.look()
         if "key" in self._columns:
-            self._faults = _duplicates(self._columns["key"], self._paths) | self._faults
-
-    def _look(self) -> None:
-        """Takes the sizes and times of the files."""
-        for row, path in enumerate(self._paths):
-            try:
-                facts = _facts_of(path)
-                self._sizes[row], self._times[row] = facts.st_size, facts.st_mtime_ns
-            except FastpackError as error:
-                self._faults[row] = error
+            self._faults = _duplicates(self._columns["key"], self._files) | self._faults
 
     @property
     def schema(self) -> Schema:
@@ -107,17 +91,17 @@ class Paths:
     def fingerprints(self) -> dict[str, str]:
         """What changes when another list of files is packed, or a file of it has changed: its name -> a checksum."""
         digests = {
-            "names of the files": digest(Text.of_bytes(os.fsencode(path) for path in self._paths)),
+            "names of the files": self._files.digest(),
             "sizes of the files": digest(self._sizes),
             "times of the files": digest(self._times),
         }
         return digests | {f"column {name}": digest(column) for name, column in self._columns.items()}
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._files)
 
     def place(self, row: int) -> Place:
-        return Place(self._paths[row])
+        return Place(self._files[row])
 
     def __repr__(self) -> str:
         return f"Paths({len(self)} images, {', '.join(self._columns) or 'no columns'})"
@@ -129,14 +113,19 @@ class Paths:
         """
         if self._faults and (bad := next((row for row in rows.tolist() if row in self._faults), None)) is not None:
             raise self._faults[bad]
-        paths = [self._paths[row] for row in rows]
         offsets = offsets_of(self._sizes[rows])
         values = self._memory.empty((int(offsets[-1]),), np.uint8)
-        raise_first([GatherFiles([os.fsencode(path) for path in paths], values, offsets).run()], lambda row: Place(paths[row]))
+        raise_first([self._files.read(rows, values, offsets)], lambda row: self.place(int(rows[row])))
         images = Ragged(values, offsets)
-        _refuse_unreadable(images, paths)
+        self._refuse_unreadable(images, rows)
         fields = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in self._columns.items()}
         return Batch({"image": images, **fields}, len(rows))
+
+    def _refuse_unreadable(self, images: Ragged, rows: npt.NDArray[np.int64]) -> None:
+        _, statuses = probe_blobs(images)
+        if statuses.any():
+            row = int(np.flatnonzero(statuses)[0])
+            raise_probe_status(int(statuses[row]), int(images.lengths[row]), self.place(int(rows[row])))
 
 
 def _label_column(labels: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
@@ -156,32 +145,18 @@ def _field_of(name: str, column: ColumnValues) -> Field:
     raise SourceError(f"column {name!r} must be integers, floats or text, one for each image, not {column.dtype} {column.shape}")
 
 
-def _duplicates(keys: ColumnValues, paths: list[str]) -> dict[int, FastpackError]:
+def _duplicates(keys: ColumnValues, paths: FileNames) -> dict[int, FastpackError]:
     """An error for each file whose key an earlier one has."""
+    listed = list(keys)
+    if len(set(listed)) == len(listed):
+        return {}
     seen: dict[str, str] = {}
     faults: dict[int, FastpackError] = {}
-    for row, (key, path) in enumerate(zip(keys, paths, strict=True)):
+    for row, (key, path) in enumerate(zip(listed, paths, strict=True)):
         if seen.setdefault(key, path) != path:
             message = f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own"
             faults[row] = DuplicateKeyError(message)
     return faults
-
-
-def _facts_of(path: str) -> os.stat_result:
-    try:
-        facts = os.stat(path)
-    except OSError as error:
-        raise from_os_error(error, "read the image", path) from error
-    if not stat.S_ISREG(facts.st_mode):
-        raise UnreadableFileError(at("this is a folder or a device, not an image file; leave it out", Place(path)))
-    return facts
-
-
-def _refuse_unreadable(images: Ragged, paths: list[str]) -> None:
-    _, statuses = probe_blobs(images)
-    if statuses.any():
-        row = int(np.flatnonzero(statuses)[0])
-        raise_probe_status(int(statuses[row]), int(images.lengths[row]), Place(paths[row]))
 
 
 def relative_key(path: str | Path, root: str | Path) -> str:

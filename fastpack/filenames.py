@@ -1,0 +1,73 @@
+"""FileNames: the names of many files in one piece of memory, as the system takes them; what it says of them; their bytes."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.gather import NOT_A_FILE, GatherFiles, LookAtFiles
+from fastpack.errors import FastpackError, Outcome, Place, SourceError, UnreadableFileError, at, from_os_error
+from fastpack.pool import share
+from fastpack.ragged import digest
+
+# Looking at fewer files is done before threads have begun.
+_FEW = 256
+
+
+class FileNames(Sequence[str]):
+    """Names of files, any number of times each. A str for each of 500,000 would be three times as large.
+
+    >>> names = FileNames(["a.jpg", "folder/b.jpg"])
+    >>> len(names), names[1], list(names)
+    (2, 'folder/b.jpg', ['a.jpg', 'folder/b.jpg'])
+    """
+
+    def __init__(self, names: Iterable[str | os.PathLike[str]]) -> None:
+        texts = [os.fspath(name) for name in names]
+        joined = os.fsencode("".join(f"{text}\0" for text in texts))
+        self._names = np.frombuffer(joined, np.uint8)
+        ends = np.flatnonzero(self._names == 0)
+        if len(ends) != len(texts):
+            bad = next(text for text in texts if "\0" in text)
+            raise SourceError(f"the file name {bad!r} holds a NUL, which no file's name does; correct it")
+        self._starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1]) if len(ends) else ends
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, i: int) -> str: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[str]: ...
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[row] for row in range(*i.indices(len(self)))]
+        row = range(len(self))[i]
+        end = self._starts[row + 1] if row + 1 < len(self) else len(self._names)
+        return os.fsdecode(self._names[self._starts[row] : end - 1].tobytes())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(os.fsdecode(self._names.tobytes()).split("\0")[: len(self)])
+
+    def digest(self) -> str:
+        """A checksum of all names."""
+        return digest(self._names)
+
+    def look(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[int, FastpackError]]:
+        """Sizes, bytes, and times of modification, ns; and for each file that is not there, or is none, an error that says so."""
+        sizes, times, errors = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64), np.zeros(len(self), np.int32)
+        share(LookAtFiles(self._names, self._starts, sizes, times, errors).run, 1 if len(self) < _FEW else None)
+        return sizes, times, {row: _fault(int(errors[row]), self[row]) for row in np.flatnonzero(errors).tolist()}
+
+    def read(self, rows: npt.NDArray[np.int64], out: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Outcome:
+        """The bytes of files: of number rows[i] to out[offsets[i]:offsets[i + 1]], which must be its size. The first failure, by row
+        of `rows`, or None."""
+        return GatherFiles(self._names, self._starts, rows, out, offsets).run()
+
+
+def _fault(error: int, name: str) -> FastpackError:
+    if error == NOT_A_FILE:
+        return UnreadableFileError(at("this is a folder or a device, not an image file; leave it out", Place(name)))
+    return from_os_error(OSError(error, os.strerror(error)), "read the image", name)
