@@ -14,7 +14,7 @@ TARGETS ?= decode checkpoints probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-adapters lint types bench bench-hdf5 bench-rivals bench-report demo test-sanitized check-neon fuzz clean help
+.PHONY: build test test-adapters lint types bench bench-hdf5 bench-rivals bench-results bench-report demo test-sanitized check-neon fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
@@ -44,6 +44,14 @@ bench: build $(VENV)/.group-bench ## time decoding, packing, reading and the imp
 bench-rivals: build $(VENV)/.group-bench $(RIVALS:=/.made) ## the same beside other libraries, in environments of their own
 	$(BIN)/python -m benches.compare_rivals all --environments $(VENV)-rivals --json build/rivals.json \
 	    $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+bench-results: build $(VENV)/.group-bench ## measure anew what the report shows beside the rivals: C loops, scaling, profile
+	for subject in train eval decode; do \
+	    $(BIN)/python -m benches.compare $$subject --rounds 5 --json benches/results/loops-$$subject.json \
+	        $(if $(PHOTOS),--photos "$(PHOTOS)") || exit 1; \
+	done
+	$(BIN)/python -m benches.scaling --json benches/results/scaling.json $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(BIN)/python -m benches.profile --json benches/results/profile.json $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 bench-report: $(VENV)/.made $(VENV)/.group-bench ## draw benches/results/*.json as build/benchmarks.html, and into the documents
 	$(BIN)/python -m benches.report benches/results/*.json --documents .

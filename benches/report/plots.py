@@ -6,13 +6,13 @@ import io
 import re
 import statistics
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import ParamSpec
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benches.curves import Curve, Position, readable
 from benches.report.findings import Profile, Question, Standing
@@ -30,7 +30,10 @@ COLOURS = {
     "series-3": "#2b8a5b",
     "series-4": "#8a4fa3",
     "series-5": "#8c6d1f",
-    "series-6": "#5f6f7f",
+    "series-6": "#5f6f80",
+    "series-7": "#1b8796",
+    "series-8": "#b0446f",
+    "paper": "#fefefe",
 }
 DARK = {
     "ink": "#e7e9ea",
@@ -45,11 +48,16 @@ DARK = {
     "series-4": "#c795dd",
     "series-5": "#d1b458",
     "series-6": "#9fb0c0",
+    "series-7": "#5fc6d4",
+    "series-8": "#ee8fb2",
+    "paper": "#16181a",
 }
-_SERIES = [f"series-{number}" for number in range(1, 7)]
+_SERIES = [f"series-{number}" for number in range(1, 9)]
 _WIDTH = 7.4
 _NAME_LETTERS = 30
 _MARGIN = 14
+_REST = "the rest"
+_SMALL_SHARE = 3.0
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fastpack",
@@ -216,7 +224,9 @@ def along(curve: Curve, *, from_zero: bool = True, of_best: bool = False) -> str
         axes.set_ylim(0, None)
     else:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     return _svg(figure)
 
 
@@ -248,30 +258,39 @@ def pairs(curve: Curve) -> str:
 
 
 @_styled
-def stages(profiles: Iterable[Profile]) -> str:
-    """A bar for each piece of work, cut into its stages."""
-    profiles = list(profiles)
-    figure, axes = _figure(0.75 + 0.55 * len(profiles))
-    names = list(dict.fromkeys(stage for profile in profiles for stage in profile.shares))
-    colours = dict(zip(names, [*_SERIES, "other", "yardstick", "soft"], strict=False))
-    for place, profile in enumerate(profiles):
+def stages(profiles: Sequence[Profile]) -> str:
+    """A bar for each piece of work, cut into its stages; those that are small everywhere are one."""
+    shares = {profile.name: _large_stages(profile, profiles) for profile in profiles}
+    figure, axes = _figure(0.95 + 0.5 * len(shares))
+    names = [*dict.fromkeys(stage for found in shares.values() for stage in found if stage != _REST), _REST]
+    colours = dict(zip(names, _SERIES, strict=False)) | {_REST: "other"}
+    for place, (name, found) in enumerate(shares.items()):
         start = 0.0
-        for stage in names:
-            share = profile.shares.get(stage, 0.0)
-            if share <= 0:
-                continue
-            (bar,) = axes.barh([place], [share], left=start, height=0.62, color=COLOURS[colours[stage]], edgecolor="none")
-            _tip(bar, f"{profile.name}, {stage}: {share:.1f} %")
-            if share >= 5:
-                axes.text(start + share / 2, place, f"{share:.0f}", ha="center", va="center", fontsize=8.5, color="#ffffff")
-            start += share
-    axes.set_yticks(range(len(profiles)), [profile.name for profile in profiles], color=COLOURS["ink"])
+        for stage in (stage for stage in names if found.get(stage, 0) > 0):
+            (bar,) = axes.barh([place], [found[stage]], left=start, height=0.62, color=COLOURS[colours[stage]], edgecolor="none")
+            _tip(bar, f"{name}, {stage}: {found[stage]:.1f} %")
+            if found[stage] >= 4:
+                axes.text(
+                    start + found[stage] / 2, place, f"{found[stage]:.0f}", ha="center", va="center", fontsize=8.5, color=COLOURS["paper"]
+                )
+            start += found[stage]
+    axes.set_yticks(range(len(shares)), list(shares), color=COLOURS["ink"])
     axes.invert_yaxis()
     axes.set(xlabel="percent of the processor's time", xlim=(0, 100))
     axes.grid(visible=False)
     shown = [mpl.patches.Patch(color=COLOURS[colours[stage]], label=stage) for stage in names]
     axes.legend(handles=shown, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0, handlelength=1, handleheight=1)
     return _svg(figure)
+
+
+def _large_stages(profile: Profile, profiles: Sequence[Profile]) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    for each in profiles:
+        for stage, share in each.shares.items():
+            largest[stage] = max(share, largest.get(stage, 0.0))
+    kept = sorted(largest, key=lambda stage: -largest[stage])[: len(_SERIES)]
+    found = {stage: share for stage, share in profile.shares.items() if stage in kept and largest[stage] >= _SMALL_SHARE}
+    return found | {_REST: 100 - sum(found.values())}
 
 
 @_styled
@@ -325,7 +344,7 @@ def _names(axes: Axes, standings: Sequence[Standing]) -> None:
 
 
 def _lines(axes: Axes, lines: dict[str, dict[Position, list[float]]], unit: str) -> None:
-    for colour, marker, (name, points) in zip(_SERIES, "os^Dvp", lines.items(), strict=False):
+    for colour, marker, (name, points) in zip(_SERIES, "os^DvpXh", lines.items(), strict=False):
         positions = sorted(points, key=float)
         medians = [statistics.median(points[position]) for position in positions]
         low, high = [min(points[position]) for position in positions], [max(points[position]) for position in positions]

@@ -119,10 +119,11 @@ def _written(position: Position) -> str:
 
 def profiles(found: list[Profile]) -> str:
     """A row for each stage, with its share in each piece of work and the functions that take most of it."""
-    stages = list(dict.fromkeys(stage for profile in found for stage in profile.shares))
+    largest = {stage: max(profile.shares.get(stage, 0.0) for profile in found) for profile in found for stage in profile.shares}
+    stages = sorted(largest, key=lambda stage: -largest[stage])
     lines = [f"| percent | {' | '.join(profile.name for profile in found)} | most of it in |", f"|---|{'--:|' * len(found)}---|"]
     for stage in stages:
-        shares = [f"{profile.shares[stage]:.1f}" if stage in profile.shares else "" for profile in found]
+        shares = [f"{share:.1f}" if (share := profile.shares.get(stage)) else "" for profile in found]
         functions = dict.fromkeys(name for profile in found for name, share in profile.functions.get(stage, [])[:2] if share >= 1)
         lines.append(f"| {stage} | {' | '.join(shares)} | {', '.join(f'`{name}`' for name in functions)} |")
     return "\n".join(lines)
