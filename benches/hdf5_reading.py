@@ -24,10 +24,9 @@ _SAMPLE = (SIDE, SIDE, 3)
 CHUNKS = (1, 16, 64)
 COMPRESSIONS = ("shuffle, gzip", "lz4", "zstd", "blosc2")
 _BATCH = 256
-# A rival that decodes a whole chunk for each image would take minutes: it gets the first images of each batch in the order of the
-# file, so that those of one chunk still stand together. Of chunks of one image it gets all, or so many of h5py's list.
+# A rival that decodes a whole chunk for each image, or takes a list, would take minutes: it gets the first images of each
+# batch in the order of the file, so that those of one chunk still stand together.
 _NUM_SLOW = 16
-_NUM_LISTED = 32
 # By whether chunks are not compressed, and how many images they hold: what takes longer is done less often.
 _NUM_BATCHES = {(True, 1): 4, (False, 1): 2, (False, 16): 1, (False, 64): 1}
 # Different photographs; a multiple of all chunks.
@@ -202,9 +201,8 @@ def _rivals(batches: Batches, compression: str, chunk: int | None) -> list[Rival
     if chunk is None:
         rivals.append(batches.rival("numpy.memmap", batches.memmap))
     rivals.append(batches.rival("h5py, one by one", batches.h5py_one_by_one, count))
-    listed = min(count, _NUM_LISTED)
-    rivals.append(batches.rival("h5py, sorted list", batches.h5py_sorted, listed))
-    rivals.append(batches.rival("h5py, shuffled list", batches.h5py_shuffled, listed))
+    rivals.append(batches.rival("h5py, sorted list", batches.h5py_sorted, _NUM_SLOW))
+    rivals.append(batches.rival("h5py, shuffled list", batches.h5py_shuffled, _NUM_SLOW))
     if importlib.util.find_spec("hidefix") and compression in ("none", "shuffle, gzip") and chunk is not None:
         rivals.append(batches.rival("hidefix", batches.hidefix, count))
     if importlib.util.find_spec("b2h5py") and compression == "blosc2":

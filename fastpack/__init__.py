@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastpack.classic import create_hdf5, read_hdf5, read_tfrecord, write_tfrecord
     from fastpack.convert import convert
     from fastpack.extract import Extracted, extract
+    from fastpack.master import write_master
     from fastpack.pack import Packed, pack
     from fastpack.pack_options import PackOptions
     from fastpack.rejects import Reject
@@ -38,6 +39,7 @@ _NAMES_LATER = {
     "classic": ("create_hdf5", "read_hdf5", "read_tfrecord", "write_tfrecord"),
     "convert": ("convert",),
     "extract": ("Extracted", "extract"),
+    "master": ("write_master",),
     "pack": ("Packed", "pack"),
     "pack_options": ("PackOptions",),
     "rejects": ("Reject",),
@@ -116,5 +118,6 @@ __all__ = [
     "repair",
     "table",
     "verify",
+    "write_master",
     "write_tfrecord",
 ]

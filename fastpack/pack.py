@@ -1,14 +1,13 @@
 """pack: a Source becomes shards of a standard container, whole or not at all."""
 
-import glob
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastpack import containers
 from fastpack.errors import OptionError, Place, at
 from fastpack.index import Index
+from fastpack.master import write_master
 from fastpack.pack_options import PackOptions
 from fastpack.pack_plan import PackPlan, plan_pack
 from fastpack.packer import Faults, Packer, Progress, Report
@@ -103,7 +102,8 @@ def pack(
         staging.publish(rejects)
     if options.master:
         for name in plan.outputs:
-            _write_master(name, plan.paths, options)
+            if name not in plan.paths:  # else the one shard has the name already
+                write_master(name, overwrite=True, sync=options.sync)
     return _told(plan, rejects, faulty, time.perf_counter() - started)
 
 
@@ -134,12 +134,3 @@ def _foreseen(plan: PackPlan, seconds: float) -> Packed:
     num_samples, source_bytes = len(plan.source) - len(faults), int(plan.source.sizes.sum())
     shards = tuple(map(PlannedShard, plan.paths, plan.num_samples, plan.num_bytes))
     return Packed(plan.paths, num_samples, source_bytes, sum(plan.num_bytes), seconds, None, tuple(rejects), None, shards)
-
-
-def _write_master(output: Path, paths: Sequence[Path], options: PackOptions) -> None:
-    from fastpack.containers.hdf5_master import write_master  # takes a tenth of a second, as all that needs h5py
-
-    if output in paths:
-        return  # the one shard has the name already
-    shards = containers.find_shards(str(output.with_name(f"{glob.escape(output.stem)}-[0-9]*-of-*{output.suffix}")))
-    write_master(output, shards, sync=options.sync)

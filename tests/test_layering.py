@@ -38,7 +38,7 @@ LAYERS = [
     {"containers", "sources", "options", "staging", "marking"},
     {"blobs", "indexing", "supply", "selection", "transcode"},
     {"screen", "alteration"},
-    {"packer"},
+    {"packer", "master"},
     {"pack_options"},
     {"pack_plan"},
     {"reader", "pack"},

@@ -3,8 +3,11 @@
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import resource
+import subprocess
+import sys
 import time
 
 import h5py
@@ -271,6 +274,17 @@ class TestReadingBack:
         self.refuses(photos, tmp_path / "x.h5", PackOptions())
 
 
+PACK_SHARD = """
+import json, sys
+from pathlib import Path
+from fastpack import PackOptions, Paths, pack
+
+paths, first, last, output = [Path(path) for path in json.loads(sys.argv[1])], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+images = Paths(paths[first:last], range(first, last), keys=[path.name for path in paths[first:last]])
+pack(images, output, PackOptions(layout="pixels", chunk=3))
+"""
+
+
 class TestMaster:
     def pack(self, photos, folder, rows, **about):
         options = PackOptions(layout="pixels", shards=2, master=True, chunk=3)
@@ -313,6 +327,50 @@ class TestMaster:
             (tmp_path / run).mkdir()
             self.pack(photos, tmp_path / run, slice(None))
         assert (tmp_path / "a" / "x.h5").read_bytes() == (tmp_path / "b" / "x.h5").read_bytes()
+
+    def test_shards_of_several_processes(self, photos, tmp_path):
+        """They are those that one process writes, and are shown as one."""
+        pixels = PackOptions(layout="pixels", shards=3, chunk=3)
+        images = Paths(photos[0], np.arange(NUM_IMAGES), keys=[path.name for path in photos[0]])
+        (tmp_path / "one").mkdir()
+        expected = pack(images, tmp_path / "one/x.h5", pixels).paths
+        cuts = np.cumsum([0, *(len(fastpack.open(path)) for path in expected)])
+        listed = json.dumps([str(path) for path in photos[0]])
+        processes = [
+            subprocess.Popen([sys.executable, "-c", PACK_SHARD, listed, *map(str, (first, last, tmp_path / path.name))])
+            for path, first, last in zip(expected, cuts[:-1], cuts[1:], strict=True)
+        ]
+        assert [process.wait() for process in processes] == [0, 0, 0]
+        assert [(tmp_path / path.name).read_bytes() for path in expected] == [path.read_bytes() for path in expected]
+        fastpack.write_master(tmp_path / "x.h5")
+        with h5py.File(tmp_path / "x.h5") as file:
+            assert (file["images"][...] == photos[1]).all()
+        assert len(fastpack.open(tmp_path)) == NUM_IMAGES
+
+    @pytest.mark.parametrize(
+        ("shards", "error"),
+        [
+            (["one/x-00000-of-00002.h5"], errors.OptionError),
+            ([], errors.OptionError),
+            (["nowhere.h5"], errors.MissingFileError),
+            (["plain.txt"], errors.FormatError),
+            (["new.h5"], errors.OptionError),
+            (["encoded.h5"], errors.SchemaError),
+        ],
+    )
+    def test_what_cannot_be_shown(self, photos, tmp_path, shards, error):
+        (tmp_path / "one").mkdir()
+        self.pack(photos, tmp_path / "one", slice(None))
+        (tmp_path / "plain.txt").write_text("no dataset")
+        pack(source(photos), tmp_path / "encoded.h5")
+        with pytest.raises(error):
+            fastpack.write_master(tmp_path / "new.h5", [tmp_path / shard for shard in shards])
+        assert not (tmp_path / "new.h5").exists()
+
+    def test_a_file_that_is_there_is_kept(self, photos, tmp_path):
+        self.pack(photos, tmp_path, slice(None))
+        with pytest.raises(errors.OutputExistsError):
+            fastpack.write_master(tmp_path / "x.h5")
 
     def test_it_is_indexed_once(self, photos, tmp_path, monkeypatch):
         self.pack(photos, tmp_path, slice(None))

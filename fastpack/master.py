@@ -1,0 +1,55 @@
+"""master: one small HDF5 file in which plain h5py sees the shards beside it as one dataset."""
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from fastpack.containers import find_shards, named, of_file
+from fastpack.errors import FormatError, OptionError, OutputExistsError, Place, at
+
+
+def write_master(
+    output: str | os.PathLike[str],
+    shards: Iterable[str | os.PathLike[str]] | None = None,
+    *,
+    overwrite: bool = False,
+    sync: bool = True,
+) -> None:
+    """Writes a file of virtual datasets, for shards that one process packed, or several at the same time.
+
+    - shards: HDF5 files of the layout `pixels` in the output's folder, in order; None: "train-00000-of-00004.h5" and so on for
+      the output "train.h5".
+    - overwrite: replace a file that is there already.
+    - sync: wait for the disk.
+
+    Raises MissingFileError, OutputExistsError, OptionError for shards in other folders, FormatError or SchemaError when they are
+    of other formats, or differ.
+
+    >>> import fastpack, h5py
+    >>> folder, samples = Path(getfixture("tmp_path")), fastpack.open(getfixture("digits"), decode=False)
+    >>> for part, name in ((samples[:4], "x-00000-of-00002.h5"), (samples[4:], "x-00001-of-00002.h5")):
+    ...     _ = fastpack.pack(part, folder / name, fastpack.PackOptions(size=8))
+    >>> write_master(folder / "x.h5")
+    >>> h5py.File(folder / "x.h5")["images"].shape
+    (10, 8, 8, 3)
+    """
+    output = Path(output)
+    paths = list_shards(output) if shards is None else [Path(shard) for shard in shards]
+    if not paths:
+        raise OptionError(f"there are no shards to show; name one at least - at {output}")
+    for path in paths:
+        if path.absolute().parent != output.absolute().parent or path == output:
+            raise OptionError(at(f"the shards must stand beside {output.name}, which names them without their folder", Place(path)))
+        if of_file(path) is not named("hdf5"):
+            raise FormatError(at("only shards of HDF5 can be shown as one", Place(path)))
+    if output.exists() and not overwrite:
+        raise OutputExistsError(17, at("a file is there already; ask for overwrite, or choose another name", Place(output)))
+    from fastpack.containers.hdf5_master import write_master  # takes a tenth of a second, as all that needs h5py
+
+    write_master(output, paths, sync=sync)
+
+
+def list_shards(output: Path) -> list[Path]:
+    """The shards that are named like `output`, in order."""
+    return find_shards(str(output.with_name(f"{glob.escape(output.stem)}-[0-9]*-of-*{output.suffix}")))
