@@ -14,6 +14,7 @@ enum { MAX_PIXELS = 1 << 18 };
 typedef struct {
     fp_decode_options options;
     fp_view view;
+    uint32_t smaller; /* how many times */
     int vectors;
 } wish;
 
@@ -28,23 +29,27 @@ static void draw_part(uint32_t *random, uint32_t limit, uint32_t *begin, uint32_
 static wish draw_wish(uint32_t random, uint32_t width, uint32_t height) {
     wish w = {{.color = (int32_t)(random % 3), .interpolation = FP_BILINEAR, .max_scans = 100, .max_pixels = MAX_PIXELS},
               {.width = width, .height = height, .orientation = 1},
+              .smaller = random / 16 % 3 ? 1 : 1u << (1 + random / 64 % 3),
               .vectors = random % 5 != 0};
     w.options.accept_damage = random % 7 == 0;
     if (random % 2) {
         draw_part(&random, width, &w.view.x, &w.view.width);
         draw_part(&random, height, &w.view.y, &w.view.height);
     }
+    w.options.may_reduce = w.smaller > 1;
     return w;
 }
 
 /* The status, and the pixels in memory of their own size, so that a sanitizer sees what lies beside them. */
 static int decode(const uint8_t *data, size_t length, const wish *w, int use, uint8_t **own_pixels, size_t *num_bytes) {
     int32_t channels = w->options.color == FP_GRAY ? 1 : 3;
-    *num_bytes = (size_t)w->view.width * w->view.height * (size_t)channels;
+    uint32_t width = w->view.width > w->smaller ? w->view.width / w->smaller : 1;
+    uint32_t height = w->view.height > w->smaller ? w->view.height / w->smaller : 1;
+    *num_bytes = (size_t)width * height * (size_t)channels;
     *own_pixels = calloc(1, *num_bytes);
     fp_decoder *decoder = fp_decoder_new();
     if (!*own_pixels || !decoder) abort();
-    fp_target target = {*own_pixels, w->view.height, w->view.width, channels, 1, (int64_t)w->view.width * channels, channels, 1, NULL};
+    fp_target target = {*own_pixels, height, width, channels, 1, (int64_t)width * channels, channels, 1, NULL};
     fp_use_sequential(use);
     int status = fp_decode_jpeg(decoder, data, length, &w->options, &w->view, &target);
     fp_decoder_free(decoder);
@@ -60,8 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     fp_allow_vectors(w.vectors);
     int status = decode(data, length, &w, FP_ALWAYS, &ours, &num_bytes), expected = decode(data, length, &w, FP_NEVER, &theirs, &num_bytes);
     if (status != expected || (status == FP_OK && memcmp(ours, theirs, num_bytes) != 0)) {
-        fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u, color %d\n", status, expected, (unsigned)w.view.x,
-                (unsigned)w.view.y, (unsigned)w.view.width, (unsigned)w.view.height, (int)w.options.color);
+        fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u, color %d, %u times smaller\n", status, expected, (unsigned)w.view.x,
+                (unsigned)w.view.y, (unsigned)w.view.width, (unsigned)w.view.height, (int)w.options.color, (unsigned)w.smaller);
         abort();
     }
     free(ours);

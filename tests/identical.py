@@ -67,11 +67,12 @@ def _drawn(picture: Picture) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is decoded of it: a box, in parts of 1,000 of the image, and how."""
+    """What is decoded of it: a box, in parts of 1,000 of the image, how many times smaller, and how."""
 
     box: tuple[int, int, int, int] | None
     color: str
     vectors: bool
+    smaller: int = 1
 
 
 PICTURES = st.builds(
@@ -86,7 +87,13 @@ PICTURES = st.builds(
     st.sampled_from((0, 0, 1, 2, 3, 7, 25)),
     st.integers(0, 2**32 - 1),
 )
-WISHES = st.builds(Wish, st.none() | st.tuples(*[st.integers(0, 999)] * 4), st.sampled_from(COLORS), st.sampled_from((True, True, False)))
+WISHES = st.builds(
+    Wish,
+    st.none() | st.tuples(*[st.integers(0, 999)] * 4),
+    st.sampled_from(COLORS),
+    st.sampled_from((True, True, False)),
+    st.sampled_from((1, 1, 1, 2, 4, 8)),
+)
 
 
 def _part(limit: int, begin: int, extent: int) -> tuple[int, int]:
@@ -98,8 +105,9 @@ def _decoded(picture: Picture, wish: Wish, use: str) -> tuple[npt.NDArray[np.uin
     (x, width), (y, height) = (0, picture.width), (0, picture.height)
     if wish.box is not None:
         (x, width), (y, height) = _part(picture.width, *wish.box[:2]), _part(picture.height, *wish.box[2:])
-    out = np.full((height, width, 1 if wish.color == "GRAY" else 3), 99, np.uint8)
-    job = batch([picture.encoded], view_of(width, height, x=x, y=y), [out], color=wish.color)
+    size = max(1, height // wish.smaller), max(1, width // wish.smaller)
+    out = np.full((*size, 1 if wish.color == "GRAY" else 3), 99, np.uint8)
+    job = batch([picture.encoded], view_of(width, height, x=x, y=y), [out], color=wish.color, may_reduce=wish.smaller > 1)
     use_sequential(use)
     failures = run_all(job)
     assert not failures, failures

@@ -246,9 +246,27 @@ def test_unusual_images_are_left_to_libjpeg(data, width):
     assert verdicts(data, view_of(width, 40)) == (None, False)
 
 
-def test_smaller_decodes_are_left_to_libjpeg():
-    out = np.empty((10, 14, 3), np.uint8)
-    job = batch([jpeg(40, 56)], view_of(56, 40), [out], may_reduce=True)
+@pytest.mark.parametrize("smaller", [2, 4, 8])
+@pytest.mark.parametrize("factors", PLAIN_FACTORS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_smaller_decodes_are_the_same(smaller, factors, channels):
+    data = encoded(photo(77, 131, channels), PLAIN_FACTORS[factors], 90)
+    found = []
+    for use in ("always", "never"):
+        out = np.empty((77 // smaller, 131 // smaller, 3), np.uint8)
+        job = batch([data], view_of(131, 77), [out], may_reduce=True)
+        with using_sequential(use):
+            assert run_all(job) == []
+        assert job.num_sequential() == (use == "always")
+        found.append(out)
+    assert (found[0] == found[1]).all()
+
+
+@pytest.mark.parametrize("smaller", [2, 4, 8])
+def test_numbers_that_no_encoder_writes_are_left_to_libjpeg_when_smaller(smaller):
+    job = batch(
+        [with_steps(jpeg(64, 64, seed=1), 255)], view_of(64, 64), [np.empty((64 // smaller, 64 // smaller, 3), np.uint8)], may_reduce=True
+    )
     assert run_all(job) == []
     assert job.num_sequential() == 0
 

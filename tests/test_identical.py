@@ -11,6 +11,8 @@ def test_generated_images_are_decoded_alike():
 
 @pytest.mark.parametrize("sampling", FACTORS)
 @pytest.mark.parametrize("vectors", [True, False])
-def test_a_picture_of_each_kind(sampling, vectors):
-    picture = Picture(77, 131, "smooth", False, sampling, 85, True, 3, seed=0)
-    assert compare(picture, Wish(None, "RGB", vectors)) == (sampling != "411")
+@pytest.mark.parametrize("smaller", [1, 2, 4, 8])
+@pytest.mark.parametrize("content", ["smooth", "noise"])
+def test_a_picture_of_each_kind(sampling, vectors, smaller, content):
+    picture = Picture(77, 131, content, False, sampling, 85, True, 3, seed=0)
+    assert compare(picture, Wish(None, "RGB", vectors, smaller)) == (sampling != "411")

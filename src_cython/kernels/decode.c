@@ -266,14 +266,26 @@ static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *cod
 
 static int is_worth_tables(size_t length) { return sequential_use == FP_ALWAYS || length >= WORTH_TABLES; }
 
-/* What is left to decode after the headers; 0 when the image is for libjpeg. */
-static int describe_scan(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
-    if (route_of(jpeg) != FP_OURS) return 0;
-    scan->width = jpeg->image_width;
-    scan->height = jpeg->image_height;
+/* Sizes of an image that is decoded `reduced` times smaller. Like libjpeg, makes chroma as large as it can be made by its
+   transform, and upsamples the rest. 0 where libjpeg would repeat samples instead of blending them. */
+static int describe_sizes(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
+    uint32_t edge = 8 / reduced, across = (uint32_t)jpeg->comp_info[0].h_samp_factor, down = (uint32_t)jpeg->comp_info[0].v_samp_factor;
+    uint32_t twice = across == 2 && down == 2 && edge < 8 ? 2 : 1;
+    scan->width = (jpeg->image_width + reduced - 1) / reduced;
+    scan->height = (jpeg->image_height + reduced - 1) / reduced;
     scan->num_components = (uint32_t)jpeg->num_components;
-    scan->across = (uint32_t)jpeg->comp_info[0].h_samp_factor;
-    scan->down = (uint32_t)jpeg->comp_info[0].v_samp_factor;
+    scan->blocks_across = across;
+    scan->blocks_down = down;
+    scan->edge = edge;
+    scan->chroma_edge = edge * twice;
+    scan->across = across / twice;
+    scan->down = down / twice;
+    return (scan->across == 1 || scan->width > 4) && (edge > 1 || (scan->across == 1 && scan->down == 1));
+}
+
+/* What is left to decode after the headers; 0 when the image is for libjpeg. */
+static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
+    if (route_of(jpeg) != FP_OURS || !describe_sizes(jpeg, reduced, scan)) return 0;
     scan->restart_interval = jpeg->restart_interval;
     scan->data = jpeg->src->next_input_byte;
     scan->length = jpeg->src->bytes_in_buffer;
@@ -302,7 +314,7 @@ int fp_route_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length) {
     jpeg_read_header(&decoder->jpeg, TRUE);
     fp_scan scan;
     int route = route_of(&decoder->jpeg);
-    if (route == FP_OURS && !describe_scan(&decoder->jpeg, &scan)) route = FP_UNUSUAL_HEADERS;
+    if (route == FP_OURS && !describe_scan(&decoder->jpeg, 1, &scan)) route = FP_UNUSUAL_HEADERS;
     else if (route == FP_OURS && !scan.is_worth_tables) route = FP_SMALL;
     jpeg_abort_decompress(&decoder->jpeg);
     return route;
@@ -331,7 +343,7 @@ static int decode(fp_decoder *decoder, const fp_decode_options *options, const f
     if (!fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, reduced, options->interpolation, &plan))
         return fail_box(decoder);
     fp_scan scan;
-    if (sequential_use != FP_NEVER && reduced == 1 && describe_scan(jpeg, &scan)) {
+    if (sequential_use != FP_NEVER && describe_scan(jpeg, reduced, &scan)) {
         int status = decode_sequential(decoder, &scan, options, &plan, view, target);
         if (status != FP_LEFT_TO_LIBJPEG) return status;
     }
@@ -385,7 +397,7 @@ static int plan_marked(fp_decoder *decoder, const fp_decode_options *options, co
 static int read_headers(fp_decoder *decoder, const uint8_t *data, uint64_t head_bytes, const fp_checkpoints *checkpoints, fp_scan *scan) {
     jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)head_bytes);
     jpeg_read_header(&decoder->jpeg, TRUE);
-    if (!describe_scan(&decoder->jpeg, scan)) return 0;
+    if (!describe_scan(&decoder->jpeg, 1, scan)) return 0;
     scan->image = data;
     scan->length = (size_t)(checkpoints->image_bytes - head_bytes);
     scan->is_worth_tables = is_worth_tables(scan->length);
@@ -455,7 +467,7 @@ int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32
     jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
     jpeg_read_header(&decoder->jpeg, TRUE);
     int status = FP_OK;
-    if (describe_scan(&decoder->jpeg, &scan)) {
+    if (describe_scan(&decoder->jpeg, 1, &scan)) {
         scan.image = data;
         scan.is_worth_tables = 1;
         scan.checkpoints = &checkpoints;

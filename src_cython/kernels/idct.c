@@ -246,3 +246,163 @@ void fp_idct(const int16_t *coefficients, const uint8_t *last, uint32_t num_bloc
     (void)last;
     for (uint32_t i = 0; i < num_blocks; i++) idct_plain(coefficients + i * FP_BLOCK, steps, out + i * 8, stride);
 }
+
+/* Smaller outputs: libjpeg's transforms of reduced size, which leave out what a smaller block cannot show. */
+
+enum { SANE = 2048 }; /* the largest coefficient is below 8 * 128 * 1.3, and rounding adds half a step */
+
+enum {
+    F_0_211 = 1730, F_0_509 = 4176, F_0_601 = 4926, F_0_720 = 5906, F_0_850 = 6967, F_1_061 = 8697, F_1_272 = 10426, F_1_451 = 11893,
+    F_2_172 = 17799, F_3_624 = 29692,
+};
+
+static uint8_t to_sample(int32_t value) { return (uint8_t)((value < -128 ? -128 : value > 127 ? 127 : value) + 128); }
+
+static int32_t descale(int32_t value, int shift) { return (value + (1 << (shift - 1))) >> shift; }
+
+/* Eight numbers, `step` apart -> four, as far apart. */
+static void reduce_to_four(const int16_t *x, int step, int shift, int16_t out[4]) {
+    int32_t x0 = x[0] * (1 << (CONSTANT_BITS + 1)), even = x[2 * step] * F_1_847 - x[6 * step] * F_0_765;
+    int32_t inner = -x[7 * step] * F_0_211 + x[5 * step] * F_1_451 - x[3 * step] * F_2_172 + x[step] * F_1_061;
+    int32_t outer = -x[7 * step] * F_0_509 - x[5 * step] * F_0_601 + x[3 * step] * F_0_899 + x[step] * F_2_562;
+    out[0] = clip16(descale(x0 + even + outer, shift));
+    out[1] = clip16(descale(x0 - even + inner, shift));
+    out[2] = clip16(descale(x0 - even - inner, shift));
+    out[3] = clip16(descale(x0 + even - outer, shift));
+}
+
+static void reduce_to_two(const int16_t *x, int step, int shift, int16_t out[2]) {
+    int32_t x0 = x[0] * (1 << (CONSTANT_BITS + 2));
+    int32_t odd = -x[7 * step] * F_0_720 + x[5 * step] * F_0_850 - x[3 * step] * F_1_272 + x[step] * F_3_624;
+    out[0] = clip16(descale(x0 + odd, shift));
+    out[1] = clip16(descale(x0 - odd, shift));
+}
+
+/* 0 when one is too large. */
+static int dequantize_sane(const int16_t *coefficients, const int16_t *steps, int16_t *block) {
+    int sane = 1;
+    for (int i = 0; i < FP_BLOCK; i++) {
+        int32_t value = coefficients[i] * steps[i];
+        sane &= value >= -SANE && value <= SANE;
+        block[i] = (int16_t)value;
+    }
+    return sane;
+}
+
+static int reduce_plain(const int16_t *coefficients, const int16_t *steps, uint32_t edge, uint8_t *out, ptrdiff_t stride) {
+    int16_t block[FP_BLOCK], between[4][8], samples[4];
+    if (!dequantize_sane(coefficients, steps, block)) return 0;
+    for (int x = 0; x < 8; x++) {
+        if (edge == 4) reduce_to_four(block + x, 8, CONSTANT_BITS - BETWEEN_BITS + 1, samples);
+        else reduce_to_two(block + x, 8, CONSTANT_BITS - BETWEEN_BITS + 2, samples);
+        for (uint32_t y = 0; y < edge; y++) between[y][x] = samples[y];
+    }
+    for (uint32_t y = 0; y < edge; y++, out += stride) {
+        if (edge == 4) reduce_to_four(between[y], 1, CONSTANT_BITS + BETWEEN_BITS + 3 + 1, samples);
+        else reduce_to_two(between[y], 1, CONSTANT_BITS + BETWEEN_BITS + 3 + 2, samples);
+        for (uint32_t x = 0; x < edge; x++) out[x] = to_sample(samples[x]);
+    }
+    return 1;
+}
+
+/* A block that has only its first coefficient. */
+static int reduce_flat(int32_t first, uint32_t edge, uint8_t *out, ptrdiff_t stride) {
+    if (first < -SANE || first > SANE) return 0;
+    uint8_t sample = to_sample(descale(first, 3));
+    for (uint32_t y = 0; y < edge; y++, out += stride) memset(out, sample, edge);
+    return 1;
+}
+
+#if FP_HAS_AVX2
+/* The first of eight times 2 ** bits, plus what rounds when `shift` bits are dropped. */
+FP_INLINE FP_AVX2 wide scale_first(__m256i x, int bits, int shift) {
+    __m256i half = _mm256_set1_epi32(1 << (shift - 1));
+    wide first = interleave(_mm256_setzero_si256(), x);
+    return (wide){_mm256_add_epi32(_mm256_srai_epi32(first.low, 16 - bits), half),
+                  _mm256_add_epi32(_mm256_srai_epi32(first.high, 16 - bits), half)};
+}
+
+FP_INLINE FP_AVX2 void reduce_to_four_avx2(__m256i *x, int shift) {
+    wide first = scale_first(x[0], CONSTANT_BITS + 1, shift), even = weigh(interleave(x[2], x[6]), F_1_847, -F_0_765);
+    wide in13 = interleave(x[1], x[3]), in57 = interleave(x[5], x[7]);
+    wide inner = add(weigh(in13, F_1_061, -F_2_172), weigh(in57, F_1_451, -F_0_211));
+    wide outer = add(weigh(in13, F_2_562, F_0_899), weigh(in57, -F_0_601, -F_0_509));
+    wide sum = add(first, even), difference = subtract(first, even);
+    x[0] = narrow(add(sum, outer), shift);
+    x[1] = narrow(add(difference, inner), shift);
+    x[2] = narrow(subtract(difference, inner), shift);
+    x[3] = narrow(subtract(sum, outer), shift);
+}
+
+FP_INLINE FP_AVX2 void reduce_to_two_avx2(__m256i *x, int shift) {
+    wide first = scale_first(x[0], CONSTANT_BITS + 2, shift);
+    wide odd = add(weigh(interleave(x[1], x[3]), F_3_624, -F_1_272), weigh(interleave(x[5], x[7]), F_0_850, -F_0_720));
+    x[0] = narrow(add(first, odd), shift);
+    x[1] = narrow(subtract(first, odd), shift);
+    x[2] = x[3] = _mm256_setzero_si256();
+}
+
+/* Columns of up to 4 numbers in each half -> 16 samples in each, row by row. */
+FP_INLINE FP_AVX2 __m256i join_columns(const __m256i *columns) {
+    __m256i left = _mm256_unpacklo_epi16(columns[0], columns[1]), right = _mm256_unpacklo_epi16(columns[2], columns[3]);
+    __m256i samples = _mm256_packs_epi16(_mm256_unpacklo_epi32(left, right), _mm256_unpackhi_epi32(left, right));
+    return _mm256_add_epi8(samples, _mm256_set1_epi8(-128));
+}
+
+FP_INLINE FP_AVX2 int are_sane(const __m256i *x) {
+    const __m256i limit = _mm256_set1_epi16(SANE);
+    __m256i most = _mm256_setzero_si256();
+    for (int i = 0; i < 8; i++) most = _mm256_max_epu16(most, _mm256_abs_epi16(x[i]));
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi16(_mm256_max_epu16(most, limit), limit)) == -1;
+}
+
+/* Two blocks, one in each half of the registers. `edge`: 4 or 2. */
+FP_INLINE FP_AVX2 int reduce_avx2(const int16_t *coefficients, const int16_t *steps, int edge, uint8_t *out, ptrdiff_t stride) {
+    __m256i x[8];
+    for (int i = 0; i < 8; i++) x[i] = dequantize(coefficients, steps, i);
+    if (!are_sane(x)) return 0;
+    if (edge == 4) reduce_to_four_avx2(x, CONSTANT_BITS - BETWEEN_BITS + 1);
+    else reduce_to_two_avx2(x, CONSTANT_BITS - BETWEEN_BITS + 2);
+    for (int i = 4; i < 8; i++) x[i] = _mm256_setzero_si256();
+    transpose(x);
+    if (edge == 4) reduce_to_four_avx2(x, CONSTANT_BITS + BETWEEN_BITS + 3 + 1);
+    else reduce_to_two_avx2(x, CONSTANT_BITS + BETWEEN_BITS + 3 + 2);
+    uint8_t samples[32];
+    _mm256_storeu_si256((__m256i *)samples, join_columns(x));
+    for (int y = 0; y < edge; y++, out += stride) {
+        memcpy(out, samples + 4 * y, (size_t)edge);
+        memcpy(out + edge, samples + 16 + 4 * y, (size_t)edge);
+    }
+    return 1;
+}
+
+FP_AVX2 static int reduce_to_fours_avx2(const int16_t *c, const int16_t *steps, uint8_t *out, ptrdiff_t stride) {
+    return reduce_avx2(c, steps, 4, out, stride);
+}
+FP_AVX2 static int reduce_to_twos_avx2(const int16_t *c, const int16_t *steps, uint8_t *out, ptrdiff_t stride) {
+    return reduce_avx2(c, steps, 2, out, stride);
+}
+#endif
+
+int fp_idct_reduced(const int16_t *coefficients, const uint8_t *last, uint32_t num_blocks, const int16_t steps[FP_BLOCK],
+                    uint32_t edge, uint8_t *out, ptrdiff_t stride) {
+    uint32_t done = 0;
+    int sane = 1;
+#if FP_HAS_AVX2
+    for (; edge > 1 && fp_may_use_avx2() && done + 2 <= num_blocks && sane; done += 2) {
+        const int16_t *blocks = coefficients + done * FP_BLOCK;
+        uint8_t *place = out + done * edge;
+        if ((last[done] | last[done + 1]) == 0)
+            sane = reduce_flat(blocks[0] * steps[0], edge, place, stride) &&
+                   reduce_flat(blocks[FP_BLOCK] * steps[0], edge, place + edge, stride);
+        else sane = edge == 4 ? reduce_to_fours_avx2(blocks, steps, place, stride) : reduce_to_twos_avx2(blocks, steps, place, stride);
+    }
+#endif
+    for (; done < num_blocks && sane; done++) {
+        const int16_t *block = coefficients + done * FP_BLOCK;
+        uint8_t *place = out + done * edge;
+        sane = last[done] == 0 || edge == 1 ? reduce_flat(block[0] * steps[0], edge, place, stride)
+                                            : reduce_plain(block, steps, edge, place, stride);
+    }
+    return sane;
+}

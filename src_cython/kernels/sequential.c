@@ -19,6 +19,7 @@ typedef struct {
     uint8_t *samples;
     size_t stride;
     uint32_t across, down;  /* blocks of an MCU */
+    uint32_t edge;          /* samples of a block */
     uint32_t width, height; /* of the whole component */
 } plane;
 
@@ -74,7 +75,8 @@ static uint32_t divide_up(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
    decodes a row once it needs the last two rows of pixels of the row of MCUs before: so whether their data is sound
    is part of its verdict. */
 static mcus needed_mcus(const fp_scan *scan, const fp_box *box, int has_context) {
-    uint32_t across = 8 * scan->across, down = 8 * scan->down, right = box->x + box->width, bottom = box->y + box->height;
+    uint32_t across = scan->edge * scan->blocks_across, down = scan->edge * scan->blocks_down;
+    uint32_t right = box->x + box->width, bottom = box->y + box->height;
     uint32_t beside = scan->across > 1 ? 2 : 0, above = has_context ? 1 : 0, below = has_context ? 2 : 0;
     mcus m = {divide_up(scan->width, across), divide_up(scan->height, down), 0, 0, 0, 0};
     m.first = (box->x > beside ? box->x - beside : 0) / across;
@@ -106,17 +108,18 @@ static void set_components(fp_sequential *s, const fp_scan *scan) {
     s->entropy.restart_interval = scan->restart_interval;
     for (uint32_t c = 0; c < scan->num_components; c++) {
         const fp_huffman *dc = &s->dc[scan->components[c].dc], *ac = &s->ac[scan->components[c].ac];
-        s->entropy.components[c] = (fp_coded_component){dc, ac, c ? 1 : scan->across, c ? 1 : scan->down};
+        s->entropy.components[c] = (fp_coded_component){dc, ac, c ? 1 : scan->blocks_across, c ? 1 : scan->blocks_down};
         for (int i = 0; i < FP_BLOCK; i++) s->steps[c][i] = (int16_t)scan->components[c].steps[i];
     }
 }
 
 static plane plane_of(const fp_scan *scan, uint32_t component, uint32_t num_mcus) {
     int is_luma = component == 0;
-    uint32_t across = is_luma ? scan->across : 1, down = is_luma ? scan->down : 1;
+    uint32_t across = is_luma ? scan->blocks_across : 1, down = is_luma ? scan->blocks_down : 1;
+    uint32_t edge = is_luma ? scan->edge : scan->chroma_edge;
     uint32_t width = is_luma ? scan->width : divide_up(scan->width, scan->across);
     uint32_t height = is_luma ? scan->height : divide_up(scan->height, scan->down);
-    return (plane){NULL, (size_t)num_mcus * across * 8 + 2 * MARGIN, across, down, width, height};
+    return (plane){NULL, (size_t)num_mcus * across * edge + 2 * MARGIN, across, down, edge, width, height};
 }
 
 /* The lanes share the room for coefficients. */
@@ -138,7 +141,7 @@ static int make_room(fp_sequential *s, const fp_scan *scan, uint32_t width) {
     size_t sizes[FP_MAX_COMPONENTS], upsampled = (((size_t)width + 1) & ~(size_t)1) + 2 * MARGIN, total = 4 * upsampled;
     for (uint32_t c = 0; c < s->num_wanted; c++) {
         s->planes[c] = plane_of(scan, c, s->needed.end - s->needed.first);
-        total += sizes[c] = s->planes[c].stride * (s->num_lanes * s->planes[c].down * 8 + 1);
+        total += sizes[c] = s->planes[c].stride * (s->num_lanes * s->planes[c].down * s->planes[c].edge + 1);
     }
     divide_run(s);
     uint8_t *memory = fp_scratch_reserve(&s->memory, total);
@@ -152,22 +155,27 @@ static int make_room(fp_sequential *s, const fp_scan *scan, uint32_t width) {
 
 /* From bits to samples */
 
-static void transform_run(fp_sequential *s, uint32_t lane, uint32_t first, uint32_t num_mcus) {
+static int transform_run(fp_sequential *s, uint32_t lane, uint32_t first, uint32_t num_mcus) {
+    int sane = 1;
     for (uint32_t c = 0; c < s->num_wanted; c++) {
         const plane *p = &s->planes[c];
         const fp_coefficients *run = &s->run[lane][c];
         for (uint32_t y = 0; y < p->down; y++) {
             const int16_t *coefficients = run->coefficients + y * run->row_blocks * FP_BLOCK;
-            uint8_t *out = p->samples + (lane * p->down + y) * 8 * p->stride + (size_t)first * p->across * 8;
-            fp_idct(coefficients, run->last + y * run->row_blocks, num_mcus * p->across, s->steps[c], out, (ptrdiff_t)p->stride);
+            const uint8_t *last = run->last + y * run->row_blocks;
+            uint8_t *out = p->samples + (lane * p->down + y) * p->edge * p->stride + (size_t)first * p->across * p->edge;
+            uint32_t num_blocks = num_mcus * p->across;
+            if (p->edge == 8) fp_idct(coefficients, last, num_blocks, s->steps[c], out, (ptrdiff_t)p->stride);
+            else sane &= fp_idct_reduced(coefficients, last, num_blocks, s->steps[c], p->edge, out, (ptrdiff_t)p->stride);
         }
     }
+    return sane;
 }
 
 /* Upsampling looks beyond the first and the last sample of a row, as if there were others like them. */
 static void extend_edges(const plane *p, const mcus *needed, uint32_t num_rows) {
-    uint32_t begin = needed->first * 8, end = needed->end * 8;
-    for (uint32_t y = 0; y < 8 * num_rows; y++) {
+    uint32_t begin = needed->first * p->edge, end = needed->end * p->edge;
+    for (uint32_t y = 0; y < p->edge * num_rows; y++) {
         uint8_t *row = p->samples + y * p->stride;
         if (begin == 0) row[-1] = row[0];
         if (end >= p->width) row[p->width - begin] = row[p->width - begin - 1];
@@ -188,7 +196,8 @@ static int decode_band(fp_sequential *s, uint32_t num_lanes, uint32_t before, ui
         memset(s->coefficients, 0, s->num_blocks * FP_BLOCK * sizeof *s->coefficients);
         memset(s->last, 0, s->num_blocks);
         if (!decode_lanes(s, num_lanes, count, 1)) return 0;
-        for (uint32_t lane = 0; lane < num_lanes; lane++) transform_run(s, lane, mcu - needed->first, count);
+        for (uint32_t lane = 0; lane < num_lanes; lane++)
+            if (!transform_run(s, lane, mcu - needed->first, count)) return 0;
     }
     for (uint32_t c = 1; c < s->num_wanted; c++) extend_edges(&s->planes[c], needed, num_lanes);
     return decode_lanes(s, num_lanes, after, 0);
@@ -198,7 +207,7 @@ static void keep_last_rows(fp_sequential *s, uint32_t num_lanes) {
     for (uint32_t c = 0; c < s->num_wanted; c++) {
         const plane *p = &s->planes[c];
         uint8_t *row = p->samples - MARGIN;
-        memcpy(row - p->stride, row + (num_lanes * p->down * 8 - 1) * p->stride, p->stride);
+        memcpy(row - p->stride, row + (num_lanes * p->down * p->edge - 1) * p->stride, p->stride);
     }
 }
 
@@ -213,9 +222,9 @@ static const uint8_t *chroma_row(fp_sequential *s, const fp_scan *scan, uint32_t
     uint32_t near_y = y / scan->down, far_y = near_y;
     if (scan->down == 2 && y % 2) far_y = near_y + 1 < p->height ? near_y + 1 : near_y;
     else if (scan->down == 2 && y > 0) far_y = near_y - 1;
-    const uint8_t *column = p->samples + (x - s->needed.first * 8);
-    const uint8_t *nearer = column + ((int64_t)near_y - mcu_row * 8) * (int64_t)p->stride;
-    const uint8_t *farther = column + ((int64_t)far_y - mcu_row * 8) * (int64_t)p->stride;
+    const uint8_t *column = p->samples + (x - s->needed.first * p->edge);
+    const uint8_t *nearer = column + ((int64_t)near_y - mcu_row * p->edge) * (int64_t)p->stride;
+    const uint8_t *farther = column + ((int64_t)far_y - mcu_row * p->edge) * (int64_t)p->stride;
     if (scan->across == 1 && scan->down == 1) return nearer;
     if (scan->across == 1) {
         fp_upsample_down(nearer, farther, y % 2 == 0, out, width);
@@ -233,8 +242,8 @@ static const uint8_t *chroma_row(fp_sequential *s, const fp_scan *scan, uint32_t
 static void write_row(fp_sequential *s, const fp_scan *scan, const fp_box *box, int pixels, uint32_t y, uint32_t mcu_row,
                       uint8_t *out) {
     const plane *p = &s->planes[0];
-    int64_t row = (int64_t)y - (int64_t)mcu_row * 8 * p->down;
-    const uint8_t *luma = p->samples + row * (int64_t)p->stride + (box->x - s->needed.first * 8 * p->across);
+    int64_t row = (int64_t)y - (int64_t)mcu_row * p->edge * p->down;
+    const uint8_t *luma = p->samples + row * (int64_t)p->stride + (box->x - s->needed.first * p->edge * p->across);
     if (pixels == FP_PIXELS_GRAY) {
         memcpy(out, luma, box->width);
     } else if (scan->num_components == 1) {
@@ -247,7 +256,7 @@ static void write_row(fp_sequential *s, const fp_scan *scan, const fp_box *box, 
 
 /* Where the rows of pixels end that can be made once this row of MCUs is there. */
 static uint32_t end_of_rows(const fp_sequential *s, const fp_scan *scan, const fp_box *box, uint32_t mcu_row) {
-    uint32_t end = (mcu_row + 1) * 8 * scan->down, bottom = box->y + box->height;
+    uint32_t end = (mcu_row + 1) * scan->edge * scan->blocks_down, bottom = box->y + box->height;
     if (s->has_context && mcu_row + 1 < s->needed.num_rows) end--;
     return end < bottom ? end : bottom;
 }
@@ -297,7 +306,7 @@ static int decode_on(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t
 static mcus marked_mcus(const fp_scan *scan, const fp_box *box, int has_context) {
     mcus m = needed_mcus(scan, box, has_context);
     uint32_t bottom = box->y + box->height + (has_context ? 1 : 0);
-    m.end_row = divide_up(bottom < scan->height ? bottom : scan->height, 8 * scan->down);
+    m.end_row = divide_up(bottom < scan->height ? bottom : scan->height, scan->edge * scan->blocks_down);
     return m;
 }
 

@@ -10,8 +10,10 @@
 
 /* What the headers say of the image, and the data behind them. */
 typedef struct {
-    uint32_t width, height;
+    uint32_t width, height;  /* of the image as it is decoded: it may be smaller than it is stored */
     uint32_t num_components; /* 1 or 3 */
+    uint32_t blocks_across, blocks_down; /* of luma, in an MCU: 1 or 2; of chroma it has one block */
+    uint32_t edge, chroma_edge; /* samples that a block becomes, along and down: 8, 4, 2 or 1 */
     uint32_t across, down;   /* how many luma samples lie along and down a chroma sample: 1 or 2 */
     uint32_t restart_interval;
     struct {

@@ -36,8 +36,9 @@ static void read_frame(const uint8_t *body, fp_scan *scan) {
     scan->height = fp_load_be16(body + 1);
     scan->width = fp_load_be16(body + 3);
     scan->num_components = body[5];
-    scan->across = scan->num_components == 1 ? 1 : body[7] >> 4;
-    scan->down = scan->num_components == 1 ? 1 : body[7] & 15;
+    scan->across = scan->blocks_across = scan->num_components == 1 ? 1 : body[7] >> 4;
+    scan->down = scan->blocks_down = scan->num_components == 1 ? 1 : body[7] & 15;
+    scan->edge = scan->chroma_edge = 8;
     for (uint32_t c = 0; c < scan->num_components; c++) scan->components[c].steps = steps[body[8 + 3 * c] & 3];
 }
 
