@@ -108,17 +108,27 @@ def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
         raise SystemExit("\n".join(wrong))
 
 
+PACK = """
+import sys
+from pathlib import Path
+import fastpack
+
+listed, output, size = sys.argv[1:]
+paths = [Path(line) for line in Path(listed).read_text().splitlines()]
+fastpack.pack(fastpack.Paths(paths), output, fastpack.PackOptions(size=int(size) or None, sync=False))
+"""
+
+
 def measure_pack(folder: Path, arguments: argparse.Namespace) -> None:
-    """The peak of `fastpack pack --size 224` in a process of its own, for few images and for many: it must not grow with them."""
+    """The peak of packing in a process of its own, for few images and for many: it must not grow with them."""
     jpegs = photos(arguments.photos, folder)
     for num_images in arguments.samples:
-        table = folder / f"{num_images}.csv"
-        table.write_text("path\n" + "".join(f"{jpegs[i % len(jpegs)].absolute()}\n" for i in range(num_images)))
-        for output, options in (("pixels.h5", ["--size", "224"]), ("encoded.h5", []), ("all.tfrecord", [])):
-            command = [sys.executable, "-m", "fastpack", "pack", table, "-o", folder / output, "--quiet", "--no-sync", *options]
-            _, status, usage = os.wait4(subprocess.Popen(command).pid, 0)
+        listed = folder / "paths"
+        listed.write_text("\n".join(str(jpegs[i % len(jpegs)].absolute()) for i in range(num_images)))
+        for output, size in (("pixels.h5", 224), ("encoded.h5", 0), ("all.tfrecord", 0)):
+            _, status, usage = os.wait4(subprocess.Popen([sys.executable, "-c", PACK, listed, folder / output, str(size)]).pid, 0)
             if status:
-                raise SystemExit(f"packing failed: {command}")
+                raise SystemExit(f"packing {num_images} images to {output} failed")
             print(f"{usage.ru_maxrss // 1024} MB peak, {num_images} images to {output}", flush=True)
             (folder / output).unlink()
 
