@@ -1,5 +1,6 @@
 """How fast are JPEGs decoded, beside a plain C loop over the same library?"""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from benches.workloads import Decoding, plain_jpegs
+from benches.workloads import Decoding, pack_as, plain_jpegs
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,6 @@ def decoding(jpegs: list[Path]) -> Decoding:
     return Decoding(jpegs)
 
 
-@pytest.mark.parametrize("num_threads", [1, 2])
 @pytest.mark.parametrize("name", ["reference", "fastpack"])
 def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads: int) -> None:
     """To pixels in memory that is there already."""
@@ -32,12 +32,14 @@ def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads:
     np.testing.assert_array_equal(decoding.by_fastpack, decoding.by_reference)
 
 
-@pytest.mark.parametrize("num_threads", [1, 2])
-def test_reader(benchmark: Any, jpegs: list[Path], decoding: Decoding, tmp_path: Path, num_threads: int) -> None:
-    """From a TFRecord, checked against its CRCs, to new arrays."""
-    fastpack.pack(fastpack.Paths(jpegs), tmp_path / "photos.tfrecord")
-    reader = fastpack.open(tmp_path / "photos.tfrecord", orient=False, num_workers=num_threads)
+@pytest.mark.parametrize("form", ["tfrecord", "encoded", "vlen"])
+def test_reader(
+    benchmark: Any, timed: Callable[..., Any], jpegs: list[Path], decoding: Decoding, tmp_path: Path, form: str, num_threads: int
+) -> None:
+    """From a file, checked against its checksums, to new arrays."""
+    path = pack_as(form, jpegs, tmp_path)
+    reader = fastpack.open(path, orient=False, num_workers=num_threads)
     benchmark.group = f"decode {len(decoding)} JPEGs, threads: {num_threads}"
-    batch = benchmark(reader.read, range(len(reader)))
+    batch = timed(lambda: reader.read(range(len(reader))), path)
     decoding.reference(num_threads)
     np.testing.assert_array_equal(np.concatenate([image.ravel() for image in batch["image"]]), decoding.by_reference)

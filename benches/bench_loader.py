@@ -22,6 +22,7 @@ import fastpack
 from benches.photos import photos as find_photos
 from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
+from benches.workloads import pack_as
 from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
 from fastpack.draws import Draws
@@ -41,6 +42,7 @@ class Loading:
         whole = fastpack.open(path, num_workers=num_threads)
         self.dataset = whole.take(np.arange(num_samples) % len(whole))
         self._batch, self._num_threads = batch, num_threads
+        self.title = f"{path.name}, threads: {num_threads}"
         self._order = Shuffle(0).order(self.dataset)
         self._spans, self._infos = (of["image"] for of in (self.dataset.index.spans, self.dataset.index.infos))
         self._fds = np.array([os.open(path, os.O_RDONLY)], np.int32)
@@ -88,12 +90,11 @@ def epoch(loader: Loader) -> int:
     return sum(batch.num_samples for batch in loader)
 
 
-@pytest.fixture(params=CONTAINERS.values(), ids=CONTAINERS.keys())
-def loading(photos: list[Path], tmp_path: Path, benchmark: Any, request: pytest.FixtureRequest) -> Iterator[Loading]:
-    packed = tmp_path / f"photos.{request.param}"
-    fastpack.pack(fastpack.Paths(photos), packed)
+@pytest.fixture(params=["tfrecord", "encoded"])
+def loading(request: pytest.FixtureRequest, photos: list[Path], tmp_path: Path, benchmark: Any, num_threads: int) -> Iterator[Loading]:
+    path = pack_as(request.param, photos, tmp_path)
     num_samples = 2048 if benchmark.enabled else 64
-    with Loading(packed, batch=num_samples // 8, num_samples=num_samples, num_threads=2) as made:
+    with Loading(path, batch=num_samples // 8, num_samples=num_samples, num_threads=num_threads) as made:
         yield made
 
 
@@ -109,7 +110,7 @@ def rivals_of(loading: Loading, subject: str) -> list[Rival]:
 @pytest.mark.parametrize("number", range(-3, 0), ids=["yardstick", "read", "loader"])
 @pytest.mark.parametrize("subject", ["encoded", "train"])
 def test_loader(benchmark: Any, loading: Loading, subject: str, number: int) -> None:
-    benchmark.group = f"an epoch of {'encoded images' if subject == 'encoded' else 'random crops of 224 x 224'}"
+    benchmark.group = f"an epoch of {'encoded images' if subject == 'encoded' else 'random crops of 224 x 224'}, {loading.title}"
     rival = rivals_of(loading, subject)[number]
     assert benchmark(rival.run) in (None, len(loading))
 

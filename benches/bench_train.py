@@ -1,5 +1,6 @@
 """How fast do batches of random crops, resized and mirrored become pixels, beside a plain C loop that decodes no more than they need?"""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,30 @@ from benches.crops import Cropping
 from benches.workloads import plain_jpegs
 
 
+def cropping_of(photos: list[Path], folder: Path, form: str = "tfrecord") -> Cropping:
+    return Cropping(plain_jpegs(photos), "train", num_images=64, batch=32, scratch=folder, form=form)
+
+
 @pytest.fixture(scope="module")
 def cropping(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Cropping:
-    return Cropping(plain_jpegs(photos), "train", num_images=64, batch=32, scratch=tmp_path_factory.mktemp("train"))
+    return cropping_of(photos, tmp_path_factory.mktemp("train"))
 
 
-@pytest.mark.parametrize("num_threads", [1, 2])
-@pytest.mark.parametrize("name", ["reference", "kernel", "read", "linear", "area"])
-def test_train(benchmark: Any, cropping: Cropping, name: str, num_threads: int) -> None:
+@pytest.mark.parametrize("name", ["reference", "kernel", "linear", "area"])
+def test_from_memory(benchmark: Any, cropping: Cropping, name: str, num_threads: int) -> None:
     benchmark.group = f"train, {len(cropping)} JPEGs, threads: {num_threads}"
     benchmark(cropping.run, name, num_threads)
+
+
+@pytest.mark.parametrize("form", ["tfrecord", "encoded", "vlen"])
+def test_reader(benchmark: Any, timed: Callable[..., Any], photos: list[Path], tmp_path: Path, form: str, num_threads: int) -> None:
+    """The same pixels, out of a file."""
+    cropping = cropping_of(photos, tmp_path, form)
+    benchmark.group = f"train, {len(cropping)} JPEGs, threads: {num_threads}"
+    timed(lambda: cropping.run("read", num_threads), tmp_path)
+    assert cropping.worst("kernel", "read") == 0
 
 
 def test_pixels_are_those_of_the_yardstick(cropping: Cropping) -> None:
     """It weighs with 8 bits, so it is up to two levels off."""
     assert cropping.worst("kernel", "reference") <= 2
-
-
-def test_reader_gives_the_same_pixels(cropping: Cropping) -> None:
-    assert cropping.worst("kernel", "read") == 0

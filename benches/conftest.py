@@ -1,20 +1,71 @@
-"""What the benches share."""
+"""What the benches share: inputs, threads, cold caches, and what each result says of where it comes from."""
 
+import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benches.cold import COLD, forget
 from benches.photos import photos as find_photos
+from benches.ratio import machine
+from benches.recorded import revision
 from benches.workloads import Packing
 
 collect_ignore = ["rivals"]  # scripts for other interpreters
+_COLD_ROUNDS = 5
+# Of a large folder of photographs these many files' bytes go into its fingerprint, and the names and sizes of all.
+_NUM_READ = 256
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "num_threads" in metafunc.fixturenames:
+        timed = metafunc.config.getoption("benchmark_enable")
+        metafunc.parametrize("num_threads", sorted({1, 2, len(os.sched_getaffinity(0))} if timed else {1, 2}))
+    if "cache" in metafunc.fixturenames:
+        metafunc.parametrize("cache", ["warm", "cold"] if COLD else ["warm"])
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    machine_info["measured_on"] = machine()
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """JPEGs: of the folder that FASTPACK_BENCH_PHOTOS names, or else made ones."""
     return find_photos(None, tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def origin(photos: list[Path]) -> dict[str, str]:
+    """Of a result: which revision was measured, over which data."""
+    digest = hashlib.sha256()
+    for number, path in enumerate(photos):
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        if number < _NUM_READ:
+            digest.update(path.read_bytes())
+    return {"revision": revision() or "unknown", "data": f"{len(photos)} photos, sha256 {digest.hexdigest()[:16]}"}
+
+
+@pytest.fixture
+def benchmark(benchmark: Any, origin: dict[str, str]) -> Any:
+    benchmark.extra_info |= origin
+    return benchmark
+
+
+@pytest.fixture
+def timed(benchmark: Any, cache: str) -> Callable[..., Any]:
+    """timed(work, *files): times work; with a cold cache, the files are out of memory before each run."""
+
+    def run(work: Callable[[], Any], *files: Path) -> Any:
+        benchmark.extra_info["cache"] = cache
+        if cache == "warm":
+            return benchmark(work)
+        return benchmark.pedantic(work, setup=lambda: forget(files), rounds=_COLD_ROUNDS)
+
+    return run
 
 
 @pytest.fixture

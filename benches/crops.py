@@ -14,6 +14,7 @@ import fastpack
 from benches.contest import Contestant, Entry, MissingError
 from benches.reference import crop_loop
 from benches.rivals.turns import Task
+from benches.workloads import pack_as
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
 from fastpack.draws import Draws
 from fastpack.errors import Place
@@ -36,7 +37,7 @@ class Cropping:
     """JPEGs, the given ones over and over, batch by batch into one array that is there already. All sides take
     the same boxes; fastpack draws them anew each time, the others have them given."""
 
-    def __init__(self, paths: Sequence[Path], subject: str, *, num_images: int, batch: int, scratch: Path) -> None:
+    def __init__(self, paths: Sequence[Path], subject: str, *, num_images: int, batch: int, scratch: Path, form: str = "tfrecord") -> None:
         self._steps = STEPS[subject]
         self._blobs = Ragged.of_bytes(paths[i % len(paths)].read_bytes() for i in range(num_images))
         self._infos, _ = probe_blobs(self._blobs)
@@ -45,8 +46,7 @@ class Cropping:
         self._views = self._plan(np.arange(num_images)).views
         self._batches = [np.arange(first, min(first + batch, num_images)) for first in range(0, num_images, batch)]
         self.out: Pixels = np.zeros((min(batch, num_images), SIZE, SIZE, 3), np.uint8)
-        packed = Path(tempfile.mkdtemp(dir=scratch)) / "photos.tfrecord"
-        fastpack.pack(fastpack.Paths([paths[i % len(paths)] for i in range(num_images)]), packed)
+        packed = pack_as(form, [paths[i % len(paths)] for i in range(num_images)], Path(tempfile.mkdtemp(dir=scratch)))
         self._reader = fastpack.open(packed, transform=self._steps, orient=False)
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import fastpack
 from benches.reference import crop_loop, decode_loop, pread_loop
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
+from fastpack.containers import Layout
 from fastpack.errors import Place
 from fastpack.headers import FORMATS, probe_blobs
 from fastpack.ragged import Ragged, offsets_of
@@ -31,6 +32,21 @@ def plain_jpegs(paths: Sequence[Path]) -> list[Path]:
     infos, statuses = probe_blobs(Ragged.of_bytes(path.read_bytes() for path in paths))
     kept = (statuses == 0) & (infos["format"] == FORMATS.index("jpeg")) & np.isin(infos["components"], (1, 3))
     return [path for path, keep in zip(paths, kept, strict=True) if keep]
+
+
+# How a list of image files can be kept as it is: the name of the file, and HDF5's layout.
+FORMS: dict[str, tuple[str, Layout]] = {
+    "tfrecord": ("photos.tfrecord", "auto"),
+    "encoded": ("photos.h5", "encoded"),
+    "vlen": ("photos-vlen.h5", "vlen"),
+}
+
+
+def pack_as(form: str, paths: Sequence[Path], folder: Path) -> Path:
+    """The file that `paths` are packed into."""
+    name, layout = FORMS[form]
+    fastpack.pack(fastpack.Paths(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False))
+    return folder / name
 
 
 class Decoding:
@@ -86,9 +102,9 @@ class Packing:
             if path != self._list:
                 path.unlink()
 
-    def fastpack(self, name: str, *, sync: bool = False) -> fastpack.Packed:
+    def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> fastpack.Packed:
         source = fastpack.Paths(self.paths, self._labels)
-        return fastpack.pack(source, self.output(name), fastpack.PackOptions(sync=sync))
+        return fastpack.pack(source, self.output(name), fastpack.PackOptions(sync=sync, **options))
 
     def cat(self, *, sync: bool = False) -> None:
         output = self.output("cat")
