@@ -14,7 +14,7 @@ TARGETS ?= decode checkpoints probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-adapters lint types bench bench-hdf5 bench-rivals bench-results bench-report demo test-sanitized check-neon fuzz clean help
+.PHONY: build test test-adapters lint types bench bench-baseline bench-guard bench-hdf5 bench-rivals bench-results bench-report demo test-sanitized check-neon fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
@@ -40,6 +40,12 @@ types: build $(VENV)/.group-lint ## check the types, and that the kernels' stubs
 
 bench: build $(VENV)/.group-bench ## time decoding, packing, reading and the import
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-only
+
+bench-guard: build ## fail when a kernel became slower: by the committed ratios, or beside another revision (BASE=revision)
+	$(BIN)/python -m benches.guard $(if $(BASE),--base "$(BASE)")
+
+bench-baseline: build ## measure the ratios that bench-guard compares with anew, for this machine
+	$(BIN)/python -m benches.guard --renew
 
 bench-rivals: build $(VENV)/.group-bench $(RIVALS:=/.made) ## the same beside other libraries, in environments of their own
 	$(BIN)/python -m benches.compare_rivals all --environments $(VENV)-rivals --json build/rivals.json \

@@ -5,6 +5,7 @@ They are compiled when first called and run through ctypes, which lets go of the
 
 import ctypes
 import functools
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ _FOLDER = Path(__file__).parent
 # The checksum is fastpack's own: on both sides the same, so it is the reading that is compared. The layout of a
 # view, too, is told by its header.
 _KERNELS = _FOLDER.parent.parent / "src_cython" / "kernels"
+_BUILD = _FOLDER.parent.parent / "build" / "reference"
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -30,11 +32,11 @@ def decode_loop(jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offset
 
     - jpeg_offsets, pixel_offsets: (n + 1,), where each image begins in `jpegs` and in `pixels`.
     """
-    num_failed = _library("decode_loop", ("libjpeg",)).decode_loop(
-        _address(jpegs, np.uint8),
-        _address(jpeg_offsets, np.int64),
-        _address(pixels, np.uint8),
-        _address(pixel_offsets, np.int64),
+    num_failed = _loop("decode_loop", ("libjpeg",))(
+        address(jpegs, np.uint8),
+        address(jpeg_offsets, np.int64),
+        address(pixels, np.uint8),
+        address(pixel_offsets, np.int64),
         ctypes.c_int64(len(jpeg_offsets) - 1),
         num_threads,
     )
@@ -51,11 +53,11 @@ def crop_loop(jpegs: Bytes, jpeg_offsets: Offsets, views: npt.NDArray[Any], batc
     """
     if batch.shape != (len(views), batch.shape[1], batch.shape[1], 3):
         raise ValueError(f"a batch of {len(views)} squares of RGB is needed, not {batch.shape}")
-    num_failed = _library("crop_loop", ("libjpeg",)).crop_loop(
-        _address(jpegs, np.uint8),
-        _address(jpeg_offsets, np.int64),
-        _address(views, VIEW),
-        _address(batch, np.uint8),
+    num_failed = _loop("crop_loop", ("libjpeg",))(
+        address(jpegs, np.uint8),
+        address(jpeg_offsets, np.int64),
+        address(views, VIEW),
+        address(batch, np.uint8),
         ctypes.c_uint32(batch.shape[1]),
         ctypes.c_int64(len(views)),
         num_threads,
@@ -82,13 +84,13 @@ def pread_loop(
     np.cumsum(lengths, out=out_offsets[1:])
     if out_offsets[-1] > len(out):
         raise ValueError(f"out has {len(out)} bytes, the spans have {out_offsets[-1]}")
-    num_failed = _library("pread_loop").pread_loop(
+    num_failed = _loop("pread_loop")(
         fd,
-        _address(offsets, np.uint64),
-        _address(lengths, np.uint64),
-        _address(out, np.uint8),
-        _address(out_offsets, np.int64),
-        None if crcs is None else _address(crcs, np.uint32),
+        address(offsets, np.uint64),
+        address(lengths, np.uint64),
+        address(out, np.uint8),
+        address(out_offsets, np.int64),
+        None if crcs is None else address(crcs, np.uint32),
         ctypes.c_int64(len(lengths)),
         num_threads,
     )
@@ -97,25 +99,32 @@ def pread_loop(
 
 
 @functools.cache
-def _library(name: str, packages: tuple[str, ...] = ()) -> ctypes.CDLL:
+def library(name: str, packages: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """The loops of NAME.c. A build is kept beside the project's others, until what it is made from changes."""
+    sources = [_FOLDER / f"{name}.c", _KERNELS / "crc32c.c"]
+    compiler = [*os.environ.get("CC", "cc").split(), "-O3", "-shared", "-fPIC", "-pthread", "-iquote", str(_KERNELS)]
     flags = [flag for package in packages for flag in _flags_of(package)]
-    with tempfile.TemporaryDirectory() as folder:
-        built = Path(folder) / f"{name}.so"
-        sources = [_FOLDER / f"{name}.c", _KERNELS / "crc32c.c"]
-        compiler = os.environ.get("CC", "cc").split()
-        subprocess.run(
-            [*compiler, "-O3", "-shared", "-fPIC", "-pthread", "-iquote", _KERNELS, "-o", built, *sources, *flags, "-lm"], check=True
-        )
-        library = ctypes.CDLL(str(built))  # stays loaded when the file is gone
-    getattr(library, name).restype = ctypes.c_int64
-    return library
+    made_from = [" ".join(compiler + flags).encode(), *(path.read_bytes() for path in (*sources, *sorted(_KERNELS.glob("*.h"))))]
+    built = _BUILD / f"{name}-{hashlib.sha256(b'|'.join(made_from)).hexdigest()[:16]}.so"
+    if not built.exists():
+        _BUILD.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_BUILD) as folder:
+            subprocess.run([*compiler, "-o", f"{folder}/{name}.so", *map(str, sources), *flags, "-lm"], check=True)
+            os.replace(f"{folder}/{name}.so", built)
+    return ctypes.CDLL(str(built))
+
+
+def _loop(name: str, packages: tuple[str, ...] = ()) -> Any:
+    function = getattr(library(name, packages), name)
+    function.restype = ctypes.c_int64
+    return function
 
 
 def _flags_of(package: str) -> list[str]:
     return subprocess.run(["pkg-config", "--cflags", "--libs", package], check=True, capture_output=True, text=True).stdout.split()
 
 
-def _address(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> ctypes.c_void_p:
+def address(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> ctypes.c_void_p:
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise ValueError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype} {array.strides}")
     return ctypes.c_void_p(array.ctypes.data)

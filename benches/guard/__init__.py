@@ -1,0 +1,1 @@
+"""The guard: has a kernel become slower? python -m benches.guard"""
