@@ -63,13 +63,14 @@ static void draw_part(uint32_t limit, uint32_t *begin, uint32_t *extent) {
     *extent = 1 + below(limit - *begin);
 }
 
-/* Pixels in memory of their own size. */
-static uint8_t *pixels_of(const fp_view *view, int32_t color, fp_target *target, size_t *num_bytes) {
+/* Pixels in memory of their own size, for the view made so many times smaller. */
+static uint8_t *pixels_of(const fp_view *view, uint32_t smaller, int32_t color, fp_target *target, size_t *num_bytes) {
     int32_t channels = color == FP_GRAY ? 1 : 3;
-    *num_bytes = (size_t)view->width * view->height * (size_t)channels;
+    uint32_t width = view->width > smaller ? view->width / smaller : 1, height = view->height > smaller ? view->height / smaller : 1;
+    *num_bytes = (size_t)width * height * (size_t)channels;
     uint8_t *own_pixels = calloc(1, *num_bytes);
     if (!own_pixels) abort();
-    *target = (fp_target){own_pixels, view->height, view->width, channels, 1, (int64_t)view->width * channels, channels, 1, NULL};
+    *target = (fp_target){own_pixels, height, width, channels, 1, (int64_t)width * channels, channels, 1, NULL};
     return own_pixels;
 }
 
@@ -96,6 +97,8 @@ static int decode_by(const table *t, fp_decoder *decoder, const uint8_t *data, s
 static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t length, const fp_image_info *info) {
     fp_decode_options options = {.color = (int32_t)below(3), .interpolation = FP_BILINEAR, .max_scans = 100, .max_pixels = MAX_PIXELS};
     fp_view view = {.width = info->width, .height = info->height, .orientation = 1};
+    uint32_t smaller = below(3) ? 1 : 2u << below(3);
+    options.may_reduce = smaller > 1;
     if (below(4)) {
         draw_part(info->width, &view.x, &view.width);
         draw_part(info->height, &view.y, &view.height);
@@ -105,10 +108,10 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
     fp_allow_vectors(below(5) != 0);
     fp_target target;
     size_t num_bytes;
-    uint8_t *ours = pixels_of(&view, options.color, &target, &num_bytes);
+    uint8_t *ours = pixels_of(&view, smaller, options.color, &target, &num_bytes);
     fp_use_sequential(FP_ALWAYS);
     int status = decode_by(t, decoder, data, length, &options, &view, &target);
-    uint8_t *theirs = pixels_of(&view, options.color, &target, &num_bytes);
+    uint8_t *theirs = pixels_of(&view, smaller, options.color, &target, &num_bytes);
     fp_use_sequential(FP_NEVER);
     int expected = fp_decode_jpeg(decoder, data, length, &options, &view, &target);
     if (!t->is_forged && (status != expected || (status == FP_OK && memcmp(ours, theirs, num_bytes) != 0))) {

@@ -161,12 +161,20 @@ def test_what_has_no_checkpoints(data):
     assert len(table_of(data)) == 0
 
 
-def test_smaller_decodes_need_none():
-    data, out = GRIDS["gray"], np.empty((25, 50, 3), np.uint8)
+@pytest.mark.parametrize("smaller", [1, 2, 4, 8])
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("box", [None, (9, 6, 50, 33)])
+def test_smaller_decodes_begin_at_checkpoints_too(smaller, name, box):
+    data = GRIDS[name]
+    x, y, width, height = box or (0, 0, *size_of(data))
+    outs = np.full((2, height // smaller, width // smaller, 3), 99, np.uint8)
     options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100, "may_reduce": True}
-    job = DecodeBatch(spans_of([data]), view_of(200, 100), [out], checkpoints=by(table_of(data)), **options)
-    assert run_all(job) == []
-    assert job.num_marked() == 0
+    for out, expects_marks in zip(outs, (True, False), strict=True):
+        job = DecodeBatch(spans_of([data]), view_of(width, height, x=x, y=y), [out], checkpoints=by(table_of(data)), **options)
+        with contextlib.nullcontext() if expects_marks else libjpeg_alone():
+            assert run_all(job) == []
+        assert job.num_marked() == expects_marks
+    assert (outs[0] == outs[1]).all()
 
 
 # Reading

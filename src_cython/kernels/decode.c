@@ -383,26 +383,24 @@ int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, cons
 
 /* By checkpoints */
 
-/* Which bytes decoding by checkpoints takes, once the headers are read; 0 when it cannot be done. */
-static int plan_marked(fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target,
-                       fp_scan *scan, fp_plan *plan, uint64_t bytes[2]) {
-    j_decompress_ptr jpeg = &decoder->jpeg;
-    return (uint64_t)jpeg->image_width * jpeg->image_height <= options->max_pixels &&
-           reduction(jpeg, options, view, target) == 1 &&
-           fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, 1, options->interpolation, plan) &&
-           fp_sequential_bytes(scan, &plan->stored, &bytes[0], &bytes[1]);
-}
-
-/* Reads the headers of an image in `data`; what lies behind them need not be there yet. 0 when it is not of our kind. */
-static int read_headers(fp_decoder *decoder, const uint8_t *data, uint64_t head_bytes, const fp_checkpoints *checkpoints, fp_scan *scan) {
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)head_bytes);
-    jpeg_read_header(&decoder->jpeg, TRUE);
-    if (!describe_scan(&decoder->jpeg, 1, scan)) return 0;
+/* What is left to decode of an image in `data` once its headers are read; what lies behind them need not be there yet. 0 when
+   it is not of our kind. */
+static int describe_marked(const fp_decoder *decoder, const uint8_t *data, const fp_checkpoints *checkpoints, uint32_t reduced, fp_scan *scan) {
+    if (!describe_scan(&decoder->jpeg, reduced, scan)) return 0;
     scan->image = data;
-    scan->length = (size_t)(checkpoints->image_bytes - head_bytes);
+    scan->length = (size_t)(checkpoints->image_bytes - fp_checkpoints_head_bytes(checkpoints));
     scan->is_worth_tables = is_worth_tables(scan->length);
     scan->checkpoints = checkpoints;
     return 1;
+}
+
+/* Which bytes decoding by checkpoints takes; 0 when it cannot be done. */
+static int plan_marked(const fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target,
+                       const fp_scan *scan, fp_plan *plan, uint64_t bytes[2]) {
+    const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+    return (uint64_t)jpeg->image_width * jpeg->image_height <= options->max_pixels &&
+           fp_plan_view(view, target, jpeg->image_width, jpeg->image_height, 8 / scan->edge, options->interpolation, plan) &&
+           fp_sequential_bytes(scan, &plan->stored, &bytes[0], &bytes[1]);
 }
 
 /* The headers at least: the image's memory, or NULL. */
@@ -434,7 +432,9 @@ static int decode_marked(fp_decoder *decoder, const uint8_t *data, const fp_read
     }
     fp_scan scan;
     fp_plan plan;
-    if (read_headers(decoder, data, head_bytes, checkpoints, &scan) &&
+    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)head_bytes);
+    jpeg_read_header(&decoder->jpeg, TRUE);
+    if (describe_marked(decoder, data, checkpoints, reduction(&decoder->jpeg, options, view, target), &scan) &&
         plan_marked(decoder, options, view, target, &scan, &plan, bytes) && read_rest(r, head_bytes, bytes, checkpoints, outcome))
         is_decoded = decode_sequential(decoder, &scan, options, &plan, view, target) == FP_OK;
     jpeg_abort_decompress(&decoder->jpeg);
