@@ -1,7 +1,9 @@
-"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|pixels|read|hdf5."""
+"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|pack-small|pixels|read|hdf5."""
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,7 +13,7 @@ from pathlib import Path
 import fastpack
 from benches.crops import Cropping, Ffcv
 from benches.hdf5_reading import compare_hdf5
-from benches.photos import VARIABLE, photos
+from benches.photos import VARIABLE, make_small, photos
 from benches.ratio import Comparison, Rival, compare, machine
 from benches.recorded import record
 from benches.workloads import Decoding, Packing, PackingPixels, Reading, plain_jpegs
@@ -50,8 +52,38 @@ def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
             Rival("TFRecord", partial(packing.fastpack, "out.tfrecord", sync=sync), after=packing.remove),
             Rival("HDF5", partial(packing.fastpack, "out.h5", sync=sync), after=packing.remove),
         ]
+        if not sync:
+            rivals.append(Rival("tar", packing.tar, after=packing.remove))
+            rivals.append(Rival("Python loop", packing.loop, after=packing.remove))
         title = f"pack, {'until the disk has it' if sync else 'into the page cache'}"
         yield compare(title, rivals, unit="files", num_units=arguments.records, rounds=arguments.rounds)
+
+
+def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
+    """Many files of 1 KB, of which each costs more than its bytes, and a tenth of them; with the peaks of packing in new processes."""
+    paths = make_small(folder / "small", arguments.records)
+    for count in (arguments.records // 10, arguments.records):
+        packing = Packing(paths[:count], count, folder / "outputs")
+        rivals = [
+            Rival("cat", packing.cat, after=packing.remove),
+            Rival("TFRecord", partial(packing.fastpack, "out.tfrecord"), after=packing.remove),
+            Rival("HDF5", partial(packing.fastpack, "out.h5"), after=packing.remove),
+        ]
+        yield compare("pack files of 1 KB, into the page cache", rivals, unit="files", num_units=count, rounds=arguments.rounds)
+        table = folder / "small" / f"{count}.csv"
+        table.write_text("path\n" + "".join(f"{path.relative_to(table.parent)}\n" for path in paths[:count]))
+        for name in ("out.tfrecord", "out.h5"):
+            command = [sys.executable, "-m", "fastpack", "pack", table, "-o", packing.output(name), "--quiet", "--no-sync"]
+            print(f"{count} files to {name} in a new process: {_peak_bytes(command) / 2**20:.0f} MB at most", flush=True)
+            packing.remove()
+
+
+def _peak_bytes(command: list[str | Path]) -> int:
+    """What a program had in memory at most."""
+    _, status, usage = os.wait4(subprocess.Popen(command).pid, 0)
+    if status:
+        raise SystemExit(f"this failed: {command}")
+    return usage.ru_maxrss * 1024
 
 
 def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
@@ -127,6 +159,7 @@ SUBJECTS: dict[str, Callable[[Arguments, Path], Iterator[Comparison]]] = {
     "eval": partial(compare_crops, subject="eval"),
     "decode": compare_decode,
     "pack": compare_pack,
+    "pack-small": compare_pack_small,
     "pixels": compare_pixels,
     "read": compare_read,
     "hdf5": compare_stored_pixels,

@@ -33,6 +33,18 @@ def make_photos(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+def make_small(folder: Path, count: int) -> list[Path]:
+    """JPEGs of 1 KB, no two alike, 1,000 to a folder."""
+    image = fastpack.encode(np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8), "jpeg", quality=85)
+    paths = [folder / f"{i // 1000:04d}" / f"{i:07d}.jpg" for i in range(count)]
+    for i, path in enumerate(paths):
+        if i % 1000 == 0:
+            path.parent.mkdir(parents=True)
+        comment = b"\xff\xfe" + (1024 - len(image) - 2).to_bytes(2, "big") + i.to_bytes(8, "big")
+        path.write_bytes(image[:2] + comment.ljust(1024 - len(image), b"\0") + image[2:])
+    return paths
+
+
 def _photo_like(random: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Noise whose strength falls with its fineness, as in photographs."""
     image = np.full((_HEIGHT, _WIDTH, 3), 128, np.float32)

@@ -91,7 +91,8 @@ class Packing:
         self._labels = np.arange(num_records) % 1000
         self._folder = folder
         self._list = folder / "list"
-        self._list.write_bytes(b"\0".join(os.fsencode(path) for path in self.paths))
+        self._names = [os.fspath(path) for path in self.paths]
+        self._list.write_bytes(b"\0".join(map(os.fsencode, self._names)))
 
     def output(self, name: str) -> Path:
         return self._folder / name
@@ -103,7 +104,7 @@ class Packing:
                 path.unlink()
 
     def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> fastpack.Packed:
-        source = fastpack.Paths(self.paths, self._labels)
+        source = fastpack.Paths(self._names, self._labels)
         return fastpack.pack(source, self.output(name), fastpack.PackOptions(sync=sync, **options))
 
     def cat(self, *, sync: bool = False) -> None:
@@ -112,6 +113,17 @@ class Packing:
             subprocess.run(["xargs", "-0", "-a", self._list, "cat"], stdout=file, check=True)
         if sync:
             subprocess.run(["sync", output], check=True)
+
+    def tar(self) -> None:
+        options = ["--null", "--hard-dereference", "--no-recursion", "--absolute-names", f"--files-from={self._list}"]
+        subprocess.run(["tar", "-c", "-f", self.output("tar"), *options], check=True)
+
+    def loop(self) -> None:
+        """What a few lines of Python do: read a file, write it, one after the other."""
+        with open(self.output("loop"), "xb") as output:
+            for name in self._names:
+                with open(name, "rb") as file:
+                    output.write(file.read())
 
 
 class PackingPixels:

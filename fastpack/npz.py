@@ -10,7 +10,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.errors import FormatError
 
 _ALIGNMENT = 64
+_PIECE_BYTES = 2**20
 _SEAL = b"crc32c "
 _END_BYTES = 22  # of a zip's last record, without the comment
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # lengths of the name and of the extra field end a member's header
@@ -35,7 +36,7 @@ def save_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         with zipfile.ZipFile(file, "w") as archive:
             for name, array in arrays.items():
                 _add_array(archive, f"{name}.npy", array)
-        seal = crc32c(_read_whole(file)[:-_END_BYTES])
+        seal = _checksum(file, file.seek(0, io.SEEK_END) - _END_BYTES)
         with zipfile.ZipFile(file, "a") as archive:
             archive.comment = _SEAL + f"{seal:08x}".encode()
 
@@ -51,6 +52,18 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> 
     with archive.open(member, "w") as file:
         file.write(header.getvalue())
         file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b"")
+
+
+def _checksum(file: BinaryIO, num_bytes: int) -> int:
+    """Of the first bytes of a file, a piece at a time: they may be many."""
+    file.seek(0)
+    seal = 0
+    while num_bytes:
+        piece = np.frombuffer(file.read(min(num_bytes, _PIECE_BYTES)), np.uint8)
+        if not piece.size:
+            raise FormatError("it became shorter while it was read")
+        seal, num_bytes = crc32c(piece, seal), num_bytes - len(piece)
+    return seal
 
 
 def load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -44,7 +44,7 @@ class PackOptions:
       one virtual dataset. It is for others: open either the master or the shards.
     - num_workers: threads; None is one a core.
     - memory: bytes that batches may take together, as a number or like "512MB"; None takes about 6 MiB a thread. What is
-      known of each sample (its label, key and place: about 150 bytes) comes on top.
+      known of each sample (its label, key and place: some 250 bytes with its path) comes on top.
     - include, exclude: patterns of the shell for keys, in which `*` also stands for slashes: pack the samples that fit one of
       `include`, if there are any, and none of `exclude`.
     - fields: which columns to keep beside image, label and key; None keeps all that the source has.

@@ -83,6 +83,8 @@ class EncodedWriter(Writer[Images]):
             self._lay_out_again()
         self.abandon()
         spans, infos = np.concatenate(self._spans), np.concatenate(self._infos)
+        self._spans.clear()  # of many images they are large
+        self._infos.clear()
         with WrittenFile(self._path, "r+") as file:
             group = file[dataset_name(self._field)]
             group.create_dataset("offsets", data=offsets_of(spans["length"]).astype(np.uint64))

@@ -85,7 +85,9 @@ class TfRecordWriter(Writer["Records"]):
         if shard.size != self._end:
             message = f"the file has {shard.size} bytes, and {self._end} were written; has another program written to it?"
             raise CorruptRecordError(at(message, Place(self._path)))
-        return _index_of(_Facts.concatenate(self._facts), self._schema, shard)
+        facts = _Facts.concatenate(self._facts)
+        self._facts.clear()  # of many records they are large
+        return _index_of(facts, self._schema, shard)
 
     def abandon(self) -> None:
         if self._descriptor >= 0:
