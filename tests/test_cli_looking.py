@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -120,8 +121,9 @@ def test_indexes_in_a_folder_of_their_own(photos, tmp_path):
     assert "key dog/1.png" in run("repair", path, "-o", tmp_path / "new.tfrecord", "--index-dir", elsewhere).stdout
 
 
-def test_verify_tells_of_samples_without_checksums(photos, tmp_path):
-    fastpack.pack(photos, tmp_path / "all.h5", fastpack.PackOptions(size=8, sync=False))
+def test_verify_tells_of_samples_without_checksums(tmp_path):
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file["images"] = np.zeros((5, 8, 8, 3), np.uint8)
     assert run("verify", tmp_path / "all.h5").stdout == "5 samples in 1 file: sound; 5 samples without a checksum could be read\n"
 
 
