@@ -89,7 +89,7 @@ def pack(
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    samples = source_of(source) if isinstance(source, (str, Path)) else source
+    samples = source_of(source, allow_external=options.allow_external) if isinstance(source, (str, Path)) else source
     plan = plan_pack(samples, output, options, append=append, resume=resume)
     if options.dry_run:
         plan.refuse_faulty()

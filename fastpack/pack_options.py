@@ -47,6 +47,7 @@ class PackOptions:
       known of each sample (its label, key and place: some 250 bytes with its path) comes on top.
     - include, exclude: patterns of the shell for keys, in which `*` also stands for slashes: pack the samples that fit one of
       `include`, if there are any, and none of `exclude`.
+    - allow_external: of a folder or a table that is given by its path: follow links that lead out of it.
     - fields: which columns to keep beside image, label and key; None keeps all that the source has.
     - shuffle_seed: pack in a random order, which depends on nothing but the seed and the number of samples; it is that of
       `Shuffle(seed)` in its first epoch. None keeps the source's order.
@@ -82,6 +83,7 @@ class PackOptions:
     memory: int | str | None = None
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    allow_external: bool = False
     fields: Sequence[str] | None = None
     shuffle_seed: int | None = None
     split: Mapping[str, float] = field(default_factory=dict)

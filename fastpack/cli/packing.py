@@ -69,6 +69,7 @@ from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES
 )
 @click.option("--include", multiple=True, metavar="GLOB", help="Pack only samples whose key fits: '*.jpg', 'cat/*'. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out samples whose key fits. May be repeated.")
+@click.option("--allow-external", is_flag=True, help="Follow links that lead out of the folder of SRC.")
 @click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
 @click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
 @click.option(
@@ -91,7 +92,7 @@ def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_
     TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
     """
     pack_options = fastpack.PackOptions(**options)
-    source = _source_at(src)
+    source = _source_at(src, options["allow_external"])
     with terminal.progress("packing", quiet) as update:
         packed = fastpack.pack(
             source,
@@ -112,14 +113,14 @@ def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_
         click.get_current_context().exit(terminal.EXIT_SKIPPED)
 
 
-def _source_at(path: str) -> Source:
+def _source_at(path: str, allow_external: bool) -> Source:
     """The images of a folder or of a table; else the dataset that is there."""
     if Path(path).suffix.lower() in TABLE_SUFFIXES:
-        return fastpack.table(path)
+        return fastpack.table(path, allow_external=allow_external)
     if not os.path.isdir(path):
         return fastpack.open(path, decode=False)
     try:
-        return fastpack.folder(path)
+        return fastpack.folder(path, allow_external=allow_external)
     except EmptySourceError as no_images:
         try:
             return fastpack.open(path, decode=False)

@@ -41,15 +41,18 @@ class Source(Protocol):
         ...
 
 
-def source_of(path: str | Path) -> Paths:
-    """The source at a path: a folder of images, or a CSV, JSONL or Parquet table of them."""
+def source_of(path: str | Path, *, allow_external: bool = False) -> Paths:
+    """The source at a path: a folder of images, or a CSV, JSONL or Parquet table of them.
+
+    - allow_external: follow links that lead out of the folder.
+    """
     path = Path(path)
     if path.is_dir():
-        return folder(path)
+        return folder(path, allow_external=allow_external)
     if not path.exists():
         raise MissingFileError(2, at("there is nothing to pack here; check the path", Place(path)))
     if path.suffix.lower() in TABLE_SUFFIXES:
-        return table(path)
+        return table(path, allow_external=allow_external)
     raise SourceError(at(f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Place(path)))
 
 

@@ -8,16 +8,18 @@ from fastpack.sources.paths import Paths
 from fastpack.tree import IMAGE_SUFFIXES, classes_of, image_files
 
 
-def folder(root: str | Path) -> Paths:
+def folder(root: str | Path, *, allow_external: bool = False) -> Paths:
     """The images below `root`, in sorted order; the key is the path below `root`.
 
     With subfolders, each folder directly below `root` that holds images is a class, and `label` its
     place among them in sorted order. Without, there are no labels. Hidden files and files of other
-    endings are passed over. Raises EmptySourceError, MissingFileError or UnreadableFileError.
+    endings are passed over. Files that lie outside `root`, once links are followed, are faults unless `allow_external` is
+    asked for. Raises EmptySourceError, MissingFileError or UnreadableFileError.
     """
     files = image_files(Path(root))
     if not files:
         raise EmptySourceError(at(f"no images here (files ending in {', '.join(IMAGE_SUFFIXES)}); check the folder", Place(root)))
     labels, class_names = classes_of(files)
     above = os.path.join(root, "")
-    return Paths([above + file for file in files], labels, keys=files, class_names=class_names)
+    bounds = None if allow_external else root
+    return Paths([above + file for file in files], labels, keys=files, class_names=class_names, root=bounds)

@@ -23,6 +23,7 @@ from fastpack.headers import probe_blobs, raise_probe_status
 from fastpack.memory import Memory
 from fastpack.ragged import Ragged, Text, digest, offsets_of
 from fastpack.schema import Field, Schema
+from fastpack.sources.links import links_out
 
 ColumnValues = npt.NDArray[Any] | Text
 # Batches of as many threads are read into memory that is there already.
@@ -36,6 +37,7 @@ class Paths:
     - labels: an integer for each, or None for no labels.
     - keys: a name for each, unique among different files; None takes none, True takes the paths as they are.
     - class_names: names[label].
+    - root: refuse files that lie outside it once links are followed; None takes them wherever they are.
     - columns: further values for each file: field name -> array (n,) of integers or floats, or Text.
 
     Raises EmptySourceError or SourceError (lengths differ). A file that is not there, is no file or has the key of another is
@@ -50,6 +52,7 @@ class Paths:
         keys: Sequence[str] | bool | None = None,
         class_names: Sequence[str] = (),
         columns: Mapping[str, ColumnValues] | None = None,
+        root: str | os.PathLike[str] | None = None,
     ) -> None:
         self._files = FileNames(paths)
         if not len(self._files):
@@ -68,6 +71,8 @@ class Paths:
         self._sizes, self._times, self._faults = self._files.look()
         if "key" in self._columns:
             self._faults = _duplicates(self._columns["key"], self._files) | self._faults
+        if root is not None:
+            self._faults |= links_out(self._files, os.fspath(root))
 
     @property
     def schema(self) -> Schema:

@@ -18,13 +18,22 @@ _PATH_COLUMNS = ("file_name", "path", "file", "filename", "image")
 _LABEL_COLUMNS = ("label", "labels", "class", "target")
 
 
-def table(path: str | Path, *, root: str | Path | None = None, path_column: str | None = None, label_column: str | None = None) -> Paths:
+def table(
+    path: str | Path,
+    *,
+    root: str | Path | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    allow_external: bool = False,
+) -> Paths:
     """The images that a table names, in its order, with its other columns.
 
     - root: what the table's paths are relative to; None is the table's folder.
     - path_column: None takes the first of file_name, path, file, filename, image.
     - label_column: None takes the first of label, labels, class, target, if there. Integers are taken
       as they are; names are numbered in sorted order and become the class names.
+
+    - allow_external: follow links that lead out of `root`.
 
     Every other column becomes a field: integers, floats or text. The key is the path as the table has
     it. Raises SourceError when a column is missing or a path leads out of `root`.
@@ -43,7 +52,14 @@ def table(path: str | Path, *, root: str | Path | None = None, path_column: str 
     folder = Path(root) if root is not None else path.parent
     extra = {name: _typed(values, name, where) for name, values in columns.items() if name not in ("image", "label", "key")}
     files = [_below(folder, name, where) for name in names]
-    return Paths(files, labels, keys=[relative_key(file, folder) for file in files], class_names=class_names, columns=extra)
+    return Paths(
+        files,
+        labels,
+        keys=[relative_key(file, folder) for file in files],
+        class_names=class_names,
+        columns=extra,
+        root=None if allow_external else folder,
+    )
 
 
 def _first_of(wanted: Sequence[str], columns: Mapping[str, Any]) -> str | None:
