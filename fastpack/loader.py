@@ -141,6 +141,11 @@ class Loader:
         return self._course.deal.step_size
 
     @property
+    def num_steps_left(self) -> int:
+        """Batches of this epoch that are still to come."""
+        return self._course.deal.num_steps(self._position)
+
+    @property
     def failures(self) -> tuple[FastpackError, ...]:
         """Why samples of delivered batches could not be read: the last hundred. See on_error."""
         return tuple(self._failures)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastpack.adapter import AdaptedLoader, check_names, fields_of
 from fastpack.batch import Batch
-from fastpack.errors import FormatError, MissingPackageError, OptionError, ShapeError
+from fastpack.errors import FormatError, MissingPackageError, ShapeError
 from fastpack.loader import Loader as BatchLoader
 from fastpack.loader import LoaderOptions
 from fastpack.ragged import Ragged, Text
@@ -80,9 +80,16 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
         spec = self.element_spec
         flat_spec = tf.nest.flatten(spec, expand_composites=True)
 
+        epoch, first, end = self.epoch, self._loader.position, (self.epoch + 1) * len(self)
+        # Steps are counted from the first epoch on, and in this one back from its end: it may have begun with steps of another size.
+        begin = end - self._loader.num_steps_left
+
         def read(number: Any) -> list[Any]:
-            batch = self.replay(*divmod(int(number), len(self)))
-            fitted = {name: _fitted(name, value, spec[name]) for name, value in batch.items()}
+            if (step := int(number)) < end:
+                batch = self._loader.replay(epoch, position=first + (step - begin) * self._loader.step_size)
+            else:
+                batch = self._loader.replay(*divmod(step, len(self)))
+            fitted = {name: _fitted(name, value, spec[name]) for name, value in self.convert(batch).items()}
             components: list[Any] = tf.nest.flatten(fitted, expand_composites=True)
             return components
 
@@ -93,16 +100,9 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
             batch: Tensors = tf.nest.pack_sequence_as(spec, tensors, expand_composites=True)
             return batch
 
-        steps = tf.data.Dataset.range(self._steps_before(), (self.epoch + epochs) * len(self))
+        steps = tf.data.Dataset.range(begin, (epoch + epochs) * len(self))
         batches = steps.map(batch_of, num_parallel_calls=max(1, self.options.prefetch), deterministic=True)
         return batches.with_options(_pipeline_options())
-
-    def _steps_before(self) -> int:
-        """Steps from the first epoch to where the loader stands."""
-        step, rest = divmod(self._loader.position, self._loader.step_size)
-        if rest:
-            raise OptionError("the loader stands where a step of another size ended; iterate it to the epoch's end, then make a dataset")
-        return self.epoch * len(self) + step
 
 
 def _pipeline_options() -> "tf.data.Options":

@@ -289,6 +289,7 @@ cdef extern from "kernels/order.h" nogil:
     int FP_ORDER_ROUNDS
     uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
     uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
+    void fp_permute_all(const int64_t* numbers, int64_t count, uint64_t n, const uint64_t* keys, int back, int64_t* out) noexcept
     uint64_t fp_hash_bytes(const uint8_t* bytes, size_t length, uint64_t seed) noexcept
 
 

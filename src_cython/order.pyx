@@ -1,5 +1,5 @@
 """Keyed bijections of [0, n), and stable hashes of byte rows."""
-from kernels cimport FP_ORDER_ROUNDS, fp_hash_bytes, fp_permute, fp_permute_back
+from kernels cimport FP_ORDER_ROUNDS, fp_hash_bytes, fp_permute, fp_permute_all, fp_permute_back
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 NUM_KEYS = FP_ORDER_ROUNDS
@@ -16,10 +16,8 @@ def permute(const int64_t[::1] numbers, int64_t size, const uint64_t[::1] keys, 
             if numbers[i] < 0 or numbers[i] >= size:
                 is_outside = True
                 break
-            if back:
-                out[i] = fp_permute_back(numbers[i], size, 0, &keys[0])
-            else:
-                out[i] = fp_permute(numbers[i], size, 0, &keys[0])
+        if not is_outside and numbers.shape[0] > 0:
+            fp_permute_all(&numbers[0], numbers.shape[0], size, &keys[0], back, &out[0])
     if is_outside:
         raise IndexError(f"number {numbers[i]} does not lie in [0, {size})")
 

@@ -198,6 +198,16 @@ def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
     assert [field.name for field in built.schema.fields] == ["image", "label"]
 
 
+def test_progress_within_a_file(tmp_path, monkeypatch):
+    path = write_shards(tmp_path)[-1]
+    monkeypatch.setattr(containers.tfrecord, "_WINDOW_BYTES", 1)  # as little as one record is read at a time
+    seen = []
+    build_indexes(path, progress=lambda done, total: seen.append(done))
+    ends = [0, *np.cumsum([len(record) for record in RECORDS[:4]]).tolist()]
+    assert seen == sorted(seen)
+    assert sorted(set(seen)) == ends
+
+
 @pytest.mark.parametrize("num_workers", [1, 4])
 def test_the_first_damaged_shard_is_named(tmp_path, num_workers):
     paths = write_shards(tmp_path, 5)

@@ -321,6 +321,15 @@ class TestKernel:
         with pytest.raises(IndexError, match=r"0 does not lie in \[0, 0\)"):
             permute_within(np.array([0]), np.array([0]), np.array([0]), self.KEYS, np.empty(1, np.int64), back=back)
 
+    @given(st.integers(1, 2**40), st.integers(0, 100), st.booleans(), SEEDS)
+    def test_many_at_once_go_where_each_goes_alone(self, size, count, back, seed):
+        random = np.random.default_rng(seed)
+        numbers, keys = random.integers(0, size, count), random.integers(0, 2**63, NUM_KEYS, np.uint64)
+        together, alone = np.empty((2, count), np.int64)
+        permute(numbers, size, keys, together, back=back)
+        permute_within(numbers, np.full(count, size), np.zeros(count, np.int64), keys, alone, back=back)
+        assert together.tolist() == alone.tolist()
+
     def test_a_size_near_the_largest(self):
         numbers = np.array([0, 1, 2**62, 2**63 - 2])
         out, back = np.empty((2, 4), np.int64)

@@ -7,7 +7,7 @@ import contextlib
 import glob
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -29,6 +29,8 @@ Layout = Literal["auto", "encoded", "vlen", "pixels"]
 Piece = TypeVar("Piece")
 # A file, a glob, a folder of shards, or a list of these.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+# Called with the bytes of a file that are done.
+BytesDone = Callable[[int], None]
 _HEAD_BYTES = 4096
 
 
@@ -103,8 +105,11 @@ class Container(Protocol):
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]: ...
 
-    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:
-        """The table of a file's samples. With `check`, each record is compared with its checksum."""
+    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
+        """The table of a file's samples. With `check`, each record is compared with its checksum.
+
+        - progress: called with the bytes that are done, by formats of which the whole file is read.
+        """
         ...
 
     def shard(self, path: Path) -> Shard:

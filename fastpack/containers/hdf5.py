@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastpack.containers import Choice, ShardPlan, Writer
+from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
@@ -42,7 +42,15 @@ class Hdf5Container:
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         return writer_of(path, plan)
 
-    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, choice: Choice = _BY_DEFAULT) -> Index:
+    def index(
+        self,
+        path: Path,
+        *,
+        check: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        progress: BytesDone | None = None,
+        choice: Choice = _BY_DEFAULT,
+    ) -> Index:
         with _read(path) as file:
             shard = Shard.of(path, self.name)
             if check:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -44,7 +44,7 @@ class TarContainer:
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         raise OptionError(f"tar files are read, not written; choose TFRecord or HDF5 - at {path}")
 
-    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:
+    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
         """A tar has checksums of its headers only; they are compared always."""
         shard = Shard.of(path, self.name)
         try:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastpack._native.features import Features
 from fastpack._native.image import probe_many
 from fastpack._native.tfrecord import scan
-from fastpack.containers import ShardPlan
+from fastpack.containers import BytesDone, ShardPlan
 from fastpack.containers.tfrecord_writer import CLASS_NAME, TfRecordWriter
 from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, from_os_error, raise_status
 from fastpack.index import Column, Index
@@ -56,18 +56,20 @@ class TfRecordContainer:
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> TfRecordWriter:
         return TfRecordWriter(path, plan, num_workers)
 
-    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS) -> Index:
+    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
         lists: set[str] = set()
         while True:
             try:
-                return self._index(path, check, limits, lists)
+                return self._index(path, check, limits, lists, progress)
             except _ManyBlobsError as found:
                 lists.add(found.feature)
 
-    def _index(self, path: Path, check: bool, limits: Limits, lists: Collection[str]) -> Index:
+    def _index(self, path: Path, check: bool, limits: Limits, lists: Collection[str], progress: BytesDone | None) -> Index:
         """`lists`: features of bytes that have several values in a record."""
         table = _Table(path, limits, lists)
         for window in windows(path, check, limits):
+            if progress:
+                progress(window.base)
             table.add(window)
         return table.index(Shard.of(path, self.name))
 

@@ -62,6 +62,54 @@ uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak, const uint
     return number;
 }
 
+/* The rounds of one number wait for one another; those of so many side by side keep the multipliers busy. */
+#define LANES 32
+
+static inline __attribute__((always_inline)) void turn_lanes(uint64_t *numbers, int count, const halves *split,
+                                                             const uint64_t *keys, int back) {
+    uint64_t low[LANES], high[LANES];
+    for (int i = 0; i < count; i++) low[i] = numbers[i] & split->low_mask, high[i] = numbers[i] >> split->low_bits;
+    for (int done = 0; done < split->num_rounds; done += 2) {
+        const uint64_t *pair = keys + (back ? split->num_rounds - 2 - done : done);
+        for (int i = 0; i < count; i++) {
+            if (back) low[i] ^= turn(high[i], pair[1]) & split->low_mask;
+            high[i] ^= turn(low[i], pair[0]) & split->high_mask;
+            if (!back) low[i] ^= turn(high[i], pair[1]) & split->low_mask;
+        }
+    }
+    for (int i = 0; i < count; i++) numbers[i] = high[i] << split->low_bits | low[i];
+}
+
+/* Those that are outside walk on together. */
+static inline __attribute__((always_inline)) void walk_lanes(const int64_t *numbers, int count, uint64_t n, const halves *split,
+                                                             const uint64_t *keys, int64_t *out, int back) {
+    uint64_t walking[LANES];
+    int places[LANES];
+    for (int i = 0; i < count; i++) walking[i] = (uint64_t)numbers[i], places[i] = i;
+    while (count > 0) {
+        int num_outside = 0;
+        turn_lanes(walking, count, split, keys, back);
+        for (int i = 0; i < count; i++) {
+            uint64_t number = walking[i];
+            int place = places[i];
+            out[place] = (int64_t)number; /* of those outside, once more later */
+            walking[num_outside] = number, places[num_outside] = place;
+            num_outside += number >= n;
+        }
+        count = num_outside;
+    }
+}
+
+void fp_permute_all(const int64_t *numbers, int64_t count, uint64_t n, const uint64_t keys[FP_ORDER_ROUNDS], int back,
+                    int64_t *out) {
+    halves split = halves_of(n);
+    for (int64_t first = 0; first < count; first += LANES) {
+        int num_lanes = count - first < LANES ? (int)(count - first) : LANES;
+        if (back) walk_lanes(numbers + first, num_lanes, n, &split, keys, out + first, 1);
+        else walk_lanes(numbers + first, num_lanes, n, &split, keys, out + first, 0);
+    }
+}
+
 /* FNV-1a, whose bits are then mixed: alone its upper bits hardly know the last bytes. */
 uint64_t fp_hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ spread(seed);

@@ -102,6 +102,21 @@ def test_dataset_begins_where_the_loader_stands(reader):
         assert_same(got, batch)
 
 
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_dataset_begins_within_a_step_after_a_resume_with_another_batch_size(reader, drop_last):
+    """26 samples: 5 of them in another batch size, then steps of 4 for two epochs."""
+    before = Loader(reader, **(OPTIONS | {"batch_size": 5}))
+    next(iter(before))
+    options = OPTIONS | {"drop_last": drop_last}
+    loader, plain = ftf.Loader(reader, **options), Loader(reader, **options)
+    loader.load_state_dict(before.state_dict())
+    plain.load_state_dict(before.state_dict())
+    dataset, wanted = loader.as_dataset(epochs=2), [batch for _ in range(2) for batch in plain]
+    assert int(dataset.cardinality()) == len(wanted)
+    for got, batch in zip(dataset, wanted, strict=True):
+        assert_same(got, batch)
+
+
 def test_a_rank_for_which_no_sample_is_left(reader):
     """25 samples are 12 for each of two ranks, in steps of 4 and 4, and one for the second alone."""
     counts = [[batch["image"].shape for batch in ftf.Loader(reader[:25], batch_size=4, rank=rank, world=2).as_dataset()] for rank in (0, 1)]
