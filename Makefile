@@ -51,12 +51,16 @@ bench-rivals: build $(VENV)/.group-bench $(RIVALS:=/.made) ## the same beside ot
 	$(BIN)/python -m benches.compare_rivals all --environments $(VENV)-rivals --json build/rivals.json \
 	    $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-bench-results: build $(VENV)/.group-bench ## measure anew what the report shows beside the rivals: C loops, scaling, profile
+bench-results: build $(VENV)/.group-bench ## measure anew what the report shows beside the rivals: C loops, scaling, memory, profile
 	for subject in train eval decode; do \
 	    $(BIN)/python -m benches.compare $$subject --rounds 5 --json benches/results/loops-$$subject.json \
 	        $(if $(PHOTOS),--photos "$(PHOTOS)") || exit 1; \
 	done
 	$(BIN)/python -m benches.scaling --json benches/results/scaling.json $(if $(PHOTOS),--photos "$(PHOTOS)")
+	for subject in decodes pack; do \
+	    $(BIN)/python -m benches.memory $$subject --json benches/results/memory-$$subject.json \
+	        $(if $(PHOTOS),--photos "$(PHOTOS)") || exit 1; \
+	done
 	$(BIN)/python -m benches.profile --json benches/results/profile.json $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 bench-report: $(VENV)/.made $(VENV)/.group-bench ## draw benches/results/*.json as build/benchmarks.html, and into the documents

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,9 @@ import numpy as np
 
 import fastpack
 from benches.crops import SIZE, STEPS
+from benches.curves import Curve, Position
 from benches.photos import VARIABLE, make_photos, photos
+from benches.recorded import record
 
 _BATCH = 256
 _NUM_SMALL = 32
@@ -64,16 +67,19 @@ def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
         print(f"{peak()} MB peak over {arguments.batches} batches, {title}; {resident()} MB after", flush=True)
 
 
-def measure_decodes(folder: Path, arguments: argparse.Namespace) -> None:
+def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
     """Resident memory over many decodes: it must not grow."""
     reader = fastpack.open(packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2)
     random = np.random.default_rng(0)
     num_batches = -(-arguments.decodes // _BATCH)
+    found: dict[Position, list[float]] = {}
     for i in range(num_batches):
         reader.read(random.integers(0, len(reader), _BATCH), epoch=i)
-        if i % (num_batches // 10 or 1) == 0:
+        if i % (num_batches // 10 or 1) == 0 or i == num_batches - 1:
+            found[(i + 1) * _BATCH] = [float(resident())]
             print(f"{(i + 1) * _BATCH:7d} decodes: {resident()} MB", flush=True)
-    print(f"{num_batches * _BATCH:7d} decodes: {resident()} MB, peak {peak()} MB")
+    print(f"peak {peak()} MB")
+    return Curve("memory-decodes", "Memory over many decodes", "images decoded", "MB resident", {"random crops": found})
 
 
 def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
@@ -119,24 +125,33 @@ fastpack.pack(fastpack.Paths(paths), output, fastpack.PackOptions(size=int(size)
 """
 
 
-def measure_pack(folder: Path, arguments: argparse.Namespace) -> None:
+def measure_pack(folder: Path, arguments: argparse.Namespace) -> Curve:
     """The peak of packing in a process of its own, for few images and for many: it must not grow with them."""
     jpegs = photos(arguments.photos, folder)
+    lines: dict[str, dict[Position, list[float]]] = {}
     for num_images in arguments.samples:
         listed = folder / "paths"
         listed.write_text("\n".join(str(jpegs[i % len(jpegs)].absolute()) for i in range(num_images)))
         for output, size in (("pixels.h5", 224), ("encoded.h5", 0), ("all.tfrecord", 0)):
-            _, status, usage = os.wait4(subprocess.Popen([sys.executable, "-c", PACK, listed, folder / output, str(size)]).pid, 0)
+            with subprocess.Popen([sys.executable, "-c", PACK, listed, folder / output, str(size)]) as packing:
+                _, status, usage = os.wait4(packing.pid, 0)
             if status:
                 raise SystemExit(f"packing {num_images} images to {output} failed")
             print(f"{usage.ru_maxrss // 1024} MB peak, {num_images} images to {output}", flush=True)
+            lines.setdefault(output, {})[num_images] = [usage.ru_maxrss / 1024]
             (folder / output).unlink()
+    return Curve("memory-pack", "Memory of packing", "images packed", "MB at the peak", lines)
 
 
-SUBJECTS = {"large": measure_large, "decodes": measure_decodes, "hammer": measure_hammer, "pack": measure_pack}
+SUBJECTS: dict[str, Callable[[Path, argparse.Namespace], Curve | None]] = {
+    "large": measure_large,
+    "decodes": measure_decodes,
+    "hammer": measure_hammer,
+    "pack": measure_pack,
+}
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.memory", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--batches", type=int, default=20, help="of 256 images, of each kind, for large")
@@ -146,9 +161,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, nargs="+", default=[2000, 10_000], help="images to pack, each in a new process")
     parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs to pack (default: ${VARIABLE}, else some are made)")
     parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
-    arguments = parser.parse_args()
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of decodes or pack there")
+    arguments = parser.parse_args(given)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-        SUBJECTS[arguments.subject](Path(folder), arguments)
+        curve = SUBJECTS[arguments.subject](Path(folder), arguments)
+    if curve:
+        record(arguments.json, curves=[curve.to_json()])
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ LOOPS = {
 }
 NUMBERS = {"a": {1: [10.0, 12.0], 2: [20.0, 22.0], 4: [21.0]}, "b": {1: [1000.0], 2: [1900.0]}}
 CURVES = [
-    Curve(name, f"about {name}", "positions", "images/s", NUMBERS) for name in ("threads", "batch", "image", "dataset", "dataset-memory")
+    Curve(name, f"about {name}", "positions", "images/s", NUMBERS)
+    for name in ("threads", "batch", "image", "dataset", "dataset-memory", "memory-pack")
 ]
 CURVES.append(Curve("cache", "cold", "what", "images/s", {"warm": {"crops": [10.0]}, "cold": {"crops": [5.0, 7.0]}}))
 SCALING = {"machine": MACHINE | {"load_average": 9.0}, "curves": [curve.to_json() for curve in CURVES]}
@@ -114,7 +115,7 @@ def test_the_page_is_whole_and_loads_nothing(made):
     for said in ("Slow & Sons", "Absent <rival>", "its wheel & its wagon", "A <fine> processor", "abc123", "compare_rivals all", "2,345"):
         assert said in text
     assert "the machine was busy" in text
-    assert made.count("<svg") == 3 + 3 + 1 + 6 + 1
+    assert made.count("<svg") == 3 + 4 + 1 + 6 + 1
     assert not re.findall(r"url\((?!#)", made)
     assert len(made) < 400_000
 

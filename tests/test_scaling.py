@@ -5,7 +5,7 @@ import json
 import pytest
 from images import jpeg
 
-from benches import scaling
+from benches import memory, scaling
 from benches.curves import Curve, Point, measured
 from benches.recorded import command
 
@@ -88,3 +88,14 @@ def test_a_large_photograph_has_the_pixels_that_were_asked_for():
 )
 def test_the_command_names_no_folder_of_the_machine(arguments, said):
     assert command(arguments) == said
+
+
+@pytest.mark.parametrize("subject", ["decodes", "pack"])
+def test_memory_is_written_down_too(photos, subject):
+    written = photos.parent / "memory.json"
+    memory.main([subject, "--photos", str(photos), "--decodes", "300", "--samples", "3", "6", "--json", str(written)])
+    (curve,) = map(Curve.from_json, json.loads(written.read_text())["curves"])
+    assert curve.name == f"memory-{subject}"
+    for points in curve.lines.values():
+        assert list(points) == ([256, 512] if subject == "decodes" else [3, 6])
+        assert min(map(min, points.values())) > 1

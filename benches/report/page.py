@@ -27,6 +27,13 @@ _CURVES = {
 }
 
 
+# Of these only whether they rise is of interest.
+_MEMORIES = {
+    "memory-decodes": "What stays resident while one Reader decodes batch after batch.",
+    "memory-pack": "The peak of a process that packs so many images: it must not grow with them.",
+}
+
+
 def page(findings: Findings) -> str:
     """HTML. What was not measured has no section."""
     body = "\n".join(part for part in _parts(findings) if part)
@@ -39,12 +46,7 @@ def _parts(findings: Findings) -> Iterator[str]:
     asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
     sections = [
         ("rivals", "Beside other libraries", _RIVALS, [_question(one) for one in asked] + [_missing(findings)]),
-        (
-            "memory",
-            "Memory",
-            _MEMORY,
-            [_card(_title(one), "", plots.memory(one), "") for one in asked if any(s.peak_mb for s in one.standings)],
-        ),
+        ("memory", "Memory", _MEMORY, _memories(findings, asked)),
         ("loops", "Beside plain C loops", _LOOPS, _comparisons(findings)),
         ("scaling", "Scaling", _SCALING, [_curve(*findings.curves[name]) for name in _CURVES if name in findings.curves]),
         ("cache", "Cold and warm", _CACHE, [_cache(*findings.curves["cache"])] if "cache" in findings.curves else []),
@@ -110,6 +112,12 @@ def _title(question: Question) -> str:
 def _question(question: Question) -> str:
     drawn = plots.times(question) if question.is_timed else plots.rates(question)
     return _card(_title(question), question.title.partition(": ")[2], drawn, tables.rivals(question), run=question.run)
+
+
+def _memories(findings: Findings, asked: list[Question]) -> list[str]:
+    peaks = [_card(_title(one), "", plots.memory(one), "") for one in asked if any(standing.peak_mb for standing in one.standings)]
+    curves = [(findings.curves[name][0], about) for name, about in _MEMORIES.items() if name in findings.curves]
+    return peaks + [_card(curve.title, about, plots.along(curve), tables.curve(curve)) for curve, about in curves]
 
 
 def _missing(findings: Findings) -> str:
