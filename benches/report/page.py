@@ -117,7 +117,7 @@ def _question(question: Question) -> str:
 def _memories(findings: Findings, asked: list[Question]) -> list[str]:
     peaks = [_card(_title(one), "", plots.memory(one), "") for one in asked if any(standing.peak_mb for standing in one.standings)]
     curves = [(findings.curves[name][0], about) for name, about in _MEMORIES.items() if name in findings.curves]
-    return peaks + [_card(curve.title, about, plots.along(curve), tables.curve(curve)) for curve, about in curves]
+    return peaks + [_card(curve.title, about, plots.along(curve, evenly=True), tables.curve(curve)) for curve, about in curves]
 
 
 def _missing(findings: Findings) -> str:

@@ -208,17 +208,19 @@ def speedup(curve: Curve) -> str:
 
 
 @_styled
-def along(curve: Curve, *, from_zero: bool = True, of_best: bool = False) -> str:
-    """Figures along a logarithmic axis; `of_best` divides each line by its best point, where lines differ too much for one axis."""
+def along(curve: Curve, *, from_zero: bool = True, of_best: bool = False, evenly: bool = False) -> str:
+    """Figures along a logarithmic axis, or `evenly`; `of_best` divides each line by its best point, where lines differ too much for one axis."""
     figure, axes = _figure(3.1)
     lines = curve.lines
     if of_best:
         lines = {name: _divided(points, max(curve.medians(name).values())) for name, points in lines.items()}
     unit = "of its best" if of_best else curve.y_axis
     _lines(axes, lines, unit)
-    axes.set_xscale("log")
-    positions = sorted({float(position) for points in lines.values() for position in points})
-    _number_ticks(axes, positions if len(positions) < 10 else positions[::2])
+    if evenly:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    else:
+        axes.set_xscale("log")
+        _number_ticks(axes, sorted({float(position) for points in lines.values() for position in points}))
     axes.set(xlabel=curve.x_axis, ylabel=unit)
     if from_zero:
         axes.set_ylim(0, None)
