@@ -209,7 +209,7 @@ def speedup(curve: Curve) -> str:
 
 @_styled
 def along(curve: Curve, *, from_zero: bool = True, of_best: bool = False, evenly: bool = False) -> str:
-    """Figures along a logarithmic axis, or `evenly`; `of_best` divides each line by its best point, where lines differ too much for one axis."""
+    """Figures along a logarithmic axis, or `evenly`; `of_best` divides each line by its best point, where lines differ too much."""
     figure, axes = _figure(3.1)
     lines = curve.lines
     if of_best:
