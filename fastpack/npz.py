@@ -5,7 +5,9 @@ CRC-32C over all that stands before the archive's last record, so that one pass 
 """
 
 import io
+import json
 import math
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +26,9 @@ _SEAL = b"crc32c "
 _END_BYTES = 22  # of a zip's last record, without the comment
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # lengths of the name and of the extra field end a member's header
 _PADDING_ID = 0xD935  # the extra field that Android's zipalign pads with
+_NPY_MAGIC = b"\x93NUMPY\x01\x00"  # of version 1.0; two bytes of the header's length follow
+_AS_JSON = str.maketrans("'()", '"[]')
+_LAST_COMMA = re.compile(r",\s*([\]}])")
 _MAX_HEADER_BYTES = 10_000  # as np.load has it
 
 # What numpy and zipfile throw for bytes that are no .npz.
@@ -101,13 +106,32 @@ def _array_of(member: zipfile.ZipInfo, data: npt.NDArray[np.uint8], is_sealed: b
 
 def _parse(name: str, body: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     """The array that an .npy holds, in place where it can be."""
-    head = io.BytesIO(body[:_MAX_HEADER_BYTES].tobytes())
-    if np.lib.format.read_magic(head) != (1, 0):
+    head = body[:_MAX_HEADER_BYTES].tobytes()
+    if not head.startswith(_NPY_MAGIC):
         raise FormatError(f"{name} is of another version of numpy's format")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(head)
-    values = body[head.tell() :]
+    first = len(_NPY_MAGIC) + 2
+    end = first + int.from_bytes(head[first - 2 : first], "little")
+    shape, is_fortran, dtype = _read_header(head[first:end])
+    values = body[end:]
     if dtype.hasobject or is_fortran or math.prod(shape) * dtype.itemsize != len(values):
         raise FormatError(f"{name} does not hold what its header says")
     if values.ctypes.data % 8:  # written by somebody else; the kernels want numbers at their places
         values = values.copy()
     return values.view(dtype).reshape(shape)
+
+
+def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and dtype, as an .npy tells them: in a literal of Python that is nearly JSON.
+
+    Not by numpy, whose ast.literal_eval sometimes fails where several threads are at it (CPython's issue 106905).
+    """
+    text = header.decode("latin-1").translate(_AS_JSON).replace("False", "false").replace("True", "true")
+    told = json.loads(_LAST_COMMA.sub(r"\1", text))
+    return tuple(told["shape"]), told["fortran_order"], np.dtype(_as_fields(told["descr"]))
+
+
+def _as_fields(description: Any) -> Any:
+    """A list of fields; each is a tuple of a name, a type (or fields again) and, perhaps, a shape."""
+    if not isinstance(description, list):
+        return description
+    return [(name, _as_fields(kind), *map(tuple, shape)) for name, kind, *shape in description]

@@ -67,6 +67,19 @@ def test_what_numpy_writes_is_read_too(tmp_path):
     assert {name: array.tolist() for name, array in load_npz(tmp_path / "x.npz").items()} == {"numbers": [*range(7)], "bytes": [0, 1, 2]}
 
 
+def test_npz_of_fields_within_fields(tmp_path):
+    dtype = np.dtype([("place", [("offset", "<u8"), ("crc32c", ">u4")]), ("sides", "<i2", (2, 3)), ("kind", "S4")])
+    arrays = {
+        "records": np.arange(7 * dtype.itemsize).astype(np.uint8).view(dtype),
+        "big": np.arange(3, dtype=">f4"),
+        "none": np.zeros((0, 2)),
+    }
+    np.savez(tmp_path / "x.npz", **arrays)
+    loaded = load_npz(tmp_path / "x.npz")
+    assert {name: (array.dtype, array.shape) for name, array in loaded.items()} == {name: (a.dtype, a.shape) for name, a in arrays.items()}
+    assert all(loaded[name].tobytes() == array.tobytes() for name, array in arrays.items())
+
+
 def test_every_changed_byte_of_an_npz_is_noticed(tmp_path):
     path = tmp_path / "x.npz"
     save_npz(path, {"numbers": np.arange(20), "name": np.frombuffer(b"abc", np.uint8)})
