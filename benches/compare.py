@@ -33,10 +33,12 @@ def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     fastpack.pack(fastpack.Paths(paths), packed)
     for num_threads in sorted({1, arguments.threads}):
         reader = fastpack.open(packed, orient=False, num_workers=num_threads)
+        marked = fastpack.open(packed, orient=False, num_workers=num_threads, checkpoints=True, save_index=False)
         rivals = [
             Rival("C loop", partial(decoding.reference, num_threads)),
             Rival("fastpack kernel", partial(decoding.fastpack, num_threads)),
             Rival("Reader.read", partial(reader.read, range(len(reader)))),
+            Rival("fastpack, checkpoints", partial(marked.read, range(len(marked)))),
         ]
         yield compare(f"decode, threads: {num_threads}", rivals, unit="images", num_units=len(decoding), rounds=arguments.rounds)
     if not (decoding.by_fastpack == decoding.by_reference).all():
@@ -142,6 +144,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                     "C crop loop": "reference",
                     "fastpack kernel": "kernel",
                     "Reader.read": "read",
+                    "fastpack, checkpoints": "read_marked",
                     "OpenCV, linear": "linear",
                     "OpenCV, area": "area",
                 }

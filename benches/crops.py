@@ -48,6 +48,7 @@ class Cropping:
         self.out: Pixels = np.zeros((min(batch, num_images), SIZE, SIZE, 3), np.uint8)
         packed = pack_as(form, [paths[i % len(paths)] for i in range(num_images)], Path(tempfile.mkdtemp(dir=scratch)))
         self._reader = fastpack.open(packed, transform=self._steps, orient=False)
+        self._marked = fastpack.open(packed, transform=self._steps, orient=False, checkpoints=True, save_index=False)
 
     def __len__(self) -> int:
         return len(self._infos)
@@ -76,6 +77,9 @@ class Cropping:
     def _kernel(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
         pictures = Pictures(Origin(memory=self._blobs.values), self._spans[rows], self._infos[rows], lambda row: Place(f"image {row}"))
         decode_pictures(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
+
+    def _read_marked(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
+        self._marked.with_options(num_workers=num_threads).read(rows, out=out)
 
     def _read(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
         self._reader.with_options(num_workers=num_threads).read(rows, out=out)
