@@ -42,10 +42,10 @@ static uint64_t {name}_now(void) {{
 {prototype} {{
     static __thread unsigned calls;
     if (++calls % {every}) {{ {returns} plain_{name}({arguments}); {leave} }}
-    uint64_t began = {name}_now();
+    uint64_t asked = {name}_now(), began = {name}_now();
     {keep} plain_{name}({arguments});
-    uint64_t took = {name}_now() - began;
-    while ({name}_now() - began < took + took * {every} * {percent} / 100) {{ }}
+    uint64_t end = {name}_now(), both = end - began, clock = began - asked, took = both > clock ? both - clock : 0;
+    while ({name}_now() - end < took * {every} * {percent} / 100) {{ }}
     {give}
 }}
 """
