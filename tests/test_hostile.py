@@ -12,6 +12,7 @@ import fastpack
 from fastpack import PackOptions, Paths
 from fastpack.errors import CorruptRecordError, FastpackError, FormatError, LimitError, TruncatedFileError
 from fastpack.index import index_path
+from fastpack.limits import Limits
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
 RECORDS = [frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)))) for i, image in enumerate(IMAGES)]
@@ -168,7 +169,9 @@ def jpeg_of_size(width, height):
 @pytest.mark.parametrize("container", ["tfrecord", "h5"])
 def test_images_that_claim_to_be_huge(tmp_path, image, container):
     (tmp_path / "huge").write_bytes(image)
-    fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / f"x.{container}")
+    with pytest.raises(LimitError, match="at .*huge"):
+        fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / f"x.{container}")
+    fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / f"x.{container}", PackOptions(limits=Limits(max_pixels=2**62)))
     assert isinstance(failure_of(tmp_path / f"x.{container}"), LimitError)
     with pytest.raises(LimitError, match="at .*huge"):
         fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / "y.h5", PackOptions(layout="pixels"))
