@@ -21,6 +21,8 @@ _PATIENCE_SECONDS = 900
 _FAREWELL_SECONDS = 20
 _SAMPLED_SECONDS = 0.1
 _LINES_SHOWN = 3
+# Turns so short that it would show if the system had let go of files or memory while the others had theirs.
+_TAKEN_TWICE = ("records", "pixels", "open")
 
 
 class MissingError(Exception):
@@ -62,6 +64,7 @@ class Contestant:
         if not python.exists():
             raise MissingError(f"there is no environment {entry.environment!r}; make bench-rivals builds it")
         self._least = _least_amount(task)
+        self._is_taken_twice = task.subject in _TAKEN_TWICE
         self.folder = Path(tempfile.mkdtemp(dir=task.folder))
         self._errors = open(self.folder / "stderr", "w+b")  # noqa: SIM115  # closed with the contestant
         command = [python, "-m", f"benches.rivals.{entry.module}"]
@@ -83,6 +86,8 @@ class Contestant:
 
     def turn(self) -> None:
         """Raises MissingError when the rival fails, or delivers less than the task has."""
+        if self._is_taken_twice:
+            self._ask("turn")
         answer = self._ask("turn")
         seconds, amount = answer["seconds"], Amount(answer["num_samples"], answer["num_bytes"])
         if amount.num_samples < self._least.num_samples or amount.num_bytes < self._least.num_bytes:
