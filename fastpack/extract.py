@@ -1,11 +1,13 @@
 """extract: the files of a dataset, given back byte for byte."""
 
 import contextlib
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,17 +45,18 @@ def extract(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Extracted:
-    """Writes the files of a dataset below `folder`, byte for byte as they were packed.
+    """Writes the files of a dataset below `folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
 
     Each is called by its sample's key, with the ending of its format when the key has none; or by its number, when
-    there are no keys. No file is written outside the folder, whatever the keys say.
+    there are no keys. No file is written outside the folder, whatever the keys say. A tar is as WebDataset reads it: beside
+    each image, its label is in a file that ends with .cls. The same dataset gives the same bytes.
 
     - field: which, when it is not the main image.
     - overwrite: replace files that are there already.
     - progress: called with (files done, files in all, bytes done).
 
     Raises SchemaError when there are no files in the dataset (pixels, say), FormatError for a key that is no path below
-    a folder or comes twice, OutputExistsError, UnreadableFileError, and what damaged files raise.
+    a folder, comes twice or, in a tar, has a dot, OutputExistsError, UnreadableFileError, and what damaged files raise.
 
     >>> from fastpack.reader import open
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
@@ -66,7 +69,9 @@ def extract(
     reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False)
     spans = dataset.index.spans[chosen.name]
     ends = offsets_of(spans["length"])
-    with _Folder(Path(folder), overwrite) as below:
+    is_tar = Path(folder).suffix.lower() == ".tar"
+    labels = _labels_beside(dataset, names) if is_tar else None
+    with _Archive(Path(folder), overwrite) if is_tar else _Folder(Path(folder), overwrite) as below:
         first = 0
         while first < len(names):
             end = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES, side="right")) - 1
@@ -74,6 +79,8 @@ def extract(
             blobs = reader.read(np.arange(first, end))[chosen.name]
             for row in range(first, end):
                 below.write(names[row], blobs.bytes(row - first))
+                if labels is not None:
+                    below.write(_key_in_tar(names[row]) + ".cls", b"%d" % labels[row])
             first = end
             if progress:
                 progress(first, len(names), int(ends[first]))
@@ -106,10 +113,71 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     return names
 
 
+def _key_in_tar(name: str) -> str:
+    """The name up to the first dot that is not a folder's: what follows is the kind of file."""
+    above, slash, last = name.rpartition("/")
+    return above + slash + last.partition(".")[0]
+
+
+def _labels_beside(dataset: Reader, names: list[str]) -> Any:
+    """The labels that have files of their own in a tar; None when there are none. Checks the names."""
+    seen: set[str] = set()
+    for row, name in enumerate(names):
+        key = _key_in_tar(name)
+        if name[len(key) + 1 :].count(".") or not key.rpartition("/")[2]:
+            message = f"a tar's readers take {name!r} for another key, as they end it at its first dot; extract to a folder"
+            raise FormatError(at(f"{message}; nothing was written", dataset.place(row)))
+        if key in seen:
+            raise FormatError(at(f"two samples would have the key {key!r} in a tar; extract to a folder", dataset.place(row)))
+        seen.add(key)
+    labels = dataset.columns.get("label")
+    return labels if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and labels.ndim == 1 else None
+
+
 def _with_ending(key: str, format: str) -> str:
     if key.lower().endswith(IMAGE_SUFFIXES):
         return key
     return key + _ENDINGS.get(format, f".{format}")
+
+
+class _Archive:
+    """Writes files into a tar, which gets its name when it is whole."""
+
+    def __init__(self, path: Path, overwrite: bool) -> None:
+        self._path, self._overwrite = path, overwrite
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> "_Archive":
+        import tarfile  # late: few need it
+
+        if not self._overwrite and os.path.lexists(self._path):
+            raise OutputExistsError(f"a file is there already; ask for overwrite, or choose another name - at {self._path}")
+        self._member = tarfile.TarInfo  # whose time is the beginning of 1970 and whose owner is nobody
+        try:
+            self._archive = tarfile.open(self._temporary, "x", format=tarfile.PAX_FORMAT)
+        except OSError as error:
+            raise from_os_error(error, "write", self._path) from error
+        return self
+
+    def write(self, name: str, data: bytes) -> None:
+        member = self._member(name)
+        member.size = len(data)
+        try:
+            self._archive.addfile(member, io.BytesIO(data))
+        except OSError as error:
+            raise from_os_error(error, "write", self._path) from error
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        try:
+            self._archive.close()
+            if kind is None:
+                with open(self._temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(self._temporary, self._path)
+        except OSError as error:
+            raise from_os_error(error, "write", self._path) from error
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
 
 class _Folder:

@@ -266,7 +266,7 @@ def indexed_text(indexed: Indexed) -> str:
 
 def extracted_text(extracted: Extracted) -> str:
     """One line: what was written, and where."""
-    return printable(f"{_counted(extracted.num_files, 'file')} ({readable_size(extracted.num_bytes)}) below {extracted.folder}")
+    return printable(f"{_counted(extracted.num_files, 'file')} ({readable_size(extracted.num_bytes)}) in {extracted.folder}")
 
 
 def verified_text(verified: Verified) -> str:

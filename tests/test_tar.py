@@ -11,7 +11,15 @@ from images import jpeg, photo, read_pillow, save, with_orientation
 
 import fastpack
 from fastpack._native.tar import is_header
-from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, FormatError, OptionError, TruncatedFileError
+from fastpack.errors import (
+    CorruptRecordError,
+    EmptySourceError,
+    FastpackError,
+    FormatError,
+    OptionError,
+    OutputExistsError,
+    TruncatedFileError,
+)
 from fastpack.index import index_path
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
@@ -278,6 +286,59 @@ def test_gzip_is_refused_with_a_remedy(tmp_path):
 def test_tar_is_not_written(tmp_path):
     with pytest.raises(OptionError, match="tfrecord"):
         fastpack.pack(opened(write_tar(tmp_path / "x.tar", samples())), tmp_path / "y.tar")
+
+
+@pytest.fixture
+def packed(tmp_path):
+    for i, image in enumerate(IMAGES):
+        (tmp_path / "photos" / f"class{i % 2}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / f"class{i % 2}" / f"{i}.JPEG").write_bytes(image)
+    fastpack.pack(tmp_path / "photos", tmp_path / "x.h5")
+    return opened(tmp_path / "x.h5")
+
+
+def test_extracted_as_a_tar(tmp_path, packed):
+    fastpack.extract(packed, tmp_path / "y.tar")
+    order = [0, 2, 1, 3]
+    with tarfile.open(tmp_path / "y.tar") as archive:
+        found = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}
+    expected = {}
+    for number in order:
+        expected[f"class{number % 2}/{number}.JPEG"] = IMAGES[number]
+        expected[f"class{number % 2}/{number}.cls"] = b"%d" % (number % 2)
+    assert list(found.items()) == list(expected.items())
+    batch = undecoded(tmp_path / "y.tar")
+    assert [batch["image"].bytes(row) for row in range(4)] == [IMAGES[number] for number in order]
+    assert batch["label"].tolist() == [0, 0, 1, 1]
+    fastpack.extract(packed, tmp_path / "z.tar")
+    assert (tmp_path / "y.tar").read_bytes() == (tmp_path / "z.tar").read_bytes()
+
+
+def test_a_tar_is_extracted_whole_or_not_at_all(tmp_path, packed):
+    (tmp_path / "y.tar").write_bytes(b"mine")
+    with pytest.raises(OutputExistsError, match=r"y\.tar"):
+        fastpack.extract(packed, tmp_path / "y.tar")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastpack.extract(packed, tmp_path / "y.tar", overwrite=True, progress=fail)
+    assert (tmp_path / "y.tar").read_bytes() == b"mine"
+    assert not list(tmp_path.glob(".y.tar*"))
+    fastpack.extract(packed, tmp_path / "y.tar", overwrite=True)
+    assert len(opened(tmp_path / "y.tar")) == 4
+
+
+@pytest.mark.parametrize("names", [("a.b.jpg",), ("a.jpg", "a.png"), (".jpg",)])
+def test_keys_that_a_tar_cannot_hold(tmp_path, names):
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        (tmp_path / "photos" / name).write_bytes(IMAGES[0])
+    fastpack.pack(fastpack.Paths([tmp_path / "photos" / name for name in names], keys=list(names)), tmp_path / "x.tfrecord")
+    with pytest.raises(FormatError, match=r"in a tar|first dot"):
+        fastpack.extract(opened(tmp_path / "x.tfrecord"), tmp_path / "y.tar")
+    assert not (tmp_path / "y.tar").exists()
 
 
 def test_joined_archives(tmp_path):

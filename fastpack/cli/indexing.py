@@ -78,11 +78,12 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 def convert(paths: tuple[str, ...], output: str, overwrite: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Writes a dataset in another format, image files unmodified.
 
-    OUT is the file to write, such as train.tfrecord or train.h5; with no ending it is a folder, and `convert` is `extract`.
+    OUT is the file to write, such as train.tfrecord or train.h5. With no ending it is a folder, and with .tar one file as
+    WebDataset reads it: then `convert` is `extract`.
 
     PATH is a TFRecord (also gzip'ed), HDF5 or WebDataset tar file, a folder of shards or of images, or a glob in quotes.
     """
-    if options["format"] is None and not Path(output).suffix:
+    if options["format"] is None and Path(output).suffix.lower() in ("", ".tar"):
         refuse_options(options)
         write_files(paths, output, None, overwrite=overwrite, as_json=as_json, quiet=quiet)
         return
@@ -108,7 +109,7 @@ def convert(paths: tuple[str, ...], output: str, overwrite: bool, as_json: bool,
 @json_option
 @quiet_option
 def extract(paths: tuple[str, ...], output: str, field: str | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
-    """Writes the files of a dataset into a folder, byte for byte.
+    """Writes the files of a dataset into a folder, or into one .tar, byte for byte.
 
     Each is called by its key, or by its number when there are no keys. DIR is made when it is not there, and no file is
     written outside it.
@@ -121,7 +122,7 @@ def extract(paths: tuple[str, ...], output: str, field: str | None, overwrite: b
 def refuse_options(options: dict[str, Any]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
-        raise OptionError(f"a folder of files has no {given[0]}; leave it out, or name a file such as train.tfrecord")
+        raise OptionError(f"a folder or tar of files has no {given[0]}; leave it out, or name a file such as train.tfrecord")
 
 
 def write_files(paths: tuple[str, ...], output: str, field: str | None, *, overwrite: bool, as_json: bool, quiet: bool) -> None:
