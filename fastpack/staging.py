@@ -163,7 +163,7 @@ class Staging:
         return {}
 
     def _read_journal(self) -> dict[int, _Finished]:
-        """A line that is cut off belongs to a shard that is not finished."""
+        """A line that is cut off belongs to a shard that was not finished then; those after it were, by a pack that went on."""
         try:
             lines = (self._folder / "journal.jsonl").read_text().splitlines()
         except FileNotFoundError:
@@ -175,7 +175,7 @@ class Staging:
                 rejects = tuple(Reject.from_facts(facts) for facts in entry["rejects"])
                 finished[int(entry["shard"])] = _Finished(int(entry["size"]), int(entry["fingerprint"]), rejects)
             except (ValueError, KeyError, TypeError):
-                break
+                continue
         return finished
 
     def _refuse_other_plan(self) -> None:
@@ -221,9 +221,10 @@ class Staging:
             member.unlink()
 
     def _note(self, entry: dict[str, Any]) -> None:
+        """On a line of its own, wherever an earlier pack may have stopped."""
         descriptor = os.open(self._folder / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            left = (json.dumps(entry) + "\n").encode()
+            left = f"\n{json.dumps(entry)}\n".encode()
             while left:
                 left = left[os.write(descriptor, left) :]
             if self._sync:

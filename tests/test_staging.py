@@ -141,6 +141,9 @@ def test_a_torn_line_of_the_journal_is_no_shard(output, shards, line):
         journal.write(line)
     with staged(output, PLAN, resume=True) as staging:
         assert [staging.is_finished(number) for number in range(2)] == [True, False]
+        make(staging, 1, shards[1])
+    with staged(output, PLAN, resume=True) as staging:
+        assert [staging.is_finished(number) for number in range(2)] == [True, True]
 
 
 def test_an_existing_output_is_left_alone(output, tmp_path):
