@@ -16,10 +16,13 @@ from fastpack.headers import FORMATS
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
 from fastpack.schema import Field
+from fastpack.shard import refuse_existing, written_whole
 from fastpack.tree import IMAGE_SUFFIXES
 
 # Called with (files done, files in all, bytes done) after each batch.
 Progress = Callable[[int, int, int], None]
+# Takes a file's name, with its folders, and its bytes.
+Write = Callable[[str, bytes], None]
 _BATCH_BYTES = 8 * 2**20
 _BATCH_FILES = 1024
 _ENDINGS = {"jpeg": ".jpg", "unknown": ".bin"}
@@ -71,16 +74,16 @@ def extract(
     ends = offsets_of(spans["length"])
     is_tar = Path(folder).suffix.lower() == ".tar"
     labels = _labels_beside(dataset, names) if is_tar else None
-    with _Archive(Path(folder), overwrite) if is_tar else _Folder(Path(folder), overwrite) as below:
+    with (_tar if is_tar else _below)(Path(folder), overwrite) as write:
         first = 0
         while first < len(names):
             end = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES, side="right")) - 1
             end = min(max(end, first + 1), first + _BATCH_FILES, len(names))
             blobs = reader.read(np.arange(first, end))[chosen.name]
             for row in range(first, end):
-                below.write(names[row], blobs.bytes(row - first))
+                write(names[row], blobs.bytes(row - first))
                 if labels is not None:
-                    below.write(_key_in_tar(names[row]) + ".cls", b"%d" % labels[row])
+                    write(_key_in_tar(names[row]) + ".cls", b"%d" % labels[row])
             first = end
             if progress:
                 progress(first, len(names), int(ends[first]))
@@ -140,44 +143,26 @@ def _with_ending(key: str, format: str) -> str:
     return key + _ENDINGS.get(format, f".{format}")
 
 
-class _Archive:
-    """Writes files into a tar, which gets its name when it is whole."""
+@contextlib.contextmanager
+def _tar(path: Path, overwrite: bool) -> Iterator[Write]:
+    """Into a tar, which gets its name when it is whole. Its members are nobody's, of the beginning of 1970."""
+    import tarfile  # late: few need it
 
-    def __init__(self, path: Path, overwrite: bool) -> None:
-        self._path, self._overwrite = path, overwrite
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    refuse_existing([path], overwrite)
+    with written_whole(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
 
-    def __enter__(self) -> "_Archive":
-        import tarfile  # late: few need it
+        def write(name: str, data: bytes) -> None:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
 
-        if not self._overwrite and os.path.lexists(self._path):
-            raise OutputExistsError(f"a file is there already; ask for overwrite, or choose another name - at {self._path}")
-        self._member = tarfile.TarInfo  # whose time is the beginning of 1970 and whose owner is nobody
-        try:
-            self._archive = tarfile.open(self._temporary, "x", format=tarfile.PAX_FORMAT)
-        except OSError as error:
-            raise from_os_error(error, "write", self._path) from error
-        return self
+        yield write
 
-    def write(self, name: str, data: bytes) -> None:
-        member = self._member(name)
-        member.size = len(data)
-        try:
-            self._archive.addfile(member, io.BytesIO(data))
-        except OSError as error:
-            raise from_os_error(error, "write", self._path) from error
 
-    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        try:
-            self._archive.close()
-            if kind is None:
-                with open(self._temporary, "rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(self._temporary, self._path)
-        except OSError as error:
-            raise from_os_error(error, "write", self._path) from error
-        finally:
-            self._temporary.unlink(missing_ok=True)
+@contextlib.contextmanager
+def _below(folder: Path, overwrite: bool) -> Iterator[Write]:
+    with _Folder(folder, overwrite) as below:
+        yield below.write
 
 
 class _Folder:

@@ -134,4 +134,4 @@ def _as_fields(description: Any) -> Any:
     """A list of fields; each is a tuple of a name, a type (or fields again) and, perhaps, a shape."""
     if not isinstance(description, list):
         return description
-    return [(name, _as_fields(kind), *map(tuple, shape)) for name, kind, *shape in description]
+    return [(name, _as_fields(kind), *shape) for name, kind, *shape in description]
