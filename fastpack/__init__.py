@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fastpack.convert import convert
     from fastpack.extract import Extracted, extract
     from fastpack.master import write_master
-    from fastpack.pack import Packed, pack
-    from fastpack.pack_options import PackOptions
+    from fastpack.packing.options import PackOptions
+    from fastpack.packing.pack import Packed, pack
     from fastpack.rejects import Reject
     from fastpack.repair import Repaired, repair
     from fastpack.sources import Paths, folder, table
@@ -40,8 +40,8 @@ _NAMES_LATER = {
     "convert": ("convert",),
     "extract": ("Extracted", "extract"),
     "master": ("write_master",),
-    "pack": ("Packed", "pack"),
-    "pack_options": ("PackOptions",),
+    "packing.options": ("PackOptions",),
+    "packing.pack": ("Packed", "pack"),
     "rejects": ("Reject",),
     "repair": ("Repaired", "repair"),
     "sources": ("Paths", "folder", "table"),
@@ -51,7 +51,7 @@ _LATER = {name: module for module, names in _NAMES_LATER.items() for name in nam
 
 
 class _Package(ModuleType):
-    """Importing the module `fastpack.pack` must not hide the function of that name (and so convert, extract, repair, verify)."""
+    """Importing the module `fastpack.verify` must not hide the function of that name (and so convert, extract, repair)."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LATER:

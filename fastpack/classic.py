@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.errors import MissingPackageError, Place, SchemaError, at
-from fastpack.pack import pack
-from fastpack.pack_options import PackOptions
+from fastpack.packing.options import PackOptions
+from fastpack.packing.pack import pack
 from fastpack.reader import open as open_dataset
 from fastpack.sources import Paths
 

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from fastpack.containers import Paths, find_shards, recognised
 from fastpack.errors import CorruptRecordError, OptionError, Place, TruncatedFileError, at, from_os_error
-from fastpack.pack import Packed, pack
-from fastpack.pack_options import PackOptions
+from fastpack.packing.options import PackOptions
+from fastpack.packing.pack import Packed, pack
 from fastpack.reader import open as open_dataset
 
 # Called with (samples done, samples in all, bytes done) after each batch.

@@ -12,8 +12,8 @@ from fastpack.errors import CorruptRecordError, FastpackError, FormatError, Opti
 from fastpack.index import Index, index_path
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.options import ReadOptions
-from fastpack.pack import pack
-from fastpack.pack_options import PackOptions
+from fastpack.packing.options import PackOptions
+from fastpack.packing.pack import pack
 from fastpack.reader import Reader
 from fastpack.salvage import Damage, told_index
 from fastpack.shard import refuse_existing, written_whole

@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.bench import Benchmark
-from fastpack.census import Bin, Census
 from fastpack.codecs.batch import upright_sizes
 from fastpack.containers import explain
-from fastpack.doctor import Diagnosis, Stage
 from fastpack.extract import Extracted
 from fastpack.headers import FORMATS
 from fastpack.indexing import Indexed
-from fastpack.listing import Listed
-from fastpack.pack import Packed
+from fastpack.looking.census import Bin, Census
+from fastpack.looking.listing import Listed
+from fastpack.looking.routes import Routes
+from fastpack.measuring.bench import Benchmark
+from fastpack.measuring.doctor import Diagnosis, Stage
+from fastpack.packing.pack import Packed
+from fastpack.packing.transcode import Transcodes
 from fastpack.ragged import Ragged
 from fastpack.reader import Reader
 from fastpack.repair import Repaired
-from fastpack.routes import Routes
 from fastpack.schema import Field
-from fastpack.transcode import Transcodes
 from fastpack.verify import Verified
 
 # Longer lists are cut in text, never in facts.

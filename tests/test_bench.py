@@ -11,11 +11,11 @@ from images import jpeg
 
 import fastpack
 from fastpack import cli
-from fastpack.bench import _thread_counts, bench
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.measuring.bench import _thread_counts, bench
 
 NUM_SAMPLES = 70
-module = sys.modules["fastpack.bench"]
+module = sys.modules["fastpack.measuring.bench"]
 
 
 @pytest.fixture

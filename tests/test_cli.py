@@ -21,8 +21,8 @@ from PIL import Image
 import fastpack
 from fastpack import cli
 from fastpack.cli import terminal
+from fastpack.packing.staging import Staging
 from fastpack.report import printable, readable_size
-from fastpack.staging import Staging
 
 FORMATS = ["tfrecord", "h5"]
 ROOT = Path(fastpack.__file__).parents[1]

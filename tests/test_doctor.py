@@ -10,11 +10,11 @@ from images import jpeg
 
 import fastpack
 from fastpack import PackOptions, Paths, pack
-from fastpack.advice import Facts, advise
-from fastpack.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.measuring.advice import Facts, advise
+from fastpack.measuring.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
 
-module = sys.modules["fastpack.doctor"]
+module = sys.modules["fastpack.measuring.doctor"]
 NUM_SAMPLES = 70
 
 

@@ -11,6 +11,8 @@ import fastpack
 
 PACKAGE = Path(__file__).parent.parent / "fastpack"
 
+# Folders of which each module has a layer of its own; any other folder is one module here.
+LAYERED = {"packing", "looking", "measuring"}
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
@@ -20,9 +22,9 @@ LAYERS = [
         "batch",
         "transforms",
         "headers",
-        "thumbnail",
+        "looking.thumbnail",
         "storage",
-        "pipeline",
+        "packing.pipeline",
         "order",
         "prefetch",
         "npz",
@@ -31,21 +33,21 @@ LAYERS = [
         "chunks",
         "checkpoints",
         "rejects",
-        "room",
-        "metadata",
+        "packing.room",
+        "packing.metadata",
     },
     {"index", "codecs"},
-    {"containers", "sources", "options", "staging", "marking"},
-    {"blobs", "indexing", "supply", "selection", "transcode"},
-    {"screen", "alteration"},
-    {"packer", "master"},
-    {"pack_options"},
-    {"pack_plan"},
-    {"reader", "pack"},
-    {"salvage", "comparison", "lettering", "advice", "listing", "census", "routes"},
-    {"convert", "extract", "verify", "repair", "classic", "preview", "page", "doctor", "course"},
+    {"containers", "sources", "options", "packing.staging", "marking"},
+    {"blobs", "indexing", "packing.supply", "packing.selection", "packing.transcode"},
+    {"packing.screen", "packing.alteration"},
+    {"packing.packer", "master"},
+    {"packing.options"},
+    {"packing.plan"},
+    {"reader", "packing.pack"},
+    {"salvage", "comparison", "looking.lettering", "measuring.advice", "looking.listing", "looking.census", "looking.routes"},
+    {"convert", "extract", "verify", "repair", "classic", "looking.preview", "looking.page", "measuring.doctor", "course"},
     {"loader"},
-    {"adapter", "bench"},
+    {"adapter", "measuring.bench"},
     {"torch", "tensorflow", "jax", "huggingface"},
     {"report", "__init__"},
     {"cli"},
@@ -56,7 +58,12 @@ HEAVY = {"torch", "tensorflow", "jax", "cv2", "h5py", "click", "rich", "pyarrow"
 
 
 def module_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return unit(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def unit(parts: tuple[str, ...]) -> str:
+    """What has a layer: a module or folder of fastpack, or a module of a layered folder."""
+    return ".".join(parts[:2]) if parts[0] in LAYERED else parts[0]
 
 
 def layer_of(module: str) -> int:
@@ -64,14 +71,15 @@ def layer_of(module: str) -> int:
 
 
 def imports_of(path: Path) -> set[str]:
-    """First-level names below fastpack that a file imports, anywhere in it."""
+    """The units of fastpack that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastpack":
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            parts = tuple(node.module.split(".")[1:])
+            is_folder = not parts or (len(parts) == 1 and parts[0] in LAYERED)
+            found |= {unit((*parts, alias.name)) for alias in node.names} if is_folder else {unit(parts)}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastpack.")}
+            found |= {unit(tuple(alias.name.split(".")[1:])) for alias in node.names if alias.name.startswith("fastpack.")}
     return found
 
 
@@ -119,13 +127,15 @@ def test_import_loads_nothing_heavy():
 
 def test_import_leaves_writing_for_later():
     loaded = set(run_fresh("import sys, fastpack; print(*sys.modules)").split())
-    assert not {f"fastpack.{name}" for name in ("classic", "convert", "extract", "pack", "repair", "sources", "verify")} & loaded
+    assert not {f"fastpack.{name}" for name in ("classic", "convert", "extract", "packing", "repair", "sources", "verify")} & loaded
     assert not {"hashlib", "tempfile", "numpy.ma"} & loaded
 
 
-@pytest.mark.parametrize("code", ["from fastpack import *", "import fastpack.pack, fastpack.verify; from fastpack import pack, verify"])
+@pytest.mark.parametrize(
+    "code", ["from fastpack import *", "import fastpack.extract, fastpack.verify; from fastpack import extract, verify"]
+)
 def test_functions_are_not_hidden_by_modules_of_their_name(code):
-    shown = "pack is f.pack, callable(f.pack), callable(verify), {*f.__all__} <= {*dir(f)}"
+    shown = "verify is f.verify, callable(f.extract), callable(verify), {*f.__all__} <= {*dir(f)}"
     out = run_fresh(f"{code}; import fastpack as f; print({shown})")
     assert out.split() == ["True"] * 4
 

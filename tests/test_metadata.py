@@ -16,7 +16,7 @@ import fastpack
 from fastpack import decode, probe
 from fastpack.errors import CorruptImageError
 from fastpack.headers import FORMATS
-from fastpack.metadata import strip_metadata
+from fastpack.packing.metadata import strip_metadata
 
 SECRET = b"Somewhere 12, Sometown"
 

@@ -177,7 +177,7 @@ class TestOptions:
     def test_several_batches(self, output, tmp_path, monkeypatch):
         import sys
 
-        monkeypatch.setattr(sys.modules["fastpack.packer"], "_BATCH_SAMPLES", 4)
+        monkeypatch.setattr(sys.modules["fastpack.packing.packer"], "_BATCH_SAMPLES", 4)
         done = []
         source = Paths(make_files(tmp_path, 10), range(10))
         pack(source, tmp_path / output, progress=lambda *counts: done.append(counts))

@@ -11,7 +11,7 @@ from PIL import Image
 import fastpack
 from fastpack import PackOptions, errors, pack
 from fastpack.headers import FORMATS
-from fastpack.staging import Staging
+from fastpack.packing.staging import Staging
 
 OUTPUTS = ["out.tfrecord", "out.h5"]
 FILES = {

@@ -12,8 +12,8 @@ from images import jpeg
 import fastpack
 from fastpack import Loader, LoaderOptions, PackOptions, Paths, Shuffle, errors, folder, pack, table
 from fastpack.cli import main
+from fastpack.packing.staging import Staging
 from fastpack.report import planned_lines
-from fastpack.staging import Staging
 
 NUM_FILES = 40
 OUTPUTS = ["out.tfrecord", "out.h5"]
@@ -260,7 +260,7 @@ def test_too_little_room_is_told_before_anything_is_written(photos, tmp_path, mo
 
 def test_room_that_goes_while_packing(photos, tmp_path, monkeypatch):
     """Each shard is looked at again when it is begun; what was finished is kept."""
-    from fastpack import packer
+    from fastpack.packing import packer
 
     calls = []
 

@@ -3,12 +3,14 @@
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastpack import Batch, Field, PackOptions, Ragged, Schema, containers, encode, pack
-from fastpack.errors import Place
+from fastpack.errors import CorruptRecordError, Place
 from fastpack.index import Index, index_path
 from fastpack.ragged import Text
 
@@ -104,3 +106,14 @@ def test_names_in_the_file_are_found_again(tmp_path):
     assert_same(saved, containers.named("tfrecord").index(tmp_path / "x.tfrecord"))
     assert saved.schema["image"].stored_as == "image/encoded"
     assert saved.schema.class_names == ("x", "y", "z")
+
+
+def test_a_column_may_be_named_as_attributes_are_marked(tmp_path):
+    """In the list of checksums of an HDF5 file "@schema" is the attribute; the column of that name is told from it."""
+    fields = (Field("image", "image"), Field("@schema", "int", dtype="int64"))
+    pack(Samples(fields, {"image": Ragged.of_bytes(IMAGES[:2]), "@schema": np.array([5, 6])}, ()), tmp_path / "x.h5")
+    assert containers.named("hdf5").index(tmp_path / "x.h5").columns["@schema"].tolist() == [5, 6]
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        file["@schema"][1] = 7
+    with pytest.raises(CorruptRecordError, match="/@schema"):
+        containers.named("hdf5").index(tmp_path / "x.h5")

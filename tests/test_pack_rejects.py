@@ -14,8 +14,8 @@ from images import cmyk_jpeg, jpeg, photo, save
 import fastpack
 from fastpack import PackOptions, Paths, errors, folder, pack, table
 from fastpack.cli import main
+from fastpack.packing.staging import Staging, staging_folder
 from fastpack.rejects import report_path
-from fastpack.staging import Staging, staging_folder
 
 NUM_FILES = 60
 OUTPUTS = ["out.tfrecord", "out.h5"]
@@ -222,7 +222,7 @@ def test_an_appended_pack_has_a_report_of_its_own(files, tmp_path):
 KILLED = """
 import os, signal, sys
 from fastpack import PackOptions, folder, pack
-from fastpack.staging import Staging
+from fastpack.packing.staging import Staging
 
 finish, left = Staging.finish, iter(range(int(sys.argv[3])))
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fastpack.pipeline import Pipeline, Stages
+from fastpack.packing.pipeline import Pipeline, Stages
 
 
 class Recorder:

@@ -10,13 +10,13 @@ from click.testing import CliRunner
 from images import cmyk_jpeg, jpeg, photo, sampled_jpeg, save, to_pillow
 
 import fastpack
-from fastpack import routes
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack.cli import main
-from fastpack.doctor import doctor
 from fastpack.headers import probe
+from fastpack.looking import routes
+from fastpack.looking.routes import Routes, take_routes
+from fastpack.measuring.doctor import doctor
 from fastpack.report import routes_text
-from fastpack.routes import Routes, take_routes
 from fastpack.structs import SPAN, VIEW
 
 JPEGS = Path(__file__).parent / "jpegs"

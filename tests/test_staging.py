@@ -11,7 +11,7 @@ from images import jpeg
 from fastpack import Paths, containers, pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.index import index_path
-from fastpack.staging import Staging
+from fastpack.packing.staging import Staging
 
 PLAN = {"samples": 4, "layout": "encoded"}
 NAMES = ["set-00000-of-00002.tfrecord", "set-00001-of-00002.tfrecord"]
@@ -186,7 +186,7 @@ def test_stopped_between_two_renames(output, shards, tmp_path, monkeypatch, rena
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fastpack.staging import Staging
+from fastpack.packing.staging import Staging
 staging = Staging(Path(sys.argv[1]), [Path(sys.argv[1])], {})
 staging.path(0).write_bytes(b"half")
 os.kill(os.getpid(), signal.SIGKILL)

@@ -20,8 +20,8 @@ from fastpack.cli import main
 from fastpack.errors import OptionError
 from fastpack.headers import probe
 from fastpack.limits import DEFAULT_LIMITS
+from fastpack.packing.transcode import Transcoded
 from fastpack.sources import Paths
-from fastpack.transcode import Transcoded
 
 # Of kinds that Pillow and OpenCV do not write; libjpeg-turbo did.
 JPEGS = Path(__file__).parent / "jpegs"

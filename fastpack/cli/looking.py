@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from fastpack.census import take_census
 from fastpack.cli import terminal
 from fastpack.cli.options import dataset_argument, existing, index_dir_option, json_option, quiet_option, without_indexes
 from fastpack.errors import OptionError
-from fastpack.listing import list_samples
-from fastpack.page import html_page, save_page
-from fastpack.preview import check_sheet_output, choose_samples, contact_sheet, save_sheet
+from fastpack.looking.census import take_census
+from fastpack.looking.listing import list_samples
+from fastpack.looking.page import html_page, save_page
+from fastpack.looking.preview import check_sheet_output, choose_samples, contact_sheet, save_sheet
+from fastpack.looking.routes import take_routes
 from fastpack.report import census_text, describe, described_text, listed_text, printable, readable_size, routes_text, verified_text
-from fastpack.routes import take_routes
 from fastpack.shard import refuse_existing
 
 

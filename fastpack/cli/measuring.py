@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 import fastpack
-from fastpack.bench import Benchmark, Speed
-from fastpack.bench import bench as measure
 from fastpack.cli import terminal
 from fastpack.cli.options import dataset_argument, existing, image_size, index_dir_option, json_option, without_indexes
 from fastpack.comparison import source_at
-from fastpack.doctor import doctor as diagnose
 from fastpack.errors import OptionError
+from fastpack.measuring.bench import Benchmark, Speed
+from fastpack.measuring.bench import bench as measure
+from fastpack.measuring.doctor import doctor as diagnose
 from fastpack.report import benchmarked_text, diagnosed_text
 
 

@@ -11,11 +11,11 @@ import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.options import existing, fractions, image_size, json_option, names, quiet_option
 from fastpack.errors import EmptySourceError
+from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.report import packed_text, planned_lines, readable_size
 from fastpack.sources import Source
 from fastpack.sources.table import TABLE_SUFFIXES
 from fastpack.storage import COMPRESSIONS
-from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES
 
 
 # The options are the fields of PackOptions, under the same names, and go there together.

@@ -23,7 +23,8 @@ _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, Ar
 def write_checksums(file: h5py.File) -> None:
     """Notes the checksums of the datasets of one dimension and of the root's attributes; images have others."""
     names: list[str] = []
-    file.visititems(lambda name, member: names.append(name) if _is_column(name, member) else None)
+    # A column may be named "@x" too: with the root before it, it is told from the attribute x.
+    file.visititems(lambda name, member: names.append(f"/{name}" if name[0] == "@" else name) if _is_column(name, member) else None)
     names += [f"@{name}" for name in file.attrs]
     text = json.dumps({name: _checksum(file, name) for name in sorted(names)}, separators=(",", ":"))
     file.attrs[_ATTRIBUTE] = np.bytes_(text)  # of fixed length, as all our attributes
@@ -79,7 +80,7 @@ def _attribute(file: h5py.File, name: str) -> Any:
 def _refuse_strange(file: h5py.File, name: str, file_bytes: int) -> None:
     """Raises for what lies behind a link, in another file, or claims more than there is."""
     group = file
-    for part in name.split("/"):
+    for part in name.removeprefix("/").split("/"):
         if not isinstance(group.get(part, getlink=True), h5py.HardLink):
             raise KeyError(name)
         group = group[part]

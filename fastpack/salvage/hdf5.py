@@ -76,7 +76,7 @@ def _damaged_columns(path: Path, index: Index, told: Index | None) -> list[str]:
 
 def _damaged_column(name: str, *, is_lost: bool) -> Damage:
     # Attributes, and the tables that find the images, are not what a user would miss.
-    is_ours = name.startswith("@") or "/" in name
+    is_ours = name.startswith("@") or "/" in name[1:]
     return Damage(f"{name}: the values are not those that were written", is_lost=is_lost and not is_ours)
 
 
@@ -89,7 +89,7 @@ def _same_column(a: Index, b: Index, name: str) -> bool:
 
 def _without(index: Index, damaged: list[str]) -> Index:
     """The fields whose values can be trusted: a column that is damaged somewhere may be wrong anywhere."""
-    kept = [field.name for field in index.schema.fields if field.is_blob or field.source_name not in damaged]
+    kept = [field.name for field in index.schema.fields if field.is_blob or not {field.source_name, f"/{field.source_name}"} & {*damaged}]
     fields = tuple(field for field in index.schema.fields if field.name in kept)
     class_names = () if "class_names" in damaged else index.schema.class_names
     columns = {name: column for name, column in index.columns.items() if name in kept}

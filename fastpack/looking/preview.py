@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from fastpack.codecs import encode
 from fastpack.errors import EmptySourceError, OptionError, Place, SchemaError, at, from_os_error
+from fastpack.looking.thumbnail import Rgb, as_rgb, fitted
 from fastpack.reader import Reader
 from fastpack.schema import Schema
 from fastpack.shard import refuse_existing, written_whole
-from fastpack.thumbnail import Rgb, as_rgb, fitted
 
 if TYPE_CHECKING:
-    from fastpack.lettering import Lettering
+    from fastpack.looking.lettering import Lettering
 
 _GAP = 8
 _CAPTION_HEIGHT = 18
@@ -63,7 +63,7 @@ def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[
         raise SchemaError("there is no image field to show")
     if len(rows) == 0:
         raise EmptySourceError("there are no samples to show; give at least one sample number")
-    from fastpack.lettering import Lettering  # OpenCV takes longer to import than all of this package
+    from fastpack.looking.lettering import Lettering  # OpenCV takes longer to import than all of this package
 
     if columns < 1 or tile < 1:
         raise OptionError(f"columns and tile must be at least 1, not {columns} and {tile}")

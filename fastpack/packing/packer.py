@@ -15,15 +15,15 @@ from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError,
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
-from fastpack.pipeline import Pipeline, Stages
+from fastpack.packing.pipeline import Pipeline, Stages
+from fastpack.packing.room import refuse_full
+from fastpack.packing.screen import Screen
+from fastpack.packing.supply import Supply
 from fastpack.pool import num_cores
 from fastpack.ragged import offsets_of
 from fastpack.rejects import OnError
-from fastpack.room import refuse_full
-from fastpack.screen import Screen
 from fastpack.shard import sync_path
 from fastpack.storage import Storage
-from fastpack.supply import Supply
 
 # Called with (samples done, samples in all, bytes done) after each batch: by any of the threads, by one at a time.
 Progress = Callable[[int, int, int], None]

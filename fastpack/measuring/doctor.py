@@ -13,15 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.advice import Facts, advise
 from fastpack.batch import Batch
 from fastpack.codecs import decode
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.headers import FORMATS, probe_blobs
+from fastpack.looking.routes import Routes, take_routes
+from fastpack.measuring.advice import Facts, advise
 from fastpack.pool import num_cores, share
 from fastpack.ragged import Ragged
 from fastpack.reader import Reader
-from fastpack.routes import Routes, take_routes
 from fastpack.sources import Source
 
 _SAMPLED_BYTES = 256 * 2**20

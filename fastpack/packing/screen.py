@@ -18,8 +18,8 @@ from fastpack.errors import (
     UnreadableFileError,
     UnsupportedImageError,
 )
+from fastpack.packing.supply import Supply
 from fastpack.rejects import OnError
-from fastpack.supply import Supply
 
 Rows = npt.NDArray[np.int64]
 

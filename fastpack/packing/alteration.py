@@ -12,11 +12,11 @@ from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictur
 from fastpack.errors import FastpackError, Place, at
 from fastpack.headers import FORMATS, probe_blobs
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.metadata import strip_metadata
+from fastpack.packing.metadata import strip_metadata
+from fastpack.packing.supply import EncodedSupply
 from fastpack.ragged import Ragged
 from fastpack.sources import Source
 from fastpack.structs import SPAN
-from fastpack.supply import EncodedSupply
 from fastpack.transforms import Resize, plan_batch
 
 _DEFAULT_QUALITY = 95

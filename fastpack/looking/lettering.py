@@ -5,7 +5,7 @@ from typing import Any
 
 import cv2
 
-from fastpack.thumbnail import Rgb
+from fastpack.looking.thumbnail import Rgb
 
 _SCALE = 0.4  # of OpenCV 4's one font
 _SIZE = 12  # of OpenCV 5's, in pixels

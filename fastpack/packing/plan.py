@@ -10,22 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
-from fastpack.alteration import AlteredSupply
 from fastpack.codecs.batch import DecodeOptions
 from fastpack.containers import Container
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, at
 from fastpack.order import parts_of, spread_by_key
-from fastpack.pack_options import PackOptions
-from fastpack.pipeline import Pipeline, Stages
+from fastpack.packing.alteration import AlteredSupply
+from fastpack.packing.options import PackOptions
+from fastpack.packing.pipeline import Pipeline, Stages
+from fastpack.packing.screen import Screen
+from fastpack.packing.selection import Selection, duplicates, keys_of, matching, shuffled
+from fastpack.packing.staging import interrupted_names
+from fastpack.packing.supply import DecodedSupply, EncodedSupply, Supply
+from fastpack.packing.transcode import Transcoded, Transcodes
 from fastpack.ragged import digest
 from fastpack.rejects import Reject, report_path
-from fastpack.screen import Screen
-from fastpack.selection import Selection, duplicates, keys_of, matching, shuffled
 from fastpack.shard import num_shards_of, parse_size, shard_paths
 from fastpack.sources import Source
-from fastpack.staging import interrupted_names
-from fastpack.supply import DecodedSupply, EncodedSupply, Supply
-from fastpack.transcode import Transcoded, Transcodes
 
 Rows = npt.NDArray[np.int64]
 

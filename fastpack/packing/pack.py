@@ -8,14 +8,14 @@ from pathlib import Path
 from fastpack.errors import OptionError, Place, at
 from fastpack.index import Index
 from fastpack.master import write_master
-from fastpack.pack_options import PackOptions
-from fastpack.pack_plan import PackPlan, plan_pack
-from fastpack.packer import Faults, Packer, Progress, Report
+from fastpack.packing.options import PackOptions
+from fastpack.packing.packer import Faults, Packer, Progress, Report
+from fastpack.packing.plan import PackPlan, plan_pack
+from fastpack.packing.room import refuse_full
+from fastpack.packing.staging import Staging
+from fastpack.packing.transcode import Transcodes
 from fastpack.rejects import Reject
-from fastpack.room import refuse_full
 from fastpack.sources import Source, source_of
-from fastpack.staging import Staging
-from fastpack.transcode import Transcodes
 
 
 @dataclass(frozen=True)

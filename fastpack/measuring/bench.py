@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.doctor import Diagnosis, doctor, sampled, timed
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.loader import Loader
+from fastpack.measuring.doctor import Diagnosis, doctor, sampled, timed
 from fastpack.pool import num_cores
 from fastpack.reader import Reader
 from fastpack.transforms import HorizontalFlip, RandomResizedCrop

@@ -7,17 +7,17 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from fastpack.alteration import Alteration
 from fastpack.codecs import Color
 from fastpack.containers import Layout
 from fastpack.errors import OptionError
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.order import Shuffle, parts_of
-from fastpack.packer import Manner
+from fastpack.packing.alteration import Alteration
+from fastpack.packing.packer import Manner
+from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
 from fastpack.rejects import Duplicates, OnError
 from fastpack.shard import parse_size
 from fastpack.storage import Compression, Storage
-from fastpack.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
 
 Check = Literal["header", "decode"]
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from fastpack.batch import Batch
 from fastpack.codecs import encode
 from fastpack.errors import EmptySourceError, FastpackError, SchemaError, from_os_error
-from fastpack.listing import listed
+from fastpack.looking.listing import listed
+from fastpack.looking.thumbnail import as_rgb, fitted
 from fastpack.reader import Reader
 from fastpack.schema import Field
 from fastpack.shard import refuse_existing, written_whole
-from fastpack.thumbnail import as_rgb, fitted
 
 _BATCH_SAMPLES = 32
 _QUALITY = 85
@@ -44,7 +44,7 @@ def html_page(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]
     title = title or dataset.index.shards[0].path.name
     about = f"{len(numbers):,} of {len(dataset):,} samples, {len(dataset.index.shards):,} file{'s' * (len(dataset.index.shards) > 1)}"
     data = json.dumps({"title": title, "about": about, "samples": list(_samples(dataset, numbers, tile))})
-    before, after = files("fastpack").joinpath("page.html").read_text(encoding="utf-8").split("$data")
+    before, after = files("fastpack.looking").joinpath("page.html").read_text(encoding="utf-8").split("$data")
     # "<" is all that could end the element which the data stand in.
     return before.replace("$title", html.escape(_encodable(title))) + data.replace("<", "\\u003c") + after
 

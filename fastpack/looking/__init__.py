@@ -1,0 +1,1 @@
+"""Looking at a dataset: samples as rows, as a page, as a picture, and counts of them."""

@@ -1,0 +1,1 @@
+"""How a pile of images becomes files: plan, supply, pipeline, staging."""
