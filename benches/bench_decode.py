@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from benches.workloads import Decoding, pack_as, plain_jpegs
+from benches.workloads import FORMS, Decoding, pack_as, plain_jpegs
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads:
     np.testing.assert_array_equal(decoding.by_fastpack, decoding.by_reference)
 
 
-@pytest.mark.parametrize("form", ["tfrecord", "encoded", "vlen"])
+@pytest.mark.parametrize("form", FORMS)
 def test_reader(
     benchmark: Any, timed: Callable[..., Any], jpegs: list[Path], decoding: Decoding, tmp_path: Path, form: str, num_threads: int
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benches.crops import Cropping
-from benches.workloads import plain_jpegs
+from benches.workloads import FORMS, plain_jpegs
 
 
 def cropping_of(photos: list[Path], folder: Path, form: str = "tfrecord") -> Cropping:
@@ -25,7 +25,7 @@ def test_from_memory(benchmark: Any, cropping: Cropping, name: str, num_threads:
     benchmark(cropping.run, name, num_threads)
 
 
-@pytest.mark.parametrize("form", ["tfrecord", "encoded", "vlen"])
+@pytest.mark.parametrize("form", FORMS)
 def test_reader(benchmark: Any, timed: Callable[..., Any], photos: list[Path], tmp_path: Path, form: str, num_threads: int) -> None:
     """The same pixels, out of a file."""
     cropping = cropping_of(photos, tmp_path, form)

@@ -8,7 +8,7 @@ import argparse
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -22,7 +22,7 @@ import fastpack
 from benches.photos import photos as find_photos
 from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
-from benches.workloads import pack_as
+from benches.workloads import FORMS, pack_as
 from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
 from fastpack.draws import Draws
@@ -39,6 +39,7 @@ class Loading:
     """Shuffled epochs of one file. The yardsticks read the same samples in the same order, into memory that is there already."""
 
     def __init__(self, path: Path, *, batch: int, num_samples: int, num_threads: int) -> None:
+        self.path = path
         whole = fastpack.open(path, num_workers=num_threads)
         self.dataset = whole.take(np.arange(num_samples) % len(whole))
         self._batch, self._num_threads = batch, num_threads
@@ -90,7 +91,7 @@ def epoch(loader: Loader) -> int:
     return sum(batch.num_samples for batch in loader)
 
 
-@pytest.fixture(params=["tfrecord", "encoded"])
+@pytest.fixture(params=FORMS)
 def loading(request: pytest.FixtureRequest, photos: list[Path], tmp_path: Path, benchmark: Any, num_threads: int) -> Iterator[Loading]:
     path = pack_as(request.param, photos, tmp_path)
     num_samples = 2048 if benchmark.enabled else 64
@@ -109,10 +110,10 @@ def rivals_of(loading: Loading, subject: str) -> list[Rival]:
 
 @pytest.mark.parametrize("number", range(-3, 0), ids=["yardstick", "read", "loader"])
 @pytest.mark.parametrize("subject", ["encoded", "train"])
-def test_loader(benchmark: Any, loading: Loading, subject: str, number: int) -> None:
+def test_loader(benchmark: Any, timed: Callable[..., Any], loading: Loading, subject: str, number: int) -> None:
     benchmark.group = f"an epoch of {'encoded images' if subject == 'encoded' else 'random crops of 224 x 224'}, {loading.title}"
     rival = rivals_of(loading, subject)[number]
-    assert benchmark(rival.run) in (None, len(loading))
+    assert timed(rival.run, loading.path) in (None, len(loading))
 
 
 def compare_subject(loading: Loading, subject: str, container: str, rounds: int) -> Comparison:

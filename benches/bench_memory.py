@@ -5,48 +5,73 @@ Each runs in a process of its own, whose peak no other bench can have raised. `p
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fastpack
-from benches.crops import STEPS
+from benches.conftest import made_cold
+from benches.crops import SIZE, STEPS
 from benches.memory import forget_peak, peak, resident
-from benches.workloads import pack_as
+from benches.workloads import FORMS
 
 _BATCH = 32
+# Encoded images as they are, and their pixels: the name of the file, and how it is packed.
+_STORED = {form: (name, fastpack.PackOptions(layout=layout, sync=False)) for form, (name, layout) in FORMS.items()}
+_STORED["pixels"] = ("pixels.h5", fastpack.PackOptions(size=SIZE, sync=False))
 
 
 def read(path: Path, num_threads: int) -> int:
-    loader = fastpack.Loader(fastpack.open(path, transform=STEPS["train"], num_workers=num_threads), batch_size=_BATCH, shuffle=0)
+    transform = None if path.name == "pixels.h5" else STEPS["train"]
+    loader = fastpack.Loader(fastpack.open(path, transform=transform, num_workers=num_threads), batch_size=_BATCH, shuffle=0)
     return sum(batch.num_samples for batch in loader)
 
 
-def pack(path: Path, num_threads: int) -> int:
-    source = fastpack.open(path, decode=False)
-    return fastpack.pack(source, path.with_name("again.tfrecord"), fastpack.PackOptions(num_workers=num_threads, sync=False)).num_samples
+def pack(paths: list[Path], output: Path, options: fastpack.PackOptions) -> int:
+    return fastpack.pack(fastpack.Paths(paths), output, options).num_samples
 
 
-def apart(work: Callable[[Path, int], int], path: Path, num_threads: int) -> tuple[int, int]:
+def apart(work: Callable[[], int]) -> tuple[int, int]:
     """What the work gives, and the peak of memory beyond what there was before, MB."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_with_peak, (work, path, num_threads))
+        return pool.apply(_with_peak, (work,))
 
 
-def _with_peak(work: Callable[[Path, int], int], path: Path, num_threads: int) -> tuple[int, int]:
+def _with_peak(work: Callable[[], int]) -> tuple[int, int]:
     before = resident()
     forget_peak()
-    return work(path, num_threads), peak() - before
+    return work(), peak() - before
 
 
-@pytest.mark.parametrize("work", [read, pack], ids=lambda work: work.__name__)
-def test_peak(benchmark: Any, photos: list[Path], tmp_path: Path, work: Callable[[Path, int], int], num_threads: int) -> None:
-    num_samples = 2000 if benchmark.enabled else 64
-    path = pack_as("tfrecord", [photos[i % len(photos)] for i in range(num_samples)], tmp_path)
-    benchmark.group = f"memory of {work.__name__}ing {num_samples} photographs, threads: {num_threads}"
-    done, peak_mb = benchmark.pedantic(apart, (work, path, num_threads), rounds=1)
+@pytest.fixture
+def paths(benchmark: Any, photos: list[Path]) -> list[Path]:
+    return [photos[i % len(photos)] for i in range(2000 if benchmark.enabled else 64)]
+
+
+def measured(benchmark: Any, work: Callable[[], int], setup: Callable[[], object] | None = None) -> int:
+    done, peak_mb = benchmark.pedantic(apart, (work,), setup=setup, rounds=1)
     benchmark.extra_info["peak_mb"] = peak_mb
-    assert done == num_samples
     assert 0 < peak_mb < 1000
+    return int(done)
+
+
+@pytest.mark.parametrize("form", _STORED)
+def test_reading(benchmark: Any, paths: list[Path], tmp_path: Path, form: str, num_threads: int, cache: str) -> None:
+    benchmark.group = f"memory of reading {len(paths)} photographs, {cache}, threads: {num_threads}"
+    name, options = _STORED[form]
+    path = tmp_path / name
+    pack(paths, path, options)
+    setup = partial(made_cold, [path]) if cache == "cold" else None
+    assert measured(benchmark, partial(read, path, num_threads), setup) == len(paths)
+
+
+@pytest.mark.parametrize("form", _STORED)
+def test_packing(benchmark: Any, paths: list[Path], tmp_path: Path, form: str, num_threads: int) -> None:
+    benchmark.group = f"memory of packing {len(paths)} photographs, threads: {num_threads}"
+    name, options = _STORED[form]
+    work = partial(pack, paths, tmp_path / name, replace(options, num_workers=num_threads))
+    assert measured(benchmark, work) == len(paths)

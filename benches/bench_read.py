@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benches.workloads import Reading, pack_as
+from benches.workloads import FORMS, Reading, pack_as
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def reading(photos: list[Path], tmp_path: Path, benchmark: Any, form: str, num_t
 
 @pytest.mark.parametrize("check", [False, True], ids=["unchecked", "checked"])
 @pytest.mark.parametrize("name", ["reference", "fastpack"])
-@pytest.mark.parametrize("form", ["tfrecord", "encoded"])
+@pytest.mark.parametrize("form", FORMS)
 def test_encoded(timed: Callable[..., Any], reading: Reading, name: str, check: bool) -> None:
     timed(lambda: getattr(reading, name)(check=check), reading.path)
     np.testing.assert_array_equal(reading.fastpack(check=check).values, reading.reference(check=False))

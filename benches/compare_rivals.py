@@ -2,16 +2,18 @@
 
 import argparse
 import contextlib
+import math
 import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benches.contest import Contest, Entry, Standing
+from benches.contest import PATIENCE_SECONDS, Contest, Entry, Standing
 from benches.photos import VARIABLE, photos
 from benches.ratio import machine
 from benches.recorded import record
@@ -45,23 +47,37 @@ class Subject:
     share: float = 1.0
 
 
+# The short ones first: what they leave of the time, the long ones need.
 SUBJECTS = {
-    "train": Subject(
-        "random resized crops of {size}, mirrored or not, shuffled, batches of {batch}, threads or workers: {num_threads}",
+    "decode": Subject(
+        "whole JPEGs to RGB, threads: {num_threads}",
         (
-            _TFRECORD,
-            _HDF5,
-            _FFCV,
-            _TF_DATA,
-            _WEBDATASET,
-            _MOSAICML,
-            _LITDATA,
-            replace(_ARRAY_RECORD, name="Grain + ArrayRecord, OpenCV"),
-            Entry("DALI, CPU", "dali", "dali"),
-            Entry("torch DataLoader + ImageFolder, Pillow", "image_files", "torch", "pillow"),
-            Entry("torch DataLoader + ImageFolder, torchcodec", "image_files", "torch", "torchcodec"),
-            Entry("torch DataLoader, OpenCV", "image_files", "torch", "opencv"),
+            Entry("C loop, libjpeg-turbo", "c_loops", variant="photos.tfrecord"),
+            replace(_TFRECORD, name="fastpack Reader.read"),
+            Entry("simplejpeg", "decoders", "torch", "simplejpeg"),
+            Entry("OpenCV", "decoders", "torch", "opencv"),
+            Entry("Pillow", "decoders", "torch", "pillow"),
+            Entry("torchcodec", "decoders", "torch", "torchcodec"),
+            replace(_TF_DATA, name="tf.io.decode_jpeg"),
         ),
+        unit="images",
+        share=0.2,
+    ),
+    "pixels": Subject(
+        "HDF5 pixels, {size} x {size}, shuffled, batches of {batch}, threads: {num_threads}",
+        (
+            Entry("C preads", "c_loops", variant="pixels.h5"),
+            replace(_HDF5, variant="pixels.h5"),
+            Entry("numpy.memmap", "hdf5_pixels", "torch", "memmap"),
+            Entry("hidefix", "hdf5_pixels", "torch", "hidefix"),
+            Entry("h5py, read_direct", "hdf5_pixels", "torch", "direct"),
+            Entry("h5py, fancy index", "hdf5_pixels", "torch", "fancy"),
+        ),
+        share=0.2,
+    ),
+    "open": Subject(
+        "open {num_small} images of 100 bytes and take the first batch of {batch}",
+        (_TFRECORD, _HDF5, _ARRAY_RECORD, _LMDB, _LANCE, _HUGGING_FACE, _TF_DATA, _VAHIDK),
     ),
     "records": Subject(
         "encoded images as they are, shuffled, batches of {batch}, threads or workers: {num_threads}",
@@ -79,36 +95,6 @@ SUBJECTS = {
             _WEBDATASET,
             _LITDATA,
         ),
-    ),
-    "pixels": Subject(
-        "HDF5 pixels, {size} x {size}, shuffled, batches of {batch}, threads: {num_threads}",
-        (
-            Entry("C preads", "c_loops", variant="pixels.h5"),
-            replace(_HDF5, variant="pixels.h5"),
-            Entry("numpy.memmap", "hdf5_pixels", "torch", "memmap"),
-            Entry("hidefix", "hdf5_pixels", "torch", "hidefix"),
-            Entry("h5py, read_direct", "hdf5_pixels", "torch", "direct"),
-            Entry("h5py, fancy index", "hdf5_pixels", "torch", "fancy"),
-        ),
-        share=0.2,
-    ),
-    "decode": Subject(
-        "whole JPEGs to RGB, threads: {num_threads}",
-        (
-            Entry("C loop, libjpeg-turbo", "c_loops", variant="photos.tfrecord"),
-            replace(_TFRECORD, name="fastpack Reader.read"),
-            Entry("simplejpeg", "decoders", "torch", "simplejpeg"),
-            Entry("OpenCV", "decoders", "torch", "opencv"),
-            Entry("Pillow", "decoders", "torch", "pillow"),
-            Entry("torchcodec", "decoders", "torch", "torchcodec"),
-            replace(_TF_DATA, name="tf.io.decode_jpeg"),
-        ),
-        unit="images",
-        share=0.2,
-    ),
-    "open": Subject(
-        "open {num_small} images of 100 bytes and take the first batch of {batch}",
-        (_TFRECORD, _HDF5, _ARRAY_RECORD, _LMDB, _LANCE, _HUGGING_FACE, _TF_DATA, _VAHIDK),
     ),
     "pack": Subject(
         "pack a list of files, into the page cache, threads or workers: {num_threads}",
@@ -129,6 +115,23 @@ SUBJECTS = {
         ),
         unit="files",
         share=2.0,
+    ),
+    "train": Subject(
+        "random resized crops of {size}, mirrored or not, shuffled, batches of {batch}, threads or workers: {num_threads}",
+        (
+            _TFRECORD,
+            _HDF5,
+            _FFCV,
+            _TF_DATA,
+            _WEBDATASET,
+            _MOSAICML,
+            _LITDATA,
+            replace(_ARRAY_RECORD, name="Grain + ArrayRecord, OpenCV"),
+            Entry("DALI, CPU", "dali", "dali"),
+            Entry("torch DataLoader + ImageFolder, Pillow", "image_files", "torch", "pillow"),
+            Entry("torch DataLoader + ImageFolder, torchcodec", "image_files", "torch", "torchcodec"),
+            Entry("torch DataLoader, OpenCV", "image_files", "torch", "opencv"),
+        ),
     ),
 }
 
@@ -177,19 +180,23 @@ def task_of(subject: str, arguments: argparse.Namespace, folder: Path) -> Task:
     )
 
 
-def answered(name: str, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Prints the subject's table, and gives what stands in it."""
+def answered(name: str, arguments: argparse.Namespace, folder: Path, until: float) -> dict[str, Any]:
+    """Prints the subject's table, and gives what stands in it; who has done what meanwhile goes to stderr."""
     subject, task = SUBJECTS[name], task_of(name, arguments, folder)
 
     def python_of(environment: str) -> Path:
         return Path(arguments.environments).absolute() / environment / "bin" / "python" if environment else Path(sys.executable)
 
-    with contextlib.closing(Contest()) as contest:
+    def tell(line: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {name}: {line}", file=sys.stderr, flush=True)
+
+    with contextlib.closing(Contest(60 * arguments.patience, tell)) as contest:
         for entry in subject.entries:
             if not arguments.only or entry.module in arguments.only:
                 contest.enter(entry, python_of(entry.environment), task)
-        standings = contest.go(arguments.rounds)
-    title = f"{name}: {subject.title.format(**vars(task))}; {len(task)} {subject.unit}, {arguments.rounds} rounds"
+        standings = contest.go(arguments.rounds, until)
+    num_rounds = len(standings[0].seconds) if standings else 0
+    title = f"{name}: {subject.title.format(**vars(task))}; {len(task)} {subject.unit}, {num_rounds} rounds"
     print(f"\n{table(title, standings, subject.unit) if standings else title}", flush=True)
     for absent, reason in contest.missing.items():
         print(f"missing: {absent}: {reason}", flush=True)
@@ -202,7 +209,22 @@ def answered(name: str, arguments: argparse.Namespace, folder: Path) -> dict[str
     }
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
+    arguments = _arguments(given)
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
+    subjects = list(SUBJECTS) if arguments.question == "all" else [arguments.question]
+    end = time.monotonic() + 60 * arguments.minutes
+    answers = []
+    for number, subject in enumerate(subjects):
+        # What a question leaves of its part of the time, the later ones have.
+        until = time.monotonic() + (end - time.monotonic()) / (len(subjects) - number)
+        # A rival's process that could not be ended may still write there.
+        with tempfile.TemporaryDirectory(dir=arguments.scratch, ignore_cleanup_errors=True) as folder:
+            answers.append(answered(subject, arguments, Path(folder), until))
+        record(arguments.json, subjects=answers)
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benches.compare_rivals", description=__doc__)
     parser.add_argument("question", choices=[*SUBJECTS, "all"])
     parser.add_argument("--environments", type=Path, default=Path(".venv-rivals"), help="where `make bench-rivals` puts them")
@@ -210,18 +232,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10_000, help="the photographs over and over; some questions take twice or a fifth")
     parser.add_argument("--small", type=int, default=500_000, help="how many images of 100 bytes to open")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for all questions: fewer rounds, if there is no time for more")
+    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS / 60, help="minutes that a rival may be silent")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", nargs="+", metavar="MODULE", help="modules of benches.rivals that take part (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--scratch", type=Path, help="a folder on a disk with room (default: the system's temporary one)")
-    arguments = parser.parse_args()
-    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
-    answers = []
-    for subject in SUBJECTS if arguments.question == "all" else [arguments.question]:
-        with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-            answers.append(answered(subject, arguments, Path(folder)))
-        record(arguments.json, subjects=answers)
+    return parser.parse_args(given)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import select
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 from benches.rivals.turns import SMALL_BYTES, Amount, Task
 
 _ROOT = Path(__file__).parent.parent
-_PATIENCE_SECONDS = 900
+PATIENCE_SECONDS = 900.0
 _FAREWELL_SECONDS = 20
 _SAMPLED_SECONDS = 0.1
 _LINES_SHOWN = 3
@@ -58,12 +60,16 @@ class Standing:
 
 
 class Contestant:
-    """A rival that has written its files and taken a first turn, which counts for nothing. Raises MissingError."""
+    """A rival that has written its files and taken a first turn, which counts for nothing. Raises MissingError.
 
-    def __init__(self, entry: Entry, python: Path, task: Task) -> None:
+    - patience_seconds: how long it may be silent; who is longer is missing.
+    """
+
+    def __init__(self, entry: Entry, python: Path, task: Task, patience_seconds: float = PATIENCE_SECONDS) -> None:
         if not python.exists():
             raise MissingError(f"there is no environment {entry.environment!r}; make bench-rivals builds it")
         self._least = _least_amount(task)
+        self._patience_seconds = patience_seconds
         self._is_taken_twice = task.subject in _TAKEN_TWICE
         self.folder = Path(tempfile.mkdtemp(dir=task.folder))
         self._errors = open(self.folder / "stderr", "w+b")  # noqa: SIM115  # closed with the contestant
@@ -122,13 +128,16 @@ class Contestant:
             self._rival.stdin.flush()
         except BrokenPipeError:
             raise MissingError(self._last_words()) from None
-        answers, _, _ = select.select([self._rival.stdout], [], [], _PATIENCE_SECONDS)
+        answers, _, _ = select.select([self._rival.stdout], [], [], self._patience_seconds)
         if not answers:
-            raise MissingError(f"no answer within {_PATIENCE_SECONDS} seconds")
+            raise MissingError(f"no answer within {self._patience_seconds:g} seconds")
         answer = self._rival.stdout.readline()
         if not answer:
             raise MissingError(self._last_words())
-        return dict(json.loads(answer))
+        try:
+            return dict(json.loads(answer))
+        except ValueError:
+            raise MissingError(f"it answered {answer!r}") from None
 
     def _last_words(self) -> str:
         self._errors.seek(0)
@@ -146,22 +155,41 @@ class Contestant:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _silent(line: str) -> None:
+    pass
+
+
 class Contest:
     """Turns go round, A B C A B C ..., so that what else the machine does meets them all; then each takes one more,
-    for its memory. Who fails is missing, and the others go on."""
+    for its memory. Who fails is missing, and the others go on.
 
-    def __init__(self) -> None:
+    - tell: is told who has done what; it may take minutes.
+    """
+
+    def __init__(self, patience_seconds: float = PATIENCE_SECONDS, tell: Callable[[str], object] = _silent) -> None:
         self.missing: dict[str, str] = {}
         self._present: list[Contestant] = []
+        self._patience_seconds = patience_seconds
+        self._tell = tell
 
     def enter(self, entry: Entry, python: Path, task: Task) -> None:
+        started = time.monotonic()
         with self._missed(entry.name):
-            self._present.append(Contestant(entry, python, task))
+            self._present.append(Contestant(entry, python, task, self._patience_seconds))
+            self._tell(f"{entry.name}: ready after {time.monotonic() - started:.0f} s")
 
-    def go(self, rounds: int) -> list[Standing]:
-        """How those stand that took all their turns."""
-        for _ in range(rounds):
+    def go(self, rounds: int, until: float = math.inf) -> list[Standing]:
+        """How those stand that took all their turns. With `until`, of time.monotonic(), no round begins that would end, with the
+        turns for memory, later than that; but for the first."""
+        longest = 0.0
+        for number in range(rounds):
+            started = time.monotonic()
+            if number and started + 2 * longest > until:
+                self._tell(f"no time for round {number + 1} of {rounds}")
+                break
             self._each(Contestant.turn)
+            longest = max(longest, time.monotonic() - started)
+            self._tell(f"round {number + 1} of {rounds}: {time.monotonic() - started:.0f} s")
         self._each(Contestant.turn_for_memory)
         return [rival.standing for rival in self._present]
 
@@ -181,8 +209,9 @@ class Contest:
     def _missed(self, name: str) -> Iterator[None]:
         try:
             yield
-        except MissingError as error:
+        except (MissingError, OSError) as error:
             self.missing[name] = str(error)
+            self._tell(f"{name}: missing: {error}")
 
 
 def _least_amount(task: Task) -> Amount:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
+from benches.cold import forget
 from benches.curves import Curve, Point, measured
 from benches.memory import forget_peak, peak, resident
 from benches.photos import VARIABLE, photos
@@ -220,7 +221,7 @@ def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
     points = []
     for name in ("photos.tfrecord", "photos.h5"):
         path = packed(paths, folder, num_images=2 * arguments.images, name=name)
-        if not forget(path):
+        if not forget([path]):
             print("cold: left out, as the system keeps the files in memory; --scratch names a folder on a disk")
             return
         dataset = fastpack.open(path, orient=False)
@@ -245,22 +246,8 @@ def _warm(path: Path, loader: fastpack.Loader) -> float:
 
 
 def _cold(path: Path, loader: fastpack.Loader) -> float:
-    forget(path)
+    forget([path])
     return rate(len(loader.dataset), partial(epoch, loader))
-
-
-def forget(path: Path) -> bool:
-    """Asks the system to drop a file from its memory; says whether it did."""
-    with open(path, "rb", buffering=0) as file:
-        os.fsync(file.fileno())  # what the disk does not have yet cannot be dropped
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        try:
-            os.preadv(file.fileno(), [bytearray(1)], path.stat().st_size // 2, os.RWF_NOWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False  # a file system that cannot say
-    return False
 
 
 SUBJECTS: dict[str, Callable[[Sequence[Path], Path, Arguments], Iterator[Curve]]] = {

@@ -80,3 +80,22 @@ def test_small_images_have_their_size(task: Task) -> None:
     images = [image for image, _ in small.samples()]
     assert len(set(images)) == 3
     assert {len(image) for image in images} == {100}
+
+
+def test_a_contest_tells_how_far_it_is_and_ends_in_time(task: Task) -> None:
+    said: list[str] = []
+    contest = Contest(tell=said.append)
+    try:
+        contest.enter(FASTPACK, PYTHON, task)
+        (standing,) = contest.go(rounds=3, until=0.0)
+    finally:
+        contest.close()
+    assert len(standing.seconds) == 1
+    assert [line.partition(":")[0] for line in said] == ["fastpack", "round 1 of 3", "no time for round 2 of 3"]
+
+
+def test_who_says_nothing_is_missing(task: Task) -> None:
+    contest = Contest(patience_seconds=0.0)
+    contest.enter(FASTPACK, PYTHON, task)
+    contest.close()
+    assert contest.missing == {"fastpack": "no answer within 0 seconds"}

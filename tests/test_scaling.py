@@ -47,7 +47,7 @@ def test_each_question_is_answered(photos, subject, names, line, position):
 
 @pytest.mark.parametrize("forgets", [True, False])
 def test_cold_is_left_out_where_nothing_is_forgotten(photos, monkeypatch, forgets):
-    monkeypatch.setattr(scaling, "forget", lambda path: forgets)
+    monkeypatch.setattr(scaling, "forget", lambda paths: forgets)
     curves = curves_of("cache", photos)
     if not forgets:
         assert curves == {}
