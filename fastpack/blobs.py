@@ -22,6 +22,8 @@ from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
 
 Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
+# Which positions of a batch are read in this way, and how.
+Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
 # Neighbours in the file are read at once, up to so many bytes: longer reads save nothing, and threads share them worse.
 _JOINED_BYTES = 2**20
 
@@ -56,7 +58,7 @@ class Blobs:
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
 
     def _in_memory(self, field: Field, rows: Rows, pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
-        """Those that are fetched, and those that lie in other files of the same batch; with keep_going, nothing for one that fails."""
+        """Those that are fetched, and those that lie in other files of the same batch; nothing for one that fails."""
         has_span, lengths = pictures.spans["offset"] != NO_SPAN, pictures.spans["length"]
         blobs = [b""] * len(rows)
 
@@ -73,8 +75,7 @@ class Blobs:
                     raise FormatError(at(message, pictures.place_of(position)))
                 blobs[position] = data
 
-        failures = _read_apart(read, np.flatnonzero(has_span), options.keep_going)
-        failures |= _read_apart(fetch, np.flatnonzero(~has_span), options.keep_going)
+        failures = _read_each([(has_span, read), (~has_span, fetch)], keep_going=True)
         return Ragged.of_bytes(blobs), failures
 
     def pixels(self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None) -> tuple[Pixels, Failures]:
@@ -107,15 +108,12 @@ class Blobs:
         has_span = spans["offset"] != NO_SPAN
         in_chunks = ~has_span & np.isin(self._index.shard_numbers[rows], list(self._index.chunks.get(field.name, ())))
         flat = pixels.reshape(-1).view(np.uint8)
-        failures: Failures = {}
-        ways: list[tuple[Pixels, Callable[[Rows], None]]] = [
+        ways: list[Way] = [
             (has_span, lambda positions: self._read_spans(spans, positions, rows, flat, options)),
             (in_chunks, lambda positions: self._read_chunks(field, rows, positions, flat, options)),
             (~has_span & ~in_chunks, lambda positions: self._fetch_pixels(field, rows, positions, pixels)),
         ]
-        for is_read, read in ways:
-            failures |= _read_apart(read, np.flatnonzero(is_read), options.keep_going)
-        return failures
+        return _read_each(ways, options.keep_going)
 
     def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
@@ -130,13 +128,14 @@ class Blobs:
 
     def _read_chunks(self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions) -> None:
         shard_numbers = self._index.shard_numbers[rows[positions]]
+        fds = self._files.descriptors(shard_numbers)
         jobs = []
         for number in np.unique(shard_numbers).tolist():
             table = self._index.chunks[field.name][number]
             chosen = positions[shard_numbers == number]
             jobs.append(
                 ReadChunks(
-                    int(self._files.descriptors(np.array([number], np.uint32))[number]),
+                    int(fds[number]),
                     table.chunks,
                     table.filters,
                     table.fill,
@@ -185,19 +184,30 @@ class Blobs:
         return blobs
 
 
+def _read_each(ways: list[Way], keep_going: bool) -> Failures:
+    """Reads each way what is to be read so, and tells what failed; or raises for the lowest position, whichever its way."""
+    failures: Failures = {}
+    for is_read, read in ways:
+        failures |= _read_apart(read, np.flatnonzero(is_read), keep_going)
+    if failures and not keep_going:
+        raise failures[min(failures)]
+    return failures
+
+
 def _read_apart(read: Callable[[Rows], None], positions: Rows, keep_going: bool) -> Failures:
-    """Reads all at once; when one fails and the others are wanted all the same, each half by itself, down to the one."""
+    """Reads all at once; when that fails, each half by itself, down to the one. Not to keep going, the first that fails is enough."""
     if len(positions) == 0:
         return {}
     try:
         read(positions)
     except FastpackError as error:
-        if not keep_going:
-            raise
         if len(positions) == 1:
             return {int(positions[0]): error}
         middle = len(positions) // 2
-        return _read_apart(read, positions[:middle], True) | _read_apart(read, positions[middle:], True)
+        failures = _read_apart(read, positions[:middle], keep_going)
+        if keep_going or not failures:
+            failures |= _read_apart(read, positions[middle:], keep_going)
+        return failures
     return {}
 
 

@@ -4,6 +4,7 @@ Every class is also the builtin that a Python user would catch, and every messag
 and says what to do.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -185,6 +186,9 @@ def raise_first(outcomes: Iterable[Outcome], place_of: Callable[[int], Place]) -
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:
     """The FastpackError for an OSError that `doing` something to `path` met."""
     reason = error.strerror or str(error)
-    text = at(f"cannot {doing}: {reason}; check the path and its permissions", Place(path))
+    remedy = "check the path and its permissions"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        remedy = "raise the limit (`ulimit -n`), or use fewer files at once"
+    text = at(f"cannot {doing}: {reason}; {remedy}", Place(path))
     kind = MissingFileError if isinstance(error, FileNotFoundError) else UnreadableFileError
     return kind(error.errno, text)

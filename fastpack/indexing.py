@@ -123,7 +123,7 @@ def indexes_of(
     index_dir: str | os.PathLike[str] | None = None,
     choice: Choice | None = None,
     checkpoints: bool = False,
-    num_workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Index]:
     """The index of each file: the saved one when it is fresh, else a new one, kept with `save` where that is possible.
 
@@ -133,7 +133,7 @@ def indexes_of(
     is_default = choice is None or choice == Choice()
 
     def build(number: int) -> Index:
-        index = containers.index_of(shards[number], save=save, index_dir=folder, choice=choice)
+        index = containers.index_of(shards[number], save=save, index_dir=folder, limits=limits, choice=choice)
         if not checkpoints or (with_them := marked(index)) is index:
             return index
         if save and is_default:
@@ -141,10 +141,10 @@ def indexes_of(
                 _save(with_them, shards[number], folder)
         return with_them
 
-    return _build_all(build, len(shards), num_workers)
+    return _build_all(build, len(shards))
 
 
-def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None) -> list[Index]:
+def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:
     """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number."""
     numbers = itertools.count()
     found: dict[int, Index] = {}

@@ -223,6 +223,7 @@ class Loader:
             raise OptionError("name the batch by its step or by its position")
         if not 0 <= first < self._course.deal.num_positions:
             raise IndexError(f"position {first} of {self._course.deal.num_positions}")
+        _check_epoch(epoch)
         return self._course.read(self._dataset, epoch, first)
 
     def close(self) -> None:
@@ -250,8 +251,7 @@ class Loader:
         self._iteration = _nothing
 
     def _go_to(self, epoch: int, position: int) -> None:
-        if not (isinstance(epoch, int) and 0 <= epoch < 2**32):
-            raise OptionError(f"epoch must be an integer from 0 to 2**32 - 1, not {epoch!r}")
+        _check_epoch(epoch)
         if not (isinstance(position, int) and 0 <= position <= self._course.deal.num_positions):
             raise StateError(f"there is no position {position!r} in an epoch of {self._course.deal.num_positions} samples")
         self._leave()
@@ -331,11 +331,24 @@ def _nothing() -> None:
     return None
 
 
+def _check_epoch(epoch: int) -> None:
+    if not (isinstance(epoch, int) and 0 <= epoch < 2**32):
+        raise OptionError(f"epoch must be an integer from 0 to 2**32 - 1, not {epoch!r}")
+
+
 def _rank_and_world(environment: Mapping[str, str]) -> tuple[int, int]:
     for rank, world in _RANK_VARIABLES:
         if rank in environment and world in environment:
-            return int(environment[rank]), int(environment[world])
+            return _number_in(environment, rank), _number_in(environment, world)
     return 0, 1
+
+
+def _number_in(environment: Mapping[str, str], name: str) -> int:
+    try:
+        return int(environment[name])
+    except ValueError:
+        message = f"the environment's {name} is {environment[name]!r}, which is no number; correct it, or give rank and world"
+        raise OptionError(message) from None
 
 
 def _describe(ordering: Ordering) -> str:

@@ -35,7 +35,7 @@ class ReadOptions:
       None does so where it does; True makes `open` find such places where it does not, and save them; False does not use them.
       Of an image that is read in part no checksum is compared.
     - num_workers: threads for one `read`; None is one a core.
-    - limits: what an image may cost.
+    - limits: what an image, a record or a chunk may cost; for `open` too.
     """
 
     decode: bool = True

@@ -70,11 +70,14 @@ def open(
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
+    if isinstance(fields, str):
+        raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
     choice = containers.Choice(None if names is None else tuple(names.values()), allow_external, untrusted)
     options = replace(options or ReadOptions(), **changes)
-    shards, marks = containers.find_shards(path), options.checkpoints is True
-    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks))
+    shards = containers.find_shards(path)
+    marks, limits = options.checkpoints is True, options.limits
+    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=limits))
     return Reader(index if names is None else index.select(names), options)
 
 
@@ -241,7 +244,10 @@ class Reader(Sequence[dict[str, Any]]):
     def __getitem__(self, i: int | slice) -> "dict[str, Any] | Reader":
         if isinstance(i, slice):
             return self.take(np.arange(len(self))[i])
-        return self.read([i]).sample(0)
+        batch = self.read([i])
+        if batch.failures:  # a sample has no mask that could tell
+            raise batch.failures[0]
+        return batch.sample(0)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for first in range(0, len(self), _ITERATED_SAMPLES):
@@ -289,9 +295,9 @@ class Reader(Sequence[dict[str, Any]]):
             return np.zeros(0, np.int64)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")
-        rows = rows.astype(np.int64)
         if rows.min() < -len(self) or rows.max() >= len(self):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
+        rows = rows.astype(np.int64)
         return np.where(rows < 0, rows + len(self), rows)
 
     def _read_blobs(self, field: Field, rows: Rows, epoch: int | Rows, out: npt.NDArray[Any] | None, failures: Failures) -> Any:
@@ -310,7 +316,8 @@ class Reader(Sequence[dict[str, Any]]):
             failures |= failed
             return blobs
         if len(rows) == 0 and out is None:
-            return self._no_images()
+            side = least_side(self._options.steps)
+            return self._no_images([side, 2 * side], [side, side], options.channels, options.dtype)
         refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
         sizes = upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in)
         plan = self._plan(rows, epoch, *sizes)
@@ -327,14 +334,12 @@ class Reader(Sequence[dict[str, Any]]):
         failures |= failed
         return outs
 
-    def _no_images(self) -> npt.NDArray[Any]:
-        """None, but of the size that a batch of some would have, when the transform gives all images one size."""
-        steps, options = self._options.steps, self._decoding
-        side = least_side(steps)
-        plan = plan_batch(steps, [side, 2 * side], [side, side], Draws(0, 0, np.arange(2)))
-        outs = empty_outputs(plan, options.channels, options.dtype)
+    def _no_images(self, widths: list[int], heights: list[int], channels: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """None, but of the size that a batch of two of these would have, when the transform gives all images one size."""
+        steps = self._options.steps
+        outs = empty_outputs(plan_batch(steps, widths, heights, Draws(0, 0, np.arange(2))), channels, dtype)
         if isinstance(outs, list):
-            outs = empty_outputs(plan_batch(steps, [], [], Draws(0, 0, np.arange(0))), options.channels, options.dtype)
+            outs = empty_outputs(plan_batch(steps, [], [], Draws(0, 0, np.arange(0))), channels, dtype)
         return outs[:0]  # type: ignore[return-value]  # an array: no image, or two of one size
 
     def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
@@ -353,6 +358,8 @@ class Reader(Sequence[dict[str, Any]]):
         if pixels.ndim != 4 or pixels.dtype != np.uint8:
             raise ShapeError(f"a transform needs uint8 pixels (n, height, width, channels), not {pixels.dtype} {pixels.shape}")
         count, height, width, channels = pixels.shape
+        if count == 0 and out is None:
+            return self._no_images([width] * 2, [height] * 2, channels, np.uint8)
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
         memory = self._decoding.memory
         outs = empty_outputs(plan, channels, np.uint8, memory) if out is None else check_output(out, plan, channels)

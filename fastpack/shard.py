@@ -1,9 +1,11 @@
 """Shard: one file of a dataset. Its identity, its name among others, and how it comes into being whole."""
 
 import contextlib
+import errno
 import os
 import re
-import weakref
+import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, OptionError, OutputExistsError, Place, TruncatedFileError, at, from_os_error
+from fastpack.errors import FastpackError, OptionError, OutputExistsError, Place, TruncatedFileError, UnreadableFileError, at, from_os_error
 
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE_UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate("kmgt", start=1)}
 # Enough of both ends of a file to tell it from another of the same size and time.
 _FINGERPRINT_BYTES = 4096
+_LEAST_KEPT = 16  # files that stay open, however few a process may have
 
 
 @dataclass(frozen=True)
@@ -118,39 +121,73 @@ def sync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+class Descriptors(np.ndarray[Any, np.dtype[np.int32]]):
+    """Descriptors by shard number, -1 for shards that were not asked for. The files stay open for as long as this lives."""
+
+    files: "list[_OpenFile]"
+
+
 class OpenShards:
     """The descriptors of the shards, opened when first needed; the one owner of them.
 
-    A descriptor is only ever read at given offsets, so threads and forked children may share it.
+    A descriptor is only ever read at given offsets, so threads and forked children may share it. Of the files that a process may have
+    open, no more than a part stay open for the next read: a dataset may have thousands.
     """
 
     def __init__(self, shards: tuple[Shard, ...]) -> None:
         self._shards = shards
-        self._descriptors: dict[int, int] = {}
-        weakref.finalize(self, _close_all, self._descriptors)
+        self._kept: OrderedDict[int, _OpenFile] = OrderedDict()  # without locks, which a fork could leave held: each step is one call
+        self._most_kept = _most_kept()
 
     def __reduce__(self) -> Any:
         return OpenShards, (self._shards,)
 
-    def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """Descriptors by shard number, -1 for shards that are not among those asked for."""
-        table = np.full(len(self._shards), -1, np.int32)
-        for number in np.flatnonzero(np.bincount(shard_numbers)):  # np.unique would import numpy.ma first
-            table[number] = self._descriptor(int(number))
+    def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> Descriptors:
+        """Of the shards with these numbers."""
+        table = np.full(len(self._shards), -1, np.int32).view(Descriptors)
+        table.files = []
+        for number in np.flatnonzero(np.bincount(shard_numbers)).tolist():  # np.unique would import numpy.ma first
+            file = self._file(number)
+            table.files.append(file)
+            table[number] = file.descriptor
         return table
 
-    def _descriptor(self, number: int) -> int:
-        if number not in self._descriptors:
-            opened = _open_unchanged(self._shards[number])
-            kept = self._descriptors.setdefault(number, opened)
-            if kept != opened:  # another thread was first
-                os.close(opened)
-        return self._descriptors[number]
+    def _file(self, number: int) -> "_OpenFile":
+        file = self._kept.pop(number, None) or self._open(self._shards[number])
+        self._kept[number] = file  # as the one that was used last
+        while len(self._kept) > self._most_kept:
+            with contextlib.suppress(KeyError):  # another thread was faster
+                self._kept.popitem(last=False)
+        return file
+
+    def _open(self, shard: Shard) -> "_OpenFile":
+        try:
+            return _OpenFile(_open_unchanged(shard))
+        except UnreadableFileError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        self._kept.clear()  # closes those that nobody reads now
+        return _OpenFile(_open_unchanged(shard))
 
 
-def _close_all(descriptors: dict[int, int]) -> None:
-    for descriptor in descriptors.values():
-        os.close(descriptor)
+class _OpenFile:
+    """Owns a descriptor, for its readers and for those who may come."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+def _most_kept() -> int:
+    """A quarter of the files that this process may have open."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(_LEAST_KEPT, most // 4) if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 def _open_unchanged(shard: Shard) -> int:

@@ -319,6 +319,9 @@ def test_replay_of_what_is_not_there(labels):
     for name in ({}, {"step": 1, "position": 10}):
         with pytest.raises(OptionError, match="step or by its position"):
             loader.replay(0, **name)
+    for shuffle in (None, 1):
+        with pytest.raises(OptionError, match="epoch must be"):
+            Loader(labels, shuffle=shuffle).replay(-1, 0)
 
 
 # Options
@@ -386,6 +389,13 @@ def test_rank_auto(labels, monkeypatch, variables, found):
     options = Loader(labels, rank="auto").options
     assert (options.rank, options.world) == found
     assert Loader(labels).options.world == 1  # never unasked
+
+
+def test_a_launcher_that_tells_no_number(labels, monkeypatch):
+    monkeypatch.setenv("RANK", "first")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="RANK is 'first'"):
+        Loader(labels, rank="auto")
 
 
 def test_a_pickled_loader_goes_on_where_it_stood(dataset):

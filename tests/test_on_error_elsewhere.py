@@ -165,3 +165,38 @@ def test_a_batch_of_a_folder_and_of_damaged_records(folder, tmp_path, on_error):
     assert "5.jpg" in str(batch.failures[1])
     assert batch.sample_numbers.tolist() == ([1, 2, 14, 11] if on_error == "mask" else [1, 11])
     assert batch.mask.tolist() == ([True, False, False, True] if on_error == "mask" else [True, True])
+
+
+@pytest.mark.parametrize("decode", [True, False])
+@pytest.mark.parametrize("file_first", [True, False])
+def test_raise_names_the_lowest_whatever_way_it_is_read(folder, tmp_path, decode, file_first):
+    """One sample has no image in it, which its header says; the file of another is gone, which fetching it tells."""
+    broken = h5py.special_dtype(vlen=np.uint8)
+    with h5py.File(tmp_path / "packed.h5", "w") as file:
+        file.create_dataset("images", data=[np.frombuffer(data, np.uint8) for data in [JPEGS[0], b"no image" * 9]], dtype=broken)
+    readers = [fastpack.open(path, fields=["image"], decode=decode) for path in (tmp_path / "packed.h5", folder)]
+    both = fastpack.concat(readers)
+    (folder / "cat" / "5.jpg").unlink()
+    rows = [0, 2 + 5, 1, 2 + 2] if file_first else [0, 1, 2 + 5, 2 + 2]
+    with pytest.raises(FastpackError, match="5.jpg" if file_first or not decode else "packed.h5, record 1"):
+        both.read(rows)
+
+
+@pytest.mark.parametrize("chunked_first", [True, False])
+def test_raise_names_the_lowest_of_pixels_in_chunks_and_in_spans(tmp_path, chunked_first):
+    damaged = with_damaged_chunks(tmp_path / "chunks.h5", [4])
+    cut = cut_short(tmp_path / "spans.h5", [6])
+    rows = [4, NUM_SAMPLES + 6] if chunked_first else [NUM_SAMPLES + 6, 4]
+    both = fastpack.concat([damaged, cut])
+    with pytest.raises(FastpackError, match="chunks.h5, record 4" if chunked_first else "/spans.h5"):
+        both.read([0, *rows])
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip", "mask"])
+def test_a_single_sample_is_never_filled_in(pixels, on_error):
+    """It has no mask that could tell."""
+    reader, bad = pixels
+    reader = reader.with_options(on_error=on_error)
+    with pytest.raises(FastpackError, match=f"record {bad[0]}"):
+        reader[bad[0]]
+    assert np.array_equal(reader[1]["image"], PIXELS[1])

@@ -107,7 +107,7 @@ class TestRead:
         assert batch.num_samples == 0
         assert len(batch["image"]) == 0
 
-    @pytest.mark.parametrize("indices", [[[1, 2]], [1.5], ["a"], [None]], ids=str)
+    @pytest.mark.parametrize("indices", [[[1, 2]], [1.5], ["a"], [None], np.array([2**64 - 1], np.uint64)], ids=str)
     def test_indices_that_are_none(self, dataset, indices):
         with pytest.raises((errors.OptionError, IndexError)):
             dataset.read(indices)
@@ -212,6 +212,17 @@ class TestOpen:
         options = fastpack.ReadOptions(decode=False)
         assert isinstance(fastpack.open(packed, options=options)[0]["image"], bytes)
         assert isinstance(fastpack.open(packed, decode=False)[0]["image"], bytes)
+
+    def test_limits_hold_for_indexing(self, photos, tmp_path):
+        pack(Paths(photos), tmp_path / "a.tfrecord")
+        assert len(fastpack.open(tmp_path / "a.tfrecord", save_index=False)) == NUM_SAMPLES
+        index_path(tmp_path / "a.tfrecord").unlink()
+        with pytest.raises(errors.LimitError, match="raise max_record_bytes"):
+            fastpack.open(tmp_path / "a.tfrecord", limits=fastpack.Limits(max_record_bytes=100))
+
+    def test_fields_are_a_list(self, packed):
+        with pytest.raises(errors.OptionError, match=r"\['image'\]"):
+            fastpack.open(packed, fields="image")
 
     def test_pixels_and_encoded_do_not_mix(self, photos, tmp_path):
         pack(Paths(photos), tmp_path / "a.h5")
@@ -357,6 +368,7 @@ class TestEpochs:
             dataset.read([0, 1, 2], epoch=epoch)
 
 
+@pytest.mark.parametrize("options", [{}, {"size": (12, 10)}], ids=["encoded", "pixels"])
 @pytest.mark.parametrize(
     ("transform", "shape", "dtype"),
     [
@@ -367,8 +379,11 @@ class TestEpochs:
         (fastpack.ResizeShort(8), (0, 0, 0, 3), np.uint8),
     ],
 )
-def test_a_batch_of_nothing_has_the_shape_of_one_of_something(tmp_path, transform, shape, dtype):
+def test_a_batch_of_nothing_has_the_shape_of_one_of_something(tmp_path, transform, shape, dtype, options):
     (tmp_path / "a.jpg").write_bytes(encode(np.zeros((20, 30, 3), np.uint8)))
-    pack(Paths([tmp_path / "a.jpg"], [0]), tmp_path / "one.tfrecord")
-    images = fastpack.open(tmp_path / "one.tfrecord", transform=transform).read([])["image"]
+    pack(Paths([tmp_path / "a.jpg"], [0]), tmp_path / "one.h5", PackOptions(**options))
+    dataset = fastpack.open(tmp_path / "one.h5", transform=transform)
+    images = dataset.read([])["image"]
+    if options:  # all have one size, whatever the transform
+        shape = (0, *dataset.read([0])["image"].shape[1:])
     assert (images.shape, images.dtype) == (shape, dtype)

@@ -239,7 +239,10 @@ def read_blobs(pictures: Pictures, rows: Rows, options: DecodeOptions) -> Ragged
 
 
 def read_good_blobs(pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
-    """The undecoded bytes of all rows. With keep_going, a row that fails is empty, and the failures are told by row."""
+    """The undecoded bytes of all rows. With keep_going, a row that fails is empty, and the failures are told by row; else raises
+    for the lowest row that fails."""
+    if pictures.failures and not options.keep_going:
+        raise pictures.failures[min(pictures.failures)]  # what could be had lies in memory by now
     blobs, failures = _gather(pictures, np.arange(len(pictures.spans)), options)
     if not failures:
         return blobs, pictures.failures
