@@ -1,7 +1,7 @@
 """FileNames: the names of many files in one piece of memory, as the system takes them; what it says of them; their bytes."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -26,12 +26,16 @@ class FileNames(Sequence[str]):
 
     def __init__(self, names: Iterable[str | os.PathLike[str]]) -> None:
         texts = [os.fspath(name) for name in names]
-        joined = os.fsencode("".join(f"{text}\0" for text in texts))
+        try:
+            joined = os.fsencode("".join(f"{text}\0" for text in texts))
+        except UnicodeEncodeError as error:
+            bad = "".join(f"{text}\0" for text in texts)[: error.start + 1].rpartition("\0")[2]
+            raise SourceError(f"the file name {bad!r}... is no file's name: {error.reason}; correct it") from error
         self._names = np.frombuffer(joined, np.uint8)
         ends = np.flatnonzero(self._names == 0)
         if len(ends) != len(texts):
             bad = next(text for text in texts if "\0" in text)
-            raise SourceError(f"the file name {bad!r} holds a NUL, which no file's name does; correct it")
+            raise SourceError(f"the file name {bad!r} is no file's name, since it holds a NUL; correct it")
         self._starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1]) if len(ends) else ends
 
     def __len__(self) -> int:
@@ -55,11 +59,16 @@ class FileNames(Sequence[str]):
         """A checksum of all names."""
         return digest(self._names)
 
-    def look(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[int, FastpackError]]:
-        """Sizes, bytes, and times of modification, ns; and for each file that is not there, or is none, an error that says so."""
-        sizes, times, errors = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64), np.zeros(len(self), np.int32)
-        share(LookAtFiles(self._names, self._starts, sizes, times, errors).run, 1 if len(self) < _FEW else None)
-        return sizes, times, {row: _fault(int(errors[row]), self[row]) for row in np.flatnonzero(errors).tolist()}
+    def look(self, passed_over: Collection[int] = ()) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[int, FastpackError]]:
+        """Sizes, bytes, and times of modification, ns, of all but the files `passed_over`, which get zeros; and for each file that is
+        not there, or is none, an error that says so."""
+        rows = np.delete(np.arange(len(self)), list(passed_over)) if passed_over else slice(None)
+        starts = self._starts[rows]
+        found, errors = np.zeros((2, len(starts)), np.int64), np.zeros(len(starts), np.int32)
+        share(LookAtFiles(self._names, starts, found[0], found[1], errors).run, 1 if len(starts) < _FEW else None)
+        sizes, times, faults = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64), np.zeros(len(self), np.int32)
+        sizes[rows], times[rows], faults[rows] = found[0], found[1], errors
+        return sizes, times, {row: _fault(int(faults[row]), self[row]) for row in np.flatnonzero(faults).tolist()}
 
     def read(self, rows: npt.NDArray[np.int64], out: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Outcome:
         """The bytes of files: of number rows[i] to out[offsets[i]:offsets[i + 1]], which must be its size. The first failure, by row

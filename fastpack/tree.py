@@ -2,13 +2,12 @@
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fastpack.errors import FastpackError, Place, UnreadableFileError, at, from_os_error
+from fastpack.errors import FastpackError, Place, SourceError, UnreadableFileError, at, from_os_error
 from fastpack.pool import num_cores, share
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -16,58 +15,120 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".ti
 
 @dataclass(frozen=True)
 class _Folder:
-    """`prefix`: the path below the root, ending in a slash; `above`: the folders that we came through, by device and inode."""
+    """`bounds`: the folder, without links in its path, that links must not lead out of; None lets them. `prefix`: the path below the
+    root, ending in a slash; `above`: the folders that we came through, by device and inode."""
 
     path: str
+    bounds: str | None = None
     prefix: str = ""
+    is_link: bool = False
     above: frozenset[tuple[int, int]] = frozenset()
 
-    def listed(self) -> tuple[list[str], list["_Folder"]]:
-        """Image files and folders in here, by their path below the root."""
+    def listed(self) -> "_Listed":
         try:
+            self._refuse_links_out()
             facts = os.stat(self.path)
             here = facts.st_dev, facts.st_ino
             if here in self.above:
                 raise UnreadableFileError(at("a link leads back to a folder above it; remove the link", Place(self.path)))
-            files, folders = [], []
             with os.scandir(self.path) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if name[0] == ".":
-                        continue
-                    if entry.is_dir():
-                        folders.append(_Folder(entry.path, f"{self.prefix}{name}/", self.above | {here}))
-                    elif name.lower().endswith(IMAGE_SUFFIXES):
-                        files.append(self.prefix + name)
-            return files, folders
+                return self._sorted_out(entries, self.above | {here})
         except FastpackError:
             raise
         except OSError as error:
             raise from_os_error(error, "list the folder", error.filename or self.path) from error
 
+    def listed_or_fault(self) -> "_Listed":
+        """What is wrong with the root is wrong with all; with a folder in it, only with that."""
+        try:
+            return self.listed()
+        except FastpackError as fault:
+            if not self.prefix:
+                raise
+            return _Listed(fault=fault)
+
+    def _sorted_out(self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]) -> "_Listed":
+        found = _Listed()
+        for entry in entries:
+            name = entry.name
+            if name[0] == ".":
+                continue
+            if _is_folder(entry):
+                inner = replace(self, path=entry.path, prefix=f"{self.prefix}{name}/", is_link=entry.is_symlink(), above=above)
+                found.folders.append(inner)
+            elif name.lower().endswith(IMAGE_SUFFIXES):
+                found.files.append(self.prefix + name)
+        return found
+
+    def _refuse_links_out(self) -> None:
+        if self.is_link and self.bounds is not None and not is_below(self.path, self.bounds):
+            message = f"this link leads out of {self.bounds}; pack the files themselves, or ask for allow_external"
+            raise SourceError(at(message, Place(self.path)))
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Image files in a folder, by their path below the root, and the folders in it; or why it was not looked into."""
+
+    files: list[str] = field(default_factory=list)
+    folders: list[_Folder] = field(default_factory=list)
+    fault: FastpackError | None = None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere, or round, is none: whoever reads it as a file will say what is wrong with it."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def is_below(path: str, real_root: str) -> bool:
+    """Whether a path leads to a place below a folder, or to the folder, once all links in it are followed."""
+    real = os.path.realpath(path)
+    return real == real_root or real.startswith(os.path.join(real_root, ""))
+
 
 def image_files(root: Path) -> list[str]:
     """Their paths below `root`, with forward slashes, in sorted order. Hidden ones and files of other endings are passed
     over. Raises MissingFileError or UnreadableFileError."""
+    files, faults = image_files_and_faults(root, allow_external=True)
+    if faults:
+        raise faults[min(faults)]
+    return files
+
+
+def image_files_and_faults(root: Path, *, allow_external: bool = False) -> tuple[list[str], dict[int, FastpackError]]:
+    """The image files below `root`, and among them, each with a slash behind its name, the folders that cannot be looked
+    into; what is wrong with these, by their place in the list.
+
+    - allow_external: look into folders outside of `root` that links lead to.
+    """
     files: list[str] = []
-    folders = [_Folder(os.fspath(root))]
+    faults: dict[str, FastpackError] = {}
+    folders = [_Folder(os.fspath(root), None if allow_external else os.path.realpath(root))]
     while folders:
-        listed = _listed(folders)
-        files += chain.from_iterable(found for found, _ in listed)
-        folders = list(chain.from_iterable(inner for _, inner in listed))
-    return sorted(files)
+        inner: list[_Folder] = []
+        for folder, found in zip(folders, _listed(folders), strict=True):
+            files += found.files
+            inner += found.folders
+            if found.fault is not None:
+                faults[folder.prefix] = found.fault
+        folders = inner
+    files = sorted([*files, *faults])
+    return files, {row: faults[file] for row, file in enumerate(files) if file in faults} if faults else {}
 
 
-def _listed(folders: Sequence[_Folder]) -> list[tuple[list[str], list[_Folder]]]:
-    """Of each folder what is in it; several at once, since a disk that is asked for one after the other is slow."""
+def _listed(folders: Sequence[_Folder]) -> list[_Listed]:
+    """Several at once, since a disk that is asked for one after the other is slow."""
     left = deque(enumerate(folders))
-    found: dict[int, tuple[list[str], list[_Folder]]] = {}
+    found: dict[int, _Listed] = {}
 
     def work() -> None:
         with suppress(IndexError):  # none is left
             while True:
                 number, folder = left.popleft()
-                found[number] = folder.listed()
+                found[number] = folder.listed_or_fault()
 
     share(work, min(len(folders), num_cores()))
     return [found[number] for number in range(len(folders))]
@@ -76,10 +137,10 @@ def _listed(folders: Sequence[_Folder]) -> list[tuple[list[str], list[_Folder]]]
 def has_image_files(root: Path) -> bool:
     folders = [_Folder(os.fspath(root))]
     while folders:
-        files, inner = folders.pop().listed()
-        if files:
+        found = folders.pop().listed()
+        if found.files:
             return True
-        folders += inner
+        folders += found.folders
     return False
 
 

@@ -1,10 +1,11 @@
-"""Links that lead out of a source's folder: what a folder or a table names may come from anybody."""
+"""Names that lead out of a source's folder, by themselves or by links: what a folder or a table names may come from anybody."""
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastpack.errors import FastpackError, Place, SourceError, at
+from fastpack.tree import is_below
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class _Folder:
 
 
 def links_out(paths: Iterable[str], root: str) -> dict[int, FastpackError]:
-    """An error for each file that lies outside `root`, once all links are followed. A folder is listed once, and only links in it
-    are followed. What becomes a link later is not noticed."""
+    """An error for each file that lies outside `root`, once all links are followed. A folder below `root` is listed once, and only
+    links in it are followed; nothing outside is listed or opened. What becomes a link later is not noticed."""
     real_root = os.path.realpath(root)
     folders: dict[str, _Folder] = {}
     faults: dict[int, FastpackError] = {}
@@ -25,22 +26,17 @@ def links_out(paths: Iterable[str], root: str) -> dict[int, FastpackError]:
         above, _, name = path.rpartition(os.sep)
         if (folder := folders.get(above)) is None:
             folder = folders[above] = _look(above, real_root)
-        if not folder.is_below or (name in folder.links and not _is_below(path, real_root)):
-            message = f"a link leads out of {root}; pack the files themselves, or ask for allow_external"
+        if not folder.is_below or (name in folder.links and not is_below(path, real_root)):
+            message = f"this leads out of {root}, by its name or by a link; pack the files themselves, or ask for allow_external"
             faults[row] = SourceError(at(message, Place(path)))
     return faults
 
 
 def _look(folder: str, real_root: str) -> _Folder:
-    if not _is_below(folder, real_root):
+    if not is_below(folder, real_root):
         return _Folder(False, frozenset())
     try:
         with os.scandir(folder or os.curdir) as entries:
             return _Folder(True, frozenset(entry.name for entry in entries if entry.is_symlink()))
     except OSError:
         return _Folder(True, frozenset())  # whoever reads from it will say what is wrong
-
-
-def _is_below(path: str, real_root: str) -> bool:
-    real = os.path.realpath(path)
-    return real == real_root or real.startswith(os.path.join(real_root, ""))

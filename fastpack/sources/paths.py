@@ -37,8 +37,9 @@ class Paths:
     - labels: an integer for each, or None for no labels.
     - keys: a name for each, unique among different files; None takes none, True takes the paths as they are.
     - class_names: names[label].
-    - root: refuse files that lie outside it once links are followed; None takes them wherever they are.
+    - root: refuse files that lie outside it once links are followed, without looking at them; None takes them wherever they are.
     - columns: further values for each file: field name -> array (n,) of integers or floats, or Text.
+    - faults: files that are known to be bad and are not looked at: sample -> what is wrong.
 
     Raises EmptySourceError or SourceError (lengths differ). A file that is not there, is no file or has the key of another is
     among the `faults`, and reading it raises what stands there; one that is empty or no image is found when it is read.
@@ -53,6 +54,7 @@ class Paths:
         class_names: Sequence[str] = (),
         columns: Mapping[str, ColumnValues] | None = None,
         root: str | os.PathLike[str] | None = None,
+        faults: Mapping[int, FastpackError] = MappingProxyType({}),
     ) -> None:
         self._files = FileNames(paths)
         if not len(self._files):
@@ -68,11 +70,10 @@ class Paths:
                 raise SourceError(f"there are {len(self)} images but {len(column)} values of {name!r}; give one for each")
         self._class_names = tuple(class_names)
         self._memory = Memory(max_blocks=_MAX_BLOCKS)
-        self._sizes, self._times, self._faults = self._files.look()
-        if "key" in self._columns:
-            self._faults = _duplicates(self._columns["key"], self._files) | self._faults
-        if root is not None:
-            self._faults |= links_out(self._files, os.fspath(root))
+        refused = {**(links_out(self._files, os.fspath(root)) if root is not None else {}), **faults}
+        self._sizes, self._times, not_files = self._files.look(refused)
+        duplicates = _duplicates(self._columns["key"], self._files) if "key" in self._columns else {}
+        self._faults = duplicates | not_files | refused
 
     @property
     def schema(self) -> Schema:

@@ -32,11 +32,11 @@ def table(
     - path_column: None takes the first of file_name, path, file, filename, image.
     - label_column: None takes the first of label, labels, class, target, if there. Integers are taken
       as they are; names are numbered in sorted order and become the class names.
+    - allow_external: take files outside of `root` too, which a path or a link leads to.
 
-    - allow_external: follow links that lead out of `root`.
-
-    Every other column becomes a field: integers, floats or text. The key is the path as the table has
-    it. Raises SourceError when a column is missing or a path leads out of `root`.
+    Every other column becomes a field: integers, floats or text. The key is the path below `root`, or, of one that leads out
+    of it, the path as the table has it. Such a file is a fault and is not looked at, unless `allow_external` is asked for.
+    Raises SourceError when a column is missing.
     """
     path = Path(path)
     columns = _read_columns(path)
@@ -51,11 +51,10 @@ def table(
     labels, class_names = _labels(columns.pop(label_column), label_column, where) if label_column else (None, ())
     folder = Path(root) if root is not None else path.parent
     extra = {name: _typed(values, name, where) for name, values in columns.items() if name not in ("image", "label", "key")}
-    files = [_below(folder, name, where) for name in names]
     return Paths(
-        files,
+        [folder / name for name in names],
         labels,
-        keys=[relative_key(file, folder) for file in files],
+        keys=[_key(name, folder) for name in names],
         class_names=class_names,
         columns=extra,
         root=None if allow_external else folder,
@@ -66,11 +65,9 @@ def _first_of(wanted: Sequence[str], columns: Mapping[str, Any]) -> str | None:
     return next((name for name in wanted if name in columns), None)
 
 
-def _below(root: Path, name: str, where: Place) -> Path:
-    """A table may come from anybody: what it names must lie below the root."""
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise SourceError(at(f"{name!r} leads out of {root}; give paths below it, or another root", where))
-    return root / name
+def _key(name: str, root: Path) -> str:
+    key = relative_key(root / name, root)
+    return name if key.split("/")[0] == ".." else key
 
 
 def _read_columns(path: Path) -> dict[str, list[Any]]:
@@ -81,6 +78,8 @@ def _read_columns(path: Path) -> dict[str, list[Any]]:
             rows = _json_rows(file, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(file, path)
     except OSError as error:
         raise from_os_error(error, "read the table", path) from error
+    except csv.Error as error:
+        raise SourceError(at(f"the table cannot be read ({error}); save it again", Place(path))) from error
     except UnicodeDecodeError as error:
         raise SourceError(at(f"the table is not UTF-8 ({error.reason}); save it as UTF-8", Place(path, offset=error.start))) from error
     if not rows:
