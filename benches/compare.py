@@ -186,7 +186,7 @@ def main() -> None:
         for comparison in SUBJECTS[arguments.subject](arguments, Path(folder)):
             comparisons.append(comparison.to_json())
             print(f"\n{comparison.table()}", flush=True)
-    record(arguments.json, comparisons=comparisons)
+    record(arguments.json, arguments.photos, comparisons=comparisons)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ SUBJECTS = {
         share=0.2,
     ),
     "open": Subject(
-        "open {num_small} images of 100 bytes and take the first batch of {batch}",
+        "open {num_small:,} images of 100 bytes and take the first batch of {batch}",
         (_TFRECORD, _HDF5, _ARRAY_RECORD, _LMDB, _LANCE, _HUGGING_FACE, _TF_DATA, _VAHIDK),
     ),
     "records": Subject(
@@ -196,7 +196,7 @@ def answered(name: str, arguments: argparse.Namespace, folder: Path, until: floa
                 contest.enter(entry, python_of(entry.environment), task)
         standings = contest.go(arguments.rounds, until)
     num_rounds = len(standings[0].seconds) if standings else 0
-    title = f"{name}: {subject.title.format(**vars(task))}; {len(task)} {subject.unit}, {num_rounds} rounds"
+    title = f"{name}: {subject.title.format(**vars(task))}; {len(task):,} {subject.unit}, {num_rounds} rounds"
     print(f"\n{table(title, standings, subject.unit) if standings else title}", flush=True)
     for absent, reason in contest.missing.items():
         print(f"missing: {absent}: {reason}", flush=True)
@@ -221,7 +221,7 @@ def main(given: Sequence[str] | None = None) -> None:
         # A rival's process that could not be ended may still write there.
         with tempfile.TemporaryDirectory(dir=arguments.scratch, ignore_cleanup_errors=True) as folder:
             answers.append(answered(subject, arguments, Path(folder), until))
-        record(arguments.json, subjects=answers)
+        record(arguments.json, arguments.photos, subjects=answers)
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:

@@ -1,6 +1,5 @@
 """What the benches share: inputs, threads, cold caches, and what each result says of where it comes from."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from benches.cold import COLD, forget
+from benches.photos import fingerprint
 from benches.photos import photos as find_photos
 from benches.ratio import machine
 from benches.recorded import revision
@@ -16,8 +16,6 @@ from benches.workloads import Packing
 
 collect_ignore = ["rivals"]  # scripts for other interpreters
 _COLD_ROUNDS = 5
-# Of a large folder of photographs these many files' bytes go into its fingerprint, and the names and sizes of all.
-_NUM_READ = 256
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -41,12 +39,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="session")
 def origin(photos: list[Path]) -> dict[str, str]:
     """Of a result: which revision was measured, over which data."""
-    digest = hashlib.sha256()
-    for number, path in enumerate(photos):
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        if number < _NUM_READ:
-            digest.update(path.read_bytes())
-    return {"revision": revision() or "unknown", "data": f"{len(photos)} photos, sha256 {digest.hexdigest()[:16]}"}
+    return {"revision": revision() or "unknown", "data": fingerprint(photos)}
 
 
 @pytest.fixture

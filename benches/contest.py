@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import select
 import shutil
 import signal
@@ -23,6 +24,7 @@ PATIENCE_SECONDS = 900.0
 _FAREWELL_SECONDS = 20
 _SAMPLED_SECONDS = 0.1
 _LINES_SHOWN = 3
+_RAISED = re.compile(r"[\w.]*(Error|Exception|Exit)\b")  # how a traceback ends: that alone says enough
 # Turns so short that it would show if the system had let go of files or memory while the others had theirs.
 _TAKEN_TWICE = ("records", "pixels", "open")
 
@@ -141,8 +143,10 @@ class Contestant:
 
     def _last_words(self) -> str:
         self._errors.seek(0)
-        lines = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        return "; ".join(line.strip() for line in lines[-_LINES_SHOWN:]) or f"it ended with status {self._rival.wait()}"
+        lines = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
+        if lines and _RAISED.match(lines[-1]):
+            return lines[-1]
+        return "; ".join(lines[-_LINES_SHOWN:]) or f"it ended with status {self._rival.wait()}"
 
     def close(self) -> None:
         """Its workers too, and what it has written. It may end by itself first, as some leave shared memory behind else."""

@@ -69,7 +69,8 @@ def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
 
 def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
     """Resident memory over many decodes: it must not grow."""
-    reader = fastpack.open(packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2)
+    jpegs = photos(arguments.photos, folder)[:_NUM_SMALL]
+    reader = fastpack.open(packed(folder, jpegs), transform=STEPS["train"], num_workers=2)
     random = np.random.default_rng(0)
     num_batches = -(-arguments.decodes // _BATCH)
     found: dict[Position, list[float]] = {}
@@ -159,14 +160,14 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=60, help="how long to hammer")
     parser.add_argument("--threads", type=int, default=8, help="that hammer; each read has two of its own besides")
     parser.add_argument("--samples", type=int, nargs="+", default=[2000, 10_000], help="images to pack, each in a new process")
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs to pack (default: ${VARIABLE}, else some are made)")
+    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs for decodes and pack (default: ${VARIABLE}, else some are made)")
     parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of decodes or pack there")
     arguments = parser.parse_args(given)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         curve = SUBJECTS[arguments.subject](Path(folder), arguments)
     if curve:
-        record(arguments.json, curves=[curve.to_json()])
+        record(arguments.json, arguments.photos, curves=[curve.to_json()])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The photographs that benches work on: the user's, or made-up ones that cost a JPEG decoder about as much."""
 
+import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,8 @@ import fastpack
 VARIABLE = "FASTPACK_BENCH_PHOTOS"
 _HEIGHT, _WIDTH = 375, 500
 _NUM_MADE = 32
+# Of a large folder of photographs these many files' bytes go into its fingerprint, and the names and sizes of all.
+_NUM_READ = 256
 
 
 def photos(folder: Path | None, scratch: Path) -> list[Path]:
@@ -23,6 +27,16 @@ def photos(folder: Path | None, scratch: Path) -> list[Path]:
     if not found:
         raise SystemExit(f"{named}: no JPEGs here; name a folder of photographs, or none to have some made")
     return found
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """Tells whether two measurements were made over the same photographs."""
+    digest = hashlib.sha256()
+    for number, path in enumerate(paths):
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        if number < _NUM_READ:
+            digest.update(path.read_bytes())
+    return f"{len(paths)} photos, sha256 {digest.hexdigest()[:16]}"
 
 
 def make_photos(folder: Path, count: int) -> list[Path]:

@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             paths = [found[i % len(found)] for i in range(chosen.images)]
             profiles.append(profile_of(name, title, profiled(prepare(paths, Path(folder)), Path(folder), chosen.seconds)))
         print(f"{table(profiles[-1])}\n", flush=True)
-    record(chosen.json, profiles=profiles)
+    record(chosen.json, chosen.photos, profiles=profiles)
 
 
 if __name__ == "__main__":

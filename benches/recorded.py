@@ -1,24 +1,28 @@
-"""What a measurement is written down with: the machine, the versions, the revision and the command, beside every figure."""
+"""What a measurement is written down with: the machine, the versions, the revision, the data and the command, beside every figure."""
 
 import json
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benches.photos import fingerprint, photos
 from benches.ratio import machine
 
 _ROOT = Path(__file__).parent.parent
 _FOLDERS = re.compile(r"(?<![\w./:])/(?:[\w.@+-]+/)+")
 
 
-def record(path: Path | None, **figures: Any) -> None:
-    """Writes figures to a JSON file, if one is named."""
+def record(path: Path | None, folder: Path | None, **figures: Any) -> None:
+    """Writes figures to a JSON file, if one is named. They were measured over the photographs in `folder`, or over made ones."""
     if path is not None:
-        about = {"machine": machine(), "revision": revision(), "command": command(sys.argv)}
+        with tempfile.TemporaryDirectory() as scratch:
+            data = fingerprint(photos(folder, Path(scratch)))
+        about = {"machine": machine(), "revision": revision(), "data": data, "command": command(sys.argv)}
         path.write_text(without_folders(json.dumps(about | figures, indent=1)) + "\n")
 
 
@@ -36,11 +40,13 @@ def command(arguments: Sequence[str]) -> str:
 
     >>> command(["/home/me/fastpack/benches/scaling.py", "threads", "--scratch", "/mnt/disk"])
     'python -m benches.scaling threads --scratch disk'
+    >>> command(["benches/profile.py", "--photos", "../my/photos", "--json", "build/profile.json"])
+    'python -m benches.profile --photos photos --json build/profile.json'
     """
     program, *others = arguments
     parts = ("benches", *Path(program).with_suffix("").parts[::-1][: 2 if program.endswith("__main__.py") else 1][::-1])
     module = ".".join(part for part in parts if part != "__main__")
-    return shlex.join(["python", "-m", module, *(Path(each).name if each.startswith("/") else each for each in others)])
+    return shlex.join(["python", "-m", module, *(Path(each).name if each.startswith(("/", "../")) else each for each in others)])
 
 
 def revision() -> str:

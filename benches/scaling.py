@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for curve in SUBJECTS[subject](paths, Path(folder), chosen):
                 curves.append(curve.to_json())
                 print(f"{curve.table()}\n", flush=True)
-        record(chosen.json, curves=curves)
+        record(chosen.json, chosen.photos, curves=curves)
 
 
 if __name__ == "__main__":

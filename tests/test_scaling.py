@@ -24,7 +24,7 @@ def curves_of(subject, photos, *options):
     small = ["--rounds", "2", "--images", "6", "--most", "1000", "--most-megapixels", "0.1"]
     scaling.main([subject, "--photos", str(photos), "--json", str(written), *small, *options])
     told = json.loads(written.read_text())
-    assert {"machine", "revision", "command"} <= told.keys()
+    assert {"machine", "revision", "data", "command"} <= told.keys()
     return {curve.name: curve for curve in map(Curve.from_json, told["curves"])}
 
 

@@ -17,12 +17,13 @@ _TIMED = ("open",)
 
 @dataclass(frozen=True)
 class Run:
-    """One file: which machine, which revision, which command."""
+    """One file: which machine, which revision, which command, which photographs."""
 
     name: str
     machine: dict[str, Any]
     revision: str = ""
     command: str = ""
+    data: str = ""
 
     @property
     def was_busy(self) -> bool:
@@ -122,7 +123,8 @@ class Findings:
         return {name: reason for question in self.questions.values() for name, reason in question.missing.items()}
 
     def add(self, name: str, told: dict[str, Any]) -> None:
-        run = Run(name, told["machine"], told.get("revision", "") or told["machine"].get("revision", ""), told.get("command", ""))
+        about = {key: told.get(key, "") for key in ("revision", "command", "data")}
+        run = Run(name, told["machine"], **about)
         self.runs.append(run)
         for question in _questions(told.get("subjects", ()), run):
             _keep(self.questions, question)

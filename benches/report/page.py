@@ -7,23 +7,23 @@ from pathlib import Path
 from string import Template
 
 from benches.curves import Curve
-from benches.report import plots, tables
+from benches.report import canvas, plots, ratios, tables
 from benches.report.findings import Findings, Question, Run
 
 # Plots of curves, with what is to be seen in them.
 _CURVES = {
     "threads": (
-        plots.speedup,
-        "Each line by its own rate at one thread. The dotted line is perfect scaling; beyond the cores there is nothing to gain.",
+        lambda curve, run: plots.speedup(curve, int(run.machine["cores"])),
+        "Each line by its own rate at one thread. The dotted line is perfect scaling: beyond the cores there is nothing to gain.",
     ),
     "batch": (
-        lambda curve: plots.along(curve, of_best=True),
+        lambda curve, run: plots.along(curve, of_best=True),
         "Each line by its own best, since reading is many times faster than decoding.",
     ),
-    "dataset": (plots.along, "Images of 100 bytes, so that nothing hides what a sample itself costs."),
-    "dataset-memory": (lambda curve: plots.along(curve, from_zero=False), "The process at its peak, and what of it is the index."),
-    "dataset-open": (lambda curve: plots.along(curve, from_zero=False), "Opening by the saved index, and the first shuffled batch."),
-    "image": (plots.along, "Megapixels of the stored image; a crop decodes only the part that it needs."),
+    "dataset": (lambda curve, run: plots.along(curve), "Images of 100 bytes, so that nothing hides what a sample itself costs."),
+    "dataset-memory": (lambda curve, run: plots.along(curve, from_zero=False), "The process at its peak, and what of it is the index."),
+    "dataset-open": (lambda curve, run: plots.along(curve, from_zero=False), "Opening by the saved index, and the first shuffled batch."),
+    "image": (lambda curve, run: plots.along(curve), "Megapixels of the stored image; a crop decodes only the part that it needs."),
 }
 
 
@@ -37,7 +37,7 @@ _MEMORIES = {
 def page(findings: Findings) -> str:
     """HTML. What was not measured has no section."""
     body = "\n".join(part for part in _parts(findings) if part)
-    light, dark = (" ".join(f"--{name}: {colour};" for name, colour in each.items()) for each in (plots.COLOURS, plots.DARK))
+    light, dark = (" ".join(f"--{name}: {colour};" for name, colour in each.items()) for each in (canvas.COLOURS, canvas.DARK))
     template = Template(Path(__file__).with_name("page.html").read_text())
     return template.substitute(light=light, dark=dark, body=body)
 
@@ -126,19 +126,17 @@ def _missing(findings: Findings) -> str:
     rows = "".join(
         f'<tr><td>{html.escape(name)}</td><td class="text">{html.escape(why)}</td></tr>' for name, why in findings.missing.items()
     )
-    return f'<div class="card wide"><h3>Missing</h3><p>These could not take part.</p><table>{rows}</table></div>'
+    return f'<div class="card wide"><h3>Missing</h3><p>These could not take part.</p><table class="stacked">{rows}</table></div>'
 
 
 def _comparisons(findings: Findings) -> list[str]:
-    found = list(findings.comparisons.values())
-    if not found:
-        return []
-    return [f'<div class="card wide">{plots.ratios(found)}</div>']
+    found = ratios.families(list(findings.comparisons.values()))
+    return [_card(family.title, "", ratios.plot(family), tables.ratios(family)) for family in found]
 
 
 def _curve(curve: Curve, run: Run) -> str:
     draw, about = _CURVES[curve.name]
-    return _card(curve.title, about, draw(curve), tables.curve(curve), run=run)
+    return _card(curve.title, about, draw(curve, run), tables.curve(curve), run=run)
 
 
 def _cache(curve: Curve, run: Run) -> str:
@@ -162,9 +160,9 @@ def _runs(findings: Findings) -> str:
         load = f"load average at its end: {float(run.machine.get('load_average', 0)):.1f}"
         busy = f'<span class="busy">{load}: the machine was busy, figures of this run say little</span>' if run.was_busy else load
         command = f"<code>{html.escape(run.command)}</code><br>" if run.command else ""
-        revision = f"revision {html.escape(run.revision)}, " if run.revision else ""
-        rows.append(f'<tr><td>{html.escape(run.name)}</td><td class="text">{command}{revision}{html.escape(told)}<br>{busy}</td></tr>')
-    return f'<div class="card wide"><table>{"".join(rows)}</table></div>'
+        measured = "".join(f"{html.escape(fact)}, " for fact in (f"revision {run.revision}" * bool(run.revision), run.data) if fact)
+        rows.append(f'<tr><td>{html.escape(run.name)}</td><td class="text">{command}{measured}{html.escape(told)}<br>{busy}</td></tr>')
+    return f'<div class="card wide"><table class="stacked">{"".join(rows)}</table></div>'
 
 
 def _card(title: str, about: str, drawn: str, table: str, *, run: Run | None = None, wide: bool = False) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from benches.curves import Curve, Position, readable
 from benches.report.findings import Findings, Profile, Question, Run, Standing
 from benches.report.plots import thousands
+from benches.report.ratios import Family
 
 # What each question is called where there is little room, in the order in which they are shown.
 QUESTIONS = {
@@ -74,7 +75,8 @@ def machine_line(run: Run) -> str:
         ", so it was busy: read the ratios' spans" if run.was_busy else ""
     )
     what = f"{machine.get('processor', 'unknown processor')}, {machine.get('cores', '?')} cores, {load}"
-    return ", ".join([what, f"fastpack {machine.get('fastpack', '')}".strip(), *([f"revision {run.revision}"] if run.revision else [])])
+    revision = f"revision {run.revision}" if run.revision else ""
+    return ", ".join(part for part in (what, f"fastpack {machine.get('fastpack', '')}".strip(), revision, run.data) if part)
 
 
 def rivals(question: Question) -> str:
@@ -90,6 +92,17 @@ def rivals(question: Question) -> str:
             f"| {_spread(one.ratios(ours))} | {one.peak_mb:,.0f} |"
         )
     return "\n".join([*lines, *(f"| {name} | missing | | | | |" for name in question.missing)])
+
+
+def ratios(family: Family) -> str:
+    """A row for each case, with the rivals' speeds as multiples of the yardstick's."""
+    names = list(dict.fromkeys(one.name for case in family.cases.values() for one in family.rivals(case)))
+    lines = [f"| | yardstick | {' | '.join(names)} |", f"|---|---|{'--:|' * len(names)}"]
+    for case, comparison in family.cases.items():
+        yardstick = family.yardstick(comparison)
+        found = {one.name: _spread(one.ratios(yardstick)) for one in family.rivals(comparison)}
+        lines.append(f"| {case} | {yardstick.name} | {' | '.join(found.get(name, '') for name in names)} |")
+    return "\n".join(lines)
 
 
 def curve(found: Curve) -> str:
