@@ -28,7 +28,7 @@ SOURCES = {
     "parsing": ("example", "features", "frames", "image", "order", "pieces", "probe", "salvage", "status", "tar", "tfrecord"),
     "entropy decoding": ("checkpoints", "entropy", "huffman"),
     "inverse DCT and colour": ("idct", "upsample", "ycc"),
-    "resampling": ("picture", "resample"),
+    "resampling": ("picture", "resample", "weights"),
     "rest of the decoder": ("decode", "sequential", "transcode", "vectors"),
     "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
 }

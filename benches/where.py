@@ -25,7 +25,7 @@ STAGES = {
     "taking out stuffed bytes": r"memchr|unstuff|start_segment",
     "inverse DCT": r"idct|^reduce_",
     "upsampling, colour": r"^convert_|^(blend|across|across_blended|down)(_avx2)?$|^fp_(blend|upsample|ycc|gray)|^(write|chroma)_row",
-    "resampling": r"^blend_(rows|columns)|^exact_weights|^make_filter|^fp_(resample|place)|^write_|^weigh|llrint",
+    "resampling": r"^blend_(rows|columns)|^fp_(resample|place|weights|axis)|^write_|^weigh",
     "reading, checksums": r"crc32c|pread|^copy_|_copy_to_iter|filemap|page_cache|folio|ext4|vfs_",
 }
 WAYS = {"full decode": (False, False), "RandomResizedCrop 224": (True, False), "the same from checkpoints": (True, True)}

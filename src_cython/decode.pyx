@@ -19,7 +19,6 @@ from kernels cimport (
     fp_outcome,
     fp_place_pixels,
     fp_reading,
-    fp_resample_allow_vectors,
     fp_route_jpeg,
     fp_scratch,
     fp_scratch_free,
@@ -45,7 +44,6 @@ INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3}
 
 
 def allow_vectors(bint allowed):
-    fp_resample_allow_vectors(allowed)
     fp_allow_vectors(allowed)
 
 

@@ -147,10 +147,6 @@ cdef extern from "kernels/image.h" nogil:
     int fp_probe(const uint8_t* data, size_t length, fp_image_info* info) noexcept
 
 
-cdef extern from "kernels/resample.h" nogil:
-    void fp_resample_allow_vectors(int allowed) noexcept
-
-
 cdef extern from "kernels/picture.h" nogil:
     ctypedef struct fp_view:
         uint32_t x

@@ -115,10 +115,10 @@ def test_crops_at_every_place(factors, progressive):
 # Resampling
 
 
-def place(pixels, height, width, interpolation, window=None):
-    """Resampled to height x width; of that, `window`: (left, top, width, height)."""
+def place(pixels, height, width, interpolation, window=None, flip=False):
+    """Resampled to height x width; of that, `window`: (left, top, width, height), mirrored or not."""
     left, top, out_width, out_height = window or (0, 0, width, height)
-    view = np.array([(0, 0, pixels.shape[1], pixels.shape[0], width, height, left, top, 1, 0, 0)], VIEW)
+    view = np.array([(0, 0, pixels.shape[1], pixels.shape[0], width, height, left, top, 1, flip, 0)], VIEW)
     out = np.full((out_height, out_width, pixels.shape[2]), 99, np.uint8)
     assert Decoder().place(pixels, view, out, interpolation=interpolation) is None
     return out
@@ -166,6 +166,15 @@ def test_vectors_give_the_plain_paths_pixels_at_extremes(interpolation, channels
     found = place(pixels, *new_size, interpolation)
     with plain_paths():
         assert (place(pixels, *new_size, interpolation) == found).all()
+
+
+@each_interpolation
+@each_channels
+@given(st.data(), SIZES, SIZES, SIZES, SIZES)
+def test_the_mirror_comes_after_resampling(interpolation, channels, data, height, width, new_height, new_width):
+    pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
+    mirrored = place(pixels, new_height, new_width, interpolation, window, flip=True)
+    assert (mirrored[:, ::-1] == place(pixels, new_height, new_width, interpolation, window)).all()
 
 
 @each_interpolation

@@ -36,8 +36,8 @@ int fp_plan_view(const fp_view *view, const fp_target *target, uint32_t width, u
         return 0;
     /* A reduced image's last pixels may stand for less than `reduced` stored ones. */
     uint32_t reduced_width = (width + reduced - 1) / reduced, reduced_height = (height + reduced - 1) / reduced;
-    plan->across = (fp_axis){(double)view->x / reduced, (double)view->width / reduced, scaled_width, view->left, target->width};
-    plan->down = (fp_axis){(double)view->y / reduced, (double)view->height / reduced, scaled_height, view->top, target->height};
+    plan->across = (fp_axis){(double)view->x / reduced, (double)view->width / reduced, scaled_width, view->left, target->width, view->flip};
+    plan->down = (fp_axis){(double)view->y / reduced, (double)view->height / reduced, scaled_height, view->top, target->height, 0};
     plan->interpolation = interpolation;
     uint32_t x_end, y_end;
     fp_axis_needs(&plan->across, interpolation, &plan->x, &x_end);
@@ -131,16 +131,17 @@ static int resample_into(fp_easel *easel, const fp_picture *image, const fp_plan
 int fp_place(fp_easel *easel, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
              const fp_target *target) {
     fp_picture image = {pixels, stride, plan->x, plan->y, plan->stored.width, plan->stored.height};
+    int flip = view->flip;
     if (view->orientation > 1 && turn_upright(easel, &image, view->orientation, target->channels)) return FP_NO_MEMORY;
     if (!is_copied(plan)) {
-        if (is_packed(target) && !view->flip)
-            return resample_into(easel, &image, plan, target->pixels, target->row_stride, target->channels);
+        if (is_packed(target)) return resample_into(easel, &image, plan, target->pixels, target->row_stride, target->channels);
         int64_t out_stride = (int64_t)target->width * target->channels;
         uint8_t *out = fp_scratch_reserve(&easel->resampled, (size_t)out_stride * target->height);
         if (!out || resample_into(easel, &image, plan, out, out_stride, target->channels)) return FP_NO_MEMORY;
         image = (fp_picture){out, out_stride, 0, 0, target->width, target->height};
+        flip = 0; /* resampling has done it */
     }
     for (uint32_t y = 0; y < target->height; y++)
-        write_row(image.pixels + y * image.stride, view->flip, target->pixels + y * target->row_stride, target);
+        write_row(image.pixels + y * image.stride, flip, target->pixels + y * target->row_stride, target);
     return FP_OK;
 }

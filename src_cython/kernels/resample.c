@@ -1,301 +1,188 @@
-/* Convolution resampling with Pillow's filters: widened by the scale when shrinking, rows blended first, then
-   columns. Between the two, levels keep 6 bits behind the point, where Pillow rounds; so whichever axis it
-   takes first (its version 13 chooses by cost), a filter without negative weights stays within one level of
-   it. Weights have 16 bits, as many of them behind the point as fit; the sum of a position's weights is
-   exactly one, so flat areas stay as they are. */
+/* Convolution with Pillow's filters, rows blended first, then columns. Between the two, levels keep FP_BETWEEN_BITS bits behind
+   the point, where Pillow rounds; so whichever axis it takes first (its version 13 chooses by cost), a filter without negative
+   weights stays within one level of it. */
 #include "resample.h"
 
-#include <math.h>
 #include <string.h>
 
-#if defined(__x86_64__)
+#include "vectors.h"
+
+#if FP_HAS_AVX2
 #include <immintrin.h>
-#define HAS_VECTORS 1
-#else
-#define HAS_VECTORS 0
 #endif
 
-static int vectors_allowed = 1;
-
-void fp_resample_allow_vectors(int allowed) { vectors_allowed = allowed; }
-
-/* Between the passes a level is a 16-bit number with this many bits behind the point. */
-#define BETWEEN 6
-
-/* Filters */
-
-static double triangle(double x) {
-    x = fabs(x);
-    return x < 1.0 ? 1.0 - x : 0.0;
-}
-
-/* Keys, "Cubic convolution interpolation" (1981), a = -1/2. */
-static double cubic(double x) {
-    x = fabs(x);
-    if (x < 1.0) return (1.5 * x - 2.5) * x * x + 1.0;
-    return x < 2.0 ? ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0 : 0.0;
-}
-
-static double box(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
-
+/* Rows that weigh in: the first one's pixels, and how far the next one lies. */
 typedef struct {
-    double (*weight)(double);
-    double reach; /* it is zero beyond */
-} kernel;
-
-static kernel kernel_of(int interpolation) {
-    switch (interpolation) {
-    case FP_BICUBIC: return (kernel){cubic, 2.0};
-    case FP_AREA: return (kernel){box, 0.5};
-    default: return (kernel){triangle, 1.0};
-    }
-}
-
-static double scale_of(const fp_axis *axis) { return axis->extent / axis->scaled_size; }
-
-static double widening_of(const fp_axis *axis) {
-    double scale = scale_of(axis);
-    return scale < 1.0 ? 1.0 : scale;
-}
-
-int fp_axis_is_copy(const fp_axis *axis) {
-    return axis->extent == axis->scaled_size && axis->begin == floor(axis->begin);
-}
-
-/* The inputs [first, end) that output `i` looks at, and the output's centre, all counted from the box's first
-   pixel: then a box gives the same weights wherever it lies. */
-static double inputs_of(const fp_axis *axis, int interpolation, uint32_t i, int64_t *first, int64_t *end) {
-    double inside = axis->begin - floor(axis->begin);
-    double centre = inside + (i + 0.5) * scale_of(axis);
-    int64_t highest = (int64_t)ceil(inside + axis->extent);
-    if (interpolation == FP_NEAREST || fp_axis_is_copy(axis)) {
-        *first = (int64_t)centre < highest ? (int64_t)centre : highest - 1;
-        *end = *first + 1;
-        return centre;
-    }
-    double reach = kernel_of(interpolation).reach * widening_of(axis);
-    *first = (int64_t)floor(centre - reach + 0.5);
-    *end = (int64_t)floor(centre + reach + 0.5);
-    if (*first < 0) *first = 0;
-    if (*end > highest) *end = highest;
-    return centre;
-}
-
-void fp_axis_needs(const fp_axis *axis, int interpolation, uint32_t *begin, uint32_t *end) {
-    int64_t first, last, ignored;
-    inputs_of(axis, interpolation, axis->first, &first, &ignored);
-    inputs_of(axis, interpolation, axis->first + axis->count - 1, &ignored, &last);
-    int64_t origin = (int64_t)floor(axis->begin);
-    *begin = (uint32_t)(origin + first);
-    *end = (uint32_t)(origin + last);
-}
-
-/* Weights of all wanted outputs of an axis: output i has max_taps of them, for inputs from first[i] on. Those
-   behind the last real one are zero. */
-typedef struct {
-    uint32_t *first;
-    int16_t *weights;
-    uint32_t max_taps; /* a multiple of 4, as the vector paths like it */
-    int precision;
-} filter;
-
-static uint32_t max_taps_of(const fp_axis *axis, int interpolation) {
-    double reach = interpolation == FP_NEAREST ? 0.5 : kernel_of(interpolation).reach * widening_of(axis);
-    return ((uint32_t)ceil(reach) * 2 + 1 + 3) / 4 * 4;
-}
-
-static size_t aligned(size_t size) { return (size + 63) & ~(size_t)63; }
-
-static size_t filter_bytes(const fp_axis *axis, int interpolation) {
-    size_t taps = max_taps_of(axis, interpolation);
-    return aligned(axis->count * sizeof(uint32_t)) + aligned(axis->count * taps * sizeof(int16_t)) + aligned(taps * sizeof(double));
-}
-
-static uint32_t exact_weights(const fp_axis *axis, int interpolation, uint32_t i, double *weights, uint32_t *first_input) {
-    int64_t first, end;
-    double centre = inputs_of(axis, interpolation, axis->first + i, &first, &end), sum = 0.0;
-    double narrowing = 1.0 / widening_of(axis);
-    uint32_t taps = (uint32_t)(end - first);
-    *first_input = (uint32_t)((int64_t)floor(axis->begin) + first);
-    for (uint32_t k = 0; k < taps; k++)
-        sum += weights[k] = taps == 1 ? 1.0 : kernel_of(interpolation).weight(((double)(first + k) - centre + 0.5) * narrowing);
-    for (uint32_t k = 0; k < taps; k++) weights[k] /= sum;
-    return taps;
-}
-
-/* Sums are rounded, not weights: so what rounding leaves is spread over all, and their sum is exactly one. */
-static void round_weights(const double *exact, uint32_t taps, int precision, int16_t *out, uint32_t max_taps) {
-    double sum = 0.0;
-    long before = 0;
-    memset(out, 0, max_taps * sizeof *out);
-    for (uint32_t k = 0; k < taps; k++) {
-        sum += exact[k];
-        long rounded = lrint(sum * (1 << precision));
-        out[k] = (int16_t)(rounded - before);
-        before = rounded;
-    }
-}
-
-static uint8_t *make_filter(filter *f, uint8_t *memory, const fp_axis *axis, int interpolation, uint32_t input_begin) {
-    f->max_taps = max_taps_of(axis, interpolation);
-    f->first = (uint32_t *)memory;
-    memory += aligned(axis->count * sizeof(uint32_t));
-    f->weights = (int16_t *)memory;
-    memory += aligned((size_t)axis->count * f->max_taps * sizeof(int16_t));
-    double *exact = (double *)memory, largest = 0.0;
-    for (uint32_t i = 0; i < axis->count; i++) {
-        uint32_t taps = exact_weights(axis, interpolation, i, exact, &f->first[i]);
-        for (uint32_t k = 0; k < taps; k++) largest = fabs(exact[k]) > largest ? fabs(exact[k]) : largest;
-    }
-    /* Rounding may add one to a weight, and 32-bit sums must hold levels of
-       8 + BETWEEN bits, with those that a cubic filter overshoots by. */
-    for (f->precision = BETWEEN; f->precision < 15 && largest * (2 << f->precision) < 32000.0;) f->precision++;
-    for (uint32_t i = 0; i < axis->count; i++) {
-        uint32_t taps = exact_weights(axis, interpolation, i, exact, &f->first[i]);
-        round_weights(exact, taps, f->precision, f->weights + (size_t)i * f->max_taps, f->max_taps);
-        f->first[i] -= input_begin;
-    }
-    return memory + aligned(f->max_taps * sizeof(double));
-}
+    const uint8_t *pixels;
+    int64_t stride;
+    const int16_t *weights;
+    uint32_t count;
+} blend;
 
 /* Plain paths */
 
 static int32_t clip(int32_t value, int32_t low, int32_t high) { return value < low ? low : value > high ? high : value; }
 
-/* One blended row: rows[k] weigh in with weights[k]. */
-static void blend_rows(const uint8_t *const *rows, const int16_t *weights, uint32_t taps, int precision, int16_t *out,
-                       size_t begin, size_t end) {
-    int shift = precision - BETWEEN;
-    for (size_t x = begin; x < end; x++) {
+static void blend_rows(const blend *b, int shift, int16_t *out, size_t length) {
+    for (size_t x = 0; x < length; x++) {
+        const uint8_t *pixel = b->pixels + x;
         int32_t sum = 1 << shift >> 1;
-        for (uint32_t k = 0; k < taps; k++) sum += rows[k][x] * weights[k];
+        for (uint32_t k = 0; k < b->count; k++) sum += pixel[(int64_t)k * b->stride] * b->weights[k];
         out[x] = (int16_t)clip(sum >> shift, INT16_MIN, INT16_MAX);
     }
 }
 
-static void blend_columns(const filter *f, const int16_t *row, uint32_t count, int channels, uint8_t *out) {
-    int shift = f->precision + BETWEEN;
+static void blend_columns(const fp_weights *w, const int16_t *row, uint32_t count, int channels, uint8_t *out) {
+    int shift = w->precision + FP_BETWEEN_BITS;
     for (uint32_t i = 0; i < count; i++) {
-        const int16_t *weights = f->weights + (size_t)i * f->max_taps;
+        const int16_t *weights = w->values + (size_t)i * w->max_taps;
         for (int c = 0; c < channels; c++) {
-            const int16_t *in = row + (size_t)f->first[i] * (size_t)channels + c;
+            const int16_t *in = row + (size_t)w->first[i] * (size_t)channels + c;
             int32_t sum = 1 << shift >> 1;
-            for (uint32_t k = 0; k < f->max_taps; k++) sum += in[k * (size_t)channels] * weights[k];
+            for (uint32_t k = 0; k < w->counts[i]; k++) sum += in[k * (size_t)channels] * weights[k];
             *out++ = (uint8_t)clip(sum >> shift, 0, 255);
         }
     }
 }
 
-/* Vector paths: the same sums, so the same pixels. */
+/* Vector paths: the same sums, so the same pixels. One instruction multiplies and adds pairs, so inputs are taken by twos; the
+   number of pairs is known where these are compiled, for the few that nearly all images have. */
 
-#if HAS_VECTORS
-#define AVX2 __attribute__((target("avx2")))
+#if FP_HAS_AVX2
 
-/* 16 columns at a time; two rows at a time, since one instruction multiplies and adds pairs. Gives how many
-   columns are done. */
-AVX2 static size_t blend_rows_avx2(const uint8_t *const *rows, const int16_t *weights, uint32_t taps, int precision,
-                                   int16_t *out, size_t length) {
-    const __m256i half = _mm256_set1_epi32(1 << (precision - BETWEEN) >> 1);
-    const __m128i shift = _mm_cvtsi32_si128(precision - BETWEEN);
-    size_t x = 0;
-    for (; x + 16 <= length; x += 16) {
-        __m256i low = half, high = half;
-        for (uint32_t k = 0; k < taps; k += 2) {
-            int32_t pair;
-            memcpy(&pair, weights + k, sizeof pair);
-            const uint8_t *second = k + 1 < taps ? rows[k + 1] : rows[k]; /* an odd last row's partner weighs zero */
-            __m256i a = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(rows[k] + x)));
-            __m256i b = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(second + x)));
-            __m256i both = _mm256_set1_epi32(pair);
-            low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), both));
-            high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), both));
-        }
-        /* Unpacking and packing stay within halves of a register alike, so columns come out in order. */
-        __m256i levels = _mm256_packs_epi32(_mm256_sra_epi32(low, shift), _mm256_sra_epi32(high, shift));
-        _mm256_storeu_si256((__m256i *)(out + x), levels);
+/* A whole number of pairs, or the last row is its own partner, which weighs nothing. */
+FP_INLINE FP_AVX2 __m256i blend_16(const blend *b, uint32_t pairs, __m256i half, __m128i shift, size_t x) {
+    const uint8_t *row = b->pixels + x;
+    __m256i low = half, high = half;
+    for (uint32_t p = 0; p < pairs; p++, row += 2 * b->stride) {
+        int32_t weights;
+        memcpy(&weights, b->weights + 2 * p, sizeof weights);
+        __m256i both = _mm256_set1_epi32(weights);
+        __m256i first = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)row));
+        const uint8_t *next = 2 * p + 1 < b->count ? row + b->stride : row;
+        __m256i second = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)next));
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), both));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(first, second), both));
     }
-    return x;
+    /* Unpacking and packing stay within halves of a register alike, so columns come out in order. */
+    return _mm256_packs_epi32(_mm256_sra_epi32(low, shift), _mm256_sra_epi32(high, shift));
 }
 
-/* RGB, four inputs at a time: two in each half, channel by channel, so that pairs are multiplied and added. */
-AVX2 static void blend_columns_avx2(const filter *f, const int16_t *row, uint32_t count, uint8_t *out) {
-    const __m256i spread = _mm256_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1,
-                                            0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1);
-    const __m256i by_half = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-    const int bits = f->precision + BETWEEN;
-    const __m128i half = _mm_set1_epi32(1 << bits >> 1), shift = _mm_cvtsi32_si128(bits);
-    for (uint32_t i = 0; i < count; i++) {
-        const int16_t *weights = f->weights + (size_t)i * f->max_taps;
-        const int16_t *in = row + (size_t)f->first[i] * 3;
-        __m256i sums = _mm256_setzero_si256();
-        for (uint32_t k = 0; k < f->max_taps; k += 4, in += 12) {
-            __m256i levels = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)in)),
-                                                     _mm_loadu_si128((const __m128i *)(in + 6)), 1);
-            __m256i four = _mm256_castsi128_si256(_mm_loadl_epi64((const __m128i *)(weights + k)));
-            __m256i pairs = _mm256_permutevar8x32_epi32(four, by_half);
-            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_shuffle_epi8(levels, spread), pairs));
+/* The last 16 may have been done in part already. */
+FP_INLINE FP_AVX2 void blend_pairs_avx2(const blend *b, uint32_t pairs, int bits, int16_t *out, size_t length) {
+    const __m256i half = _mm256_set1_epi32(1 << bits >> 1);
+    const __m128i shift = _mm_cvtsi32_si128(bits);
+    for (size_t x = 0; x + 16 <= length; x += 16) _mm256_storeu_si256((__m256i *)(out + x), blend_16(b, pairs, half, shift, x));
+    _mm256_storeu_si256((__m256i *)(out + length - 16), blend_16(b, pairs, half, shift, length - 16));
+}
+
+FP_AVX2 static void blend_rows_avx2(const blend *b, int bits, int16_t *out, size_t length) {
+    uint32_t pairs = (b->count + 1) / 2;
+    if (pairs == 1) blend_pairs_avx2(b, 1, bits, out, length);
+    else if (pairs == 2) blend_pairs_avx2(b, 2, bits, out, length);
+    else if (pairs == 3) blend_pairs_avx2(b, 3, bits, out, length);
+    else blend_pairs_avx2(b, pairs, bits, out, length);
+}
+
+FP_INLINE FP_AVX2 __m256i join(__m128i low, __m128i high) { return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1); }
+
+FP_INLINE FP_AVX2 __m256i weights_of(const int16_t *weights) {
+    int32_t pair;
+    memcpy(&pair, weights, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+
+/* RGB outputs `i` and `j`, one in each half, channel by channel. */
+FP_INLINE FP_AVX2 __m256i blend_two_pixels(const fp_weights *w, const int16_t *row, uint32_t pairs, uint32_t i, uint32_t j, __m256i half) {
+    const __m256i by_channel = _mm256_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1,
+                                                0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1);
+    const int16_t *one = row + (size_t)w->first[i] * 3, *other = row + (size_t)w->first[j] * 3;
+    const int16_t *one_weight = w->values + (size_t)i * w->max_taps, *other_weight = w->values + (size_t)j * w->max_taps;
+    __m256i sum = half;
+    for (uint32_t p = 0; p < pairs; p++) {
+        __m256i levels = join(_mm_loadu_si128((const __m128i *)(one + 6 * p)), _mm_loadu_si128((const __m128i *)(other + 6 * p)));
+        __m256i weights = _mm256_blend_epi32(weights_of(one_weight + 2 * p), weights_of(other_weight + 2 * p), 0xf0);
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_shuffle_epi8(levels, by_channel), weights));
+    }
+    return sum;
+}
+
+FP_INLINE FP_AVX2 void blend_columns_by_pairs_avx2(const fp_weights *w, const int16_t *row, uint32_t pairs, uint32_t count, uint8_t *out) {
+    const __m128i dense = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const int bits = w->precision + FP_BETWEEN_BITS;
+    const __m256i half = _mm256_set1_epi32(1 << bits >> 1);
+    const __m128i shift = _mm_cvtsi32_si128(bits);
+    for (uint32_t i = 0; i < count; i += 4, out += 12) {
+        __m256i even = _mm256_sra_epi32(blend_two_pixels(w, row, pairs, i, i + 2, half), shift);
+        __m256i odd = _mm256_sra_epi32(blend_two_pixels(w, row, pairs, i + 1, i + 3, half), shift);
+        __m256i levels = _mm256_packs_epi32(even, odd);
+        __m128i four = _mm_packus_epi16(_mm256_castsi256_si128(levels), _mm256_extracti128_si256(levels, 1));
+        four = _mm_shuffle_epi8(four, dense);
+        if (i + 4 > count) {
+            uint8_t last[16];
+            _mm_storeu_si128((__m128i *)last, four);
+            memcpy(out, last, (size_t)(count - i) * 3);
+            return;
         }
-        __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-        sum = _mm_sra_epi32(_mm_add_epi32(sum, half), shift);
-        sum = _mm_packus_epi16(_mm_packs_epi32(sum, sum), sum);
-        uint32_t pixel = (uint32_t)_mm_cvtsi128_si32(sum);
-        memcpy(out + (size_t)i * 3, &pixel, i + 1 < count ? 4 : 3);
+        uint32_t fourth = (uint32_t)_mm_extract_epi32(four, 2);
+        _mm_storel_epi64((__m128i *)out, four);
+        memcpy(out + 8, &fourth, 4);
     }
 }
 
-static int may_use_avx2(void) { return vectors_allowed && __builtin_cpu_supports("avx2"); }
+FP_AVX2 static void blend_columns_avx2(const fp_weights *w, const int16_t *row, uint32_t count, uint8_t *out) {
+    uint32_t pairs = w->max_taps / 2;
+    if (pairs == 1) blend_columns_by_pairs_avx2(w, row, 1, count, out);
+    else if (pairs == 2) blend_columns_by_pairs_avx2(w, row, 2, count, out);
+    else if (pairs == 3) blend_columns_by_pairs_avx2(w, row, 3, count, out);
+    else blend_columns_by_pairs_avx2(w, row, pairs, count, out);
+}
 #endif
 
-static void resample_rows(const uint8_t *const *rows, const int16_t *weights, uint32_t taps, int precision, int16_t *out,
-                          size_t length) {
-    size_t done = 0;
-#if HAS_VECTORS
-    if (may_use_avx2()) done = blend_rows_avx2(rows, weights, taps, precision, out, length);
-#endif
-    blend_rows(rows, weights, taps, precision, out, done, length);
-}
-
-static void resample_columns(const filter *f, const int16_t *row, uint32_t count, int channels, uint8_t *out) {
-#if HAS_VECTORS
-    if (channels == 3 && may_use_avx2()) {
-        blend_columns_avx2(f, row, count, out);
+static void resample_rows(const blend *b, int shift, int16_t *out, size_t length) {
+#if FP_HAS_AVX2
+    if (length >= 16 && fp_may_use_avx2()) {
+        blend_rows_avx2(b, shift, out, length);
         return;
     }
 #endif
-    blend_columns(f, row, count, channels, out);
+    blend_rows(b, shift, out, length);
 }
 
-static uint32_t num_taps(const int16_t *weights, uint32_t max_taps) {
-    while (max_taps > 1 && weights[max_taps - 1] == 0) max_taps--;
-    return max_taps;
+static void resample_columns(const fp_weights *w, const int16_t *row, uint32_t count, int channels, uint8_t *out) {
+#if FP_HAS_AVX2
+    if (channels == 3 && fp_may_use_avx2()) {
+        blend_columns_avx2(w, row, count, out);
+        return;
+    }
+#endif
+    blend_columns(w, row, count, channels, out);
 }
+
+static uint8_t *aligned(uint8_t *memory) { return (uint8_t *)(((uintptr_t)memory + 63) & ~(uintptr_t)63); }
 
 int fp_resample(const fp_picture *in, const fp_axis *across, const fp_axis *down, int interpolation, int channels,
                 uint8_t *out, int64_t out_stride, fp_scratch *scratch) {
     uint32_t x_begin, x_end, y_begin, y_end;
     fp_axis_needs(across, interpolation, &x_begin, &x_end);
     fp_axis_needs(down, interpolation, &y_begin, &y_end);
-    uint32_t max_taps = max_taps_of(down, interpolation);
+    size_t across_bytes = fp_weights_bytes(across, interpolation), down_bytes = fp_weights_bytes(down, interpolation);
     size_t needed = (size_t)(x_end - x_begin) * (size_t)channels;
     /* Behind the last level: zeros for weights that are zero, and room for 16-byte loads. */
-    size_t padding = (size_t)max_taps_of(across, interpolation) * (size_t)channels + 8;
-    uint8_t *memory = fp_scratch_reserve(scratch, filter_bytes(across, interpolation) + filter_bytes(down, interpolation) +
-                                                      aligned(max_taps * sizeof(uint8_t *)) +
-                                                      (needed + padding) * sizeof(int16_t) + 64);
+    size_t padding = (size_t)fp_axis_most_taps(across, interpolation) * (size_t)channels + 8;
+    uint8_t *memory = fp_scratch_reserve(scratch, across_bytes + down_bytes + (needed + padding) * sizeof(int16_t) + 64);
     if (!memory) return FP_NO_MEMORY;
-    memory = (uint8_t *)aligned((size_t)memory);
-    filter horizontal, vertical;
-    memory = make_filter(&horizontal, memory, across, interpolation, x_begin);
-    memory = make_filter(&vertical, memory, down, interpolation, y_begin);
-    const uint8_t **rows = (const uint8_t **)memory;
-    int16_t *blended = (int16_t *)(memory + aligned(max_taps * sizeof(uint8_t *)));
-    memset(blended + needed, 0, padding * sizeof(int16_t));
+    memory = aligned(memory);
+    fp_weights horizontal, vertical;
+    fp_weights_make(&horizontal, memory, across, interpolation, x_begin);
+    fp_weights_make(&vertical, memory + across_bytes, down, interpolation, y_begin);
+    int16_t *blended = (int16_t *)(memory + across_bytes + down_bytes);
+    memset(blended + needed, 0, padding * sizeof *blended);
     const uint8_t *first_row = in->pixels + (int64_t)(y_begin - in->y) * in->stride + (int64_t)(x_begin - in->x) * channels;
     for (uint32_t i = 0; i < down->count; i++, out += out_stride) {
-        const int16_t *weights = vertical.weights + (size_t)i * vertical.max_taps;
-        uint32_t taps = num_taps(weights, vertical.max_taps);
-        for (uint32_t k = 0; k < taps; k++) rows[k] = first_row + (int64_t)(vertical.first[i] + k) * in->stride;
-        resample_rows(rows, weights, taps, vertical.precision, blended, needed);
+        blend rows = {first_row + (int64_t)vertical.first[i] * in->stride, in->stride, vertical.values + (size_t)i * vertical.max_taps,
+                      vertical.counts[i]};
+        resample_rows(&rows, vertical.precision - FP_BETWEEN_BITS, blended, needed);
         resample_columns(&horizontal, blended, across->count, channels, out);
     }
     return FP_OK;

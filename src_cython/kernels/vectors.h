@@ -1,4 +1,4 @@
-/* May the vector paths of the JPEG kernels be taken? They give the same pixels as the plain ones. */
+/* May the vector paths of the kernels for pixels be taken? They give the same pixels as the plain ones. */
 #ifndef FASTPACK_VECTORS_H
 #define FASTPACK_VECTORS_H
 

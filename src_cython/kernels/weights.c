@@ -1,0 +1,168 @@
+/* Weights have 16 bits, as many of them behind the point as fit. Sums are rounded, not weights: so what rounding leaves is spread
+   over all, and flat areas stay as they are. */
+#include "weights.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "vectors.h"
+
+/* Filters: weights by distance, and where they end. */
+
+FP_INLINE double triangle(double x) {
+    x = fabs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+/* Keys, "Cubic convolution interpolation" (1981), a = -1/2. */
+FP_INLINE double cubic(double x) {
+    x = fabs(x);
+    if (x < 1.0) return (1.5 * x - 2.5) * x * x + 1.0;
+    return x < 2.0 ? ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0 : 0.0;
+}
+
+FP_INLINE double box(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
+
+static double reach_of(int interpolation) {
+    return interpolation == FP_BICUBIC ? 2.0 : interpolation == FP_AREA || interpolation == FP_NEAREST ? 0.5 : 1.0;
+}
+
+static double scale_of(const fp_axis *axis) { return axis->extent / axis->scaled_size; }
+
+static double widening_of(const fp_axis *axis) {
+    double scale = scale_of(axis);
+    return scale < 1.0 ? 1.0 : scale;
+}
+
+int fp_axis_is_copy(const fp_axis *axis) {
+    return axis->extent == axis->scaled_size && axis->begin == floor(axis->begin);
+}
+
+/* Outputs over inputs, all counted from the box's first pixel: then a box gives the same weights wherever it lies. */
+typedef struct {
+    double inside, scale;    /* the box's beginning inside that pixel; inputs for an output */
+    double reach;            /* of a widened filter */
+    int64_t num_inputs;
+    int takes_nearest;
+} view;
+
+static view view_of(const fp_axis *axis, int interpolation) {
+    double inside = axis->begin - floor(axis->begin);
+    return (view){inside, scale_of(axis), reach_of(interpolation) * widening_of(axis), (int64_t)ceil(inside + axis->extent),
+                  interpolation == FP_NEAREST || fp_axis_is_copy(axis)};
+}
+
+/* What libm's floor gives, which is a call where processors are taken as they were in 2003. */
+FP_INLINE int64_t floor_of(double x) {
+    int64_t truncated = (int64_t)x;
+    return truncated - (x < (double)truncated);
+}
+
+/* The inputs [first, end) that output `i` looks at; gives where its centre is. */
+FP_INLINE double inputs_of(const view *v, uint32_t i, int64_t *first, int64_t *end) {
+    double centre = v->inside + (i + 0.5) * v->scale;
+    if (v->takes_nearest) {
+        *first = (int64_t)centre < v->num_inputs ? (int64_t)centre : v->num_inputs - 1;
+        *end = *first + 1;
+        return centre;
+    }
+    *first = floor_of(centre - v->reach + 0.5);
+    *end = floor_of(centre + v->reach + 0.5);
+    if (*first < 0) *first = 0;
+    if (*end > v->num_inputs) *end = v->num_inputs;
+    return centre;
+}
+
+void fp_axis_needs(const fp_axis *axis, int interpolation, uint32_t *begin, uint32_t *end) {
+    int64_t first, last, ignored;
+    view v = view_of(axis, interpolation);
+    inputs_of(&v, axis->first, &first, &ignored);
+    inputs_of(&v, axis->first + axis->count - 1, &ignored, &last);
+    int64_t origin = (int64_t)floor(axis->begin);
+    *begin = (uint32_t)(origin + first);
+    *end = (uint32_t)(origin + last);
+}
+
+uint32_t fp_axis_most_taps(const fp_axis *axis, int interpolation) {
+    return (uint32_t)ceil(reach_of(interpolation) * widening_of(axis)) * 2 + 2;
+}
+
+static size_t aligned(size_t size) { return (size + 63) & ~(size_t)63; }
+
+static size_t padded_outputs(const fp_axis *axis) { return ((size_t)axis->count + FP_PADDED_OUTPUTS - 1) / FP_PADDED_OUTPUTS * FP_PADDED_OUTPUTS; }
+
+size_t fp_weights_bytes(const fp_axis *axis, int interpolation) {
+    size_t outputs = padded_outputs(axis), taps = fp_axis_most_taps(axis, interpolation);
+    return 2 * aligned(outputs * sizeof(uint32_t)) + aligned(outputs * taps * sizeof(int16_t)) + aligned(axis->count * taps * sizeof(double));
+}
+
+/* Exact weights of an output; gives the largest. */
+FP_INLINE double weigh(double (*filter)(double), double first, double centre, uint32_t taps, double narrowing, double *weights) {
+    double sum = 0.0, largest = 0.0;
+    if (taps == 1) return weights[0] = 1.0;
+    for (uint32_t k = 0; k < taps; k++) sum += weights[k] = filter((first + k - centre + 0.5) * narrowing);
+    for (uint32_t k = 0; k < taps; k++) {
+        weights[k] /= sum;
+        largest = fabs(weights[k]) > largest ? fabs(weights[k]) : largest;
+    }
+    return largest;
+}
+
+/* Those of all outputs, `most` apart; gives the largest of all. */
+FP_INLINE double weigh_all(fp_weights *w, const fp_axis *axis, const view *v, double (*filter)(double), double *exact, uint32_t most) {
+    double narrowing = 1.0 / widening_of(axis), largest = 0.0;
+    for (uint32_t i = 0; i < axis->count; i++) {
+        int64_t first, end;
+        double centre = inputs_of(v, axis->first + i, &first, &end);
+        uint32_t taps = (uint32_t)(end - first), place = axis->is_mirrored ? axis->count - 1 - i : i;
+        double highest = weigh(filter, (double)first, centre, taps, narrowing, exact + (size_t)place * most);
+        largest = highest > largest ? highest : largest;
+        w->first[place] = (uint32_t)first;
+        w->counts[place] = taps;
+        if (taps > w->max_taps) w->max_taps = taps;
+    }
+    return largest;
+}
+
+/* To the nearest whole number, of two the even one, as long as it is below 2 ** 51: no more fits what is added for a while. */
+FP_INLINE double rounded(double x) {
+    const double lot = 6755399441055744.0;
+    double sum = x + lot;
+    return sum - lot;
+}
+
+FP_INLINE void round_weights(const double *exact, uint32_t taps, double one, int16_t *out) {
+    double sum = 0.0, before = 0.0;
+    for (uint32_t k = 0; k < taps; k++) {
+        sum += exact[k];
+        double now = rounded(sum * one);
+        out[k] = (int16_t)(now - before);
+        before = now;
+    }
+}
+
+void fp_weights_make(fp_weights *w, uint8_t *memory, const fp_axis *axis, int interpolation, uint32_t input_begin) {
+    size_t outputs = padded_outputs(axis);
+    uint32_t most = fp_axis_most_taps(axis, interpolation), origin = (uint32_t)(int64_t)floor(axis->begin) - input_begin;
+    view v = view_of(axis, interpolation);
+    w->first = (uint32_t *)memory;
+    w->counts = (uint32_t *)(memory += aligned(outputs * sizeof(uint32_t)));
+    w->values = (int16_t *)(memory += aligned(outputs * sizeof(uint32_t)));
+    double *exact = (double *)(memory + aligned(outputs * most * sizeof(int16_t))), largest;
+    w->max_taps = 0;
+    switch (interpolation) {
+    case FP_BICUBIC: largest = weigh_all(w, axis, &v, cubic, exact, most); break;
+    case FP_AREA: largest = weigh_all(w, axis, &v, box, exact, most); break;
+    default: largest = weigh_all(w, axis, &v, triangle, exact, most);
+    }
+    w->max_taps += w->max_taps % 2;
+    /* Rounding may add one to a weight, and 32-bit sums must hold levels of
+       8 + FP_BETWEEN_BITS bits, with those that a cubic filter overshoots by. */
+    for (w->precision = FP_BETWEEN_BITS; w->precision < 15 && largest * (2 << w->precision) < 32000.0;) w->precision++;
+    memset(w->values, 0, outputs * w->max_taps * sizeof *w->values);
+    memset(w->first + axis->count, 0, (outputs - axis->count) * sizeof *w->first);
+    for (uint32_t i = 0; i < axis->count; i++) {
+        round_weights(exact + (size_t)i * most, w->counts[i], 1 << w->precision, w->values + (size_t)i * w->max_taps);
+        w->first[i] += origin;
+    }
+}
