@@ -48,7 +48,7 @@ def charted(findings: Findings) -> str:
     from benches.report import plots
 
     chosen = [(tables.QUESTIONS[name], findings.questions[name]) for name in _CHARTED if name in findings.questions]
-    return plots.poster([(f"{title[0].upper()}{title[1:]}, {question.unit}/s", question) for title, question in chosen])
+    return plots.poster([(f"{title[0].upper()}{title[1:]}", question) for title, question in chosen])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from benches.report.canvas import COLOURS, SERIES, figure_of, on_card, styled, s
 from benches.report.findings import Profile, Question, Standing
 
 _NAME_LETTERS = 30
+_TITLE_LETTERS = 40
 _REST = "the rest"
 _SMALL_SHARE = 3.0
 
@@ -189,7 +190,9 @@ def poster(questions: Sequence[tuple[str, Question]]) -> str:
     for row, cells in zip(rows, grid, strict=True):
         for axes, (title, question) in zip(cells, row, strict=False):
             _rate_bars(axes, question)
-            axes.set_title(title)
+            axes.set_title("\n".join(textwrap.wrap(title, _TITLE_LETTERS)))
+            axes.set_xlabel(f"{question.unit}/s")
+            axes.set_ylim(max(len(other.standings) for _, other in row) - 0.45, -0.55)  # so that all bars of a row are as thick
         for axes in cells[len(row) :]:
             axes.set_visible(False)
     return on_card(svg_of(figure))
