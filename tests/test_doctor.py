@@ -176,6 +176,7 @@ def facts(**changes) -> Facts:
         ({"megapixels": 4.0}, "4.0 megapixels"),
         ({"formats": {"jpeg": 1.0, "progressive": 0.5}}, "50% of the images are progressive"),
         ({"formats": {"jpeg": 0.2, "png": 0.8}}, "80% of the images are PNG"),
+        ({"formats": {}}, "pixels already"),
         ({"num_workers": 8}, "only 2.0 times as fast"),
         ({"binding": "disk, shuffled"}, "9.0 times as fast in order"),
         ({"binding": "disk, shuffled", "fits_memory": True}, "only the first epoch"),

@@ -13,7 +13,7 @@ class Facts:
 
     - binding: the stage that holds the others back; rates: stage -> samples a second.
     - fits_memory: the stored images fit into memory, so that only the first epoch reads the disk.
-    - formats: share of each image format, and of progressive JPEGs; megapixels: of an image, in the mean.
+    - formats: share of each image format, and of progressive JPEGs, none where pixels are stored; megapixels: of an image, in the mean.
     - is_packed: false for files that lie one by one in a folder.
     """
 
@@ -58,7 +58,10 @@ def _about_decode(facts: Facts) -> Iterator[str]:
     if one_core and facts.rates["decode"] < 0.7 * facts.num_workers * one_core:
         gained = facts.rates["decode"] / one_core
         yield f"{facts.num_workers} threads decode only {gained:.1f} times as fast as one: see what else runs on these cores"
-    yield "give loading more cores (num_workers), or keep decoded pixels: HDF5 with a size, for a faster disk and more of it"
+    if facts.formats:
+        yield "give loading more cores (num_workers), or keep decoded pixels: HDF5 with a size, for a faster disk and more of it"
+    else:
+        yield "these are pixels already, and what takes so long is resampling them: keep them at the size that is trained on"
 
 
 def _about_reading(facts: Facts) -> Iterator[str]:
