@@ -1,11 +1,16 @@
 """Fixtures that several test files share, and how many examples hypothesis tries."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from images import jpeg, photo, save, to_pillow, with_orientation
+
+import fastpack
+from fastpack.packing.staging import Staging
 
 settings.register_profile(
     "fastpack",
@@ -15,6 +20,25 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fastpack")
+
+
+@pytest.fixture
+def pack_stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`pack_stopped(2, source, output, options)` packs until two shards are finished, as Ctrl-C would end it."""
+
+    def stopped(num_shards: int, *arguments: Any, **options: Any) -> None:
+        finish, left = Staging.finish, iter(range(num_shards))
+
+        def finish_some(self: Staging, *facts: Any) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            finish(self, *facts)
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Staging, "finish", finish_some)
+            fastpack.pack(*arguments, **options)
+
+    return stopped
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from PIL import Image
 import fastpack
 from fastpack import PackOptions, errors, pack
 from fastpack.headers import FORMATS
-from fastpack.packing.staging import Staging
 
 OUTPUTS = ["out.tfrecord", "out.h5"]
 FILES = {
@@ -102,10 +101,6 @@ def test_what_cannot_be_decoded(photos, tmp_path, output, options):
     assert fastpack.verify(packed.paths, decode=True).is_sound
 
 
-class StoppedError(Exception):
-    pass
-
-
 ALTERATIONS = {
     "metadata": {"metadata": "strip"},
     "resize_max": {"resize_max": 30},
@@ -118,20 +113,10 @@ ALTERATIONS = {
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("name", ALTERATIONS)
 @pytest.mark.parametrize("rest", [{}, {"shuffle_seed": 3, "on_error": "skip", "duplicates": "drop"}], ids=["alone", "with others"])
-def test_altered_packs_go_on_and_are_refused_when_changed(photos, tmp_path, monkeypatch, output, name, rest):
+def test_altered_packs_go_on_and_are_refused_when_changed(photos, tmp_path, pack_stopped, output, name, rest):
     chosen, target = {"shards": 2, **ALTERATIONS[name], **rest}, tmp_path / "out" / output
     target.parent.mkdir()
-    finish, left = Staging.finish, iter(range(1))
-
-    def finish_one(self, *arguments):
-        if next(left, None) is None:
-            raise StoppedError
-        finish(self, *arguments)
-
-    monkeypatch.setattr(Staging, "finish", finish_one)
-    with pytest.raises(StoppedError):
-        pack(photos, target, PackOptions(**chosen, num_workers=1))
-    monkeypatch.undo()
+    pack_stopped(1, photos, target, PackOptions(**chosen, num_workers=1))
     changed = {other: value for other, value in chosen.items() if other != name}
     with pytest.raises(errors.PlanChangedError, match=name):
         pack(photos, target, PackOptions(**changed, **({"layout": "encoded"} if name == "size" else {})), resume=True)

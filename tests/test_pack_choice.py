@@ -12,7 +12,6 @@ from images import jpeg
 import fastpack
 from fastpack import Loader, LoaderOptions, PackOptions, Paths, Shuffle, errors, folder, pack, table
 from fastpack.cli import main
-from fastpack.packing.staging import Staging
 from fastpack.report import planned_lines
 
 NUM_FILES = 40
@@ -169,10 +168,6 @@ def test_a_dry_run_tells_what_is_bad_as_far_as_it_is_known(photos, tmp_path):
     assert not list(tmp_path.glob("*a.h5*"))
 
 
-class StoppedError(Exception):
-    pass
-
-
 CHOICES = {
     "include": {"include": ["*.jpg"]},
     "exclude": {"exclude": ["cat/1*"]},
@@ -186,7 +181,7 @@ CHOICES = {
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("choice", [*CHOICES, "all"])
-def test_every_choice_goes_on_and_is_refused_when_it_changed(photos, tmp_path, monkeypatch, output, choice):
+def test_every_choice_goes_on_and_is_refused_when_it_changed(photos, tmp_path, pack_stopped, output, choice):
     """A pack that is stopped behind its first shard."""
     (photos / "dog" / "01.jpg").write_bytes((photos / "cat" / "02.jpg").read_bytes())
     (tmp_path / "out").mkdir()
@@ -194,18 +189,7 @@ def test_every_choice_goes_on_and_is_refused_when_it_changed(photos, tmp_path, m
         CHOICES[choice] if choice != "all" else {name: value for one in CHOICES.values() for name, value in one.items()}
     )
     source, target = photos / "table.csv", tmp_path / "out" / output
-    finish, left = Staging.finish, iter(range(1))
-
-    def finish_one(self, *arguments):
-        if next(left, None) is None:
-            raise StoppedError
-        finish(self, *arguments)
-
-    monkeypatch.setattr(Staging, "finish", finish_one)
-    with pytest.raises(StoppedError):
-        pack(source, target, PackOptions(**chosen, num_workers=1))
-    monkeypatch.undo()
-
+    pack_stopped(1, source, target, PackOptions(**chosen, num_workers=1))
     for name in CHOICES if choice == "all" else [choice]:
         changed = {other: value for other, value in chosen.items() if other != name}
         with pytest.raises(errors.PlanChangedError, match=name):
@@ -273,6 +257,25 @@ def test_room_that_goes_while_packing(photos, tmp_path, monkeypatch):
     with pytest.raises(errors.UnreadableFileError, match="full"):
         pack(photos, tmp_path / "a.tfrecord", PackOptions(shards=3, num_workers=1))
     assert pack(photos, tmp_path / "a.tfrecord", PackOptions(shards=3), resume=True).num_samples == NUM_FILES
+
+
+ROOM_IS_FORESEEN = [
+    ({}, True),
+    ({"metadata": "strip"}, True),
+    ({"check": "decode"}, True),
+    ({"jpeg": "fast"}, True),
+    ({"quality": 80}, False),
+]
+
+
+@pytest.mark.parametrize(("options", "is_foreseen"), ROOM_IS_FORESEEN, ids=str)
+def test_room_for_what_is_left_is_looked_for_as_it_is_written(photos, tmp_path, monkeypatch, options, is_foreseen):
+    """Where it is about known how much that is."""
+    needs = []
+    monkeypatch.setattr("fastpack.packing.packer.refuse_full", lambda folder, need_bytes: needs.append(need_bytes))
+    pack(photos, tmp_path / "a.tfrecord", PackOptions(memory=4096, num_workers=1, **options))
+    assert needs == sorted(set(needs), reverse=True)
+    assert (needs[0], len(needs) > 3) == (folder(photos).sizes.sum(), True) if is_foreseen else not needs
 
 
 def run(*arguments):

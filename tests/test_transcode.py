@@ -19,9 +19,7 @@ from fastpack._native.transcode import Transcoder
 from fastpack.cli import main
 from fastpack.errors import OptionError
 from fastpack.headers import probe
-from fastpack.limits import DEFAULT_LIMITS
-from fastpack.packing.transcode import Transcoded
-from fastpack.sources import Paths
+from fastpack.packing.transcode import FastJpegs
 
 # Of kinds that Pillow and OpenCV do not write; libjpeg-turbo did.
 JPEGS = Path(__file__).parent / "jpegs"
@@ -205,14 +203,40 @@ def test_the_same_bytes_however_many_threads(photos, tmp_path):
     assert (tmp_path / "1.tfrecord").read_bytes() == (tmp_path / "3.tfrecord").read_bytes()
 
 
-def test_sizes_and_rows_in_any_order(photos):
-    names = sorted(photos.iterdir())
-    source = Transcoded(Paths(names), photos, limits=DEFAULT_LIMITS)
-    rows = np.array([3, 1, 3, 0, 2])
-    images = source.read(rows)["image"]
-    assert images.lengths.tolist() == source.sizes[rows].tolist()
-    assert images.bytes(0) == images.bytes(2) == transcode(names[3].read_bytes())
-    assert images.bytes(1) == names[1].read_bytes()
+@pytest.mark.parametrize("options", [{}, {"layout": "vlen"}, {"shuffle_seed": 3}, {"check": "decode", "metadata": "strip"}], ids=str)
+@pytest.mark.parametrize("memory", [None, 4096])
+def test_all_layouts_orders_and_batches(photos, tmp_path, options, memory):
+    packed = fastpack.pack(photos, tmp_path / "out.h5", fastpack.PackOptions(jpeg="fast", memory=memory, **options))
+    strip = options.get("metadata") == "strip"
+    for sample in fastpack.open(packed.paths, decode=False):
+        data = (photos / sample["key"]).read_bytes()
+        assert_same_pixels(data, bytes(sample["image"]))
+        assert (bytes(sample["image"]) == data) == (sample["key"] in ("1.jpg", "2.jpg")) or strip
+        assert not probe(bytes(sample["image"]))["progressive"]
+    assert packed.transcodes.num_transcoded == 2
+    assert packed.transcodes.bytes_before == sum((photos / name).stat().st_size for name in ("0.jpg", "3.jpg")) or strip
+
+
+def test_progress_goes_on_while_jpegs_are_made_fast(photos, tmp_path):
+    """They are made on the way, and not all before anything is told."""
+    told = []
+    options = fastpack.PackOptions(jpeg="fast", memory=4096, num_workers=1)
+    fastpack.pack(photos, tmp_path / "out.h5", options, progress=lambda done, total, num_bytes: told.append((done, total)))
+    assert told == [(done, 4) for done in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("name", ["out.tfrecord", "out.h5"])
+def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypatch, pack_stopped):
+    """Shards that are finished are not made again, and what became of their JPEGs is still told."""
+    options = fastpack.PackOptions(jpeg="fast", shards=4, num_workers=1)
+    whole = fastpack.pack(photos, tmp_path / f"whole-{name}", options)
+    pack_stopped(2, photos, tmp_path / name, options)
+    made_fast, rows = FastJpegs.made_fast, []
+    monkeypatch.setattr(FastJpegs, "made_fast", lambda self, row, *rest: rows.append(row) or made_fast(self, row, *rest))
+    resumed = fastpack.pack(photos, tmp_path / name, options, resume=True)
+    assert rows == [3]  # number 2 is no JPEG
+    assert resumed.transcodes == whole.transcodes
+    assert [path.read_bytes() for path in resumed.paths] == [path.read_bytes() for path in whole.paths]
 
 
 def test_command_line(photos, tmp_path):

@@ -10,14 +10,17 @@ from fastpack.batch import Batch
 from fastpack.codecs import Color, codec_of, encode
 from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
 from fastpack.errors import FastpackError, Place, at
-from fastpack.headers import FORMATS, probe_blobs
+from fastpack.headers import FORMATS, JPEG, probe_blobs
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.packing.metadata import strip_metadata
 from fastpack.packing.supply import EncodedSupply
+from fastpack.packing.transcode import FastJpegs
 from fastpack.ragged import Ragged
 from fastpack.sources import Source
 from fastpack.structs import SPAN
 from fastpack.transforms import Resize, plan_batch
+
+Rows = npt.NDArray[np.int64]
 
 _DEFAULT_QUALITY = 95
 
@@ -45,6 +48,11 @@ class Alteration:
     @property
     def is_needed(self) -> bool:
         return self != Alteration(limits=self.limits)
+
+    @property
+    def encodes_again(self) -> bool:
+        """Then nobody knows beforehand how large the files will be."""
+        return (self.resize_max, self.size, self.quality) != (None, None, None)
 
     def apply(self, data: bytes, info: npt.NDArray[Any], place: Place) -> bytes:
         """The file to write. Raises, with `place`, what decoding meets.
@@ -92,22 +100,35 @@ class Alteration:
 
 
 class AlteredSupply:
-    """Image files that went through an alteration, by the thread that asks for them. Their sizes are known once they are read."""
+    """Image files that went through an alteration, by the thread that asks for them. Their sizes are known once they are read.
 
-    is_exact = False
+    - fast_jpegs: then makes slow JPEGs of the main image fast.
+    """
 
-    def __init__(self, supply: EncodedSupply, source: Source, alteration: Alteration) -> None:
-        self._supply, self._source, self._alteration = supply, source, alteration
+    def __init__(self, supply: EncodedSupply, source: Source, alteration: Alteration, fast_jpegs: FastJpegs | None = None) -> None:
+        self._supply, self._source, self._alteration, self._fast_jpegs = supply, source, alteration, fast_jpegs
         self.schema, self.sizes = supply.schema, supply.sizes
+        self.keeps_sizes = not alteration.encodes_again
         self.memory_sizes = 2 * supply.memory_sizes
 
-    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
+    def read(self, rows: Rows) -> Batch:
         batch = self._supply.read(rows)
         altered = {blob.name: self._altered(batch[blob.name], rows) for blob in self.schema.blobs if blob.kind == "image"}
+        if self._fast_jpegs is not None and (picture := self.schema.picture) is not None and picture.name in altered:
+            altered[picture.name] = _made_fast(self._fast_jpegs, altered[picture.name], rows)
         return Batch({**batch, **altered}, len(rows))
 
-    def _altered(self, blobs: Ragged, rows: npt.NDArray[np.int64]) -> Ragged:
+    def _altered(self, blobs: Ragged, rows: Rows) -> Ragged:
+        if not self._alteration.is_needed:
+            return blobs
         infos, statuses = probe_blobs(blobs)
         places = [self._source.place(int(row)) for row in rows]
         apply = self._alteration.apply
         return Ragged.of_bytes(blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], place) for i, place in enumerate(places))
+
+
+def _made_fast(fast_jpegs: FastJpegs, blobs: Ragged, rows: Rows) -> Ragged:
+    is_jpeg, transcoder = probe_blobs(blobs)[0]["format"] == JPEG, fast_jpegs.transcoder()
+    return Ragged.of_bytes(
+        fast_jpegs.made_fast(row, blobs.bytes(i), transcoder) if is_jpeg[i] else blobs.bytes(i) for i, row in enumerate(rows.tolist())
+    )

@@ -36,7 +36,7 @@ class PackOptions:
     - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.
     - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
     - color: of decoded pixels.
-    - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see Transcoded. Pixels stay the same.
+    - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see FastJpegs. Pixels stay the same.
     - metadata: "keep" it, or "strip" all but the orientation, from JPEG, PNG and WebP: pixels stay the same.
     - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
     - compression, level, shuffle, fletcher32, chunk: of `pixels`: see Storage.

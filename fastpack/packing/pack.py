@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastpack.errors import OptionError, Place, at
@@ -97,24 +97,24 @@ def pack(
     with Staging(output, plan.paths, plan.facts(), report=plan.report, resume=resume, overwrite=overwrite, sync=options.sync) as staging:
         plan.refuse_faulty()
         _write(plan, staging, progress)
-        faulty = staging.rejects
+        faulty, transcodes = staging.rejects, staging.transcodes
         rejects = sorted([*plan.rejects, *faulty], key=lambda reject: reject.sample)
         staging.publish(rejects)
     if options.master:
         for name in plan.outputs:
             if name not in plan.paths:  # else the one shard has the name already
                 write_master(name, overwrite=True, sync=options.sync)
-    return _told(plan, rejects, faulty, time.perf_counter() - started)
+    return replace(_told(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes)
 
 
 def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
     """Makes what is missing of the shards."""
 
     def finish(number: int, index: Index, faults: Faults) -> None:
-        staging.finish(number, index, plan.rejected(faults))
+        staging.finish(number, index, plan.rejected(faults), plan.transcodes(number))
 
     missing = {number: staging.path(number) for number in range(len(plan.paths)) if not staging.is_finished(number)}
-    if plan.supply.is_exact and not plan.options.storage.is_filtered:
+    if plan.supply.keeps_sizes and not plan.options.storage.is_filtered:
         refuse_full(plan.report.parent, sum(int(plan.supply.sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing))
     Packer(plan.container, plan.supply, plan.options.manner, Report(progress, len(plan.source)), finish).write(missing, plan.cuts)
 
@@ -124,7 +124,8 @@ def _told(plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], s
     source_bytes = int(plan.source.sizes.sum()) - sum(size_of[reject.sample] for reject in faulty)
     output_bytes = sum(path.stat().st_size for path in plan.paths)
     report = plan.report if rejects else None
-    return Packed(plan.paths, len(plan.source) - len(faulty), source_bytes, output_bytes, seconds, plan.transcodes, tuple(rejects), report)
+    num_samples = len(plan.source) - len(faulty)
+    return Packed(plan.paths, num_samples, source_bytes, output_bytes, seconds, rejects=tuple(rejects), report=report)
 
 
 def _foreseen(plan: PackPlan, seconds: float) -> Packed:

@@ -67,12 +67,13 @@ class Report:
 
 @dataclass(frozen=True)
 class _Portion:
-    """Samples [first, end) of the supply, which are one batch of a shard."""
+    """Samples [first, end) of the supply, which are one batch of a shard; `left_bytes`: of their images and all behind them."""
 
     shard: int
     first: int
     end: int
     num_bytes: int
+    left_bytes: int
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ class Packer:
             if start + count < num_samples:
                 count = max(count // chunk * chunk, chunk)
             stop = min(start + count, num_samples)
-            yield _Portion(shard, first + start, first + stop, int(image_ends[stop] - image_ends[start]))
+            num_bytes, left_bytes = int(image_ends[stop] - image_ends[start]), int(image_ends[-1] - image_ends[start])
+            yield _Portion(shard, first + start, first + stop, num_bytes, left_bytes)
             start = stop
 
     def _plan(self, first: int, end: int) -> ShardPlan:
@@ -142,8 +144,6 @@ class Packer:
     def _writer(self, shard: int) -> Writer[Any]:
         with self._opening:
             if shard not in self._writers:
-                if self._supply.is_exact and not self._manner.storage.is_filtered:
-                    refuse_full(self._paths[shard].parent, self._plans[shard].num_bytes)
                 self._writers[shard] = self._container.writer(self._paths[shard], self._plans[shard], self._num_workers)
             return self._writers[shard]
 
@@ -164,6 +164,8 @@ class Packer:
             return _Made(writer.encode(batch) if batch.num_samples else None, faults)
 
     def _place(self, portion: _Portion, made: _Made) -> None:
+        if self._supply.keeps_sizes and not self._manner.storage.is_filtered:
+            refuse_full(self._paths[portion.shard].parent, portion.left_bytes)  # whoever else may be filling the disk
         with self._told(portion.shard):
             if made.piece is not None:
                 self._writer(portion.shard).place(made.piece)

@@ -21,7 +21,7 @@ from fastpack.packing.screen import Screen
 from fastpack.packing.selection import Selection, duplicates, keys_of, matching, shuffled
 from fastpack.packing.staging import interrupted_names
 from fastpack.packing.supply import DecodedSupply, EncodedSupply, Supply
-from fastpack.packing.transcode import Transcoded, Transcodes
+from fastpack.packing.transcode import FastJpegs, Transcodes
 from fastpack.ragged import digest
 from fastpack.rejects import Reject, report_path
 from fastpack.shard import num_shards_of, parse_size, shard_paths
@@ -42,8 +42,8 @@ class PackPlan:
     """What a pack will write.
 
     - source: the samples in the order in which they are written, all shards of all splits one after the other.
-    - samples: the same, with the JPEGs that were to be made fast.
     - supply: gives them as they are to be written.
+    - fast_jpegs: makes slow JPEGs fast on the way, if that was asked for.
     - outputs: the path that each split was to be written to; one where nothing is split.
     - paths, cuts: the final names of the shards; first sample of each, and the number of samples.
     - rejects: what is left out whatever its bytes: duplicates.
@@ -53,13 +53,13 @@ class PackPlan:
     container: Container
     options: PackOptions
     source: Selection
-    samples: Source
     supply: Supply
     outputs: tuple[Path, ...]
     paths: tuple[Path, ...]
     cuts: tuple[int, ...]
     rejects: tuple[Reject, ...]
     report: Path
+    fast_jpegs: FastJpegs | None = None
 
     @property
     def num_samples(self) -> list[int]:
@@ -72,9 +72,9 @@ class PackPlan:
         ends = np.concatenate([[0], np.cumsum(self.supply.sizes + SAMPLE_OVERHEAD_BYTES)])
         return [int(ends[end] - ends[first]) for first, end in pairwise(self.cuts)]
 
-    @property
-    def transcodes(self) -> Transcodes | None:
-        return self.samples.transcodes if isinstance(self.samples, Transcoded) else None
+    def transcodes(self, shard: int) -> Transcodes | None:
+        """Of a shard that was written."""
+        return self.fast_jpegs.transcodes(*self.cuts[shard : shard + 2]) if self.fast_jpegs is not None else None
 
     def facts(self) -> dict[str, Any]:
         """What must be the same for an interrupted pack to go on: source and options, but for those that change no byte."""
@@ -83,7 +83,7 @@ class PackPlan:
             "samples": len(self.source),
             "first samples of the shards": digest(np.array(self.cuts, np.int64)),
             "fields": self.supply.schema.to_json(),
-            "sizes of the images": digest(self.samples.sizes),
+            "sizes of the images": digest(self.source.sizes),
             **self.source.fingerprints(),
         }
 
@@ -110,8 +110,9 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     rows, rejects = _chosen(source, options)
     parts = _split(source, rows, output, options)
     selection = Selection(source, np.concatenate(list(parts.values())), options.fields)
-    samples = _with_fast_jpegs(selection, output.parent, options)
-    supply = _supply(container, options, samples)
+    strip = options.metadata == "strip"
+    fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
+    supply = _supply(container, options, selection, fast_jpegs)
     cuts, paths = [0], list[Path]()
     for name, part in parts.items():
         ends = _shard_ends(supply.sizes[cuts[-1] : cuts[-1] + len(part)], options)
@@ -120,7 +121,8 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     if append and resume and len(earlier := interrupted_names(output)) == len(paths):
         paths = [output.with_name(name) for name in earlier]  # some of them may have taken their names already
     report = report_path(paths[0] if append else output)
-    return PackPlan(container, options, selection, samples, supply, tuple(parts), tuple(paths), tuple(cuts), tuple(rejects), report)
+    outputs = tuple(parts)
+    return PackPlan(container, options, selection, supply, outputs, tuple(paths), tuple(cuts), tuple(rejects), report, fast_jpegs)
 
 
 def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
@@ -157,12 +159,6 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
     return found
 
 
-def _with_fast_jpegs(source: Source, folder: Path, options: PackOptions) -> Source:
-    if options.jpeg != "fast" or options.dry_run:
-        return source
-    return Transcoded(source, folder, metadata=options.metadata, limits=options.limits, num_workers=options.num_workers)
-
-
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
         if options.format not in containers.NAMES:
@@ -173,10 +169,11 @@ def _container(output: Path, options: PackOptions) -> Container:
     return container
 
 
-def _supply(container: Container, options: PackOptions, source: Source) -> Supply:
+def _supply(container: Container, options: PackOptions, source: Source, fast_jpegs: FastJpegs | None) -> Supply:
     if not _wants_pixels(container, options, source):
         supply = EncodedSupply(source, options.names, options.limits)
-        return AlteredSupply(supply, source, options.alteration) if options.alteration.is_needed else supply
+        is_altered = options.alteration.is_needed or fast_jpegs is not None
+        return AlteredSupply(supply, source, options.alteration, fast_jpegs) if is_altered else supply
     decoding = DecodeOptions(options.color, limits=options.limits)
     return DecodedSupply(source, options.names, options.size, decoding)
 

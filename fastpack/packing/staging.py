@@ -18,13 +18,14 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fastpack.errors import FastpackError, OutputExistsError, Place, PlanChangedError, StagingBusyError, at, from_os_error
 from fastpack.index import Index, index_path
+from fastpack.packing.transcode import Transcodes
 from fastpack.rejects import Reject, report_path, report_text
 from fastpack.shard import Shard, sync_path, written_whole
 
@@ -39,6 +40,7 @@ class _Finished:
     size: int
     fingerprint: int
     rejects: tuple[Reject, ...] = ()
+    transcodes: Transcodes | None = None
 
 
 class Staging:
@@ -105,8 +107,15 @@ class Staging:
         """What was left out of the finished shards, in the order of the source."""
         return sorted((reject for one in self._finished.values() for reject in one.rejects), key=lambda reject: reject.sample)
 
-    def finish(self, number: int, index: Index, rejects: Sequence[Reject] = ()) -> None:
-        """The shard is complete, and `index` is what was found in it: from here on it is kept. `rejects` were left out of it."""
+    @property
+    def transcodes(self) -> Transcodes | None:
+        """What became of the JPEGs of the finished shards, where they were to be made fast."""
+        found = [one.transcodes for one in self._finished.values() if one.transcodes is not None]
+        return Transcodes.joined(found) if found else None
+
+    def finish(self, number: int, index: Index, rejects: Sequence[Reject] = (), transcodes: Transcodes | None = None) -> None:
+        """The shard is complete, and `index` is what was found in it: from here on it is kept. `rejects` were left out of it;
+        `transcodes` became of its JPEGs."""
         path = self.path(number)
         with _told(path):
             if self._sync:
@@ -114,8 +123,9 @@ class Staging:
             index.save(index_path(path), sync=self._sync)
             shard = index.shards[0]
             facts = {"shard": number, "size": shard.size, "fingerprint": shard.fingerprint, "samples": len(index)}
-            self._note({**facts, "rejects": [reject.facts() for reject in rejects]})
-        self._finished[number] = _Finished(shard.size, shard.fingerprint, tuple(rejects))
+            made_fast = {"transcodes": asdict(transcodes)} if transcodes is not None else {}
+            self._note({**facts, "rejects": [reject.facts() for reject in rejects], **made_fast})
+        self._finished[number] = _Finished(shard.size, shard.fingerprint, tuple(rejects), transcodes)
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
         """Everything takes its final name; the report says of `rejects` why they were left out."""
@@ -173,7 +183,8 @@ class Staging:
             try:
                 entry = json.loads(line)
                 rejects = tuple(Reject.from_facts(facts) for facts in entry["rejects"])
-                finished[int(entry["shard"])] = _Finished(int(entry["size"]), int(entry["fingerprint"]), rejects)
+                transcodes = Transcodes(**entry["transcodes"]) if "transcodes" in entry else None
+                finished[int(entry["shard"])] = _Finished(int(entry["size"]), int(entry["fingerprint"]), rejects, transcodes)
             except (ValueError, KeyError, TypeError):
                 continue
         return finished

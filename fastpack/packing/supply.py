@@ -26,14 +26,14 @@ class Supply(Protocol):
 
     - schema: of what `read` gives, under the names that the files shall have.
     - sizes: bytes of each sample's image as it is written, (n,).
-    - is_exact: `sizes` are what will be written, not a guess.
+    - keeps_sizes: what will be written has these sizes, or about.
     - memory_sizes: bytes that a batch with the sample takes for it, (n,).
     """
 
     schema: Schema
     sizes: npt.NDArray[np.int64]
     memory_sizes: npt.NDArray[np.int64]
-    is_exact: bool
+    keeps_sizes: bool
 
     def read(self, rows: Rows) -> Batch: ...
 
@@ -48,7 +48,7 @@ def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
 class EncodedSupply:
     """Image files as the source has them."""
 
-    is_exact = True
+    keeps_sizes = True
 
     def __init__(self, source: Source, names: Mapping[str, str], limits: Limits = DEFAULT_LIMITS) -> None:
         self._source, self._limits = source, limits
@@ -79,7 +79,7 @@ class DecodedSupply:
     A batch is decoded by the thread that asks for it, so ask from several.
     """
 
-    is_exact = True
+    keeps_sizes = True
 
     def __init__(self, source: Source, names: Mapping[str, str], size: int | tuple[int, int] | None, options: DecodeOptions) -> None:
         self._source = source
