@@ -321,9 +321,8 @@ typedef struct {
     const fp_symbol_pairs *pairs;
     int16_t *block;
     uint32_t at;
-    coded_block *here;
-    coded_block blocks[FP_MAX_BLOCKS];
-    uint32_t num_blocks, mcus_left;
+    coded_block *here, *blocks, *end; /* apart, so that all this may live in registers */
+    uint32_t mcus_left;
     const uint8_t *limit;    /* before an MCU */
 } turn;
 
@@ -340,13 +339,13 @@ FP_INLINE int next_block(turn *t, int stores) {
     coded_block *here = t->here;
     uint32_t end = t->at < FP_END_OF_BLOCK ? t->at : t->at - FP_END_OF_BLOCK;
     if (__builtin_expect(end >= 63 && t->at != 63, 0)) return 0;
-    if (stores && t->block) {
+    if (stores) {
         t->block[0] = (int16_t)*here->prediction;
         *here->last = (uint8_t)end;
         here->coefficients += here->per_mcu * FP_BLOCK;
         here->last += here->per_mcu;
     }
-    if (++here == t->blocks + t->num_blocks) {
+    if (++here == t->end) {
         here = t->blocks;
         if (__builtin_expect(t->r.next > t->limit, 0)) return 0;
         if (--t->mcus_left == 0) return 0;
@@ -367,12 +366,12 @@ FP_INLINE int step(turn *t, int stores) {
         fp_symbol found = take_long(&t->r, table, table->singles[index]);
         if (found == 0) return 0;
         first = t->at = t->at + (found >> 8 & 0xff);
-        if (stores && t->block) t->block[places[t->at]] = (int16_t)(found >> 16);
+        if (stores) t->block[places[t->at]] = (int16_t)(found >> 16);
     } else {
         take(&t->r, steps);
         first = t->at + (steps >> 8 & 0xff);
         t->at = first + (steps >> 16);
-        if (stores && t->block) {
+        if (stores) {
             uint32_t values = t->pairs->values[index];
             t->block[places[first]] = (int16_t)values;
             t->block[places[t->at]] = (int16_t)(values >> 16);
@@ -387,9 +386,12 @@ FP_INLINE int step(turn *t, int stores) {
     return next_block(t, stores);
 }
 
-FP_INLINE int start_turn(turn *t, fp_entropy *e, fp_lane *lane, uint32_t num_mcus, const fp_coefficients *out) {
-    t->num_blocks = list_blocks(e, lane, out, t->blocks);
-    t->here = t->blocks;
+/* Blocks that nobody asked for are stored all the same, all in one place: that costs less than to ask. */
+FP_INLINE int start_turn(turn *t, coded_block *blocks, fp_entropy *e, fp_lane *lane, uint32_t num_mcus, const fp_coefficients *out) {
+    t->here = t->blocks = blocks;
+    t->end = blocks + list_blocks(e, lane, out, blocks);
+    for (coded_block *block = blocks; block < t->end; block++)
+        if (!block->coefficients) *block = (coded_block){block->component, block->prediction, e->unwanted, &e->unwanted_last, 0};
     t->mcus_left = num_mcus;
     t->limit = e->end + 8;
     t->r = start_reading(lane);
@@ -404,8 +406,11 @@ FP_INLINE int finish_turn(turn *t, int stores) {
 
 FP_INLINE int decode_turns(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second, int stores) {
     turn a, b;
+    coded_block blocks[2][FP_MAX_BLOCKS];
     if (num_mcus == 0) return 1;
-    if (!start_turn(&a, e, &e->lane, num_mcus, out) || !start_turn(&b, e, &e->second, num_mcus, second)) return 0;
+    if (!start_turn(&a, blocks[0], e, &e->lane, num_mcus, out)) return 0;
+    if (!start_turn(&b, blocks[1], e, &e->second, num_mcus, second)) return 0;
+    b.r.lookup_shift = a.r.lookup_shift; /* one register for both */
     int sound;
     for (;;) {
         refill(&a.r);

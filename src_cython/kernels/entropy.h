@@ -42,6 +42,8 @@ typedef struct {
     fp_coded_component components[FP_MAX_COMPONENTS];
     uint32_t num_components;
     uint32_t restart_interval, restarts_left, next_restart;
+    int16_t unwanted[64];    /* where coefficients go that nobody asked for */
+    uint8_t unwanted_last;
 } fp_entropy;
 
 void fp_entropy_free(fp_entropy *entropy);
