@@ -1,4 +1,4 @@
-"""Where the processor's time goes, stage by stage, by Linux's perf: python -m benches.profile train|records|pack|all."""
+"""Where the processor's time goes, stage by stage, by Linux's perf: python -m benches.profile SUBJECT|all."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from benches.recorded import record
 _KERNELS = Path(__file__).parent.parent / "src_cython" / "kernels"
 _FREQUENCY = 997  # a prime, so that no loop keeps time with it
 _NUM_IMAGES = 1024
+# What is imported and made at first use, the memory of all batches that are made ahead among it, is there after so many pieces of work.
+_WARMED = 8
 _BATCH = 256
 
 # Which stage each C source is: a function that is added belongs to its file's stage.
@@ -42,6 +45,7 @@ _SYSTEM = {
 _LIBRARIES = {
     "rest of the decoder": r"libjpeg",
     "filters": r"libdeflate|liblz4|libzstd",
+    "HDF5's library": r"libhdf5",
     "C library": r"libc[.-]|libm[.-]",
     "Python": r"python|_native|\.cpython|numpy|openblas|ld-linux|\[vdso\]|perf-\d+\.map",
 }
@@ -108,7 +112,8 @@ def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
     perf = shutil.which("perf")
     if perf is None:
         raise SystemExit("the profile needs perf: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)")
-    work()  # what is imported and made at first use
+    for _ in range(_WARMED):
+        work()
     output = str(folder / "perf.data")
     command = [perf, "record", "-e", "cpu-clock", "-F", str(_FREQUENCY), "-g", "-o", output, "-p", str(os.getpid())]
     with subprocess.Popen(
@@ -123,22 +128,25 @@ def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
     return told.stdout
 
 
-def train(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
+Prepare = Callable[[Sequence[Path], Path], Callable[[], object]]
+
+
+def training(paths: Sequence[Path], folder: Path, *, checkpoints: bool = False) -> Callable[[], object]:
     steps = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
-    return _batches(fastpack.Loader(_packed(paths, folder), transform=steps, batch_size=_BATCH, shuffle=0))
+    return _batches(fastpack.Loader(_packed(paths, folder, checkpoints=checkpoints), transform=steps, batch_size=_BATCH, shuffle=0))
 
 
 def records(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
     return _batches(fastpack.Loader(_packed(paths, folder).with_options(decode=False), batch_size=_BATCH, shuffle=0))
 
 
-def pack(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
-    options = fastpack.PackOptions(sync=False)
-    return lambda: fastpack.pack(fastpack.Paths(paths), folder / "packed.tfrecord", options, overwrite=True)
+def packing(paths: Sequence[Path], folder: Path, *, name: str, size: int | None = None) -> Callable[[], object]:
+    options = fastpack.PackOptions(sync=False, size=size)
+    return lambda: fastpack.pack(fastpack.Paths(paths), folder / name, options, overwrite=True)
 
 
-def _packed(paths: Sequence[Path], folder: Path) -> fastpack.Reader:
-    fastpack.pack(fastpack.Paths(paths), folder / "photos.tfrecord")
+def _packed(paths: Sequence[Path], folder: Path, *, checkpoints: bool = False) -> fastpack.Reader:
+    fastpack.pack(fastpack.Paths(paths), folder / "photos.tfrecord", fastpack.PackOptions(checkpoints=checkpoints))
     return fastpack.open(folder / "photos.tfrecord", orient=False)
 
 
@@ -153,10 +161,13 @@ def _batches(loader: fastpack.Loader) -> Callable[[], object]:
     return lambda: next(batches)
 
 
-SUBJECTS: dict[str, tuple[str, Callable[[Sequence[Path], Path], Callable[[], object]]]] = {
-    "train": ("random crops of 224, shuffled batches of 256 by the Loader, TFRecord in the page cache", train),
+SUBJECTS: dict[str, tuple[str, Prepare]] = {
+    "train": ("random crops of 224, shuffled batches of 256 by the Loader, TFRecord in the page cache", training),
+    "train, checkpoints": ("the same, decoded from checkpoints on", partial(training, checkpoints=True)),
     "records": ("encoded images, shuffled batches of 256 by the Loader, TFRecord in the page cache", records),
-    "pack": ("files in the page cache to one TFRecord in the page cache", pack),
+    "pack TFRecord": ("files in the page cache to one TFRecord in the page cache", partial(packing, name="packed.tfrecord")),
+    "pack HDF5": ("the same to HDF5", partial(packing, name="packed.h5")),
+    "pack pixels": ("the same to pixels of 224 x 224 in HDF5, not compressed", partial(packing, name="pixels.h5", size=224)),
 }
 
 

@@ -53,6 +53,7 @@ def test_every_kernel_has_a_stage():
         ("decode_bmi2", "/usr/bin/something", "elsewhere"),
         ("[unknown]", "/usr/lib/x86_64-linux-gnu/libjpeg.so.62.3.0", "rest of the decoder"),
         ("__memmove_avx512_unaligned_erms", "/usr/lib/x86_64-linux-gnu/libc.so.6", "C library"),
+        ("H5FL_reg_malloc", "/env/site-packages/h5py.libs/libhdf5-1a2b3c4d.so.310.5.1", "HDF5's library"),
         ("LZ4_decompress_safe", "/usr/lib/liblz4.so.1", "filters"),
         ("finish_task_switch", "[kernel.kallsyms]", "system"),
     ],
