@@ -92,6 +92,7 @@ SUBJECTS = {
             _MOSAICML,
             _ARRAY_RECORD,
             _TF_DATA,
+            _VAHIDK,
             _WEBDATASET,
             _LITDATA,
         ),

@@ -188,7 +188,7 @@ def test_a_passage_needs_its_place(document):
 def test_one_command_makes_page_chart_and_documents(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text("before <!-- benchmarks -->old<!-- /benchmarks --> after")
-    markers = "".join(f"<!-- {name} --><!-- /{name} -->\n" for name in ("runs", "rivals", "scaling", "stages"))
+    markers = "".join(f"<!-- {name} --><!-- /{name} -->\n" for name in ("runs", "rivals", "loops", "scaling", "stages"))
     (tmp_path / "docs" / "benchmarks.md").write_text(markers)
     for name, told in {"rivals": RIVALS, "scaling": SCALING, "profile": PROFILE}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(told))

@@ -7,6 +7,7 @@ from pathlib import Path
 from benches.report import findings as found
 from benches.report import tables
 from benches.report.findings import Findings
+from benches.report.ratios import families
 
 # Of all questions, those for the README's chart.
 _CHARTED = ("train", "records", "pixels", "pack")
@@ -16,9 +17,14 @@ def passages(findings: Findings) -> dict[str, dict[str, str]]:
     """Document -> marker -> what stands there. What was not measured leaves its place as it is."""
     asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
     curves = [f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}" for curve, _ in findings.curves.values()]
+    loops = [
+        f"**{family.title}** (times the yardstick's speed)\n\n{tables.ratios(family)}"
+        for family in families(list(findings.comparisons.values()))
+    ]
     texts = {
         "runs": "\n".join(f"- `{run.name}`: {tables.machine_line(run)}{_command(run.command)}" for run in findings.runs),
         "rivals": "\n\n".join(f"**{question.title}**\n\n{tables.rivals(question)}" for question in asked),
+        "loops": "\n\n".join(loops),
         "scaling": "\n\n".join(curves),
         "stages": tables.profiles(list(findings.profiles.values())) if findings.profiles else "",
     }

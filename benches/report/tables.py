@@ -49,8 +49,13 @@ def _spread(ratios: list[float]) -> str:
     """
     >>> _spread([1.5, 1.25, 2.0])
     '**1.50** (1.25..2.00)'
+    >>> _spread([0.00251])
+    '**0.0025** (0.0025..0.0025)'
     """
-    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}..{max(ratios):.2f})"
+    median, least, most = (
+        f"{ratio:.2f}" if ratio >= 0.01 else f"{ratio:.2g}" for ratio in (statistics.median(ratios), min(ratios), max(ratios))
+    )
+    return f"**{median}** ({least}..{most})"
 
 
 def _notes(findings: Findings) -> Iterator[str]:

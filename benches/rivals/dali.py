@@ -17,7 +17,8 @@ def random_crops(paths: list[str], labels: list[int], size: int) -> tuple[Any, A
     encoded, label = fn.readers.file(
         files=paths, labels=labels, random_shuffle=True, initial_fill=_SHUFFLED, name="reader", pad_last_batch=False
     )
-    images = fn.decoders.image_random_crop(encoded, device="cpu", output_type=types.RGB, random_area=[0.08, 1.0], adjust_orientation=False)
+    drawn = {"random_area": [0.08, 1.0], "random_aspect_ratio": [3 / 4, 4 / 3]}
+    images = fn.decoders.image_random_crop(encoded, device="cpu", output_type=types.RGB, adjust_orientation=False, **drawn)
     resized = fn.resize(images, size=[size, size], interp_type=types.INTERP_LINEAR, antialias=False)
     return fn.flip(resized, horizontal=fn.random.coin_flip()), label
 

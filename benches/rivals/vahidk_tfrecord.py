@@ -1,4 +1,4 @@
-"""vahidk/tfrecord: TFRecord without TensorFlow; an index beside the file, records in order."""
+"""vahidk/tfrecord: TFRecord without TensorFlow; an index beside the file, records in order or through a buffer."""
 
 import itertools
 from importlib.metadata import version
@@ -8,6 +8,8 @@ from tfrecord.tools import tfrecord2idx
 
 from benches.rivals.turns import Amount, Task, Turn, packing, seen_bytes, serve
 
+_SHUFFLED = 1000  # records in the buffer
+
 
 def write(task: Task, folder: str) -> tuple[str, str]:
     path = f"{folder}/data.tfrecord"
@@ -16,6 +18,18 @@ def write(task: Task, folder: str) -> tuple[str, str]:
         writer.write({"image": (image, "byte"), "label": (label, "int")})
     writer.close()
     return path, f"{folder}/data.index"
+
+
+def records(task: Task) -> Turn:
+    """Shuffled in a buffer, in this process: workers would have to send each record through a pipe."""
+    path, index = write(task, task.fresh_folder("tfrecord"))
+    tfrecord2idx.create_index(path, index)
+
+    def run() -> Amount:
+        samples = tfrecord.tfrecord_loader(path, index, {"image": "byte"})
+        return seen_bytes([sample["image"]] for sample in tfrecord.iterator_utils.shuffle_iterator(samples, _SHUFFLED))
+
+    return Turn(run)
 
 
 def first_batch(task: Task) -> Turn:
@@ -34,4 +48,4 @@ def pack(task: Task) -> Turn:
 
 
 if __name__ == "__main__":
-    serve(version("tfrecord"), {"open": first_batch, "pack": pack})
+    serve(version("tfrecord"), {"records": records, "open": first_batch, "pack": pack})
