@@ -66,7 +66,7 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
     picture = dataset.schema.picture
     if picture is None or picture.kind != "image":
         raise OptionError("only image files as they are can be compared with their source; this dataset holds pixels")
-    dataset = dataset.with_options(decode=False)
+    dataset = dataset.with_options(decode=False, on_error="raise")
     ours, theirs, missing, extra = _pairs(dataset, source)
     for row in missing:
         yield at("the dataset has no whole copy of this image; pack it again", source.place(row))

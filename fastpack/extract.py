@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.errors import FormatError, OutputExistsError, SchemaError, at, from_os_error
+from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, at, from_os_error
 from fastpack.headers import FORMATS
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
@@ -69,7 +69,7 @@ def extract(
     chosen = _files_of(dataset, field)
     names = _names_of(dataset, chosen)
     kept = {chosen.name: chosen.name}
-    reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False)
+    reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False, on_error="raise")
     spans = dataset.index.spans[chosen.name]
     ends = offsets_of(spans["length"])
     is_tar = Path(folder).suffix.lower() == ".tar"
@@ -193,7 +193,11 @@ class _Folder:
     def write(self, name: str, data: bytes) -> None:
         *folders, last = name.split("/")
         try:
-            with self._temporary(self._folder(tuple(folders)), last) as temporary:
+            folder = self._folder(tuple(folders))
+            if not self._overwrite and _is_there(last, folder):
+                message = "a file is there already; ask for overwrite, or choose another folder"
+                raise OutputExistsError(at(message, Place(self._root / name)))
+            with self._temporary(folder, last) as temporary:
                 _write_all(temporary, data)
         except OutputExistsError:
             raise
@@ -219,8 +223,6 @@ class _Folder:
     @contextlib.contextmanager
     def _temporary(self, folder: int, name: str) -> Iterator[int]:
         """A file that gets its name when it is whole."""
-        if not self._overwrite and _is_there(name, folder):
-            raise OutputExistsError(f"a file is there already; ask for overwrite, or choose another folder - at {self._root}, {name}")
         temporary = f".fastpack.{os.getpid()}.tmp"
         descriptor = os.open(temporary, _FILE_FLAGS, 0o666, dir_fd=folder)
         try:

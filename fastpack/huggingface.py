@@ -39,7 +39,7 @@ def to_datasets(reader: Reader, *, cache_dir: str | Path | None = None) -> "data
     3
     """
     features = datasets.Features({field.name: _feature_of(field, reader.schema) for field in reader.schema.fields})
-    encoded = reader.with_options(decode=False)
+    encoded = reader.with_options(decode=False, on_error="raise")
     cache = None if cache_dir is None else str(cache_dir)
     return datasets.Dataset.from_generator(_rows, features=features, cache_dir=cache, gen_kwargs={"reader": encoded})
 
@@ -61,7 +61,7 @@ def _feature_of(field: Field, schema: Schema) -> Any:
         return getattr(datasets, f"Array{len(field.shape)}D")(field.shape, np.dtype(field.dtype).name)
     if field.name == "label" and schema.class_names and field.shape == ():
         return datasets.ClassLabel(names=list(schema.class_names))
-    types = {"bytes": "binary", "text": "string", "int": "int64", "float": "float32"}
+    types = {"bytes": "binary", "text": "string", "int": "int64", "float": field.dtype or "float32"}
     value = datasets.Value(types[field.kind])
     return value if field.shape == () else datasets.Sequence(value)
 

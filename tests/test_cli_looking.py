@@ -214,3 +214,16 @@ def test_nothing_is_left_behind(damaged, tmp_path):
     run("ls", damaged)
     run("repair", damaged, "-o", tmp_path / "folder" / "new.h5")  # there is no such folder
     assert set(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    "command", [["info"], ["ls"], ["preview", "-o", "{out}.png"], ["extract", "{out}"]], ids=lambda command: command[0]
+)
+def test_indexes_that_lie_elsewhere_are_used(dataset, tmp_path, command):
+    (tmp_path / "indexes").mkdir()
+    index_path(dataset).unlink()
+    name, *options = (part.format(out=tmp_path / "out") for part in command)
+    files = [dataset, *options] if name == "extract" else [*options, dataset]
+    assert run(name, *files, "--index-dir", tmp_path / "indexes").exit_code == 0
+    assert not index_path(dataset).exists()
+    assert index_path(dataset, tmp_path / "indexes").exists() == (name != "extract")  # which indexes nothing for later

@@ -244,13 +244,13 @@ def test_names_that_are_no_utf8(tmp_path):
 
 
 def test_existing_files_are_kept_unless_asked(tmp_path):
-    write_files(tmp_path / "files", {"a.jpg": b"mine"})
-    dataset = write_keys(tmp_path, ["a.jpg"])
-    with pytest.raises(OutputExistsError, match=r"a\.jpg"):
+    write_files(tmp_path / "files", {"cat/a.jpg": b"mine"})
+    dataset = write_keys(tmp_path, ["cat/a.jpg"])
+    with pytest.raises(OutputExistsError, match=r"- at .*/files/cat/a\.jpg$"):
         fastpack.extract(dataset, tmp_path / "files")
-    assert files_below(tmp_path / "files") == {"a.jpg": b"mine"}
+    assert files_below(tmp_path / "files") == {"cat/a.jpg": b"mine"}
     fastpack.extract(dataset, tmp_path / "files", overwrite=True)
-    assert files_below(tmp_path / "files") == {"a.jpg": FILES["cat/1.jpg"]}
+    assert files_below(tmp_path / "files") == {"cat/a.jpg": FILES["cat/1.jpg"]}
 
 
 def test_a_failure_leaves_whole_files_only(tmp_path, monkeypatch):
@@ -302,6 +302,25 @@ def test_damage_names_the_record(tmp_path):
     (tmp_path / "x.tfrecord").write_bytes(data)
     with pytest.raises(CorruptRecordError, match=r"x\.tfrecord, record 1.*key b\.jpg|x\.tfrecord, record 1"):
         fastpack.extract(dataset, tmp_path / "files")
+
+
+@pytest.mark.parametrize("on_error", ["skip", "mask"])
+@pytest.mark.parametrize("write", ["extract", "pack", "pack without duplicates"])
+def test_a_reader_that_goes_on_past_bad_samples_makes_no_wrong_files(tmp_path, on_error, write):
+    """Neither does one get another's bytes, nor none."""
+    dataset = write_keys(tmp_path, ["a.jpg", "b.jpg", "c.jpg"]).with_options(decode=False, on_error=on_error)
+    with open(tmp_path / "x.tfrecord", "r+b") as file:
+        file.seek(int(dataset.index.spans["image"]["offset"][1]) + 20)
+        file.write(b"\0\1\2\3")
+    with pytest.raises(CorruptRecordError, match="record 1"):
+        if write == "extract":
+            fastpack.extract(dataset, tmp_path / "files")
+        else:
+            duplicates = "drop" if write == "pack without duplicates" else "keep"
+            fastpack.pack(dataset, tmp_path / "y.h5", PackOptions(duplicates=duplicates))
+    written = files_below(tmp_path / "files") if (tmp_path / "files").exists() else {}
+    assert all(data == FILES["cat/1.jpg"] for data in written.values())
+    assert not (tmp_path / "y.h5").exists()
 
 
 def test_many_batches_and_progress(tmp_path, monkeypatch):

@@ -90,6 +90,24 @@ def test_fields_that_are_not_there(tmp_path):
         fastpack.open(write(tmp_path / "x.h5", TWO_SETS), fields=["validation/x"])
 
 
+def test_what_is_no_column_is_told(tmp_path):
+    """One number for each class and sample, say."""
+    path = write(tmp_path / "x.h5", {"images": IMAGES, "labels": np.eye(len(IMAGES))})
+    assert [line for line in HDF5.explain(path) if line.startswith("labels: left out; float64")]
+    with pytest.raises(SchemaError, match="'labels' cannot be a field"):
+        fastpack.open(path, fields=["images", "labels"])
+
+
+def test_numbers_that_no_column_can_hold(tmp_path):
+    numbers = np.arange(len(IMAGES), dtype=np.uint64) + np.uint64(2**63 - 2)
+    path = write(tmp_path / "x.h5", {"images": IMAGES, "labels": numbers})
+    with pytest.raises(FormatError, match="labels has numbers above"):
+        fastpack.open(path)
+    assert len(fastpack.open(path, fields=["images"])) == len(IMAGES)
+    path = write(tmp_path / "y.h5", {"images": IMAGES, "labels": numbers[:2].repeat(len(IMAGES))[: len(IMAGES)]})
+    assert fastpack.open(path).columns["label"][0] == 2**63 - 2
+
+
 def test_what_is_left_out_is_told(tmp_path):
     path = write(tmp_path / "x.h5", TWO_SETS)
     with h5py.File(path, "r+") as f:

@@ -8,7 +8,7 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, json_option, quiet_option, without_indexes
+from fastpack.cli.options import dataset_argument, index_dir_option, json_option, quiet_option, without_indexes
 from fastpack.containers import find_shards, of_file
 from fastpack.convert import convert as convert_dataset
 from fastpack.errors import OptionError
@@ -32,7 +32,7 @@ def index(paths: tuple[str, ...], index_dir: Path | None, offsets: bool, as_json
     Reads and checks everything once and saves what it finds beside the files, so that opening them takes no time; shows
     what a sample holds. Nothing is rewritten.
 
-    PATH is a TFRecord, HDF5 or WebDataset tar file, a folder of shards or of images, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     chosen = without_indexes(paths)
     if offsets:
@@ -81,11 +81,11 @@ def convert(paths: tuple[str, ...], output: str, overwrite: bool, as_json: bool,
     OUT is the file to write, such as train.tfrecord or train.h5. With no ending it is a folder, and with .tar one file as
     WebDataset reads it: then `convert` is `extract`.
 
-    PATH is a TFRecord (also gzip'ed), HDF5 or WebDataset tar file, a folder of shards or of images, or a glob in quotes.
+    PATH is a TFRecord (also gzip'ed), HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     if options["format"] is None and Path(output).suffix.lower() in ("", ".tar"):
         refuse_options(options)
-        write_files(paths, output, None, overwrite=overwrite, as_json=as_json, quiet=quiet)
+        write_files(paths, output, overwrite=overwrite, index_dir=None, as_json=as_json, quiet=quiet)
         return
     with terminal.progress("converting", quiet) as update:
         packed = convert_dataset(
@@ -106,17 +106,18 @@ def convert(paths: tuple[str, ...], output: str, overwrite: bool, as_json: bool,
 @click.argument("output", metavar="DIR")
 @click.option("--field", help="Which files, when not the images.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@index_dir_option
 @json_option
 @quiet_option
-def extract(paths: tuple[str, ...], output: str, field: str | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
+def extract(paths: tuple[str, ...], output: str, field: str | None, **options: Any) -> None:
     """Writes the files of a dataset into a folder, or into one .tar, byte for byte.
 
     Each is called by its key, or by its number when there are no keys. DIR is made when it is not there, and no file is
     written outside it.
 
-    PATH is a TFRecord, HDF5 or WebDataset tar file, a folder of shards, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    write_files(paths, output, field, overwrite=overwrite, as_json=as_json, quiet=quiet)
+    write_files(paths, output, field, **options)
 
 
 def refuse_options(options: dict[str, Any]) -> None:
@@ -125,10 +126,12 @@ def refuse_options(options: dict[str, Any]) -> None:
         raise OptionError(f"a folder or tar of files has no {given[0]}; leave it out, or name a file such as train.tfrecord")
 
 
-def write_files(paths: tuple[str, ...], output: str, field: str | None, *, overwrite: bool, as_json: bool, quiet: bool) -> None:
+def write_files(
+    paths: tuple[str, ...], output: str, field: str | None = None, *, overwrite: bool, index_dir: Path | None, as_json: bool, quiet: bool
+) -> None:
     with terminal.progress("extracting", quiet) as update:
         extracted = extract_files(
-            fastpack.open(without_indexes(paths), save_index=False),
+            fastpack.open(without_indexes(paths), index_dir=index_dir, save_index=False),
             output,
             field=field,
             overwrite=overwrite,

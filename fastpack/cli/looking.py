@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, existing, index_dir_option, json_option, quiet_option, without_indexes
+from fastpack.cli.options import dataset_argument, existing, index_dir_option, json_option, open_dataset, quiet_option, without_indexes
 from fastpack.errors import OptionError
 from fastpack.looking.census import take_census
 from fastpack.looking.listing import list_samples
@@ -24,16 +24,17 @@ from fastpack.shard import refuse_existing
 
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
+@index_dir_option
 @json_option
-def info(paths: tuple[str, ...], as_json: bool) -> None:
+def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool) -> None:
     """Tells what a dataset holds.
 
     Files, samples, fields, classes, sizes and kinds of images, and which decoder takes them: for that alone some images are
     read, 1,000 at most; none is decoded.
 
-    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = _open(paths)
+    dataset = open_dataset(paths, index_dir)
     description, census, routes = describe(dataset), take_census(dataset), take_routes(dataset)
     if as_json:
         further = {"census": census, "routes": routes}
@@ -44,10 +45,6 @@ def info(paths: tuple[str, ...], as_json: bool) -> None:
             click.echo(census_text(census))
         if routes:
             click.echo(routes_text(routes))
-
-
-def _open(paths: tuple[str, ...]) -> fastpack.Reader:
-    return fastpack.open(without_indexes(paths))
 
 
 @click.command(epilog=terminal.EPILOG)
@@ -64,7 +61,7 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
     Everything is read, and each problem is listed with its place. Records that were cut off or swapped since the file was
     indexed, and files missing from a numbered set, are problems too.
 
-    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     with terminal.progress("verifying", quiet) as update:
         verified = fastpack.verify(
@@ -94,20 +91,22 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Thumbnails beside each other on a picture.")
 @click.option("--tile", type=click.IntRange(1, 4096), default=160, show_default=True, help="Side of a thumbnail in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
-def preview(paths: tuple[str, ...], output: str, as_page: bool, columns: int, tile: int, overwrite: bool, **choice: Any) -> None:
+@index_dir_option
+def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path | None, overwrite: bool, **options: Any) -> None:
     """Writes a contact sheet of some samples.
 
     It shows thumbnails with the class name (or label, or key) below; on a page they can be filtered by class and by name.
 
-    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     as_page = as_page or Path(output).suffix.lower() in (".html", ".htm")
     if as_page:
         refuse_existing([Path(output)], overwrite)
     else:
         check_sheet_output(Path(output), overwrite=overwrite)
-    dataset = _open(paths)
-    chosen = _chosen(dataset, **choice)
+    dataset = open_dataset(paths, index_dir)
+    columns, tile = options.pop("columns"), options.pop("tile")
+    chosen = _chosen(dataset, **options)
     if as_page:
         save_page(html_page(dataset, chosen, tile=tile), output, overwrite=overwrite)
     else:
@@ -128,13 +127,14 @@ def _chosen(dataset: fastpack.Reader, rows: int, seed: int | None, per_class: bo
 @click.option("-n", "--rows", type=click.IntRange(min=1), metavar="N", help="List the first N that fit; by default all.")
 @click.option("--match", metavar="PATTERN", help="Only samples whose key fits, such as 'cat/*'.")
 @click.option("--class", "class_name", metavar="NAME", help="Only samples of this class, by name or label.")
+@index_dir_option
 @json_option
-def ls(paths: tuple[str, ...], rows: int | None, match: str | None, class_name: str | None, as_json: bool) -> None:
+def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json: bool, **choice: Any) -> None:
     """Lists samples: key, label, size, and where each lies.
 
-    PATH is a TFRecord or HDF5 file, a folder of shards, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    samples = list(itertools.islice(list_samples(_open(paths), match=match, class_name=class_name), rows))
+    samples = list(itertools.islice(list_samples(open_dataset(paths, index_dir), **choice), rows))
     if as_json:
         terminal.emit({"samples": [dataclasses.asdict(sample) for sample in samples]})
     else:

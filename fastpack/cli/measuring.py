@@ -8,7 +8,7 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, existing, image_size, index_dir_option, json_option, without_indexes
+from fastpack.cli.options import dataset_argument, existing, image_size, index_dir_option, json_option, open_dataset
 from fastpack.comparison import source_at
 from fastpack.errors import OptionError
 from fastpack.measuring.bench import Benchmark, Speed
@@ -29,7 +29,7 @@ def doctor(path: str, size: int | tuple[int, int] | None, as_json: bool, **optio
 
     Disk, memory, decoder and, when --consumer tells its speed, training are measured apart; the slowest is the ceiling.
 
-    SRC is a folder of images or a table of them; DATASET a TFRecord or HDF5 file, or a folder of these.
+    SRC is a folder of images or a table of them; DATASET a TFRecord, HDF5 or tar file, or a folder of these.
     """
     subject = source_at(path)
     if size is not None:
@@ -59,9 +59,9 @@ def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, **
     Records as they are stored, whole images, random crops as training takes them, and the same through a Loader; all from memory.
     Then what binds, the disk included: see `fastpack doctor`.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of these, or a folder of images.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = fastpack.open(without_indexes(paths), index_dir=options.pop("index_dir"))
+    dataset = open_dataset(paths, options.pop("index_dir"))
     options["num_workers"] = options["num_workers"] or None
     with terminal.progress("measuring", as_json):
         found = measure(dataset, size=size, **options)

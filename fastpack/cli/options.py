@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+import fastpack
 from fastpack.index import is_beside
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -54,6 +55,10 @@ def dataset_argument(command: Command) -> Command:
 def index_dir_option(command: Command) -> Command:
     kind = click.Path(file_okay=False, exists=True, path_type=Path)
     return click.option("--index-dir", type=kind, help="Where the saved indexes are, when they are not beside the files.")(command)
+
+
+def open_dataset(paths: tuple[str, ...], index_dir: Path | None) -> fastpack.Reader:
+    return fastpack.open(without_indexes(paths), index_dir=index_dir)
 
 
 def json_option(command: Command) -> Command:

@@ -26,6 +26,8 @@ from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
 
+_LARGEST_INTEGER = 2**63 - 1
+
 
 class IndexBuilder:
     """Collects the images and columns of one open file.
@@ -83,11 +85,13 @@ class IndexBuilder:
         return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind in ("pixels", "vlen"))
 
     def explain(self) -> list[str]:
-        """One line for each array of images: how it is stored and read, or why it is left out."""
+        """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""
         chosen = {member.path for member in self._chosen}
-        return [self._explain(member, member.path in chosen) for member in self._members if member.is_blob]
+        return [self._explain(member, member.path in chosen) for member in self._members if member.is_blob or member.kind == "other"]
 
     def _explain(self, member: Member, is_chosen: bool) -> str:
+        if member.kind == "other":
+            return f"{member.path}: left out; {member.odd_kind}"
         if not is_chosen:
             return f"{member.path}: left out; it has {member.num_samples} samples; name it with fields=..."
         if member.kind != "pixels":
@@ -106,7 +110,8 @@ class IndexBuilder:
         return tuple(sorted(self._fields, key=lambda field: usual.index(field.name) if field.name in usual else len(usual)))
 
     def _error(self, message: str) -> FormatError:
-        return FormatError(at(f"{message}; name the datasets as in the README's description of the format", Place(self._path)))
+        remedy = "name the datasets as docs/formats.md has them, or choose some with fields=..."
+        return FormatError(at(f"{message}; {remedy}", Place(self._path)))
 
     def _add_blobs(self, member: Member) -> None:
         if member.kind == "encoded":
@@ -250,7 +255,11 @@ class IndexBuilder:
         name, kind = self._names[member.path], dataset.dtype.kind
         if kind in "iub":
             self._fields.append(Field(name, "int", dtype="int64", stored_as=member.path))
-            self._columns[name] = dataset[...].reshape(-1).astype(np.int64)
+            values = dataset[...].reshape(-1)
+            if kind == "u" and (values > _LARGEST_INTEGER).any():
+                message = f"{member.path} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
+                raise FormatError(at(message, Place(self._path)))
+            self._columns[name] = values.astype(np.int64)
         elif kind == "f":
             native = dataset.dtype.newbyteorder("=")
             self._fields.append(Field(name, "float", dtype=native.name, stored_as=member.path))

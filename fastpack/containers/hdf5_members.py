@@ -39,6 +39,11 @@ class Member:
     def is_blob(self) -> bool:
         return self.kind in ("pixels", "encoded", "vlen")
 
+    @property
+    def odd_kind(self) -> str:
+        """Why a dataset of kind "other" is no field."""
+        return f"{self.stored.dtype} {self.stored.shape} is neither images nor one number or text a sample"
+
 
 def find_members(file: h5py.File) -> list[Member]:
     """All members, those at the root first. Only hard links are followed, and each group once: links may lead to other
@@ -156,7 +161,9 @@ def _find(name: str, beside: Sequence[Member], members: Sequence[Member]) -> Mem
     path = name.strip("/")
     for group in (beside, members):
         for member in group:
-            if path in (member.path, _FIELDS.get(member.name)) and member.kind != "other":
+            if path in (member.path, _FIELDS.get(member.name)):
+                if member.kind == "other":
+                    raise SchemaError(f"{name!r} cannot be a field: {member.odd_kind}")
                 return member
     known = ", ".join(member.path for member in members if member.kind != "other")
     raise SchemaError(f"there is no field {name!r}; the file has {known}")

@@ -67,11 +67,19 @@ class Selection:
         return None if keys is None else keys[int(self.rows[row])]
 
     def read(self, rows: Rows) -> Batch:
-        batch = self._source.read(self.rows[rows])
+        batch = _read_whole(self._source, self.rows[rows])
         return Batch({each.name: batch[each.name] for each in self._schema.fields}, batch.num_samples)
 
     def fingerprints(self) -> dict[str, str]:
         return {"which samples": digest(self.rows), **getattr(self._source, "fingerprints", dict)()}
+
+
+def _read_whole(source: Source, rows: Rows) -> Batch:
+    """All of these samples. A Reader may be one that goes on past bad ones, which then would be missing, or empty, in silence."""
+    batch = source.read(rows)
+    if batch.failures:
+        raise batch.failures[0]
+    return batch
 
 
 def keys_of(source: Source) -> Text | None:
@@ -139,7 +147,7 @@ def duplicates(source: Source, rows: Rows) -> dict[int, int]:
 
 def _digests(source: Source, rows: Rows) -> list[bytes | None]:
     try:
-        batch = source.read(rows)
+        batch = _read_whole(source, rows)
     except FastpackError:
         return [None] if len(rows) == 1 else [content for row in rows for content in _digests(source, np.array([row]))]
     picture = source.schema.picture
