@@ -165,8 +165,14 @@ def main() -> int:
             environment = os.environ | {"LD_PRELOAD": str(built_shim(Path(folder))), "FASTPACK_FAULTS": "fault_arm"}
             return subprocess.run([sys.executable, __file__, *sys.argv[1:]], check=False, env=environment).returncode
 
+    # All that a pack imports, here once instead of in each child.
+    import concurrent.futures.thread  # noqa: F401
+
     import fastpack.containers.hdf5
-    import fastpack.containers.tfrecord  # noqa: F401
+    import fastpack.containers.tar
+    import fastpack.containers.tfrecord
+    import fastpack.npz
+    import fastpack.packing.pack  # noqa: F401
 
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     num_problems = 0
