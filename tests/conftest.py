@@ -1,7 +1,8 @@
 """Fixtures that several test files share, and how many examples hypothesis tries."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from images import jpeg, photo, save, to_pillow, with_orientation
 
-import fastpack
 from fastpack.packing.staging import Staging
 
 settings.register_profile(
@@ -23,10 +23,11 @@ settings.load_profile("fastpack")
 
 
 @pytest.fixture
-def pack_stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`pack_stopped(2, source, output, options)` packs until two shards are finished, as Ctrl-C would end it."""
+def stop_behind(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractContextManager[None]]:
+    """`with stop_behind(2): ...` interrupts a pack, as Ctrl-C does, once two of its shards are finished."""
 
-    def stopped(num_shards: int, *arguments: Any, **options: Any) -> None:
+    @contextmanager
+    def stopping(num_shards: int) -> Iterator[None]:
         finish, left = Staging.finish, iter(range(num_shards))
 
         def finish_some(self: Staging, *facts: Any) -> None:
@@ -34,11 +35,11 @@ def pack_stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 raise KeyboardInterrupt
             finish(self, *facts)
 
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patched:
             patched.setattr(Staging, "finish", finish_some)
-            fastpack.pack(*arguments, **options)
+            yield
 
-    return stopped
+    return stopping
 
 
 @pytest.fixture

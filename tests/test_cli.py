@@ -21,7 +21,6 @@ from PIL import Image
 import fastpack
 from fastpack import cli
 from fastpack.cli import terminal
-from fastpack.packing.staging import Staging
 from fastpack.report import printable, readable_size
 
 FORMATS = ["tfrecord", "h5"]
@@ -126,20 +125,12 @@ def test_appending_and_pixels_with_filters(photos):
     assert facts_of("verify", photos.parent / "all*.h5")["num_samples"] == 10
 
 
-def test_an_interrupted_pack_is_told_and_resumed(photos, monkeypatch):
+def test_an_interrupted_pack_is_told_and_resumed(photos, stop_behind):
     output = photos.parent / "all.tfrecord"
-    finish, left = Staging.finish, iter(range(1))
-
-    def finish_one(self, number, index, rejects):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        finish(self, number, index, rejects)
-
-    monkeypatch.setattr(Staging, "finish", finish_one)
-    result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)
+    with stop_behind(1):
+        result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)
     assert result.exit_code == 130
     assert "1 of 3 shards are kept" in result.stderr
-    monkeypatch.undo()
 
     assert run("pack", photos, "-o", output, "--shards", 3).exit_code == 2
     changed = run("pack", photos, "-o", output, "--shards", 2, "--resume")

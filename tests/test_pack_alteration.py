@@ -113,10 +113,11 @@ ALTERATIONS = {
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("name", ALTERATIONS)
 @pytest.mark.parametrize("rest", [{}, {"shuffle_seed": 3, "on_error": "skip", "duplicates": "drop"}], ids=["alone", "with others"])
-def test_altered_packs_go_on_and_are_refused_when_changed(photos, tmp_path, pack_stopped, output, name, rest):
+def test_altered_packs_go_on_and_are_refused_when_changed(photos, tmp_path, stop_behind, output, name, rest):
     chosen, target = {"shards": 2, **ALTERATIONS[name], **rest}, tmp_path / "out" / output
     target.parent.mkdir()
-    pack_stopped(1, photos, target, PackOptions(**chosen, num_workers=1))
+    with stop_behind(1), pytest.raises(KeyboardInterrupt):
+        pack(photos, target, PackOptions(**chosen, num_workers=1))
     changed = {other: value for other, value in chosen.items() if other != name}
     with pytest.raises(errors.PlanChangedError, match=name):
         pack(photos, target, PackOptions(**changed, **({"layout": "encoded"} if name == "size" else {})), resume=True)

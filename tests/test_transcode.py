@@ -226,11 +226,12 @@ def test_progress_goes_on_while_jpegs_are_made_fast(photos, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["out.tfrecord", "out.h5"])
-def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypatch, pack_stopped):
+def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypatch, stop_behind):
     """Shards that are finished are not made again, and what became of their JPEGs is still told."""
     options = fastpack.PackOptions(jpeg="fast", shards=4, num_workers=1)
     whole = fastpack.pack(photos, tmp_path / f"whole-{name}", options)
-    pack_stopped(2, photos, tmp_path / name, options)
+    with stop_behind(2), pytest.raises(KeyboardInterrupt):
+        fastpack.pack(photos, tmp_path / name, options)
     made_fast, rows = FastJpegs.made_fast, []
     monkeypatch.setattr(FastJpegs, "made_fast", lambda self, row, *rest: rows.append(row) or made_fast(self, row, *rest))
     resumed = fastpack.pack(photos, tmp_path / name, options, resume=True)
