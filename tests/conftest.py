@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import write_image
 from hypothesis import HealthCheck, settings
 from images import jpeg, photo, save, to_pillow, with_orientation
 
@@ -63,4 +64,16 @@ def photo_folder(tmp_path: Path) -> Path:
     for name, data in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
+    return root
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three JPEGs of cats, 40 wide and 30 high; two PNGs of dogs, 20 wide and 60 high."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    for number in range(3):
+        write_image(root / "cat" / f"{number}.jpeg", 30, 40, 50 * number)
+    for number in range(2):
+        write_image(root / "dog" / f"{number}.png", 60, 20, 100 + number)
     return root

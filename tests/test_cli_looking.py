@@ -7,10 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 
 import fastpack
-from fastpack import cli
 from fastpack.index import index_path
 
 ENDINGS = ["tfrecord", "h5"]
@@ -41,12 +40,6 @@ def damaged(dataset, photos) -> Path:
     data[data.index(image) + 100] ^= 1
     dataset.write_bytes(data)
     return dataset
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
 
 
 # repair
