@@ -218,6 +218,6 @@ def _first_of_neighbours(spans: npt.NDArray[Any], positions: Rows) -> Rows:
     follows = np.zeros(len(spans), np.bool_)
     if most > 1:
         follows[1:] = (offsets[1:] == offsets[:-1] + lengths[:-1]) & (spans["shard"][1:] == spans["shard"][:-1])
-        follows[1:] &= (positions[1:] == positions[:-1] + 1) & (spans["record_length"][1:] == 0)
+        follows[1:] &= (positions[1:] == positions[:-1] + 1) & (np.maximum(spans["record_length"][1:], spans["record_length"][:-1]) == 0)
         follows[::most] = False
     return np.flatnonzero(~follows)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.errors import OptionError
+
 _ROUNDS = 10
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -46,6 +48,15 @@ class Draws:
         pairs = np.stack([a << _HALF | b, c << _HALF | d], axis=-1).reshape(len(self.samples), 2 * len(blocks))
         wanted = pairs[:, first % 2 : first % 2 + count]
         return (wanted >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def check_epochs(epochs: int | npt.NDArray[np.int64], num_samples: int) -> None:
+    """Raises OptionError for what is no epoch, nor one for each sample."""
+    given = np.asarray(epochs)
+    if given.shape not in ((), (num_samples,)) or given.dtype.kind not in "iu":
+        raise OptionError(f"epoch must be an integer, or one for each of {num_samples} samples, not {given.dtype} {given.shape}")
+    if given.size and not 0 <= given.min() <= given.max() < 2**32:
+        raise OptionError(f"epoch must lie between 0 and 2**32 - 1, not at {given.min() if given.min() < 0 else given.max()}")
 
 
 def philox(counter: list[npt.NDArray[np.uint64]], key: int) -> list[npt.NDArray[np.uint64]]:

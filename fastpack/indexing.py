@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def indexes_of(
     - checkpoints: make those that are missing.
     """
     folder = None if index_dir is None else Path(index_dir)
-    is_default = choice is None or choice == Choice()
+    is_default = choice is None or replace(choice, keep_damaged=False) == Choice()
 
     def build(number: int) -> Index:
         index = containers.index_of(shards[number], save=save, index_dir=folder, limits=limits, choice=choice)

@@ -24,7 +24,7 @@ from fastpack.codecs.batch import (
     refuse_pictures,
     upright_sizes,
 )
-from fastpack.draws import Draws
+from fastpack.draws import Draws, check_epochs
 from fastpack.errors import OptionError, Place, ShapeError
 from fastpack.index import Column, Index, concatenate
 from fastpack.indexing import indexes_of
@@ -73,11 +73,11 @@ def open(
     if isinstance(fields, str):
         raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
-    choice = containers.Choice(None if names is None else tuple(names.values()), allow_external, untrusted)
     options = replace(options or ReadOptions(), **changes)
-    shards = containers.find_shards(path)
-    marks, limits = options.checkpoints is True, options.limits
-    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=limits))
+    wanted = None if names is None else tuple(names.values())
+    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
+    shards, marks = containers.find_shards(path), options.checkpoints is True
+    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
     return Reader(index if names is None else index.select(names), options)
 
 
@@ -269,8 +269,10 @@ class Reader(Sequence[dict[str, Any]]):
         Raises IndexError, ShapeError (`out` does not fit), and what damaged files raise, with the place.
         """
         rows = self._rows(indices)
-        _check_epoch(epoch, len(rows))
+        check_epochs(epoch, len(rows))
         picture = self.schema.picture
+        if out is not None and (picture is None or (picture.kind == "image" and not self._options.decode)):
+            raise OptionError("out receives pixels, and there are none; leave it out, or open a dataset of images with decode=True")
         failures: Failures = {}
         fields: dict[str, Any] = {}
         for field in self.schema.fields:
@@ -365,14 +367,6 @@ class Reader(Sequence[dict[str, Any]]):
         outs = empty_outputs(plan, channels, np.uint8, memory) if out is None else check_output(out, plan, channels)
         place_pixels(pixels, plan, outs, self._decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
-
-
-def _check_epoch(epoch: int | Rows, num_rows: int) -> None:
-    epochs = np.asarray(epoch)
-    if epochs.shape not in ((), (num_rows,)) or epochs.dtype.kind not in "iu":
-        raise OptionError(f"epoch must be an integer, or one for each of {num_rows} samples, not {epochs.dtype} {epochs.shape}")
-    if epochs.size and not 0 <= epochs.min() <= epochs.max() < 2**32:
-        raise OptionError(f"epoch must lie between 0 and 2**32 - 1, not {epoch}")
 
 
 def _settle(fields: dict[str, Any], rows: Rows, failures: Failures, on_error: OnError) -> Batch:

@@ -9,6 +9,7 @@ import fastpack
 from fastpack import Normalize, Resize
 from fastpack.containers.hdf5 import Hdf5Container
 from fastpack.errors import CorruptRecordError, FastpackError, FormatError
+from fastpack.index import index_path
 
 NUM_SAMPLES = 9
 PIXELS = np.random.default_rng(0).integers(1, 256, (NUM_SAMPLES, 6, 5, 3), np.uint8)
@@ -200,3 +201,30 @@ def test_a_single_sample_is_never_filled_in(pixels, on_error):
     with pytest.raises(FastpackError, match=f"record {bad[0]}"):
         reader[bad[0]]
     assert np.array_equal(reader[1]["image"], PIXELS[1])
+
+
+def packed_h5(folder, output, layout):
+    options = {"size": 6, "shards": 1} if layout == "pixels" else {"layout": layout}
+    fastpack.pack(folder, output, fastpack.PackOptions(**options))
+    return fastpack.open(output)
+
+
+@each_policy
+@pytest.mark.parametrize("layout", ["encoded", "vlen", "pixels"])
+def test_images_that_differ_when_they_are_indexed(folder, tmp_path, layout, on_error):
+    """Opening goes on past them as reading does, also among neighbours that are read together; what is asked to raise raises at once."""
+    good = packed_h5(folder, tmp_path / "x.h5", layout)
+    index_path(tmp_path / "x.h5").unlink()
+    with open(tmp_path / "x.h5", "r+b") as file:
+        for row in (3, 8):
+            file.seek(int(good.index.spans["image"]["offset"][row]) + 40)
+            file.write(b"\1\2\3\4\5")
+    with pytest.raises(CorruptRecordError, match="record 3"):
+        fastpack.open(tmp_path / "x.h5")
+    reader = fastpack.open(tmp_path / "x.h5", on_error=on_error)
+    expected = [None if row in (3, 8) else good[row]["image"] for row in range(NUM_SAMPLES)]
+    batch = reader.read(range(NUM_SAMPLES))
+    check(batch, [3, 8], expected, on_error)
+    assert [f"record {row}" in str(failure) for row, failure in zip([3, 8], batch.failures, strict=True)] == [True] * 2
+    with pytest.raises(CorruptRecordError, match="record 3"):
+        reader.with_options(on_error="raise").read([2, 3, 4])

@@ -102,6 +102,10 @@ class TestRead:
         for i, image in zip(order, batch["image"], strict=True):
             assert (image == decoded(photos[i])).all()
 
+    def test_memory_for_pixels_that_nobody_decodes(self, dataset):
+        with pytest.raises(errors.OptionError, match="out receives pixels"):
+            dataset.with_options(decode=False).read([0], out=np.zeros((1, 8, 8, 3), np.uint8))
+
     def test_nothing(self, dataset):
         batch = dataset.read([])
         assert batch.num_samples == 0

@@ -184,11 +184,13 @@ class Choice:
     - fields: names of fields, or paths of datasets; None takes what the file seems to be about.
     - allow_external: read pixels that the file keeps in files of other folders.
     - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
+    - keep_damaged: index images that differ from their checksums too, so that reading these, and only these, is an error.
     """
 
     fields: Sequence[str] | None = None
     allow_external: bool = False
     untrusted: bool = False
+    keep_damaged: bool = False
 
 
 @runtime_checkable

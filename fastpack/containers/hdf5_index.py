@@ -39,6 +39,7 @@ class IndexBuilder:
     def __init__(self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, choice: Choice) -> None:
         self._file, self._shard, self._path = file, shard, shard.path
         self._check, self._limits, self._allow_external = check, limits, choice.allow_external
+        self._keep_damaged = choice.keep_damaged
         self._traced: Traced | None = None
         self._members = find_members(file)
         self._chosen = choose_members(self._members, choice.fields)
@@ -184,18 +185,21 @@ class IndexBuilder:
             raise_first(share(probe.run), lambda row: Place(self._path, row))
         return infos
 
-    def _check_blobs(self, spans: npt.NDArray[Any]) -> None:
+    def _check_blobs(self, spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Compares images with their checksums. Gives the rows of those that differ, if they are to be kept; else raises for the first."""
         if not self._check:
-            return
+            return np.zeros(0, np.int64)
         shards = (self._shard,) if self._traced is None else self._traced.shards
         with contextlib.ExitStack() as files:
             opened = [files.enter_context(open(shard.path, "rb", buffering=0)) for shard in shards]
             check = CheckSpans(spans, np.array([file.fileno() for file in opened], np.int32))
             share(check.run)
-        if (bad := np.flatnonzero(check.statuses)).size:
+        bad = np.flatnonzero(check.statuses)
+        if bad.size and not self._keep_damaged:
             row = int(bad[0])
             place = Place(shards[spans["shard"][row]].path, row, int(spans["offset"][row]))
             raise_status(int(check.statuses[row]), "the image differs from its CRC32C", place)
+        return bad
 
     def _add_pixels(self, member: Member) -> None:
         dataset = member.stored
@@ -219,15 +223,16 @@ class IndexBuilder:
             self._chunks[field.name] = tables
 
     def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
-        """Samples that have a place are compared with their checksums here, and none is whenever it is read: that would take as
-        long as the reading, where nothing has to be decoded."""
+        """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that
+        would take as long as the reading, where nothing has to be decoded."""
         if name not in self._file:
             return
         spans["crc32c"] = self._vector(self._file, name, "u", len(spans))[...]
         if (spans["offset"] != NO_SPAN).all():
             checked = spans.copy()
             checked["record_offset"], checked["record_length"] = spans["offset"], spans["length"]
-            self._check_blobs(checked)
+            bad = self._check_blobs(checked)
+            spans[bad] = checked[bad]
 
     def _add_rows(self, member: Member) -> None:
         """Image files as rows of variable length."""
