@@ -113,7 +113,7 @@ def test_a_loader_over_many_files(tmp_path, few_files, options):
         sources[-1].write_bytes(fastpack.encode(np.full((8, 8, 3), number, np.uint8), "png"))
     fastpack.pack(fastpack.Paths(sources, range(NUM_SHARDS)), tmp_path / "x.h5", PackOptions(shards=NUM_SHARDS, **options))
     dataset = fastpack.open(str(tmp_path / "x-*.h5"), transform=Resize(8))
-    few_files(30)
+    few_files(48)  # 16 are kept, and each of two lanes holds those of a batch and of the next
     seen = {}
     for batch in fastpack.Loader(dataset, batch_size=6, shuffle=True):
         seen |= {int(label): int(image.min()) for label, image in zip(batch["label"], batch["image"], strict=True)}
