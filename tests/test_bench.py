@@ -116,6 +116,7 @@ def test_the_command_shows_a_table_and_what_binds(dataset):
 def test_the_command_tells_json(pixels):
     told = json.loads(run(pixels, "--seconds", 0.01, "-j", 1, "--json").stdout)
     assert told["num_samples"] == NUM_SAMPLES
+    assert {"fastpack", "python", "system", "cores"} <= told.keys()
     assert told["speeds"][0].keys() == {"name", "num_workers", "samples_per_second", "least", "most"}
     assert told["diagnosis"]["binding"] in ("memory", "decode", "disk, shuffled")
 

@@ -1,6 +1,7 @@
 """`fastpack doctor` and `fastpack bench`."""
 
 import json
+import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastpack.errors import OptionError
 from fastpack.measuring.bench import Benchmark, Speed
 from fastpack.measuring.bench import bench as measure
 from fastpack.measuring.doctor import doctor as diagnose
+from fastpack.pool import num_cores
 from fastpack.report import benchmarked_text, diagnosed_text
 
 
@@ -66,11 +68,16 @@ def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, **
     with terminal.progress("measuring", as_json):
         found = measure(dataset, size=size, **options)
     if as_json:
-        terminal.emit(json.loads(found.to_json()))
+        terminal.emit(_measured_on() | json.loads(found.to_json()))
         return
     click.echo(benchmarked_text(found))
     _print_speeds(found)
     click.echo(diagnosed_text(found.diagnosis))
+
+
+def _measured_on() -> dict[str, Any]:
+    """Without these, figures of two machines or two versions would be compared one day."""
+    return {"fastpack": fastpack.__version__, "python": platform.python_version(), "system": platform.platform(), "cores": num_cores()}
 
 
 _COLUMNS = {"records": "records/s", "decode": "images/s", "train": "crops/s", "loader": "loader/s"}
