@@ -108,7 +108,7 @@ def along(curve: Curve, *, from_zero: bool = True, of_best: bool = False, evenly
         _number_ticks(axes, sorted({float(position) for points in lines.values() for position in points}))
     axes.set(xlabel=curve.x_axis, ylabel=unit)
     if from_zero:
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, 1.08 * axes.get_ylim()[1])  # room below the legend
     else:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
