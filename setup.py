@@ -13,10 +13,11 @@ SEQUENTIAL = ["checkpoints", "entropy", "huffman", "idct", "sequential", "upsamp
 # Which C sources each module of fastpack._native is built from, beside its .pyx.
 KERNELS = {
     "crc32c": ["crc32c"],
-    "gather": ["crc32c", "span", "status"],
+    "gather": ["crc32c", "image", "span", "status"],
     "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
     "example": ["crc32c", "frames", "pieces", "span", "status", "tfrecord"],
+    "pieces": ["crc32c", "pieces", "span", "status"],
     "spans": [],
     "probe": ["crc32c", "image", "probe", "span", "status"],
     "tar": ["crc32c", "example", "features", "span", "status", "tar"],

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.gather import NOT_A_FILE, GatherFiles, LookAtFiles
-from fastpack.errors import FastpackError, Outcome, Place, SourceError, UnreadableFileError, at, from_os_error
+from fastpack.errors import FastpackError, Place, SourceError, UnreadableFileError, at, from_os_error, raise_first
+from fastpack.headers import ImageFiles
 from fastpack.pool import share
 from fastpack.ragged import digest
+from fastpack.structs import IMAGE_INFO
 
 # Looking at fewer files is done before threads have begun.
 _FEW = 256
@@ -70,10 +72,15 @@ class FileNames(Sequence[str]):
         sizes[rows], times[rows], faults[rows] = found[0], found[1], errors
         return sizes, times, {row: _fault(int(faults[row]), self[row]) for row in np.flatnonzero(faults).tolist()}
 
-    def read(self, rows: npt.NDArray[np.int64], out: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Outcome:
-        """The bytes of files: of number rows[i] to out[offsets[i]:offsets[i + 1]], which must be its size. The first failure, by row
-        of `rows`, or None."""
-        return GatherFiles(self._names, self._starts, rows, out, offsets).run()
+    def read(self, rows: npt.NDArray[np.int64], out: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> ImageFiles:
+        """The bytes of files: of number rows[i] to out[offsets[i]:offsets[i + 1]], which must be its size. Raises what the first of `rows`
+        that cannot be read meets."""
+        crcs, infos, statuses = np.empty(len(rows), np.uint32), np.zeros(len(rows), IMAGE_INFO), np.empty(len(rows), np.int32)
+        read = GatherFiles(self._names, self._starts, rows, out, offsets, crcs, infos, statuses)
+        raise_first([read.run()], lambda row: Place(self[int(rows[row])]))
+        files = ImageFiles(out, offsets)
+        files.crcs, files.probed = crcs, (infos, statuses)
+        return files
 
 
 def _fault(error: int, name: str) -> FastpackError:

@@ -1,10 +1,12 @@
 """What an image file says of itself in its header, for all formats. Nothing is decoded."""
 
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.image import probe_many
 from fastpack.errors import Place, raise_status
 from fastpack.ragged import Ragged
@@ -15,8 +17,38 @@ FORMATS = ("unknown", "jpeg", "png", "webp", "bmp", "tiff", "gif")
 JPEG = FORMATS.index("jpeg")
 
 
+class ImageFiles(Ragged):
+    """Image files one after the other, and what there is to know of them without decoding: looked for once, when somebody asks, unless
+    who read them has found it on the way.
+
+    - crcs: CRC-32C of each, (n,).
+    - probed: IMAGE_INFO (n,) and kernel status (n,) of their headers.
+
+    >>> files = ImageFiles.of(Ragged.of_bytes([b"123456789", b""]))
+    >>> hex(files.crcs[0]), files.crcs is ImageFiles.of(files).crcs
+    ('0xe3069283', True)
+    """
+
+    @classmethod
+    def of(cls, blobs: Ragged) -> Self:
+        """The same bytes."""
+        return blobs if isinstance(blobs, cls) else cls(np.ascontiguousarray(blobs.values), blobs.offsets)
+
+    @cached_property
+    def crcs(self) -> npt.NDArray[np.uint32]:
+        return crc32c_rows(self.values, self.offsets)
+
+    @cached_property
+    def probed(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+        return _probe(self)
+
+
 def probe_blobs(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
     """IMAGE_INFO (n,) and kernel status (n,) of encoded images."""
+    return blobs.probed if isinstance(blobs, ImageFiles) else _probe(blobs)
+
+
+def _probe(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
     infos = np.zeros(len(blobs), IMAGE_INFO)
     statuses = np.zeros(len(blobs), np.int32)
     probe_many(np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses)

@@ -8,10 +8,11 @@ from kernels cimport (
     fp_crc32c,
     fp_crc32c_by,
     fp_crc32c_has,
+    fp_crc32c_join,
     fp_crc32c_mask,
     fp_crc32c_unmask,
 )
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -54,6 +55,10 @@ def crc32c_rows(const uint8_t[::1] values, const int64_t[::1] offsets):
         for i in range(num_rows):
             crcs[i] = fp_crc32c(0, first + offsets[i], offsets[i + 1] - offsets[i])
     return out
+
+
+def join(uint32_t first, uint32_t second, uint64_t length):
+    return fp_crc32c_join(first, second, length)
 
 
 def mask(uint32_t crc):

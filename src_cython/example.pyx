@@ -7,16 +7,13 @@ from kernels cimport (
     FP_KIND_INT64,
     FP_OK,
     fp_apart_size,
-    fp_check_frame,
-    fp_close_counter,
     fp_column,
     fp_example_size,
     fp_frame_example,
     fp_outcome,
-    fp_scratch,
-    fp_scratch_free,
+    fp_rows,
     fp_take_row,
-    fp_write_pieces,
+    fp_write_rows,
     iovec,
     outcome_tuple,
 )
@@ -31,7 +28,7 @@ KINDS = {"bytes": FP_KIND_BYTES, "float": FP_KIND_FLOAT, "int": FP_KIND_INT64}
 cdef class ExampleFrames:
     """Rows of columns, serialised as Examples in TFRecord frames, by any number of threads.
 
-    Values of columns that stay apart are not copied: they go from where they are to the file."""
+    Values of columns that stay apart are not copied: they go from where they are to the file. Their checksums are known."""
     cdef fp_column* own_columns
     cdef iovec* own_pieces
     cdef size_t num_columns
@@ -40,15 +37,16 @@ cdef class ExampleFrames:
     cdef int64_t[::1] stretches   # where in the records each row's own bytes begin
     cdef uint8_t[::1] stretch_bytes
     cdef uint32_t[::1] crcs
+    cdef uint32_t[::1] frame_crcs
     cdef int64_t[:, ::1] places
     cdef readonly object offsets  # int64 (n + 1,): where each framed record begins
     cdef readonly object records  # uint8 (total,): all records, but for what stays apart
     cdef int64_t counter
 
-    def __cinit__(self, columns, Py_ssize_t num_rows, *, apart=()):
+    def __cinit__(self, columns, Py_ssize_t num_rows, *, apart=None):
         self.num_rows = num_rows
         self.own_columns = <fp_column*> calloc(max(1, len(columns)), sizeof(fp_column))
-        self.own_pieces = <iovec*> calloc(max(1, num_rows), (2 * len(apart) + 1) * sizeof(iovec))
+        self.own_pieces = <iovec*> calloc(max(1, num_rows), (2 * len(apart or ()) + 1) * sizeof(iovec))
         if self.own_columns == NULL or self.own_pieces == NULL:
             raise MemoryError
 
@@ -56,12 +54,13 @@ cdef class ExampleFrames:
         free(self.own_columns)
         free(self.own_pieces)
 
-    def __init__(self, columns, Py_ssize_t num_rows, *, apart=()):
+    def __init__(self, columns, Py_ssize_t num_rows, *, apart=None):
         self.borrowed = []
+        apart = apart or {}
         for name, kind, values, value_offsets, row_offsets in columns:
             self._add_column(name.encode("utf-8", "surrogateescape"), kind, values, value_offsets, row_offsets, num_rows)
             if name in apart:
-                self._leave_apart(kind, row_offsets)
+                self._leave_apart(kind, row_offsets, apart[name], num_rows)
         if self.num_apart != len(apart):
             raise ValueError("apart: names columns that are not there")
         self.offsets = np.zeros(num_rows + 1, np.int64)
@@ -70,6 +69,7 @@ cdef class ExampleFrames:
         self.records = np.empty(self.stretches[num_rows], np.uint8)
         self.stretch_bytes = self.records
         self.crcs = np.zeros(num_rows, np.uint32)
+        self.frame_crcs = np.zeros(num_rows, np.uint32)
         self.places = np.zeros((num_rows, self.num_apart), np.int64)
 
     @property
@@ -80,10 +80,14 @@ cdef class ExampleFrames:
     def places(self):
         return np.asarray(self.places)
 
-    def _leave_apart(self, kind, row_offsets):
+    def _leave_apart(self, kind, row_offsets, const uint32_t[::1] crcs, Py_ssize_t num_rows):
         if kind != "bytes" or row_offsets is not None:
             raise ValueError("apart: only bytes of one value a row")
+        if crcs.shape[0] != num_rows:
+            raise ValueError("apart: a checksum for each row is needed")
         self.own_columns[self.num_columns - 1].apart = 1
+        self.own_columns[self.num_columns - 1].crcs = &crcs[0] if num_rows else NULL
+        self.borrowed.append(crcs)
         self.num_apart += 1
 
     def _count(self, int64_t[::1] starts):
@@ -130,7 +134,7 @@ cdef class ExampleFrames:
         while row < self.num_rows:
             pieces = self.own_pieces + row * num_pieces
             self.crcs[row] = fp_frame_example(self.own_columns, self.num_columns, row,
-                                              &self.stretch_bytes[self.stretches[row]], pieces)
+                                              &self.stretch_bytes[self.stretches[row]], pieces, &self.frame_crcs[row])
             place = starts[row]
             for i in range(self.num_apart):
                 place += pieces[2 * i].iov_len
@@ -140,48 +144,14 @@ cdef class ExampleFrames:
 
     def write(self, int fd, uint64_t offset):
         cdef fp_outcome outcome
+        cdef fp_rows rows
+        cdef const int64_t[::1] starts = self.offsets
         outcome.status = FP_OK
-        with nogil:
-            fp_write_pieces(fd, self.own_pieces, self.num_rows * (2 * self.num_apart + 1), offset, &outcome)
+        if self.num_rows:
+            rows.offsets, rows.crcs, rows.num_rows = &starts[0], &self.frame_crcs[0], self.num_rows
+            with nogil:
+                fp_write_rows(fd, self.own_pieces, self.num_rows * (2 * self.num_apart + 1), offset, &rows, &outcome)
         return outcome_tuple(&outcome)
-
-
-cdef class CheckFrames:
-    """Records of a file, compared with what was written there, by any number of threads."""
-    cdef int fd
-    cdef const int64_t[::1] offsets
-    cdef const uint32_t[::1] crcs
-    cdef int64_t counter
-
-    def __init__(self, int fd, const int64_t[::1] offsets, const uint32_t[::1] crcs):
-        cdef Py_ssize_t i
-        if offsets.shape[0] != crcs.shape[0] + 1 or offsets[0] < 0:
-            raise ValueError("offsets: one more than there are crcs is needed")
-        for i in range(crcs.shape[0]):
-            if offsets[i] > offsets[i + 1]:
-                raise ValueError("offsets: must not decrease")
-        self.fd, self.offsets, self.crcs = fd, offsets, crcs
-
-    def run(self):
-        cdef fp_outcome outcome
-        outcome.status = FP_OK
-        with nogil:
-            self._check(&outcome)
-        return outcome_tuple(&outcome)
-
-    cdef void _check(self, fp_outcome* outcome) noexcept nogil:
-        cdef int64_t num_rows = self.crcs.shape[0]
-        cdef int64_t row = fp_take_row(&self.counter)
-        cdef fp_scratch scratch
-        scratch.own_bytes = NULL
-        scratch.capacity = 0
-        while row < num_rows:
-            if fp_check_frame(self.fd, self.offsets[row], self.offsets[row + 1] - self.offsets[row], self.crcs[row], &scratch,
-                              row, outcome) != FP_OK:
-                fp_close_counter(&self.counter, num_rows)
-                break
-            row = fp_take_row(&self.counter)
-        fp_scratch_free(&scratch)
 
 
 cdef const uint8_t* address_of(const uint8_t[::1] array):

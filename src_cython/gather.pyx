@@ -3,8 +3,11 @@ from kernels cimport (
     FP_OK,
     fp_announce_spans,
     fp_close_counter,
+    fp_crc32c,
+    fp_image_info,
     fp_origin,
     fp_outcome,
+    fp_probe,
     fp_read_file,
     fp_read_span,
     fp_scratch,
@@ -15,7 +18,7 @@ from kernels cimport (
     outcome_tuple,
 )
 from libc.errno cimport errno
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
 NOT_A_FILE = -1
@@ -144,19 +147,25 @@ cdef class LookAtFiles:
 
 
 cdef class GatherFiles:
-    """Whole files, one after the other, into `out`; each must be as long as its offsets say."""
+    """Whole files, one after the other, into `out`; each must be as long as its offsets say. They are looked at while they lie in
+    the processor's cache."""
     cdef const uint8_t[::1] names
     cdef const int64_t[::1] starts
     cdef const int64_t[::1] rows
     cdef const int64_t[::1] offsets
     cdef uint8_t[::1] out
+    cdef uint32_t[::1] crcs
+    cdef fp_image_info[::1] infos
+    cdef int32_t[::1] statuses
     cdef int64_t counter
 
     def __init__(self, const uint8_t[::1] names, const int64_t[::1] starts, const int64_t[::1] rows, uint8_t[::1] out,
-                 const int64_t[::1] offsets):
+                 const int64_t[::1] offsets, uint32_t[::1] crcs, fp_image_info[::1] infos, int32_t[::1] statuses):
         cdef Py_ssize_t i, num_rows = rows.shape[0]
         if offsets.shape[0] != num_rows + 1 or offsets[0] != 0 or offsets[num_rows] != out.shape[0]:
             raise ValueError("offsets: must rise from 0 to the size of out, one more than there are rows")
+        if not num_rows == crcs.shape[0] == infos.shape[0] == statuses.shape[0]:
+            raise ValueError("rows, crcs, infos and statuses must be of one length")
         check_names(names, starts, limit=0)
         for i in range(num_rows):
             if offsets[i] > offsets[i + 1]:
@@ -164,6 +173,7 @@ cdef class GatherFiles:
             if rows[i] < 0 or rows[i] >= starts.shape[0] or starts[rows[i]] < 0 or starts[rows[i]] >= names.shape[0]:
                 raise ValueError(f"rows: there is no file {rows[i]}")
         self.names, self.starts, self.rows, self.out, self.offsets = names, starts, rows, out, offsets
+        self.crcs, self.infos, self.statuses = crcs, infos, statuses
 
     def run(self):
         cdef fp_outcome outcome
@@ -175,12 +185,16 @@ cdef class GatherFiles:
     cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
         cdef int64_t num_rows = self.rows.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
-        cdef uint8_t* first = &self.out[0] if self.out.shape[0] else NULL
+        cdef uint8_t* data
+        cdef int64_t length
         while row < num_rows:
-            if fp_read_file(<const char*> &self.names[self.starts[self.rows[row]]], first + self.offsets[row],
-                            self.offsets[row + 1] - self.offsets[row], row, outcome) != FP_OK:
+            length = self.offsets[row + 1] - self.offsets[row]
+            data = &self.out[0] + self.offsets[row] if self.out.shape[0] else NULL
+            if fp_read_file(<const char*> &self.names[self.starts[self.rows[row]]], data, length, row, outcome) != FP_OK:
                 fp_close_counter(&self.counter, num_rows)
                 break
+            self.crcs[row] = fp_crc32c(0, data, length)
+            self.statuses[row] = fp_probe(data, length, &self.infos[row])
             row = fp_take_row(&self.counter)
 
 

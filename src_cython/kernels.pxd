@@ -44,6 +44,7 @@ cdef extern from "kernels/crc32c.h" nogil:
     int FP_CRC_512_BITS
     int fp_crc32c_has(int path) noexcept
     uint32_t fp_crc32c(uint32_t crc, const uint8_t* data, size_t length) noexcept
+    uint32_t fp_crc32c_join(uint32_t first, uint32_t second, uint64_t length) noexcept
     uint32_t fp_crc32c_by(int path, uint32_t crc, const uint8_t* data, size_t length) noexcept
     uint32_t fp_crc32c_mask(uint32_t crc) noexcept
     uint32_t fp_crc32c_unmask(uint32_t masked) noexcept
@@ -355,7 +356,13 @@ cdef extern from "<sys/uio.h>" nogil:
 
 
 cdef extern from "kernels/pieces.h" nogil:
-    int fp_write_pieces(int fd, const iovec* pieces, size_t num_pieces, uint64_t offset, fp_outcome* outcome) noexcept
+    ctypedef struct fp_rows:
+        const int64_t* offsets
+        const uint32_t* crcs
+        int64_t num_rows
+
+    int fp_write_rows(int fd, const iovec* pieces, size_t num_pieces, uint64_t offset, const fp_rows* rows,
+                      fp_outcome* outcome) noexcept
 
 
 cdef extern from "kernels/frames.h" nogil:
@@ -367,12 +374,12 @@ cdef extern from "kernels/frames.h" nogil:
         const int64_t* offsets
         const int64_t* value_offsets
         const void* values
+        const uint32_t* crcs
 
     uint64_t fp_example_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
     uint64_t fp_apart_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
-    uint32_t fp_frame_example(const fp_column* columns, size_t num_columns, int64_t row, uint8_t* out, iovec* pieces) noexcept
-    int fp_check_frame(int fd, uint64_t offset, uint64_t length, uint32_t crc, fp_scratch* scratch, int64_t row,
-                       fp_outcome* outcome) noexcept
+    uint32_t fp_frame_example(const fp_column* columns, size_t num_columns, int64_t row, uint8_t* out, iovec* pieces,
+                              uint32_t* frame_crc) noexcept
 
 
 cdef extern from "kernels/vectors.h" nogil:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpack._native.crc32c import crc32c, crc32c_rows, mask, paths, unmask
+from fastpack._native.crc32c import crc32c, crc32c_rows, join, mask, paths, unmask
 from fastpack.ragged import Ragged
 
 PATHS = [
@@ -73,6 +73,21 @@ def test_pieces_sum_to_the_whole(path, pieces):
     for piece in pieces:
         crc = crc32c(piece, crc, path=path)
     assert crc == crc32c(b"".join(pieces))
+
+
+@given(st.binary(max_size=600), st.integers(0, 600), st.integers(0, 2**32 - 1))
+def test_two_sums_become_one(data, cut, value):
+    first, second = data[:cut], data[cut:]
+    assert join(crc32c(first, value), crc32c(second), len(second)) == crc32c(data, value)
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 2**40), min_size=2, max_size=3))
+def test_joining_long_data_bit_by_bit(value, lengths):
+    """What stands behind data of zeros moves on like the zeros themselves, however many there are."""
+    at_once, by_turns = join(value, 0, sum(lengths)), value
+    for length in lengths:
+        by_turns = join(by_turns, 0, length)
+    assert at_once == by_turns
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastpack import encode
+from fastpack._native.crc32c import crc32c
 from fastpack.errors import MissingFileError, SourceError, UnreadableFileError
 from fastpack.filenames import FileNames
+from fastpack.headers import ImageFiles
+from fastpack.ragged import Ragged, offsets_of
 
 NAMES = st.binary(max_size=20).map(lambda name: os.fsdecode(name.replace(b"\0", b"?")))
 
@@ -46,5 +50,25 @@ def test_files_are_read_in_the_order_that_is_asked_for(tmp_path):
     for name in "abc":
         (tmp_path / name).write_text(name * 3)
     out = np.zeros(9, np.uint8)
-    assert FileNames(tmp_path / name for name in "abc").read(np.array([2, 0, 2]), out, np.array([0, 3, 6, 9])) is None
+    assert FileNames(tmp_path / name for name in "abc").read(np.array([2, 0, 2]), out, np.array([0, 3, 6, 9])) == Ragged.of_bytes(
+        [b"ccc", b"aaa", b"ccc"]
+    )
     assert out.tobytes() == b"cccaaaccc"
+
+
+def test_what_is_found_while_reading_is_what_would_be_found_later(tmp_path):
+    contents = [encode(np.zeros((3, 5, 3), np.uint8), "png"), b"", b"no image"]
+    for i, content in enumerate(contents):
+        (tmp_path / str(i)).write_bytes(content)
+    offsets = offsets_of([len(content) for content in contents])
+    found = FileNames(tmp_path / str(i) for i in range(3)).read(np.arange(3), np.zeros(int(offsets[-1]), np.uint8), offsets)
+    later = ImageFiles.of(Ragged.of_bytes(contents))
+    assert found.crcs.tolist() == later.crcs.tolist() == [crc32c(content) for content in contents]
+    assert [each.tolist() for each in found.probed] == [each.tolist() for each in later.probed]
+    assert found.take(np.array([2, 0])).crcs.tolist() == [crc32c(contents[2]), crc32c(contents[0])]
+
+
+def test_the_first_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a").write_bytes(b"a")
+    with pytest.raises(UnreadableFileError, match="gone"):
+        FileNames([tmp_path / "a", tmp_path / "gone"]).read(np.array([0, 1]), np.zeros(2, np.uint8), np.array([0, 1, 2]))

@@ -12,7 +12,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import NOT_A_FILE, Gather, GatherFiles, LookAtFiles, announce
 from fastpack.pool import share
 from fastpack.ragged import offsets_of
-from fastpack.structs import SPAN
+from fastpack.structs import IMAGE_INFO, SPAN
 
 IO_ERROR, NO_MEMORY, TRUNCATED, BAD_DATA_CRC, FILE_CHANGED = 1, 2, 3, 5, 15
 DATA = np.random.default_rng(0).integers(0, 256, 5000).astype(np.uint8).tobytes()
@@ -169,10 +169,15 @@ def joined(paths):
     return np.frombuffer(b"".join(names), np.uint8), offsets_of([len(name) for name in names])[:-1]
 
 
+def findings(num_files):
+    """Room for checksums, headers and their statuses."""
+    return np.zeros(num_files, np.uint32), np.zeros(num_files, IMAGE_INFO), np.zeros(num_files, np.int32)
+
+
 def gather_files(paths, lengths, num_workers=1):
     offsets = offsets_of(lengths)
     out = np.empty(int(offsets[-1]), np.uint8)
-    outcomes = share(GatherFiles(*joined(paths), np.arange(len(paths)), out, offsets).run, num_workers)
+    outcomes = share(GatherFiles(*joined(paths), np.arange(len(paths)), out, offsets, *findings(len(paths))).run, num_workers)
     return out.tobytes(), next((outcome for outcome in outcomes if outcome), None)
 
 
@@ -238,7 +243,15 @@ def test_a_device_is_no_file():
 @pytest.mark.parametrize("offsets", [[0, 10], [0, 5, 9], [1, 5, 10], [0, 11, 10], []])
 def test_offsets_that_do_not_fit_are_a_mistake(offsets):
     with pytest.raises(ValueError, match="offsets"):
-        GatherFiles(*joined(["a", "b"]), np.arange(2), np.empty(10, np.uint8), np.array(offsets, np.int64))
+        GatherFiles(*joined(["a", "b"]), np.arange(2), np.empty(10, np.uint8), np.array(offsets, np.int64), *findings(2))
+
+
+@pytest.mark.parametrize("short", [0, 1, 2])
+def test_findings_without_room_are_a_mistake(short):
+    room = findings(2)
+    room = [each[:1] if i == short else each for i, each in enumerate(room)]
+    with pytest.raises(ValueError, match="one length"):
+        GatherFiles(*joined(["a", "b"]), np.arange(2), np.empty(9, np.uint8), np.array([0, 5, 9]), *room)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +260,7 @@ def test_offsets_that_do_not_fit_are_a_mistake(offsets):
 def test_names_that_lead_outside_are_a_mistake(names, start, row):
     text, starts, numbers = np.frombuffer(names, np.uint8), np.array([start]), np.zeros(1, np.int64)
     with pytest.raises(ValueError, match="names|starts|rows"):
-        GatherFiles(text, starts, np.array([row]), np.empty(0, np.uint8), np.zeros(2, np.int64))
+        GatherFiles(text, starts, np.array([row]), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1))
     if row == 0:
         with pytest.raises(ValueError, match="names|starts"):
             LookAtFiles(text, starts, numbers, numbers.copy(), np.zeros(1, np.int32))

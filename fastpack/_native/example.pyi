@@ -1,4 +1,4 @@
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,22 +24,16 @@ class ExampleFrames:
     def records(self) -> npt.NDArray[np.uint8]: ...
     # columns: (name, kind, values, value_offsets, row_offsets). value_offsets: int64, where each bytes value begins and the
     # last one ends, None for numbers; row_offsets: int64 (n + 1,), the values of each row, None for one each.
-    # apart: names of bytes columns of one value a row; they are not copied but written from where they are.
+    # apart: names of bytes columns of one value a row, and the CRC-32C of each value (n,); they are not copied but written
+    # from where they are.
     def __init__(
         self,
         columns: Sequence[tuple[str, str, npt.NDArray[Any], npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]],
         num_rows: int,
         *,
-        apart: Collection[str] = (),
+        apart: dict[str, npt.NDArray[np.uint32]] | None = None,
     ) -> None: ...
     # Any number of threads call it; each returns when no row is left.
     def run(self) -> None: ...
-    # Writes all records to a file, once `run` is done.
+    # Writes all records to a file, once `run` is done, and reads them back on the way: status 5 when one is not what was written.
     def write(self, fd: int, offset: int) -> Outcome: ...
-
-@disjoint_base
-class CheckFrames:
-    # fd: a file where record i fills offsets[i] .. offsets[i + 1] and has the CRC-32C crcs[i].
-    def __init__(self, fd: int, offsets: npt.NDArray[np.int64], crcs: npt.NDArray[np.uint32]) -> None: ...
-    # Any number of threads call it; each returns when no record is left.
-    def run(self) -> Outcome: ...

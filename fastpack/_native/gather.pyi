@@ -51,7 +51,8 @@ class LookAtFiles:
 
 @disjoint_base
 class GatherFiles:
-    # names, starts: as of LookAtFiles. File rows[i] goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (rows + 1,).
+    # names, starts: as of LookAtFiles. File rows[i], n of them, goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
+    # crcs (n,): CRC-32C of each; infos (n,) of structs.IMAGE_INFO, statuses (n,): what its header says, or why that is nothing.
     def __init__(
         self,
         names: npt.NDArray[np.uint8],
@@ -59,5 +60,8 @@ class GatherFiles:
         rows: npt.NDArray[np.int64],
         out: npt.NDArray[np.uint8],
         offsets: npt.NDArray[np.int64],
+        crcs: npt.NDArray[np.uint32],
+        infos: npt.NDArray[Any],
+        statuses: npt.NDArray[np.int32],
     ) -> None: ...
     def run(self) -> Outcome: ...

@@ -55,11 +55,10 @@ class ShardPlan:
 
 
 class Writer(Protocol[Piece]):
-    """Takes the samples of one shard, batch after batch, each in three steps.
+    """Takes the samples of one shard, batch after batch, each in two steps.
 
-    `encode` and `check` may run in any thread, for several batches at once; `place` comes between them, for one
-    batch at a time and in the order of the samples: a file takes one write after the other anyway, and threads that wait
-    for it burn time.
+    `encode` may run in any thread, for several batches at once; then comes `place`, for one batch at a time and in the order of the
+    samples: a file takes one write after the other anyway, and threads that wait for it burn time.
     """
 
     def encode(self, batch: Batch) -> Piece:
@@ -67,18 +66,13 @@ class Writer(Protocol[Piece]):
         ...
 
     def place(self, piece: Piece) -> None:
-        """Writes the piece behind the one before."""
-        ...
-
-    def check(self, piece: Piece) -> None:
-        """Compares what now stands in the file with what was to be written, as far as that can be told so early."""
+        """Writes the piece behind the one before, and compares what then stands in the file with what was to be written, as far as
+        that can be told so early."""
         ...
 
     def write(self, batch: Batch) -> None:
-        """All three, for a caller who writes batch after batch in one thread."""
-        piece = self.encode(batch)
-        self.place(piece)
-        self.check(piece)
+        """Both, for a caller who writes batch after batch in one thread."""
+        self.place(self.encode(batch))
 
     def close(self) -> Index | None:
         """Completes the file and compares the rest of what stands there with what was written. Gives the file's index, or None

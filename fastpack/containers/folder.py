@@ -19,7 +19,7 @@ from fastpack.filenames import FileNames
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
-from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.ragged import Text, offsets_of
 from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, NO_SPAN, SPAN
@@ -85,8 +85,7 @@ class FolderContainer:
             raise faults[min(faults)]
         offsets = offsets_of(sizes)
         values = np.empty(offsets[-1], np.uint8)
-        raise_first([names.read(np.arange(len(names)), values, offsets)], lambda row: Place(names[row]))
-        return list(Ragged(values, offsets))
+        return list(names.read(np.arange(len(names)), values, offsets))
 
 
 FOLDER = FolderContainer()

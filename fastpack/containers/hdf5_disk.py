@@ -21,7 +21,7 @@ from h5py._objects import phil
 Mode = Literal["w", "r+"]
 _FLAGS = {"w": os.O_RDWR | os.O_CREAT | os.O_TRUNC, "r+": os.O_RDWR}
 # What one call writes: see pieces.c.
-_CALL_BYTES = 256 * 1024
+_CALL_BYTES = 128 * 1024
 
 
 class WrittenFile:

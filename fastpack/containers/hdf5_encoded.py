@@ -1,7 +1,7 @@
 """Writes the HDF5 layout `encoded`: image files as they are, one after the other, with what finds and checks them."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +9,34 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.crc32c import crc32c_rows
-from fastpack._native.salvage import CheckSpans
+from fastpack._native.pieces import write_rows
 from fastpack.batch import Batch
 from fastpack.containers import Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import Columns, dataset_name
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.containers.hdf5_index import IndexBuilder
-from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_status
-from fastpack.headers import probe_blobs
+from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first
+from fastpack.headers import ImageFiles
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS
-from fastpack.ragged import Ragged, offsets_of
+from fastpack.ragged import offsets_of
 from fastpack.schema import Field
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, SPAN
 
 # What one call writes: see pieces.c.
-_CALL_BYTES = 256 * 1024
+_CALL_BYTES = 128 * 1024
 
 
-@dataclass
+@dataclass(frozen=True)
 class Images:
-    """A batch of image files, and where in the file they lie, once they do."""
+    """A batch of image files, whose headers and checksums are known."""
 
     batch: Batch
-    blobs: Ragged
+    files: ImageFiles
     crcs: npt.NDArray[np.uint32]
     infos: npt.NDArray[Any]
-    spans: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, SPAN))
 
 
 class EncodedWriter(Writer[Images]):
@@ -58,25 +56,17 @@ class EncodedWriter(Writer[Images]):
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def encode(self, batch: Batch) -> Images:
-        blobs: Ragged = batch[self._field.name]
-        infos, _ = probe_blobs(blobs)
-        return Images(batch, blobs, crc32c_rows(blobs.values, blobs.offsets), infos)
+        files = ImageFiles.of(batch[self._field.name])
+        return Images(batch, files, files.crcs, files.probed[0])
 
     def place(self, piece: Images) -> None:
-        piece.spans = spans = _spans(self._next, piece.blobs, piece.crcs)
-        _write_at(self._descriptor, np.ascontiguousarray(piece.blobs.values).data, self._next)
-        self._next += len(piece.blobs.values)
-        self._spans.append(spans)
+        files, first = piece.files, self._next
+        outcome = write_rows(self._descriptor, first, files.values, files.offsets, piece.crcs)
+        raise_first([outcome], lambda row: Place(self._path, offset=first + int(files.offsets[row])))
+        self._spans.append(_spans(first, files, piece.crcs))
+        self._next += len(files.values)
         self._infos.append(piece.infos)
         self._columns.add(piece.batch)
-
-    def check(self, piece: Images) -> None:
-        """While what was written still lies in the processor's cache."""
-        check = CheckSpans(piece.spans, np.array([self._descriptor], np.int32))
-        check.run()
-        if (bad := np.flatnonzero(check.statuses)).size:
-            offset = int(piece.spans["offset"][bad[0]])
-            raise_status(int(check.statuses[bad[0]]), "the image was not stored as it was written", Place(self._path, offset=offset))
 
     def close(self) -> Index:
         if self._next - self._first != self._planned_bytes:
@@ -147,10 +137,10 @@ def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
     return first
 
 
-def _spans(first: int, blobs: Ragged, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+def _spans(first: int, files: ImageFiles, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
     """Where image files lie that are written one after the other from byte `first` on; as the indexer tells it."""
-    spans = np.zeros(len(blobs), SPAN)
-    spans["offset"] = spans["record_offset"] = first + blobs.offsets[:-1]
-    spans["length"] = spans["record_length"] = blobs.lengths
+    spans = np.zeros(len(files), SPAN)
+    spans["offset"] = spans["record_offset"] = first + files.offsets[:-1]
+    spans["length"] = spans["record_length"] = files.lengths
     spans["crc32c"] = crcs
     return spans

@@ -96,9 +96,6 @@ class PixelsWriter(Writer[Chunks]):
                 self._images.id.write_direct_chunk((sample + i * self._chunk, *rest), chunk)
         self._crcs += crcs
 
-    def check(self, piece: Chunks) -> None:
-        """Only once the file is complete: HDF5 may hold back what it was given."""
-
     def close(self) -> None:
         if self._num_samples < self._plan.num_samples:  # bad samples were left out
             with self._file.calls():  # before the last chunk is there: HDF5 would write it anew
@@ -118,7 +115,7 @@ class PixelsWriter(Writer[Chunks]):
         self._write(chunks, [crc32c(chunk) for chunk in chunks])
 
     def _check(self) -> None:
-        """Compares the chunks in the file with what was handed to the library."""
+        """Compares the chunks in the file with what was handed to the library: only now, since HDF5 may hold back what it was given."""
         spans = np.zeros(len(self._crcs), SPAN)
         spans["crc32c"] = self._crcs
 

@@ -53,10 +53,8 @@ class VlenWriter(Writer[Rows]):
         self._crcs.append(piece.crcs)
         self._columns.add(piece.batch)
 
-    def check(self, piece: Rows) -> None:
-        """Only once the file is complete: HDF5 may hold back what it was given."""
-
     def close(self) -> None:
+        """Reads all rows back, only now: HDF5 may hold back what it was given."""
         if self._num_samples < self._plan.num_samples:  # bad samples were left out
             self._write_again()
         crcs = np.concatenate(self._crcs)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.example import CheckFrames, ExampleFrames
+from fastpack._native.example import ExampleFrames
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
 from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
-from fastpack.headers import probe_blobs
+from fastpack.headers import ImageFiles
 from fastpack.index import Column, Index
 from fastpack.ragged import Ragged, Text, concatenate_values
 from fastpack.schema import Field, Kind, Schema
@@ -40,7 +40,6 @@ class TfRecordWriter(Writer["Records"]):
         if plan.layout == "pixels":
             raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
-        self._apart = tuple(field.source_name for field in self._schema.blobs)
         self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
         self._facts: list[_Facts] = []
         self._end = self._num_records = 0
@@ -48,11 +47,13 @@ class TfRecordWriter(Writer["Records"]):
 
     def encode(self, batch: Batch) -> "Records":
         columns = {field.source_name: batch[field.name] for field in self._schema.fields}
+        files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs}
+        columns |= files
         if self._names_classes:
             labels, num_classes = batch["label"], len(self._class_names) - 1
             columns[CLASS_NAME] = self._class_names.take(np.where((labels >= 0) & (labels < num_classes), labels, num_classes))
         wired = [_wire_column(name, self._kind_of(name), values) for name, values in columns.items()]
-        frames = ExampleFrames(wired, batch.num_samples, apart=self._apart)
+        frames = ExampleFrames(wired, batch.num_samples, apart={name: each.crcs for name, each in files.items()})
         frames.run()
         return Records(frames, _facts_of(frames, columns, self._schema))
 
@@ -64,18 +65,12 @@ class TfRecordWriter(Writer["Records"]):
         return next((field.kind for field in self._schema.fields if field.source_name == name), "text")
 
     def place(self, piece: "Records") -> None:
-        piece.facts = facts = piece.facts.moved_by(self._end)
-        piece.first_record = self._num_records
-        raise_first([piece.frames.write(self._descriptor, self._end)], lambda _: Place(self._path, offset=self._end))
+        facts, first = piece.facts.moved_by(self._end), self._num_records
+        outcome = piece.frames.write(self._descriptor, self._end)
+        raise_first([outcome], lambda row: Place(self._path, first + row, int(facts.frame_offsets[row])))
         self._end = int(facts.frame_offsets[-1])
         self._num_records += len(facts.crcs)
         self._facts.append(facts)
-
-    def check(self, piece: "Records") -> None:
-        """While what was written still lies in the processor's cache."""
-        facts = piece.facts
-        found = CheckFrames(self._descriptor, facts.frame_offsets, facts.crcs).run()
-        raise_first([found], lambda row: Place(self._path, piece.first_record + row, int(facts.frame_offsets[row])))
 
     def close(self) -> Index | None:
         if not self._facts:
@@ -95,13 +90,12 @@ class TfRecordWriter(Writer["Records"]):
             self._descriptor = -1
 
 
-@dataclass
+@dataclass(frozen=True)
 class Records:
-    """A batch as records; its facts count bytes from the first of them, and once they have their place from the file's."""
+    """A batch as records; its facts count bytes from the first of them."""
 
     frames: ExampleFrames
     facts: "_Facts"
-    first_record: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,7 +138,7 @@ def _facts_of(frames: ExampleFrames, columns: dict[str, Any], schema: Schema) ->
         {name: values for name, values in columns.items() if name not in blobs},
         {name: frames.places[:, i] for i, name in enumerate(blobs)},
         {name: columns[name].lengths for name in blobs},
-        {name: probe_blobs(columns[name])[0] for name in images},
+        {name: columns[name].probed[0] for name in images},
     )
 
 

@@ -32,8 +32,8 @@ Faults = dict[int, FastpackError]
 # Called with (number, index, faults) of each shard that is complete, by any of the threads.
 Finish = Callable[[int, Index, Faults], None]
 
-# Enough for a thread to be worth waking, and little enough to stay in its core's cache from the reading to the writing.
-_BATCH_BYTES = 2 * 2**20
+# So many that what Python does for a batch is little beside reading and writing it.
+_BATCH_BYTES = 4 * 2**20
 _BATCH_SAMPLES = 1024
 # A batch is there as it was read, as it is written, and a part of it once more in between.
 _COPIES = 3
@@ -113,7 +113,7 @@ class Packer:
             cut = list(self._portions(shard, first, end, batch_bytes))
             self._num_left[shard], self._faults[shard] = len(cut), {}
             portions += cut
-        stages = Stages(self._make, self._place, self._check)
+        stages = Stages(self._make, self._place, self._conclude)
         try:
             Pipeline(portions, stages, self._num_workers, num_ahead).run()
         except BaseException:
@@ -172,10 +172,8 @@ class Packer:
         self._faults[portion.shard] |= made.faults
         self._report.add(portion.end - portion.first, portion.num_bytes)
 
-    def _check(self, portion: _Portion, made: _Made) -> None:
+    def _conclude(self, portion: _Portion, made: _Made) -> None:
         with self._told(portion.shard):
-            if made.piece is not None:
-                self._writer(portion.shard).check(made.piece)
             with self._opening:
                 self._num_left[portion.shard] -= 1
                 is_last = self._num_left[portion.shard] == 0

@@ -17,12 +17,12 @@ class Stages(Generic[Portion, Piece]):
 
     - make: by any thread, for several portions at once.
     - place: of one portion at a time, in their order.
-    - check: right after, by the thread that placed it, while others place the next ones.
+    - finish: right after, by the thread that placed it, while others place the next ones.
     """
 
     make: Callable[[Portion], Piece]
     place: Callable[[Portion, Piece], None]
-    check: Callable[[Portion, Piece], None]
+    finish: Callable[[Portion, Piece], None]
 
 
 class Pipeline(Generic[Portion, Piece]):
@@ -96,7 +96,7 @@ class Pipeline(Generic[Portion, Piece]):
             self._is_placing = False
             self._num_placed += 1
             self._changed.notify_all()
-        self._stages.check(self._portions[number], piece)
+        self._stages.finish(self._portions[number], piece)
         with self._changed:
             self._num_done += 1
             self._changed.notify_all()

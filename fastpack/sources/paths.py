@@ -16,7 +16,6 @@ from fastpack.errors import (
     FastpackError,
     Place,
     SourceError,
-    raise_first,
 )
 from fastpack.filenames import FileNames
 from fastpack.headers import probe_blobs, raise_probe_status
@@ -121,8 +120,7 @@ class Paths:
             raise self._faults[bad]
         offsets = offsets_of(self._sizes[rows])
         values = self._memory.empty((int(offsets[-1]),), np.uint8)
-        raise_first([self._files.read(rows, values, offsets)], lambda row: self.place(int(rows[row])))
-        images = Ragged(values, offsets)
+        images = self._files.read(rows, values, offsets)
         self._refuse_unreadable(images, rows)
         fields = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in self._columns.items()}
         return Batch({"image": images, **fields}, len(rows))

@@ -211,3 +211,27 @@ uint32_t fp_crc32c_by(int path, uint32_t crc, const uint8_t *data, size_t length
 uint32_t fp_crc32c(uint32_t crc, const uint8_t *data, size_t length) {
     return fp_crc32c_by(FP_CRC_BEST, crc, data, length);
 }
+
+/* Two sums become one: the first is moved over the bytes behind it, multiplied by x^(8 * length) mod P. In polynomials that are
+   reflected as here, bit 31 is x^0. The powers x^(8 * 2^k) are made once (zlib's crc32_combine does the same). */
+static uint32_t byte_powers[64];
+static pthread_once_t byte_powers_once = PTHREAD_ONCE_INIT;
+
+static uint32_t multiply(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (; a; a <<= 1, b = (b >> 1) ^ ((b & 1) ? POLYNOMIAL : 0))
+        if (a & 0x80000000u) product ^= b;
+    return product;
+}
+
+static void fill_byte_powers(void) {
+    byte_powers[0] = 0x00800000u; /* x^8 */
+    for (int k = 1; k < 64; k++) byte_powers[k] = multiply(byte_powers[k - 1], byte_powers[k - 1]);
+}
+
+uint32_t fp_crc32c_join(uint32_t first, uint32_t second, uint64_t length) {
+    pthread_once(&byte_powers_once, fill_byte_powers);
+    for (int k = 0; length; k++, length >>= 1)
+        if (length & 1) first = multiply(byte_powers[k], first);
+    return first ^ second;
+}

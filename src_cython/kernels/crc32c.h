@@ -11,6 +11,8 @@ enum fp_crc_path { FP_CRC_BEST, FP_CRC_TABLE, FP_CRC_HARDWARE, FP_CRC_256_BITS, 
 int fp_crc32c_has(int path);
 /* Extends `crc`, the checksum of what came before, by `length` bytes of `data`. */
 uint32_t fp_crc32c(uint32_t crc, const uint8_t *data, size_t length);
+/* The checksum of data that have the sum `first`, followed by `length` bytes that have the sum `second`. */
+uint32_t fp_crc32c_join(uint32_t first, uint32_t second, uint64_t length);
 uint32_t fp_crc32c_by(int path, uint32_t crc, const uint8_t *data, size_t length);
 
 /* A CRC stored beside its own data is masked, so that a CRC of data with CRCs in it stays sound. */
