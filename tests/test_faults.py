@@ -13,9 +13,12 @@ WALK = Path(__file__).parent / "faults" / "walk.py"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the shim is preloaded")
-@pytest.mark.parametrize("format", ["tfrecord", "hdf5"])
-def test_a_pack_that_is_killed_or_meets_a_full_disk(tmp_path, format):
-    walk = [sys.executable, WALK, tmp_path, "--formats", format, "--faults", "kill", "ENOSPC"]
+@pytest.mark.parametrize(
+    ("format", "faults", "how"),
+    [("tfrecord", ["kill", "ENOSPC"], []), ("hdf5", ["kill", "ENOSPC"], []), ("hdf5", ["kill"], ["--altering"])],
+)
+def test_a_pack_that_is_killed_or_meets_a_full_disk(tmp_path, format, faults, how):
+    walk = [sys.executable, WALK, tmp_path, "--formats", format, *how, "--faults", *faults]
     walked = subprocess.run(walk, capture_output=True, text=True)
     assert walked.returncode == 0, walked.stdout + walked.stderr
-    assert walked.stdout.count(" 0 problems") == 2
+    assert walked.stdout.count(" 0 problems") == len(faults)

@@ -1,7 +1,7 @@
 """Walks through a pack: at every call that opens, writes, syncs, renames or removes something the program is killed, or
 the call fails, and what then stands on the disk is looked at; then the pack is resumed.
 
-    python tests/faults/walk.py FOLDER [--photos DIR] [--formats tfrecord hdf5] [--faults kill tear EIO ENOSPC ...] [--random N]
+    python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5] [--faults kill tear EIO ...] [--random N]
 
 Runs itself again with the shim preloaded. Prints a line for each format and fault, and ends with 1 when anything was found.
 """
@@ -17,21 +17,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 KILL, SHORT, TEAR = -1, -2, -3
 FAULTS = {"kill": KILL, "tear": TEAR, "short": SHORT} | {name: getattr(errno, name) for name in ("EIO", "ENOSPC", "EMFILE", "EINTR")}
 SUFFIXES = {"tfrecord": ".tfrecord", "hdf5": ".h5"}
+# The sizes of what is written are not those that were planned.
+ALTERING = {"jpeg": "fast", "metadata": "strip", "on_error": "skip"}
 # How a child ends.
 DONE, REFUSED, EXISTS, STRANGE = 0, 3, 4, 5
 
 
 class Walk:
-    """Packs of one source to one name, each in a child, with one fault at most."""
+    """Packs of one source to one name, each in a child, with one fault at most.
 
-    def __init__(self, shim: ctypes.CDLL, source: Path, folder: Path, suffix: str) -> None:
-        self._shim, self._source, self._folder, self._suffix = shim, source, folder, suffix
+    - options: of PackOptions.
+    """
+
+    def __init__(self, shim: ctypes.CDLL, source: Path, output: Path, options: Mapping[str, Any]) -> None:
+        self._shim, self._source, self._folder, self._output, self._options = shim, source, output.parent, output, options
         self.problems: list[str] = []
         self._expected = self._undisturbed()
 
@@ -71,7 +77,7 @@ class Walk:
 
         self._shim.fault_arm(os.fsencode(self._folder), call, fault)
         try:
-            fastpack.pack(self._source, self._folder / f"set{self._suffix}", fastpack.PackOptions(shards=2), resume=resume)
+            fastpack.pack(self._source, self._output, fastpack.PackOptions(shards=2, **self._options), resume=resume)
             status, told = DONE, str(self._shim.fault_count())
         except OutputExistsError as error:
             status, told = EXISTS, str(error)
@@ -148,7 +154,7 @@ def made_photos(folder: Path, count: int) -> Path:
         path = folder / f"class-{i % 3}" / f"{i:03}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(i).integers(0, 256, (24 + i % 5, 32, 3)).astype(np.uint8)
-        cv2.imwrite(str(path), pixels)
+        cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_PROGRESSIVE, i % 2])
     return folder
 
 
@@ -156,6 +162,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to pack, for as long as this runs")
     parser.add_argument("--photos", type=Path, help="images to pack (default: a few that are made)")
+    parser.add_argument("--altering", action="store_true", help="alter the images while packing, and leave a bad one out")
     parser.add_argument("--formats", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=list(FAULTS))
     parser.add_argument("--random", type=int, default=0, metavar="N", help="kills at random times")
@@ -179,8 +186,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         source = arguments.photos or made_photos(folder / "photos", 12)
+        if arguments.altering and arguments.photos is None:
+            (source / "class-1" / "bad.jpg").write_bytes(b"<html>")
         for format in arguments.formats:
-            walks = Walk(shim, source, folder / "packed", SUFFIXES[format])
+            walks = Walk(shim, source, folder / "packed" / f"set{SUFFIXES[format]}", ALTERING if arguments.altering else {})
             walk(walks, arguments.faults, arguments.random, lambda line, format=format: print(f"{format}: {line}", flush=True))
             for problem in walks.problems[:20]:
                 print(f"  {problem}")
