@@ -105,7 +105,7 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
     }
     for (uint32_t edits = below(MAX_EDITS + 1); edits > 0 && t->facts.num_words > 0; edits--) edit(t);
     if (t->facts.num_words > 0 && below(2)) forge(t, data);
-    fp_allow_vectors(below(5) != 0);
+    fp_allow_vectors(below(5) != 0 ? 512 : 0);
     fp_target target;
     size_t num_bytes;
     uint8_t *ours = pixels_of(&view, smaller, options.color, &target, &num_bytes);

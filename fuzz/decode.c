@@ -30,7 +30,7 @@ static wish draw_wish(uint32_t random, uint32_t width, uint32_t height) {
     wish w = {{.color = (int32_t)(random % 3), .interpolation = FP_BILINEAR, .max_scans = 100, .max_pixels = MAX_PIXELS},
               {.width = width, .height = height, .orientation = 1},
               .smaller = random / 16 % 3 ? 1 : 1u << (1 + random / 64 % 3),
-              .vectors = random % 5 != 0};
+              .vectors = random % 5 != 0 ? 512 : 0};
     w.options.accept_damage = random % 7 == 0;
     if (random % 2) {
         draw_part(&random, width, &w.view.x, &w.view.width);

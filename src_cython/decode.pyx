@@ -43,8 +43,8 @@ ROUTES = ("ours", "progressive", "arithmetic", "several scans", "not 8 bits", "C
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3}
 
 
-def allow_vectors(bint allowed):
-    fp_allow_vectors(allowed)
+def allow_vectors(int bits):
+    fp_allow_vectors(bits)
 
 
 def use_sequential(str use):

@@ -120,13 +120,13 @@ def _kernels_as_they_were() -> Iterator[None]:
         yield
     finally:
         use_sequential("where it pays")
-        allow_vectors(True)
+        allow_vectors(512)
 
 
 def compare(picture: Picture, wish: Wish) -> bool:
     """Asserts that the pixels are the same; tells whether it was our decoder that made them."""
     with _kernels_as_they_were():
-        allow_vectors(wish.vectors)
+        allow_vectors(512 if wish.vectors else 0)
         ours, is_own = _decoded(picture, wish, "always")
         theirs, _ = _decoded(picture, wish, "never")
     np.testing.assert_array_equal(ours, theirs)

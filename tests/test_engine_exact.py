@@ -125,12 +125,13 @@ def place(pixels, height, width, interpolation, window=None, flip=False):
 
 
 @contextlib.contextmanager
-def plain_paths():
-    allow_vectors(False)
+def plain_paths(bits=0):
+    """Vectors have that many bits at most."""
+    allow_vectors(bits)
     try:
         yield
     finally:
-        allow_vectors(True)
+        allow_vectors(512)
 
 
 EXTREMES = [
@@ -144,27 +145,30 @@ EXTREMES = [
     ((200, 199), (199, 200)),
 ]
 each_interpolation = pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+each_width = pytest.mark.parametrize("bits", [0, 256])
 each_channels = pytest.mark.parametrize("channels", [1, 3])
 each_extreme = pytest.mark.parametrize(("size", "new_size"), EXTREMES, ids=str)
 
 
 @each_interpolation
 @each_channels
-@given(st.data(), SIZES, SIZES, SIZES, SIZES)
-def test_vectors_give_the_plain_paths_pixels(interpolation, channels, data, height, width, new_height, new_width):
+@each_width
+@given(st.data(), SIZES, SIZES, SIZES, SIZES, st.booleans())
+def test_vectors_give_the_plain_paths_pixels(interpolation, channels, bits, data, height, width, new_height, new_width, flip):
     pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
-    found = place(pixels, new_height, new_width, interpolation, window)
-    with plain_paths():
-        assert (place(pixels, new_height, new_width, interpolation, window) == found).all()
+    found = place(pixels, new_height, new_width, interpolation, window, flip)
+    with plain_paths(bits):
+        assert (place(pixels, new_height, new_width, interpolation, window, flip) == found).all()
 
 
 @each_interpolation
 @each_channels
+@each_width
 @each_extreme
-def test_vectors_give_the_plain_paths_pixels_at_extremes(interpolation, channels, size, new_size):
+def test_vectors_give_the_plain_paths_pixels_at_extremes(interpolation, channels, bits, size, new_size):
     pixels = noise(*size, channels)
     found = place(pixels, *new_size, interpolation)
-    with plain_paths():
+    with plain_paths(bits):
         assert (place(pixels, *new_size, interpolation) == found).all()
 
 

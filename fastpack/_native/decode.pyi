@@ -12,8 +12,8 @@ SEQUENTIAL_USES: dict[str, int]
 # Which decoder takes a JPEG: ours, or libjpeg-turbo, and why; or none.
 ROUTES: tuple[str, ...]
 
-# For tests: False makes the plain paths do the work, which give the same pixels.
-def allow_vectors(allowed: bool) -> None: ...
+# For tests: how many bits a vector may have at most, 0, 256 or 512. Pixels are the same.
+def allow_vectors(bits: int) -> None: ...
 
 # For tests and benches: which JPEGs the decoder of our own decodes, of those that it can: one of SEQUENTIAL_USES. Pixels
 # are the same.

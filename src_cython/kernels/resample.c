@@ -45,52 +45,122 @@ static void blend_columns(const fp_weights *w, const int16_t *row, uint32_t coun
     }
 }
 
-/* Vector paths: the same sums, so the same pixels. One instruction multiplies and adds pairs, so inputs are taken by twos; the
-   number of pairs is known where these are compiled, for the few that nearly all images have. */
+/* With 512 bits, 16 levels of a row at a time, whatever pixels they are of: where their inputs lie within two registers, one
+   instruction puts these where they belong. */
+enum { LEVELS = 16, REACH = 64 };
+
+typedef struct {
+    uint32_t *begins;        /* for each 16 levels: their first input, counted in levels; */
+    uint16_t *places;        /* for each of them: where its first pair of inputs lies from there; */
+    int32_t *weights;        /* for each pair of inputs: what they weigh, for each of the 16 */
+    uint32_t count;          /* 0: there are none */
+} gathering;
+
+static uint32_t num_gathered(uint32_t count) { return (3 * count + LEVELS - 1) / LEVELS; }
+
+static size_t gathering_bytes(uint32_t count, uint32_t most_taps) {
+    return (size_t)num_gathered(count) * LEVELS * (sizeof(uint32_t) + 2 * sizeof(uint16_t) + most_taps / 2 * sizeof(int32_t));
+}
+
+/* RGB; none where inputs lie farther apart. */
+static void make_gathering(gathering *g, uint8_t *memory, const fp_weights *w, uint32_t count) {
+    uint32_t pairs = w->max_taps / 2, num_levels = 3 * count;
+    g->count = num_gathered(count);
+    g->weights = (int32_t *)memory;
+    g->places = (uint16_t *)(g->weights + (size_t)g->count * pairs * LEVELS);
+    g->begins = (uint32_t *)(g->places + (size_t)g->count * 2 * LEVELS);
+    for (uint32_t level = 0; level < g->count * LEVELS; level++) {
+        uint32_t i = level < num_levels ? level / 3 : count - 1, from = level / LEVELS * LEVELS, to = from + LEVELS - 1;
+        uint32_t one = w->first[from / 3], other = w->first[(to < num_levels ? to : num_levels - 1) / 3];
+        uint32_t begin = one < other ? one : other; /* of a mirrored row the last one's is */
+        uint32_t place = (w->first[i] - begin) * 3 + level % 3;
+        if (place + 3 >= REACH) {
+            g->count = 0;
+            return;
+        }
+        g->begins[level / LEVELS] = begin * 3;
+        g->places[2 * level] = (uint16_t)place;
+        g->places[2 * level + 1] = (uint16_t)(place + 3);
+        for (uint32_t p = 0; p < pairs; p++)
+            memcpy(g->weights + (level / LEVELS * pairs + p) * LEVELS + level % LEVELS, w->values + (size_t)i * w->max_taps + 2 * p, 4);
+    }
+}
+
+/* Vector paths: the same sums, so the same pixels. One instruction multiplies and adds pairs, so inputs are taken by twos. */
 
 #if FP_HAS_AVX2
 
-/* A whole number of pairs, or the last row is its own partner, which weighs nothing. */
-FP_INLINE FP_AVX2 __m256i blend_16(const blend *b, uint32_t pairs, __m256i half, __m128i shift, size_t x) {
+/* Loops are compiled for each of the numbers of turns that nearly all images have. */
+#define BY_COUNT(function, count, ...)                \
+    switch (count) {                                  \
+    case 1: function(__VA_ARGS__, 1); break;          \
+    case 2: function(__VA_ARGS__, 2); break;          \
+    case 3: function(__VA_ARGS__, 3); break;          \
+    case 4: function(__VA_ARGS__, 4); break;          \
+    case 5: function(__VA_ARGS__, 5); break;          \
+    default: function(__VA_ARGS__, count);            \
+    }
+
+FP_INLINE int32_t pair_at(const int16_t *weights) {
+    int32_t pair;
+    memcpy(&pair, weights, sizeof pair);
+    return pair;
+}
+
+FP_INLINE FP_AVX2 __m256i load_16(const uint8_t *row) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)row)); }
+
+/* Columns come out in order: unpacking and packing stay within halves of a register alike. An odd last row has no partner, and
+   behind its weight there is a zero. */
+FP_INLINE FP_AVX2 __m256i blend_16(const blend *b, uint32_t count, __m256i half, __m128i shift, size_t x) {
     const uint8_t *row = b->pixels + x;
     __m256i low = half, high = half;
-    for (uint32_t p = 0; p < pairs; p++, row += 2 * b->stride) {
-        int32_t weights;
-        memcpy(&weights, b->weights + 2 * p, sizeof weights);
-        __m256i both = _mm256_set1_epi32(weights);
-        __m256i first = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)row));
-        const uint8_t *next = 2 * p + 1 < b->count ? row + b->stride : row;
-        __m256i second = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)next));
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), both));
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(first, second), both));
+    for (uint32_t k = 0; k < count; k += 2, row += 2 * b->stride) {
+        __m256i first = load_16(row), second = k + 1 < count ? load_16(row + b->stride) : _mm256_setzero_si256();
+        __m256i weights = _mm256_set1_epi32(pair_at(b->weights + k));
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), weights));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(first, second), weights));
     }
-    /* Unpacking and packing stay within halves of a register alike, so columns come out in order. */
     return _mm256_packs_epi32(_mm256_sra_epi32(low, shift), _mm256_sra_epi32(high, shift));
 }
 
 /* The last 16 may have been done in part already. */
-FP_INLINE FP_AVX2 void blend_pairs_avx2(const blend *b, uint32_t pairs, int bits, int16_t *out, size_t length) {
+FP_INLINE FP_AVX2 void blend_by_16(const blend *b, int bits, int16_t *out, size_t length, uint32_t count) {
     const __m256i half = _mm256_set1_epi32(1 << bits >> 1);
     const __m128i shift = _mm_cvtsi32_si128(bits);
-    for (size_t x = 0; x + 16 <= length; x += 16) _mm256_storeu_si256((__m256i *)(out + x), blend_16(b, pairs, half, shift, x));
-    _mm256_storeu_si256((__m256i *)(out + length - 16), blend_16(b, pairs, half, shift, length - 16));
+    for (size_t x = 0; x + 16 <= length; x += 16) _mm256_storeu_si256((__m256i *)(out + x), blend_16(b, count, half, shift, x));
+    _mm256_storeu_si256((__m256i *)(out + length - 16), blend_16(b, count, half, shift, length - 16));
 }
 
 FP_AVX2 static void blend_rows_avx2(const blend *b, int bits, int16_t *out, size_t length) {
-    uint32_t pairs = (b->count + 1) / 2;
-    if (pairs == 1) blend_pairs_avx2(b, 1, bits, out, length);
-    else if (pairs == 2) blend_pairs_avx2(b, 2, bits, out, length);
-    else if (pairs == 3) blend_pairs_avx2(b, 3, bits, out, length);
-    else blend_pairs_avx2(b, pairs, bits, out, length);
+    BY_COUNT(blend_by_16, b->count, b, bits, out, length)
+}
+
+FP_INLINE FP_AVX512 __m512i load_32(const uint8_t *row) { return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)row)); }
+
+FP_INLINE FP_AVX512 __m512i blend_32(const blend *b, uint32_t count, __m512i half, __m128i shift, size_t x) {
+    const uint8_t *row = b->pixels + x;
+    __m512i low = half, high = half;
+    for (uint32_t k = 0; k < count; k += 2, row += 2 * b->stride) {
+        __m512i first = load_32(row), second = k + 1 < count ? load_32(row + b->stride) : _mm512_setzero_si512();
+        __m512i weights = _mm512_set1_epi32(pair_at(b->weights + k));
+        low = _mm512_dpwssd_epi32(low, _mm512_unpacklo_epi16(first, second), weights);
+        high = _mm512_dpwssd_epi32(high, _mm512_unpackhi_epi16(first, second), weights);
+    }
+    return _mm512_packs_epi32(_mm512_sra_epi32(low, shift), _mm512_sra_epi32(high, shift));
+}
+
+FP_INLINE FP_AVX512 void blend_by_32(const blend *b, int bits, int16_t *out, size_t length, uint32_t count) {
+    const __m512i half = _mm512_set1_epi32(1 << bits >> 1);
+    const __m128i shift = _mm_cvtsi32_si128(bits);
+    for (size_t x = 0; x + 32 <= length; x += 32) _mm512_storeu_si512(out + x, blend_32(b, count, half, shift, x));
+    _mm512_storeu_si512(out + length - 32, blend_32(b, count, half, shift, length - 32));
+}
+
+FP_AVX512 static void blend_rows_avx512(const blend *b, int bits, int16_t *out, size_t length) {
+    BY_COUNT(blend_by_32, b->count, b, bits, out, length)
 }
 
 FP_INLINE FP_AVX2 __m256i join(__m128i low, __m128i high) { return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1); }
-
-FP_INLINE FP_AVX2 __m256i weights_of(const int16_t *weights) {
-    int32_t pair;
-    memcpy(&pair, weights, sizeof pair);
-    return _mm256_set1_epi32(pair);
-}
 
 /* RGB outputs `i` and `j`, one in each half, channel by channel. */
 FP_INLINE FP_AVX2 __m256i blend_two_pixels(const fp_weights *w, const int16_t *row, uint32_t pairs, uint32_t i, uint32_t j, __m256i half) {
@@ -101,13 +171,14 @@ FP_INLINE FP_AVX2 __m256i blend_two_pixels(const fp_weights *w, const int16_t *r
     __m256i sum = half;
     for (uint32_t p = 0; p < pairs; p++) {
         __m256i levels = join(_mm_loadu_si128((const __m128i *)(one + 6 * p)), _mm_loadu_si128((const __m128i *)(other + 6 * p)));
-        __m256i weights = _mm256_blend_epi32(weights_of(one_weight + 2 * p), weights_of(other_weight + 2 * p), 0xf0);
+        __m256i weights = _mm256_blend_epi32(_mm256_set1_epi32(pair_at(one_weight + 2 * p)),
+                                             _mm256_set1_epi32(pair_at(other_weight + 2 * p)), 0xf0);
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_shuffle_epi8(levels, by_channel), weights));
     }
     return sum;
 }
 
-FP_INLINE FP_AVX2 void blend_columns_by_pairs_avx2(const fp_weights *w, const int16_t *row, uint32_t pairs, uint32_t count, uint8_t *out) {
+FP_INLINE FP_AVX2 void blend_by_4(const fp_weights *w, const int16_t *row, uint32_t count, uint8_t *out, uint32_t pairs) {
     const __m128i dense = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
     const int bits = w->precision + FP_BETWEEN_BITS;
     const __m256i half = _mm256_set1_epi32(1 << bits >> 1);
@@ -131,16 +202,39 @@ FP_INLINE FP_AVX2 void blend_columns_by_pairs_avx2(const fp_weights *w, const in
 }
 
 FP_AVX2 static void blend_columns_avx2(const fp_weights *w, const int16_t *row, uint32_t count, uint8_t *out) {
-    uint32_t pairs = w->max_taps / 2;
-    if (pairs == 1) blend_columns_by_pairs_avx2(w, row, 1, count, out);
-    else if (pairs == 2) blend_columns_by_pairs_avx2(w, row, 2, count, out);
-    else if (pairs == 3) blend_columns_by_pairs_avx2(w, row, 3, count, out);
-    else blend_columns_by_pairs_avx2(w, row, pairs, count, out);
+    BY_COUNT(blend_by_4, w->max_taps / 2, w, row, count, out)
+}
+
+FP_INLINE FP_AVX512 void blend_gathered(const gathering *g, const int16_t *row, int bits, uint32_t num_levels, uint8_t *out, uint32_t pairs) {
+    const __m512i half = _mm512_set1_epi32(1 << bits >> 1);
+    const __m128i shift = _mm_cvtsi32_si128(bits);
+    const int32_t *weights = g->weights;
+    for (uint32_t i = 0; i < g->count; i++, out += LEVELS) {
+        const int16_t *in = row + g->begins[i];
+        __m512i places = _mm512_loadu_si512(g->places + (size_t)i * 2 * LEVELS), sum = half;
+        for (uint32_t p = 0; p < pairs; p++, weights += LEVELS) {
+            __m512i low = _mm512_loadu_si512(in + 6 * p), high = _mm512_loadu_si512(in + 6 * p + REACH / 2);
+            sum = _mm512_dpwssd_epi32(sum, _mm512_permutex2var_epi16(low, places, high), _mm512_loadu_si512(weights));
+        }
+        sum = _mm512_max_epi32(_mm512_sra_epi32(sum, shift), _mm512_setzero_si512());
+        uint32_t left = num_levels - i * LEVELS;
+        __mmask16 wanted = left < LEVELS ? (__mmask16)((1u << left) - 1) : 0xffff;
+        _mm_mask_storeu_epi8(out, wanted, _mm512_cvtusepi32_epi8(sum));
+    }
+}
+
+FP_AVX512 static void blend_columns_avx512(const fp_weights *w, const gathering *g, const int16_t *row, uint32_t count, uint8_t *out) {
+    int bits = w->precision + FP_BETWEEN_BITS;
+    BY_COUNT(blend_gathered, w->max_taps / 2, g, row, bits, 3 * count, out)
 }
 #endif
 
 static void resample_rows(const blend *b, int shift, int16_t *out, size_t length) {
 #if FP_HAS_AVX2
+    if (length >= 32 && fp_may_use_avx512()) {
+        blend_rows_avx512(b, shift, out, length);
+        return;
+    }
     if (length >= 16 && fp_may_use_avx2()) {
         blend_rows_avx2(b, shift, out, length);
         return;
@@ -149,8 +243,12 @@ static void resample_rows(const blend *b, int shift, int16_t *out, size_t length
     blend_rows(b, shift, out, length);
 }
 
-static void resample_columns(const fp_weights *w, const int16_t *row, uint32_t count, int channels, uint8_t *out) {
+static void resample_columns(const fp_weights *w, const gathering *g, const int16_t *row, uint32_t count, int channels, uint8_t *out) {
 #if FP_HAS_AVX2
+    if (g->count) {
+        blend_columns_avx512(w, g, row, count, out);
+        return;
+    }
     if (channels == 3 && fp_may_use_avx2()) {
         blend_columns_avx2(w, row, count, out);
         return;
@@ -168,22 +266,26 @@ int fp_resample(const fp_picture *in, const fp_axis *across, const fp_axis *down
     fp_axis_needs(down, interpolation, &y_begin, &y_end);
     size_t across_bytes = fp_weights_bytes(across, interpolation), down_bytes = fp_weights_bytes(down, interpolation);
     size_t needed = (size_t)(x_end - x_begin) * (size_t)channels;
-    /* Behind the last level: zeros for weights that are zero, and room for 16-byte loads. */
-    size_t padding = (size_t)fp_axis_most_taps(across, interpolation) * (size_t)channels + 8;
-    uint8_t *memory = fp_scratch_reserve(scratch, across_bytes + down_bytes + (needed + padding) * sizeof(int16_t) + 64);
+    /* Behind the last level: zeros for weights that are zero, and room for loads. */
+    uint32_t most_taps = fp_axis_most_taps(across, interpolation);
+    size_t padding = (size_t)most_taps * (size_t)channels + REACH, gathered_bytes = gathering_bytes(across->count, most_taps);
+    uint8_t *memory = fp_scratch_reserve(scratch, across_bytes + down_bytes + gathered_bytes + (needed + padding) * sizeof(int16_t) + 64);
     if (!memory) return FP_NO_MEMORY;
     memory = aligned(memory);
     fp_weights horizontal, vertical;
     fp_weights_make(&horizontal, memory, across, interpolation, x_begin);
     fp_weights_make(&vertical, memory + across_bytes, down, interpolation, y_begin);
-    int16_t *blended = (int16_t *)(memory + across_bytes + down_bytes);
+    gathering gathered = {.count = 0};
+    memory += across_bytes + down_bytes;
+    if (channels == 3 && fp_may_use_avx512()) make_gathering(&gathered, memory, &horizontal, across->count);
+    int16_t *blended = (int16_t *)(memory + gathered_bytes);
     memset(blended + needed, 0, padding * sizeof *blended);
     const uint8_t *first_row = in->pixels + (int64_t)(y_begin - in->y) * in->stride + (int64_t)(x_begin - in->x) * channels;
     for (uint32_t i = 0; i < down->count; i++, out += out_stride) {
         blend rows = {first_row + (int64_t)vertical.first[i] * in->stride, in->stride, vertical.values + (size_t)i * vertical.max_taps,
                       vertical.counts[i]};
         resample_rows(&rows, vertical.precision - FP_BETWEEN_BITS, blended, needed);
-        resample_columns(&horizontal, blended, across->count, channels, out);
+        resample_columns(&horizontal, &gathered, blended, across->count, channels, out);
     }
     return FP_OK;
 }

@@ -6,6 +6,8 @@
 #define FP_HAS_AVX2 1
 /* What every processor with AVX2 has; variable shifts of BMI2 are what Huffman decoding lives on. */
 #define FP_AVX2 __attribute__((target("avx2,bmi,bmi2")))
+/* From Intel's Ice Lake and AMD's Zen 4 on. */
+#define FP_AVX512 __attribute__((target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512vnni")))
 #else
 #define FP_HAS_AVX2 0
 #endif
@@ -13,7 +15,8 @@
 #define FP_INLINE static inline __attribute__((always_inline))
 
 int fp_may_use_avx2(void);
+int fp_may_use_avx512(void);
 
-/* For tests: 0 forbids the vector paths, 1 allows them again. */
+/* For tests: how many bits a vector may have at most: 0, 256 or 512. */
 void fp_allow_vectors(int allowed);
 #endif

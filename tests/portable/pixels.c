@@ -68,7 +68,7 @@ int main(int num_arguments, char **arguments) {
     if (!file) return 2;
     size_t length = fread(data, 1, sizeof data, file);
     fclose(file);
-    fp_allow_vectors(atoi(arguments[2]) == 0);
+    fp_allow_vectors(atoi(arguments[2]) == 0 ? 512 : 0);
     scan.is_worth_tables = 1;
     read_headers(data, length, &scan);
     fp_box box = {0, 0, scan.width, scan.height};
