@@ -68,9 +68,9 @@ class AdaptedLoader(Generic[Delivered]):
         """Continues at the same sample, with another batch size or world too. Raises when the state is of another dataset."""
         self._loader.load_state_dict(state)
 
-    def replay(self, epoch: int, step: int) -> Delivered:
-        """That step's batch again."""
-        return self.convert(self._loader.replay(epoch, step))
+    def replay(self, epoch: int, step: int | None = None, *, position: int | None = None) -> Delivered:
+        """That step's batch again; or, wherever the steps began, the one at that position."""
+        return self.convert(self._loader.replay(epoch, step, position=position))
 
     def close(self) -> None:
         self._loader.close()

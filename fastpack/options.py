@@ -29,7 +29,7 @@ class ReadOptions:
     - orient: turn images upright as their EXIF orientation says.
     - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always. A single sample
-      (`reader[3]`) is there or raises, whatever is asked for. But for "raise", `open` too goes on past images of HDF5 files that
+      (`reader[3]`) has no mask, so it is there or raises. But for "raise", `open` too goes on past images of HDF5 files that
       differ from their checksums; a record of a TFRecord that does has no label that could be trusted, so `open` raises: see repair.
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
     - check: compare what is read with its checksum, where the file has one.
