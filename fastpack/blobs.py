@@ -57,6 +57,14 @@ class Blobs:
             infos, _ = probe_blobs(blobs)
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
 
+    def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
+        """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""
+        options = replace(options, keep_going=True)
+        pictures = self.pictures(field, rows, options)
+        spans = pictures.spans.copy()
+        spans["length"], spans["record_length"] = np.minimum(spans["length"], np.uint64(num_bytes)), 0
+        return read_good_blobs(replace(pictures, spans=spans), options)[0]
+
     def _in_memory(self, field: Field, rows: Rows, pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
         """Those that are fetched, and those that lie in other files of the same batch; nothing for one that fails."""
         has_span, lengths = pictures.spans["offset"] != NO_SPAN, pictures.spans["length"]

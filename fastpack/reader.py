@@ -283,6 +283,10 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
         return _settle(fields, rows, failures, self._options.on_error)
 
+    def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
+        """The first bytes of stored images, up to so many of each, as they are; none of those that cannot be read."""
+        return self._blobs.heads(field, rows, num_bytes, self._decoding)
+
     def announce(self, rows: Rows) -> None:
         """Tells the system that these samples will be read soon, so that a cold disk sees all requests at once."""
         for field in self.schema.blobs:

@@ -9,7 +9,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+TESTS = Path(__file__).parent.parent / "tests"
+sys.path.insert(0, str(TESTS))
+
+from images import factored_jpeg  # noqa: E402
+
 FACTORS = [getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")]
+# What OpenCV does not write: of each component, across and down.
+ANY_FACTORS = [(luma, chroma, chroma) for luma, chroma in [((4, 2), (1, 1)), ((1, 4), (1, 2)), ((3, 1), (1, 1)), ((2, 2), (2, 1))]]
+ANY_FACTORS += [((2, 2),), ((1, 3),)]
 OTHERS = ("png", "webp", "bmp", "tiff")
 # APP1 with the one tag that the image is turned by a quarter.
 EXIF = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
@@ -46,7 +54,11 @@ def main(folder: Path) -> None:
             (folder / f"{number:03}-progressive.jpg").write_bytes(slow[:2] + EXIF + slow[2:] if number % 3 == 0 else slow)
     for suffix in OTHERS:
         (folder / f"one.{suffix}").write_bytes(encode(picture(random, 3), f".{suffix}", {}))
-    for path in (Path(__file__).parent.parent / "tests" / "jpegs").iterdir():
+    for number, factors in enumerate(ANY_FACTORS):
+        for options in ({"quality": 90}, {"quality": 60, "optimize": True, "restart_marker_blocks": 3}):
+            data = factored_jpeg(70, 90, factors, seed=number, **options)
+            (folder / f"factors-{number}-{options['quality']}.jpg").write_bytes(data)
+    for path in (TESTS / "jpegs").iterdir():
         shutil.copy(path, folder)
 
 

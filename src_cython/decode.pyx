@@ -79,12 +79,12 @@ cdef class Decoder:
             return None
         return status, 0, 0, 0, fp_decoder_message(self.own_decoder).decode()
 
-    def route(self, const uint8_t[::1] data):
+    def route(self, const uint8_t[::1] head, uint64_t image_bytes):
         cdef int route
-        if data.shape[0] == 0:
+        if head.shape[0] == 0:
             return "unreadable"
         with nogil:
-            route = fp_route_jpeg(self.own_decoder, &data[0], data.shape[0])
+            route = fp_route_jpeg(self.own_decoder, &head[0], head.shape[0], image_bytes)
         return ROUTES[route]
 
 

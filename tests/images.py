@@ -56,6 +56,44 @@ def sampled_jpeg(height: int, width: int, factors: int, *, seed: int = 0) -> byt
     return cv2.imencode(".jpg", photo(height, width, seed=seed), flags)[1].tobytes()
 
 
+Factors = tuple[tuple[int, int], ...]
+
+
+def factored_jpeg(height: int, width: int, factors: Factors, *, seed: int = 0, **options: Any) -> bytes:
+    """A JPEG of any sampling factors, across and down of each component, which no encoder need offer.
+
+    It is a grayscale strip with other headers: its blocks are those of the MCUs, one after the other.
+    """
+    factors_of_mcu = ((1, 1),) if len(factors) == 1 else factors
+    num_mcus = -(-width // (8 * max(across for across, _ in factors_of_mcu))) * -(-height // (8 * max(down for _, down in factors_of_mcu)))
+    components = np.tile(np.repeat(np.arange(len(factors)), [across * down for across, down in factors_of_mcu]), num_mcus)
+    interval = options.pop("restart_marker_blocks", 0)
+    of_interval = interval * len(components) // num_mcus
+    strip = bytearray(save(_strip(components, of_interval, seed), "JPEG", restart_marker_blocks=of_interval, **options))
+    frame, scan = strip.index(b"\xff\xc0\0\x0b"), strip.index(b"\xff\xda\0\x08")
+    if interval:
+        struct.pack_into(">H", strip, strip.index(b"\xff\xdd\0\x04") + 4, interval)
+    described = b"".join(bytes([number, across << 4 | down, 0]) for number, (across, down) in enumerate(factors, 1))
+    head = b"\xff\xc0" + struct.pack(">HBHHB", 8 + len(described), 8, height, width, len(factors)) + described
+    chosen = b"".join(bytes([number, 0]) for number in range(1, len(factors) + 1))
+    start = b"\xff\xda" + struct.pack(">HB", 6 + len(chosen), len(factors)) + chosen + b"\0\x3f\0"
+    return bytes(strip[:frame] + head + strip[frame + 13 : scan] + start + strip[scan + 10 :])
+
+
+def _strip(components: npt.NDArray[np.int64], of_interval: int, seed: int) -> Pixels:
+    """(8, 8 * blocks, 1): each block differs from the one before by what its component's differs from that one's last."""
+    random = np.random.default_rng([seed, len(components)])
+    levels = random.integers(-30, 31, len(components))
+    for first in range(0, len(components), of_interval or len(components)):
+        part = slice(first, first + (of_interval or len(components)))
+        for component in range(3):
+            own = np.flatnonzero(components[part] == component) + first
+            levels[own] = np.diff(levels[own], prepend=0)
+        levels[part] = np.cumsum(levels[part])
+    pixels = 128 + levels.repeat(8) + random.normal(0, 8, (8, 8 * len(components)))
+    return np.clip(pixels, 0, 255).astype(np.uint8)[:, :, None]
+
+
 def exif_segment(orientation: int, order: str) -> bytes:
     """JPEG's APP1 with one tag in it. order: "<" for Intel's byte order, ">" for Motorola's."""
     tiff = struct.pack(f"{order}2sHIHHHIHHI", b"II" if order == "<" else b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from images import jpeg, photo
+from images import factored_jpeg, jpeg, photo
 from test_decode_kernel import run_all, view_of
 from test_engine_exact import FACTORS, boxes, plain_paths
-from test_entropy import PLAIN_FACTORS, damaged_jpegs, decode, encoded, libjpeg_alone, size_of, start_of_data, whole
+from test_entropy import ANY_FACTORS, damaged_jpegs, decode, encoded, libjpeg_alone, size_of, start_of_data, whole
 from test_resample import noise
 
 from fastpack._native.crc32c import crc32c
@@ -78,6 +78,9 @@ GRIDS = {
     "one for several rows": encoded(photo(200, 64), FACTORS["444"], 70),
     "one for several rows, 4:2:0": encoded(photo(300, 90), FACTORS["420"], 75),
     "gray": encoded(noise(100, 200, 1), FACTORS["444"], 80),
+    "gray with factors": factored_jpeg(120, 150, ((2, 2),), quality=95),
+    "4:1:1": encoded(noise(40, 700, 3), FACTORS["411"], 90),
+    "4:1:0": factored_jpeg(150, 200, ((4, 2), (1, 1), (1, 1)), quality=95),
 }
 each_grid = pytest.mark.parametrize("data", GRIDS.values(), ids=GRIDS)
 
@@ -90,7 +93,7 @@ def grid_of(table):
 def test_grids():
     """That they are what the tests below mean."""
     rows, columns = zip(*[grid_of(table) for table in tables_of([*GRIDS.values()])], strict=True)
-    assert [count > 1 for count in rows] == [False, False, False, True, True, False]
+    assert [count > 1 for count in rows] == [False, False, False, True, True, False, False, False, False]
     assert columns[1] < 88
     assert columns[2] < 63
 
@@ -99,9 +102,11 @@ def test_grids():
 def large_jpegs(draw):
     """With enough data for checkpoints."""
     height, width, channels = draw(st.integers(17, 150)), draw(st.integers(5, 400)), draw(st.sampled_from([3, 3, 1]))
-    make = draw(st.sampled_from([photo, noise]))
-    factors, quality = draw(st.sampled_from([*PLAIN_FACTORS.values()])), draw(st.integers(30, 100))
-    data = encoded(make(height, width, channels), factors, quality, optimize=draw(st.booleans()))
+    make, quality, optimize = draw(st.sampled_from([photo, noise])), draw(st.integers(30, 100)), draw(st.booleans())
+    if draw(st.integers(0, 3)) == 0:
+        data = factored_jpeg(height + 33, width, draw(st.sampled_from(ANY_FACTORS)), quality=quality, optimize=optimize)
+    else:
+        data = encoded(make(height, width, channels), draw(st.sampled_from([*FACTORS.values()])), quality, optimize=optimize)
     assume(len(data) > 3000)
     return data
 
@@ -159,6 +164,17 @@ UNMARKED = {
 @pytest.mark.parametrize("data", UNMARKED.values(), ids=UNMARKED)
 def test_what_has_no_checkpoints(data):
     assert len(table_of(data)) == 0
+
+
+def test_data_that_ends_where_a_checkpoint_would_be():
+    """A place that is only reached by bits that are not there is none; sanitizers see whether it was looked for behind the end."""
+    data = GRIDS["a checkpoint every row"]
+    table, start = table_of(data), start_of_data(data)
+    for word in table[2:8]:
+        byte = (int(word) & (2**28 - 1)) // 8
+        for end in range(max(start, byte - 6), byte + 1):
+            for tail in (b"\xff", b"\xff\xd9\xff", b"\xff\xd9"):
+                assert len(table_of(data[:end] + tail)) == 0
 
 
 @pytest.mark.parametrize("smaller", [1, 2, 4, 8])

@@ -1,6 +1,8 @@
 """The decoder of our own against libjpeg-turbo: the same pixels bit for bit, and the same verdict on what is damaged."""
 
 import contextlib
+import itertools
+import math
 import struct
 
 import cv2
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from images import cmyk_jpeg, jpeg, photo, save, to_pillow, with_orientation
+from images import cmyk_jpeg, factored_jpeg, jpeg, photo, save, to_pillow, with_orientation
 from test_decode_kernel import batch, run_all, view_of
 from test_engine_exact import FACTORS, SIZES, boxes, plain_paths
 from test_resample import noise
@@ -17,7 +19,14 @@ from fastpack._native.decode import use_sequential
 from fastpack.pool import share
 
 COLORS = ["RGB", "BGR", "GRAY"]
-PLAIN_FACTORS = {name: FACTORS[name] for name in ("444", "422", "440", "420")}
+# Of each component, across and down: all that an MCU of ten blocks has room for, but for chroma of two kinds.
+ANY_FACTORS = [
+    (luma, chroma, chroma)
+    for luma in itertools.product(range(1, 5), repeat=2)
+    for chroma in itertools.product(range(1, 5), repeat=2)
+    if luma[0] % chroma[0] == luma[1] % chroma[1] == 0 and math.prod(luma) + 2 * math.prod(chroma) <= 10
+]
+ANY_FACTORS += [(factors,) for factors in itertools.product(range(1, 5), repeat=2)]
 
 
 def encoded(pixels, factors, quality, restart_interval=0, *, optimize=False):
@@ -113,28 +122,25 @@ def pictures(draw):
 
 @st.composite
 def plain_jpegs(draw):
-    factors = draw(st.sampled_from([*PLAIN_FACTORS.values()]))
     quality, interval, optimize = draw(st.integers(1, 100)), draw(st.sampled_from([0, 0, 1, 2, 7])), draw(st.booleans())
-    return encoded(draw(pictures()), factors, quality, interval, optimize=optimize)
-
-
-def is_plain(data):
-    """Chroma of one or two columns is not interpolated, and so left to libjpeg."""
-    frame = start_of_frame(data)
-    return data[frame + 9] == 1 or data[frame + 11] >> 4 == 1 or size_of(data)[0] > 4
+    if draw(st.integers(0, 3)) == 0:
+        height, width = draw(st.integers(1, 80)), draw(st.integers(1, 80))
+        options = {"quality": quality, "restart_marker_blocks": interval, "optimize": optimize}
+        return factored_jpeg(height, width, draw(st.sampled_from(ANY_FACTORS)), **options)
+    return encoded(draw(pictures()), draw(st.sampled_from([*FACTORS.values()])), quality, interval, optimize=optimize)
 
 
 @settings(max_examples=600)
 @given(plain_jpegs(), st.sampled_from(COLORS))
 def test_whole_pictures_are_libjpegs(data, color):
-    assert verdicts(data, whole(data), color) == (None, is_plain(data))
+    assert verdicts(data, whole(data), color) == (None, True)
 
 
 @settings(max_examples=600)
 @given(plain_jpegs(), st.sampled_from(COLORS), st.data())
 def test_boxes_are_libjpegs(data, color, draw):
     x, y, width, height = draw.draw(boxes(*size_of(data)))
-    assert verdicts(data, view_of(width, height, x=x, y=y), color) == (None, is_plain(data))
+    assert verdicts(data, view_of(width, height, x=x, y=y), color) == (None, True)
 
 
 @settings(max_examples=200)
@@ -143,7 +149,7 @@ def test_turned_boxes_are_libjpegs(data, color, draw, orientation, flip):
     width, height = size_of(data)
     x, y, width, height = draw.draw(boxes(*((height, width) if orientation > 4 else (width, height))))
     view = view_of(width, height, x=x, y=y, orientation=orientation, flip=flip)
-    assert verdicts(with_orientation(data, orientation), view, color) == (None, is_plain(data))
+    assert verdicts(with_orientation(data, orientation), view, color) == (None, True)
 
 
 @settings(max_examples=300)
@@ -152,10 +158,10 @@ def test_plain_paths_are_libjpegs(data, color, draw):
     """Without AVX2."""
     x, y, width, height = draw.draw(boxes(*size_of(data)))
     with plain_paths():
-        assert verdicts(data, view_of(width, height, x=x, y=y), color) == (None, is_plain(data))
+        assert verdicts(data, view_of(width, height, x=x, y=y), color) == (None, True)
 
 
-@pytest.mark.parametrize("factors", PLAIN_FACTORS.values(), ids=PLAIN_FACTORS)
+@pytest.mark.parametrize("factors", FACTORS.values(), ids=FACTORS)
 @pytest.mark.parametrize("interval", [0, 1, 3])
 def test_boxes_at_every_place(factors, interval):
     """Where blocks, runs of blocks and chroma samples begin does not matter, nor where the image ends."""
@@ -172,10 +178,10 @@ def test_boxes_at_every_place(factors, interval):
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 127, 128, 129, 255, 256, 257, 2049])
-@pytest.mark.parametrize("factors", PLAIN_FACTORS.values(), ids=PLAIN_FACTORS)
+@pytest.mark.parametrize("factors", FACTORS.values(), ids=FACTORS)
 def test_widths_around_those_of_runs(width, factors):
     data = encoded(photo(33, width), factors, 85)
-    assert verdicts(data, whole(data)) == (None, is_plain(data))
+    assert verdicts(data, whole(data)) == (None, True)
 
 
 @pytest.mark.parametrize("quality", [1, 50, 75, 100])
@@ -236,8 +242,7 @@ UNUSUAL = {
     "progressive": (jpeg(40, 56, progressive=True), 56),
     "CMYK": (cmyk_jpeg(40, 56), 56),
     "RGB": (jpeg(40, 56, keep_rgb=True), 56),
-    "4:1:1": (encoded(photo(40, 56), FACTORS["411"], 90), 56),
-    "two columns of chroma": (jpeg(40, 4, subsampling=2), 4),
+    "chroma of two kinds": (factored_jpeg(40, 56, ((2, 2), (2, 1), (1, 1))), 56),
 }
 
 
@@ -252,14 +257,27 @@ def black_and_white(height, width, channels):
 
 
 @pytest.mark.parametrize("smaller", [2, 4, 8])
-@pytest.mark.parametrize("factors", PLAIN_FACTORS)
+@pytest.mark.parametrize("factors", FACTORS)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("make", [photo, black_and_white])
 def test_smaller_decodes_are_the_same(smaller, factors, channels, make):
-    data = encoded(make(176, 232, channels), PLAIN_FACTORS[factors], 100)
+    data = encoded(make(176, 232, channels), FACTORS[factors], 100)
     outs = np.empty((2, 176 // smaller, 232 // smaller, 3), np.uint8)
     for out, use in zip(outs, ("always", "never"), strict=True):
         job = batch([data], view_of(232, 176), [out], may_reduce=True)
+        with using_sequential(use):
+            assert run_all(job) == []
+        assert job.num_sequential() == (use == "always")
+    assert (outs[0] == outs[1]).all()
+
+
+@pytest.mark.parametrize("smaller", [1, 2, 4, 8])
+@pytest.mark.parametrize("factors", ANY_FACTORS, ids=str)
+def test_all_factors(smaller, factors):
+    data = factored_jpeg(76, 131, factors, quality=90)
+    outs = np.empty((2, 76 // smaller, 131 // smaller, 3), np.uint8)
+    for out, use in zip(outs, ("always", "never"), strict=True):
+        job = batch([data], view_of(131, 76), [out], may_reduce=smaller > 1)
         with using_sequential(use):
             assert run_all(job) == []
         assert job.num_sequential() == (use == "always")
@@ -318,6 +336,9 @@ SOUND = {
     "4:2:0": jpeg(40, 56, subsampling=2),
     "restarts": jpeg(40, 56, subsampling=2, restart_marker_blocks=1),
     "gray": jpeg(40, 56, channels=1),
+    "gray with factors": factored_jpeg(40, 56, ((1, 2),)),
+    "4:1:0": factored_jpeg(40, 56, ((4, 2), (1, 1), (1, 1))),
+    "four rows at once": factored_jpeg(40, 56, ((1, 4), (1, 2), (1, 2))),
 }
 each_sound = pytest.mark.parametrize("data", SOUND.values(), ids=SOUND)
 

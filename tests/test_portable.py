@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from images import jpeg, read_pillow, sampled_jpeg
+from images import factored_jpeg, jpeg, read_pillow, sampled_jpeg
 
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "src_cython" / "kernels"
@@ -19,6 +19,7 @@ SOURCES = ["checkpoints", "crc32c", "entropy", "huffman", "idct", "sequential", 
 PROCESSORS = {"this one": ("cc", []), "aarch64": ("aarch64-linux-gnu-gcc", ["qemu-aarch64"])}
 IMAGES = {
     "4:4:4": jpeg(75, 131, quality=90, subsampling=0),
+    "4:1:1": factored_jpeg(75, 131, ((4, 1), (1, 1), (1, 1))),
     "4:2:2": jpeg(75, 131, subsampling=1, optimize=True),
     "4:2:0": jpeg(75, 131, subsampling=2, restart_marker_blocks=2),
     "4:4:0": sampled_jpeg(75, 131, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440),

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from images import cmyk_jpeg, jpeg, photo, sampled_jpeg, save, to_pillow
+from images import cmyk_jpeg, factored_jpeg, jpeg, photo, sampled_jpeg, save, to_pillow
 
 import fastpack
 from fastpack._native.decode import DecodeBatch, Decoder
@@ -44,7 +44,9 @@ KINDS = [
     ("several scans", (JPEGS / "several-scans.jpg").read_bytes()),
     ("CMYK or RGB", cmyk_jpeg(200, 300)),
     ("CMYK or RGB", save(to_pillow(photo(200, 300)), "JPEG", keep_rgb=True)),
-    ("subsampling", sampled_jpeg(200, 300, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411)),
+    ("ours", sampled_jpeg(200, 300, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411)),
+    ("ours", factored_jpeg(200, 300, ((2, 2),), quality=95)),
+    ("subsampling", factored_jpeg(200, 300, ((2, 2), (2, 1), (1, 1)))),
     ("small", jpeg(20, 30)),
     ("not 8 bits", with_precision(jpeg(**LARGE), 12)),
     ("unusual headers", with_spectrum(jpeg(**LARGE), 5)),
@@ -55,7 +57,33 @@ KINDS = [
 
 @pytest.mark.parametrize(("route", "data"), KINDS, ids=[f"{number} {route}" for number, (route, _) in enumerate(KINDS)])
 def test_route(route, data):
-    assert Decoder().route(data) == route
+    assert Decoder().route(data, len(data)) == route
+
+
+@pytest.mark.parametrize("picture", ["small", "large", "turned, with a large thumbnail"])
+def test_heads_are_enough(picture, tmp_path, monkeypatch):
+    """Or all of it is read, where the header is longer."""
+    options = {"small": {"height": 20, "width": 30}, "large": LARGE}.get(picture, LARGE)
+    data = jpeg(**options, optimize=True)
+    segment = b"\xff\xe1" + (50000).to_bytes(2, "big") + bytes(49998)
+    if picture == "turned, with a large thumbnail":
+        data = data[:2] + segment + segment + data[2:]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "0.jpg").write_bytes(data)
+    fastpack.pack(tmp_path / "a", tmp_path / "packed.tfrecord")
+    dataset = fastpack.open(tmp_path / "packed.tfrecord")
+    asked = []
+    heads = fastpack.Reader.heads
+    monkeypatch.setattr(fastpack.Reader, "heads", lambda self, field, rows, count: asked.append(count) or heads(self, field, rows, count))
+    found = take_routes(dataset)
+    assert (found.ours, found.libjpeg) == ((0, {"small": 1}) if picture == "small" else (1, {}))
+    assert asked == ([2**16, len(data)] if len(data) > 10**5 else [2**16])
+
+
+def test_no_more_than_heads_is_read(dataset, monkeypatch):
+    monkeypatch.setattr(routes, "_HEAD_BYTES", 700)
+    assert [len(head) for head in dataset.heads(dataset.schema.picture, np.arange(5), 700)] == [700, 700, 700, 266, 8]
+    assert take_routes(dataset) == Routes(5, 5, 2, {"progressive": 1}, {"png": 1}, 1)
 
 
 @pytest.mark.parametrize(("route", "data"), [kind for kind in KINDS if kind[0] not in ("not 8 bits", "unusual headers", "unreadable")])

@@ -4,16 +4,22 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fastpack._native.decode import Decoder
 from fastpack.headers import FORMATS, JPEG, probe_blobs
 from fastpack.ragged import Ragged
 from fastpack.reader import Reader
+from fastpack.schema import Field
 from fastpack.sources import Source
+
+Rows = npt.NDArray[np.int64]
 
 # Of larger datasets, so many images are looked at: a share of a half is then known to some 3%.
 _MOST_LOOKED_AT = 1000
 _BATCH_SAMPLES = 64
+# Most headers are shorter; of an image with a longer one, all is read.
+_HEAD_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -46,29 +52,37 @@ def take_routes(dataset: Reader | Source, *, seed: int = 0) -> Routes | None:
     picture = dataset.schema.picture
     if picture is None or picture.kind != "image" or len(dataset) == 0:
         return None
-    source = dataset.with_options(decode=False, transform=None, on_error="mask") if isinstance(dataset, Reader) else dataset
     rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:_MOST_LOOKED_AT])
-    routes: Counter[str] = Counter()
-    formats: Counter[str] = Counter()
-    decoder = Decoder()
+    sizes, decoder = dataset.sizes[rows], Decoder()
+    kinds: Counter[str] = Counter()
     for first in range(0, len(rows), _BATCH_SAMPLES):
-        images = source.read(rows[first : first + _BATCH_SAMPLES])[picture.name]
-        if not isinstance(images, Ragged):
-            return None
-        _count(images, decoder, routes, formats)
-    ours, unreadable = routes.pop("ours", 0), routes.pop("unreadable", 0)
-    return Routes(len(dataset), len(rows), ours, _most_first(routes), _most_first(formats), unreadable)
+        part = slice(first, first + _BATCH_SAMPLES)
+        kinds.update(_kinds(dataset, picture, rows[part], sizes[part], decoder))
+    ours, unreadable = kinds.pop("ours", 0), kinds.pop("unreadable", 0)
+    formats = {name: count for name, count in kinds.items() if name in FORMATS}
+    return Routes(len(dataset), len(rows), ours, _most_first(kinds - Counter(formats)), _most_first(formats), unreadable)
 
 
-def _count(images: Ragged, decoder: Decoder, routes: Counter[str], formats: Counter[str]) -> None:
-    infos, statuses = probe_blobs(images)
-    for i, (status, format) in enumerate(zip(statuses.tolist(), infos["format"].tolist(), strict=True)):
-        if format == JPEG and not status:
-            routes[decoder.route(images[i])] += 1
-        elif status:
-            routes["unreadable"] += 1
-        else:
-            formats[FORMATS[format]] += 1
+def _kinds(dataset: Reader | Source, picture: Field, rows: Rows, sizes: Rows, decoder: Decoder) -> list[str]:
+    """Of each image its route, or its format when it is no JPEG."""
+    if not isinstance(dataset, Reader):
+        return _kinds_by(dataset.read(rows)[picture.name], sizes, decoder)
+    kinds = _kinds_by(dataset.heads(picture, rows, _HEAD_BYTES), sizes, decoder)
+    unsure = [i for i, kind in enumerate(kinds) if kind == "unreadable" and sizes[i] > _HEAD_BYTES]
+    if unsure:
+        whole = dataset.heads(picture, rows[unsure], int(sizes[unsure].max()))
+        for i, kind in zip(unsure, _kinds_by(whole, sizes[unsure], decoder), strict=True):
+            kinds[i] = kind
+    return kinds
+
+
+def _kinds_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[str]:
+    infos, statuses = probe_blobs(heads)
+    facts = zip(statuses.tolist(), infos["format"].tolist(), sizes.tolist(), strict=True)
+    return [
+        "unreadable" if status else decoder.route(heads[i], size) if format == JPEG else FORMATS[format]
+        for i, (status, format, size) in enumerate(facts)
+    ]
 
 
 def _most_first(counts: Counter[str]) -> dict[str, int]:

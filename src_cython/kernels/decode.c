@@ -201,10 +201,11 @@ static JDIMENSION start_at_box(j_decompress_ptr jpeg, const fp_box *wanted) {
 
 /* How many times smaller the image may be decoded without having to be enlarged afterwards. Only by the
    factors whose transforms libjpeg-turbo has in vector code. A turned image would need its box shifted. Chroma
-   that is subsampled on one axis more than on the other loses on that axis first: one step less there. */
+   that is subsampled on one axis more than on the other loses on that axis first: one step less there. Of 4 x 2 and 2 x 4,
+   where larger transforms make up for a part of the subsampling, libjpeg-turbo's crops lack columns of chroma. */
 static uint32_t reduction(const struct jpeg_decompress_struct *jpeg, const fp_decode_options *options, const fp_view *view,
                           const fp_target *target) {
-    if (!options->may_reduce || view->orientation > 1) return 1;
+    if (!options->may_reduce || view->orientation > 1 || jpeg->max_h_samp_factor * jpeg->max_v_samp_factor == 8) return 1;
     uint32_t width = view->scaled_width ? view->scaled_width : target->width;
     uint32_t height = view->scaled_height ? view->scaled_height : target->height;
     uint32_t factor = 8;
@@ -224,15 +225,12 @@ static int is_whole_picture(const struct jpeg_decompress_struct *jpeg, const fp_
 /* Upsampling 4:4:0, earlier versions round differently. */
 enum { ROUNDS_BY_TURNS_DOWN = LIBJPEG_TURBO_VERSION_NUMBER >= 2001005 };
 
-/* Luma may be sampled twice as finely, along, down or both; else all components alike. The triangle filter needs three
-   samples in a row. */
+/* Chroma, of which both components are alike, has a whole part of luma's samples along and down. */
 static int has_plain_sampling(const struct jpeg_decompress_struct *jpeg) {
     const jpeg_component_info *c = jpeg->comp_info;
-    for (int i = 1; i < jpeg->num_components; i++)
-        if (c[i].h_samp_factor != 1 || c[i].v_samp_factor != 1) return 0;
-    if (jpeg->num_components == 1) return c[0].h_samp_factor == 1 && c[0].v_samp_factor == 1;
-    if (c[0].h_samp_factor == 1 && c[0].v_samp_factor == 2 && !ROUNDS_BY_TURNS_DOWN) return 0;
-    return c[0].h_samp_factor <= 2 && c[0].v_samp_factor <= 2 && (c[0].h_samp_factor == 1 || jpeg->image_width > 4);
+    return jpeg->num_components == 1 ||
+           (c[1].h_samp_factor == c[2].h_samp_factor && c[1].v_samp_factor == c[2].v_samp_factor &&
+            c[0].h_samp_factor % c[1].h_samp_factor == 0 && c[0].v_samp_factor % c[1].v_samp_factor == 0);
 }
 
 static int has_plain_colors(const struct jpeg_decompress_struct *jpeg) {
@@ -266,21 +264,34 @@ static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *cod
 
 static int is_worth_tables(size_t length) { return sequential_use == FP_ALWAYS || length >= WORTH_TABLES; }
 
+/* How many blocks an MCU has of each component: one, when there is one component, whatever its factors are. */
+static void describe_blocks(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
+    const jpeg_component_info *luma = &jpeg->comp_info[0], *chroma = &jpeg->comp_info[1];
+    int is_gray = jpeg->num_components == 1;
+    scan->num_components = (uint32_t)jpeg->num_components;
+    scan->blocks_across = is_gray ? 1 : (uint32_t)luma->h_samp_factor;
+    scan->blocks_down = is_gray ? 1 : (uint32_t)luma->v_samp_factor;
+    scan->chroma_across = is_gray ? 1 : (uint32_t)chroma->h_samp_factor;
+    scan->chroma_down = is_gray ? 1 : (uint32_t)chroma->v_samp_factor;
+    scan->rows_at_once = is_gray ? (uint32_t)luma->v_samp_factor : 1;
+}
+
 /* Sizes of an image that is decoded `reduced` times smaller. Like libjpeg, makes chroma as large as it can be made by its
-   transform, and upsamples the rest. 0 where libjpeg would repeat samples instead of blending them. */
+   transform, and upsamples the rest: by a triangle, which needs three samples in a row, where it has one. */
 static int describe_sizes(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
-    uint32_t edge = 8 / reduced, across = (uint32_t)jpeg->comp_info[0].h_samp_factor, down = (uint32_t)jpeg->comp_info[0].v_samp_factor;
-    uint32_t twice = across == 2 && down == 2 && edge < 8 ? 2 : 1;
+    describe_blocks(jpeg, scan);
+    uint32_t edge = 8 / reduced, across = scan->blocks_across / scan->chroma_across, down = scan->blocks_down / scan->chroma_down;
+    uint32_t larger = 1;
+    while (larger < reduced && across % (2 * larger) == 0 && down % (2 * larger) == 0) larger *= 2;
     scan->width = (jpeg->image_width + reduced - 1) / reduced;
     scan->height = (jpeg->image_height + reduced - 1) / reduced;
-    scan->num_components = (uint32_t)jpeg->num_components;
-    scan->blocks_across = across;
-    scan->blocks_down = down;
     scan->edge = edge;
-    scan->chroma_edge = edge * twice;
-    scan->across = across / twice;
-    scan->down = down / twice;
-    return (scan->across == 1 || scan->width > 4) && (edge > 1 || (scan->across == 1 && scan->down == 1));
+    scan->chroma_edge = edge * larger;
+    scan->across = across / larger;
+    scan->down = down / larger;
+    int is_triangle = scan->across == 1 ? scan->down == 2 : scan->across == 2 && scan->down <= 2 && scan->width > 4;
+    scan->blends = edge > 1 && is_triangle;
+    return ROUNDS_BY_TURNS_DOWN || !scan->blends || scan->across == 2;
 }
 
 /* What is left to decode after the headers; 0 when the image is for libjpeg. */
@@ -304,18 +315,19 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t red
     return 1;
 }
 
-int fp_route_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length) {
+int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint64_t image_bytes) {
     decoder->accept_damage = 1;
     if (setjmp(decoder->escape)) {
         jpeg_abort_decompress(&decoder->jpeg);
         return decoder->status == FP_UNSUPPORTED_IMAGE ? FP_NOT_8_BITS : FP_UNREADABLE;
     }
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
+    jpeg_mem_src(&decoder->jpeg, (unsigned char *)head, (unsigned long)length);
     jpeg_read_header(&decoder->jpeg, TRUE);
     fp_scan scan;
+    uint64_t rest = image_bytes > length ? image_bytes - length : 0;
     int route = route_of(&decoder->jpeg);
     if (route == FP_OURS && !describe_scan(&decoder->jpeg, 1, &scan)) route = FP_UNUSUAL_HEADERS;
-    else if (route == FP_OURS && !scan.is_worth_tables) route = FP_SMALL;
+    else if (route == FP_OURS && !is_worth_tables(scan.length + rest)) route = FP_SMALL;
     jpeg_abort_decompress(&decoder->jpeg);
     return route;
 }

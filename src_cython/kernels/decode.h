@@ -42,7 +42,8 @@ enum fp_route {
     FP_SMALL = 8,            /* tables would take longer than they save */
     FP_UNREADABLE = 9
 };
-int fp_route_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length);
+/* By the first bytes of an image; FP_UNREADABLE when the headers do not end in them. */
+int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint64_t image_bytes);
 
 int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,
                    const fp_view *view, const fp_target *target);

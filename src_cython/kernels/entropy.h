@@ -7,7 +7,7 @@
 #include "span.h"
 
 #define FP_MAX_COMPONENTS 3
-#define FP_MAX_BLOCKS 6 /* of an MCU */
+#define FP_MAX_BLOCKS 10 /* of an MCU */
 
 /* Of an MCU, a component has across x down blocks. */
 typedef struct {
@@ -60,7 +60,7 @@ void fp_entropy_seek(const fp_entropy *entropy, fp_lane *lane, uint64_t bit, con
 /* Which bit of the copy comes next. */
 uint64_t fp_entropy_tell(const fp_entropy *entropy, const fp_lane *lane);
 
-/* Given a byte of the data whose place in the copy is known, moves on to the one whose place is `to`. */
+/* Given a byte of the data whose place in the copy is known, moves on to the one whose place is `to`, which must be in the copy. */
 const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data, uint64_t from, uint64_t to);
 
 /* Decodes the next `num_mcus`. `out`: for each component, or NULL when none is wanted. 0 where the data is

@@ -71,18 +71,20 @@ void fp_sequential_free(fp_sequential *sequential) {
 
 static uint32_t divide_up(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
-/* A row of pixels looks at two rows of chroma where that is subsampled. Of the MCUs below the last such row, libjpeg
-   decodes a row once it needs the last two rows of pixels of the row of MCUs before: so whether their data is sound
-   is part of its verdict. */
-static mcus needed_mcus(const fp_scan *scan, const fp_box *box, int has_context) {
+static int has_context(const fp_scan *scan) { return scan->blends && scan->down > 1; }
+
+/* A row of pixels looks at two rows of chroma where that is blended. Of the MCUs below the last such row, libjpeg
+   decodes a row once it needs the last group of rows of the row of MCUs before, as many as an MCU has blocks of luma down:
+   so whether their data is sound is part of its verdict. */
+static mcus needed_mcus(const fp_scan *scan, const fp_box *box, int in_context) {
     uint32_t across = scan->edge * scan->blocks_across, down = scan->edge * scan->blocks_down;
     uint32_t right = box->x + box->width, bottom = box->y + box->height;
-    uint32_t beside = scan->across > 1 ? 2 : 0, above = has_context ? 1 : 0, below = has_context ? 2 : 0;
+    uint32_t beside = scan->blends && scan->across > 1 ? 2 : 0, above = in_context ? 1 : 0, below = in_context ? scan->blocks_down : 0;
     mcus m = {divide_up(scan->width, across), divide_up(scan->height, down), 0, 0, 0, 0};
     m.first = (box->x > beside ? box->x - beside : 0) / across;
     m.end = (right + beside - 1) / across + 1;
     m.first_row = (box->y > above ? box->y - above : 0) / down;
-    m.end_row = (bottom + below - 1) / down + 1;
+    m.end_row = divide_up((bottom + below - 1) / down + 1, scan->rows_at_once) * scan->rows_at_once;
     if (m.end > m.per_row) m.end = m.per_row;
     if (m.end_row > m.num_rows) m.end_row = m.num_rows;
     return m;
@@ -108,14 +110,15 @@ static void set_components(fp_sequential *s, const fp_scan *scan) {
     s->entropy.restart_interval = scan->restart_interval;
     for (uint32_t c = 0; c < scan->num_components; c++) {
         const fp_huffman *dc = &s->dc[scan->components[c].dc], *ac = &s->ac[scan->components[c].ac];
-        s->entropy.components[c] = (fp_coded_component){dc, ac, c ? 1 : scan->blocks_across, c ? 1 : scan->blocks_down};
+        uint32_t across = c ? scan->chroma_across : scan->blocks_across, down = c ? scan->chroma_down : scan->blocks_down;
+        s->entropy.components[c] = (fp_coded_component){dc, ac, across, down};
         for (int i = 0; i < FP_BLOCK; i++) s->steps[c][i] = (int16_t)scan->components[c].steps[i];
     }
 }
 
 static plane plane_of(const fp_scan *scan, uint32_t component, uint32_t num_mcus) {
     int is_luma = component == 0;
-    uint32_t across = is_luma ? scan->blocks_across : 1, down = is_luma ? scan->blocks_down : 1;
+    uint32_t across = is_luma ? scan->blocks_across : scan->chroma_across, down = is_luma ? scan->blocks_down : scan->chroma_down;
     uint32_t edge = is_luma ? scan->edge : scan->chroma_edge;
     uint32_t width = is_luma ? scan->width : divide_up(scan->width, scan->across);
     uint32_t height = is_luma ? scan->height : divide_up(scan->height, scan->down);
@@ -174,8 +177,8 @@ static int transform_run(fp_sequential *s, uint32_t lane, uint32_t first, uint32
 
 /* Upsampling looks beyond the first and the last sample of a row, as if there were others like them. */
 static void extend_edges(const plane *p, const mcus *needed, uint32_t num_rows) {
-    uint32_t begin = needed->first * p->edge, end = needed->end * p->edge;
-    for (uint32_t y = 0; y < p->edge * num_rows; y++) {
+    uint32_t edge = p->across * p->edge, begin = needed->first * edge, end = needed->end * edge;
+    for (uint32_t y = 0; y < p->down * p->edge * num_rows; y++) {
         uint8_t *row = p->samples + y * p->stride;
         if (begin == 0) row[-1] = row[0];
         if (end >= p->width) row[p->width - begin] = row[p->width - begin - 1];
@@ -222,10 +225,14 @@ static const uint8_t *chroma_row(fp_sequential *s, const fp_scan *scan, uint32_t
     uint32_t near_y = y / scan->down, far_y = near_y;
     if (scan->down == 2 && y % 2) far_y = near_y + 1 < p->height ? near_y + 1 : near_y;
     else if (scan->down == 2 && y > 0) far_y = near_y - 1;
-    const uint8_t *column = p->samples + (x - s->needed.first * p->edge);
-    const uint8_t *nearer = column + ((int64_t)near_y - mcu_row * p->edge) * (int64_t)p->stride;
-    const uint8_t *farther = column + ((int64_t)far_y - mcu_row * p->edge) * (int64_t)p->stride;
-    if (scan->across == 1 && scan->down == 1) return nearer;
+    const uint8_t *column = p->samples + (x - s->needed.first * p->across * p->edge);
+    int64_t first_y = (int64_t)mcu_row * p->down * p->edge, stride = (int64_t)p->stride;
+    const uint8_t *nearer = column + (near_y - first_y) * stride, *farther = column + (far_y - first_y) * stride;
+    if (!scan->blends) {
+        if (scan->across == 1) return nearer;
+        fp_repeat_across(nearer, scan->across, out, width);
+        return out + box->x % scan->across;
+    }
     if (scan->across == 1) {
         fp_upsample_down(nearer, farther, y % 2 == 0, out, width);
         return out;
@@ -278,7 +285,7 @@ static void draw_band(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_
 
 static int set_up(fp_sequential *s, const fp_scan *scan, const fp_box *box, int pixels) {
     s->num_wanted = pixels == FP_PIXELS_GRAY ? 1 : scan->num_components;
-    s->has_context = s->num_wanted > 1 && scan->down > 1;
+    s->has_context = s->num_wanted > 1 && has_context(scan);
     s->needed = needed_mcus(scan, box, s->has_context);
     s->num_lanes = 1;
     if (!make_tables(s, scan)) return FP_LEFT_TO_LIBJPEG;
@@ -303,9 +310,9 @@ static int decode_on(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t
 /* By checkpoints */
 
 /* The rows that pixels are made of; libjpeg's verdict is known, since only flawless images have checkpoints. */
-static mcus marked_mcus(const fp_scan *scan, const fp_box *box, int has_context) {
-    mcus m = needed_mcus(scan, box, has_context);
-    uint32_t bottom = box->y + box->height + (has_context ? 1 : 0);
+static mcus marked_mcus(const fp_scan *scan, const fp_box *box, int in_context) {
+    mcus m = needed_mcus(scan, box, in_context);
+    uint32_t bottom = box->y + box->height + (in_context ? 1 : 0);
     m.end_row = divide_up(bottom < scan->height ? bottom : scan->height, scan->edge * scan->blocks_down);
     return m;
 }
@@ -397,7 +404,7 @@ static int decode_marked(fp_sequential *s, const fp_scan *scan, drawing *d) {
 }
 
 int fp_sequential_bytes(const fp_scan *scan, const fp_box *box, uint64_t *first, uint64_t *end) {
-    mcus m = marked_mcus(scan, box, scan->num_components > 1 && scan->down > 1);
+    mcus m = marked_mcus(scan, box, has_context(scan));
     fp_checkpoint_grid grid;
     if (!open_checkpoints(scan, &m, &grid)) return 0;
     if (grid.rows > 1) m.first = 0;
@@ -412,6 +419,7 @@ static int mark_all(fp_sequential *s, const fp_scan *scan, const fp_checkpoint_g
     uint64_t known = 0;     /* where that byte is in the copy */
     uint32_t num_rows = s->needed.num_rows, per_row = s->needed.per_row;
     for (uint32_t number = 0;; number++) {
+        if (!fp_entropy_is_sound(&s->entropy)) return 0;
         uint64_t bit = fp_entropy_tell(&s->entropy, &s->entropy.lane);
         data = fp_entropy_stuffed(&s->entropy, data, known, bit / 8);
         known = bit / 8;

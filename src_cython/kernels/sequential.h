@@ -12,9 +12,12 @@
 typedef struct {
     uint32_t width, height;  /* of the image as it is decoded: it may be smaller than it is stored */
     uint32_t num_components; /* 1 or 3 */
-    uint32_t blocks_across, blocks_down; /* of luma, in an MCU: 1 or 2; of chroma it has one block */
+    uint32_t blocks_across, blocks_down; /* of luma, in an MCU */
+    uint32_t chroma_across, chroma_down; /* the same of each chroma component */
+    uint32_t rows_at_once;   /* of MCUs: libjpeg decodes all of them or none */
     uint32_t edge, chroma_edge; /* samples that a block becomes, along and down: 8, 4, 2 or 1 */
-    uint32_t across, down;   /* how many luma samples lie along and down a chroma sample: 1 or 2 */
+    uint32_t across, down;   /* how many luma samples lie along and down a chroma sample: 1 to 4 */
+    int blends;              /* upsampling weighs neighbours by a triangle, at most two by two; else it repeats samples */
     uint32_t restart_interval;
     struct {
         uint32_t dc, ac;           /* which of the tables */

@@ -59,3 +59,8 @@ void fp_upsample_down(const uint8_t *nearer, const uint8_t *farther, int is_uppe
 void fp_upsample_across(const uint8_t *row, uint16_t *out, uint32_t width) { DISPATCH(across, row, out, width); }
 
 void fp_upsample_blended(const uint16_t *row, uint16_t *out, uint32_t width) { DISPATCH(across_blended, row, out, width); }
+
+void fp_repeat_across(const uint8_t *row, uint32_t times, uint8_t *out, uint32_t width) {
+    for (uint32_t x = 0; x < width; x++)
+        for (uint32_t i = 0; i < times; i++) *out++ = row[x];
+}

@@ -1,4 +1,4 @@
-/* From subsampled chroma to a row of pixels: libjpeg's triangle filter ("fancy upsampling"), bit for bit. */
+/* From subsampled chroma to a row of pixels: libjpeg's triangle filter ("fancy upsampling"), bit for bit; or samples repeated. */
 #ifndef FASTPACK_UPSAMPLE_H
 #define FASTPACK_UPSAMPLE_H
 #include <stdint.h>
@@ -13,4 +13,7 @@ void fp_upsample_down(const uint8_t *nearer, const uint8_t *farther, int is_uppe
 void fp_upsample_across(const uint8_t *row, uint16_t *out, uint32_t width);
 /* The same of what fp_blend_rows gives. */
 void fp_upsample_blended(const uint16_t *row, uint16_t *out, uint32_t width);
+
+/* Each sample `times` times. */
+void fp_repeat_across(const uint8_t *row, uint32_t times, uint8_t *out, uint32_t width);
 #endif

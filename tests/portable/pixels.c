@@ -36,8 +36,11 @@ static void read_frame(const uint8_t *body, fp_scan *scan) {
     scan->height = fp_load_be16(body + 1);
     scan->width = fp_load_be16(body + 3);
     scan->num_components = body[5];
-    scan->across = scan->blocks_across = scan->num_components == 1 ? 1 : body[7] >> 4;
-    scan->down = scan->blocks_down = scan->num_components == 1 ? 1 : body[7] & 15;
+    int is_gray = scan->num_components == 1;
+    scan->across = scan->blocks_across = is_gray ? 1 : body[7] >> 4;
+    scan->down = scan->blocks_down = is_gray ? 1 : body[7] & 15;
+    scan->chroma_across = scan->chroma_down = scan->rows_at_once = 1;
+    scan->blends = scan->across <= 2 && scan->down <= 2 && scan->across * scan->down > 1;
     scan->edge = scan->chroma_edge = 8;
     for (uint32_t c = 0; c < scan->num_components; c++) scan->components[c].steps = steps[body[8 + 3 * c] & 3];
 }
