@@ -13,7 +13,7 @@ from pathlib import Path
 import fastpack
 from benches.crops import Cropping, Ffcv
 from benches.hdf5_reading import compare_hdf5
-from benches.photos import VARIABLE, make_small, photos
+from benches.photos import REENCODED, VARIABLE, make_small, photos, reencoded
 from benches.ratio import Comparison, Rival, compare, machine
 from benches.recorded import record
 from benches.workloads import Decoding, Packing, PackingPixels, Reading, plain_jpegs
@@ -27,7 +27,11 @@ _MOST_PIXELS = 10_000
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     """Full RGB decodes, outputs there beforehand; and by the reader, from a TFRecord to new arrays."""
-    paths = plain_jpegs(photos(arguments.photos, folder))
+    for name, paths in _jpeg_sets(arguments, folder).items():
+        yield from _compare_decodes(name, paths, arguments, Path(tempfile.mkdtemp(dir=folder)))
+
+
+def _compare_decodes(name: str, paths: list[Path], arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     decoding = Decoding(paths)
     packed = folder / "photos.tfrecord"
     fastpack.pack(fastpack.Paths(paths), packed)
@@ -40,9 +44,15 @@ def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
             Rival("Reader.read", partial(reader.read, range(len(reader)))),
             Rival("fastpack, checkpoints", partial(marked.read, range(len(marked)))),
         ]
-        yield compare(f"decode, threads: {num_threads}", rivals, unit="images", num_units=len(decoding), rounds=arguments.rounds)
+        yield compare(f"decode, {name}, threads: {num_threads}", rivals, unit="images", num_units=len(decoding), rounds=arguments.rounds)
     if not (decoding.by_fastpack == decoding.by_reference).all():
         raise SystemExit("decode: fastpack's pixels differ from the C loop's")
+
+
+def _jpeg_sets(arguments: Arguments, folder: Path) -> dict[str, list[Path]]:
+    """The photographs, and, where that is asked for, the same encoded anew, as most of ImageNet is."""
+    paths = plain_jpegs(photos(arguments.photos, folder))
+    return {"originals": paths} | ({REENCODED: reencoded(paths, folder)} if arguments.reencode else {})
 
 
 def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
@@ -127,13 +137,13 @@ def compare_stored_pixels(arguments: Arguments, folder: Path) -> Iterator[Compar
 
 def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterator[Comparison]:
     """Batches of 224 x 224 pixels into memory that is there already. FFCV has bytes of its own; then all have these."""
-    paths = plain_jpegs(photos(arguments.photos, folder))
     about = {"num_images": _NUM_CROPPED, "batch": _BATCH}
+    own_sets = _jpeg_sets(arguments, folder)
     for num_threads in sorted({1, arguments.threads}):
         with ExitStack() as stack:
-            sets, ffcv = {"originals": paths}, None
+            sets, ffcv = dict(own_sets), None
             if arguments.ffcv:
-                ffcv = stack.enter_context(Ffcv(arguments.ffcv, paths, subject, num_threads=num_threads, **about))
+                ffcv = stack.enter_context(Ffcv(arguments.ffcv, sets["originals"], subject, num_threads=num_threads, **about))
                 sets["re-encoded by FFCV"] = ffcv.reencoded
             for name, jpegs in sets.items():
                 cropping = Cropping(jpegs, subject, scratch=folder, **about)
@@ -149,6 +159,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                     "OpenCV, area": "area",
                 }
                 rivals = [Rival(side, partial(cropping.run, run, num_threads)) for side, run in sides.items()]
+                rivals.append(Rival("Loader, checkpoints", partial(cropping.load, num_threads)))
                 if ffcv:
                     rivals.append(Rival(f"FFCV {ffcv.version}, re-encoded", ffcv.epoch))
                 title = f"{subject}, {name}, threads: {num_threads}"
@@ -177,6 +188,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--records", type=int, default=20_000, help="how many files to pack or records to read from")
     parser.add_argument("--ffcv", type=Path, metavar="PYTHON", help="an interpreter that has FFCV, for train and eval")
+    parser.add_argument("--reencode", action="store_true", help="take the photographs at quality 90 and 4:2:0, too: decode, train, eval")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
     arguments = parser.parse_args()

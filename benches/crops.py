@@ -49,6 +49,7 @@ class Cropping:
         packed = pack_as(form, [paths[i % len(paths)] for i in range(num_images)], Path(tempfile.mkdtemp(dir=scratch)))
         self._reader = fastpack.open(packed, transform=self._steps, orient=False)
         self._marked = fastpack.open(packed, transform=self._steps, orient=False, checkpoints=True, save_index=False)
+        self._loaders: dict[int, fastpack.Loader] = {}
 
     def __len__(self) -> int:
         return len(self._infos)
@@ -63,6 +64,16 @@ class Cropping:
 
     def run(self, name: str, num_threads: int) -> None:
         for _ in self._run(name, num_threads):
+            pass
+
+    def load(self, num_threads: int) -> None:
+        """An epoch through a Loader, by checkpoints: the same crops, in random order, each batch into memory of its own."""
+        if num_threads not in self._loaders:
+            marked = self._marked.with_options(num_workers=num_threads)
+            self._loaders[num_threads] = fastpack.Loader(marked, batch_size=len(self.out), shuffle=0)
+        loader = self._loaders[num_threads]
+        loader.set_epoch(0)
+        for _ in loader:
             pass
 
     def worst(self, name: str, other: str) -> int:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack._native.chunks import ReadChunks
-from fastpack._native.gather import Gather
+from fastpack._native.gather import Gather, announce
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs
 from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
 from fastpack.headers import probe_blobs
@@ -64,6 +64,14 @@ class Blobs:
         spans = pictures.spans.copy()
         spans["length"], spans["record_length"] = np.minimum(spans["length"], np.uint64(num_bytes)), 0
         return read_good_blobs(replace(pictures, spans=spans), options)[0]
+
+    def announce(self, rows: Rows) -> None:
+        """Tells the system that these samples will be read soon."""
+        for field in self._index.schema.blobs:
+            spans = self._index.spans[field.name][rows]
+            spans = spans[spans["offset"] != NO_SPAN]
+            in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
+            announce(in_order, self._files.descriptors(in_order["shard"]))
 
     def _in_memory(self, field: Field, rows: Rows, pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
         """Those that are fetched, and those that lie in other files of the same batch; nothing for one that fails."""

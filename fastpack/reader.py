@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import announce
 from fastpack.batch import Batch
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import (
@@ -34,7 +33,6 @@ from fastpack.order import parts_of, spread_by_key, spread_by_number
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
-from fastpack.structs import NO_SPAN
 from fastpack.transforms import Plan, least_side, plan_batch
 
 Rows = npt.NDArray[np.int64]
@@ -289,11 +287,7 @@ class Reader(Sequence[dict[str, Any]]):
 
     def announce(self, rows: Rows) -> None:
         """Tells the system that these samples will be read soon, so that a cold disk sees all requests at once."""
-        for field in self.schema.blobs:
-            spans = self._index.spans[field.name][rows]
-            spans = spans[spans["offset"] != NO_SPAN]
-            in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
-            announce(in_order, self._files.descriptors(in_order["shard"]))
+        self._blobs.announce(rows)
 
     def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Rows:
         rows = np.asarray(indices)

@@ -1,6 +1,7 @@
 """routes: which decoder takes the images of a dataset, and why, by what their headers say."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,5 +86,5 @@ def _kinds_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[str]:
     ]
 
 
-def _most_first(counts: Counter[str]) -> dict[str, int]:
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
