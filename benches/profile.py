@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ SOURCES = {
     "checksums": ("crc32c",),
     "parsing": ("example", "features", "frames", "image", "order", "pieces", "probe", "salvage", "status", "tar", "tfrecord"),
     "entropy decoding": ("checkpoints", "entropy", "huffman"),
-    "inverse DCT and colour": ("idct", "upsample", "ycc"),
+    "inverse DCT": ("idct",),
+    "upsampling and colour": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),
     "rest of the decoder": ("decode", "sequential", "transcode", "vectors"),
     "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
@@ -136,6 +138,17 @@ def training(paths: Sequence[Path], folder: Path, *, checkpoints: bool = False) 
     return _batches(fastpack.Loader(_packed(paths, folder, checkpoints=checkpoints), transform=steps, batch_size=_BATCH, shuffle=0))
 
 
+def decoding(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
+    reader = _packed(paths, folder)
+    firsts = cycle(range(0, len(reader), _BATCH))
+
+    def decode() -> fastpack.Batch:
+        first = next(firsts)
+        return reader.read(range(first, min(first + _BATCH, len(reader))))
+
+    return decode
+
+
 def records(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
     return _batches(fastpack.Loader(_packed(paths, folder).with_options(decode=False), batch_size=_BATCH, shuffle=0))
 
@@ -162,6 +175,7 @@ def _batches(loader: fastpack.Loader) -> Callable[[], object]:
 
 
 SUBJECTS: dict[str, tuple[str, Prepare]] = {
+    "decode": ("whole images in order, batches of 256 by Reader.read, TFRecord in the page cache", decoding),
     "train": ("random crops of 224, shuffled batches of 256 by the Loader, TFRecord in the page cache", training),
     "train, checkpoints": ("the same, decoded from checkpoints on", partial(training, checkpoints=True)),
     "records": ("encoded images, shuffled batches of 256 by the Loader, TFRecord in the page cache", records),

@@ -190,6 +190,7 @@ def test_one_command_makes_page_chart_and_documents(tmp_path):
     (tmp_path / "README.md").write_text("before <!-- benchmarks -->old<!-- /benchmarks --> after")
     markers = "".join(f"<!-- {name} --><!-- /{name} -->\n" for name in ("runs", "rivals", "loops", "scaling", "stages"))
     (tmp_path / "docs" / "benchmarks.md").write_text(markers)
+    (tmp_path / "docs" / "decoder.md").write_text("<!-- stages --><!-- /stages -->")
     for name, told in {"rivals": RIVALS, "scaling": SCALING, "profile": PROFILE}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(told))
     files = [str(path) for path in tmp_path.glob("*.json")]
@@ -197,7 +198,7 @@ def test_one_command_makes_page_chart_and_documents(tmp_path):
     assert (tmp_path / "new" / "page.html").read_text().startswith("<!doctype html>")
     assert "prefers-color-scheme:dark" in (tmp_path / "docs" / "benchmarks.svg").read_text()
     assert "45/s (Middling)" in (tmp_path / "README.md").read_text()
-    assert "decode_run" in (tmp_path / "docs" / "benchmarks.md").read_text()
+    assert all("decode_run" in (tmp_path / "docs" / name).read_text() for name in ("benchmarks.md", "decoder.md"))
     assert written(tmp_path, found.read(map(Path, files)), check=True) == []
 
 

@@ -11,6 +11,8 @@ from benches.report.ratios import families
 
 # Of all questions, those for the README's chart.
 _CHARTED = ("train", "records", "pixels", "pack")
+# Of all profiles, those of the decoder.
+_DECODED = ("decode", "train", "train, checkpoints")
 
 
 def passages(findings: Findings) -> dict[str, dict[str, str]]:
@@ -29,7 +31,11 @@ def passages(findings: Findings) -> dict[str, dict[str, str]]:
         "stages": tables.profiles(list(findings.profiles.values())) if findings.profiles else "",
     }
     summary = {"benchmarks": tables.summary(findings)} if asked else {}
-    return {"README.md": summary, "docs/benchmarks.md": {marker: text for marker, text in texts.items() if text}}
+    decoded = [findings.profiles[name] for name in _DECODED if name in findings.profiles]
+    decoder = {"stages": tables.profiles(decoded)} if decoded else {}
+    measured = {marker: text for marker, text in texts.items() if text}
+    documents = {"README.md": summary, "docs/benchmarks.md": measured, "docs/decoder.md": decoder}
+    return {name: passages for name, passages in documents.items() if passages}
 
 
 def _command(command: str) -> str:
