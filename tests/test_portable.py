@@ -15,6 +15,7 @@ from images import factored_jpeg, jpeg, read_pillow, sampled_jpeg
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "src_cython" / "kernels"
 SOURCES = ["checkpoints", "crc32c", "entropy", "huffman", "idct", "sequential", "span", "status", "upsample", "vectors", "ycc"]
+SOURCES += ["picture", "resample", "weights"]  # these are only compiled
 # A processor's compiler, and what runs its programs.
 PROCESSORS = {"this one": ("cc", []), "aarch64": ("aarch64-linux-gnu-gcc", ["qemu-aarch64"])}
 IMAGES = {
@@ -37,7 +38,7 @@ def program(request, tmp_path_factory) -> list[str]:
     out = tmp_path_factory.mktemp("portable") / "pixels"
     sources = [path for name in SOURCES if (path := KERNELS / f"{name}.c").exists()]
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-iquote", str(KERNELS)]
-    subprocess.run([compiler, *flags, ROOT / "tests" / "portable" / "pixels.c", *sources, "-o", out], check=True)
+    subprocess.run([compiler, *flags, ROOT / "tests" / "portable" / "pixels.c", *sources, "-lm", "-o", out], check=True)
     return [*emulator, str(out)]
 
 

@@ -254,6 +254,7 @@ static void resample_columns(const fp_weights *w, const gathering *g, const int1
         return;
     }
 #endif
+    (void)g;
     blend_columns(w, row, count, channels, out);
 }
 
