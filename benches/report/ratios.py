@@ -14,7 +14,8 @@ from benches.report.findings import Question, Standing
 _TITLE = re.compile(r"(?P<subject>[\w-]+)(?:,? (?P<case>.*?))??(?:, (?P<threads>threads: \d+))?")
 _OURS = "fastpack"
 # With more cases than this, a case is a row of dots, and colours tell who it is.
-_MOST_NAMED = 2
+_MOST_NAMED = 3
+_MARKERS = "os^DvpXh"
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class Family:
 def families(comparisons: Sequence[Question]) -> list[Family]:
     """By the titles of `benches.compare`.
 
-    >>> for title in ("decode, threads: 1", "hdf5, lz4, chunks of 16, threads: 2", "pack pixels", "crops"):
+    >>> for title in ("decode, threads: 1", "train, quality 90, 4:2:0, threads: 2", "pack pixels", "crops"):
     ...     print(_TITLE.fullmatch(title).groups())
     ('decode', None, 'threads: 1')
-    ('hdf5', 'lz4, chunks of 16', 'threads: 2')
+    ('train', 'quality 90, 4:2:0', 'threads: 2')
     ('pack', 'pixels', None)
     ('crops', None, None)
     """
@@ -105,8 +106,9 @@ def _matrix(family: Family) -> str:
         for one in family.rivals(comparison):
             number = names.index(one.name)
             found = one.ratios(family.yardstick(comparison))
-            _dot(axes, (place, f"{case}: {one.name}", found), COLOURS[SERIES[number]], marker="os^DvpXh"[number])
-    handles = [axes.plot([], [], "os^DvpXh"[n], color=COLOURS[SERIES[n]], markersize=6, label=name)[0] for n, name in enumerate(names)]
+            _dot(axes, (place, f"{case}: {one.name}", found), *_look(number))
+    looks = {name: _look(number) for number, name in enumerate(names)}
+    handles = [axes.plot([], [], marker, color=colour, markersize=6, label=name)[0] for name, (colour, marker) in looks.items()]
     axes.axvline(1, color=COLOURS["yardstick"], linewidth=1.5, zorder=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -116,6 +118,11 @@ def _matrix(family: Family) -> str:
     axes.set_xlabel(family.axis)
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1)
     return svg_of(figure)
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Colour and marker; the ninth looks like the first."""
+    return COLOURS[SERIES[number % len(SERIES)]], _MARKERS[number % len(_MARKERS)]
 
 
 def _dot(axes: Axes, row: tuple[float, str, list[float]], colour: str, marker: str = "o") -> None:
