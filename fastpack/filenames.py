@@ -1,6 +1,7 @@
 """FileNames: the names of many files in one piece of memory, as the system takes them; what it says of them; their bytes."""
 
 import os
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -16,6 +17,8 @@ from fastpack.structs import IMAGE_INFO
 
 # Looking at fewer files is done before threads have begun.
 _FEW = 256
+# Names that are there as a str each at one time.
+_LISTED = 4096
 
 
 class FileNames(Sequence[str]):
@@ -27,18 +30,12 @@ class FileNames(Sequence[str]):
     """
 
     def __init__(self, names: Iterable[str | os.PathLike[str]]) -> None:
-        texts = [os.fspath(name) for name in names]
-        try:
-            joined = os.fsencode("".join(f"{text}\0" for text in texts))
-        except UnicodeEncodeError as error:
-            bad = "".join(f"{text}\0" for text in texts)[: error.start + 1].rpartition("\0")[2]
-            raise SourceError(f"the file name {bad!r}... is no file's name: {error.reason}; correct it") from error
-        self._names = np.frombuffer(joined, np.uint8)
-        ends = np.flatnonzero(self._names == 0)
-        if len(ends) != len(texts):
-            bad = next(text for text in texts if "\0" in text)
-            raise SourceError(f"the file name {bad!r} is no file's name, since it holds a NUL; correct it")
-        self._starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1]) if len(ends) else ends
+        joined, starts = bytearray(), array("q")
+        for name in names:
+            starts.append(len(joined))
+            joined += _encoded(os.fspath(name))
+            joined.append(0)
+        self._names, self._starts = np.frombuffer(joined, np.uint8), np.frombuffer(starts, np.int64)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -49,13 +46,18 @@ class FileNames(Sequence[str]):
     def __getitem__(self, i: slice) -> list[str]: ...
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
-            return [self[row] for row in range(*i.indices(len(self)))]
+            rows = range(len(self))[i]
+            if rows.step != 1 or not rows:
+                return [self[row] for row in rows]
+            end = self._starts[rows.stop] if rows.stop < len(self) else len(self._names)
+            return os.fsdecode(self._names[self._starts[rows.start] : end].tobytes()).split("\0")[:-1]
         row = range(len(self))[i]
         end = self._starts[row + 1] if row + 1 < len(self) else len(self._names)
         return os.fsdecode(self._names[self._starts[row] : end - 1].tobytes())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(os.fsdecode(self._names.tobytes()).split("\0")[: len(self)])
+        for first in range(0, len(self), _LISTED):
+            yield from self[first : first + _LISTED]
 
     def digest(self) -> str:
         """A checksum of all names."""
@@ -81,6 +83,16 @@ class FileNames(Sequence[str]):
         files = ImageFiles(out, offsets)
         files.crcs, files.probed = crcs, (infos, statuses)
         return files
+
+
+def _encoded(name: str) -> bytes:
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise SourceError(f"the file name {name!r} is no file's name: {error.reason}; correct it") from error
+    if b"\0" in encoded:
+        raise SourceError(f"the file name {name!r} is no file's name, since it holds a NUL; correct it")
+    return encoded
 
 
 def _fault(error: int, name: str) -> FastpackError:

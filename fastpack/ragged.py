@@ -1,5 +1,6 @@
 """Ragged: rows of differing length in one flat array. Text: the same, of strings."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Self
@@ -91,7 +92,11 @@ class Text(Ragged):
 
     @classmethod
     def of(cls, rows: Iterable[str]) -> Self:
-        return cls.of_bytes(row.encode("utf-8", "surrogateescape") for row in rows)
+        joined, offsets = bytearray(), array("q", [0])
+        for row in rows:
+            joined += row.encode("utf-8", "surrogateescape")
+            offsets.append(len(joined))
+        return cls(np.frombuffer(joined, np.uint8), np.frombuffer(offsets, np.int64))
 
     def __iter__(self) -> Iterator[str]:
         data, offsets = self.values.tobytes(), self.offsets.tolist()

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from fastpack.errors import EmptySourceError, Place, at
+from fastpack.filenames import FileNames
 from fastpack.sources.paths import Paths
 from fastpack.tree import IMAGE_SUFFIXES, classes_of, image_files_and_faults
 
@@ -23,5 +24,5 @@ def folder(root: str | Path, *, allow_external: bool = False) -> Paths:
         raise EmptySourceError(at(f"no images here (files ending in {', '.join(IMAGE_SUFFIXES)}){why}; check the folder", Place(root)))
     labels, class_names = classes_of(files)
     above = os.path.join(root, "")
-    paths, bounds = [above + file for file in files], None if allow_external else root
+    paths, bounds = FileNames(above + file for file in files), None if allow_external else root
     return Paths(paths, labels, keys=files, class_names=class_names, root=bounds, faults=faults)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack._native.order import hash_rows
 from fastpack.batch import Batch
 from fastpack.errors import (
     DuplicateKeyError,
@@ -55,14 +56,14 @@ class Paths:
         root: str | os.PathLike[str] | None = None,
         faults: Mapping[int, FastpackError] = MappingProxyType({}),
     ) -> None:
-        self._files = FileNames(paths)
+        self._files = paths if isinstance(paths, FileNames) else FileNames(paths)
         if not len(self._files):
             raise EmptySourceError("there are no images to pack; check the path and the names' endings")
         self._columns: dict[str, ColumnValues] = {}
         if labels is not None:
             self._columns["label"] = _label_column(labels)
         if keys is not None and keys is not False:
-            self._columns["key"] = Text.of(self._files if keys is True else keys)
+            self._columns["key"] = keys if isinstance(keys, Text) else Text.of(self._files if keys is True else keys)
         self._columns |= columns or {}
         for name, column in self._columns.items():
             if len(column) != len(self):
@@ -151,12 +152,14 @@ def _field_of(name: str, column: ColumnValues) -> Field:
 
 def _duplicates(keys: ColumnValues, paths: FileNames) -> dict[int, FastpackError]:
     """An error for each file whose key an earlier one has."""
-    listed = list(keys)
-    if len(set(listed)) == len(listed):
+    assert isinstance(keys, Text)
+    hashes = np.empty(len(keys), np.uint64)
+    hash_rows(keys.values, keys.offsets, 0, hashes)
+    if len(np.unique(hashes)) == len(keys):  # so the keys differ, too
         return {}
     seen: dict[str, str] = {}
     faults: dict[int, FastpackError] = {}
-    for row, (key, path) in enumerate(zip(listed, paths, strict=True)):
+    for row, (key, path) in enumerate(zip(keys, paths, strict=True)):
         if seen.setdefault(key, path) != path:
             message = f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own"
             faults[row] = DuplicateKeyError(message)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastpack.errors import EmptySourceError, MissingPackageError, Place, SourceError, at, from_os_error
+from fastpack.filenames import FileNames
 from fastpack.ragged import Text
 from fastpack.sources.paths import ColumnValues, Paths, relative_key
 
@@ -52,9 +53,9 @@ def table(
     folder = Path(root) if root is not None else path.parent
     extra = {name: _typed(values, name, where) for name, values in columns.items() if name not in ("image", "label", "key")}
     return Paths(
-        [folder / name for name in names],
+        FileNames(folder / name for name in names),
         labels,
-        keys=[_key(name, folder) for name in names],
+        keys=Text.of(_key(name, folder) for name in names),
         class_names=class_names,
         columns=extra,
         root=None if allow_external else folder,
@@ -75,28 +76,32 @@ def _read_columns(path: Path) -> dict[str, list[Any]]:
         if path.suffix.lower() == ".parquet":
             return _read_parquet(path)
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = _json_rows(file, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(file, path)
+            columns = _json_columns(file, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_columns(file, path)
     except OSError as error:
         raise from_os_error(error, "read the table", path) from error
     except csv.Error as error:
         raise SourceError(at(f"the table cannot be read ({error}); save it again", Place(path))) from error
     except UnicodeDecodeError as error:
         raise SourceError(at(f"the table is not UTF-8 ({error.reason}); save it as UTF-8", Place(path, offset=error.start))) from error
-    if not rows:
+    if not any(columns.values()):
         raise EmptySourceError(at("the table has no rows", Place(path)))
-    return {name: [row[name] for row in rows] for name in rows[0]}
+    return columns
 
 
-def _csv_rows(file: Any, path: Path) -> list[dict[str, Any]]:
-    rows = list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True))
+def _csv_columns(file: Any, path: Path) -> dict[str, list[Any]]:
+    rows = filter(None, csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True))
+    names = next(rows, [])
+    columns: list[list[Any]] = [[] for _ in names]
     for number, row in enumerate(rows):
-        if None in row or None in row.values():
+        if len(row) != len(names):
             raise SourceError(at("the row has not as many values as the header has names", Place(path, record=number)))
-    return rows
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    return dict(zip(names, columns, strict=True))
 
 
-def _json_rows(file: Any, path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _json_columns(file: Any, path: Path) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
     for number, line in enumerate(file):
         if not line.strip():
             continue
@@ -104,10 +109,13 @@ def _json_rows(file: Any, path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
         except ValueError as error:
             raise SourceError(at(f"the line is not JSON ({error})", Place(path, record=number))) from error
-        if not isinstance(row, dict) or (rows and row.keys() != rows[0].keys()):
+        if isinstance(row, dict) and not columns:
+            columns = {name: [] for name in row}
+        if not isinstance(row, dict) or row.keys() != columns.keys():
             raise SourceError(at("each line must be an object with the names of the first", Place(path, record=number)))
-        rows.append(row)
-    return rows
+        for name, value in row.items():
+            columns[name].append(value)
+    return columns
 
 
 def _read_parquet(path: Path) -> dict[str, list[Any]]:
