@@ -7,6 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastpack
+from fastpack.containers.hdf5_columns import _fixed_strings
+from fastpack.containers.hdf5_index import _text_of
+from fastpack.ragged import Text
 from fastpack.structs import NO_SPAN
 
 hdf5plugin = pytest.importorskip("hdf5plugin")
@@ -102,3 +105,13 @@ def test_what_is_read_is_what_h5py_reads(tmp_path_factory, layout):
         assert images.tobytes() == expected.astype(images.dtype).tobytes()
     is_read_natively = bool(reader.index.chunks.get("image")) or (reader.index.spans["image"]["offset"] != NO_SPAN).all()
     assert is_read_natively or layout["compressor"] in BY_THE_LIBRARY
+
+
+@given(st.lists(st.text(max_size=9).map(lambda text: text.rstrip("\0")), max_size=6))
+def test_text_of_fixed_length_is_what_numpy_would_make_of_it(rows):
+    text = Text.of(rows)
+    strings = _fixed_strings(text)
+    expected = np.array([text.bytes(i) for i in range(len(text))], h5py.string_dtype("utf-8", strings.itemsize))
+    assert strings.dtype.metadata == expected.dtype.metadata
+    assert strings.tobytes() == expected.tobytes()
+    assert list(_text_of(strings)) == rows

@@ -39,7 +39,7 @@ class Columns:
         for name, text in {"format": "fastpack", "layout": layout, "schema": Schema(self._schema.fields).to_json()}.items():
             file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5_members.py
         for field in self._schema.columns:
-            file.create_dataset(dataset_name(field), data=_stored(field, self._pieces[field.name]))
+            file.create_dataset(dataset_name(field), data=_stored(field, self._pieces.pop(field.name)))
         if self._schema.class_names:
             file.create_dataset("class_names", data=_fixed_strings(Text.of(self._schema.class_names)))
         write_checksums(file)
@@ -57,5 +57,7 @@ def _stored(field: Field, pieces: list[Any]) -> npt.NDArray[Any]:
 def _fixed_strings(text: Text) -> npt.NDArray[Any]:
     """Fixed-length UTF-8: read in one go, where HDF5 looks up variable-length strings one by one."""
     length = max(1, int(text.lengths.max(initial=1)))
-    rows = [text.bytes(i) for i in range(len(text))]
-    return np.array(rows, h5py.string_dtype("utf-8", length))
+    letters = np.zeros((len(text), length), np.uint8)
+    letters[np.arange(length) < text.lengths[:, None]] = text.values
+    strings: npt.NDArray[Any] = letters.view(h5py.string_dtype("utf-8", length))
+    return strings.reshape(len(text))

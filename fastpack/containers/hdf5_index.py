@@ -21,7 +21,7 @@ from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
-from fastpack.ragged import Ragged, Text
+from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
@@ -278,7 +278,7 @@ class IndexBuilder:
         texts = None
         if dataset.dtype.hasobject and dataset.ndim == 1:
             texts = read_texts(dataset, self._shard, self._limits)
-        return Text.of_bytes(bytes(row) for row in dataset[...].reshape(-1)) if texts is None else texts
+        return _text_of(dataset[...].reshape(-1)) if texts is None else texts
 
     @property
     def _class_names_path(self) -> str:
@@ -290,3 +290,12 @@ class IndexBuilder:
             return ()
         self._refuse_external(member.stored)
         return tuple(self._texts(member.stored))
+
+
+def _text_of(rows: npt.NDArray[Any]) -> Text:
+    """Strings of fixed length, without an object for each; or the objects that the library gives for others."""
+    if rows.dtype.kind != "S":
+        return Text.of_bytes(bytes(row) for row in rows)
+    lengths = np.char.str_len(rows)
+    letters = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
+    return Text(letters[np.arange(rows.itemsize) < lengths[:, None]], offsets_of(lengths))
