@@ -2,6 +2,7 @@
 
 import io
 import struct
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -117,6 +118,15 @@ def with_more_scans(progressive: bytes, count: int) -> bytes:
     data = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
     scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0x00, 1, 63, 0) + data
     return progressive[:-2] + table + scan * count + b"\xff\xd9"
+
+
+def write_striped(folder: Path, count: int) -> tuple[list[Path], Pixels]:
+    """PNGs of 10 x 12 in stripes, which filters can make smaller: their paths, and pixels (count, 10, 12, 3)."""
+    pixels = np.repeat(np.random.default_rng(5).integers(0, 255, (count, 10, 3, 3), np.uint8), 4, axis=2)
+    paths = [folder / f"{i:02d}.png" for i in range(count)]
+    for path, image in zip(paths, pixels, strict=True):
+        path.write_bytes(save(image, "PNG"))
+    return paths, pixels
 
 
 def read_pillow(data: bytes, mode: str = "RGB") -> Pixels:
