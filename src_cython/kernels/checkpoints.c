@@ -54,7 +54,14 @@ uint64_t fp_checkpoints_seal(const fp_checkpoints *table, const fp_checkpoint_gr
     uint64_t about[3] = {(uint64_t)grid->rows << 48 | (uint64_t)grid->columns << 32, table->image_bytes, table->image_crc32c};
     uint32_t crc = fp_crc32c(0, (const uint8_t *)about, sizeof about);
     crc = fp_crc32c(crc, (const uint8_t *)(table->words + 1), (table->num_words - 1) * sizeof *table->words);
-    return about[0] | fp_crc32c(crc, image, (size_t)fp_checkpoints_head_bytes(table));
+    return about[0] | fp_crc32c(crc, image, (size_t)fp_checkpoints_sealed_bytes(table));
+}
+
+uint64_t fp_checkpoints_sealed_bytes(const fp_checkpoints *table) {
+    uint64_t head_bytes = fp_checkpoints_head_bytes(table);
+    if (head_bytes == 0 || table->image_crc32c) return head_bytes;
+    uint64_t end = (position_of(table->words[2]) + 7) / 8;
+    return end < table->image_bytes ? end : table->image_bytes;
 }
 
 uint64_t fp_checkpoints_head_bytes(const fp_checkpoints *table) {

@@ -38,11 +38,15 @@ int fp_checkpoint_to_word(const fp_checkpoint *checkpoint, uint64_t *word);
 
 fp_checkpoint fp_checkpoint_at(const fp_checkpoints *table, size_t number);
 
-/* The first word of a table whose others are there. `image`: its bytes up to the first checkpoint. */
+/* The first word of a table whose others are there. `image`: at least those of its bytes that a seal covers. */
 uint64_t fp_checkpoints_seal(const fp_checkpoints *table, const fp_checkpoint_grid *grid, const uint8_t *image);
 
 /* How many of the image's first bytes lie before the first checkpoint; 0 when this is no table of an image of this length. */
 uint64_t fp_checkpoints_head_bytes(const fp_checkpoints *table);
+
+/* How many of them the seal covers: the same, or, where no checksum tells the image from others, those up to the second
+   checkpoint. */
+uint64_t fp_checkpoints_sealed_bytes(const fp_checkpoints *table);
 
 /* Gives the grid; 0 when the table is damaged, or that of another image. */
 int fp_checkpoints_open(const fp_checkpoints *table, uint32_t mcus_per_row, uint32_t num_rows, const uint8_t *image,

@@ -415,12 +415,12 @@ static int plan_marked(const fp_decoder *decoder, const fp_decode_options *optio
            fp_sequential_bytes(scan, &plan->stored, &bytes[0], &bytes[1]);
 }
 
-/* The headers at least: the image's memory, or NULL. */
-static const uint8_t *view_head(const fp_reading *r, uint64_t head_bytes, fp_outcome *outcome) {
+/* What the table's seal covers at least: the image's memory, or NULL. */
+static const uint8_t *view_sealed(const fp_reading *r, uint64_t sealed_bytes, fp_outcome *outcome) {
     const uint8_t *data = NULL;
     if (r->origin->memory) return fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome) ? NULL : data;
     uint8_t *bytes = fp_scratch_reserve(r->blob, r->span->length);
-    return bytes && fp_read_part(r->origin, r->span, 0, head_bytes, bytes, r->row, outcome) == FP_OK ? bytes : NULL;
+    return bytes && fp_read_part(r->origin, r->span, 0, sealed_bytes, bytes, r->row, outcome) == FP_OK ? bytes : NULL;
 }
 
 /* All of them, when all of the data is needed: then their checksum can be compared. */
@@ -456,9 +456,9 @@ static int decode_marked(fp_decoder *decoder, const uint8_t *data, const fp_read
 
 int fp_decode_span(fp_decoder *decoder, const fp_reading *r, const fp_checkpoints *checkpoints, const fp_decode_options *options,
                    const fp_view *view, const fp_target *target, fp_outcome *outcome) {
-    uint64_t head_bytes = checkpoints && sequential_use != FP_NEVER ? fp_checkpoints_head_bytes(checkpoints) : 0;
+    uint64_t sealed_bytes = checkpoints && sequential_use != FP_NEVER ? fp_checkpoints_sealed_bytes(checkpoints) : 0;
     fp_outcome ignored = {0};
-    const uint8_t *data = head_bytes ? view_head(r, head_bytes, &ignored) : NULL;
+    const uint8_t *data = sealed_bytes ? view_sealed(r, sealed_bytes, &ignored) : NULL;
     if (data && decode_marked(decoder, data, r, checkpoints, options, view, target, &ignored)) return FP_OK;
     if (fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome)) return outcome->status;
     int status = fp_decode_jpeg(decoder, data, r->span->length, options, view, target);
