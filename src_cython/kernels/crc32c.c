@@ -219,8 +219,7 @@ static pthread_once_t byte_powers_once = PTHREAD_ONCE_INIT;
 
 static uint32_t multiply(uint32_t a, uint32_t b) {
     uint32_t product = 0;
-    for (; a; a <<= 1, b = (b >> 1) ^ ((b & 1) ? POLYNOMIAL : 0))
-        if (a & 0x80000000u) product ^= b;
+    for (; a; a <<= 1, b = (b >> 1) ^ (POLYNOMIAL & -(b & 1))) product ^= b & -(a >> 31); /* no branch could be foreseen */
     return product;
 }
 
