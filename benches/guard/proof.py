@@ -75,9 +75,8 @@ class Slowdown:
 
 _PACKING = (
     Function("gather", "span", "fp_read_file"),
-    Function("example", "pieces", "fp_write_pieces"),
-    Function("example", "frames", "fp_check_frame"),
-    Function("probe", "probe", "fp_probe_path"),
+    Function("gather", "image", "fp_probe", 64),
+    Function("pieces", "pieces", "fp_write_rows"),
 )
 SLOWDOWNS = {
     "decode, crop": Slowdown((Function("decode", "decode", "fp_decode_jpeg"),), ("decode", "crop")),
