@@ -32,7 +32,8 @@ _LAST_COMMA = re.compile(r",\s*([\]}])")
 _MAX_HEADER_BYTES = 10_000  # as np.load has it
 
 # What numpy and zipfile throw for bytes that are no .npz.
-NPZ_ERRORS = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, RecursionError, struct.error, zipfile.BadZipFile)
+_DATA_ERRORS = (ValueError, KeyError, TypeError, IndexError, SyntaxError, RecursionError, struct.error)  # SyntaxError: of some dtypes
+NPZ_ERRORS = (OSError, EOFError, MemoryError, zipfile.BadZipFile, *_DATA_ERRORS)
 
 
 def save_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from fastpack.errors import StateError
 from fastpack.pool import submit
 
 Item = TypeVar("Item")
@@ -34,12 +35,17 @@ class Prefetch(Generic[Item]):
         return self._process != os.getpid()
 
     def take(self) -> Item:
-        """The next item, when it is made. Raises what making it raised."""
+        """The next item, when it is made. Raises what making it raised; StopIteration behind the last, and StateError when another
+        thread closes this while it waits."""
         with self._changed:
+            if self._num_asked == self._num_items:
+                raise StopIteration
             number = self._num_asked
             self._num_asked += 1
             self._start_lanes()
             while number not in self._made:
+                if self._is_closed:
+                    raise StateError("the loader was closed while a batch was awaited; iterate it again")
                 self._changed.wait()
             item, failure = self._made.pop(number)
         if failure is None:
@@ -56,6 +62,7 @@ class Prefetch(Generic[Item]):
         with self._changed:
             self._is_closed = True
             self._made.clear()
+            self._changed.notify_all()
             while wait and len(self._idle) < self._num_lanes:
                 self._changed.wait()
 

@@ -14,6 +14,7 @@ import fastpack
 from fastpack import Paths
 from fastpack.errors import FastpackError
 from fastpack.index import index_path
+from fastpack.npz import NPZ_ERRORS, _read_header
 from fastpack.structs import NO_SPAN
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
@@ -297,3 +298,10 @@ def test_index_that_names_a_dataset_elsewhere(tmp_path, kind):
     fastpack.open(tmp_path / "x.h5")
     save(tmp_path / "x.h5", change_field(stored_as="deep/secret")(load(tmp_path / "x.h5")))
     assert_sound(tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize("kind", ["=,", "i4(", "V-1", "(9999999999,)i8"])
+def test_a_type_that_is_none_is_an_error_of_the_file(kind):
+    """Where the seal holds, since somebody made it so."""
+    with pytest.raises(NPZ_ERRORS):
+        _read_header(f"{{'descr': '{kind}', 'fortran_order': False, 'shape': (3,), }}".encode())

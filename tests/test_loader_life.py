@@ -331,3 +331,33 @@ def test_hints_change_nothing(dataset, read_ahead, decode, monkeypatch):
 def test_hints_about_files_and_about_nothing(dataset):
     dataset.announce(np.arange(600))
     dataset.announce(np.zeros(0, np.int64))
+
+
+def test_closing_ends_the_waiting_of_another_thread():
+    may_end, has_begun, met = threading.Event(), threading.Event(), []
+
+    def make(number):
+        has_begun.set()
+        may_end.wait(60)
+        return number
+
+    def take():
+        with pytest.raises(StateError, match="closed"):
+            items.take()
+        met.append("error")
+
+    items = Prefetch([make], 3, 1)
+    waiting = threading.Thread(target=take, daemon=True)
+    waiting.start()
+    assert has_begun.wait(60)
+    items.close()
+    waiting.join(60)
+    may_end.set()
+    assert met == ["error"]
+
+
+def test_nothing_is_awaited_behind_the_last():
+    items = Prefetch([lambda number: number], 2, 1)
+    assert [items.take(), items.take()] == [0, 1]
+    with pytest.raises(StopIteration):
+        items.take()
