@@ -164,8 +164,9 @@ def _silent(line: str) -> None:
 
 
 class Contest:
-    """Turns go round, A B C A B C ..., so that what else the machine does meets them all; then each takes one more,
-    for its memory. Who fails is missing, and the others go on.
+    """Turns go round, so that what else the machine does meets them all, and each round another begins, so that nobody always
+    has the same one before him: A B C, B C A, C A B. Then each takes one more, for its memory. Who fails is missing, and the
+    others go on.
 
     - tell: is told who has done what; it may take minutes.
     """
@@ -191,7 +192,7 @@ class Contest:
             if number and started + 2 * longest > until:
                 self._tell(f"no time for round {number + 1} of {rounds}")
                 break
-            self._each(Contestant.turn)
+            self._each(Contestant.turn, first=number)
             longest = max(longest, time.monotonic() - started)
             self._tell(f"round {number + 1} of {rounds}: {time.monotonic() - started:.0f} s")
         self._each(Contestant.turn_for_memory)
@@ -201,8 +202,9 @@ class Contest:
         for rival in self._present:
             rival.close()
 
-    def _each(self, act: Callable[[Contestant], None]) -> None:
-        for rival in list(self._present):
+    def _each(self, act: Callable[[Contestant], None], first: int = 0) -> None:
+        first %= len(self._present) or 1
+        for rival in [*self._present[first:], *self._present[:first]]:
             with self._missed(rival.standing.name):
                 act(rival)
             if rival.standing.name in self.missing:
