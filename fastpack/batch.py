@@ -64,6 +64,24 @@ class Batch(Mapping[str, Any]):
         return f"Batch({self.num_samples} samples; {described})"
 
 
+def settled(fields: dict[str, Any], rows: npt.NDArray[np.int64], failures: Mapping[int, FastpackError], *, skips: bool) -> Batch:
+    """The batch of the samples `rows` when those in `failures` could not be read: without them, or with a mask that tells."""
+    told = [failures[row] for row in sorted(failures)]
+    mask = np.ones(len(rows), np.bool_)
+    mask[list(failures)] = False
+    if not skips or not failures:
+        return Batch(fields, len(rows), mask=mask, failures=told, sample_numbers=rows)
+    good = np.flatnonzero(mask)
+    kept = {name: _take(values, good) for name, values in fields.items()}
+    return Batch(kept, len(good), failures=told, sample_numbers=rows[good])
+
+
+def _take(values: Any, rows: npt.NDArray[np.int64]) -> Any:
+    if isinstance(values, Ragged):
+        return values.take(rows)
+    return [values[row] for row in rows] if isinstance(values, list) else values[rows]
+
+
 def _one(values: Any, i: int) -> Any:
     if isinstance(values, Text):
         return values[i]

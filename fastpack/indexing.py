@@ -10,15 +10,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from fastpack import containers
+from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
 from fastpack.errors import FastpackError, Place, UnreadableFileError, at
 from fastpack.index import Index, concatenate, index_path
+from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.pool import num_cores, share
 from fastpack.schema import Schema
 
+Rows = npt.NDArray[np.int64]
 # Called with (bytes done, bytes in all) after each file, and now and then within one.
 Progress = Callable[[int, int], None]
 
@@ -93,6 +99,33 @@ def build_indexes(
     indexes = _build_all(build, len(shards), num_workers)
     kept = [index_path(shard, folder) for shard in shards]
     return _indexed(shards, sum(is_fresh), concatenate(indexes), kept, time.perf_counter() - started)
+
+
+def keep_learned(index: Index, learned: Learned, samples: Rows, index_dir: str | os.PathLike[str] | None, limits: Limits) -> int:
+    """Saves what was learned of these samples (n,), those of `index`, in the indexes of its files, and makes what is missing there.
+
+    Returns how many images have checkpoints then, of all that the files hold. Raises what `build_indexes` raises.
+    """
+    num_marked, folder = 0, None if index_dir is None else Path(index_dir)
+    for number, shard in enumerate(index.shards):
+        whole = containers.index_of(shard.path, index_dir=folder, limits=limits)
+        rows = np.flatnonzero(index.shard_numbers == number)
+        sources = {index.schema[name].source_name: name for name in learned.names}
+        images = [(field.name, sources.get(field.source_name)) for field in whole.schema.fields]
+        known = {here: _known(len(whole), index.record_numbers[rows], samples[rows], learned, name) for here, name in images if name}
+        if (with_them := marked(whole, known)) is not whole:
+            _save(with_them, shard.path, folder)
+        num_marked += sum(tables.num_marked for tables in with_them.checkpoints.values())
+    return num_marked
+
+
+def _known(num_records: int, records: Rows, samples: Rows, learned: Learned, name: str) -> tuple[Checkpoints, npt.NDArray[np.bool_]]:
+    """Of the records of a file: their tables, and which of them were looked at."""
+    is_known = np.zeros(num_records, np.bool_)
+    is_known[records] = learned.is_known(name, samples)
+    source = np.full(num_records, len(records))
+    source[records] = np.arange(len(records))
+    return Checkpoints.concatenate([learned.tables(name, samples), Checkpoints.none(1)]).take(source), is_known
 
 
 def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path], seconds: float) -> Indexed:

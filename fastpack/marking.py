@@ -1,21 +1,28 @@
 """Marking: checkpoints for the JPEGs of an index, made by decoding the codes of each once."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastpack._native.decode import MarkBatch
 from fastpack.checkpoints import Checkpoints
-from fastpack.errors import raise_first
+from fastpack.errors import Outcome, raise_first
 from fastpack.headers import JPEG
 from fastpack.index import Index
 from fastpack.pool import num_cores, share
 from fastpack.shard import OpenShards
 from fastpack.structs import NO_SPAN
 
+Mask = npt.NDArray[np.bool_]
 
-def marked(index: Index, *, num_workers: int | None = None) -> Index:
+
+def marked(index: Index, known: Mapping[str, tuple[Checkpoints, Mask]] | None = None, *, num_workers: int | None = None) -> Index:
     """The index with checkpoints for its JPEGs, but for those of fields that have some; itself, when nothing was missing.
+
+    - known: image name -> tables (n,) that were made before, and which of the images were looked at for them (n,).
 
     Each image is read and compared with its checksum. Those that no table can be made of (progressive, damaged, with restart
     markers, very small, not stored in one piece) have none, and are read as before. Raises what reading them raises.
@@ -23,21 +30,39 @@ def marked(index: Index, *, num_workers: int | None = None) -> Index:
     missing = [name for name in index.infos if name not in index.checkpoints]
     if not missing:
         return index
-    files = OpenShards(index.shards)
-    made = {name: _marked_images(index, name, files, num_workers or num_cores()) for name in missing}
+    files, nothing = OpenShards(index.shards), (Checkpoints.none(len(index)), np.zeros(len(index), np.bool_))
+    made = {name: _marked_images(index, name, files, (known or {}).get(name, nothing), num_workers or num_cores()) for name in missing}
     return replace(index, checkpoints={**index.checkpoints, **made})
 
 
-def _marked_images(index: Index, name: str, files: OpenShards, num_workers: int) -> Checkpoints:
-    spans, infos = index.spans[name], index.infos[name]
-    rows = np.flatnonzero((infos["format"] == JPEG) & (infos["progressive"] == 0) & (spans["offset"] != NO_SPAN))
-    job = MarkBatch(spans[rows], fds=files.descriptors(spans["shard"][rows]))
-    share(job.run, max(1, min(num_workers, len(rows))))
-    raise_first(job.failures(), lambda row: index.place(int(rows[row]), offset=int(spans["offset"][rows[row]])))
-    lengths = np.zeros(len(rows), np.int64)
+def _marked_images(index: Index, name: str, files: OpenShards, known: tuple[Checkpoints, Mask], num_workers: int) -> Checkpoints:
+    earlier, is_known = known
+    spans = index.spans[name]
+    rows = np.flatnonzero(has_codes(spans, index.infos[name]) & ~is_known)
+    made, outcomes = _made(spans[rows], files.descriptors(spans["shard"][rows]), num_workers)
+    raise_first(outcomes, lambda row: index.place(int(rows[row]), offset=int(spans["offset"][rows[row]])))
+    source = np.arange(len(index))
+    source[rows] = len(index) + np.arange(len(rows))
+    return Checkpoints.concatenate([earlier, made]).take(source)
+
+
+def has_codes(spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> Mask:
+    """Which images may have a table: JPEGs, not progressive, that lie in a file in one piece."""
+    return np.asarray((infos["format"] == JPEG) & (infos["progressive"] == 0) & (spans["offset"] != NO_SPAN))
+
+
+def tables_of(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int) -> tuple[Checkpoints, Mask]:
+    """The tables of JPEGs (n,), and which of them were looked at: when one cannot be read, not all are."""
+    made, outcomes = _made(spans, fds, num_workers)
+    is_done = made.ends > made.starts if outcomes else np.ones(len(spans), np.bool_)
+    return made, is_done
+
+
+def _made(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int) -> tuple[Checkpoints, list[Outcome]]:
+    job = MarkBatch(spans, fds=fds)
+    share(job.run, max(1, min(num_workers, len(spans))))
+    lengths = np.zeros(len(spans), np.int64)
     job.lengths(lengths)
     words = np.zeros(int(lengths.sum()), np.uint64)
     job.words(words)
-    of_all = np.zeros(len(index), np.int64)
-    of_all[rows] = lengths
-    return Checkpoints.of_lengths(words, of_all)
+    return Checkpoints.of_lengths(words, lengths), job.failures()

@@ -34,7 +34,8 @@ class ReadOptions:
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
     - check: compare what is read with its checksum, where the file has one.
     - checkpoints: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.
-      None does so where it does; True makes `open` find such places where it does not, and save them; False does not use them.
+      None does so where it does; True makes `open` find such places where it does not, and save them; "learn" finds those of an image
+      when it is first decoded, for this process, and `Reader.save_checkpoints` saves them; False does not use them.
       Of an image that is read in part no checksum is compared.
     - num_workers: threads for one `read`; None is one a core.
     - limits: what an image, a record or a chunk may cost; for `open` too.
@@ -51,7 +52,7 @@ class ReadOptions:
     on_error: OnError = "raise"
     truncated: Truncated = "error"
     check: bool = True
-    checkpoints: bool | None = None
+    checkpoints: bool | Literal["learn"] | None = None
     num_workers: int | None = None
     limits: Limits = DEFAULT_LIMITS
 
@@ -60,6 +61,8 @@ class ReadOptions:
             raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
         if self.on_error not in get_args(OnError):
             raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
+        if not (self.checkpoints in ("learn", None) or isinstance(self.checkpoints, bool)):
+            raise OptionError(f'checkpoints must be True, False, "learn" or None, not {self.checkpoints!r}')
         if self.truncated not in get_args(Truncated):
             raise OptionError(f"there is no truncated {self.truncated!r}; choose error or accept")
         if self.num_workers is not None and not (isinstance(self.num_workers, int) and self.num_workers >= 1):

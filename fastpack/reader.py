@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack._native.crc32c import crc32c
-from fastpack.batch import Batch
+from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import (
     Failures,
@@ -26,10 +26,12 @@ from fastpack.codecs.batch import (
 from fastpack.draws import Draws, check_epochs
 from fastpack.errors import OptionError, Place, ShapeError
 from fastpack.index import Column, Index, concatenate
-from fastpack.indexing import indexes_of
+from fastpack.indexing import indexes_of, keep_learned
+from fastpack.learned import Learned
 from fastpack.memory import Memory
-from fastpack.options import OnError, ReadOptions
+from fastpack.options import ReadOptions
 from fastpack.order import parts_of, spread_by_key, spread_by_number
+from fastpack.pool import num_cores
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
@@ -96,7 +98,7 @@ def concat(readers: Sequence["Reader"]) -> "Reader":
 
 
 class Reader(Sequence[dict[str, Any]]):
-    """The samples of a dataset, in the order of its files. Stateless, thread-safe, picklable, fork-safe.
+    """The samples of a dataset, in the order of its files. Stateless but for what it learns, thread-safe, picklable, fork-safe.
 
     An integer gives a sample (a dict), a slice a Reader over those samples, `read` a Batch.
     """
@@ -110,12 +112,14 @@ class Reader(Sequence[dict[str, Any]]):
         *,
         part_sizes: tuple[int, ...] | None = None,
         memory: Memory | None = None,
+        learned: Learned | None = None,
     ) -> None:
         """What the library itself passes, beside the index and how to read it:
 
         - sample_numbers (n,): what random transforms know the samples by; None counts them.
         - part_sizes: of the datasets that were concatenated.
         - memory: where batches are written.
+        - learned: the checkpoints that it shares with the reader that it is a part of.
         """
         self._index = index
         self._sample_numbers = np.arange(len(index)) if sample_numbers is None else sample_numbers
@@ -124,6 +128,10 @@ class Reader(Sequence[dict[str, Any]]):
         self._files = files or OpenShards(index.shards)
         self._blobs = Blobs(index, self._files)
         self._decoding = replace(self._options.for_decoding, memory=memory or Memory())
+        self._learned = learned
+        if self._options.checkpoints == "learn" and learned is None:
+            missing = [name for name in index.infos if name not in index.checkpoints]
+            self._learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
@@ -186,12 +194,13 @@ class Reader(Sequence[dict[str, Any]]):
     def with_options(self, *, memory: Memory | None = None, **changes: Any) -> "Reader":
         """The same samples, read otherwise: `with_options(decode=False)`; or written to another memory."""
         options, memory = replace(self._options, **changes), memory or self._decoding.memory
-        return Reader(self._index, options, self._files, self._sample_numbers, part_sizes=self._part_sizes, memory=memory)
+        shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
+        return Reader(self._index, options, self._files, self._sample_numbers, **shared)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""
         taken = self._rows(rows)
-        return Reader(self._index.take(taken), self._options, self._files, self._sample_numbers[taken])
+        return Reader(self._index.take(taken), self._options, self._files, self._sample_numbers[taken], learned=self._learned)
 
     def filter(self, keep: Callable[[Mapping[str, Column]], npt.ArrayLike]) -> "Reader":
         """A Reader over the samples for which `keep(columns)`, (n,) booleans, is true. No image is read.
@@ -279,7 +288,18 @@ class Reader(Sequence[dict[str, Any]]):
             else:
                 column = self._index.columns[field.name]
                 fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
-        return _settle(fields, rows, failures, self._options.on_error)
+        return settled(fields, rows, failures, skips=self._options.on_error == "skip")
+
+    def save_checkpoints(self, index_dir: str | os.PathLike[str] | None = None) -> int:
+        """Saves in the indexes what was learned with checkpoints="learn": later readers have it. Images that were not decoded yet are
+        looked at now; after an epoch there are none.
+
+        Returns how many images of all files have checkpoints. Raises OptionError when nothing is being learned, what a damaged image
+        raises, and UnreadableFileError when an index cannot be written.
+        """
+        if self._learned is None:
+            raise OptionError('nothing is being learned; open the dataset with checkpoints="learn"')
+        return keep_learned(self._index, self._learned, self._sample_numbers, index_dir, self._options.limits)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """The first bytes of stored images, up to so many of each, as they are; none of those that cannot be read."""
@@ -318,6 +338,8 @@ class Reader(Sequence[dict[str, Any]]):
         if len(rows) == 0 and out is None:
             side = least_side(self._options.steps)
             return self._no_images([side, 2 * side], [side, side], options.channels, options.dtype)
+        if self._learned and options.checkpoints:
+            pictures = self._learned.completed(field.name, self._sample_numbers[rows], pictures, options.num_workers or num_cores())
         refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
         sizes = upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in)
         plan = self._plan(rows, epoch, *sizes)
@@ -365,24 +387,6 @@ class Reader(Sequence[dict[str, Any]]):
         outs = empty_outputs(plan, channels, np.uint8, memory) if out is None else check_output(out, plan, channels)
         place_pixels(pixels, plan, outs, self._decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
-
-
-def _settle(fields: dict[str, Any], rows: Rows, failures: Failures, on_error: OnError) -> Batch:
-    """The batch as on_error has it, when the samples in `failures` could not be read."""
-    told = [failures[row] for row in sorted(failures)]
-    mask = np.ones(len(rows), np.bool_)
-    mask[list(failures)] = False
-    if on_error == "skip" and failures:
-        good = np.flatnonzero(mask)
-        kept = {name: _take(values, good) for name, values in fields.items()}
-        return Batch(kept, len(good), failures=told, sample_numbers=rows[good])
-    return Batch(fields, len(rows), mask=mask, failures=told, sample_numbers=rows)
-
-
-def _take(values: Any, rows: Rows) -> Any:
-    if isinstance(values, Ragged):
-        return values.take(rows)
-    return [values[row] for row in rows] if isinstance(values, list) else values[rows]
 
 
 def _copy_into(out: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

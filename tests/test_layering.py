@@ -38,6 +38,7 @@ LAYERS = [
     },
     {"index", "codecs", "filenames"},
     {"containers", "sources", "options", "packing.staging", "marking"},
+    {"learned"},
     {"blobs", "indexing", "packing.supply", "packing.selection"},
     {"packing.screen", "packing.alteration"},
     {"packing.packer", "master"},
