@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import fastpack
 from benches.crops import Cropping, Ffcv
 from benches.hdf5_reading import compare_hdf5
+from benches.memory import peak_bytes
 from benches.photos import REENCODED, VARIABLE, make_small, photos, reencoded
 from benches.ratio import Comparison, Rival, compare, machine
 from benches.recorded import record
@@ -86,16 +86,8 @@ def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Compariso
         table.write_text("path\n" + "".join(f"{path.relative_to(table.parent)}\n" for path in paths[:count]))
         for name in ("out.tfrecord", "out.h5"):
             command = [sys.executable, "-m", "fastpack", "pack", table, "-o", packing.output(name), "--quiet", "--no-sync"]
-            print(f"{count} files to {name} in a new process: {_peak_bytes(command) / 2**20:.0f} MB at most", flush=True)
+            print(f"{count} files to {name} in a new process: {peak_bytes(command) / 2**20:.0f} MB at most", flush=True)
             packing.remove()
-
-
-def _peak_bytes(command: list[str | Path]) -> int:
-    """What a program had in memory at most."""
-    _, status, usage = os.wait4(subprocess.Popen(command).pid, 0)
-    if status:
-        raise SystemExit(f"this failed: {command}")
-    return usage.ru_maxrss * 1024
 
 
 def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:

@@ -1,7 +1,6 @@
 """Memory and threads under load: python -m benches.memory large|decodes|hammer|pack."""
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,22 @@ def peak() -> int:
 def forget_peak() -> None:
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
+
+
+# What a program had in memory at most begins with what its parent has (execve keeps it): a parent with next to nothing starts it.
+_PARENT = """
+import os, subprocess, sys
+
+_, status, usage = os.wait4(subprocess.Popen(sys.argv[1:]).pid, 0)
+print(usage.ru_maxrss * 1024)
+sys.exit(status != 0)
+"""
+
+
+def peak_bytes(command: Sequence[str | Path]) -> int:
+    """What a program had in memory at most. Raises CalledProcessError when it fails."""
+    parent = [sys.executable, "-S", "-c", _PARENT, *command]
+    return int(subprocess.run(parent, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
 
 def large_jpeg() -> bytes:
@@ -134,12 +149,9 @@ def measure_pack(folder: Path, arguments: argparse.Namespace) -> Curve:
         listed = folder / "paths"
         listed.write_text("\n".join(str(jpegs[i % len(jpegs)].absolute()) for i in range(num_images)))
         for output, size in (("pixels.h5", 224), ("encoded.h5", 0), ("all.tfrecord", 0)):
-            with subprocess.Popen([sys.executable, "-c", PACK, listed, folder / output, str(size)]) as packing:
-                _, status, usage = os.wait4(packing.pid, 0)
-            if status:
-                raise SystemExit(f"packing {num_images} images to {output} failed")
-            print(f"{usage.ru_maxrss // 1024} MB peak, {num_images} images to {output}", flush=True)
-            lines.setdefault(output, {})[num_images] = [usage.ru_maxrss / 1024]
+            megabytes = peak_bytes([sys.executable, "-c", PACK, listed, folder / output, str(size)]) / 2**20
+            print(f"{megabytes:.0f} MB peak, {num_images} images to {output}", flush=True)
+            lines.setdefault(output, {})[num_images] = [megabytes]
             (folder / output).unlink()
     return Curve("memory-pack", "Memory of packing", "images packed", "MB at the peak", lines)
 

@@ -6,6 +6,7 @@
 #include "endian.h"
 #include "tfrecord.h"
 
+#define FP_SMALL_RECORD 4096
 #define BYTES 2 /* protobuf's wire type of what has a length */
 
 /* Serialising. Sizes are counted from the inside out, then written from the outside in. */
@@ -165,7 +166,10 @@ uint32_t fp_frame_example(const fp_column *columns, size_t num_columns, int64_t 
     uint64_t length = 0;
     for (const struct iovec *piece = pieces; piece < so_far.next; piece++) length += piece->iov_len;
     fp_frame_around(out, length, footer, crc);
-    *frame_crc = fp_crc32c(fp_crc32c_join(fp_crc32c(0, out, FP_FRAME_HEADER), crc, length), footer, FP_FRAME_FOOTER);
+    /* To sum some hundred bytes again takes less time than to join what they were summed to. */
+    int is_small = so_far.next == pieces + 1 && length < FP_SMALL_RECORD;
+    *frame_crc = is_small ? fp_crc32c(0, out, FP_FRAME_HEADER + length + FP_FRAME_FOOTER)
+                          : fp_crc32c(fp_crc32c_join(fp_crc32c(0, out, FP_FRAME_HEADER), crc, length), footer, FP_FRAME_FOOTER);
     pieces[0] = (struct iovec){out, pieces[0].iov_len + FP_FRAME_HEADER};
     so_far.next[-1].iov_len += FP_FRAME_FOOTER;
     return crc;
