@@ -240,8 +240,9 @@ def test_of_failures_at_once_the_first_is_raised(tmp_path, monkeypatch):
         raise FormatError(path.name)
 
     monkeypatch.setattr(containers, "index_of", failing)
+    monkeypatch.setattr("fastpack.indexing.num_cores", lambda: 2)
     with pytest.raises(FormatError, match="^a$"):
-        indexes_of([tmp_path / "a", tmp_path / "b"], num_workers=2)
+        indexes_of([tmp_path / "a", tmp_path / "b"])
 
 
 def test_shards_that_do_not_fit_together(tmp_path):
