@@ -15,8 +15,9 @@ from test_decode_kernel import batch, run_all, view_of
 from test_engine_exact import FACTORS, SIZES, boxes, plain_paths
 from test_resample import noise
 
-from fastpack._native.decode import use_sequential
+from fastpack._native.decode import MarkBatch, use_sequential
 from fastpack.pool import share
+from fastpack.structs import SPAN
 
 COLORS = ["RGB", "BGR", "GRAY"]
 # Of each component, across and down: all that an MCU of ten blocks has room for, but for chroma of two kinds.
@@ -249,6 +250,24 @@ UNUSUAL = {
 @pytest.mark.parametrize(("data", "width"), UNUSUAL.values(), ids=UNUSUAL)
 def test_unusual_images_are_left_to_libjpeg(data, width):
     assert verdicts(data, view_of(width, 40)) == (None, False)
+
+
+@pytest.mark.parametrize("luma", [*itertools.product(range(1, 6), repeat=2)])
+@pytest.mark.parametrize("chroma", [(1, 1), (1, 2), (2, 2), (4, 4)])
+def test_factors_that_no_mcu_has_room_for(luma, chroma):
+    """As a damaged header claims them: libjpeg refuses more than ten blocks, and only when it begins to decode."""
+    data = bytearray(jpeg(40, 56, subsampling=0))
+    frame = start_of_frame(data)
+    for component, (across, down) in enumerate((luma, chroma, chroma)):
+        data[frame + 11 + 3 * component] = across << 4 | down
+    verdicts(bytes(data), view_of(56, 40))
+    span = np.zeros(1, SPAN)
+    span["length"] = len(data)
+    job, length = MarkBatch(span, memory=np.frombuffer(bytes(data), np.uint8)), np.ones(1, np.int64)
+    job.run()
+    job.lengths(length)
+    has_room = math.prod(luma) + 2 * math.prod(chroma) <= 10 and max(luma) <= 4
+    assert has_room or length[0] == 0
 
 
 def black_and_white(height, width, channels):

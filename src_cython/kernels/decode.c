@@ -225,12 +225,14 @@ static int is_whole_picture(const struct jpeg_decompress_struct *jpeg, const fp_
 /* Upsampling 4:4:0, earlier versions round differently. */
 enum { ROUNDS_BY_TURNS_DOWN = LIBJPEG_TURBO_VERSION_NUMBER >= 2001005 };
 
-/* Chroma, of which both components are alike, has a whole part of luma's samples along and down. */
+/* Chroma, of which both components are alike, has a whole part of luma's samples along and down; and an MCU has no more blocks
+   than the format allows, which libjpeg looks at only when it begins to decode. */
 static int has_plain_sampling(const struct jpeg_decompress_struct *jpeg) {
     const jpeg_component_info *c = jpeg->comp_info;
-    return jpeg->num_components == 1 ||
-           (c[1].h_samp_factor == c[2].h_samp_factor && c[1].v_samp_factor == c[2].v_samp_factor &&
-            c[0].h_samp_factor % c[1].h_samp_factor == 0 && c[0].v_samp_factor % c[1].v_samp_factor == 0);
+    if (jpeg->num_components == 1) return 1;
+    if (c[0].h_samp_factor * c[0].v_samp_factor + 2 * c[1].h_samp_factor * c[1].v_samp_factor > FP_MAX_BLOCKS) return 0;
+    return c[1].h_samp_factor == c[2].h_samp_factor && c[1].v_samp_factor == c[2].v_samp_factor &&
+           c[0].h_samp_factor % c[1].h_samp_factor == 0 && c[0].v_samp_factor % c[1].v_samp_factor == 0;
 }
 
 static int has_plain_colors(const struct jpeg_decompress_struct *jpeg) {
