@@ -63,7 +63,7 @@ def _parts(findings: Findings) -> Iterator[str]:
 
 
 _RIVALS = (
-    "Each library runs in an interpreter of its own; turns go round, A B C, B C A, C A B, and a ratio compares two libraries in the same round. "
+    "Each library runs in an interpreter of its own; turns go round, A B C, B C A, and a ratio compares two libraries in the same round. "
     "Bars are medians, thin lines reach from the slowest to the fastest round."
     '<span class="key"><span><i style="background: var(--ours)"></i>fastpack</span>'
     '<span><i style="background: var(--other)"></i>other libraries</span>'
