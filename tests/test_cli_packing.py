@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     arguments = ["pack", str(tmp_path / "table.csv"), "-o", str(tmp_path / "all.tfrecord")]
     child = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     with child:
-        while set(tmp_path.iterdir()) == before and child.poll() is None:
+        while not (tmp_path / ".all.tfrecord.packing" / "all.tfrecord").exists() and child.poll() is None:
             time.sleep(0.002)
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=60)
