@@ -97,8 +97,8 @@ def test_what_was_begun_and_not_finished_is_removed(output, shards):
 
 def test_without_resume_or_overwrite_they_are_an_error(output, shards):
     stop_after(output, shards, 1)
-    with pytest.raises(OutputExistsError, match="after 1 of its shards; continue it with resume"):
-        staged(output, PLAN)
+    with pytest.raises(OutputExistsError, match="after 1 of its shards; continue it with resume"), staged(output, PLAN):
+        pass
     with staged(output, PLAN, resume=True) as staging:
         assert staging.is_finished(0)
 
@@ -113,14 +113,14 @@ def test_overwrite_starts_over(output, shards):
 @pytest.mark.parametrize("change", [{"samples": 5}, {"layout": "pixels"}, {"color": "BGR"}])
 def test_another_plan_is_not_continued(output, shards, change):
     stop_after(output, shards, 1)
-    with pytest.raises(PlanChangedError, match=next(iter(change))):
-        staged(output, PLAN | change, resume=True)
+    with pytest.raises(PlanChangedError, match=next(iter(change))), staged(output, PLAN | change, resume=True):
+        pass
 
 
 def test_other_shards_are_another_plan(output, shards):
     stop_after(output, shards, 1)
-    with pytest.raises(PlanChangedError, match="shards"):
-        staged(output[:1], PLAN, resume=True)
+    with pytest.raises(PlanChangedError, match="shards"), staged(output[:1], PLAN, resume=True):
+        pass
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: bytes([data[0] ^ 1]) + data[1:], lambda data: b""])
@@ -148,17 +148,20 @@ def test_a_torn_line_of_the_journal_is_no_shard(output, shards, line):
 
 def test_an_existing_output_is_left_alone(output, tmp_path):
     output[1].write_bytes(b"precious")
-    with pytest.raises(OutputExistsError, match="ask for overwrite"):
-        staged(output, PLAN)
+    with pytest.raises(OutputExistsError, match="ask for overwrite"), staged(output, PLAN):
+        pass
     assert names(tmp_path) == [NAMES[1]]
     assert output[1].read_bytes() == b"precious"
 
 
-def test_two_packers_of_one_output(output):
-    with staged(output, PLAN), pytest.raises(StagingBusyError, match="another pack"):
-        staged(output, PLAN, overwrite=True)
+def test_two_packers_of_one_output(output, shards):
     with staged(output, PLAN) as staging:
-        assert staging.path(0).parent.is_dir()
+        make(staging, 0, shards[0])
+        with pytest.raises(StagingBusyError, match="another pack"), staged(output, PLAN, overwrite=True):
+            pass
+        assert staging.path(0).read_bytes() == shards[0]
+    with staged(output, PLAN, resume=True) as staging:
+        assert staging.is_finished(0)
 
 
 @pytest.mark.parametrize("renames", range(4))
@@ -187,9 +190,9 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from fastpack.packing.staging import Staging
-staging = Staging(Path(sys.argv[1]), [Path(sys.argv[1])], {})
-staging.path(0).write_bytes(b"half")
-os.kill(os.getpid(), signal.SIGKILL)
+with Staging(Path(sys.argv[1]), [Path(sys.argv[1])], {}) as staging:
+    staging.path(0).write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -200,4 +203,105 @@ def test_a_killed_packer_lets_go_of_the_lock(tmp_path):
     assert names(tmp_path) == [".set.tfrecord.packing"]
     with Staging(output, [output], {}) as staging:
         assert not staging.path(0).exists()
+    assert names(tmp_path) == []
+
+
+interrupted = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # where `open` itself was
+
+
+def chances(staging):
+    """How often Ctrl-C could interrupt entering `staging`; each time it is entered it is so at the next chance, until none is left.
+
+    The interpreter looks for signals where a function begins and where a call comes back, and there it is interrupted.
+    """
+    count, left = 0, 0
+
+    def interrupt(frame, event, argument):
+        nonlocal left
+        if event in ("call", "c_return", "c_exception"):
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+
+    while True:
+        left = count
+        try:
+            sys.setprofile(interrupt)
+            with staging():
+                sys.setprofile(None)
+                return
+        except KeyboardInterrupt:
+            count += 1
+            yield count
+        finally:
+            sys.setprofile(None)
+
+
+@interrupted
+@pytest.mark.parametrize("crowd", [[], [NAMES[1]]], ids=["alone", "beside an output"])
+def test_ctrl_c_while_a_pack_begins_leaves_nothing(output, tmp_path, crowd):
+    for name in crowd:
+        (tmp_path / name).write_bytes(b"precious")
+    for count in chances(lambda: staged(output, PLAN, overwrite=True)):
+        assert names(tmp_path) == crowd, count
+    assert count > 50
+
+
+@interrupted
+def test_ctrl_c_while_a_pack_goes_on_keeps_finished_shards(output, shards):
+    stop_after(output, shards, 1)
+    folder = output[0].with_name(".set.tfrecord.packing")
+    for count in chances(lambda: staged(output, PLAN, resume=True)):
+        assert {"journal.jsonl", "plan.json", *NAMES[:1]} <= set(names(folder)), count
+    assert count > 50
+    with staged(output, PLAN, resume=True) as staging:
+        assert staging.is_finished(0)
+
+
+@interrupted
+def test_ctrl_c_leaves_the_folder_to_the_packer_that_has_it(output, tmp_path):
+    with staged(output, PLAN) as staging:
+        staging.path(0).write_bytes(b"half")
+        with pytest.raises(StagingBusyError):
+            for _ in chances(lambda: staged(output, PLAN)):
+                assert names(tmp_path / ".set.tfrecord.packing") == sorted(["lock", "plan.json", NAMES[0]])
+        assert staging.path(0).read_bytes() == b"half"
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", ["open", "stat"])
+def test_a_folder_that_its_packer_removes_is_made_again(output, tmp_path, monkeypatch, call):
+    """The packer before us ends between our mkdir, open and stat."""
+    real, folder, is_first = getattr(os, call), tmp_path / ".set.tfrecord.packing", True
+
+    def after_its_end(path, *arguments, **options):
+        nonlocal is_first
+        if is_first and path == folder / "lock":
+            is_first = False
+            (folder / "lock").unlink(missing_ok=True)
+            folder.rmdir()
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, call, after_its_end)
+    with staged(output, PLAN) as staging:
+        assert not is_first
+        assert names(folder) == ["lock", "plan.json"]
+        with pytest.raises(StagingBusyError), staged(output, PLAN):
+            pass
+        assert staging.path(0).parent.is_dir()
+
+
+def test_a_folder_that_another_packer_takes_up_is_left_to_it(output, tmp_path, monkeypatch):
+    """It locks the folder between the last file that we remove and the folder itself."""
+    rmdir, folder, others = os.rmdir, tmp_path / ".set.tfrecord.packing", []
+
+    def after_it_came(path, **options):
+        others.append(staged(output, PLAN).__enter__())
+        rmdir(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", after_it_came)
+    stop_after(output, [], 0)
+    assert names(folder) == ["lock", "plan.json"]
+    monkeypatch.undo()
+    others[0].__exit__(None, None, None)
     assert names(tmp_path) == []

@@ -2,7 +2,7 @@
 
 A hidden folder beside the output, `.NAME.packing`, in which stand
 
-    lock             held by the one packer; the system lets go of it when the packer dies
+    lock             held by the one packer; the system lets go of it when the packer dies; the last to go
     plan.json        what is being packed, and how: another plan is never continued
     journal.jsonl    a line for each finished shard, written once the disk has the shard and its index: what it is, and which
                      samples were left out of it
@@ -12,12 +12,12 @@ At the end everything takes its final name, and the folder goes. Whatever happen
 name, and a later pack with the same plan keeps the shards that the journal lists.
 """
 
+import errno
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,7 +53,7 @@ class Staging:
     - resume: keep them. Without, and without `overwrite`, an earlier pack that left any is an error.
     - sync: wait for the disk before a shard counts as finished.
 
-    Raises StagingBusyError, PlanChangedError or OutputExistsError.
+    Entering it makes and locks the folder; raises StagingBusyError, PlanChangedError or OutputExistsError.
     """
 
     def __init__(
@@ -71,25 +71,27 @@ class Staging:
         self._report = report or report_path(output)
         self._folder = staging_folder(output)
         self._plan = json.loads(json.dumps({**plan, "shards": [path.name for path in paths]}))
-        self._lock = _locked(self._folder)
+        self._resume, self._overwrite = resume, overwrite
+        self._lock = -1
         self._finished: dict[int, _Finished] = {}
-        try:
-            with _told(self._folder):
-                self._finished = self._earlier(resume, overwrite)
-                self._refuse_existing(overwrite, bool(self._finished))
-        except BaseException:
-            if not (self._folder / "journal.jsonl").exists():
-                shutil.rmtree(self._folder, ignore_errors=True)
-            self._unlock()
-            raise
 
     def __enter__(self) -> "Staging":
-        return self
+        """All that is done stands inside the `try`: wherever Ctrl-C interrupts it, what was made is removed again."""
+        try:
+            with _told(self._folder):
+                self._take_lock()
+                self._finished = self._earlier()
+                self._refuse_existing()
+            return self
+        except BaseException:
+            self._withdraw()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Without finished shards there is nothing to continue, so nothing is left behind."""
         if self._folder.exists() and not self._finished:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            with suppress(OSError):
+                self._remove()
         elif error is not None and self._folder.exists():
             kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
             error.add_note(f"{kept}; continue with resume, or start over with overwrite")
@@ -138,8 +140,7 @@ class Staging:
         with _told(self._folder):
             if self._sync:
                 sync_path(self._paths[0].parent)
-            self._clear()
-            shutil.rmtree(self._folder)
+            self._remove()
 
     def _publish_report(self, rejects: Sequence[Reject]) -> None:
         """First, so that no shard is ever seen whose samples are missing in silence. One that stood there is of what is replaced."""
@@ -155,21 +156,20 @@ class Staging:
 
     # What an earlier pack left.
 
-    def _earlier(self, resume: bool, overwrite: bool) -> dict[int, _Finished]:
+    def _earlier(self) -> dict[int, _Finished]:
         """The finished shards that are kept."""
         found = self._read_journal()
-        if found and resume:
+        if found and self._resume:
             self._refuse_other_plan()
             kept = {number: facts for number, facts in found.items() if self._stands(number, facts)}
             self._remove_halves(kept)
             return kept
-        if found and not overwrite:
+        if found and not self._overwrite:
             stopped = f"an earlier pack stopped after {len(found)} of its shards"
             raise OutputExistsError(at(f"{stopped}; continue it with resume, or start over with overwrite", Place(self._folder)))
-        with _told(self._folder):
-            self._clear()
-            with written_whole(self._folder / "plan.json", sync=self._sync) as temporary:
-                temporary.write_text(json.dumps(self._plan))
+        self._clear()
+        with written_whole(self._folder / "plan.json", sync=self._sync) as temporary:
+            temporary.write_text(json.dumps(self._plan))
         return {}
 
     def _read_journal(self) -> dict[int, _Finished]:
@@ -207,14 +207,16 @@ class Staging:
                 return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
         return False
 
-    def _refuse_existing(self, overwrite: bool, is_resumed: bool) -> None:
+    def _refuse_existing(self) -> None:
         """Of a pack that goes on, what has taken its name already is no reason to refuse."""
-        if self._report.exists() and not overwrite and not is_resumed:
+        if self._overwrite:
+            return
+        if self._report.exists() and not self._finished:
             message = "a report of an earlier pack is there already; ask for overwrite, or choose another name"
             raise OutputExistsError(at(message, Place(self._report)))
         for number, path in enumerate(self._paths):
             is_ours = self.is_finished(number) and not self.path(number).exists()
-            if path.exists() and not overwrite and not is_ours:
+            if path.exists() and not is_ours:
                 raise OutputExistsError(at("the output is there already; ask for overwrite, or choose another name", Place(path)))
 
     def _remove_halves(self, kept: Mapping[int, Any]) -> None:
@@ -245,10 +247,49 @@ class Staging:
         if self._sync:
             sync_path(self._folder)
 
+    def _remove(self) -> None:
+        """The lock goes last: a packer that makes one of its own before we are done keeps the folder."""
+        self._clear()
+        (self._folder / "lock").unlink()
+        try:
+            self._folder.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
+
+    # The lock, which this holds until it is closed or this program ends, in whatever way.
+
+    def _take_lock(self) -> None:
+        while True:
+            self._folder.mkdir(exist_ok=True)
+            try:
+                if self._locks():
+                    return
+            except FileNotFoundError:
+                pass
+            except BlockingIOError:
+                message = "another pack writes to this output now; wait for it, or choose another name"
+                raise StagingBusyError(at(message, Place(self._folder))) from None
+            # Otherwise the packer before us has just removed its folder.
+
+    def _locks(self) -> bool:
+        """True when the folder's lock is ours now; false when it had lost its name until we had it."""
+        self._unlock()
+        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(self._lock), os.stat(self._folder / "lock"))
+
     def _unlock(self) -> None:
         if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+            descriptor, self._lock = self._lock, -1  # first, so that none is ever closed twice
+            os.close(descriptor)
+
+    def _withdraw(self) -> None:
+        """Of a pack that has not begun nothing is left, but what others hold or can go on with."""
+        with suppress(OSError):  # no folder was made, or another packer has it
+            if self._locks() and not (self._folder / "journal.jsonl").exists():
+                self._remove()
+        self._unlock()
 
 
 def staging_folder(output: Path) -> Path:
@@ -265,31 +306,6 @@ def interrupted_names(output: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return []
-
-
-def _locked(folder: Path) -> int:
-    """A descriptor that holds the folder's lock, until it is closed or this program ends, in whatever way."""
-    while True:
-        with _told(folder):
-            folder.mkdir(exist_ok=True)
-            try:
-                descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except FileNotFoundError:
-                continue  # the packer before us has just removed its folder
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(descriptor), os.stat(folder / "lock")):
-                    return descriptor
-            except FileNotFoundError:
-                pass  # it did so between our two calls: what we locked has no name any more
-            except BlockingIOError:
-                os.close(descriptor)
-                message = "another pack writes to this output now; wait for it, or choose another name"
-                raise StagingBusyError(at(message, Place(folder))) from None
-            except BaseException:
-                os.close(descriptor)
-                raise
-        os.close(descriptor)
 
 
 @contextmanager
