@@ -2,13 +2,19 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import Any, Self
+from itertools import chain, pairwise
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
+
+# Strings that are there as a str each at one time.
+_BLOCK_ROWS = 4096
+
+
+Rows = TypeVar("Rows", bound="Ragged")
 
 
 class Ragged(Sequence[Any]):
@@ -92,18 +98,62 @@ class Text(Ragged):
 
     @classmethod
     def of(cls, rows: Iterable[str]) -> Self:
-        joined, offsets = bytearray(), array("q", [0])
-        for row in rows:
-            joined += row.encode("utf-8", "surrogateescape")
-            offsets.append(len(joined))
-        return cls(np.frombuffer(joined, np.uint8), np.frombuffer(offsets, np.int64))
+        growing = Growing()
+        growing.extend(map(encoded, rows))
+        return growing.finished(cls)
+
+    def blocks(self) -> Iterator[list[str]]:
+        """All strings, some thousands at a time: a str for each takes several times the memory of its letters."""
+        for first in range(0, len(self), _BLOCK_ROWS):
+            offsets = self.offsets[first : first + _BLOCK_ROWS + 1]
+            data, ends = self.values[offsets[0] : offsets[-1]].tobytes(), (offsets - offsets[0]).tolist()
+            yield [data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(ends)]
 
     def __iter__(self) -> Iterator[str]:
-        data, offsets = self.values.tobytes(), self.offsets.tolist()
-        return (data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(offsets))
+        return chain.from_iterable(self.blocks())
 
     def _row(self, row: int) -> str:
         return self.bytes(row).decode("utf-8", "surrogateescape")
+
+
+class Growing:
+    """Rows of bytes that others are put behind: a Ragged or a Text in the making, in little more memory than it will take.
+
+    >>> growing = Growing()
+    >>> growing.extend([b"cat", b"dog"])
+    >>> growing.finished(Text)[1]
+    'dog'
+    """
+
+    def __init__(self) -> None:
+        self._values, self._offsets = bytearray(), array("q", [0])
+
+    def extend(self, rows: Iterable[bytes]) -> None:
+        for row in rows:
+            self._values += row
+            self._offsets.append(len(self._values))
+
+    def finished(self, kind: type[Rows]) -> Rows:
+        return kind(np.frombuffer(self._values, np.uint8), np.frombuffer(self._offsets, np.int64))
+
+
+def encoded(text: str) -> bytes:
+    """As Text keeps it. Raises UnicodeEncodeError for half a surrogate pair, which JSON can hold and no text does."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def numbered(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Which of the distinct rows, in sorted order, each row is; and these.
+
+    >>> numbered(["dog", "cat", "dog"])
+    (array([1, 0, 1]), ['cat', 'dog'])
+    """
+    seen: dict[str, int] = {}
+    found = np.fromiter((seen.setdefault(row, len(seen)) for row in rows), np.int64)
+    names = sorted(seen)
+    place = np.empty(len(names), np.int64)
+    place[[seen[name] for name in names]] = np.arange(len(names))
+    return place[found], names
 
 
 def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -2,13 +2,18 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from fastpack.errors import FastpackError, Place, SourceError, UnreadableFileError, at, from_os_error
 from fastpack.pool import num_cores, share
+from fastpack.ragged import Text, numbered
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -48,17 +53,26 @@ class _Folder:
             return _Listed(fault=fault)
 
     def _sorted_out(self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]) -> "_Listed":
-        found = _Listed()
+        names, folders = list[str](), list[_Folder]()
         for entry in entries:
             name = entry.name
             if name[0] == ".":
                 continue
             if _is_folder(entry):
-                inner = replace(self, path=entry.path, prefix=f"{self.prefix}{name}/", is_link=entry.is_symlink(), above=above)
-                found.folders.append(inner)
+                names.append(name + "/")
+                folders.append(replace(self, path=entry.path, prefix=f"{self.prefix}{name}/", is_link=entry.is_symlink(), above=above))
             elif name.lower().endswith(IMAGE_SUFFIXES):
-                found.files.append(self.prefix + name)
-        return found
+                names.append(name)
+        return _Listed(self._runs(sorted(names)), folders)
+
+    def _runs(self, names: Iterable[str]) -> list["_Run"]:
+        """Of the files among sorted names; those of folders end with a slash."""
+        runs = []
+        for is_folder, some in groupby(names, lambda name: name[-1] == "/"):
+            if not is_folder:
+                first, *others = some
+                runs.append(_Run(self.prefix + first, self.prefix, "/".join([first, *others])))
+        return runs
 
     def _refuse_links_out(self) -> None:
         if self.is_link and self.bounds is not None and not is_below(self.path, self.bounds):
@@ -66,11 +80,24 @@ class _Folder:
             raise SourceError(at(message, Place(self.path)))
 
 
+@dataclass(frozen=True, order=True)
+class _Run:
+    """Files of one folder that follow one another in the order of all: no folder's name stands between theirs, which are joined by
+    slashes. `first`: the path below the root of the first; runs are sorted by it, and then their files are."""
+
+    first: str
+    prefix: str
+    names: str
+
+    def files(self) -> Iterator[str]:
+        return (self.prefix + name for name in self.names.split("/"))
+
+
 @dataclass(frozen=True)
 class _Listed:
-    """Image files in a folder, by their path below the root, and the folders in it; or why it was not looked into."""
+    """Image files in a folder, and the folders in it; or why it was not looked into."""
 
-    files: list[str] = field(default_factory=list)
+    runs: list[_Run] = field(default_factory=list)
     folders: list[_Folder] = field(default_factory=list)
     fault: FastpackError | None = None
 
@@ -89,7 +116,7 @@ def is_below(path: str, real_root: str) -> bool:
     return real == real_root or real.startswith(os.path.join(real_root, ""))
 
 
-def image_files(root: Path) -> list[str]:
+def image_files(root: Path) -> Text:
     """Their paths below `root`, with forward slashes, in sorted order. Hidden ones and files of other endings are passed
     over. Raises MissingFileError or UnreadableFileError."""
     files, faults = image_files_and_faults(root, allow_external=True)
@@ -98,24 +125,26 @@ def image_files(root: Path) -> list[str]:
     return files
 
 
-def image_files_and_faults(root: Path, *, allow_external: bool = False) -> tuple[list[str], dict[int, FastpackError]]:
+def image_files_and_faults(root: Path, *, allow_external: bool = False) -> tuple[Text, dict[int, FastpackError]]:
     """The image files below `root`, and among them, each with a slash behind its name, the folders that cannot be looked
     into; what is wrong with these, by their place in the list.
 
     - allow_external: look into folders outside of `root` that links lead to.
     """
-    files: list[str] = []
+    runs: list[_Run] = []
     faults: dict[str, FastpackError] = {}
     folders = [_Folder(os.fspath(root), None if allow_external else os.path.realpath(root))]
     while folders:
         inner: list[_Folder] = []
         for folder, found in zip(folders, _listed(folders), strict=True):
-            files += found.files
+            runs += found.runs
             inner += found.folders
             if found.fault is not None:
                 faults[folder.prefix] = found.fault
+                runs.append(_Run(folder.prefix, folder.prefix, ""))
         folders = inner
-    files = sorted([*files, *faults])
+    runs.sort()
+    files = Text.of(file for run in runs for file in run.files())
     return files, {row: faults[file] for row, file in enumerate(files) if file in faults} if faults else {}
 
 
@@ -138,22 +167,19 @@ def has_image_files(root: Path) -> bool:
     folders = [_Folder(os.fspath(root))]
     while folders:
         found = folders.pop().listed()
-        if found.files:
+        if found.runs:
             return True
         folders += found.folders
     return False
 
 
-def classes_of(files: Sequence[str]) -> tuple[list[int] | None, list[str]]:
+def classes_of(files: Sequence[str]) -> tuple[npt.NDArray[np.int64] | None, list[str]]:
     """Labels and class names: each folder directly below the root is a class, in sorted order. None when there are files
     directly in the root, which have no class, so that nothing here is sorted into classes.
 
     >>> classes_of(["cat/1.jpg", "dog/a/2.jpg"]), classes_of(["1.jpg"])
-    (([0, 1], ['cat', 'dog']), (None, []))
+    ((array([0, 1]), ['cat', 'dog']), (None, []))
     """
-    tops = [file.partition("/")[0] for file in files]
-    if any(top == file for top, file in zip(tops, files, strict=True)):
+    if not all("/" in file for file in files):
         return None, []
-    names = sorted(set(tops))
-    label_of = {name: label for label, name in enumerate(names)}
-    return [label_of[top] for top in tops], names
+    return numbered(file.partition("/")[0] for file in files)

@@ -1,9 +1,11 @@
 """Spans of files or of memory, or whole files, copied into one buffer by any number of threads."""
 from kernels cimport (
+    FP_IO_ERROR,
     FP_OK,
     fp_announce_spans,
     fp_close_counter,
     fp_crc32c,
+    fp_fail,
     fp_image_info,
     fp_origin,
     fp_outcome,
@@ -17,12 +19,13 @@ from kernels cimport (
     origin_of,
     outcome_tuple,
 )
-from libc.errno cimport errno
+from libc.errno cimport ENAMETOOLONG, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
-NOT_A_FILE = -1
-cdef int32_t NO_FILE = NOT_A_FILE
+NOT_A_FILE, PASSED_OVER = -1, -2
+cdef int32_t NO_FILE = NOT_A_FILE, SKIPPED = PASSED_OVER
 
 
 cdef class Gather:
@@ -110,47 +113,76 @@ cdef extern from "<sys/stat.h>" nogil:
     bint is_regular "S_ISREG"(unsigned int mode)
 
 
+cdef extern from "<limits.h>" nogil:
+    enum: PATH_MAX
+
+
+# File `row` is `folder` with name `row` behind it. False for what is longer than any system takes: ENAMETOOLONG.
+cdef bint join_path(const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, int64_t row,
+                    char* path) noexcept nogil:
+    cdef size_t above = folder.shape[0], length = ends[row + 1] - ends[row]
+    if above >= PATH_MAX or length >= PATH_MAX - above:
+        return False
+    if above:
+        memcpy(path, &folder[0], above)
+    if length:
+        memcpy(path + above, &names[ends[row]], length)
+    path[above + length] = 0
+    return True
+
+
 cdef class LookAtFiles:
     """Sizes and times of files, by any number of threads."""
+    cdef const uint8_t[::1] folder
     cdef const uint8_t[::1] names
-    cdef const int64_t[::1] starts
+    cdef const int64_t[::1] ends
     cdef int64_t[::1] sizes
     cdef int64_t[::1] times
     cdef int32_t[::1] errors
     cdef int64_t counter
 
-    def __init__(self, const uint8_t[::1] names, const int64_t[::1] starts, int64_t[::1] sizes, int64_t[::1] times,
-                 int32_t[::1] errors):
-        check_names(names, starts)
-        if not starts.shape[0] == sizes.shape[0] == times.shape[0] == errors.shape[0]:
-            raise ValueError("starts, sizes, times and errors must be of one length")
-        self.names, self.starts, self.sizes, self.times, self.errors = names, starts, sizes, times, errors
+    def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, int64_t[::1] sizes,
+                 int64_t[::1] times, int32_t[::1] errors):
+        cdef Py_ssize_t i
+        if not ends.shape[0] - 1 == sizes.shape[0] == times.shape[0] == errors.shape[0]:
+            raise ValueError("sizes, times and errors must be of one length, and ends of one more")
+        for i in range(sizes.shape[0]):
+            check_name(names, ends, i)
+        self.folder, self.names, self.ends = folder, names, ends
+        self.sizes, self.times, self.errors = sizes, times, errors
 
     def run(self):
         with nogil:
             self._look()
 
     cdef void _look(self) noexcept nogil:
-        cdef int64_t num_rows = self.starts.shape[0]
+        cdef int64_t num_rows = self.sizes.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
-        cdef stat_t facts
         while row < num_rows:
-            if file_facts(<const char*> &self.names[self.starts[row]], &facts) != 0:
-                self.errors[row] = errno
-            elif not is_regular(facts.st_mode):
-                self.errors[row] = NO_FILE
-            else:
-                self.errors[row] = 0
-                self.sizes[row] = facts.st_size
-                self.times[row] = facts.st_mtim.tv_sec * 1000000000 + facts.st_mtim.tv_nsec
+            if self.errors[row] != SKIPPED:
+                self.errors[row] = self._look_at(row)
             row = fp_take_row(&self.counter)
+
+    cdef int32_t _look_at(self, int64_t row) noexcept nogil:
+        cdef char[PATH_MAX] path
+        cdef stat_t facts
+        if not join_path(self.folder, self.names, self.ends, row, path):
+            return ENAMETOOLONG
+        if file_facts(path, &facts) != 0:
+            return errno
+        if not is_regular(facts.st_mode):
+            return NO_FILE
+        self.sizes[row] = facts.st_size
+        self.times[row] = facts.st_mtim.tv_sec * 1000000000 + facts.st_mtim.tv_nsec
+        return 0
 
 
 cdef class GatherFiles:
     """Whole files, one after the other, into `out`; each must be as long as its offsets say. They are looked at while they lie in
     the processor's cache."""
+    cdef const uint8_t[::1] folder
     cdef const uint8_t[::1] names
-    cdef const int64_t[::1] starts
+    cdef const int64_t[::1] ends
     cdef const int64_t[::1] rows
     cdef const int64_t[::1] offsets
     cdef uint8_t[::1] out
@@ -159,20 +191,20 @@ cdef class GatherFiles:
     cdef int32_t[::1] statuses
     cdef int64_t counter
 
-    def __init__(self, const uint8_t[::1] names, const int64_t[::1] starts, const int64_t[::1] rows, uint8_t[::1] out,
-                 const int64_t[::1] offsets, uint32_t[::1] crcs, fp_image_info[::1] infos, int32_t[::1] statuses):
+    def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, const int64_t[::1] rows,
+                 uint8_t[::1] out, const int64_t[::1] offsets, uint32_t[::1] crcs, fp_image_info[::1] infos,
+                 int32_t[::1] statuses):
         cdef Py_ssize_t i, num_rows = rows.shape[0]
         if offsets.shape[0] != num_rows + 1 or offsets[0] != 0 or offsets[num_rows] != out.shape[0]:
             raise ValueError("offsets: must rise from 0 to the size of out, one more than there are rows")
         if not num_rows == crcs.shape[0] == infos.shape[0] == statuses.shape[0]:
             raise ValueError("rows, crcs, infos and statuses must be of one length")
-        check_names(names, starts, limit=0)
         for i in range(num_rows):
             if offsets[i] > offsets[i + 1]:
                 raise ValueError("offsets: must not decrease")
-            if rows[i] < 0 or rows[i] >= starts.shape[0] or starts[rows[i]] < 0 or starts[rows[i]] >= names.shape[0]:
-                raise ValueError(f"rows: there is no file {rows[i]}")
-        self.names, self.starts, self.rows, self.out, self.offsets = names, starts, rows, out, offsets
+            check_name(names, ends, rows[i])
+        self.folder, self.names, self.ends = folder, names, ends
+        self.rows, self.out, self.offsets = rows, out, offsets
         self.crcs, self.infos, self.statuses = crcs, infos, statuses
 
     def run(self):
@@ -190,19 +222,24 @@ cdef class GatherFiles:
         while row < num_rows:
             length = self.offsets[row + 1] - self.offsets[row]
             data = &self.out[0] + self.offsets[row] if self.out.shape[0] else NULL
-            if fp_read_file(<const char*> &self.names[self.starts[self.rows[row]]], data, length, row, outcome) != FP_OK:
+            if self._read(row, data, length, outcome) != FP_OK:
                 fp_close_counter(&self.counter, num_rows)
                 break
             self.crcs[row] = fp_crc32c(0, data, length)
             self.statuses[row] = fp_probe(data, length, &self.infos[row])
             row = fp_take_row(&self.counter)
 
+    cdef int _read(self, int64_t row, uint8_t* data, int64_t length, fp_outcome* outcome) noexcept nogil:
+        cdef char[PATH_MAX] path
+        if not join_path(self.folder, self.names, self.ends, self.rows[row], path):
+            fp_fail(outcome, FP_IO_ERROR, row, 0, "the file cannot be opened")
+            outcome.error_number = ENAMETOOLONG
+            return FP_IO_ERROR
+        return fp_read_file(path, data, length, row, outcome)
 
-cdef check_names(const uint8_t[::1] names, const int64_t[::1] starts, Py_ssize_t limit=-1):
-    # Each name ends with a NUL, so the last byte being one keeps all of them inside. limit: how many starts to look at.
-    cdef Py_ssize_t i
-    if starts.shape[0] and (names.shape[0] == 0 or names[names.shape[0] - 1] != 0):
-        raise ValueError("names: must end with a NUL")
-    for i in range(starts.shape[0] if limit < 0 else limit):
-        if starts[i] < 0 or starts[i] >= names.shape[0]:
-            raise ValueError(f"starts: name {i} lies outside the names")
+
+cdef check_name(const uint8_t[::1] names, const int64_t[::1] ends, int64_t row):
+    if row < 0 or row >= ends.shape[0] - 1:
+        raise ValueError(f"rows: there is no file {row}")
+    if not 0 <= ends[row] <= ends[row + 1] <= names.shape[0]:
+        raise ValueError(f"ends: name {row} lies outside the names")

@@ -12,7 +12,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.errors import MissingFileError, SourceError, UnreadableFileError
 from fastpack.filenames import FileNames
 from fastpack.headers import ImageFiles
-from fastpack.ragged import Ragged, offsets_of
+from fastpack.ragged import Ragged, Text, offsets_of
 
 NAMES = st.binary(max_size=20).map(lambda name: os.fsdecode(name.replace(b"\0", b"?")))
 
@@ -23,6 +23,34 @@ def test_names_come_out_as_they_went_in(names):
     assert list(found) == names
     assert [found[i] for i in range(len(found))] == names
     assert found[::2] == names[::2]
+
+
+@given(names=st.lists(NAMES, max_size=8), folder=NAMES.map(lambda name: name and name + "/"))
+def test_names_behind_their_folder(names, folder):
+    """As a Text, whose memory they then are in, or not."""
+    for found in (FileNames(names, folder), FileNames(Text.of(names), folder)):
+        assert list(found) == found[:] == list(found.as_text()) == [folder + name for name in names]
+        assert found.digest() == FileNames(names, folder).digest()
+    assert FileNames(names).as_text() == Text.of(names)
+
+
+def test_a_text_of_names_is_kept_once():
+    names = Text.of(["a", "b"])
+    assert FileNames(names).as_text() is names
+    (folder,) = {FileNames(names, name).digest() for name in ("x/", "x/")}
+    assert folder != FileNames(names, "y/").digest()
+
+
+def test_where_the_system_writes_names_otherwise_than_text(tmp_path, monkeypatch):
+    """They are written for the system once more."""
+    monkeypatch.setattr("fastpack.filenames._TEXT_IS_NAMES", False)
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
+    monkeypatch.setattr(os, "fsdecode", lambda name: name.decode("latin-1"))
+    names = FileNames(Text.of(["a", "ö"]), f"{tmp_path}/")
+    assert list(names) == names[:] == list(names.as_text()) == [f"{tmp_path}/a", f"{tmp_path}/ö"]
+    with open(str(tmp_path).encode() + b"/\xf6", "wb") as file:
+        file.write(b"123")
+    assert names.look()[0].tolist() == [0, 3]
 
 
 def test_a_name_that_no_file_has():

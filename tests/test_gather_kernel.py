@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import NOT_A_FILE, Gather, GatherFiles, LookAtFiles, announce
+from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, Gather, GatherFiles, LookAtFiles, announce
 from fastpack.pool import share
 from fastpack.ragged import offsets_of
 from fastpack.structs import IMAGE_INFO, SPAN
@@ -164,9 +164,9 @@ def test_outputs_without_room_are_a_mistake(offsets, size):
 # Whole files
 
 
-def joined(paths):
-    names = [os.fsencode(path) + b"\0" for path in paths]
-    return np.frombuffer(b"".join(names), np.uint8), offsets_of([len(name) for name in names])[:-1]
+def joined(paths, folder=b""):
+    names = [os.fsencode(path) for path in paths]
+    return folder, np.frombuffer(b"".join(names), np.uint8), offsets_of([len(name) for name in names])
 
 
 def findings(num_files):
@@ -255,15 +255,37 @@ def test_findings_without_room_are_a_mistake(short):
 
 
 @pytest.mark.parametrize(
-    ("names", "start", "row"), [(b"a", 0, 0), (b"", 0, 0), (b"a\0", 2, 0), (b"a\0", -1, 0), (b"a\0", 0, 1), (b"a\0", 0, -1)]
+    ("ends", "row"), [([0, 2], 0), ([-1, 1], 0), ([1, 0], 0), ([2**62, 2**62], 0), ([0, 1], 1), ([0, 1], -1), ([0], 0), ([], 0)]
 )
-def test_names_that_lead_outside_are_a_mistake(names, start, row):
-    text, starts, numbers = np.frombuffer(names, np.uint8), np.array([start]), np.zeros(1, np.int64)
-    with pytest.raises(ValueError, match="names|starts|rows"):
-        GatherFiles(text, starts, np.array([row]), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1))
+def test_names_that_lead_outside_are_a_mistake(ends, row):
+    names, numbers = np.frombuffer(b"a", np.uint8), np.zeros(1, np.int64)
+    with pytest.raises(ValueError, match="ends|rows"):
+        GatherFiles(b"", names, np.array(ends, np.int64), np.array([row]), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1))
     if row == 0:
-        with pytest.raises(ValueError, match="names|starts"):
-            LookAtFiles(text, starts, numbers, numbers.copy(), np.zeros(1, np.int32))
+        with pytest.raises(ValueError, match="ends"):
+            LookAtFiles(b"", names, np.array(ends, np.int64), numbers, numbers.copy(), np.zeros(1, np.int32))
+
+
+# The longest name that the system takes has 4,095 bytes. This one leads nowhere but to the folder.
+@pytest.mark.parametrize("split", [0, 1, 2000, 4094, 4095])
+@pytest.mark.parametrize(("length", "outcome"), [(4095, NOT_A_FILE), (4096, errno.ENAMETOOLONG), (9000, errno.ENAMETOOLONG)])
+def test_names_of_any_length_behind_their_folder(split, length, outcome):
+    name = b"/" * length
+    numbers, errors = np.zeros(1, np.int64), np.zeros(1, np.int32)
+    LookAtFiles(*joined([name[split:]], name[:split]), numbers, numbers.copy(), errors).run()
+    assert errors.tolist() == [outcome]
+    read = GatherFiles(
+        *joined([name[split:]], name[:split]), np.zeros(1, np.int64), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1)
+    )
+    assert read.run()[:2] == ((FILE_CHANGED, 0) if outcome == NOT_A_FILE else (IO_ERROR, outcome))
+
+
+def test_files_behind_their_folder(tmp_path):
+    (tmp_path / "a").write_bytes(DATA)
+    out = np.empty(10000, np.uint8)
+    names = joined(["a", "/a"], os.fsencode(tmp_path) + b"/")
+    assert GatherFiles(*names, np.arange(2), out, np.array([0, 5000, 10000]), *findings(2)).run() is None
+    assert out.tobytes() == 2 * DATA
 
 
 @pytest.mark.parametrize("num_workers", [1, 4])
@@ -272,12 +294,13 @@ def test_looking_at_files(tmp_path, num_workers):
     for i, path in enumerate(paths):
         path.write_bytes(bytes(i))
         os.utime(path, ns=(0, 10**18 + i))
-    paths += [tmp_path, tmp_path / "gone", tmp_path / "0" / "x"]
-    sizes, times, errors = np.zeros(33, np.int64), np.zeros(33, np.int64), np.ones(33, np.int32)
+    paths += [tmp_path, tmp_path / "gone", tmp_path / "0" / "x", tmp_path / "1"]
+    sizes, times, errors = np.zeros(34, np.int64), np.zeros(34, np.int64), np.ones(34, np.int32)
+    errors[33] = PASSED_OVER
     share(LookAtFiles(*joined(paths), sizes, times, errors).run, num_workers)
-    assert sizes.tolist() == [*range(30), 0, 0, 0]
-    assert times.tolist() == [*range(10**18, 10**18 + 30), 0, 0, 0]
-    assert errors.tolist() == [0] * 30 + [NOT_A_FILE, errno.ENOENT, errno.ENOTDIR]
+    assert sizes.tolist() == [*range(30), 0, 0, 0, 0]
+    assert times.tolist() == [*range(10**18, 10**18 + 30), 0, 0, 0, 0]
+    assert errors.tolist() == [0] * 30 + [NOT_A_FILE, errno.ENOENT, errno.ENOTDIR, PASSED_OVER]
 
 
 # Going on past failures

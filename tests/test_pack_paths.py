@@ -152,11 +152,16 @@ def test_a_table_of_everything(hostile, tmp_path, output, suffix):
     assert SECRET not in (tmp_path / "out" / output).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["a\0b.jpg", "\ud800.jpg"])
-def test_names_that_no_file_can_have(hostile, name):
-    (hostile / "t.jsonl").write_text(json.dumps({"file_name": name}))
-    with pytest.raises(errors.SourceError, match=r"the file name .* no file's name"):
-        table(hostile / "t.jsonl")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a\0b.jpg", r"the file name 'in/a\\x00b.jpg' is no file's name"), ("\ud800.jpg", r"'\\ud800.jpg' is neither .* a file's name")],
+)
+def test_names_that_no_file_can_have(hostile, name, message, monkeypatch):
+    monkeypatch.chdir(hostile.parent)
+    for names in ([name], ["c/a.jpg", "", name], ["./c/a.jpg", name]):
+        (hostile / "t.jsonl").write_text("\n".join(json.dumps({"file_name": each}) for each in names))
+        with pytest.raises(errors.SourceError, match=message):
+            table("in/t.jsonl")
 
 
 def test_a_quote_without_an_end(hostile):

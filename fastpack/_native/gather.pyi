@@ -31,17 +31,20 @@ class Gather:
 # spans (n,) of structs.SPAN, in order of shard and offset; fds: descriptors by shard number.
 def announce(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
 
-# What LookAtFiles says of a folder or a device.
+# What LookAtFiles says of a folder or a device; and what says to it that a file is not to be looked at.
 NOT_A_FILE: int
+PASSED_OVER: int
 
 @disjoint_base
 class LookAtFiles:
-    # names: file names as the system has them, each ended by a NUL; name i begins at starts[i], n of them. sizes (n,), bytes;
-    # times (n,), of modification, ns; errors (n,): 0, or the errno that says why nothing is known, or NOT_A_FILE.
+    # folder: what stands before each name. names: as the system has them, without NULs; name i is names[ends[i]:ends[i + 1]], n of
+    # them. sizes (n,), bytes; times (n,), of modification, ns; errors (n,): 0, or the errno that says why nothing is known, or
+    # NOT_A_FILE; what is PASSED_OVER before stays so.
     def __init__(
         self,
+        folder: bytes,
         names: npt.NDArray[np.uint8],
-        starts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
         sizes: npt.NDArray[np.int64],
         times: npt.NDArray[np.int64],
         errors: npt.NDArray[np.int32],
@@ -51,12 +54,13 @@ class LookAtFiles:
 
 @disjoint_base
 class GatherFiles:
-    # names, starts: as of LookAtFiles. File rows[i], n of them, goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
+    # folder, names, ends: as of LookAtFiles. File rows[i], n of them, goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
     # crcs (n,): CRC-32C of each; infos (n,) of structs.IMAGE_INFO, statuses (n,): what its header says, or why that is nothing.
     def __init__(
         self,
+        folder: bytes,
         names: npt.NDArray[np.uint8],
-        starts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
         rows: npt.NDArray[np.int64],
         out: npt.NDArray[np.uint8],
         offsets: npt.NDArray[np.int64],

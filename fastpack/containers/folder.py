@@ -55,12 +55,11 @@ class FolderContainer:
         sizes, times, infos = np.empty(len(files), np.uint64), np.empty(len(files), np.int64), np.zeros(len(files), IMAGE_INFO)
         probing = ProbeFiles([os.fsencode(path / file) for file in files], sizes, times, infos)
         raise_first(share(probing.run), lambda row: Place(path / files[row]))
-        keys = Text.of(files)
         labels, class_names = classes_of(files)
-        columns: dict[str, Column] = {"key": keys}
+        columns: dict[str, Column] = {"key": files}
         fields = [Field("image", "image"), Field("key", "text")]
         if labels is not None:
-            columns["label"] = np.array(labels, np.int64)
+            columns["label"] = labels
             fields.insert(1, Field("label", "int", dtype="int64"))
         spans = np.zeros(len(files), SPAN)
         spans["offset"], spans["length"] = NO_SPAN, sizes
@@ -72,7 +71,7 @@ class FolderContainer:
             columns,
             {"image": spans},
             {"image": infos},
-            files=keys,
+            files=files,
         )
 
     def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
@@ -91,7 +90,7 @@ class FolderContainer:
 FOLDER = FolderContainer()
 
 
-def _identity(path: Path, files: list[str], sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]) -> Shard:
+def _identity(path: Path, files: Text, sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]) -> Shard:
     fingerprint = crc32c(os.fsencode("\0".join(files)))
     fingerprint = crc32c(times.view(np.uint8), crc32c(sizes.view(np.uint8), fingerprint))
     return Shard(path, FOLDER.name, int(sizes.sum()), int(times.max(initial=0)), fingerprint)

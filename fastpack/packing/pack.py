@@ -120,8 +120,7 @@ def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
 
 
 def _told(plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], seconds: float) -> Packed:
-    size_of = dict(zip(plan.source.rows.tolist(), plan.source.sizes.tolist(), strict=True)) if faulty else {}
-    source_bytes = int(plan.source.sizes.sum()) - sum(size_of[reject.sample] for reject in faulty)
+    source_bytes = int(plan.source.sizes.sum()) - plan.source.bytes_of([reject.sample for reject in faulty])
     output_bytes = sum(path.stat().st_size for path in plan.paths)
     report = plan.report if rejects else None
     num_samples = len(plan.source) - len(faulty)

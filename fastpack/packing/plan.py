@@ -90,7 +90,7 @@ class PackPlan:
     def rejected(self, faults: Mapping[int, FastpackError]) -> list[Reject]:
         """`faults`: rows of the supply, and what is wrong with them."""
         source = self.source
-        return [Reject.of(int(source.rows[row]), source.key(row), source.place(row), error) for row, error in faults.items()]
+        return [Reject.of(source.number(row), source.key(row), source.place(row), error) for row, error in faults.items()]
 
     def refuse_faulty(self) -> None:
         """Where nothing may be skipped: raises what is known to be wrong, or what is wrong with a sample before that one, before

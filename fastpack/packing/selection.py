@@ -39,9 +39,11 @@ class Selection:
     """
 
     def __init__(self, source: Source, rows: Rows, fields: Sequence[str] | None = None) -> None:
-        self._source, self.rows = source, rows
+        self._source, self._num_samples = source, len(rows)
+        # None: all samples in the source's order, so that nothing needs to be kept of each.
+        self._rows = None if np.array_equal(rows, np.arange(len(source))) else rows
         self._schema = source.schema if fields is None else _with_columns(source.schema, fields)
-        self._sizes = source.sizes[rows]
+        self._sizes = source.sizes if self._rows is None else source.sizes[rows]
 
     @property
     def schema(self) -> Schema:
@@ -53,25 +55,38 @@ class Selection:
 
     @property
     def faults(self) -> Mapping[int, FastpackError]:
+        """By row, in their order."""
         faults = faults_of(self._source)
-        return {row: faults[number] for row, number in enumerate(self.rows.tolist()) if number in faults} if faults else {}
+        if self._rows is None:
+            return {row: faults[row] for row in sorted(faults)}
+        rows = np.flatnonzero(np.isin(self._rows, list(faults))) if faults else ()
+        return {int(row): faults[self.number(int(row))] for row in rows}
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._num_samples
+
+    def number(self, row: int) -> int:
+        """Which sample of the source it is."""
+        return row if self._rows is None else int(self._rows[row])
+
+    def bytes_of(self, numbers: Sequence[int]) -> int:
+        """Of the images of some samples of the source together."""
+        return int(self._source.sizes[np.array(numbers, np.int64)].sum())
 
     def place(self, row: int) -> Place:
-        return self._source.place(int(self.rows[row]))
+        return self._source.place(self.number(row))
 
     def key(self, row: int) -> str | None:
         keys = keys_of(self._source)
-        return None if keys is None else keys[int(self.rows[row])]
+        return None if keys is None else keys[self.number(row)]
 
     def read(self, rows: Rows) -> Batch:
-        batch = _read_whole(self._source, self.rows[rows])
+        batch = _read_whole(self._source, rows if self._rows is None else self._rows[rows])
         return Batch({each.name: batch[each.name] for each in self._schema.fields}, batch.num_samples)
 
     def fingerprints(self) -> dict[str, str]:
-        return {"which samples": digest(self.rows), **getattr(self._source, "fingerprints", dict)()}
+        chosen = "all" if self._rows is None else digest(self._rows)
+        return {"which samples": chosen, **getattr(self._source, "fingerprints", dict)()}
 
 
 def _read_whole(source: Source, rows: Rows) -> Batch:
@@ -112,8 +127,8 @@ def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> 
     if keys is None:
         raise OptionError("include and exclude look at the samples' keys, and these have none; give keys to the source")
     wanted, unwanted = _pattern(include or ["*"]), _pattern(exclude)
-    fits = [bool(wanted(key)) and not unwanted(key) for key in keys]
-    return rows[np.array(fits, np.bool_)]
+    fits = (bool(wanted(key)) and not unwanted(key) for key in keys)
+    return rows[np.fromiter(fits, np.bool_, len(keys))]
 
 
 def _pattern(globs: Sequence[str]) -> Any:

@@ -23,6 +23,5 @@ def folder(root: str | Path, *, allow_external: bool = False) -> Paths:
         why = f"; folders were not looked into, the first: {next(iter(faults.values()))}" if faults else ""
         raise EmptySourceError(at(f"no images here (files ending in {', '.join(IMAGE_SUFFIXES)}){why}; check the folder", Place(root)))
     labels, class_names = classes_of(files)
-    above = os.path.join(root, "")
-    paths, bounds = FileNames(above + file for file in files), None if allow_external else root
+    paths, bounds = FileNames(files, os.path.join(root, "")), None if allow_external else root
     return Paths(paths, labels, keys=files, class_names=class_names, root=bounds, faults=faults)

@@ -63,7 +63,7 @@ class Paths:
         if labels is not None:
             self._columns["label"] = _label_column(labels)
         if keys is not None and keys is not False:
-            self._columns["key"] = keys if isinstance(keys, Text) else Text.of(self._files if keys is True else keys)
+            self._columns["key"] = self._files.as_text() if keys is True else keys if isinstance(keys, Text) else Text.of(keys)
         self._columns |= columns or {}
         for name, column in self._columns.items():
             if len(column) != len(self):
@@ -71,7 +71,8 @@ class Paths:
         self._class_names = tuple(class_names)
         self._memory = Memory(max_blocks=_MAX_BLOCKS)
         refused = {**(links_out(self._files, os.fspath(root)) if root is not None else {}), **faults}
-        self._sizes, self._times, not_files = self._files.look(refused)
+        self._sizes, times, not_files = self._files.look(refused)
+        self._times = digest(times)
         duplicates = _duplicates(self._columns["key"], self._files) if "key" in self._columns else {}
         self._faults = duplicates | not_files | refused
 
@@ -99,7 +100,7 @@ class Paths:
         digests = {
             "names of the files": self._files.digest(),
             "sizes of the files": digest(self._sizes),
-            "times of the files": digest(self._times),
+            "times of the files": self._times,
         }
         return digests | {f"column {name}": digest(column) for name, column in self._columns.items()}
 
@@ -155,7 +156,8 @@ def _duplicates(keys: ColumnValues, paths: FileNames) -> dict[int, FastpackError
     assert isinstance(keys, Text)
     hashes = np.empty(len(keys), np.uint64)
     hash_rows(keys.values, keys.offsets, 0, hashes)
-    if len(np.unique(hashes)) == len(keys):  # so the keys differ, too
+    hashes.sort()
+    if not (hashes[1:] == hashes[:-1]).any():  # so the keys differ, too
         return {}
     seen: dict[str, str] = {}
     faults: dict[int, FastpackError] = {}

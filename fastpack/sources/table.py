@@ -2,21 +2,26 @@
 
 import csv
 import json
-import math
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fastpack.errors import EmptySourceError, MissingPackageError, Place, SourceError, at, from_os_error
 from fastpack.filenames import FileNames
 from fastpack.ragged import Text
-from fastpack.sources.paths import ColumnValues, Paths, relative_key
+from fastpack.sources.column import TableColumn
+from fastpack.sources.paths import Paths, relative_key
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _PATH_COLUMNS = ("file_name", "path", "file", "filename", "image")
 _LABEL_COLUMNS = ("label", "labels", "class", "target")
+# Rows that are there as Python objects at one time.
+_BLOCK_ROWS = 4096
+# Finds in names, joined by NULs, a part that is empty, "." or "..": all others are the path below the folder as they stand.
+_IS_ODD = re.compile(r"(?:\A|[/\0])\.{0,2}(?:[/\0]|\Z)")
 
 
 def table(
@@ -48,22 +53,25 @@ def table(
     label_column = label_column or _first_of(_LABEL_COLUMNS, columns)
     if label_column is not None and label_column not in columns:
         raise SourceError(at(f"no column {label_column!r} among {', '.join(columns)}", where))
-    names = [str(name) for name in columns.pop(path_column)]
-    labels, class_names = _labels(columns.pop(label_column), label_column, where) if label_column else (None, ())
     folder = Path(root) if root is not None else path.parent
-    extra = {name: _typed(values, name, where) for name, values in columns.items() if name not in ("image", "label", "key")}
-    return Paths(
-        FileNames(folder / name for name in names),
-        labels,
-        keys=Text.of(_key(name, folder) for name in names),
-        class_names=class_names,
-        columns=extra,
-        root=None if allow_external else folder,
-    )
+    files, keys = _located(columns.pop(path_column).text(), folder)
+    labels, class_names = columns.pop(label_column).labels() if label_column else (None, ())
+    extra = {name: columns.pop(name).typed() for name in list(columns) if name not in ("image", "label", "key")}
+    bounds = None if allow_external else folder
+    return Paths(files, labels, keys=keys, class_names=class_names, columns=extra, root=bounds)
 
 
 def _first_of(wanted: Sequence[str], columns: Mapping[str, Any]) -> str | None:
     return next((name for name in wanted if name in columns), None)
+
+
+def _located(names: Text, folder: Path) -> tuple[FileNames, Text]:
+    """The files that a table names, and their keys. Most tables' names are what their keys are, so there is one text for both."""
+    above = os.fspath(folder / "_")[:-1]
+    if not any(_IS_ODD.search("\0".join(block)) for block in names.blocks()):
+        return FileNames(names, above), names
+    files = FileNames(above + name if not _IS_ODD.search(name) else folder / name for name in names)
+    return files, Text.of(name if not _IS_ODD.search(name) else _key(name, folder) for name in names)
 
 
 def _key(name: str, root: Path) -> str:
@@ -71,37 +79,58 @@ def _key(name: str, root: Path) -> str:
     return name if key.split("/")[0] == ".." else key
 
 
-def _read_columns(path: Path) -> dict[str, list[Any]]:
+def _read_columns(path: Path) -> dict[str, TableColumn]:
     try:
         if path.suffix.lower() == ".parquet":
-            return _read_parquet(path)
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            columns = _json_columns(file, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_columns(file, path)
+            columns = _parquet_columns(path)
+        else:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                columns = _json_columns(file, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_columns(file, path)
     except OSError as error:
         raise from_os_error(error, "read the table", path) from error
     except csv.Error as error:
         raise SourceError(at(f"the table cannot be read ({error}); save it again", Place(path))) from error
     except UnicodeDecodeError as error:
         raise SourceError(at(f"the table is not UTF-8 ({error.reason}); save it as UTF-8", Place(path, offset=error.start))) from error
-    if not any(columns.values()):
+    except UnicodeEncodeError as error:
+        message = f"{error.object!r} is neither text nor a file's name: {error.reason}; correct it"
+        raise SourceError(at(message, Place(path))) from error
+    if not any(map(len, columns.values())):
         raise EmptySourceError(at("the table has no rows", Place(path)))
     return columns
 
 
-def _csv_columns(file: Any, path: Path) -> dict[str, list[Any]]:
-    rows = filter(None, csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True))
-    names = next(rows, [])
-    columns: list[list[Any]] = [[] for _ in names]
-    for number, row in enumerate(rows):
-        if len(row) != len(names):
-            raise SourceError(at("the row has not as many values as the header has names", Place(path, record=number)))
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
+def _columns(names: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> dict[str, TableColumn]:
+    """Of rows with a value for each name."""
+    columns = [TableColumn(name, path) for name in names]
+    rows = iter(rows)
+    while block := list(islice(rows, _BLOCK_ROWS)):
+        for column, values in zip(columns, zip(*block, strict=True), strict=True):
+            column.extend(values)
     return dict(zip(names, columns, strict=True))
 
 
-def _json_columns(file: Any, path: Path) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {}
+def _csv_columns(file: Any, path: Path) -> dict[str, TableColumn]:
+    rows = filter(None, csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True))
+    names = next(rows, [])
+    return _columns(names, _full_rows(rows, len(names), path), path)
+
+
+def _full_rows(rows: Iterable[list[str]], num_names: int, path: Path) -> Iterator[list[str]]:
+    for number, row in enumerate(rows):
+        if len(row) != num_names:
+            raise SourceError(at("the row has not as many values as the header has names", Place(path, record=number)))
+        yield row
+
+
+def _json_columns(file: Any, path: Path) -> dict[str, TableColumn]:
+    rows = _json_rows(file, path)
+    first = next(rows, {})
+    return _columns(list(first), (list(map(row.__getitem__, first)) for row in chain([first] if first else [], rows)), path)
+
+
+def _json_rows(file: Any, path: Path) -> Iterator[dict[str, Any]]:
+    names: Any = None
     for number, line in enumerate(file):
         if not line.strip():
             continue
@@ -109,60 +138,25 @@ def _json_columns(file: Any, path: Path) -> dict[str, list[Any]]:
             row = json.loads(line)
         except ValueError as error:
             raise SourceError(at(f"the line is not JSON ({error})", Place(path, record=number))) from error
-        if isinstance(row, dict) and not columns:
-            columns = {name: [] for name in row}
-        if not isinstance(row, dict) or row.keys() != columns.keys():
+        if isinstance(row, dict) and names is None:
+            names = row.keys()
+        if not isinstance(row, dict) or row.keys() != names:
             raise SourceError(at("each line must be an object with the names of the first", Place(path, record=number)))
-        for name, value in row.items():
-            columns[name].append(value)
-    return columns
+        yield row
 
 
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
+def _parquet_columns(path: Path) -> dict[str, TableColumn]:
     try:
         from pyarrow import ArrowInvalid, parquet
     except ImportError as error:
         raise MissingPackageError("Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'") from error
     try:
-        columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            columns = [TableColumn(name, path) for name in names]
+            for batch in file.iter_batches(_BLOCK_ROWS):
+                for column, values in zip(columns, batch.columns, strict=True):
+                    column.extend(values.to_pylist())
     except ArrowInvalid as error:
         raise SourceError(at(f"the table is not Parquet ({error})", Place(path))) from error
-    return columns
-
-
-def _labels(values: list[Any], name: str, where: Place) -> tuple[list[int], tuple[str, ...]]:
-    numbers = [_as_int(value) for value in values]
-    if None not in numbers:
-        return [number for number in numbers if number is not None], ()
-    if any(value is None or isinstance(value, float) for value in values):
-        raise SourceError(at(f"column {name!r} must hold integers or names in every row", where))
-    class_names = sorted({str(value) for value in values})
-    label_of = {class_name: label for label, class_name in enumerate(class_names)}
-    return [label_of[str(value)] for value in values], tuple(class_names)
-
-
-def _as_int(value: Any) -> int | None:
-    try:
-        return int(value) if not isinstance(value, float) else None
-    except (TypeError, ValueError):
-        return None
-
-
-def _as_float(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _typed(values: list[Any], name: str, where: Place) -> ColumnValues:
-    """Integers if all are, else floats if all are, else text. A missing value is NaN among numbers, "" in text."""
-    integers = [_as_int(value) for value in values]
-    if None not in integers:
-        return np.array(integers, np.int64)
-    floats = [math.nan if value in (None, "") else _as_float(value) for value in values]
-    if None not in floats and any(value not in (None, "") for value in values):
-        return np.array(floats, np.float32)
-    if any(isinstance(value, (list, dict)) for value in values):
-        raise SourceError(at(f"column {name!r} holds lists or objects; a column has one number or text for each image", where))
-    return Text.of("" if value is None else str(value) for value in values)
+    return dict(zip(names, columns, strict=True))
