@@ -10,7 +10,7 @@ import math
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FormatError
+from fastpack.spool import let_go
 
 _ALIGNMENT = 64
 _PIECE_BYTES = 2**20
@@ -57,7 +58,16 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> 
     member.file_size = len(header.getvalue()) + array.nbytes
     with archive.open(member, "w") as file:
         file.write(header.getvalue())
-        file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b"")
+        for piece in _pieces(array):
+            file.write(piece.view(np.uint8).data)
+            let_go(array)
+
+
+def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """All values, one after the other, a few at a time: they may be many, and lie on disk."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    step = max(1, _PIECE_BYTES // flat.itemsize)
+    return (flat[start : start + step] for start in range(0, len(flat), step))
 
 
 def _checksum(file: BinaryIO, num_bytes: int) -> int:

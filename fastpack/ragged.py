@@ -54,9 +54,13 @@ class Ragged(Sequence[Any]):
         return len(self.offsets) - 1
 
     def __getitem__(self, i: Any) -> Any:
-        if isinstance(i, slice):
-            return self.take(np.arange(len(self))[i])
-        return self._row(range(len(self))[i])
+        if not isinstance(i, slice):
+            return self._row(range(len(self))[i])
+        rows = range(len(self))[i]
+        if rows.step != 1 or not rows:
+            return self.take(np.array(rows, np.int64))
+        offsets = self.offsets[rows.start : rows.stop + 1]
+        return type(self)(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
 
     def _row(self, row: int) -> Any:
         return self.values[self.offsets[row] : self.offsets[row + 1]]

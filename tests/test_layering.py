@@ -16,7 +16,7 @@ LAYERED = {"packing", "looking", "measuring"}
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
-    {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory"},
+    {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory", "spool"},
     {
         "shard",
         "batch",

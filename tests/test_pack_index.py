@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, PackOptions, Ragged, Schema, containers, encode, pack
+from fastpack import Batch, Field, PackOptions, Ragged, Schema, containers, encode, pack, spool
 from fastpack.errors import CorruptRecordError, Place
 from fastpack.index import Index, index_path
 from fastpack.ragged import Text
@@ -79,19 +80,23 @@ def assert_same(a, b):
     assert (a.shard_numbers == b.shard_numbers).all()
 
 
+# Bytes of each column that a writer holds back in memory; what is more goes to disk.
+held_bytes = st.sampled_from([0, 20, 2**20])
+
+
 @settings(max_examples=60)
-@given(sources(), st.sampled_from([None, 1]))
-def test_of_a_tfrecord(source, memory):
-    with tempfile.TemporaryDirectory() as folder:
+@given(sources(), st.sampled_from([None, 1]), held_bytes)
+def test_of_a_tfrecord(source, memory, held):
+    with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
         path = Path(folder) / "x.tfrecord"
         pack(source, path, PackOptions(sync=False, memory=memory))
         assert_same(Index.load(index_path(path)), containers.named("tfrecord").index(path))
 
 
 @settings(max_examples=25)
-@given(sources(), st.sampled_from(["encoded", "vlen"]))
-def test_of_an_hdf5_file(source, layout):
-    with tempfile.TemporaryDirectory() as folder:
+@given(sources(), st.sampled_from(["encoded", "vlen"]), held_bytes)
+def test_of_an_hdf5_file(source, layout, held):
+    with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
         path = Path(folder) / "x.h5"
         pack(source, path, PackOptions(sync=False, layout=layout))
         assert_same(Index.load(index_path(path)), containers.named("hdf5").index(path))

@@ -16,6 +16,7 @@ from fastpack.errors import Place, raise_status
 from fastpack.shard import Shard
 
 _ATTRIBUTE = "checksums"
+_CHECKED_ROWS = 2**15
 # What h5py throws for a file whose bytes are damaged: it depends on which.
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
 
@@ -66,9 +67,13 @@ def _agrees(file: h5py.File, name: str, checksum: int, file_bytes: int) -> bool:
 
 
 def _checksum(file: h5py.File, name: str) -> int:
-    values = np.asarray(_attribute(file, name[1:]) if name.startswith("@") else file[name][...])
-    head = f"{values.dtype.str}{values.shape}".encode()
-    return crc32c(np.ascontiguousarray(values).reshape(-1).view(np.uint8), crc32c(head))
+    """Of dtype, shape and values; these a part at a time, for they may be many."""
+    values = np.asarray(_attribute(file, name[1:])) if name.startswith("@") else file[name]
+    parts = [slice(start, start + _CHECKED_ROWS) for start in range(0, len(values), _CHECKED_ROWS)] if values.ndim else [...]
+    checksum = crc32c(f"{values.dtype.str}{values.shape}".encode())
+    for part in parts:
+        checksum = crc32c(np.ascontiguousarray(values[part]).reshape(-1).view(np.uint8), checksum)
+    return checksum
 
 
 def _attribute(file: h5py.File, name: str) -> Any:

@@ -1,6 +1,8 @@
 """Writes the HDF5 layout `encoded`: image files as they are, one after the other, with what finds and checks them."""
 
+import itertools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,19 @@ from fastpack._native.pieces import write_rows
 from fastpack.batch import Batch
 from fastpack.containers import Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
-from fastpack.containers.hdf5_columns import Columns, dataset_name
+from fastpack.containers.hdf5_columns import Columns, dataset_name, write_dataset
 from fastpack.containers.hdf5_disk import WrittenFile
-from fastpack.containers.hdf5_index import IndexBuilder
+from fastpack.containers.hdf5_index import IndexBuilder, as_read
+from fastpack.containers.hdf5_layouts import contiguous_offset
+from fastpack.containers.spools import parts
 from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles
-from fastpack.index import Index
+from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS
-from fastpack.ragged import offsets_of
 from fastpack.schema import Field
 from fastpack.shard import Shard
-from fastpack.structs import IMAGE_FACTS, SPAN
+from fastpack.spool import Spool
+from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, SPAN
 
 # What one call writes: see pieces.c.
 _CALL_BYTES = 128 * 1024
@@ -48,9 +52,8 @@ class EncodedWriter(Writer[Images]):
 
     def __init__(self, path: Path, plan: ShardPlan, picture: Field) -> None:
         self._path, self._field = path, picture
-        self._columns = Columns(plan.schema)
-        self._spans: list[npt.NDArray[Any]] = []
-        self._infos: list[npt.NDArray[Any]] = []
+        self._columns = Columns(plan.schema, path.parent)
+        self._spans, self._infos = Spool(path.parent, SPAN), Spool(path.parent, IMAGE_INFO)
         self._planned_bytes = max(1, plan.num_bytes)  # HDF5 gives nothing no place
         self._first = self._next = _lay_out(path, picture, self._planned_bytes)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -71,28 +74,35 @@ class EncodedWriter(Writer[Images]):
     def close(self) -> Index:
         if self._next - self._first != self._planned_bytes:
             self._lay_out_again()
-        self.abandon()
-        spans, infos = np.concatenate(self._spans), np.concatenate(self._infos)
-        self._spans.clear()  # of many images they are large
-        self._infos.clear()
+        self._close_file()
+        spans, infos = self._spans.whole(), self._infos.whole()
         with WrittenFile(self._path, "r+") as file:
-            group = file[dataset_name(self._field)]
-            group.create_dataset("offsets", data=offsets_of(spans["length"]).astype(np.uint64))
-            group.create_dataset("crc32c", data=spans["crc32c"])
-            for fact in IMAGE_FACTS:
-                group.create_dataset(fact, data=infos[fact])
-            self._columns.write(file, "encoded")
-        return self._checked_index(spans)
+            self._write_facts(file[dataset_name(self._field)], spans, infos)
+            columns = self._columns.write(file, "encoded")
+        return self._checked_index(spans, infos, columns)
 
-    def _checked_index(self, spans: npt.NDArray[Any]) -> Index:
-        """All but the images, which were compared as they were written; and these lie where they were put."""
+    def _write_facts(self, group: h5py.Group, spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> None:
+        """What finds, checks and describes the images, beside them."""
+        first, end = np.uint64(self._first), np.array([self._next - self._first], np.uint64)
+        offsets = (part["offset"] - first for part in parts(spans))
+        write_dataset(group, "offsets", len(spans) + 1, np.uint64, itertools.chain(offsets, [end]))
+        write_dataset(group, "crc32c", len(spans), np.uint32, (part["crc32c"] for part in parts(spans)))
+        for fact in IMAGE_FACTS:
+            write_dataset(group, fact, len(infos), infos.dtype[fact], (part[fact] for part in parts(infos)))
+
+    def _checked_index(self, spans: npt.NDArray[Any], infos: npt.NDArray[Any], columns: Mapping[str, Column]) -> Index:
+        """What the indexer would find, of which the file is compared with its checksums, but for the images: these were compared as
+        they were written, and lie where they were put."""
         with h5py.File(self._path, "r", locking=False) as file:
             shard = Shard.of(self._path, "hdf5")
             refuse_damaged(file, shard)
-            index = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).index()
-        if not any(np.array_equal(found, spans) for found in index.spans.values()):
-            raise CorruptRecordError(at("the images are not found where they were written; check the disk", Place(self._path)))
-        return index
+            schema = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).schema()
+            if contiguous_offset(file[dataset_name(self._field)]["bytes"]) != self._first:
+                raise CorruptRecordError(at("the images are not found where they were written; check the disk", Place(self._path)))
+        image = next(field.name for field in schema.fields if field.source_name == dataset_name(self._field))
+        found = {field.name: as_read(columns[field.source_name]) for field in schema.columns}
+        numbers = np.zeros(len(spans), np.uint32), np.arange(len(spans))
+        return Index((shard,), schema, *numbers, found, {image: spans}, {image: infos})
 
     def _lay_out_again(self) -> None:
         """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
@@ -111,6 +121,11 @@ class EncodedWriter(Writer[Images]):
         os.ftruncate(self._descriptor, self._next + len(tail))
 
     def abandon(self) -> None:
+        self._close_file()
+        for spool in (self._columns, self._spans, self._infos):
+            spool.close()
+
+    def _close_file(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -44,34 +44,40 @@ class IndexBuilder:
         self._members = find_members(file)
         self._chosen = choose_members(self._members, choice.fields)
         self._names = field_names(self._chosen, own_names(file))
+        in_rows = [member for member in self._chosen if member.path != self._class_names_path]
+        self._blobs = [member for member in in_rows if member.is_blob]
+        self._numbers_and_texts = [member for member in in_rows if member.kind == "column" and not self._holds_checksums(member)]
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
         self._chunks: dict[str, dict[int, ChunkTable]] = {}
         self._columns: dict[str, Column] = {}
-        self._fields: list[Field] = []
+
+    def schema(self) -> Schema:
+        """The fields; no values are read, but the names of classes."""
+        fields = [self._field(member) for member in (*self._blobs, *self._numbers_and_texts)]
+        usual = ("image", "label", "key")
+        fields.sort(key=lambda field: usual.index(field.name) if field.name in usual else len(usual))
+        return Schema(tuple(fields), self._class_names())
 
     def index(self) -> Index:
-        chosen = [member for member in self._chosen if member.path != self._class_names_path]
-        blobs = [member for member in chosen if member.is_blob]
-        if not blobs:
+        if not self._blobs:
             raise self._error(
                 "the file has no dataset of images: none of three or more dimensions, and no group with `bytes` and `offsets`"
             )
-        for member in blobs:
+        for member in self._blobs:
             self._add_blobs(member)
-        num_samples = blobs[0].num_samples
-        odd = [member for member in chosen if member.num_samples != num_samples]
+        num_samples = self._blobs[0].num_samples
+        odd = [member for member in self._chosen if member.num_samples != num_samples and member.path != self._class_names_path]
         if odd:
-            raise self._error(f"{odd[0].path} has {odd[0].num_samples} samples and {blobs[0].path} has {num_samples}")
-        for member in chosen:
-            if member.kind == "column" and not self._holds_checksums(member):
-                self._add_column(member)
+            raise self._error(f"{odd[0].path} has {odd[0].num_samples} samples and {self._blobs[0].path} has {num_samples}")
+        for member in self._numbers_and_texts:
+            self._add_column(member)
         traced = self._traced
-        if traced is not None and len(blobs) > 1:
+        if traced is not None and len(self._blobs) > 1:
             raise self._error("several arrays of images of which one lies in other files; choose one with fields=...")
         index = Index(
             (self._shard,) if traced is None else traced.shards,
-            Schema(self._sorted_fields(), self._class_names()),
+            self.schema(),
             np.zeros(num_samples, np.uint32) if traced is None else traced.shard_numbers,
             np.arange(num_samples) if traced is None else traced.record_numbers,
             self._columns,
@@ -81,6 +87,20 @@ class IndexBuilder:
         )
         index.check_spans()
         return index
+
+    def _field(self, member: Member) -> Field:
+        name, dataset = self._names[member.path], member.stored
+        if member.kind == "pixels":
+            color = text_attribute(dataset, "color")
+            known_color = color if color in ("RGB", "BGR", "GRAY") else ""
+            return Field(name, "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, member.path, known_color)
+        if member.is_blob:
+            return Field(name, "image", stored_as=member.path)
+        if dataset.dtype.kind in "iub":
+            return Field(name, "int", dtype="int64", stored_as=member.path)
+        if dataset.dtype.kind == "f":
+            return Field(name, "float", dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
+        return Field(name, "text", stored_as=member.path)
 
     def _holds_checksums(self, member: Member) -> bool:
         return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind in ("pixels", "vlen"))
@@ -105,10 +125,6 @@ class IndexBuilder:
         if located.reason:
             return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
         return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
-
-    def _sorted_fields(self) -> tuple[Field, ...]:
-        usual = ("image", "label", "key")
-        return tuple(sorted(self._fields, key=lambda field: usual.index(field.name) if field.name in usual else len(usual)))
 
     def _error(self, message: str) -> FormatError:
         remedy = "name the datasets as docs/formats.md has them, or choose some with fields=..."
@@ -154,18 +170,17 @@ class IndexBuilder:
             raise self._error(f"{group.name}/bytes must be one contiguous piece")
         if first + blob.shape[0] > self._shard.size:
             raise_status(3, f"{blob.name} goes past the end of the file", Place(self._path, offset=first))
-        field = Field(self._names[member.path], "image", stored_as=member.path)
+        name = self._names[member.path]
         spans = np.zeros(len(offsets) - 1, SPAN)
         spans["offset"] = offsets[:-1] + np.uint64(first)
         spans["length"] = offsets[1:] - offsets[:-1]
         if "crc32c" in group:
             spans["crc32c"] = self._vector(group, "crc32c", "u", len(spans))[...]
             spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
-        self._fields.append(field)
-        self._spans[field.name] = spans
+        self._spans[name] = spans
         self._check_blobs(spans)
         stored = self._stored_infos(group, len(spans))
-        self._infos[field.name] = self._probe(spans) if stored is None else stored
+        self._infos[name] = self._probe(spans) if stored is None else stored
 
     def _stored_infos(self, group: h5py.Group, num_samples: int) -> npt.NDArray[Any] | None:
         """What the images' headers say, as we note it beside them; None in a file without."""
@@ -202,11 +217,7 @@ class IndexBuilder:
         return bad
 
     def _add_pixels(self, member: Member) -> None:
-        dataset = member.stored
-        color = text_attribute(dataset, "color")
-        known_color = color if color in ("RGB", "BGR", "GRAY") else ""
-        field = Field(self._names[member.path], "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, member.path, known_color)
-        self._fields.append(field)
+        dataset, name = member.stored, self._names[member.path]
         if dataset.external or dataset.is_virtual:
             self._traced = traced = trace_pixels(dataset, self._shard, allow_external=self._allow_external)
             spans, tables = traced.spans, traced.tables
@@ -218,9 +229,9 @@ class IndexBuilder:
         self._note_pixel_checksums(spans, member.path + CHECKSUMS)
         for table in tables.values():
             table.check_limits(self._limits, Place(self._path))
-        self._spans[field.name] = spans
+        self._spans[name] = spans
         if tables:
-            self._chunks[field.name] = tables
+            self._chunks[name] = tables
 
     def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
         """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that
@@ -239,39 +250,32 @@ class IndexBuilder:
         dataset = member.stored
         self._refuse_external(dataset)
         self._refuse_many(dataset.shape[0], dataset.name)
-        field = Field(self._names[member.path], "image", stored_as=member.path)
-        self._fields.append(field)
+        name = self._names[member.path]
         spans = locate_rows(dataset, self._shard, self._limits)
         if spans is None:  # only the library finds them, and fetches them
             blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
-            self._spans[field.name] = no_spans(len(blobs), blobs.lengths)
-            self._infos[field.name], _ = probe_blobs(blobs)
+            self._spans[name] = no_spans(len(blobs), blobs.lengths)
+            self._infos[name], _ = probe_blobs(blobs)
             return
-        if (name := member.path + CHECKSUMS) in self._file:
-            spans["crc32c"] = self._vector(self._file, name, "u", len(spans))[...]
+        if (checksums := member.path + CHECKSUMS) in self._file:
+            spans["crc32c"] = self._vector(self._file, checksums, "u", len(spans))[...]
             spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
         self._check_blobs(spans)
-        self._spans[field.name] = spans
-        self._infos[field.name] = self._probe(spans)
+        self._spans[name] = spans
+        self._infos[name] = self._probe(spans)
 
     def _add_column(self, member: Member) -> None:
         dataset = member.stored
         self._refuse_external(dataset)
         name, kind = self._names[member.path], dataset.dtype.kind
-        if kind in "iub":
-            self._fields.append(Field(name, "int", dtype="int64", stored_as=member.path))
-            values = dataset[...].reshape(-1)
-            if kind == "u" and (values > _LARGEST_INTEGER).any():
-                message = f"{member.path} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
-                raise FormatError(at(message, Place(self._path)))
-            self._columns[name] = values.astype(np.int64)
-        elif kind == "f":
-            native = dataset.dtype.newbyteorder("=")
-            self._fields.append(Field(name, "float", dtype=native.name, stored_as=member.path))
-            self._columns[name] = dataset[...].reshape(-1).astype(native)
-        else:
-            self._fields.append(Field(name, "text", stored_as=member.path))
+        if kind not in "iubf":
             self._columns[name] = self._texts(dataset)
+            return
+        values = dataset[...].reshape(-1)
+        if kind == "u" and (values > _LARGEST_INTEGER).any():
+            message = f"{member.path} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
+            raise FormatError(at(message, Place(self._path)))
+        self._columns[name] = as_read(values)
 
     def _texts(self, dataset: h5py.Dataset) -> Text:
         """Text of fixed length is in the dataset; that of variable length the library need not look up one by one."""
@@ -299,3 +303,10 @@ def _text_of(rows: npt.NDArray[Any]) -> Text:
     lengths = np.char.str_len(rows)
     letters = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
     return Text(letters[np.arange(rows.itemsize) < lengths[:, None]], offsets_of(lengths))
+
+
+def as_read(column: Column) -> Column:
+    """Integers have 64 bits here, floats those of the file, in the machine's byte order."""
+    if isinstance(column, Ragged):
+        return column
+    return column.astype(np.int64 if column.dtype.kind in "iub" else column.dtype.newbyteorder("="), copy=False)

@@ -45,7 +45,7 @@ class PixelsWriter(Writer[Chunks]):
         if None in field.shape:
             raise SchemaError("the layout `pixels` needs images of one size; give a size")
         self._path, self._field, self._plan = path, field, plan
-        self._columns = Columns(plan.schema)
+        self._columns = Columns(plan.schema, path.parent)
         item_bytes = np.dtype(field.dtype).itemsize
         sample_bytes = int(np.prod([size or 1 for size in field.shape])) * item_bytes
         self._chunk = plan.chunk
@@ -135,6 +135,7 @@ class PixelsWriter(Writer[Chunks]):
 
     def abandon(self) -> None:
         self._file.abandon()
+        self._columns.close()
 
 
 def _create_images(file: h5py.File, plan: ShardPlan, field: Field, chunk: int, filters: npt.NDArray[Any]) -> h5py.Dataset:

@@ -35,7 +35,7 @@ class VlenWriter(Writer[Rows]):
 
     def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
         self._path, self._field, self._plan = path, field, plan
-        self._columns = Columns(plan.schema)
+        self._columns = Columns(plan.schema, path.parent)
         self._crcs: list[npt.NDArray[np.uint32]] = []
         self._num_samples = 0
         self._file = WrittenFile(path)
@@ -88,6 +88,7 @@ class VlenWriter(Writer[Rows]):
 
     def abandon(self) -> None:
         self._file.abandon()
+        self._columns.close()
 
 
 def _create_images(file: h5py.File, field: Field, num_samples: int) -> h5py.Dataset:

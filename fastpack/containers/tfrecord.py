@@ -16,7 +16,8 @@ from fastpack._native.features import Features
 from fastpack._native.image import probe_many
 from fastpack._native.tfrecord import scan
 from fastpack.containers import BytesDone, ShardPlan
-from fastpack.containers.tfrecord_writer import CLASS_NAME, TfRecordWriter
+from fastpack.containers.tfrecord_names import CLASS_NAME, fold_class_names, public_name, public_names
+from fastpack.containers.tfrecord_writer import TfRecordWriter
 from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, from_os_error, raise_status
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -28,18 +29,6 @@ from fastpack.structs import IMAGE_INFO, SPAN
 _WINDOW_BYTES = 8 * 2**20  # as pack.py has its batches, and for the same reason
 _MAX_TEXT_BYTES = 1024
 _TOO_MANY = 6  # FP_RECORD_LIMIT
-_MAX_CLASSES = 2**20
-# What other writers call our fields.
-_ALIASES = {
-    "image/encoded": "image",
-    "image_raw": "image",
-    "jpg": "image",
-    "image/class/label": "label",
-    "image/class/text": CLASS_NAME,
-    "image/filename": "key",
-    "filename": "key",
-    "": "unnamed",
-}
 
 
 class TfRecordContainer:
@@ -169,7 +158,7 @@ class _Table:
         """What a feature is, by its first value that is not empty: an empty one does not tell what others are."""
         if wire_kind != "bytes":
             return "int" if wire_kind == "int" else "float"
-        if name in self._lists or _ALIASES.get(name, name) in ("key", CLASS_NAME):
+        if name in self._lists or public_name(name) in ("key", CLASS_NAME):
             return "text"
         offsets, lengths = self._features.places(number)
         row = int(np.argmax(lengths > 0))
@@ -271,30 +260,3 @@ def _kind_of_blob(first: npt.NDArray[np.uint8]) -> Kind:
     except UnicodeDecodeError:
         return "bytes"
     return "text" if len(first) <= _MAX_TEXT_BYTES else "bytes"
-
-
-def public_names(names: Collection[str]) -> dict[str, str]:
-    """What users call each feature: our usual names for the usual things, in the usual order first."""
-    public: dict[str, str] = {}
-    for name in sorted(names):
-        alias = _ALIASES.get(name, name)
-        public[name] = name if alias in names or alias in public.values() else alias
-    usual = ("image", "label", "key")
-    return dict(sorted(public.items(), key=lambda item: (usual.index(item[1]) if item[1] in usual else len(usual), item[1])))
-
-
-def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:
-    """Turns the column of class names into one list, when each label has one name; then drops the column."""
-    labels, names = columns.get("label"), columns.get(CLASS_NAME)
-    if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels):
-        return ()
-    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= _MAX_CLASSES:
-        return ()
-    unique, first = np.unique(labels, return_index=True)
-    folded = [""] * (int(unique[-1]) + 1)
-    for label, row in zip(unique, first, strict=True):
-        folded[int(label)] = names[int(row)]
-    if names != Text.of(folded[label] for label in labels.tolist()):
-        return ()
-    del columns[CLASS_NAME]
-    return tuple(folded)

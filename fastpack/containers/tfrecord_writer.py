@@ -4,8 +4,7 @@ Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords form
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,17 @@ import numpy.typing as npt
 from fastpack._native.example import ExampleFrames
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
+from fastpack.containers.spools import Spools
+from fastpack.containers.tfrecord_names import CLASS_NAME, MAX_CLASSES, fold_class_names, names_classes, public_names
 from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles
 from fastpack.index import Column, Index
-from fastpack.ragged import Ragged, Text, concatenate_values
+from fastpack.ragged import Ragged, Text
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
+from fastpack.spool import Spool
 from fastpack.structs import SPAN
 
-# TFRecord has no place for facts about the whole file, so each record names its class.
-CLASS_NAME = "class_name"
 _FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}
 _WIRE_KINDS = {"image": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
@@ -41,7 +41,7 @@ class TfRecordWriter(Writer["Records"]):
             raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
         self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
-        self._facts: list[_Facts] = []
+        self._facts = _Facts(path.parent, plan.schema)
         self._end = self._num_records = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
@@ -49,42 +49,40 @@ class TfRecordWriter(Writer["Records"]):
         columns = {field.source_name: batch[field.name] for field in self._schema.fields}
         files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs}
         columns |= files
-        if self._names_classes:
+        if names_classes(self._schema):
             labels, num_classes = batch["label"], len(self._class_names) - 1
             columns[CLASS_NAME] = self._class_names.take(np.where((labels >= 0) & (labels < num_classes), labels, num_classes))
         wired = [_wire_column(name, self._kind_of(name), values) for name, values in columns.items()]
         frames = ExampleFrames(wired, batch.num_samples, apart={name: each.crcs for name, each in files.items()})
         frames.run()
-        return Records(frames, _facts_of(frames, columns, self._schema))
-
-    @property
-    def _names_classes(self) -> bool:
-        return bool(self._schema.class_names) and "label" in self._schema and CLASS_NAME not in self._schema
+        return Records(frames, columns)
 
     def _kind_of(self, name: str) -> str:
         return next((field.kind for field in self._schema.fields if field.source_name == name), "text")
 
     def place(self, piece: "Records") -> None:
-        facts, first = piece.facts.moved_by(self._end), self._num_records
-        outcome = piece.frames.write(self._descriptor, self._end)
-        raise_first([outcome], lambda row: Place(self._path, first + row, int(facts.frame_offsets[row])))
-        self._end = int(facts.frame_offsets[-1])
-        self._num_records += len(facts.crcs)
-        self._facts.append(facts)
+        begin, first, offsets = self._end, self._num_records, piece.frames.offsets
+        outcome = piece.frames.write(self._descriptor, begin)
+        raise_first([outcome], lambda row: Place(self._path, first + row, begin + int(offsets[row])))
+        self._end += int(offsets[-1])
+        self._num_records += len(offsets) - 1
+        self._facts.add(piece, begin)
 
     def close(self) -> Index | None:
-        if not self._facts:
+        if not self._num_records:
             raise EmptySourceError(at("no records were written; a TFRecord needs one at least", Place(self._path)))
-        self.abandon()
+        self._close_file()
         shard = Shard.of(self._path, "tfrecord")
         if shard.size != self._end:
             message = f"the file has {shard.size} bytes, and {self._end} were written; has another program written to it?"
             raise CorruptRecordError(at(message, Place(self._path)))
-        facts = _Facts.concatenate(self._facts)
-        self._facts.clear()  # of many records they are large
-        return _index_of(facts, self._schema, shard)
+        return self._facts.index(shard)
 
     def abandon(self) -> None:
+        self._close_file()
+        self._facts.close()
+
+    def _close_file(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -92,54 +90,10 @@ class TfRecordWriter(Writer["Records"]):
 
 @dataclass(frozen=True)
 class Records:
-    """A batch as records; its facts count bytes from the first of them."""
+    """A batch as records, and what they hold, by the names in the file."""
 
     frames: ExampleFrames
-    facts: "_Facts"
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the index shall know of some records. Names are those in the file.
-
-    frame_offsets: (n + 1,); crcs: (n,); columns: values by name; places and lengths of blobs by name, (n,); infos of images.
-    """
-
-    frame_offsets: npt.NDArray[np.int64]
-    crcs: npt.NDArray[np.uint32]
-    columns: dict[str, Column]
-    places: dict[str, npt.NDArray[np.int64]]
-    lengths: dict[str, npt.NDArray[np.int64]]
-    infos: dict[str, npt.NDArray[Any]]
-
-    def moved_by(self, offset: int) -> "_Facts":
-        places = {name: places + offset for name, places in self.places.items()}
-        return replace(self, frame_offsets=self.frame_offsets + offset, places=places)
-
-    @classmethod
-    def concatenate(cls, pieces: Sequence["_Facts"]) -> "_Facts":
-        first = pieces[0]
-        return cls(
-            np.concatenate([piece.frame_offsets[:-1] for piece in pieces] + [pieces[-1].frame_offsets[-1:]]),
-            np.concatenate([piece.crcs for piece in pieces]),
-            {name: concatenate_values([piece.columns[name] for piece in pieces]) for name in first.columns},
-            {name: np.concatenate([piece.places[name] for piece in pieces]) for name in first.places},
-            {name: np.concatenate([piece.lengths[name] for piece in pieces]) for name in first.lengths},
-            {name: np.concatenate([piece.infos[name] for piece in pieces]) for name in first.infos},
-        )
-
-
-def _facts_of(frames: ExampleFrames, columns: dict[str, Any], schema: Schema) -> _Facts:
-    blobs = [field.source_name for field in schema.blobs]
-    images = [field.source_name for field in schema.blobs if field.kind == "image"]
-    return _Facts(
-        frames.offsets,
-        frames.crcs,
-        {name: values for name, values in columns.items() if name not in blobs},
-        {name: frames.places[:, i] for i, name in enumerate(blobs)},
-        {name: columns[name].lengths for name in blobs},
-        {name: columns[name].probed[0] for name in images},
-    )
+    columns: dict[str, Any]
 
 
 def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
@@ -158,40 +112,83 @@ def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
     return name, wire_kind, flat.reshape(-1), None, rows
 
 
-def _index_of(facts: _Facts, schema: Schema, shard: Shard) -> Index | None:
-    """What the indexer would find in the file; None where that depends on more than we know here."""
-    from fastpack.containers.tfrecord import fold_class_names, public_names  # which knows this module
+class _Facts:
+    """What the index shall know of the records, kept as they are written, so that the file need not be read again.
 
-    kinds: dict[str, Kind] = {field.source_name: field.kind for field in schema.fields}
-    kinds.setdefault(CLASS_NAME, "text")
-    public = public_names([*facts.columns, *facts.places])
-    is_plain = all(_is_plain(values, public[name], kinds[name]) for name, values in facts.columns.items())
-    if not is_plain or facts.infos.keys() != facts.places.keys() or any((infos["format"] == 0).any() for infos in facts.infos.values()):
-        return None
-    columns: dict[str, Column] = {public[name]: _as_read(values) for name, values in facts.columns.items()}
-    class_names = fold_class_names(columns)
-    images = {public[name]: name for name in facts.places}
-    names = [(name, shown) for name, shown in public.items() if shown in columns or shown in images]
-    fields = [
-        Field(shown, kinds[name], dtype=_DTYPES.get(kinds[name], ""), stored_as="" if name == shown else name) for name, shown in names
-    ]
-    num_records = len(facts.crcs)
-    return Index(
-        (shard,),
-        Schema(tuple(fields), class_names),
-        np.zeros(num_records, np.uint32),
-        np.arange(num_records),
-        columns,
-        {shown: _spans(facts, name) for shown, name in images.items()},
-        {shown: facts.infos[name] for shown, name in images.items()},
-    )
+    Nothing is kept once some record holds what only the file as a whole can tell: lists, texts that could be bytes, blobs that are
+    no images.
+    """
 
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self._schema = schema
+        self._kinds: dict[str, Kind] = {field.source_name: field.kind for field in schema.fields}
+        if names_classes(schema):
+            self._kinds[CLASS_NAME] = "text"
+        self._public = public_names(self._kinds)
+        self._labels: set[int] = set()  # those that occur, where we name their classes
+        self._columns, self._spans, self._infos = Spools(folder), Spools(folder), Spools(folder)
+        self._record_numbers = Spool(folder, np.int64)
+        self._are_enough = all(blob.kind == "image" for blob in schema.blobs)
 
-def _is_plain(values: Column, name: str, kind: Kind) -> bool:
-    """One value in each record, of a kind that the file itself tells: of other texts it does not."""
-    if isinstance(values, Ragged):
-        return isinstance(values, Text) and name in ("key", CLASS_NAME)
-    return values.ndim == 1 and kind in _DTYPES
+    def add(self, piece: Records, begin: int) -> None:
+        """Records that were written from byte `begin` on."""
+        self._are_enough = self._are_enough and self._are_plain(piece)
+        if not self._are_enough:
+            self.close()
+            return
+        if names_classes(self._schema):
+            self._labels.update(piece.columns[self._schema["label"].source_name].tolist())
+        frames, columns = piece.frames, piece.columns
+        blobs = [field.source_name for field in self._schema.blobs]
+        self._columns.append({self._public[name]: _as_read(columns[name]) for name in self._kinds.keys() - {*blobs, *self._folded}})
+        self._infos.append({self._public[name]: columns[name].probed[0] for name in blobs})
+        for i, name in enumerate(blobs):
+            self._spans.append({self._public[name]: _spans(frames, frames.places[:, i], columns[name].lengths, begin)})
+        first = len(self._record_numbers)
+        self._record_numbers.append(np.arange(first, first + len(frames.crcs)))
+
+    @property
+    def _folded(self) -> set[str]:
+        """The names of classes stand in each record, and once in the index."""
+        return {CLASS_NAME} if names_classes(self._schema) else set()
+
+    def _are_plain(self, piece: Records) -> bool:
+        return all(self._is_plain(name, values) for name, values in piece.columns.items())
+
+    def _is_plain(self, name: str, values: Any) -> bool:
+        """One value in each record, of a kind that the file itself tells."""
+        kind, public = self._kinds[name], self._public[name]
+        if kind == "image":
+            return bool((values.probed[0]["format"] != 0).all())
+        if isinstance(values, Ragged):
+            return isinstance(values, Text) and public in ("key", CLASS_NAME)
+        if self._folded and name == self._schema["label"].source_name:
+            return public == "label" and values.dtype.kind == "i" and 0 <= values.min() <= values.max() < MAX_CLASSES
+        return values.ndim == 1 and kind in _DTYPES
+
+    def index(self, shard: Shard) -> Index | None:
+        """What the indexer would find in the file; None where that depends on more than we know here."""
+        if not self._are_enough:
+            return None
+        columns = self._columns.whole()
+        class_names = self._class_names() if self._folded else fold_class_names(columns)
+        spans, record_numbers = self._spans.whole(), self._record_numbers.whole()
+        fields = tuple(self._field(name, public) for name, public in self._public.items() if public in columns or public in spans)
+        schema, shard_numbers = Schema(fields, class_names), np.zeros(len(record_numbers), np.uint32)
+        return Index((shard,), schema, shard_numbers, record_numbers, columns, spans, self._infos.whole())
+
+    def _field(self, name: str, public: str) -> Field:
+        kind = self._kinds[name]
+        return Field(public, kind, dtype=_DTYPES.get(kind, ""), stored_as="" if name == public else name)
+
+    def _class_names(self) -> tuple[str, ...]:
+        """Of the labels that occur, as the records tell."""
+        names = self._schema.class_names
+        return tuple(names[label] if label in self._labels and label < len(names) else "" for label in range(max(self._labels) + 1))
+
+    def close(self) -> None:
+        for spools in (self._columns, self._spans, self._infos, self._record_numbers):
+            spools.close()
 
 
 def _as_read(values: Column) -> Column:
@@ -201,10 +198,11 @@ def _as_read(values: Column) -> Column:
     return values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
 
 
-def _spans(facts: _Facts, name: str) -> npt.NDArray[Any]:
-    spans = np.zeros(len(facts.crcs), SPAN)
-    spans["offset"], spans["length"] = facts.places[name], facts.lengths[name]
-    spans["record_offset"] = facts.frame_offsets[:-1] + _FRAME_HEADER
-    spans["record_length"] = np.diff(facts.frame_offsets) - _FRAME_BYTES
-    spans["crc32c"] = facts.crcs
+def _spans(frames: ExampleFrames, places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], begin: int) -> npt.NDArray[Any]:
+    """Of blobs at `places` in records that begin at byte `begin`."""
+    spans = np.zeros(len(places), SPAN)
+    spans["offset"], spans["length"] = places + begin, lengths
+    spans["record_offset"] = frames.offsets[:-1] + (begin + _FRAME_HEADER)
+    spans["record_length"] = np.diff(frames.offsets) - _FRAME_BYTES
+    spans["crc32c"] = frames.crcs
     return spans

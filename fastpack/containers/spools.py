@@ -1,0 +1,74 @@
+"""Spools: columns that grow batch by batch, numbers and text, by name."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastpack.index import Column
+from fastpack.ragged import Ragged, Text
+from fastpack.spool import Spool, let_go
+
+_PART_ROWS = 2**14
+
+
+def parts(column: Column) -> Iterator[Any]:
+    """Some thousand rows of a column after the other; what lies on disk does not stay in memory behind them."""
+    for start in range(0, len(column), _PART_ROWS):
+        yield column[start : start + _PART_ROWS]
+        for array in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
+            let_go(array)
+
+
+class TextSpool:
+    """A Text that grows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._values, self._offsets = Spool(folder, np.uint8), Spool(folder, np.int64)
+        self._offsets.append([0])
+
+    def append(self, rows: Text) -> None:
+        self._offsets.append(rows.offsets[1:] + len(self._values))
+        self._values.append(rows.values)
+
+    def whole(self) -> Text:
+        text = Text(self._values.whole(), self._offsets.whole())
+        let_go(text.offsets)
+        return text
+
+    def close(self) -> None:
+        self._values.close()
+        self._offsets.close()
+
+
+class Spools:
+    """Columns by name, each of numbers (or records) of one dtype, or Text.
+
+    >>> spools = Spools(Path(getfixture("tmp_path")))
+    >>> spools.append({"label": np.array([3, 4]), "key": Text.of(["a", "b"])})
+    >>> spools.append({"label": np.array([5]), "key": Text.of(["c"])})
+    >>> whole = spools.whole()
+    >>> whole["label"].tolist(), list(whole["key"])
+    ([3, 4, 5], ['a', 'b', 'c'])
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._spools: dict[str, Spool | TextSpool] = {}
+
+    def append(self, columns: Mapping[str, Any]) -> None:
+        """Values (n,) of each column; the first ones tell its dtype."""
+        for name, values in columns.items():
+            if (spool := self._spools.get(name)) is None:
+                spool = TextSpool(self._folder) if isinstance(values, Text) else Spool(self._folder, values.dtype)
+                self._spools[name] = spool
+            spool.append(values)
+
+    def whole(self) -> dict[str, Any]:
+        """All columns, as `Spool.whole` gives them."""
+        return {name: spool.whole() for name, spool in self._spools.items()}
+
+    def close(self) -> None:
+        for spool in self._spools.values():
+            spool.close()
