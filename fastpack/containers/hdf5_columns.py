@@ -1,8 +1,9 @@
 """What all layouts of HDF5 that we write have in common: columns, attributes, and which names datasets have."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -40,17 +41,9 @@ class Columns:
     def add(self, batch: Batch) -> None:
         self._spools.append({field.name: _stored(field, batch[field.name]) for field in self._schema.columns})
 
-    def write(self, file: h5py.File, layout: str) -> dict[str, Column]:
-        """Gives the columns by their names in the file."""
-        file.attrs["format_version"] = FORMAT_VERSION
-        for name, text in {"format": "fastpack", "layout": layout, "schema": Schema(self._schema.fields).to_json()}.items():
-            file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5_members.py
+    def whole(self) -> dict[str, Column]:
+        """The columns by their names in the file; nothing is added afterwards."""
         columns = self._spools.whole()
-        for field in self._schema.columns:
-            write_column(file, dataset_name(field), columns[field.name])
-        if self._schema.class_names:
-            write_column(file, "class_names", Text.of(self._schema.class_names))
-        write_checksums(file)
         return {dataset_name(field): columns[field.name] for field in self._schema.columns}
 
     def close(self) -> None:
@@ -71,21 +64,51 @@ def _without_last_nuls(text: Text) -> Text:
     return text if text.values.all() else Text.of(row.rstrip("\0") for row in text)
 
 
-def write_column(group: h5py.Group, name: str, column: Column) -> None:
-    if isinstance(column, np.ndarray):
-        write_dataset(group, name, len(column), column.dtype, parts(column))
-        return
-    length = max(1, max(int(part.lengths.max()) for part in parts(column)))
-    strings = (_fixed_strings(part, length) for part in parts(column))
-    write_dataset(group, name, len(column), h5py.string_dtype("utf-8", length), strings)
+def write_root(file: h5py.File, schema: Schema, layout: str, columns: Mapping[str, Column]) -> None:
+    """What stands beside the images: columns, by the names of their datasets, attributes, and the checksums of all that."""
+    file.attrs["format_version"] = FORMAT_VERSION
+    for name, text in {"format": "fastpack", "layout": layout, "schema": Schema(schema.fields).to_json()}.items():
+        file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5_members.py
+    for name, column in columns.items():
+        Vector.of(name, column).write(file)
+    if schema.class_names:
+        Vector.of("class_names", Text.of(schema.class_names)).write(file)
+    write_checksums(file)
 
 
-def write_dataset(group: h5py.Group, name: str, num_rows: int, dtype: npt.DTypeLike, pieces: Iterable[npt.NDArray[Any]]) -> None:
-    """A dataset in one dimension, of pieces (m,), one behind the other: together they may be more than memory should hold."""
-    dataset, start = group.create_dataset(name, (num_rows,), dtype), 0
-    for piece in pieces:
-        dataset[start : start + len(piece)] = piece
-        start += len(piece)
+@dataclass(frozen=True)
+class Vector:
+    """A dataset in one dimension, of pieces (m,), one behind the other, which are made each time they are asked for: together they may
+    be more than memory should hold."""
+
+    name: str
+    num_rows: int
+    dtype: Any
+    pieces: Callable[[], Iterable[npt.NDArray[Any]]]
+
+    @classmethod
+    def of(cls, name: str, column: Column) -> Self:
+        if isinstance(column, np.ndarray):
+            return cls(name, len(column), column.dtype, lambda: parts(column))
+        length = max([1, *(int(part.lengths.max()) for part in parts(column))])
+        strings = h5py.string_dtype("utf-8", length)
+        return cls(name, len(column), strings, lambda: (_fixed_strings(part, length) for part in parts(column)))
+
+    def write(self, group: h5py.Group) -> None:
+        dataset = group.create_dataset(self.name, (self.num_rows,), self.dtype)
+        for rows, piece in self._placed():
+            dataset[rows] = piece
+
+    def stands_in(self, group: h5py.Group) -> bool:
+        """Whether the group has it, bit for bit."""
+        dataset = group[self.name]
+        return dataset.shape == (self.num_rows,) and all(dataset[rows].tobytes() == piece.tobytes() for rows, piece in self._placed())
+
+    def _placed(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+        start = 0
+        for piece in self.pieces():
+            yield slice(start, start + len(piece)), piece.astype(self.dtype, copy=False)
+            start += len(piece)
 
 
 def _fixed_strings(text: Text, length: int) -> npt.NDArray[Any]:

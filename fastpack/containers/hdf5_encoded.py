@@ -1,9 +1,9 @@
 """Writes the HDF5 layout `encoded`: image files as they are, one after the other, with what finds and checks them."""
 
-import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from fastpack._native.pieces import write_rows
 from fastpack.batch import Batch
 from fastpack.containers import Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
-from fastpack.containers.hdf5_columns import Columns, dataset_name, write_dataset
+from fastpack.containers.hdf5_columns import Columns, Vector, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.containers.hdf5_index import IndexBuilder, as_read
 from fastpack.containers.hdf5_layouts import contiguous_offset
@@ -51,7 +51,7 @@ class EncodedWriter(Writer[Images]):
     """
 
     def __init__(self, path: Path, plan: ShardPlan, picture: Field) -> None:
-        self._path, self._field = path, picture
+        self._path, self._schema, self._field = path, plan.schema, picture
         self._columns = Columns(plan.schema, path.parent)
         self._spans, self._infos = Spool(path.parent, SPAN), Spool(path.parent, IMAGE_INFO)
         self._planned_bytes = max(1, plan.num_bytes)  # HDF5 gives nothing no place
@@ -75,34 +75,42 @@ class EncodedWriter(Writer[Images]):
         if self._next - self._first != self._planned_bytes:
             self._lay_out_again()
         self._close_file()
-        spans, infos = self._spans.whole(), self._infos.whole()
+        spans, infos, columns = self._spans.whole(), self._infos.whole(), self._columns.whole()
+        facts = self._facts(spans, infos)
         with WrittenFile(self._path, "r+") as file:
-            self._write_facts(file[dataset_name(self._field)], spans, infos)
-            columns = self._columns.write(file, "encoded")
-        return self._checked_index(spans, infos, columns)
-
-    def _write_facts(self, group: h5py.Group, spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> None:
-        """What finds, checks and describes the images, beside them."""
-        first, end = np.uint64(self._first), np.array([self._next - self._first], np.uint64)
-        offsets = (part["offset"] - first for part in parts(spans))
-        write_dataset(group, "offsets", len(spans) + 1, np.uint64, itertools.chain(offsets, [end]))
-        write_dataset(group, "crc32c", len(spans), np.uint32, (part["crc32c"] for part in parts(spans)))
-        for fact in IMAGE_FACTS:
-            write_dataset(group, fact, len(infos), infos.dtype[fact], (part[fact] for part in parts(infos)))
-
-    def _checked_index(self, spans: npt.NDArray[Any], infos: npt.NDArray[Any], columns: Mapping[str, Column]) -> Index:
-        """What the indexer would find, of which the file is compared with its checksums, but for the images: these were compared as
-        they were written, and lie where they were put."""
+            for fact in facts:
+                fact.write(file[dataset_name(self._field)])
+            write_root(file, self._schema, "encoded", columns)
         with h5py.File(self._path, "r", locking=False) as file:
             shard = Shard.of(self._path, "hdf5")
+            self._refuse_other(file, facts, columns)
             refuse_damaged(file, shard)
             schema = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).schema()
-            if contiguous_offset(file[dataset_name(self._field)]["bytes"]) != self._first:
-                raise CorruptRecordError(at("the images are not found where they were written; check the disk", Place(self._path)))
+        # What the indexer would find.
         image = next(field.name for field in schema.fields if field.source_name == dataset_name(self._field))
         found = {field.name: as_read(columns[field.source_name]) for field in schema.columns}
         numbers = np.zeros(len(spans), np.uint32), np.arange(len(spans))
         return Index((shard,), schema, *numbers, found, {image: spans}, {image: infos})
+
+    def _facts(self, spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> list[Vector]:
+        """What finds, checks and describes the images, beside them."""
+        num_samples = len(spans)
+        return [
+            Vector("offsets", num_samples + 1, np.uint64, partial(_offsets, spans, self._first, self._next)),
+            Vector("crc32c", num_samples, np.uint32, partial(_parts_of, spans, "crc32c")),
+            *(Vector(fact, num_samples, infos.dtype[fact], partial(_parts_of, infos, fact)) for fact in IMAGE_FACTS),
+        ]
+
+    def _refuse_other(self, file: h5py.File, facts: list[Vector], columns: Mapping[str, Column]) -> None:
+        """Compares what the file says with what was to be written, but for the images: these were compared when they were written, and
+        lie where they were put."""
+        group = file[dataset_name(self._field)]
+        other = [fact.name for fact in facts if not fact.stands_in(group)]
+        other += [name for name, column in columns.items() if not Vector.of(name, column).stands_in(file)]
+        if contiguous_offset(group["bytes"]) != self._first:
+            other.append("bytes")
+        if other:
+            raise CorruptRecordError(at(f"{', '.join(other)}: not what was written; check the disk", Place(self._path)))
 
     def _lay_out_again(self) -> None:
         """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
@@ -159,3 +167,14 @@ def _spans(first: int, files: ImageFiles, crcs: npt.NDArray[np.uint32]) -> npt.N
     spans["length"] = spans["record_length"] = files.lengths
     spans["crc32c"] = crcs
     return spans
+
+
+def _parts_of(records: npt.NDArray[Any], name: str) -> Iterator[npt.NDArray[Any]]:
+    return (part[name] for part in parts(records))
+
+
+def _offsets(spans: npt.NDArray[Any], first: int, end: int) -> Iterator[npt.NDArray[np.uint64]]:
+    """Of images that lie between two bytes of the file, counted from the first; one more than there are images."""
+    for offsets in _parts_of(spans, "offset"):
+        yield offsets - np.uint64(first)
+    yield np.array([end - first], np.uint64)

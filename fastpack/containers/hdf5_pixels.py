@@ -14,7 +14,7 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.batch import Batch
 from fastpack.chunks import has_checksums
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name
+from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.errors import Place, SchemaError, ShapeError, raise_status
 from fastpack.pool import share
@@ -105,7 +105,7 @@ class PixelsWriter(Writer[Chunks]):
         with self._file as file:
             if not has_checksums(self._filters):
                 file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs))
-            self._columns.write(file, "pixels")
+            write_root(file, self._plan.schema, "pixels", self._columns.whole())
         self._check()
 
     def _write_last(self, pixels: npt.NDArray[Any]) -> None:

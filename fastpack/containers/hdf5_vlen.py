@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name
+from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.errors import Place, raise_status
 from fastpack.ragged import Ragged
@@ -60,7 +60,7 @@ class VlenWriter(Writer[Rows]):
         crcs = np.concatenate(self._crcs)
         with self._file as file:
             file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
-            self._columns.write(file, "vlen")
+            write_root(file, self._plan.schema, "vlen", self._columns.whole())
         with h5py.File(self._path, "r", locking=False) as file:
             images = file[dataset_name(self._field)]
             for first in range(0, len(crcs), _CHECKED_ROWS):
