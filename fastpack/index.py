@@ -16,7 +16,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
 from fastpack.chunks import ChunkTable
-from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at
+from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
 from fastpack.ragged import Ragged, Text, concatenate_values
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
@@ -41,6 +41,8 @@ class Index:
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
+    - lost (n,) bool: samples of which nothing is known, since their records differ from their checksums; None when there are none.
+      Such an index is not saved.
     """
 
     shards: tuple[Shard, ...]
@@ -54,6 +56,7 @@ class Index:
     files: Text | None = None
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
+    lost: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -69,6 +72,7 @@ class Index:
             infos={name: infos[rows] for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
             checkpoints={name: checkpoints.take(rows) for name, checkpoints in self.checkpoints.items()},
+            lost=None if self.lost is None else self.lost[rows],
         )
 
     def select(self, names: Mapping[str, str]) -> "Index":
@@ -105,6 +109,13 @@ class Index:
             offset=offset,
             key=keys[int(row)] if isinstance(keys, Text) else None,
         )
+
+    def failures(self, rows: npt.NDArray[np.int64]) -> dict[int, FastpackError]:
+        """Which of these samples are lost, by their place in `rows`, and what is to be said of them."""
+        if self.lost is None:
+            return {}
+        lost = np.flatnonzero(self.lost[rows]).tolist()
+        return {row: status_error(5, "the record differs from its CRC32C", self.place(int(rows[row]))) for row in lost}
 
     @property
     def seal(self) -> Seal | None:
@@ -279,7 +290,14 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
         files=_join_files(indexes),
         checkpoints=_join_checkpoints(indexes),
+        lost=_join_lost(indexes),
     )
+
+
+def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.bool_] | None:
+    if all(index.lost is None for index in indexes):
+        return None
+    return np.concatenate([np.zeros(len(index), np.bool_) if index.lost is None else index.lost for index in indexes])
 
 
 def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:

@@ -163,14 +163,16 @@ def indexes_of(
     - checkpoints: make those that are missing.
     """
     folder = None if index_dir is None else Path(index_dir)
+    keep_damaged = choice is not None and choice.keep_damaged
     is_default = choice is None or replace(choice, keep_damaged=False) == Choice()
 
     def build(number: int) -> Index:
         index = containers.index_of(shards[number], save=save, index_dir=folder, limits=limits, choice=choice)
-        if not checkpoints or (with_them := marked(index)) is index:
+        if not checkpoints or (with_them := marked(index, keep_damaged=keep_damaged)) is index:
             return index
-        if save and is_default:
-            with contextlib.suppress(FastpackError):  # a read-only folder: they are made again the next time
+        # That of a damaged file is not kept, nor is any in a read-only folder: they are made again the next time.
+        if save and is_default and containers.saved_index(shards[number], folder) is not None:
+            with contextlib.suppress(FastpackError):
                 _save(with_them, shards[number], folder)
         return with_them
 

@@ -52,8 +52,8 @@ class Learned:
             return pictures
         new = np.flatnonzero((places[samples] == 0) & has_codes(pictures.spans, pictures.infos))
         if len(new):
-            tables, is_done = tables_of(pictures.spans[new], fds, num_workers)
-            self._keep(places, samples[new[is_done]], tables.take(np.flatnonzero(is_done)))
+            tables, is_read = tables_of(pictures.spans[new], fds, num_workers)
+            self._keep(places, samples[new[is_read]], tables.take(np.flatnonzero(is_read)))
         return replace(pictures, checkpoints=self.tables(name, samples))
 
     def _keep(self, places: Rows, samples: Rows, tables: Checkpoints) -> None:

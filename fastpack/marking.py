@@ -19,28 +19,41 @@ from fastpack.structs import NO_SPAN
 Mask = npt.NDArray[np.bool_]
 
 
-def marked(index: Index, known: Mapping[str, tuple[Checkpoints, Mask]] | None = None, *, num_workers: int | None = None) -> Index:
+def marked(
+    index: Index,
+    known: Mapping[str, tuple[Checkpoints, Mask]] | None = None,
+    *,
+    keep_damaged: bool = False,
+    num_workers: int | None = None,
+) -> Index:
     """The index with checkpoints for its JPEGs, but for those of fields that have some; itself, when nothing was missing.
 
     - known: image name -> tables (n,) that were made before, and which of the images were looked at for them (n,).
+    - keep_damaged: images that cannot be read have no table; else they raise what reading them raises.
 
-    Each image is read and compared with its checksum. Those that no table can be made of (progressive, damaged, with restart
-    markers, very small, not stored in one piece) have none, and are read as before. Raises what reading them raises.
+    Each image is read and compared with its checksum. Those that no table can be made of (progressive, damaged in a way that no
+    checksum tells, with restart markers, very small, not stored in one piece) have none, and are read as before.
     """
     missing = [name for name in index.infos if name not in index.checkpoints]
     if not missing:
         return index
     files, nothing = OpenShards(index.shards), (Checkpoints.none(len(index)), np.zeros(len(index), np.bool_))
-    made = {name: _marked_images(index, name, files, (known or {}).get(name, nothing), num_workers or num_cores()) for name in missing}
+    made = {
+        name: _marked_images(index, name, files, (known or {}).get(name, nothing), keep_damaged, num_workers or num_cores())
+        for name in missing
+    }
     return replace(index, checkpoints={**index.checkpoints, **made})
 
 
-def _marked_images(index: Index, name: str, files: OpenShards, known: tuple[Checkpoints, Mask], num_workers: int) -> Checkpoints:
+def _marked_images(
+    index: Index, name: str, files: OpenShards, known: tuple[Checkpoints, Mask], keep_damaged: bool, num_workers: int
+) -> Checkpoints:
     earlier, is_known = known
     spans = index.spans[name]
     rows = np.flatnonzero(has_codes(spans, index.infos[name]) & ~is_known)
-    made, outcomes = _made(spans[rows], files.descriptors(spans["shard"][rows]), num_workers)
-    raise_first(outcomes, lambda row: index.place(int(rows[row]), offset=int(spans["offset"][rows[row]])))
+    made, outcomes = _made(spans[rows], files.descriptors(spans["shard"][rows]), keep_damaged, num_workers)
+    if not keep_damaged:
+        raise_first(outcomes, lambda row: index.place(int(rows[row]), offset=int(spans["offset"][rows[row]])))
     source = np.arange(len(index))
     source[rows] = len(index) + np.arange(len(rows))
     return Checkpoints.concatenate([earlier, made]).take(source)
@@ -52,14 +65,15 @@ def has_codes(spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> Mask:
 
 
 def tables_of(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int) -> tuple[Checkpoints, Mask]:
-    """The tables of JPEGs (n,), and which of them were looked at: when one cannot be read, not all are."""
-    made, outcomes = _made(spans, fds, num_workers)
-    is_done = made.ends > made.starts if outcomes else np.ones(len(spans), np.bool_)
-    return made, is_done
+    """The tables of JPEGs (n,), and which of them could be read; others have none."""
+    made, outcomes = _made(spans, fds, True, num_workers)
+    is_read = np.ones(len(spans), np.bool_)
+    is_read[[outcome[2] for outcome in outcomes if outcome]] = False
+    return made, is_read
 
 
-def _made(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int) -> tuple[Checkpoints, list[Outcome]]:
-    job = MarkBatch(spans, fds=fds)
+def _made(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int) -> tuple[Checkpoints, list[Outcome]]:
+    job = MarkBatch(spans, fds=fds, keep_going=keep_going)
     share(job.run, max(1, min(num_workers, len(spans))))
     lengths = np.zeros(len(spans), np.int64)
     job.lengths(lengths)

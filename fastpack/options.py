@@ -29,8 +29,8 @@ class ReadOptions:
     - orient: turn images upright as their EXIF orientation says.
     - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always. A single sample
-      (`reader[3]`) has no mask, so it is there or raises. But for "raise", `open` too goes on past images of HDF5 files that
-      differ from their checksums; a record of a TFRecord that does has no label that could be trusted, so `open` raises: see repair.
+      (`reader[3]`) has no mask, so it is there or raises. But for "raise", `open` too goes on past images of HDF5 files and records
+      of TFRecords that differ from their checksums. Of such a record nothing is known: its columns are 0 or empty (`index.lost`).
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
     - check: compare what is read with its checksum, where the file has one.
     - checkpoints: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.

@@ -288,6 +288,9 @@ class Reader(Sequence[dict[str, Any]]):
             else:
                 column = self._index.columns[field.name]
                 fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
+        failures |= self._index.failures(rows)
+        if failures and self._options.on_error == "raise":
+            raise failures[min(failures)]
         return settled(fields, rows, failures, skips=self._options.on_error == "skip")
 
     def save_checkpoints(self, index_dir: str | os.PathLike[str] | None = None) -> int:

@@ -249,6 +249,7 @@ cdef class MarkBatch:
     cdef uint64_t** own_tables
     cdef size_t* own_lengths
     cdef int64_t counter
+    cdef bint keep_going
 
     def __cinit__(self, spans, *args, **kwargs):
         self.own_outcomes = <fp_outcome*> calloc(max(1, len(spans)), sizeof(fp_outcome))
@@ -266,8 +267,8 @@ cdef class MarkBatch:
         free(self.own_tables)
         free(self.own_lengths)
 
-    def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None, const uint8_t[::1] memory=None):
-        self.spans, self.fds, self.memory = spans, fds, memory
+    def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None, const uint8_t[::1] memory=None, bint keep_going=False):
+        self.spans, self.fds, self.memory, self.keep_going = spans, fds, memory, keep_going
         self.origin = origin_of(fds, memory)
 
     def run(self):
@@ -303,7 +304,7 @@ cdef class MarkBatch:
         blob.own_bytes = aside.own_bytes = words.own_bytes = NULL
         blob.capacity = aside.capacity = words.capacity = 0
         while row < num_rows:
-            if self._mark_row(decoder, row, &blob, &aside, &words) != FP_OK:
+            if self._mark_row(decoder, row, &blob, &aside, &words) != FP_OK and not self.keep_going:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)

@@ -61,6 +61,22 @@ def test_opening_makes_and_keeps_them(packed):
     assert_same_pixels(fastpack.open(packed))
 
 
+@pytest.mark.parametrize("on_error", ["skip", "mask"])
+def test_a_damaged_image_has_none(packed, on_error):
+    whole = fastpack.open(packed, checkpoints=True, save_index=False)
+    index_path(packed).unlink()
+    with open(packed, "r+b") as file:
+        file.seek(int(whole.index.spans["image"]["offset"][2]) + 40)
+        file.write(b"\xa5" * 9)
+    with pytest.raises(CorruptRecordError, match="record 2"):
+        fastpack.open(packed, checkpoints=True)
+    reader = fastpack.open(packed, checkpoints=True, on_error=on_error)
+    tables = [marks_of(reader).table(row).tolist() for row in range(NUM_IMAGES)]
+    assert tables == [marks_of(whole).table(row).tolist() if row != 2 else [] for row in range(NUM_IMAGES)]
+    assert len(reader.read(range(NUM_IMAGES)).failures) == 1
+    assert not index_path(packed).exists()  # the next who opens it and asks for an error has one
+
+
 def test_they_need_not_be_kept(packed):
     index_path(packed).unlink()
     dataset = fastpack.open(packed, checkpoints=True, save_index=False)

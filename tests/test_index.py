@@ -213,7 +213,7 @@ def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
 
 def test_progress_within_a_file(tmp_path, monkeypatch):
     path = write_shards(tmp_path)[-1]
-    monkeypatch.setattr(containers.tfrecord, "_WINDOW_BYTES", 1)  # as little as one record is read at a time
+    monkeypatch.setattr(containers.tfrecord_windows, "_WINDOW_BYTES", 1)  # as little as one record is read at a time
     seen = []
     build_indexes(path, progress=lambda done, total: seen.append(done))
     ends = [0, *np.cumsum([len(record) for record in RECORDS[:4]]).tolist()]

@@ -87,8 +87,9 @@ class MarkBatch:
         *,
         fds: npt.NDArray[np.int32] | None = None,
         memory: npt.NDArray[np.uint8] | None = None,
+        keep_going: bool = False,
     ) -> None: ...
-    # Any number of threads call it; each returns when no row is left, or when one has failed.
+    # Any number of threads call it; each returns when no row is left, or, not to keep going, when one has failed.
     def run(self) -> None: ...
     def failures(self) -> list[Outcome]: ...
     # How many words the table of each span has, (n,); 0 where there is none.

@@ -15,7 +15,17 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from fastpack.batch import Batch
-from fastpack.errors import EmptySourceError, FastpackError, FormatError, MissingFileError, OptionError, Place, at, from_os_error
+from fastpack.errors import (
+    CorruptRecordError,
+    EmptySourceError,
+    FastpackError,
+    FormatError,
+    MissingFileError,
+    OptionError,
+    Place,
+    at,
+    from_os_error,
+)
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
@@ -178,7 +188,7 @@ class Choice:
     - fields: names of fields, or paths of datasets; None takes what the file seems to be about.
     - allow_external: read pixels that the file keeps in files of other folders.
     - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
-    - keep_damaged: index images that differ from their checksums too, so that reading these, and only these, is an error.
+    - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
     """
 
     fields: Sequence[str] | None = None
@@ -198,6 +208,18 @@ class ChoosingContainer(Protocol):
         ...
 
 
+@runtime_checkable
+class SiftingContainer(Protocol):
+    """A format whose checksums cover records as a whole, with all of their fields."""
+
+    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> Index:
+        """The table of a file of which some records differ from their checksums: those are its `lost` ones.
+
+        Raises EmptySourceError when all do.
+        """
+        ...
+
+
 def explain(path: Path) -> list[str]:
     """How the arrays of a file are stored and read, where a file may hold several; else nothing."""
     container = of_file(path)
@@ -209,11 +231,19 @@ def index_of(
 ) -> Index:
     """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it or in `index_dir`.
 
-    What is chosen otherwise than by default is indexed anew and not saved.
+    What is chosen otherwise than by default is indexed anew and not saved; nor is a damaged file's, which `choice` says to keep.
     """
     container = of_file(path)
-    if choice is None or not isinstance(container, ChoosingContainer):
+    if choice is None:
         return _index_by_default(path, save, index_dir, limits)
+    if not isinstance(container, ChoosingContainer):
+        try:
+            return _index_by_default(path, save, index_dir, limits)
+        except CorruptRecordError:
+            if choice.keep_damaged and isinstance(container, SiftingContainer):
+                with contextlib.suppress(EmptySourceError):
+                    return container.index_damaged(path, limits)
+            raise
     if choice.allow_external or choice.untrusted:
         return container.index_chosen(path, choice, limits)
     with contextlib.suppress(FastpackError):

@@ -3,9 +3,7 @@
 Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
 """
 
-import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,8 +15,10 @@ from fastpack._native.image import probe_many
 from fastpack._native.tfrecord import scan
 from fastpack.containers import BytesDone, ShardPlan
 from fastpack.containers.tfrecord_names import CLASS_NAME, fold_class_names, public_name, public_names
+from fastpack.containers.tfrecord_sifted import SiftedRecords
+from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter
-from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, from_os_error, raise_status
+from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Ragged, Text, concatenate_values, offsets_of
@@ -26,7 +26,6 @@ from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, SPAN
 
-_WINDOW_BYTES = 8 * 2**20  # as pack.py has its batches, and for the same reason
 _MAX_TEXT_BYTES = 1024
 _TOO_MANY = 6  # FP_RECORD_LIMIT
 
@@ -46,21 +45,17 @@ class TfRecordContainer:
         return TfRecordWriter(path, plan, num_workers)
 
     def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
-        lists: set[str] = set()
-        while True:
-            try:
-                return self._index(path, check, limits, lists, progress)
-            except _ManyBlobsError as found:
-                lists.add(found.feature)
+        def told() -> Iterator[Window]:
+            for window in windows(path, check, limits):
+                if progress:
+                    progress(window.base)
+                yield window
 
-    def _index(self, path: Path, check: bool, limits: Limits, lists: Collection[str], progress: BytesDone | None) -> Index:
-        """`lists`: features of bytes that have several values in a record."""
-        table = _Table(path, limits, lists)
-        for window in windows(path, check, limits):
-            if progress:
-                progress(window.base)
-            table.add(window)
-        return table.index(Shard.of(path, self.name))
+        return _table_of(told, path, limits).index(self.shard(path))
+
+    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> Index:
+        records = SiftedRecords(path, limits)
+        return records.with_lost(_table_of(records.whole, path, limits).index(self.shard(path)))
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
@@ -75,61 +70,24 @@ TFRECORD = TfRecordContainer()
 # Indexing: the file goes by in windows of whole records.
 
 
-@dataclass
-class _Window:
-    """Whole records that lie in `data`, which begins at byte `base` of the file."""
-
-    data: npt.NDArray[np.uint8]
-    base: int
-    first_record: int
-    offsets: npt.NDArray[np.uint64]
-    lengths: npt.NDArray[np.uint64]
-    crcs: npt.NDArray[np.uint32]
-
-
-def windows(path: Path, check: bool, limits: Limits) -> Iterator[_Window]:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            yield from _scan_windows(file, size, path, check, limits)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise from_os_error(error, "read", path) from error
-
-
-def _scan_windows(file: Any, size: int, path: Path, check: bool, limits: Limits) -> Iterator[_Window]:
-    base, num_records, window_bytes = 0, 0, min(_WINDOW_BYTES, size)
-    memory = np.empty(0, np.uint8)  # of all windows: what is kept of one is copied from it
-    while base < size:
-        if len(memory) < window_bytes:
-            memory = np.empty(window_bytes, np.uint8)
-        data = memory[: min(window_bytes, size - base)]
-        _read_into(file, data, base, path)
-        offsets, lengths, crcs, consumed, wanted, failure = scan(data, size - base, record_limit=limits.max_record_bytes, check=check)
-        if failure:
-            status, _, row, offset, message = failure
-            raise_status(status, message, Place(path, num_records + row, base + offset))
-        yield _Window(data, base, num_records, offsets, lengths, crcs)
-        base, num_records = base + consumed, num_records + len(offsets)
-        window_bytes = max(_WINDOW_BYTES, wanted)
-
-
-def _read_into(file: Any, data: npt.NDArray[np.uint8], offset: int, path: Path) -> None:
-    file.seek(offset)
-    left = data.data
-    while left:
-        got = file.readinto(left)
-        if not got:
-            raise_status(3, "the file became shorter while it was read", Place(path, offset=offset))
-        left = left[got:]
-
-
 class _ManyBlobsError(Exception):
     """A record has several blobs in one feature, so the feature is no blob but a column of lists."""
 
     def __init__(self, feature: str) -> None:
         self.feature = feature
+
+
+def _table_of(windows: Callable[[], Iterator[Window]], path: Path, limits: Limits) -> "_Table":
+    """What all records hold. They go by again when a feature of bytes turns out to have several values in one of them."""
+    lists: set[str] = set()
+    while True:
+        table = _Table(path, limits, lists)
+        try:
+            for window in windows():
+                table.add(window)
+            return table
+        except _ManyBlobsError as found:
+            lists.add(found.feature)
 
 
 class _Table:
@@ -141,7 +99,7 @@ class _Table:
         self._columns: dict[int, _FeatureColumn] = {}
         self._num_records = 0
 
-    def add(self, window: _Window) -> None:
+    def add(self, window: Window) -> None:
         if failure := self._features.add(window.data, window.offsets, window.lengths):
             self._raise(failure, window)
         for number in range(len(self._features)):
@@ -154,7 +112,7 @@ class _Table:
                 self._columns[number].add(self._features, number, window)
         self._num_records += len(window.offsets)
 
-    def _kind_of(self, number: int, name: str, wire_kind: str, window: _Window) -> Kind:
+    def _kind_of(self, number: int, name: str, wire_kind: str, window: Window) -> Kind:
         """What a feature is, by its first value that is not empty: an empty one does not tell what others are."""
         if wire_kind != "bytes":
             return "int" if wire_kind == "int" else "float"
@@ -164,9 +122,9 @@ class _Table:
         row = int(np.argmax(lengths > 0))
         return _kind_of_blob(window.data[offsets[row] : offsets[row] + lengths[row]])
 
-    def _raise(self, failure: Any, window: _Window) -> NoReturn:
+    def _raise(self, failure: Any, window: Window) -> NoReturn:
         status, _, row, offset, message = failure
-        place = Place(self._path, window.first_record + row, window.base + offset)
+        place = Place(self._path, int(window.record_numbers[row]), window.base + offset)
         if status == _TOO_MANY:
             raise LimitError(at(f"{message}, {self._limits.max_features}; raise max_features if they are real", place))
         name = f"{self._features.odd_one}: " if self._features.odd_one else ""
@@ -204,7 +162,7 @@ class _FeatureColumn:
         self._spans.append(np.zeros(num_records, SPAN))
         self._infos.append(np.zeros(num_records, IMAGE_INFO))
 
-    def add(self, features: Features, number: int, window: _Window) -> None:
+    def add(self, features: Features, number: int, window: Window) -> None:
         counts = features.counts(number)[1]
         self._counts.append(counts)
         if self.kind in ("image", "bytes"):
@@ -217,7 +175,7 @@ class _FeatureColumn:
             self._values.append(features.copy_numbers(number))
 
     def _add_places(
-        self, counts: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], window: _Window
+        self, counts: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], window: Window
     ) -> None:
         spans = np.zeros(len(counts), SPAN)
         # Where the feature is missing, the blob is the empty one at the record's beginning.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.containers.tfrecord import windows
+from fastpack.containers.tfrecord_windows import windows
 from fastpack.errors import FormatError, Place, at, from_os_error
 from fastpack.limits import DEFAULT_LIMITS
 from fastpack.shard import written_whole
