@@ -24,6 +24,7 @@ def convert(
     output: str | os.PathLike[str],
     options: PackOptions | None = None,
     *,
+    index_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Packed:
@@ -31,6 +32,7 @@ def convert(
 
     - path: TFRecord, HDF5 or tar files, or a folder of images; gzip'ed ones too, which are unpacked beside the output
       first, since they have no random access.
+    - index_dir: where the saved indexes are, when they are not beside the files.
     - output, options, overwrite, progress: as for `pack`.
 
     Raises what `open` and `pack` raise, and CorruptRecordError or TruncatedFileError for damaged compressed files.
@@ -42,7 +44,8 @@ def convert(
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     with _unpacked(find_shards(path), output.parent) as shards:
-        return pack(open_dataset(shards, decode=False, save_index=False), output, options, overwrite=overwrite, progress=progress)
+        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir)
+        return pack(dataset, output, options, overwrite=overwrite, progress=progress)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 from command_line import run
 
 import fastpack
+from fastpack import containers
 from fastpack.index import index_path
 
 ENDINGS = ["tfrecord", "h5"]
@@ -210,13 +211,28 @@ def test_nothing_is_left_behind(damaged, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [["info"], ["ls"], ["preview", "-o", "{out}.png"], ["extract", "{out}"]], ids=lambda command: command[0]
+    "command",
+    [
+        "info {dataset}",
+        "ls {dataset}",
+        "preview {dataset} -o {out}.png",
+        "doctor {dataset} --seconds 0.01",
+        "bench {dataset} --size 8 --seconds 0.001 -j 1",
+        "extract {dataset} {out}",
+        "convert {dataset} {out}.h5",
+        "convert {dataset} {out}",
+    ],
 )
-def test_indexes_that_lie_elsewhere_are_used(dataset, tmp_path, command):
+def test_indexes_that_lie_elsewhere_are_used(dataset, tmp_path, monkeypatch, command):
     (tmp_path / "indexes").mkdir()
     index_path(dataset).unlink()
-    name, *options = (part.format(out=tmp_path / "out") for part in command)
-    files = [dataset, *options] if name == "extract" else [*options, dataset]
-    assert run(name, *files, "--index-dir", tmp_path / "indexes").exit_code == 0
+    command = [*command.format(dataset=dataset, out=tmp_path / "out").split(), "--index-dir", tmp_path / "indexes"]
+    assert run(*command).exit_code == 0
     assert not index_path(dataset).exists()
-    assert index_path(dataset, tmp_path / "indexes").exists() == (name != "extract")  # which indexes nothing for later
+    saves = command[0] not in ("extract", "convert")  # which index nothing for later
+    assert index_path(dataset, tmp_path / "indexes").exists() == saves
+
+    assert run("index", dataset, "--index-dir", tmp_path / "indexes").exit_code == 0
+    monkeypatch.setattr(type(containers.of_file(dataset)), "index", pytest.fail)  # nobody indexes the file again
+    if not saves:
+        assert run(*command, "--overwrite").exit_code == 0

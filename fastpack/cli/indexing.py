@@ -73,9 +73,12 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@index_dir_option
 @json_option
 @quiet_option
-def convert(paths: tuple[str, ...], output: str, overwrite: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def convert(
+    paths: tuple[str, ...], output: str, overwrite: bool, index_dir: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> None:
     """Writes a dataset in another format, image files unmodified.
 
     OUT is the file to write, such as train.tfrecord or train.h5. With no ending it is a folder, and with .tar one file as
@@ -85,13 +88,14 @@ def convert(paths: tuple[str, ...], output: str, overwrite: bool, as_json: bool,
     """
     if options["format"] is None and Path(output).suffix.lower() in ("", ".tar"):
         refuse_options(options)
-        write_files(paths, output, overwrite=overwrite, index_dir=None, as_json=as_json, quiet=quiet)
+        write_files(paths, output, overwrite=overwrite, index_dir=index_dir, as_json=as_json, quiet=quiet)
         return
     with terminal.progress("converting", quiet) as update:
         packed = convert_dataset(
             without_indexes(paths),
             output,
             fastpack.PackOptions(**options),
+            index_dir=index_dir,
             overwrite=overwrite,
             progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
         )
