@@ -61,7 +61,7 @@ def build_indexes(
     - index_dir: a folder for the indexes, when that of the files is read-only; None puts each beside its file.
     - rebuild: do not look for indexes that are there already: what the files hold now is what they shall hold.
     - checkpoints: find places inside the JPEGs where decoding may begin, for indexes that have none: crops are decoded faster then.
-      Takes about two thirds of the time of decoding all of them, and half a percent of their size.
+      Takes about half of the time of decoding all of them, and half a percent of their size.
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
 

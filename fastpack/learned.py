@@ -11,7 +11,6 @@ import numpy.typing as npt
 from fastpack.checkpoints import Checkpoints
 from fastpack.codecs.batch import Pictures
 from fastpack.marking import has_codes, tables_of
-from fastpack.ragged import offsets_of
 
 Rows = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -67,13 +66,11 @@ class Learned:
         """What is known of these samples."""
         places = self._places[name][samples]
         lengths = places & _MOST_WORDS
-        starts = places >> _START_SHIFT & _MOST_PIECE_WORDS - 1
-        words = np.zeros(int(lengths.sum()), np.uint64)
-        offsets = offsets_of(lengths)
-        for row in np.flatnonzero(lengths).tolist():
-            start = int(starts[row])
-            words[offsets[row] : offsets[row + 1]] = self._pieces[int(places[row]) >> _PIECE_SHIFT][start : start + int(lengths[row])]
-        return Checkpoints.of_lengths(words, lengths)
+        known = places[lengths > 0]
+        starts = known >> _START_SHIFT & _MOST_PIECE_WORDS - 1
+        bounds = zip((known >> _PIECE_SHIFT).tolist(), starts.tolist(), (starts + lengths[lengths > 0]).tolist(), strict=True)
+        words = [self._pieces[piece][start:end] for piece, start, end in bounds]
+        return Checkpoints.of_lengths(np.concatenate(words) if words else np.zeros(0, np.uint64), lengths)
 
     def is_known(self, name: str, samples: Rows) -> npt.NDArray[np.bool_]:
         """Which of these samples were looked at: of some that were no table can be made."""

@@ -70,7 +70,7 @@ def _notes(findings: Findings) -> Iterator[str]:
     if any(run.was_busy for run in runs):
         yield "The machine was busy at times, which widens the spans."
     if findings.missing:
-        yield f"Missing: {', '.join(findings.missing)}."
+        yield f"Missing: {'; '.join(findings.missing)}."
 
 
 def machine_line(run: Run) -> str:
