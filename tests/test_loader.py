@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from images import jpeg
-from wire import bytes_list, entry, example, frame, int_list
+from samples import numbered_shard, numbered_shards
 
 import fastpack
 from fastpack import Balanced, HorizontalFlip, Loader, LoaderOptions, Mix, RandomResizedCrop, Resize, Shuffle, concat
@@ -17,21 +16,9 @@ from fastpack.errors import EmptySourceError, OptionError, StateError
 NUM_SAMPLES = 41
 
 
-def write_shard(path, images, first=0):
-    records = []
-    for i, image in enumerate(images, start=first):
-        key = entry(b"key", bytes_list(f"{i}.jpg".encode()))
-        records.append(frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)), key)))
-    path.write_bytes(b"".join(records))
-    return path
-
-
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Each sample's label is its number."""
-    folder = tmp_path_factory.mktemp("shards")
-    images = [jpeg(24 + i % 5, 30, seed=i) for i in range(NUM_SAMPLES)]
-    return [write_shard(folder / f"{n}.tfrecord", images[20 * n :][: 20 if n == 0 else 21], 20 * n) for n in (0, 1)]
+    return numbered_shards(tmp_path_factory.mktemp("shards"), NUM_SAMPLES)
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +261,7 @@ def test_a_state_of_other_files_or_fields(shards, labels, tmp_path):
     state = Loader(labels).state_dict()
     with pytest.raises(StateError, match="the fields differ"):
         Loader(fastpack.open(shards)).load_state_dict(state)
-    moved = [write_shard(tmp_path / path.name, [b"x"] * (20 + n), 20 * n) for n, path in enumerate(shards)]
+    moved = [numbered_shard(tmp_path / path.name, [b"x"] * (20 + n), 20 * n) for n, path in enumerate(shards)]
     with pytest.raises(StateError, match="the files differ"):
         Loader(fastpack.open(moved, fields=["label"])).load_state_dict(state)
     for path in shards:

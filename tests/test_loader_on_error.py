@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from images import jpeg
-from wire import bytes_list, entry, example, frame, int_list
+from samples import numbered_shards
 
 import fastpack
 from fastpack import Loader, Resize, Shuffle
@@ -12,21 +11,9 @@ from fastpack.errors import CorruptRecordError
 NUM_SAMPLES = 41
 
 
-def write_shard(path, images, first=0):
-    records = []
-    for i, image in enumerate(images, start=first):
-        key = entry(b"key", bytes_list(f"{i}.jpg".encode()))
-        records.append(frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)), key)))
-    path.write_bytes(b"".join(records))
-    return path
-
-
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Each sample's label is its number."""
-    folder = tmp_path_factory.mktemp("shards")
-    images = [jpeg(24 + i % 5, 30, seed=i) for i in range(NUM_SAMPLES)]
-    return [write_shard(folder / f"{n}.tfrecord", images[20 * n :][: 20 if n == 0 else 21], 20 * n) for n in (0, 1)]
+    return numbered_shards(tmp_path_factory.mktemp("shards"), NUM_SAMPLES)
 
 
 def labels_of(batches):

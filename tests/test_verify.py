@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from damage import change, flip_in_image, flipped
 from images import jpeg
+from samples import two_classes
 from wire import bytes_list, entry, example, frame, int_list
 
 import fastpack
@@ -28,13 +29,7 @@ NUM_SAMPLES = 6
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Two classes of three JPEGs each."""
-    names = [f"{kind}/{number}.jpg" for kind in ("cat", "dog") for number in range(3)]
-    paths = [tmp_path / "photos" / name for name in names]
-    for seed, path in enumerate(paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg(30 + seed, 40, seed=seed))
-    return paths
+    return two_classes(tmp_path / "photos")
 
 
 @pytest.fixture(params=ENDINGS)
