@@ -79,6 +79,13 @@ def column_of(values, cut):
     return column
 
 
+def assert_same(found, expected):
+    if isinstance(expected, Text):
+        assert found == expected
+    else:
+        np.testing.assert_array_equal(found, expected, strict=True)
+
+
 @given(values=COLUMNS, cut=st.integers(0, 9))
 def test_a_column_is_what_the_rules_say(values, cut):
     expected = plainly_typed(values)
@@ -86,13 +93,7 @@ def test_a_column_is_what_the_rules_say(values, cut):
         with pytest.raises(SourceError, match=r"'c' holds lists or objects.* at t\.csv"):
             column_of(values, cut).typed()
         return
-    found = column_of(values, cut).typed()
-    assert type(found) is type(expected)
-    if isinstance(expected, Text):
-        assert found == expected
-    else:
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
+    assert_same(column_of(values, cut).typed(), expected)
 
 
 @given(values=COLUMNS, cut=st.integers(0, 9))
@@ -125,12 +126,7 @@ def test_an_integer_too_large_is_named_with_its_row(take):
     ids=str,
 )
 def test_what_only_parquet_holds(values, expected):
-    found = column_of(values, 1).typed()
-    assert (
-        found == expected
-        if isinstance(expected, Text)
-        else (np.testing.assert_array_equal(found, expected) or found.dtype == expected.dtype)
-    )
+    assert_same(column_of(values, 1).typed(), expected)
 
 
 def write_table(path, rows):
