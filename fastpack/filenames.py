@@ -41,6 +41,10 @@ class FileNames(Sequence[str]):
             row = int(np.searchsorted(self._names.offsets, np.argmin(self._names.values), side="right")) - 1
             raise SourceError(f"the file name {self[row]!r} is no file's name, since it holds a NUL; correct it")
 
+    def is_made_of(self, names: Text) -> bool:
+        """Whether that text is where these names are, behind their folder."""
+        return self._names is names
+
     def as_text(self) -> Text:
         """The same names; in the same memory, where that can be."""
         return self._names if isinstance(self._names, Text) and not self._folder else Text.of(self)

@@ -166,7 +166,10 @@ def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
     >>> offsets_of([2, 0, 3]).tolist()
     [0, 2, 2, 5]
     """
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.asarray(lengths, np.int64))])
+    lengths = np.asarray(lengths, np.int64)
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def concatenate_values(pieces: Sequence[Any]) -> Any:

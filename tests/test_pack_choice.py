@@ -2,16 +2,20 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from images import jpeg
 
 import fastpack
 from fastpack import Loader, LoaderOptions, PackOptions, Paths, Shuffle, errors, folder, pack, table
 from fastpack.cli import main
+from fastpack.packing.selection import Selection, duplicates
 from fastpack.report import planned_lines
 
 NUM_FILES = 40
@@ -307,3 +311,56 @@ def test_the_command_line(photos, tmp_path):
     assert "c-00001-of-00002.h5" in dry.stdout
     assert not list(tmp_path.glob("*c*.h5*"))
     assert run("pack", photos, "-o", tmp_path / "d.h5", "--split", "train").exit_code == 2
+
+
+# Samples, by themselves
+
+
+@given(rows=st.lists(st.integers(0, 5), max_size=8) | st.just(list(range(6))), data=st.data())
+def test_a_selection_is_what_was_selected(rows, data):
+    """Also where that is all, of which nothing is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{i}.jpg" for i in range(6)]
+        for i in (0, 1, 3, 4):  # two are not there
+            paths[i].write_bytes(jpeg(8 + i, 9))
+        source = Paths(paths, range(10, 16), keys=True)
+        selection = Selection(source, np.array(rows, np.int64))
+        assert len(selection) == len(rows)
+        assert selection.sizes.tolist() == source.sizes[rows].tolist()
+        assert list(selection.faults) == [row for row, number in enumerate(rows) if number in (2, 5)]
+        for row, number in enumerate(rows):
+            assert (selection.number(row), selection.key(row)) == (number, str(paths[number]))
+            assert selection.faults.get(row) is source.faults.get(number)
+        good = [row for row, number in enumerate(rows) if number not in (2, 5)]
+        some = data.draw(st.lists(st.sampled_from(good), max_size=4)) if good else []
+        assert selection.read(np.array(some, np.int64))["label"].tolist() == [10 + rows[row] for row in some]
+        assert (selection.sizes is source.sizes) == (rows == list(range(6)))
+
+
+@given(contents=st.lists(st.sampled_from([b"", b"xx", b"yy", b"xxx", b"yyy", b"gone"]), min_size=1, max_size=12))
+def test_duplicates_are_told_with_the_first_of_them(contents):
+    with tempfile.TemporaryDirectory() as folder:
+        images = {content: jpeg(8, 8, seed=number).ljust(999, b"\0") for number, content in enumerate([b"xx", b"yy"])}
+        files = [images.get(content, content) for content in contents]
+        paths = [Path(folder) / str(number) for number in range(len(files))]
+        for path, content in zip(paths, files, strict=True):
+            if content != b"gone":
+                path.write_bytes(content)
+        found = duplicates(Paths(paths), np.arange(len(paths)))
+    good = [number for number, content in enumerate(contents) if content in images]
+    firsts = {number: contents.index(contents[number]) for number in good}
+    assert found == {number: first for number, first in firsts.items() if first != number}
+    assert list(found) == sorted(found)
+
+
+@given(named=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["a", "b", "c", "d"])), min_size=1, max_size=7))
+def test_a_key_is_of_one_file(named):
+    """Which may come more than once."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in "abc":
+            (Path(folder) / name).touch()
+        paths, keys = [Path(folder) / name for name, _ in named], [key for _, key in named]
+        faults = Paths(paths, keys=keys).faults
+        assert list(faults) == [row for row, key in enumerate(keys) if paths[keys.index(key)] != paths[row]]
+        assert all(isinstance(fault, errors.DuplicateKeyError) and str(paths[row]) in str(fault) for row, fault in faults.items())
+        assert not Paths(paths, keys=True).faults

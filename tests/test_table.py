@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from images import jpeg
 
@@ -190,15 +190,36 @@ def plain_key(name, root):
     return name if key.split("/")[0] == ".." else key
 
 
-PARTS = st.sampled_from(["", ".", "..", "...", "a", "b.jpg", ".a", "a.", "a\nb", "Löwe", "\udcff", "..\n"])
+PARTS = st.sampled_from(["", ".", "..", "...", "in", "x", "a", "b.jpg", ".a", "a.", "a\nb", "Löwe", "\udcff", "..\n"])
 NAMES = st.lists(PARTS, min_size=1, max_size=5).map("/".join)
 
 
-@given(names=st.lists(NAMES, min_size=1, max_size=4), root=st.sampled_from([".", "/", "//", "in", "in/../x", "/in/x/", "../in", "./in//x"]))
+ROOTS = st.sampled_from([".", "/", "//", "in", "in/../x", "/in", "/in/x/", "/in/../x", "../in", "./in//x"])
+
+
+@settings(max_examples=200)
+@given(names=st.lists(NAMES, min_size=1, max_size=4), root=ROOTS)
+@example(names=["//in/x/a", "///in/x/a", "/in/x", "/in/x//a", "/in/xx/a"], root="/in/x/")
 def test_names_mean_the_files_that_pathlib_says(names, root):
     files, keys = _located(Text.of(names), Path(root))
     assert list(files) == [os.fspath(Path(root) / name) for name in names]
     assert list(keys) == [plain_key(name, Path(root)) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "is_one_text"),
+    [
+        (["a.jpg", "a/b.jpg"], True),
+        (["a.jpg", "./a//b.jpg"], True),
+        (["a.jpg", "/in/x/b.jpg"], True),
+        (["a.jpg", "a/../b.jpg"], False),
+        (["a.jpg", "../b.jpg"], True),
+        (["a.jpg", "/out/b.jpg"], False),
+    ],
+)
+def test_names_and_keys_are_one_text_where_they_can_be(names, is_one_text):
+    files, keys = _located(Text.of(names), Path("/in/x"))
+    assert files.is_made_of(keys) == is_one_text
 
 
 # Memory

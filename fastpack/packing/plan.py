@@ -69,8 +69,8 @@ class PackPlan:
     @property
     def num_bytes(self) -> list[int]:
         """Of each shard, about."""
-        ends = np.concatenate([[0], np.cumsum(self.supply.sizes + SAMPLE_OVERHEAD_BYTES)])
-        return [int(ends[end] - ends[first]) for first, end in pairwise(self.cuts)]
+        sizes = self.supply.sizes
+        return [int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES for first, end in pairwise(self.cuts)]
 
     def transcodes(self, shard: int) -> Transcodes | None:
         """Of a shard that was written."""
@@ -109,7 +109,8 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     container = _container(output, options)
     rows, rejects = _chosen(source, options)
     parts = _split(source, rows, output, options)
-    selection = Selection(source, np.concatenate(list(parts.values())), options.fields)
+    chosen = np.concatenate(list(parts.values())) if options.split else rows
+    selection = Selection(source, chosen, options.fields)
     strip = options.metadata == "strip"
     fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
     supply = _supply(container, options, selection, fast_jpegs)

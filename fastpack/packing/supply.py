@@ -92,7 +92,7 @@ class DecodedSupply:
         pixels = Field(picture.name, "pixels", (height, width, options.channels), "|u1", color=options.color)
         fields = tuple(pixels if other == picture else other for other in source.schema.fields)
         self.schema = _renamed(Schema(fields, source.schema.class_names), names)
-        self.sizes = np.full(len(source), height * width * options.channels, np.int64)
+        self.sizes = np.broadcast_to(np.int64(height * width * options.channels), len(source))
         self.memory_sizes = self.sizes + source.sizes
 
     def _size_of_first_good(self) -> tuple[int, int]:

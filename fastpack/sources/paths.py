@@ -138,7 +138,7 @@ def _label_column(labels: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.N
     column = np.asarray(labels)
     if column.ndim != 1 or (len(column) and column.dtype.kind not in "iub"):
         raise SourceError(f"labels must be one integer for each image, not {column.dtype} {column.shape}; map names to numbers first")
-    return column.astype(np.int64)
+    return column.astype(np.int64, copy=False)
 
 
 def _field_of(name: str, column: ColumnValues) -> Field:
@@ -154,14 +154,16 @@ def _field_of(name: str, column: ColumnValues) -> Field:
 def _duplicates(keys: ColumnValues, paths: FileNames) -> dict[int, FastpackError]:
     """An error for each file whose key an earlier one has."""
     assert isinstance(keys, Text)
+    if paths.is_made_of(keys):  # so equal keys are one file
+        return {}
     hashes = np.empty(len(keys), np.uint64)
     hash_rows(keys.values, keys.offsets, 0, hashes)
-    hashes.sort()
-    if not (hashes[1:] == hashes[:-1]).any():  # so the keys differ, too
-        return {}
+    ordered = np.sort(hashes)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     seen: dict[str, str] = {}
     faults: dict[int, FastpackError] = {}
-    for row, (key, path) in enumerate(zip(keys, paths, strict=True)):
+    for row in np.flatnonzero(np.isin(hashes, repeated)).tolist():  # all others have a key of their own
+        key, path = keys[row], paths[row]
         if seen.setdefault(key, path) != path:
             message = f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own"
             faults[row] = DuplicateKeyError(message)

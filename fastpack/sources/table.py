@@ -65,18 +65,39 @@ def _first_of(wanted: Sequence[str], columns: Mapping[str, Any]) -> str | None:
     return next((name for name in wanted if name in columns), None)
 
 
+class _Root:
+    """The folder that a table's names are below."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.above = os.fspath(folder / "_")[:-1]
+        self._absolute = os.path.join(os.path.abspath(folder), "")
+
+    def located(self, name: str) -> tuple[str, str]:
+        """The file's path and its key, as pathlib and os.path have them, which take ten times as long: they are asked for few."""
+        if not _IS_ODD.search(name):
+            return self.above + name, name
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        below = "/".join(parts)
+        if parts and ".." not in parts:
+            if name[0] != "/":
+                return self.above + below, below
+            if name[1] != "/" and f"/{below}".startswith(self._absolute):
+                return f"/{below}", f"/{below}".removeprefix(self._absolute)
+        path = self._folder / name
+        key = relative_key(path, self._folder)
+        return os.fspath(path), name if key.split("/")[0] == ".." else key
+
+
 def _located(names: Text, folder: Path) -> tuple[FileNames, Text]:
-    """The files that a table names, and their keys. Most tables' names are what their keys are, so there is one text for both."""
-    above = os.fspath(folder / "_")[:-1]
+    """The files that a table names, and their keys: one text for both, where paths are the folder and the key. Mostly it is the names'."""
+    root = _Root(folder)
     if not any(_IS_ODD.search("\0".join(block)) for block in names.blocks()):
-        return FileNames(names, above), names
-    files = FileNames(above + name if not _IS_ODD.search(name) else folder / name for name in names)
-    return files, Text.of(name if not _IS_ODD.search(name) else _key(name, folder) for name in names)
-
-
-def _key(name: str, root: Path) -> str:
-    key = relative_key(root / name, root)
-    return name if key.split("/")[0] == ".." else key
+        return FileNames(names, root.above), names
+    keys = Text.of(root.located(name)[1] for name in names)
+    if all(path == root.above + key for path, key in map(root.located, names)):
+        return FileNames(keys, root.above), keys
+    return FileNames(root.located(name)[0] for name in names), keys
 
 
 def _read_columns(path: Path) -> dict[str, TableColumn]:
