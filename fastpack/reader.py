@@ -13,29 +13,19 @@ from fastpack import containers
 from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
-from fastpack.codecs.batch import (
-    Failures,
-    check_output,
-    decode_pictures,
-    empty_outputs,
-    place_pixels,
-    read_good_blobs,
-    refuse_pictures,
-    upright_sizes,
-)
-from fastpack.draws import Draws, check_epochs
-from fastpack.errors import OptionError, Place, ShapeError
+from fastpack.codecs.batch import Failures
+from fastpack.draws import check_epochs
+from fastpack.errors import OptionError, Place
+from fastpack.imaging import Imaging
 from fastpack.index import Column, Index, concatenate
 from fastpack.indexing import indexes_of, keep_learned
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.order import parts_of, spread_by_key, spread_by_number
-from fastpack.pool import num_cores
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
-from fastpack.transforms import Plan, least_side, plan_batch
 
 Rows = npt.NDArray[np.int64]
 
@@ -127,11 +117,11 @@ class Reader(Sequence[dict[str, Any]]):
         self._options = options or ReadOptions()
         self._files = files or OpenShards(index.shards)
         self._blobs = Blobs(index, self._files)
-        self._decoding = replace(self._options.for_decoding, memory=memory or Memory())
-        self._learned = learned
         if self._options.checkpoints == "learn" and learned is None:
             missing = [name for name in index.infos if name not in index.checkpoints]
-            self._learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
+            learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
+        self._learned = learned
+        self._imaging = Imaging(self._blobs, self._options, self._sample_numbers, memory or Memory(), learned)
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
@@ -193,7 +183,7 @@ class Reader(Sequence[dict[str, Any]]):
 
     def with_options(self, *, memory: Memory | None = None, **changes: Any) -> "Reader":
         """The same samples, read otherwise: `with_options(decode=False)`; or written to another memory."""
-        options, memory = replace(self._options, **changes), memory or self._decoding.memory
+        options, memory = replace(self._options, **changes), memory or self._imaging.decoding.memory
         shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
         return Reader(self._index, options, self._files, self._sample_numbers, **shared)
 
@@ -284,7 +274,8 @@ class Reader(Sequence[dict[str, Any]]):
         fields: dict[str, Any] = {}
         for field in self.schema.fields:
             if field.is_blob:
-                fields[field.name] = self._read_blobs(field, rows, epoch, out if field == picture else None, failures)
+                fields[field.name], failed = self._imaging.values(field, rows, epoch, out if field == picture else None)
+                failures |= failed
             else:
                 column = self._index.columns[field.name]
                 fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
@@ -306,7 +297,7 @@ class Reader(Sequence[dict[str, Any]]):
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """The first bytes of stored images, up to so many of each, as they are; none of those that cannot be read."""
-        return self._blobs.heads(field, rows, num_bytes, self._decoding)
+        return self._blobs.heads(field, rows, num_bytes, self._imaging.decoding)
 
     def announce(self, rows: Rows) -> None:
         """Tells the system that these samples will be read soon, so that a cold disk sees all requests at once."""
@@ -322,78 +313,3 @@ class Reader(Sequence[dict[str, Any]]):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
         rows = rows.astype(np.int64)
         return np.where(rows < 0, rows + len(self), rows)
-
-    def _read_blobs(self, field: Field, rows: Rows, epoch: int | Rows, out: npt.NDArray[Any] | None, failures: Failures) -> Any:
-        if field.kind == "pixels":
-            is_final = not self._options.steps and not self._is_mirrored(field)
-            stored, failed = self._blobs.pixels(field, rows, self._decoding, out if is_final else None)
-            pixels = stored if is_final else self._transform_pixels(self._in_color(field, stored), rows, epoch, out)
-            if failed:
-                failures |= failed
-                pixels[list(failed)] = 0
-            return pixels
-        options = self._decoding
-        pictures = self._blobs.pictures(field, rows, options)
-        if field.kind == "bytes" or not self._options.decode:
-            blobs, failed = read_good_blobs(pictures, options)
-            failures |= failed
-            return blobs
-        if len(rows) == 0 and out is None:
-            side = least_side(self._options.steps)
-            return self._no_images([side, 2 * side], [side, side], options.channels, options.dtype)
-        if self._learned and options.checkpoints:
-            pictures = self._learned.completed(field.name, self._sample_numbers[rows], pictures, options.num_workers or num_cores())
-        refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
-        sizes = upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in)
-        plan = self._plan(rows, epoch, *sizes)
-        if self._options.orient:
-            plan.views["orientation"] = pictures.infos["orientation"]
-        kind = options.channels, options.dtype
-        outs = empty_outputs(plan, *kind, options.memory) if out is None else check_output(out, plan, *kind)
-        failed = decode_pictures(pictures, plan, outs, options, refused)
-        for row in failed:
-            if isinstance(outs, list):
-                outs[row] = np.zeros_like(outs[row])  # memory that nobody has touched yet stays so
-            else:
-                outs[row][...] = 0
-        failures |= failed
-        return outs
-
-    def _no_images(self, widths: list[int], heights: list[int], channels: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """None, but of the size that a batch of two of these would have, when the transform gives all images one size."""
-        steps = self._options.steps
-        outs = empty_outputs(plan_batch(steps, widths, heights, Draws(0, 0, np.arange(2))), channels, dtype)
-        if isinstance(outs, list):
-            outs = empty_outputs(plan_batch(steps, [], [], Draws(0, 0, np.arange(0))), channels, dtype)
-        return outs[:0]  # type: ignore[return-value]  # an array: no image, or two of one size
-
-    def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
-        return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))
-
-    def _in_color(self, field: Field, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(pixels[..., ::-1]) if self._is_mirrored(field) else pixels
-
-    def _is_mirrored(self, field: Field) -> bool:
-        """RGB and BGR are one another's mirror; other stored colours come as they are."""
-        return {field.color, self._options.color} == {"RGB", "BGR"}
-
-    def _transform_pixels(self, pixels: npt.NDArray[Any], rows: Rows, epoch: int | Rows, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-        if not self._options.steps:
-            return pixels if out is None else _copy_into(out, pixels)
-        if pixels.ndim != 4 or pixels.dtype != np.uint8:
-            raise ShapeError(f"a transform needs uint8 pixels (n, height, width, channels), not {pixels.dtype} {pixels.shape}")
-        count, height, width, channels = pixels.shape
-        if count == 0 and out is None:
-            return self._no_images([width] * 2, [height] * 2, channels, np.uint8)
-        plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
-        memory = self._decoding.memory
-        outs = empty_outputs(plan, channels, np.uint8, memory) if out is None else check_output(out, plan, channels)
-        place_pixels(pixels, plan, outs, self._decoding)
-        return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
-
-
-def _copy_into(out: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if out.shape != pixels.shape or out.dtype != pixels.dtype:
-        raise ShapeError(f"out must be {pixels.dtype} {pixels.shape}, not {out.dtype} {out.shape}")
-    out[...] = pixels
-    return out

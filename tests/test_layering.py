@@ -40,7 +40,7 @@ LAYERS = [
     {"containers", "sources", "options", "packing.staging", "marking"},
     {"learned"},
     {"blobs", "indexing", "packing.supply", "packing.selection"},
-    {"packing.screen", "packing.alteration"},
+    {"packing.screen", "packing.alteration", "imaging"},
     {"packing.packer", "master"},
     {"packing.options"},
     {"packing.plan"},
