@@ -11,6 +11,7 @@ from command_line import write_image
 from hypothesis import HealthCheck, settings
 from images import jpeg, photo, save, to_pillow, with_orientation
 
+from fastpack._native.decode import use_sequential
 from fastpack.packing.staging import Staging
 
 settings.register_profile(
@@ -41,6 +42,14 @@ def stop_behind(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractCont
             yield
 
     return stopping
+
+
+@pytest.fixture(scope="module")
+def own_decoder() -> Iterator[None]:
+    """Our decoder takes what it can, also of so little data that making tables takes longer than libjpeg takes."""
+    use_sequential("always")
+    yield
+    use_sequential("where it pays")
 
 
 @pytest.fixture

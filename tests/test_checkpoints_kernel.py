@@ -10,20 +10,16 @@ from hypothesis import strategies as st
 from images import factored_jpeg, jpeg, photo
 from test_decode_kernel import run_all, view_of
 from test_engine_exact import FACTORS, boxes, plain_paths
-from test_entropy import ANY_FACTORS, damaged_jpegs, decode, encoded, libjpeg_alone, size_of, start_of_data, whole
+from test_entropy_damaged import damaged_jpegs
 from test_resample import noise
+from two_decoders import ANY_FACTORS, decode, encoded, libjpeg_alone, size_of, start_of_data, whole
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.decode import DecodeBatch, MarkBatch, use_sequential
+from fastpack._native.decode import DecodeBatch, MarkBatch
 from fastpack.errors import FastpackError, outcome_error
 from fastpack.structs import SPAN
 
-
-@pytest.fixture(autouse=True, scope="module")
-def always():
-    use_sequential("always")
-    yield
-    use_sequential("where it pays")
+pytestmark = pytest.mark.usefixtures("own_decoder")
 
 
 def spans_of(files):
