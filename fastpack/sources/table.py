@@ -168,16 +168,17 @@ def _json_rows(file: Any, path: Path) -> Iterator[dict[str, Any]]:
 
 def _parquet_columns(path: Path) -> dict[str, TableColumn]:
     try:
-        from pyarrow import ArrowInvalid, parquet
+        from pyarrow import ArrowInvalid, default_memory_pool, parquet
     except ImportError as error:
         raise MissingPackageError("Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'") from error
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             columns = [TableColumn(name, path) for name in names]
-            for batch in file.iter_batches(_BLOCK_ROWS):
+            for batch in file.iter_batches(_BLOCK_ROWS, use_threads=False):  # each thread keeps memory of its own
                 for column, values in zip(columns, batch.columns, strict=True):
                     column.extend(values.to_pylist())
+        default_memory_pool().release_unused()  # it keeps several times what it ever gave
     except ArrowInvalid as error:
         raise SourceError(at(f"the table is not Parquet ({error})", Place(path))) from error
     return dict(zip(names, columns, strict=True))
