@@ -155,6 +155,7 @@ def _tar(path: Path, overwrite: bool) -> Iterator[Write]:
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
+            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps 300 bytes of each
 
         yield write
 

@@ -314,6 +314,19 @@ def test_extracted_as_a_tar(tmp_path, packed):
     assert (tmp_path / "y.tar").read_bytes() == (tmp_path / "z.tar").read_bytes()
 
 
+def test_a_tar_that_is_written_remembers_none_of_its_files(tmp_path, packed, monkeypatch):
+    """As the library does by itself: a dataset may have millions."""
+    addfile, remembered = tarfile.TarFile.addfile, []
+
+    def counted(archive, *arguments):
+        remembered.append(len(archive.members))
+        addfile(archive, *arguments)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", counted)
+    fastpack.extract(packed, tmp_path / "y.tar")
+    assert remembered == [0] * 8
+
+
 def test_a_tar_is_extracted_whole_or_not_at_all(tmp_path, packed):
     (tmp_path / "y.tar").write_bytes(b"mine")
     with pytest.raises(OutputExistsError, match=r"y\.tar"):
