@@ -1,5 +1,6 @@
 """Staging: what stands where, whatever moment a pack ends at, and what a later one keeps of it."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -209,6 +210,15 @@ def test_a_killed_packer_lets_go_of_the_lock(tmp_path):
 interrupted = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # where `open` itself was
 
 
+@pytest.fixture
+def no_garbage():
+    """Nobody else's `__del__` runs, where an interruption would get lost."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def chances(staging):
     """How often Ctrl-C could interrupt entering `staging`; each time it is entered it is so at the next chance, until none is left.
 
@@ -239,7 +249,7 @@ def chances(staging):
 
 @interrupted
 @pytest.mark.parametrize("crowd", [[], [NAMES[1]]], ids=["alone", "beside an output"])
-def test_ctrl_c_while_a_pack_begins_leaves_nothing(output, tmp_path, crowd):
+def test_ctrl_c_while_a_pack_begins_leaves_nothing(output, tmp_path, no_garbage, crowd):
     for name in crowd:
         (tmp_path / name).write_bytes(b"precious")
     for count in chances(lambda: staged(output, PLAN, overwrite=True)):
@@ -248,7 +258,7 @@ def test_ctrl_c_while_a_pack_begins_leaves_nothing(output, tmp_path, crowd):
 
 
 @interrupted
-def test_ctrl_c_while_a_pack_goes_on_keeps_finished_shards(output, shards):
+def test_ctrl_c_while_a_pack_goes_on_keeps_finished_shards(output, shards, no_garbage):
     stop_after(output, shards, 1)
     folder = output[0].with_name(".set.tfrecord.packing")
     for count in chances(lambda: staged(output, PLAN, resume=True)):
@@ -259,7 +269,7 @@ def test_ctrl_c_while_a_pack_goes_on_keeps_finished_shards(output, shards):
 
 
 @interrupted
-def test_ctrl_c_leaves_the_folder_to_the_packer_that_has_it(output, tmp_path):
+def test_ctrl_c_leaves_the_folder_to_the_packer_that_has_it(output, tmp_path, no_garbage):
     with staged(output, PLAN) as staging:
         staging.path(0).write_bytes(b"half")
         with pytest.raises(StagingBusyError):
