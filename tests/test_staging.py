@@ -212,10 +212,11 @@ interrupted = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 @pytest.fixture
 def no_garbage():
-    """Nobody else's `__del__` runs, where an interruption would get lost."""
+    """Nobody else's `__del__` runs, where an interruption would get lost; nor do those of interrupted calls run in later tests."""
     gc.collect()
     gc.disable()
     yield
+    gc.collect()
     gc.enable()
 
 
