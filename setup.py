@@ -13,7 +13,7 @@ SEQUENTIAL = ["checkpoints", "entropy", "huffman", "idct", "sequential", "upsamp
 # Which C sources each module of fastpack._native is built from, beside its .pyx.
 KERNELS = {
     "crc32c": ["crc32c"],
-    "gather": ["crc32c", "image", "span", "status"],
+    "gather": ["crc32c", "files", "image", "span", "status"],
     "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
     "example": ["crc32c", "frames", "pieces", "span", "status", "tfrecord"],

@@ -1,8 +1,10 @@
 """Spans of files or of memory, or whole files, copied into one buffer by any number of threads."""
 from kernels cimport (
+    FP_FILES_AHEAD,
     FP_IO_ERROR,
     FP_OK,
     fp_announce_spans,
+    fp_ask_for_file,
     fp_close_counter,
     fp_crc32c,
     fp_fail,
@@ -23,6 +25,7 @@ from libc.errno cimport ENAMETOOLONG, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
+from posix.unistd cimport close
 
 NOT_A_FILE, PASSED_OVER = -1, -2
 cdef int32_t NO_FILE = NOT_A_FILE, SKIPPED = PASSED_OVER
@@ -177,9 +180,17 @@ cdef class LookAtFiles:
         return 0
 
 
+# Files that a thread has asked for and not yet read, in the order of their rows: those from `num_read` to `num_asked`.
+cdef struct files_ahead:
+    int64_t[FP_FILES_AHEAD] rows
+    int[FP_FILES_AHEAD] fds
+    int64_t num_asked
+    int64_t num_read
+
+
 cdef class GatherFiles:
-    """Whole files, one after the other, into `out`; each must be as long as its offsets say. They are looked at while they lie in
-    the processor's cache."""
+    """Whole files, one after the other, into `out`; each must be as long as its offsets say. The system hears of some ahead, and they are
+    looked at while they lie in the processor's cache."""
     cdef const uint8_t[::1] folder
     cdef const uint8_t[::1] names
     cdef const int64_t[::1] ends
@@ -215,27 +226,57 @@ cdef class GatherFiles:
         return outcome_tuple(&outcome)
 
     cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
-        cdef int64_t num_rows = self.rows.shape[0]
-        cdef int64_t row = fp_take_row(&self.counter)
-        cdef uint8_t* data
-        cdef int64_t length
-        while row < num_rows:
-            length = self.offsets[row + 1] - self.offsets[row]
-            data = &self.out[0] + self.offsets[row] if self.out.shape[0] else NULL
-            if self._read(row, data, length, outcome) != FP_OK:
-                fp_close_counter(&self.counter, num_rows)
+        cdef files_ahead ahead
+        ahead.num_asked = ahead.num_read = 0
+        self._ask(&ahead)
+        while ahead.num_read < ahead.num_asked:
+            if self._read_next(&ahead, outcome) != FP_OK:
+                fp_close_counter(&self.counter, self.rows.shape[0])
+                drop_files(&ahead)
                 break
+            self._ask(&ahead)
+
+    # Behind a file that could not be opened none is opened before that one has been read: it may want their descriptors.
+    cdef void _ask(self, files_ahead* ahead) noexcept nogil:
+        cdef char[PATH_MAX] path
+        cdef int64_t row
+        cdef int fd = 0 if ahead.num_asked == ahead.num_read else ahead.fds[(ahead.num_asked - 1) % FP_FILES_AHEAD]
+        while fd >= 0 and ahead.num_asked - ahead.num_read < FP_FILES_AHEAD:
+            row = fp_take_row(&self.counter)
+            if row >= self.rows.shape[0]:
+                break
+            fd = -1
+            if join_path(self.folder, self.names, self.ends, self.rows[row], path):
+                fd = fp_ask_for_file(path, self.offsets[row + 1] - self.offsets[row])
+            ahead.rows[ahead.num_asked % FP_FILES_AHEAD] = row
+            ahead.fds[ahead.num_asked % FP_FILES_AHEAD] = fd
+            ahead.num_asked += 1
+
+    cdef int _read_next(self, files_ahead* ahead, fp_outcome* outcome) noexcept nogil:
+        cdef int64_t row = ahead.rows[ahead.num_read % FP_FILES_AHEAD]
+        cdef int fd = ahead.fds[ahead.num_read % FP_FILES_AHEAD]
+        cdef int64_t length = self.offsets[row + 1] - self.offsets[row]
+        cdef uint8_t* data = &self.out[0] + self.offsets[row] if self.out.shape[0] else NULL
+        ahead.num_read += 1
+        if self._read(row, fd, data, length, outcome) == FP_OK:
             self.crcs[row] = fp_crc32c(0, data, length)
             self.statuses[row] = fp_probe(data, length, &self.infos[row])
-            row = fp_take_row(&self.counter)
+        return outcome.status
 
-    cdef int _read(self, int64_t row, uint8_t* data, int64_t length, fp_outcome* outcome) noexcept nogil:
+    cdef int _read(self, int64_t row, int fd, uint8_t* data, int64_t length, fp_outcome* outcome) noexcept nogil:
         cdef char[PATH_MAX] path
         if not join_path(self.folder, self.names, self.ends, self.rows[row], path):
             fp_fail(outcome, FP_IO_ERROR, row, 0, "the file cannot be opened")
             outcome.error_number = ENAMETOOLONG
             return FP_IO_ERROR
-        return fp_read_file(path, data, length, row, outcome)
+        return fp_read_file(fd, path, data, length, row, outcome)
+
+
+cdef void drop_files(files_ahead* ahead) noexcept nogil:
+    while ahead.num_read < ahead.num_asked:
+        if ahead.fds[ahead.num_read % FP_FILES_AHEAD] >= 0:
+            close(ahead.fds[ahead.num_read % FP_FILES_AHEAD])
+        ahead.num_read += 1
 
 
 cdef check_name(const uint8_t[::1] names, const int64_t[::1] ends, int64_t row):

@@ -50,6 +50,12 @@ cdef extern from "kernels/crc32c.h" nogil:
     uint32_t fp_crc32c_unmask(uint32_t masked) noexcept
 
 
+cdef extern from "kernels/files.h" nogil:
+    enum:
+        FP_FILES_AHEAD
+    int fp_ask_for_file(const char* path, size_t length) noexcept
+    int fp_read_file(int fd, const char* path, uint8_t* out, size_t length, int64_t row, fp_outcome* outcome) noexcept
+
 cdef extern from "kernels/span.h" nogil:
     ctypedef struct fp_span:
         uint32_t shard
@@ -72,7 +78,6 @@ cdef extern from "kernels/span.h" nogil:
     uint8_t* fp_scratch_reserve(fp_scratch* scratch, size_t length) noexcept
     void fp_scratch_free(fp_scratch* scratch) noexcept
     int fp_pread(int fd, uint8_t* out, size_t length, uint64_t offset, int64_t row, fp_outcome* outcome) noexcept
-    int fp_read_file(const char* path, uint8_t* out, size_t length, int64_t row, fp_outcome* outcome) noexcept
     int fp_read_span(const fp_origin* origin, const fp_span* span, int check, uint8_t* out, fp_scratch* scratch,
                      int64_t row, fp_outcome* outcome) noexcept
     int fp_view_span(const fp_origin* origin, const fp_span* span, int check, fp_scratch* blob, fp_scratch* scratch,

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -188,6 +189,40 @@ def test_files_one_after_the_other(tmp_path, num_workers):
         (tmp_path / str(i)).write_bytes(content)
     paths = [tmp_path / str(i) for i in range(50)]
     assert gather_files(paths, [len(content) for content in contents], num_workers) == (b"".join(contents), None)
+
+
+def num_open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("bad", [0, 1, 15, 16, 17, 39])
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_the_first_failure_is_told_whatever_was_asked_for_behind_it(tmp_path, bad, num_workers):
+    """Files are opened ahead of the one that is read; all before the bad one are there, and none stays open."""
+    for i in range(40):
+        (tmp_path / f"{i:02}").write_bytes(bytes([i]) * (11 if i in (bad, 39) else 10))
+    offsets, out = np.arange(41) * 10, np.zeros(400, np.uint8)
+    before = num_open_files()
+    read = GatherFiles(*joined(sorted(tmp_path.iterdir())), np.arange(40), out, offsets, *findings(40))
+    rows = [outcome[2] for outcome in share(read.run, num_workers) if outcome]
+    assert min(rows) == bad
+    assert out.reshape(40, 10)[:bad].tolist() == [[i] * 10 for i in range(bad)]
+    assert num_open_files() == before
+
+
+def test_files_are_read_when_no_more_can_be_open_ahead(tmp_path):
+    contents = [DATA[: 37 * i] for i in range(40)]
+    for i, content in enumerate(contents):
+        (tmp_path / f"{i:02}").write_bytes(content)
+    paths, before = sorted(tmp_path.iterdir()), resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)  # the lowest descriptor that is free
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 2, before[1]))
+    try:
+        found = gather_files(paths, [len(content) for content in contents])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert found == (b"".join(contents), None)
 
 
 def test_file_names_of_any_bytes(tmp_path):

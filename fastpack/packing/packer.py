@@ -124,8 +124,9 @@ class Packer:
     def _portions(self, shard: int, first: int, end: int, batch_bytes: int) -> Iterator[_Portion]:
         """Batches of about `batch_bytes`, each of a multiple of the chunk's samples but for the last."""
         chunk = self._plans[shard].chunk
-        memory_ends = offsets_of(self._supply.memory_sizes[first:end])
-        image_ends = offsets_of(self._supply.sizes[first:end])
+        image_ends = memory_ends = offsets_of(self._supply.sizes[first:end])
+        if self._supply.memory_sizes is not self._supply.sizes:
+            memory_ends = offsets_of(self._supply.memory_sizes[first:end])
         start, num_samples = 0, end - first
         while start < num_samples:
             most = int(np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right")) - 1 - start

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -55,19 +54,6 @@ static int read_pieces(int fd, struct iovec *pieces, int num_pieces, uint64_t of
 int fp_pread(int fd, uint8_t *out, size_t length, uint64_t offset, int64_t row, fp_outcome *outcome) {
     struct iovec whole = {out, length};
     return read_pieces(fd, &whole, 1, offset, row, outcome);
-}
-
-int fp_read_file(const char *path, uint8_t *out, size_t length, int64_t row, fp_outcome *outcome) {
-    struct stat facts;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait */
-    if (fd < 0) return fp_fail(outcome, FP_IO_ERROR, row, 0, "the file cannot be opened");
-    int status = FP_OK;
-    if (fstat(fd, &facts) < 0) status = fp_fail(outcome, FP_IO_ERROR, row, 0, "the file cannot be looked at");
-    else if (!S_ISREG(facts.st_mode) || (uint64_t)facts.st_size != length)
-        status = fp_fail(outcome, FP_FILE_CHANGED, row, 0, "the file is not what it was when it was listed");
-    else if (fp_pread(fd, out, length, 0, row, outcome)) status = outcome->status;
-    close(fd);
-    return status;
 }
 
 /* True when [offset, offset + length) lies inside [0, limit): no sum that could overflow. */

@@ -35,9 +35,6 @@ void fp_scratch_free(fp_scratch *scratch);
 /* Reads the whole of [offset, offset + length), through short reads and interruptions. */
 int fp_pread(int fd, uint8_t *out, size_t length, uint64_t offset, int64_t row, fp_outcome *outcome);
 
-/* Reads a whole file, which must be `length` bytes long; FP_FILE_CHANGED when it is not. */
-int fp_read_file(const char *path, uint8_t *out, size_t length, int64_t row, fp_outcome *outcome);
-
 /* Copies the blob to `out` (length bytes); with `check`, the record's checksum is compared on the way. */
 int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_t *out, fp_scratch *scratch,
                  int64_t row, fp_outcome *outcome);
