@@ -13,7 +13,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, LookAtFiles
 from fastpack.errors import FastpackError, Place, SourceError, UnreadableFileError, at, from_os_error, raise_first
 from fastpack.headers import ImageFiles
-from fastpack.pool import share
+from fastpack.pool import most_threads, share
 from fastpack.ragged import Growing, Ragged, Text, digest
 from fastpack.structs import IMAGE_INFO
 
@@ -87,11 +87,20 @@ class FileNames(Sequence[str]):
         that cannot be read meets."""
         crcs, infos, statuses = np.empty(len(rows), np.uint32), np.zeros(len(rows), IMAGE_INFO), np.empty(len(rows), np.int32)
         names = self._folder, self._names.values, self._names.offsets
-        read = GatherFiles(*names, rows, out, offsets, crcs, infos, statuses)
+        read = GatherFiles(*names, rows, out, offsets, crcs, infos, statuses, most_ahead=_most_ahead())
         raise_first([read.run()], lambda row: Place(self[int(rows[row])]))
         files = ImageFiles(out, offsets)
         files.crcs, files.probed = crcs, (infos, statuses)
         return files
+
+
+def _most_ahead() -> int:
+    """Files that a thread may have open at a time, to ask for them ahead: together, as many threads as the pool has leave half of what
+    this process may open to others."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, most // 2 // most_threads()) if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 def _joined(names: Iterable[str | os.PathLike[str]]) -> Text | Ragged:

@@ -52,7 +52,8 @@ class Learned:
         new = np.flatnonzero((places[samples] == 0) & has_codes(pictures.spans, pictures.infos))
         if len(new):
             tables, is_read = tables_of(pictures.spans[new], fds, num_workers)
-            self._keep(places, samples[new[is_read]], tables.take(np.flatnonzero(is_read)))
+            if is_read.any():
+                self._keep(places, samples[new[is_read]], tables.take(np.flatnonzero(is_read)))
         return replace(pictures, checkpoints=self.tables(name, samples))
 
     def _keep(self, places: Rows, samples: Rows, tables: Checkpoints) -> None:

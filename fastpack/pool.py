@@ -21,13 +21,18 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def most_threads() -> int:
+    """Threads that the pool has at most."""
+    return max(32, num_cores())
+
+
 def _pool() -> "ThreadPoolExecutor":
     from concurrent.futures import ThreadPoolExecutor
 
     process = os.getpid()
     if process not in _pools:
         # setdefault keeps one of two pools that racing threads make; the other never gets a thread.
-        _pools.setdefault(process, ThreadPoolExecutor(max(32, num_cores()), "fastpack"))
+        _pools.setdefault(process, ThreadPoolExecutor(most_threads(), "fastpack"))
     return _pools[process]
 
 

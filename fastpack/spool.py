@@ -17,6 +17,10 @@ import numpy.typing as npt
 _HELD_BYTES = 2**20
 
 
+class _Pages(mmap.mmap):
+    """Of a file that nobody writes to any more."""
+
+
 class Spool:
     """Rows of one dtype, one behind the other. Not thread-safe.
 
@@ -63,10 +67,11 @@ class Spool:
         """All rows (n,), not to be written to: what is on disk stays there, and comes to memory as it is looked at (see `let_go`).
         Nothing is appended afterwards."""
         if self._file is None:
-            return self._joined()
+            rows, self._held = self._joined(), []
+            return rows
         if self._held:
             self._write()
-        pages = mmap.mmap(self._file.fileno(), self._written_bytes, access=mmap.ACCESS_READ)
+        pages = _Pages(self._file.fileno(), self._written_bytes, access=mmap.ACCESS_READ)
         self.close()
         return np.frombuffer(pages, self._dtype)
 
@@ -83,6 +88,6 @@ def let_go(array: npt.NDArray[Any]) -> None:
     while isinstance(base, np.ndarray):
         base = base.base
     pages = base.obj if isinstance(base, memoryview) else base
-    if isinstance(pages, mmap.mmap):
+    if isinstance(pages, _Pages):
         with suppress(AttributeError):  # of systems that have no such call
             pages.madvise(mmap.MADV_DONTNEED)

@@ -200,11 +200,12 @@ cdef class GatherFiles:
     cdef uint32_t[::1] crcs
     cdef fp_image_info[::1] infos
     cdef int32_t[::1] statuses
+    cdef int64_t most_ahead
     cdef int64_t counter
 
     def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, const int64_t[::1] rows,
                  uint8_t[::1] out, const int64_t[::1] offsets, uint32_t[::1] crcs, fp_image_info[::1] infos,
-                 int32_t[::1] statuses):
+                 int32_t[::1] statuses, *, int64_t most_ahead=FP_FILES_AHEAD):
         cdef Py_ssize_t i, num_rows = rows.shape[0]
         if offsets.shape[0] != num_rows + 1 or offsets[0] != 0 or offsets[num_rows] != out.shape[0]:
             raise ValueError("offsets: must rise from 0 to the size of out, one more than there are rows")
@@ -216,7 +217,7 @@ cdef class GatherFiles:
             check_name(names, ends, rows[i])
         self.folder, self.names, self.ends = folder, names, ends
         self.rows, self.out, self.offsets = rows, out, offsets
-        self.crcs, self.infos, self.statuses = crcs, infos, statuses
+        self.crcs, self.infos, self.statuses, self.most_ahead = crcs, infos, statuses, min(max(1, most_ahead), FP_FILES_AHEAD)
 
     def run(self):
         cdef fp_outcome outcome
@@ -241,7 +242,7 @@ cdef class GatherFiles:
         cdef char[PATH_MAX] path
         cdef int64_t row
         cdef int fd = 0 if ahead.num_asked == ahead.num_read else ahead.fds[(ahead.num_asked - 1) % FP_FILES_AHEAD]
-        while fd >= 0 and ahead.num_asked - ahead.num_read < FP_FILES_AHEAD:
+        while fd >= 0 and ahead.num_asked - ahead.num_read < self.most_ahead:
             row = fp_take_row(&self.counter)
             if row >= self.rows.shape[0]:
                 break

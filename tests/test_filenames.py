@@ -1,6 +1,7 @@
 """FileNames: any name a file can have goes in and comes out; what the system says of the files is told by file."""
 
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from fastpack import encode
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import MissingFileError, SourceError, UnreadableFileError
+from fastpack.errors import FastpackError, MissingFileError, SourceError, UnreadableFileError
 from fastpack.filenames import FileNames
 from fastpack.headers import ImageFiles
+from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
 
 NAMES = st.binary(max_size=20).map(lambda name: os.fsdecode(name.replace(b"\0", b"?")))
@@ -100,3 +102,28 @@ def test_the_first_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "a").write_bytes(b"a")
     with pytest.raises(UnreadableFileError, match="gone"):
         FileNames([tmp_path / "a", tmp_path / "gone"]).read(np.array([0, 1]), np.zeros(2, np.uint8), np.array([0, 1, 2]))
+
+
+def test_threads_that_read_ahead_leave_descriptors_to_others(tmp_path):
+    for i in range(64):
+        (tmp_path / f"{i:02}").write_bytes(bytes([i]) * 100)
+    names, rows = FileNames(sorted(tmp_path.iterdir())), np.arange(64)
+    offsets, before = np.arange(65) * 100, resource.getrlimit(resource.RLIMIT_NOFILE)
+    failures = []
+
+    def read():
+        try:
+            for _ in range(30):
+                names.read(rows, np.empty(6400, np.uint8), offsets)
+        except FastpackError as error:
+            failures.append(error)
+
+    share(read, 4)  # the pool's threads are there
+    spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 8, before[1]))
+    try:
+        share(read, 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert failures == []

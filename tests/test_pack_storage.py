@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import resource
+import weakref
 from dataclasses import replace
 
 import h5py
@@ -340,3 +341,31 @@ def test_columns_of_lists_are_refused(photos, tmp_path, layout):
     with pytest.raises(errors.SchemaError, match="boxes"):
         pack(WithLists(source(photos)), tmp_path / "x.h5", PackOptions(layout=layout))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "/x", "./x", "x/", "..", "labels", "class_names"])
+def test_names_that_hdf5_would_not_give_back_are_refused(photos, tmp_path, name):
+    paths, _ = photos
+    source = Paths(paths, [0] * len(paths), columns={name: np.arange(len(paths))})
+    with pytest.raises(errors.SchemaError, match="names"):
+        pack(source, tmp_path / "x.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x.tfrecord", "x.h5"])
+def test_what_is_known_of_a_finished_shard_is_let_go_of(photos, tmp_path, monkeypatch, name):
+    container = containers.of_suffix(tmp_path / name)
+    writer_of, writers, alive = type(container).writer, [], []
+
+    def noted_writer(*arguments):
+        writer = writer_of(*arguments)
+        writers.append(weakref.ref(writer))
+        return writer
+
+    def count(done, total, num_bytes):
+        alive.append(sum(writer() is not None for writer in writers))
+
+    monkeypatch.setattr(type(container), "writer", noted_writer)
+    pack(source(photos), tmp_path / name, PackOptions(shards=8, num_workers=1), progress=count)
+    assert len(writers) == 8
+    assert max(alive) <= 3

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from images import jpeg
@@ -315,4 +316,18 @@ def test_a_folder_that_another_packer_takes_up_is_left_to_it(output, tmp_path, m
     assert names(folder) == ["lock", "plan.json"]
     monkeypatch.undo()
     others[0].__exit__(None, None, None)
+    assert names(tmp_path) == []
+
+
+def test_ctrl_c_while_a_pack_ends_lets_go_of_the_lock(output, tmp_path, monkeypatch):
+    """Also where the interruption leaves its folder: the next pack of the same program takes it."""
+
+    def interrupt(path, missing_ok=False):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), staged(output, PLAN):
+        monkeypatch.setattr(Path, "unlink", interrupt)
+    monkeypatch.undo()
+    with staged(output, PLAN, overwrite=True):
+        pass
     assert names(tmp_path) == []

@@ -55,6 +55,7 @@ class LookAtFiles:
 @disjoint_base
 class GatherFiles:
     # folder, names, ends: as of LookAtFiles. File rows[i], n of them, goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
+    # most_ahead: how many files a thread may have open at a time, 16 at most.
     # crcs (n,): CRC-32C of each; infos (n,) of structs.IMAGE_INFO, statuses (n,): what its header says, or why that is nothing.
     def __init__(
         self,
@@ -67,5 +68,7 @@ class GatherFiles:
         crcs: npt.NDArray[np.uint32],
         infos: npt.NDArray[Any],
         statuses: npt.NDArray[np.int32],
+        *,
+        most_ahead: int = 16,
     ) -> None: ...
     def run(self) -> Outcome: ...

@@ -35,6 +35,7 @@ class Columns:
     """
 
     def __init__(self, schema: Schema, folder: Path) -> None:
+        _refuse_names(schema)
         self._schema = schema
         self._spools = Spools(folder)
 
@@ -54,9 +55,18 @@ def _stored(field: Field, values: Any) -> Column:
     """As the file will have them."""
     if isinstance(values, Text) and field.kind == "text":
         return _without_last_nuls(values)
-    if isinstance(values, Ragged):
+    if isinstance(values, Ragged) or np.ndim(values) != 1:
         raise SchemaError(f"HDF5 columns have one value a sample, {field.name!r} has lists; leave it out")
     return np.asarray(values).astype(field.dtype)
+
+
+def _refuse_names(schema: Schema) -> None:
+    """HDF5 takes slashes and dots for paths, where no column is looked for."""
+    names = [dataset_name(field) for field in schema.fields] + ["class_names"]
+    for field in schema.columns:
+        name = dataset_name(field)
+        if "/" in name or name in ("", ".", "..") or names.count(name) > 1:
+            raise SchemaError(f"the column {field.name!r} cannot be called {name!r} in this HDF5 file; choose another name with `names`")
 
 
 def _without_last_nuls(text: Text) -> Text:

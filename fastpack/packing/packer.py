@@ -189,6 +189,7 @@ class Packer:
             raise EmptySourceError(at(message, Place(path)))
         with _synced_meanwhile(path) if self._manner.sync else contextlib.nullcontext():
             index = self._writer(shard).close() or self._container.index(path, limits=self._manner.limits)
+            del self._writers[shard]  # and with it what it knows of the samples
         if len(index) != num_samples:
             raise CorruptRecordError(at(f"{num_samples} samples were written but {len(index)} read back; check the disk", Place(path)))
         return marked(index, num_workers=self._num_workers) if self._manner.checkpoints else index

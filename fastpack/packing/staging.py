@@ -89,13 +89,15 @@ class Staging:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Without finished shards there is nothing to continue, so nothing is left behind."""
-        if self._folder.exists() and not self._finished:
-            with suppress(OSError):
-                self._remove()
-        elif error is not None and self._folder.exists():
-            kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
-            error.add_note(f"{kept}; continue with resume, or start over with overwrite")
-        self._unlock()
+        try:
+            if self._folder.exists() and not self._finished:
+                with suppress(OSError):
+                    self._remove()
+            elif error is not None and self._folder.exists():
+                kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
+                error.add_note(f"{kept}; continue with resume, or start over with overwrite")
+        finally:
+            self._unlock()
 
     def path(self, number: int) -> Path:
         """Where shard `number` is made."""
@@ -286,10 +288,12 @@ class Staging:
 
     def _withdraw(self) -> None:
         """Of a pack that has not begun nothing is left, but what others hold or can go on with."""
-        with suppress(OSError):  # no folder was made, or another packer has it
-            if self._locks() and not (self._folder / "journal.jsonl").exists():
-                self._remove()
-        self._unlock()
+        try:
+            with suppress(OSError):  # no folder was made, or another packer has it
+                if self._locks() and not (self._folder / "journal.jsonl").exists():
+                    self._remove()
+        finally:
+            self._unlock()
 
 
 def staging_folder(output: Path) -> Path:

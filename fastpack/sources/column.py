@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -68,7 +69,7 @@ class TableColumn:
         """Integers as they are; else the number of each name in sorted order, and the names."""
         if self._are_integers:
             return self._integers(self.text()), ()
-        if not self._types.isdisjoint((NoneType, float)):
+        if not self._types.isdisjoint((NoneType, float, Decimal)):
             raise SourceError(at(f"column {self._name!r} must hold integers or names in every row", Place(self._path)))
         return numbered(self.text())
 

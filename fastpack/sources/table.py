@@ -54,6 +54,8 @@ def table(
     if label_column is not None and label_column not in columns:
         raise SourceError(at(f"no column {label_column!r} among {', '.join(columns)}", where))
     folder = Path(root) if root is not None else path.parent
+    if label_column == path_column:
+        raise SourceError(at(f"column {label_column!r} cannot be both the names and the labels; name another", where))
     files, keys = _located(columns.pop(path_column).text(), folder)
     labels, class_names = columns.pop(label_column).labels() if label_column else (None, ())
     extra = {name: columns.pop(name).typed() for name in list(columns) if name not in ("image", "label", "key")}
