@@ -253,7 +253,8 @@ def test_interrupted_while_waiting(dataset, monkeypatch):
     monkeypatch.setattr(fastpack.Reader, "read", wait_and_read)
     loader = Loader(dataset, batch_size=16)
     batches = iter(loader)
-    threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    # To the main thread: a signal that another one takes does not wake it.
+    threading.Timer(0.05, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         next(batches)
     gate.set()
