@@ -27,7 +27,7 @@ _BATCH = 256
 
 # Which stage each C source is: a function that is added belongs to its file's stage.
 SOURCES = {
-    "reading": ("span", "chunks"),
+    "reading": ("span", "chunks", "files"),
     "checksums": ("crc32c",),
     "parsing": ("example", "features", "frames", "image", "order", "pieces", "probe", "salvage", "status", "tar", "tfrecord"),
     "entropy decoding": ("checkpoints", "entropy", "huffman"),

@@ -216,15 +216,16 @@ def _read_apart(read: Callable[[Rows], None], positions: Rows, keep_going: bool)
         return {}
     try:
         read(positions)
+        return {}
     except FastpackError as error:
         if len(positions) == 1:
             return {int(positions[0]): error}
-        middle = len(positions) // 2
-        failures = _read_apart(read, positions[:middle], keep_going)
-        if keep_going or not failures:
-            failures |= _read_apart(read, positions[middle:], keep_going)
-        return failures
-    return {}
+    # No longer in the `except`, where the error would hold the files that were open when it was raised: they may be what is lacking.
+    middle = len(positions) // 2
+    failures = _read_apart(read, positions[:middle], keep_going)
+    if keep_going or not failures:
+        failures |= _read_apart(read, positions[middle:], keep_going)
+    return failures
 
 
 def _first_of_neighbours(spans: npt.NDArray[Any], positions: Rows) -> Rows:

@@ -74,7 +74,7 @@ class Slowdown:
 
 
 _PACKING = (
-    Function("gather", "span", "fp_read_file"),
+    Function("gather", "files", "fp_read_file"),
     Function("gather", "image", "fp_probe", 64),
     Function("pieces", "pieces", "fp_write_rows"),
 )
