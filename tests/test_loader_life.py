@@ -241,7 +241,15 @@ def test_batches_that_are_dropped_make_room(dataset):
     assert len(set(addresses)) < len(addresses)
 
 
-def test_interrupted_while_waiting(dataset, monkeypatch):
+@pytest.fixture
+def hears_ctrl_c():
+    """A test run in the background inherits a deaf ear for SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted_while_waiting(dataset, monkeypatch, hears_ctrl_c):
     """Ctrl-C: the loader stands where it stood, and goes on from there."""
     gate = threading.Event()
     read = fastpack.Reader.read
@@ -253,8 +261,7 @@ def test_interrupted_while_waiting(dataset, monkeypatch):
     monkeypatch.setattr(fastpack.Reader, "read", wait_and_read)
     loader = Loader(dataset, batch_size=16)
     batches = iter(loader)
-    # To the main thread: a signal that another one takes does not wake it.
-    threading.Timer(0.05, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)).start()
+    threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         next(batches)
     gate.set()
