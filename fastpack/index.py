@@ -43,6 +43,7 @@ class Index:
     - first_seal: of the file as it was first indexed, when it has changed since.
     - lost (n,) bool: samples of which nothing is known, since their records differ from their checksums; None when there are none.
       Such an index is not saved.
+    - notes: what was guessed about the files, or left out of them, a sentence each.
     """
 
     shards: tuple[Shard, ...]
@@ -57,6 +58,7 @@ class Index:
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
     lost: npt.NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -180,6 +182,8 @@ class Index:
         ]
         # A folder's files are called by their keys, so they are saved as such.
         about = {"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards, "has_files": self.files is not None}
+        if self.notes:
+            about["notes"] = self.notes
         if self.first_seal is not None:
             about["first_seal"] = [self.first_seal.num_records, self.first_seal.digest]
         return json.dumps(about)
@@ -225,6 +229,7 @@ class Index:
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
             files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
+            notes=tuple(map(str, about.get("notes", ()))),
         )
 
     def _check_shape(self) -> None:
@@ -291,6 +296,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         files=_join_files(indexes),
         checkpoints=_join_checkpoints(indexes),
         lost=_join_lost(indexes),
+        notes=tuple(dict.fromkeys(note for index in indexes for note in index.notes)),
     )
 
 

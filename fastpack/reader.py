@@ -15,7 +15,7 @@ from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import Failures
 from fastpack.draws import check_epochs
-from fastpack.errors import OptionError, Place
+from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
 from fastpack.index import Column, Index, concatenate
 from fastpack.indexing import indexes_of, keep_learned
@@ -68,6 +68,7 @@ def open(
     choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
     shards, marks = containers.find_shards(path), options.checkpoints is True
     index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
+    warn(index.notes)
     return Reader(index if names is None else index.select(names), options)
 
 
@@ -144,6 +145,11 @@ class Reader(Sequence[dict[str, Any]]):
     def class_names(self) -> tuple[str, ...]:
         """Names by label; empty when the files do not tell."""
         return self._index.schema.class_names
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed about the files, or left out of them, a sentence each. `open` warns of them."""
+        return self._index.notes
 
     @property
     def columns(self) -> Mapping[str, Column]:

@@ -62,6 +62,11 @@ class Selection:
         rows = np.flatnonzero(np.isin(self._rows, list(faults))) if faults else ()
         return {int(row): faults[self.number(int(row))] for row in rows}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the source guessed or left out, a sentence each."""
+        return tuple(getattr(self._source, "notes", ()))
+
     def __len__(self) -> int:
         return self._num_samples
 

@@ -19,7 +19,8 @@ class Source(Protocol):
 
     It may have a method `fingerprints() -> dict[str, str]` besides: what changes when the source does, under the names that
     a message can call it by. An interrupted pack goes on only where all are what they were. And `faults`, sample -> error: what
-    is known to be wrong before anything is read, so that a pack need not begin.
+    is known to be wrong before anything is read, so that a pack need not begin. And `notes`, a tuple of sentences: what was
+    guessed or left out.
     """
 
     @property
