@@ -35,7 +35,7 @@ def disagreement(saved: Index, built: Index) -> str | None:
         others = built.checkpoints.get(name, Checkpoints.none(len(built)))
         changed |= [not np.array_equal(marks.table(row), others.table(row)) for row in range(len(built))]
     for name, spans in built.spans.items():
-        changed |= spans != saved.spans[name]
+        changed |= _differing_rows(spans, saved.spans[name])
     for name, column in built.columns.items():
         changed |= _differing_rows(column, saved.columns[name])
     if not changed.any():

@@ -1,6 +1,7 @@
 """Imaging: from stored images and arrays to what a batch has of them."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.pool import num_cores
+from fastpack.ragged import Ragged
 from fastpack.schema import Field
 from fastpack.transforms import Plan, least_side, plan_batch
 
@@ -53,6 +55,8 @@ class Imaging:
         """
         if field.kind == "pixels":
             return self._stored_pixels(field, rows, epoch, out)
+        if field.is_list:
+            return self._lists(field, rows, epoch)
         pictures = self._blobs.pictures(field, rows, self.decoding)
         if field.kind == "bytes" or not self._options.decode:
             return read_good_blobs(pictures, self.decoding)
@@ -63,6 +67,21 @@ class Imaging:
             num_workers = self.decoding.num_workers or num_cores()
             pictures = self._learned.completed(field.name, self._sample_numbers[rows], pictures, num_workers)
         return self._decoded(pictures, rows, epoch, out)
+
+    def _lists(self, field: Field, rows: Rows, epoch: int | Rows) -> tuple[Any, Failures]:
+        """The blobs of each sample: a Ragged of Raggeds; decoded, an array (k, H, W, C) for each, or a list of k arrays where
+        they differ in size. All images of a sample are transformed with the same random numbers."""
+        offsets = self._blobs.list_offsets(field, rows)
+        lengths = np.diff(offsets)
+        pictures = self._blobs.pictures(field, rows, self.decoding)
+        if field.kind == "bytes" or not self._options.decode:
+            blobs, failures = read_good_blobs(pictures, self.decoding)
+            return Ragged(blobs, offsets), _by_owner(failures, offsets)
+        if offsets[-1] == 0:
+            return [np.empty((0, 0, 0, self.decoding.channels), self.decoding.dtype) for _ in rows], {}
+        epochs = epoch if isinstance(epoch, int) else np.repeat(epoch, lengths)
+        outs, failures = self._decoded(pictures, np.repeat(rows, lengths), epochs, None)
+        return [outs[first:end] for first, end in pairwise(offsets.tolist())], _by_owner(failures, offsets)
 
     def _decoded(self, pictures: Pictures, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Outputs, Failures]:
         options = self.decoding
@@ -116,6 +135,15 @@ class Imaging:
         outs = empty_outputs(plan, channels, np.uint8, self.decoding.memory) if out is None else check_output(out, plan, channels)
         place_pixels(pixels, plan, outs, self.decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
+
+
+def _by_owner(failures: Failures, offsets: Rows) -> Failures:
+    """The first failure of each list."""
+    owners = np.searchsorted(offsets, sorted(failures), side="right") - 1
+    found: Failures = {}
+    for owner, blob in zip(owners.tolist(), sorted(failures), strict=True):
+        found.setdefault(owner, failures[blob])
+    return found
 
 
 def _copy_into(out: Pixels, pixels: Pixels) -> Pixels:

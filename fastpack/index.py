@@ -17,7 +17,7 @@ from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
 from fastpack.chunks import ChunkTable
 from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
-from fastpack.ragged import Ragged, Text, concatenate_values
+from fastpack.ragged import Ragged, Text, concatenate_values, flat_values, owners
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
 from fastpack.seal import Seal
@@ -27,6 +27,7 @@ from fastpack.structs import IMAGE_INFO, SPAN
 Column = npt.NDArray[Any] | Ragged
 INDEX_VERSION = 1
 _INDEX_SUFFIX = ".index.npz"
+_PLAIN_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.- ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +36,8 @@ class Index:
 
     - shard_numbers (n,) uint32, record_numbers (n,) int64: which record of which shard a sample is.
     - columns: field name -> (n,) array, Text or Ragged.
-    - spans: blob name -> (n,) SPAN.
-    - infos: image or mask name -> (n,) IMAGE_INFO.
+    - spans: blob name -> (n,) SPAN; of a list of blobs, Ragged of SPAN.
+    - infos: image or mask name -> IMAGE_INFO, one for each span.
     - files (n,): what the samples are called in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
@@ -51,8 +52,8 @@ class Index:
     shard_numbers: npt.NDArray[np.uint32]
     record_numbers: npt.NDArray[np.int64]
     columns: Mapping[str, Column]
-    spans: Mapping[str, npt.NDArray[Any]]
-    infos: Mapping[str, npt.NDArray[Any]]
+    spans: Mapping[str, Any]
+    infos: Mapping[str, Any]
     chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
     files: Text | None = None
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
@@ -70,8 +71,8 @@ class Index:
             shard_numbers=self.shard_numbers[rows],
             record_numbers=self.record_numbers[rows],
             columns={name: _take(column, rows) for name, column in self.columns.items()},
-            spans={name: spans[rows] for name, spans in self.spans.items()},
-            infos={name: infos[rows] for name, infos in self.infos.items()},
+            spans={name: _take(spans, rows) for name, spans in self.spans.items()},
+            infos={name: _take(infos, rows) for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
             checkpoints={name: checkpoints.take(rows) for name, checkpoints in self.checkpoints.items()},
             lost=None if self.lost is None else self.lost[rows],
@@ -122,8 +123,17 @@ class Index:
     @property
     def seal(self) -> Seal | None:
         """What the records of this file are known by; None when there are no blobs, or several files."""
-        blobs = self.schema.blobs
-        return Seal.of(self.spans[blobs[0].name]) if blobs and len(self.shards) == 1 else None
+        spans = self.record_spans
+        return Seal.of(spans) if spans is not None and len(self.shards) == 1 else None
+
+    @property
+    def record_spans(self) -> npt.NDArray[Any] | None:
+        """A span of each record, (n,); None when some record has no blob."""
+        blobs = sorted(self.schema.blobs, key=lambda field: field.is_list)
+        spans = self.spans[blobs[0].name] if blobs else None
+        if not isinstance(spans, Ragged):
+            return spans
+        return spans.values[spans.offsets[:-1]] if spans.lengths.all() else None
 
     def remembering(self, earlier: "Index | None") -> "Index":
         """This index, and what an earlier one of the same file says that the file held at first."""
@@ -133,11 +143,12 @@ class Index:
         """Raises TruncatedFileError when a span goes past its file, FormatError when it names no file."""
         sizes = np.array([shard.size for shard in self.shards], np.uint64)
         for name, spans in self.spans.items():
-            if (row := first_outside(spans, sizes)) < 0:
+            of_blobs = flat_values(spans)
+            if (number := first_outside(of_blobs, sizes)) < 0:
                 continue
-            if spans["shard"][row] >= len(sizes):
+            if of_blobs["shard"][number] >= len(sizes):
                 raise FormatError(f"{name}: a span names a shard that the index does not have; build the index again")
-            place = self.place(row, offset=int(spans["offset"][row]))
+            place = self.place(int(owners(spans)[number]), offset=int(of_blobs["offset"][number]))
             raise TruncatedFileError(at(f"{name} lies past the end of the file; restore the file from its source", place))
 
     def check_chunks(self) -> None:
@@ -161,15 +172,14 @@ class Index:
             "record_numbers": self.record_numbers,
             "about": np.frombuffer(self._about().encode(), np.uint8),
         }
-        for name, column in self.columns.items():
-            arrays |= _to_arrays(f"column/{name}", column)
-        arrays |= {f"span/{name}": spans for name, spans in self.spans.items()}
-        arrays |= {f"info/{name}": infos for name, infos in self.infos.items()}
+        for kind, tables in {"column": self.columns, "span": self.spans, "info": self.infos}.items():
+            for name, table in tables.items():
+                arrays |= _to_arrays(f"{kind}/{_escaped(name)}", table)
         for name, checkpoints in self.checkpoints.items():
-            arrays |= checkpoints.to_arrays(f"checkpoint/{name}")
-        for name, tables in self.chunks.items():
-            for number, table in tables.items():
-                arrays |= table.to_arrays(f"chunk/{number}/{name}")
+            arrays |= checkpoints.to_arrays(f"checkpoint/{_escaped(name)}")
+        for name, of_shards in self.chunks.items():
+            for number, chunks in of_shards.items():
+                arrays |= chunks.to_arrays(f"chunk/{number}/{_escaped(name)}")
         from fastpack.npz import save_npz
 
         with written_whole(path, sync=sync) as temporary:
@@ -182,6 +192,7 @@ class Index:
         ]
         # A folder's files are called by their keys, so they are saved as such.
         about = {"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards, "has_files": self.files is not None}
+        about["escaped"] = True  # the names of the arrays
         if self.notes:
             about["notes"] = self.notes
         if self.first_seal is not None:
@@ -215,17 +226,22 @@ class Index:
             raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
         schema = Schema.from_json(about["schema"])
         images = [field.name for field in schema.blobs if field.is_image_file]
-        checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{name}", arrays, len(arrays["record_numbers"])) for name in images}
-        columns = {field.name: _from_arrays(f"column/{field.name}", arrays, field) for field in schema.columns}
+        stored = _escaped if about.get("escaped") else str
+        n = len(arrays["record_numbers"])
+        scalars = [name for name in images if not schema[name].is_list]
+        checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{stored(name)}", arrays, n) for name in scalars}
+        columns = {field.name: _from_arrays(f"column/{stored(field.name)}", arrays, field) for field in schema.columns}
         return cls(
             shards=tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
             schema=schema,
             shard_numbers=arrays["shard_numbers"],
             record_numbers=arrays["record_numbers"],
             columns=columns,
-            spans={field.name: arrays[f"span/{field.name}"] for field in schema.blobs},
-            infos={name: arrays[f"info/{name}"] for name in images},
-            chunks={field.name: _tables(field.name, len(about["shards"]), arrays) for field in schema.blobs if field.kind == "pixels"},
+            spans={field.name: _from_arrays(f"span/{stored(field.name)}", arrays, field) for field in schema.blobs},
+            infos={name: _from_arrays(f"info/{stored(name)}", arrays, schema[name]) for name in images},
+            chunks={
+                field.name: _tables(stored(field.name), len(about["shards"]), arrays) for field in schema.blobs if field.kind == "pixels"
+            },
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
             files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
@@ -238,10 +254,11 @@ class Index:
         tables: list[tuple[npt.NDArray[Any], np.dtype[Any]]] = [
             (self.shard_numbers, np.dtype(np.uint32)),
             (self.record_numbers, np.dtype(np.int64)),
-            *((spans, SPAN) for spans in self.spans.values()),
-            *((infos, IMAGE_INFO) for infos in self.infos.values()),
         ]
         sound = all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
+        sound = sound and all(_are_places(self.schema[name], spans, SPAN, n) for name, spans in self.spans.items())
+        sound = sound and all(_are_places(self.schema[name], infos, IMAGE_INFO, n) for name, infos in self.infos.items())
+        sound = sound and all(_are_alike(self.spans[name], infos) for name, infos in self.infos.items())
         sound = sound and all(_is_column(self.columns[field.name], field, n) for field in self.schema.columns)
         sound = sound and (self.files is None or (isinstance(self.files, Text) and len(self.files) == n))
         sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
@@ -252,8 +269,21 @@ class Index:
 
 def _is_column(column: Column, field: Field, num_samples: int) -> bool:
     if isinstance(column, Ragged):
-        return len(column) == num_samples and isinstance(column, Text) == (field.kind == "text" and field.shape == ())
+        is_text = isinstance(flat_values(column), Text)
+        return len(column) == num_samples and (type(column) is Ragged) == field.is_list and is_text == (field.kind == "text")
     return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
+
+
+def _are_places(field: Field, table: Any, dtype: np.dtype[Any], num_samples: int) -> bool:
+    """True for a record of this dtype for each sample, or, of a list, for each of its blobs."""
+    if (type(table) is Ragged) != field.is_list or len(table) != num_samples:
+        return False
+    flat = flat_values(table)
+    return isinstance(flat, np.ndarray) and flat.ndim == 1 and flat.dtype == dtype
+
+
+def _are_alike(spans: Any, infos: Any) -> bool:
+    return not isinstance(spans, Ragged) or np.array_equal(spans.offsets, infos.offsets)
 
 
 def _are_pixels(field: Field, spans: npt.NDArray[Any]) -> bool:
@@ -289,12 +319,12 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         schema=schema,
         shard_numbers=np.concatenate([index.shard_numbers + np.uint32(first) for index, first in zip(indexes, first_shard, strict=True)]),
         record_numbers=np.concatenate([index.record_numbers for index in indexes]),
-        columns={field.name: _concatenate([index.columns[field.name] for index in indexes], field.shape != ()) for field in schema.columns},
-        spans={field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard) for field in schema.blobs},
-        infos={name: np.concatenate([index.infos[name] for index in indexes]) for name in indexes[0].infos},
+        columns={field.name: _concatenate([index.columns[field.name] for index in indexes], field.is_list) for field in schema.columns},
+        spans={field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard, field) for field in schema.blobs},
+        infos={name: _concatenate([index.infos[name] for index in indexes], schema[name].is_list) for name in indexes[0].infos},
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
         files=_join_files(indexes),
-        checkpoints=_join_checkpoints(indexes),
+        checkpoints=_join_checkpoints(indexes, schema),
         lost=_join_lost(indexes),
         notes=tuple(dict.fromkeys(note for index in indexes for note in index.notes)),
     )
@@ -306,9 +336,9 @@ def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.bool_] | None:
     return np.concatenate([np.zeros(len(index), np.bool_) if index.lost is None else index.lost for index in indexes])
 
 
-def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:
-    """Where some have none, those of the others are kept."""
-    names = dict.fromkeys(name for index in indexes for name in index.checkpoints)
+def _join_checkpoints(indexes: Sequence[Index], schema: Schema) -> dict[str, Checkpoints]:
+    """Where some have none, those of the others are kept. Lists of images have none."""
+    names = dict.fromkeys(name for index in indexes for name in index.checkpoints if not schema[name].is_list)
     pieces = {name: [index.checkpoints.get(name) or Checkpoints.none(len(index)) for index in indexes] for name in names}
     return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
 
@@ -330,10 +360,15 @@ def _common_schema(indexes: Sequence[Index]) -> Schema:
                 "open them apart, or choose what they share with fields=..."
             )
         fields = tuple(
-            mine if mine.shape == other.shape else replace(mine, shape=(None,) * max(1, len(mine.shape)))
+            _common_field(mine, other)
             for mine, other in zip(fields, index.schema.fields, strict=True)
         )
     return Schema(fields, merge_class_names([index.schema.class_names for index in indexes]))
+
+
+def _common_field(mine: Field, other: Field) -> Field:
+    shape = mine.shape if mine.shape == other.shape else (None,) * max(1, len(mine.shape))
+    return replace(mine, shape=shape, dtype=max(mine.dtype, other.dtype) if mine.kind == "float" else mine.dtype)
 
 
 def _kind_of(field: Field) -> str:
@@ -348,14 +383,20 @@ def _concatenate(columns: list[Column], is_list: bool) -> Column:
     return concatenate_values(columns)  # type: ignore[no-any-return]
 
 
-def _concatenate_spans(pieces: list[npt.NDArray[Any]], first_shard: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    spans = np.concatenate(pieces)
-    spans["shard"] += np.repeat(first_shard, [len(piece) for piece in pieces]).astype(np.uint32)
+def _concatenate_spans(pieces: list[Any], first_shard: npt.NDArray[np.int64], field: Field) -> Any:
+    spans = _concatenate(pieces, field.is_list)
+    flat_values(spans)["shard"] += np.repeat(first_shard, [len(flat_values(piece)) for piece in pieces]).astype(np.uint32)
     return spans
 
 
 def _join_tables(pieces: list[Mapping[int, ChunkTable]], first_shard: npt.NDArray[np.int64]) -> dict[int, ChunkTable]:
     return {number + int(first): table for tables, first in zip(pieces, first_shard, strict=True) for number, table in tables.items()}
+
+
+def _escaped(name: str) -> str:
+    """The name of a field as part of an array's name: a "/" or a NUL there would mean something else."""
+    letters = name.encode("utf-8", "surrogatepass")
+    return "".join(chr(letter) if letter in _PLAIN_LETTERS else f"%{letter:02x}" for letter in letters)
 
 
 def _tables(name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[int, ChunkTable]:
@@ -372,12 +413,12 @@ def _to_arrays(name: str, column: Column) -> dict[str, npt.NDArray[Any]]:
 def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field) -> Column:
     if name in arrays:
         return arrays[name]
-    offsets, is_list = arrays[f"{name}/offsets"], field.shape != ()
+    offsets, is_list = arrays[f"{name}/offsets"], field.is_list
     if field.kind == "text" and not is_list:
         return Text(arrays[f"{name}/values"], offsets)
     inner = replace(field, shape=())
     return Ragged(_from_arrays(f"{name}/values", arrays, inner), offsets)
 
 
-def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
+def _take(column: Any, rows: npt.NDArray[np.int64]) -> Any:
     return column.take(rows) if isinstance(column, Ragged) else column[rows]

@@ -13,6 +13,7 @@ from fastpack.errors import Outcome, raise_first
 from fastpack.headers import JPEG
 from fastpack.index import Index
 from fastpack.pool import num_cores, share
+from fastpack.ragged import Ragged
 from fastpack.shard import OpenShards
 from fastpack.structs import NO_SPAN
 
@@ -34,7 +35,7 @@ def marked(
     Each image is read and compared with its checksum. Those that no table can be made of (progressive, damaged in a way that no
     checksum tells, with restart markers, very small, not stored in one piece) have none, and are read as before.
     """
-    missing = [name for name in index.infos if name not in index.checkpoints]
+    missing = [name for name, infos in index.infos.items() if name not in index.checkpoints and not isinstance(infos, Ragged)]
     if not missing:
         return index
     files, nothing = OpenShards(index.shards), (Checkpoints.none(len(index)), np.zeros(len(index), np.bool_))

@@ -173,6 +173,20 @@ def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return offsets
 
 
+def flat_values(rows: Any) -> Any:
+    """The values of lists one after the other; of an array, or a Text, itself."""
+    return rows.values if type(rows) is Ragged else rows
+
+
+def owners(rows: Any) -> npt.NDArray[np.int64]:
+    """Which row each of the `flat_values` is of.
+
+    >>> owners(Ragged(np.arange(3), offsets_of([2, 0, 1]))).tolist()
+    [0, 0, 2]
+    """
+    return np.repeat(np.arange(len(rows)), rows.lengths) if type(rows) is Ragged else np.arange(len(rows))
+
+
 def concatenate_values(pieces: Sequence[Any]) -> Any:
     """Arrays, or Raggeds of one class, one after the other."""
     if isinstance(pieces[0], Ragged):

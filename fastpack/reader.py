@@ -23,7 +23,7 @@ from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.order import parts_of, spread_by_key, spread_by_number
-from fastpack.ragged import Ragged, Text, digest
+from fastpack.ragged import Ragged, Text, digest, flat_values, owners
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
 
@@ -119,7 +119,7 @@ class Reader(Sequence[dict[str, Any]]):
         self._files = files or OpenShards(index.shards)
         self._blobs = Blobs(index, self._files)
         if self._options.checkpoints == "learn" and learned is None:
-            missing = [name for name in index.infos if name not in index.checkpoints]
+            missing = [name for name, infos in index.infos.items() if name not in index.checkpoints and not isinstance(infos, Ragged)]
             learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
         self._learned = learned
         self._imaging = Imaging(self._blobs, self._options, self._sample_numbers, memory or Memory(), learned)
@@ -167,11 +167,11 @@ class Reader(Sequence[dict[str, Any]]):
 
     @property
     def sizes(self) -> Rows:
-        """Bytes of each sample's stored image, (n,)."""
+        """Bytes of each sample's stored image, (n,); of all its blobs, where none is the main image."""
         picture = self.schema.picture
-        if picture is None:
-            return np.zeros(len(self), np.int64)
-        return self._index.spans[picture.name]["length"].astype(np.int64)
+        if picture is not None:
+            return self._index.spans[picture.name]["length"].astype(np.int64)
+        return sum((_bytes_of_samples(self._index.spans[blob.name]) for blob in self.schema.blobs), np.zeros(len(self), np.int64))
 
     def fingerprints(self) -> dict[str, str]:
         """What changes when other samples, or other files, are read: its name -> checksums. Where the files lie does not matter."""
@@ -319,3 +319,8 @@ class Reader(Sequence[dict[str, Any]]):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
         rows = rows.astype(np.int64)
         return np.where(rows < 0, rows + len(self), rows)
+
+
+def _bytes_of_samples(spans: Any) -> Rows:
+    lengths = flat_values(spans)["length"].astype(np.int64)
+    return np.bincount(owners(spans), lengths, len(spans)).astype(np.int64) if isinstance(spans, Ragged) else lengths

@@ -49,6 +49,11 @@ class Field:
         return self.kind in ("image", "mask")
 
     @property
+    def is_list(self) -> bool:
+        """True when a sample has any number of values: of numbers, texts or blobs. Arrays are "pixels", one value each."""
+        return self.kind != "pixels" and self.shape != ()
+
+    @property
     def source_name(self) -> str:
         return self.stored_as or self.name
 
@@ -91,7 +96,7 @@ class Schema:
     @property
     def picture(self) -> Field | None:
         """The field that is looked at when a sample is: the first image or pixels field."""
-        return next((field for field in self.fields if field.kind in ("image", "pixels")), None)
+        return next((field for field in self.fields if field.kind in ("image", "pixels") and not field.is_list), None)
 
     def class_name(self, label: int | float | str) -> str:
         """The name of a class, or the label itself when it has none.

@@ -24,6 +24,7 @@ from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.options import ReadOptions
 from fastpack.pool import num_cores, share
+from fastpack.ragged import flat_values, owners
 from fastpack.reader import Reader
 from fastpack.salvage import Damage, told_index
 from fastpack.sources import Source
@@ -211,13 +212,15 @@ def _num_unchecked(index: Index) -> int:
     unchecked = np.zeros(len(index), np.bool_)
     for name, spans in index.spans.items():
         checking = [number for number, table in index.chunks.get(name, {}).items() if table.has_checksums]
-        unchecked |= (spans["record_length"] == 0) & (spans["crc32c"] == 0) & ~np.isin(index.shard_numbers, checking)
+        flat, owner = flat_values(spans), owners(spans)
+        unsummed = (flat["record_length"] == 0) & (flat["crc32c"] == 0)
+        unchecked[owner[unsummed & ~np.isin(index.shard_numbers[owner], checking)]] = True
     return int(unchecked.sum())
 
 
 def _must_be_read(index: Index) -> bool:
     """True for samples without a checksum, and for those whose checksum is known only when they are decoded."""
-    return _num_unchecked(index) > 0 or any((spans["offset"] == NO_SPAN).any() for spans in index.spans.values())
+    return _num_unchecked(index) > 0 or any((flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values())
 
 
 def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
@@ -251,9 +254,11 @@ def _read_rows(reader: Reader, rows: Rows) -> Iterator[str]:
 def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
     """Compares pixels that had to be decoded with the checksums of the samples, where the file has these."""
     for field in reader.schema.blobs:
+        if field.kind != "pixels":
+            continue
         spans = reader.index.spans[field.name][rows]
         decoded = (spans["offset"] == NO_SPAN) & (spans["crc32c"] != 0)
-        if field.kind != "pixels" or not decoded.any():
+        if not decoded.any():
             continue
         pixels = np.ascontiguousarray(batch[field.name], field.dtype).reshape(-1).view(np.uint8)
         crcs = crc32c_rows(pixels, np.arange(len(rows) + 1) * (len(pixels) // len(rows)))

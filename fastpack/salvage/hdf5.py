@@ -12,10 +12,10 @@ from fastpack.errors import FastpackError
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.options import ReadOptions
-from fastpack.ragged import Ragged, Text
+from fastpack.ragged import Ragged, Text, flat_values, owners
 from fastpack.reader import Reader
 from fastpack.salvage import Array, Damage, check_spans, of_this_file
-from fastpack.structs import NO_SPAN
+from fastpack.structs import NO_SPAN, SPAN
 
 _BATCH_SAMPLES = 64
 _UNREADABLE = 9  # as a kernel's status
@@ -58,7 +58,7 @@ def _is_borne_out(path: Path, told: Index) -> bool:
     """Does the index speak of this file? Where it knows checksums, one holds; where it knows none, the size is the same."""
     if len(told.shards) != 1 or not told.schema.blobs:
         return False
-    spans = np.concatenate([told.spans[field.name] for field in told.schema.blobs])
+    spans = np.concatenate([flat_values(told.spans[field.name]) for field in told.schema.blobs])
     if not spans["record_length"].any():
         return told.shards[0].size == path.stat().st_size
     return bool((check_spans([path], spans[spans["record_length"] > 0]) == 0).any())
@@ -99,9 +99,12 @@ def _without(index: Index, damaged: list[str]) -> Index:
 def _statuses(path: Path, index: Index) -> npt.NDArray[np.int32]:
     paths = [path] if len(index.shards) == 1 else [shard.path for shard in index.shards]
     worst = np.zeros(len(index), np.int32)
+    is_unplaced = np.zeros(len(index), np.bool_)
     for field in index.schema.blobs:
-        worst = np.maximum(worst, check_spans(paths, index.spans[field.name]))
-    unplaced = np.flatnonzero(np.any([index.spans[field.name]["offset"] == NO_SPAN for field in index.schema.blobs], axis=0))
+        spans, owner = flat_values(index.spans[field.name]), owners(index.spans[field.name])
+        np.maximum.at(worst, owner, check_spans(paths, spans))
+        is_unplaced[owner[spans["offset"] == NO_SPAN]] = True
+    unplaced = np.flatnonzero(is_unplaced)
     worst[list(_unreadable(Reader(index, ReadOptions(decode=False)), unplaced))] = _UNREADABLE
     return worst
 
@@ -125,7 +128,8 @@ def _unreadable_of(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[int]
 
 def _damaged_samples(index: Index, statuses: npt.NDArray[np.int32]) -> Iterator[Damage]:
     keys = index.columns.get("key")
-    spans: Array = index.spans[index.schema.blobs[0].name]
+    known = index.record_spans
+    spans: Array = np.zeros(len(index), SPAN) if known is None else known
     for row in np.flatnonzero(statuses).tolist():
         reason = _STATUS_REASONS.get(int(statuses[row]), "the image cannot be read")
         key = keys[row] if isinstance(keys, Text) else None

@@ -90,9 +90,8 @@ def whole_samples(path: Path, survey: Survey, told: Index | None, limits: Limits
         if told is None or not told.schema.blobs or len(told.shards) != 1:
             return None
         index = of_this_file(path, told)
-    if not index.schema.blobs:
+    if (spans := index.record_spans) is None:
         return None
-    spans = index.spans[index.schema.blobs[0].name]
     return index.take(np.flatnonzero(_is_among(spans, survey.records)))
 
 
@@ -116,10 +115,8 @@ def _records_of(pieces: Array) -> Array:
 
 def _record_spans(told: Index | None) -> Array:
     """The records that an index knows, one span each; none when they are not those of a TFRecord."""
-    if told is None or not told.schema.blobs:
-        return np.zeros(0, SPAN)
-    blobs = told.spans[told.schema.blobs[0].name]
-    if (blobs["record_offset"] < HEADER_BYTES).any() or (blobs["record_offset"][1:] <= blobs["record_offset"][:-1]).any():
+    blobs = None if told is None else told.record_spans
+    if blobs is None or (blobs["record_offset"] < HEADER_BYTES).any() or (blobs["record_offset"][1:] <= blobs["record_offset"][:-1]).any():
         return np.zeros(0, SPAN)
     spans = np.zeros(len(blobs), SPAN)
     spans["offset"] = spans["record_offset"] = blobs["record_offset"]
