@@ -5,24 +5,26 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
 from fastpack.checkpoints import Checkpoints
-from fastpack.containers import Choice, Paths, find_shards
+from fastpack.containers import Choice, Kinds, Paths, find_shards
 from fastpack.errors import FastpackError, Place, UnreadableFileError, at, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.pool import num_cores, share
-from fastpack.schema import Schema
+from fastpack.ragged import Ragged, flat_values
+from fastpack.schema import Kind, Schema
 
 Rows = npt.NDArray[np.int64]
 # Called with (bytes done, bytes in all) after each file, and now and then within one.
@@ -53,6 +55,7 @@ def build_indexes(
     index_dir: str | os.PathLike[str] | None = None,
     rebuild: bool = False,
     checkpoints: bool = False,
+    kinds: Mapping[str, str] = MappingProxyType({}),
     num_workers: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
@@ -64,6 +67,8 @@ def build_indexes(
     - rebuild: do not look for indexes that are there already: what the files hold now is what they shall hold.
     - checkpoints: find places inside the JPEGs where decoding may begin, for indexes that have none: crops are decoded faster then.
       Takes about half of the time of decoding all of them, and half a percent of their size.
+    - kinds: what fields are, where the files do not say it and the guess is wrong: field name -> "image", "mask", "bytes" or
+      "text". The index keeps it.
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
 
@@ -74,6 +79,7 @@ def build_indexes(
     (10, ['image', 'label'])
     """
     started = time.perf_counter()
+    given = containers.checked_kinds(kinds)
     shards = find_shards(path)
     folder = None if index_dir is None else Path(index_dir)
     sizes = [shard.stat().st_size for shard in shards]
@@ -89,11 +95,14 @@ def build_indexes(
 
     def build(number: int) -> Index:
         saved = None if rebuild else containers.saved_index(shards[number], folder)
-        index = saved or containers.of_file(shards[number]).index(shards[number], limits=limits, progress=partial(tell, number))
+        earlier = None if rebuild else containers.earlier_index(shards[number], folder)
+        if saved is not None and not containers.has_kinds(saved, given):
+            saved = None
+        index = saved or containers.build_index(shards[number], earlier, limits=limits, progress=partial(tell, number), kinds=given)
+        containers.refuse_kinds(index, given)
         index = marked(index) if checkpoints else index
         is_fresh[number] = index is saved
         if index is not saved:
-            earlier = None if rebuild else containers.earlier_index(shards[number], folder)
             _save(index.remembering(earlier), shards[number], folder)
         tell(number, sizes[number])
         return index
@@ -166,21 +175,71 @@ def indexes_of(
 
     - checkpoints: make those that are missing.
     """
-    folder = None if index_dir is None else Path(index_dir)
-    keep_damaged = choice is not None and choice.keep_damaged
-    is_default = choice is None or replace(choice, keep_damaged=False) == Choice()
+    opening = _Opening(save, None if index_dir is None else Path(index_dir), choice or Choice(), checkpoints, limits)
+    indexes = _build_all(lambda number: opening.index(shards[number]), len(shards))
+    given = opening.choice.kinds
+    containers.refuse_kinds(indexes[0], given)
+    common = {**_common_kinds(indexes), **given}
+    return _build_all(lambda number: opening.widened(indexes[number], shards[number], common), len(shards)) if common else indexes
 
-    def build(number: int) -> Index:
-        index = containers.index_of(shards[number], save=save, index_dir=folder, limits=limits, choice=choice)
-        if not checkpoints or (with_them := marked(index, keep_damaged=keep_damaged)) is index:
+
+@dataclass(frozen=True)
+class _Opening:
+    """How the indexes of one dataset are had."""
+
+    save: bool
+    folder: Path | None
+    choice: Choice
+    checkpoints: bool
+    limits: Limits
+
+    def index(self, shard: Path) -> Index:
+        index = containers.index_of(shard, save=self.save, index_dir=self.folder, limits=self.limits, choice=self.choice)
+        if not self.checkpoints or (with_them := marked(index, keep_damaged=self.choice.keep_damaged)) is index:
             return index
         # That of a damaged file is not kept, nor is any in a read-only folder: they are made again the next time.
-        if save and is_default and containers.saved_index(shards[number], folder) is not None:
-            with contextlib.suppress(FastpackError):
-                _save(with_them, shards[number], folder)
+        if containers.saved_index(shard, self.folder) is not None:
+            self._keep(with_them, shard)
         return with_them
 
-    return _build_all(build, len(shards))
+    def widened(self, index: Index, shard: Path, kinds: Kinds) -> Index:
+        """The index with these kinds, which all files of the dataset can have. It is kept, so that it is built once."""
+        if containers.has_kinds(index, kinds):
+            return index
+        choice = replace(self.choice, kinds=kinds)
+        wider = containers.index_of(shard, save=False, index_dir=self.folder, limits=self.limits, choice=choice)
+        self._keep(wider, shard)
+        return wider
+
+    def _keep(self, index: Index, shard: Path) -> None:
+        if self.save and replace(self.choice, keep_damaged=False) == Choice() and index.lost is None:
+            with contextlib.suppress(FastpackError):
+                _save(index, shard, self.folder)
+
+
+def _common_kinds(indexes: Sequence[Index]) -> dict[str, Kind]:
+    """What the fields are of which some files guess one thing and others another; names are those in the files."""
+    if len(indexes) == 1:
+        return {}
+    found: dict[str, set[Kind]] = {}
+    for index in indexes:
+        for name, kind in containers.kinds_of(index).items():
+            found.setdefault(name, set()).update([] if _is_empty(index, name) else [kind])
+    common = {name: _widest(kinds) for name, kinds in found.items()}
+    known = [containers.kinds_of(index) for index in indexes]
+    return {name: kind for name, kind in common.items() if any(kinds.get(name, kind) != kind for kinds in known)}
+
+
+def _is_empty(index: Index, name: str) -> bool:
+    """True of a text that is empty in all samples of a file: it may be anything."""
+    column = next((index.columns.get(field.name) for field in index.schema.fields if field.source_name == name), None)
+    return column is not None and not len(flat_values(flat_values(column).values)) if isinstance(column, Ragged) else False
+
+
+def _widest(kinds: set[Kind]) -> Kind:
+    if len(kinds) < 2:
+        return next(iter(kinds), "text")
+    return "mask" if kinds == {"image", "mask"} else "bytes"
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:

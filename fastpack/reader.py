@@ -42,6 +42,7 @@ def open(
     index_dir: str | os.PathLike[str] | None = None,
     allow_external: bool = False,
     untrusted: bool = False,
+    kinds: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> "Reader":
     """Opens TFRecord, HDF5 or tar files, whoever wrote them, or folders of images, for random access.
@@ -53,6 +54,8 @@ def open(
     - index_dir: a folder for the indexes, when that of the files is read-only.
     - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own.
     - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
+    - kinds: what fields are, where a file does not say it and the guess is wrong: {"caption": "text"}, or "image", "mask" or
+      "bytes". What `pack` wrote needs none. The guess is described in docs/formats.md; `build_indexes` keeps the kinds.
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
 
@@ -65,7 +68,8 @@ def open(
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
+    given = containers.checked_kinds(kinds or {})
+    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise", kinds=given)
     shards, marks = containers.find_shards(path), options.checkpoints is True
     index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
     warn(index.notes)

@@ -118,7 +118,8 @@ def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limit
         if len(written) != len(survey.records) or written["kind"].any():
             raise CorruptRecordError(at("what was written does not read back the same; check the disk", Place(output)))
     with contextlib.suppress(FastpackError):  # an index is derived; of records that are no Examples there is none
-        containers.named("tfrecord").index(output, check=False, limits=limits).save(index_path(output))
+        kinds = containers.kinds_of(told)
+        containers.named("tfrecord").index(output, check=False, limits=limits, kinds=kinds).save(index_path(output))
     return Repaired(path, output, len(survey.records), output.stat().st_size, survey.damages)
 
 

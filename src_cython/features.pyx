@@ -8,6 +8,7 @@ from kernels cimport (
     FP_OK,
     FP_RECORD_LIMIT,
     FP_WRONG_KIND,
+    fp_bytes,
     fp_entry,
     fp_fail,
     fp_features,
@@ -113,19 +114,26 @@ cdef class Features:
         return found_array, count_array
 
     def places(self, Py_ssize_t feature):
-        self._check(feature)
-        offset_array, length_array = np.zeros(self.num_rows, np.int64), np.zeros(self.num_rows, np.int64)
-        cdef int64_t[::1] offsets = offset_array, lengths = length_array
+        cdef fp_values values
+        cdef int64_t num_values = self._total(feature), i, j
+        found = np.empty(max(1, num_values) * sizeof(fp_bytes), np.uint8)
+        ends = np.empty((max(1, num_values), 2), np.int64)  # of each value: where it begins, and ends
+        cdef uint8_t[::1] found_bytes = found
+        cdef int64_t[:, ::1] bounds = ends
+        cdef fp_bytes* place = <fp_bytes*> &found_bytes[0]
         cdef const uint8_t* first = &self.data[0] if self.data.shape[0] else NULL
-        cdef const fp_value_list* values
-        cdef int64_t i
+        memset(&values, 0, sizeof(values))
+        values.filled_kind = FP_KIND_BYTES
+        values.places = place
         with nogil:
             for i in range(self.starts[feature], self.starts[feature + 1]):
-                values = &self.table.own_lists[self.order[i]]
-                if values.kind == FP_KIND_BYTES and values.count:
-                    offsets[values.row] = values.last.at - first
-                    lengths[values.row] = values.last.end - values.last.at
-        return offset_array, length_array
+                values.capacity = self.table.own_lists[self.order[i]].count
+                self._fill(i, &values)
+                values.places += values.capacity
+            for j in range(num_values):
+                bounds[j, 0], bounds[j, 1] = place[j].at - first, place[j].end - first
+        begins = np.ascontiguousarray(ends[:num_values, 0])
+        return begins, ends[:num_values, 1] - begins
 
     def copy_numbers(self, Py_ssize_t feature):
         cdef fp_values values

@@ -129,6 +129,7 @@ cdef extern from "kernels/example.h" nogil:
         void* numbers
         uint8_t* bytes
         int64_t* ends
+        fp_bytes* places
         uint64_t capacity
         uint64_t bytes_capacity
 

@@ -66,9 +66,9 @@ def rows_of(features, number, data):
     if features.kind(number) in ("int", "float"):
         return [row.tolist() for row in Ragged(features.copy_numbers(number), rows)]
     texts = Ragged(*features.copy_bytes(number))
-    last = [data[start : start + size].tobytes() for start, size in zip(*features.places(number), strict=True)]
+    placed = [data[start : start + size].tobytes() for start, size in zip(*features.places(number), strict=True)]
     found = [[texts.bytes(j) for j in range(rows[i], rows[i + 1])] for i in range(len(counts))]
-    assert last == [row[-1] if row else b"" for row in found]
+    assert placed == [value for row in found for value in row]
     return found
 
 

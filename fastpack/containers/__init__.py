@@ -7,9 +7,10 @@ import contextlib
 import glob
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -23,13 +24,14 @@ from fastpack.errors import (
     MissingFileError,
     OptionError,
     Place,
+    SchemaError,
     at,
     from_os_error,
 )
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
-from fastpack.schema import Schema
+from fastpack.schema import KINDS, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
 from fastpack.tree import has_image_files
@@ -39,6 +41,10 @@ Layout = Literal["auto", "encoded", "vlen", "pixels"]
 Piece = TypeVar("Piece")
 # A file, a glob, a folder of shards, or a list of these.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+# Name of a field, in the file or as users call it -> what its values are, for formats that do not say it.
+Kinds = Mapping[str, Kind]
+GUESSED: Kinds = MappingProxyType({})
+_GUESSED_KINDS = ("image", "mask", "bytes", "text")
 # Called with the bytes of a file that are done.
 BytesDone = Callable[[int], None]
 _HEAD_BYTES = 4096
@@ -109,10 +115,19 @@ class Container(Protocol):
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]: ...
 
-    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
+    def index(
+        self,
+        path: Path,
+        *,
+        check: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
         """The table of a file's samples. With `check`, each record is compared with its checksum.
 
         - progress: called with the bytes that are done, by formats of which the whole file is read.
+        - kinds: what fields are, where the file does not say it; names and kinds that do not fit are passed over.
         """
         ...
 
@@ -189,12 +204,14 @@ class Choice:
     - allow_external: read pixels that the file keeps in files of other folders.
     - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
     - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
+    - kinds: what fields are, where the file does not say it.
     """
 
     fields: Sequence[str] | None = None
     allow_external: bool = False
     untrusted: bool = False
     keep_damaged: bool = False
+    kinds: Kinds = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -212,7 +229,7 @@ class ChoosingContainer(Protocol):
 class SiftingContainer(Protocol):
     """A format whose checksums cover records as a whole, with all of their fields."""
 
-    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> Index:
+    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
         """The table of a file of which some records differ from their checksums: those are its `lost` ones.
 
         Raises EmptySourceError when all do.
@@ -234,33 +251,79 @@ def index_of(
     What is chosen otherwise than by default is indexed anew and not saved; nor is a damaged file's, which `choice` says to keep.
     """
     container = of_file(path)
-    if choice is None:
-        return _index_by_default(path, save, index_dir, limits)
+    choice = choice or Choice()
     if not isinstance(container, ChoosingContainer):
         try:
-            return _index_by_default(path, save, index_dir, limits)
+            return _index_by_default(path, save, index_dir, limits, choice.kinds)
         except CorruptRecordError:
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
-                    return container.index_damaged(path, limits)
+                    return container.index_damaged(path, limits, choice.kinds)
             raise
     if choice.allow_external or choice.untrusted:
         return container.index_chosen(path, choice, limits)
+    if choice == Choice():
+        return _index_by_default(path, save, index_dir, limits)
     with contextlib.suppress(FastpackError):
-        index = _index_by_default(path, save, index_dir, limits)
+        index = _index_by_default(path, save, index_dir, limits, choice.kinds)
         if index.has_fields(choice.fields or ()):
             return index
     return container.index_chosen(path, choice, limits)
 
 
-def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Limits) -> Index:
-    if (saved := saved_index(path, index_dir)) is not None:
+def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Limits, kinds: Kinds = GUESSED) -> Index:
+    saved = saved_index(path, index_dir)
+    if saved is not None and has_kinds(saved, kinds):
         return saved
-    index = of_file(path).index(path, limits=limits)
+    if kinds:
+        return of_file(path).index(path, limits=limits, kinds=kinds)
+    earlier = earlier_index(path, index_dir)
+    index = build_index(path, earlier, limits=limits)
     if save:
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
-            index.remembering(earlier_index(path, index_dir)).save(index_path(path, index_dir))
+            index.remembering(earlier).save(index_path(path, index_dir))
     return index
+
+
+def build_index(
+    path: Path, earlier: Index | None, *, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None, kinds: Kinds = GUESSED
+) -> Index:
+    """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are."""
+    container = of_file(path)
+    index = container.index(path, limits=limits, progress=progress, kinds=kinds)
+    known = {**kinds_of(earlier), **kinds}
+    if earlier is None or earlier.seal is None or earlier.seal != index.seal or has_kinds(index, known):
+        return index
+    return container.index(path, limits=limits, kinds=known)
+
+
+def kinds_of(index: Index | None) -> dict[str, Kind]:
+    """What the fields of an index are whose kinds a file may not say: name in the file -> kind."""
+    fields = () if index is None else index.schema.fields
+    return {field.source_name: field.kind for field in fields if field.kind in _GUESSED_KINDS}
+
+
+def has_kinds(index: Index, kinds: Kinds) -> bool:
+    """True when each field that `kinds` names is there, and what it says."""
+    found = {name: field.kind for field in index.schema.fields for name in (field.name, field.source_name)}
+    return all(found.get(name) == kind for name, kind in kinds.items())
+
+
+def refuse_kinds(index: Index, kinds: Kinds) -> None:
+    """Raises SchemaError for a field that is not there, or cannot be what it was to be."""
+    for name, kind in kinds.items():
+        if not has_kinds(index, {name: kind}):
+            known = ", ".join(f"{field.name}: {field.kind}" for field in index.schema.fields)
+            message = f"kinds: there is no field {name!r} that can be read as {kind!r}; the fields are {known}"
+            raise SchemaError(at(message, Place(index.shards[0].path)))
+
+
+def checked_kinds(kinds: Mapping[str, str]) -> dict[str, Kind]:
+    """Raises OptionError for what is no kind of field."""
+    for name, kind in kinds.items():
+        if kind not in KINDS:
+            raise OptionError(f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}")
+    return dict(kinds)  # type: ignore[arg-type]  # each was looked at
 
 
 def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:

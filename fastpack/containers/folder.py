@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
-from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers import GUESSED, BytesDone, Kinds, ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first
 from fastpack.filenames import FileNames
 from fastpack.index import Column, Index
@@ -47,7 +47,15 @@ class FolderContainer:
         times = np.array([each.st_mtime_ns for each in facts], np.int64)
         return _identity(path, files, sizes, times)
 
-    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
+    def index(
+        self,
+        path: Path,
+        *,
+        check: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
         """Files have no checksums; the size of each is compared when it is read."""
         files = image_files(path)
         if not files:
@@ -57,7 +65,7 @@ class FolderContainer:
         raise_first(share(probing.run), lambda row: Place(path / files[row]))
         labels, class_names = classes_of(files)
         columns: dict[str, Column] = {"key": files}
-        fields = [Field("image", "image"), Field("key", "text")]
+        fields = [Field("image", "mask" if kinds.get("image") == "mask" else "image"), Field("key", "text")]
         if labels is not None:
             columns["label"] = labels
             fields.insert(1, Field("label", "int", dtype="int64"))

@@ -5,13 +5,14 @@ The library reads metadata; image bytes are read around it, since it holds one l
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
+from fastpack.containers import GUESSED, BytesDone, Choice, Kinds, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
@@ -49,8 +50,10 @@ class Hdf5Container:
         check: bool = True,
         limits: Limits = DEFAULT_LIMITS,
         progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
         choice: Choice = _BY_DEFAULT,
     ) -> Index:
+        choice = replace(choice, kinds=kinds) if kinds else choice
         with _read(path) as file:
             shard = Shard.of(path, self.name)
             if check:

@@ -21,29 +21,41 @@ def parts(column: Column) -> Iterator[Any]:
             let_go(array)
 
 
-class TextSpool:
-    """A Text that grows."""
+class RowsSpool:
+    """A Ragged, or a Text, that grows.
 
-    def __init__(self, folder: Path) -> None:
-        self._values, self._offsets = Spool(folder, np.uint8), Spool(folder, np.int64)
+    - like: some rows of it, which say what its values are: numbers, records, texts, or rows again.
+    """
+
+    def __init__(self, folder: Path, like: Ragged) -> None:
+        self._kind: type[Ragged] = Text if isinstance(like, Text) else Ragged
+        self._values, self._offsets = spool_for(like.values, folder), Spool(folder, np.int64)
         self._offsets.append([0])
 
-    def append(self, rows: Text) -> None:
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def append(self, rows: Ragged) -> None:
         self._offsets.append(rows.offsets[1:] + len(self._values))
         self._values.append(rows.values)
 
-    def whole(self) -> Text:
-        text = Text(self._values.whole(), self._offsets.whole())
-        let_go(text.offsets)
-        return text
+    def whole(self) -> Ragged:
+        rows = self._kind(self._values.whole(), self._offsets.whole())
+        let_go(rows.offsets)
+        return rows
 
     def close(self) -> None:
         self._values.close()
         self._offsets.close()
 
 
+def spool_for(values: Any, folder: Path) -> "Spool | RowsSpool":
+    """An empty spool for more values like these."""
+    return RowsSpool(folder, values) if isinstance(values, Ragged) else Spool(folder, values.dtype)
+
+
 class Spools:
-    """Columns by name, each of numbers (or records) of one dtype, or Text.
+    """Columns by name, each of numbers (or records) of one dtype, Text, or a Ragged of these.
 
     >>> spools = Spools(Path(getfixture("tmp_path")))
     >>> spools.append({"label": np.array([3, 4]), "key": Text.of(["a", "b"])})
@@ -55,14 +67,13 @@ class Spools:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._spools: dict[str, Spool | TextSpool] = {}
+        self._spools: dict[str, Spool | RowsSpool] = {}
 
     def append(self, columns: Mapping[str, Any]) -> None:
         """Values (n,) of each column; the first ones tell its dtype."""
         for name, values in columns.items():
             if (spool := self._spools.get(name)) is None:
-                spool = TextSpool(self._folder) if isinstance(values, Text) else Spool(self._folder, values.dtype)
-                self._spools[name] = spool
+                spool = self._spools[name] = spool_for(values, self._folder)
             spool.append(values)
 
     def whole(self) -> dict[str, Any]:

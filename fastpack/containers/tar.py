@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
-from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers import GUESSED, BytesDone, Kinds, ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
@@ -46,7 +46,15 @@ class TarContainer:
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         raise OptionError(f"tar files are read, not written; choose TFRecord or HDF5 - at {path}")
 
-    def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
+    def index(
+        self,
+        path: Path,
+        *,
+        check: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
         """A tar has checksums of its headers only; they are compared always."""
         shard = Shard.of(path, self.name)
         try:
@@ -54,7 +62,7 @@ class TarContainer:
         except OSError as error:
             raise from_os_error(error, "read", path) from error
         try:
-            return _Table(path, descriptor, shard.size, limits).index(shard)
+            return _Table(path, descriptor, shard.size, limits, kinds).index(shard)
         finally:
             os.close(descriptor)
 
@@ -71,8 +79,8 @@ TAR = TarContainer()
 class _Table:
     """The members of one open archive, sorted into fields."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits) -> None:
-        self._path, self._descriptor = path, descriptor
+    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, kinds: Kinds) -> None:
+        self._path, self._descriptor, self._kinds = path, descriptor, kinds
         self._members = Members(descriptor, size, limits.max_features)
         if self._members.failure:
             status, error_number, row, offset, message = self._members.failure

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 
 from fastpack.index import Column
-from fastpack.ragged import Text
+from fastpack.ragged import Ragged, Text, flat_values
 from fastpack.schema import Schema
 
 # TFRecord has no place for facts about the whole file, so each record names its class.
@@ -49,8 +49,11 @@ def names_classes(schema: Schema) -> bool:
 
 def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:
     """Turns the column of class names into one list, when each label has one name; then drops the column."""
-    labels, names = columns.get("label"), columns.get(CLASS_NAME)
-    if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels):
+    of_rows, names_of_rows = columns.get("label"), columns.get(CLASS_NAME)
+    if type(of_rows) is Ragged and not (type(names_of_rows) is Ragged and np.array_equal(of_rows.offsets, names_of_rows.offsets)):
+        return ()
+    labels, names = flat_values(of_rows), flat_values(names_of_rows)
+    if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels) or not len(labels):
         return ()
     if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= MAX_CLASSES:
         return ()

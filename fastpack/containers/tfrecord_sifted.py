@@ -42,7 +42,8 @@ class SiftedRecords:
         are_whole = np.concatenate(self._are_whole)
         spans = {name: _spread(found, are_whole) for name, found in index.spans.items()}
         for of_blob in spans.values():
-            of_blob[~are_whole] = np.concatenate(self._lost)
+            if isinstance(of_blob, np.ndarray):  # else their lists are empty
+                of_blob[~are_whole] = np.concatenate(self._lost)
         return replace(
             index,
             shard_numbers=np.zeros(len(are_whole), np.uint32),

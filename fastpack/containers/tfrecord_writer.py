@@ -19,7 +19,7 @@ from fastpack.containers.tfrecord_names import CLASS_NAME, MAX_CLASSES, fold_cla
 from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles
 from fastpack.index import Column, Index
-from fastpack.ragged import Ragged, Text
+from fastpack.ragged import Ragged, Text, flat_values
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.spool import Spool
@@ -47,11 +47,12 @@ class TfRecordWriter(Writer["Records"]):
 
     def encode(self, batch: Batch) -> "Records":
         columns = {field.source_name: batch[field.name] for field in self._schema.fields}
-        files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs}
+        files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs if not field.is_list}
         columns |= files
         if names_classes(self._schema):
-            labels, num_classes = batch["label"], len(self._class_names) - 1
-            columns[CLASS_NAME] = self._class_names.take(np.where((labels >= 0) & (labels < num_classes), labels, num_classes))
+            labels, num_classes = flat_values(batch["label"]), len(self._class_names) - 1
+            names = self._class_names.take(np.where((labels >= 0) & (labels < num_classes), labels, num_classes))
+            columns[CLASS_NAME] = Ragged(names, batch["label"].offsets) if self._schema["label"].is_list else names
         wired = [_wire_column(name, self._kind_of(name), values) for name, values in columns.items()]
         frames = ExampleFrames(wired, batch.num_samples, apart={name: each.crcs for name, each in files.items()})
         frames.run()
@@ -101,7 +102,7 @@ def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
     if kind not in _WIRE_KINDS:
         raise SchemaError(f"TFRecord cannot hold {name!r}, of the kind {kind!r}; choose HDF5")
     wire_kind = _WIRE_KINDS[kind]
-    if isinstance(values, Ragged) and isinstance(values.values, Text):
+    if isinstance(values, Ragged) and isinstance(values.values, Ragged):
         return name, wire_kind, values.values.values, values.values.offsets, values.offsets
     if wire_kind == "bytes":
         return name, wire_kind, values.values, values.offsets, None
@@ -115,8 +116,7 @@ def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
 class _Facts:
     """What the index shall know of the records, kept as they are written, so that the file need not be read again.
 
-    Nothing is kept once some record holds what only the file as a whole can tell: lists, texts that could be bytes, blobs that are
-    no images.
+    Nothing is kept of records with lists, which are indexed once the file is complete.
     """
 
     def __init__(self, folder: Path, schema: Schema) -> None:
@@ -128,7 +128,7 @@ class _Facts:
         self._labels: set[int] = set()  # those that occur, where we name their classes
         self._columns, self._spans, self._infos = Spools(folder), Spools(folder), Spools(folder)
         self._record_numbers = Spool(folder, np.int64)
-        self._are_enough = all(blob.is_image_file for blob in schema.blobs)
+        self._are_enough = not any(field.is_list for field in schema.fields)
 
     def add(self, piece: Records, begin: int) -> None:
         """Records that were written from byte `begin` on."""
@@ -140,8 +140,9 @@ class _Facts:
             self._labels.update(piece.columns[self._schema["label"].source_name].tolist())
         frames, columns = piece.frames, piece.columns
         blobs = [field.source_name for field in self._schema.blobs]
+        images = [field.source_name for field in self._schema.blobs if field.is_image_file]
         self._columns.append({self._public[name]: _as_read(columns[name]) for name in self._kinds.keys() - {*blobs, *self._folded}})
-        self._infos.append({self._public[name]: columns[name].probed[0] for name in blobs})
+        self._infos.append({self._public[name]: columns[name].probed[0] for name in images})
         for i, name in enumerate(blobs):
             self._spans.append({self._public[name]: _spans(frames, frames.places[:, i], columns[name].lengths, begin)})
         first = len(self._record_numbers)
@@ -156,15 +157,13 @@ class _Facts:
         return all(self._is_plain(name, values) for name, values in piece.columns.items())
 
     def _is_plain(self, name: str, values: Any) -> bool:
-        """One value in each record, of a kind that the file itself tells."""
-        kind, public = self._kinds[name], self._public[name]
-        if kind in ("image", "mask"):
-            return bool((values.probed[0]["format"] != 0).all())
+        """One value in each record; and labels whose classes' names the indexer would fold."""
         if isinstance(values, Ragged):
-            return isinstance(values, Text) and public in ("key", CLASS_NAME)
+            return isinstance(values.values, np.ndarray) and self._kinds[name] not in _DTYPES
         if self._folded and name == self._schema["label"].source_name:
-            return public == "label" and values.dtype.kind == "i" and 0 <= values.min() <= values.max() < MAX_CLASSES
-        return values.ndim == 1 and kind in _DTYPES
+            is_usual = self._public[name] == "label" and values.dtype.kind == "i"
+            return is_usual and 0 <= values.min() <= values.max() < MAX_CLASSES
+        return values.ndim == 1
 
     def index(self, shard: Shard) -> Index | None:
         """What the indexer would find in the file; None where that depends on more than we know here."""

@@ -96,6 +96,7 @@ class Packer:
         self._num_left: dict[int, int] = {}
         self._faults: dict[int, Faults] = {}
         self._screen = Screen(supply, manner.on_error)
+        self._kinds = {field.source_name: field.kind for field in supply.schema.fields}
 
     def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
         """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.
@@ -188,7 +189,7 @@ class Packer:
             message = f"all {len(faults)} samples of this file are bad, the first: {next(iter(faults.values()))}; write fewer files"
             raise EmptySourceError(at(message, Place(path)))
         with _synced_meanwhile(path) if self._manner.sync else contextlib.nullcontext():
-            index = self._writer(shard).close() or self._container.index(path, limits=self._manner.limits)
+            index = self._writer(shard).close() or self._container.index(path, limits=self._manner.limits, kinds=self._kinds)
             del self._writers[shard]  # and with it what it knows of the samples
         if len(index) != num_samples:
             raise CorruptRecordError(at(f"{num_samples} samples were written but {len(index)} read back; check the disk", Place(path)))

@@ -40,7 +40,7 @@ def survey_hdf5(path: Path, told: Index | None, limits: Limits = DEFAULT_LIMITS)
     """Goes through a damaged HDF5 file. Raises what indexing it raises, when `told` knows nothing that the file bears out."""
     told = of_this_file(path, told) if told is not None and _is_borne_out(path, told) else None
     try:
-        index = containers.named("hdf5").index(path, check=False, limits=limits)
+        index = containers.named("hdf5").index(path, check=False, limits=limits, kinds=containers.kinds_of(told))
     except FastpackError as error:
         if told is None:
             raise

@@ -85,7 +85,7 @@ def survey_tfrecord(path: Path, told: Index | None, limits: Limits = DEFAULT_LIM
 def whole_samples(path: Path, survey: Survey, told: Index | None, limits: Limits = DEFAULT_LIMITS) -> Index | None:
     """The samples in the whole records, as the file's own index or else the saved one knows them; None when neither does."""
     try:
-        index = containers.named("tfrecord").index(path, check=False, limits=limits)
+        index = containers.named("tfrecord").index(path, check=False, limits=limits, kinds=containers.kinds_of(told))
     except FastpackError:
         if told is None or not told.schema.blobs or len(told.shards) != 1:
             return None

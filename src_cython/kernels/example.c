@@ -167,6 +167,7 @@ static void add_bytes(fp_values *values, fp_bytes value) {
         if (length) memcpy(values->bytes + values->num_bytes, value.at, length);
         values->ends[values->count] = (int64_t)(values->num_bytes + length);
     }
+    if (values->places && has_room(values)) values->places[values->count] = value;
     values->last = value;
     values->num_bytes += length;
     values->count++;

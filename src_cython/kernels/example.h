@@ -42,6 +42,7 @@ typedef struct {
     void *numbers;           /* int64_t or float, capacity values */
     uint8_t *bytes;          /* bytes_capacity bytes */
     int64_t *ends;           /* where each bytes value ends in `bytes`, capacity values */
+    fp_bytes *places;        /* each bytes value in place, capacity values */
     uint64_t capacity;
     uint64_t bytes_capacity;
 } fp_values;
