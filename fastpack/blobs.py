@@ -82,7 +82,9 @@ class Blobs:
         firsts, lasts = flat[spans.offsets[:-1][filled]], flat[spans.offsets[1:][filled] - 1]
         joined = firsts.copy()
         joined["length"] = lasts["offset"] + lasts["length"] - firsts["offset"]
-        lying = Pictures(Origin(fds=files), joined, np.zeros(len(joined), IMAGE_INFO), lambda row: self._index.place(int(rows[filled[row]])))
+        lying = Pictures(
+            Origin(fds=files), joined, np.zeros(len(joined), IMAGE_INFO), lambda row: self._index.place(int(rows[filled[row]]))
+        )
         lists, failed = read_good_blobs(lying, options)
         number = np.zeros(len(rows), np.int64)
         number[filled] = np.arange(len(filled))

@@ -114,9 +114,10 @@ class Imaging:
 
     def _stored_pixels(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Pixels, Failures]:
         is_mirrored = {field.color, self._options.color} == {"RGB", "BGR"}  # other stored colours come as they are
-        is_final = not self._options.steps and not is_mirrored
+        are_images = len(field.shape) > 1  # numbers in one row are no picture, whatever is done with those
+        is_final = (not self._options.steps and not is_mirrored) or not are_images
         stored, failures = self._blobs.pixels(field, rows, self.decoding, out if is_final else None)
-        if is_mirrored:
+        if is_mirrored and are_images:
             stored = np.ascontiguousarray(stored[..., ::-1])
         pixels = stored if is_final else self._transformed(stored, rows, epoch, out)
         if failures:

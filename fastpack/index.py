@@ -320,7 +320,9 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         shard_numbers=np.concatenate([index.shard_numbers + np.uint32(first) for index, first in zip(indexes, first_shard, strict=True)]),
         record_numbers=np.concatenate([index.record_numbers for index in indexes]),
         columns={field.name: _concatenate([index.columns[field.name] for index in indexes], field.is_list) for field in schema.columns},
-        spans={field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard, field) for field in schema.blobs},
+        spans={
+            field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard, field) for field in schema.blobs
+        },
         infos={name: _concatenate([index.infos[name] for index in indexes], schema[name].is_list) for name in indexes[0].infos},
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
         files=_join_files(indexes),
@@ -359,10 +361,7 @@ def _common_schema(indexes: Sequence[Index]) -> Schema:
                 f"{first.shards[0].path} has the fields {ours}, but {index.shards[0].path} has {theirs}; "
                 "open them apart, or choose what they share with fields=..."
             )
-        fields = tuple(
-            _common_field(mine, other)
-            for mine, other in zip(fields, index.schema.fields, strict=True)
-        )
+        fields = tuple(_common_field(mine, other) for mine, other in zip(fields, index.schema.fields, strict=True))
     return Schema(fields, merge_class_names([index.schema.class_names for index in indexes]))
 
 

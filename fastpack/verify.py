@@ -214,7 +214,7 @@ def _num_unchecked(index: Index) -> int:
     for name, spans in index.spans.items():
         checking = [number for number, table in index.chunks.get(name, {}).items() if table.has_checksums]
         flat, owner = flat_values(spans), owners(spans)
-        unsummed = (flat["record_length"] == 0) & (flat["crc32c"] == 0)
+        unsummed = (flat["record_length"] == 0) & (flat["crc32c"] == 0) & (flat["length"] > 0)
         unchecked[owner[unsummed & ~np.isin(index.shard_numbers[owner], checking)]] = True
     return int(unchecked.sum())
 

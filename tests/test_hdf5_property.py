@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack.containers.hdf5_columns import _fixed_strings
 from fastpack.containers.hdf5_index import _text_of
+from fastpack.containers.hdf5_vectors import _fixed_strings
 from fastpack.ragged import Text
 from fastpack.structs import NO_SPAN
 

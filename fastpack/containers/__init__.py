@@ -115,6 +115,10 @@ class Container(Protocol):
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]: ...
 
+    def refuse_fields(self, schema: Schema) -> None:
+        """Raises SchemaError, before anything is written, for a field that files of this format cannot hold, and names it."""
+        ...
+
     def index(
         self,
         path: Path,

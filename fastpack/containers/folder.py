@@ -36,6 +36,9 @@ class FolderContainer:
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         raise OptionError(f"to write image files into a folder, use `fastpack extract` - at {path}")
 
+    def refuse_fields(self, schema: Schema) -> None:
+        """Nothing is written."""
+
     def shard(self, path: Path) -> Shard:
         """The names, sizes and times of all files, in one sum."""
         files = image_files(path)

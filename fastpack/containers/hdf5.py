@@ -14,6 +14,7 @@ import numpy as np
 
 from fastpack.containers import GUESSED, BytesDone, Choice, Kinds, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
+from fastpack.containers.hdf5_columns import refuse_fields
 from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
 from fastpack.containers.hdf5_writers import writer_of
@@ -21,6 +22,7 @@ from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, f
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
+from fastpack.schema import Schema
 from fastpack.shard import Shard
 from fastpack.structs import NO_SPAN
 
@@ -42,6 +44,9 @@ class Hdf5Container:
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         return writer_of(path, plan)
+
+    def refuse_fields(self, schema: Schema) -> None:
+        refuse_fields(schema)
 
     def index(
         self,

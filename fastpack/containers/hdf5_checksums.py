@@ -34,7 +34,7 @@ def write_checksums(file: h5py.File) -> None:
 def _is_column(name: str, member: object) -> bool:
     if not isinstance(member, h5py.Dataset) or member.ndim != 1 or member.dtype.hasobject:
         return False
-    return not name.endswith("/bytes")
+    return not (name.endswith("/bytes") and "crc32c" in member.parent)
 
 
 def damaged_names(file: h5py.File, file_bytes: int) -> list[str] | None:

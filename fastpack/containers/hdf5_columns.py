@@ -1,27 +1,31 @@
-"""What all layouts of HDF5 that we write have in common: columns, attributes, and which names datasets have."""
+"""What all layouts of HDF5 that we write have in common: fields beside the main image, attributes, and which names datasets have."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from fastpack.batch import Batch
 from fastpack.containers.hdf5_checksums import write_checksums
-from fastpack.containers.spools import Spools, parts
+from fastpack.containers.hdf5_vectors import CHECKSUMS, Vector, vectors_of
+from fastpack.containers.spools import Spools
 from fastpack.errors import SchemaError
 from fastpack.index import Column
-from fastpack.ragged import Ragged, Text
+from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import Field, Schema
 
 FORMAT_VERSION = 1
 # What the datasets of our fields are called, as most people call them.
 DATASETS = {"image": "images", "label": "labels", "key": "keys"}
-# Behind the name of a dataset of unfiltered pixels: its samples' checksums.
-CHECKSUMS = "_crc32c"
+CLASS_NAMES = "class_names"
+# HDF5 keeps an attribute in an object's header, which has 64 KiB for all.
+_MOST_ATTRIBUTE_BYTES = 60_000
+_CHECKSUM_BYTES = 40  # of one dataset in the attribute `checksums`, beside its name
+_LARGEST_INTEGER = 2**63 - 1
 
 
 def dataset_name(field: Field) -> str:
@@ -29,101 +33,126 @@ def dataset_name(field: Field) -> str:
 
 
 class Columns:
-    """Collects the columns of a shard; they are written at its end, when their sizes are known.
+    """Collects the fields of a shard, but for its main image; they are written at its end, when their sizes are known.
 
     - folder: where those lie meanwhile that are large.
+    - picture: the main image, if there is one.
     """
 
-    def __init__(self, schema: Schema, folder: Path) -> None:
-        _refuse_names(schema)
-        self._schema = schema
+    def __init__(self, schema: Schema, folder: Path, picture: Field | None = None) -> None:
+        refuse_fields(schema)
+        self._fields = [field for field in schema.fields if field != picture]
         self._spools = Spools(folder)
 
+    @property
+    def are_plain(self) -> bool:
+        """True when each has one number or text a sample."""
+        return not any(field.is_blob or field.is_list for field in self._fields)
+
     def add(self, batch: Batch) -> None:
-        self._spools.append({field.name: _stored(field, batch[field.name]) for field in self._schema.columns})
+        self._spools.append({field.name: _stored(field, batch[field.name]) for field in self._fields})
 
     def whole(self) -> dict[str, Column]:
-        """The columns by their names in the file; nothing is added afterwards."""
+        """Their values by their names in the file; nothing is added afterwards."""
         columns = self._spools.whole()
-        return {dataset_name(field): columns[field.name] for field in self._schema.columns}
+        return {dataset_name(field): _unpacked(field, columns[field.name]) for field in self._fields}
+
+    def vectors(self, columns: Mapping[str, Column]) -> list[Vector]:
+        """The datasets of what `whole` gave."""
+        of_fields = (vectors_of(dataset_name(field), field, columns[dataset_name(field)]) for field in self._fields)
+        return list(itertools.chain.from_iterable(of_fields))
 
     def close(self) -> None:
         self._spools.close()
 
 
-def _stored(field: Field, values: Any) -> Column:
+def _stored(field: Field, values: Any) -> Any:
     """As the file will have them."""
-    if isinstance(values, Text) and field.kind == "text":
-        return _without_last_nuls(values)
-    if isinstance(values, Ragged) or np.ndim(values) != 1:
-        raise SchemaError(f"HDF5 columns have one value a sample, {field.name!r} has lists; leave it out")
-    return np.asarray(values).astype(field.dtype)
+    if field.kind == "pixels":
+        return _packed(field, values)
+    if isinstance(values, Ragged):
+        kind = Text if isinstance(values, Text) else Ragged
+        return kind(_converted(field, values.values), values.offsets)
+    if np.ndim(values) == 1:
+        return _converted(field, values)
+    values = np.asarray(values)
+    lengths = np.full(len(values), values[:1].size)
+    return Ragged(_converted(field, values.reshape(-1)), offsets_of(lengths))
+
+
+def _converted(field: Field, values: Any) -> Any:
+    if field.kind not in ("int", "float") or isinstance(values, Ragged):
+        return values
+    values = np.asarray(values)
+    if values.dtype.kind == "u" and (values > _LARGEST_INTEGER).any():
+        raise SchemaError(f"{field.name!r} has numbers above {_LARGEST_INTEGER}, the largest of a column; leave it out, or make it text")
+    return values.astype(field.dtype)
+
+
+def _packed(field: Field, values: Any) -> Any:
+    """Arrays as rows of bytes, which a spool takes."""
+    rows = np.ascontiguousarray(values, field.dtype)
+    if rows.shape[1:] != field.shape:
+        raise SchemaError(f"the arrays of {field.name!r} are {rows.shape[1:]}, not {field.shape}; pack samples of one shape")
+    return rows.reshape(len(rows), -1).view(np.uint8).view(f"V{rows[0].nbytes}").reshape(-1)
+
+
+def _unpacked(field: Field, column: Any) -> Column:
+    return column.view(field.dtype).reshape(len(column), *field.shape) if field.kind == "pixels" else column  # type: ignore[no-any-return]
+
+
+def refuse_fields(schema: Schema) -> None:
+    """Raises SchemaError for what an HDF5 file of ours cannot hold, before anything is written."""
+    if not schema.blobs:
+        raise SchemaError("an HDF5 file needs a field of images, files or arrays; pack the columns as TFRecord")
+    _refuse_names(schema)
+    for field in schema.fields:
+        if field.kind == "pixels" and (None in field.shape or 0 in field.shape or not field.shape):
+            raise SchemaError(f"the arrays of {field.name!r} have no one shape, but {field.shape}; give a size, or leave the field out")
+    text_bytes = len(Schema(schema.fields).to_json())
+    sum_bytes = sum(
+        3 * (len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES) for field in schema.fields if field.is_list or field.is_blob
+    )
+    sum_bytes += sum(len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES for field in schema.columns)
+    if max(text_bytes, sum_bytes) > _MOST_ATTRIBUTE_BYTES:
+        message = f"{len(schema.fields)} fields are more than an HDF5 file of ours can describe (about 600)"
+        raise SchemaError(f"{message}; choose some with `fields`, or pack TFRecord")
 
 
 def _refuse_names(schema: Schema) -> None:
-    """HDF5 takes slashes and dots for paths, where no column is looked for."""
-    names = [dataset_name(field) for field in schema.fields] + ["class_names"]
-    for field in schema.columns:
-        name = dataset_name(field)
-        if "/" in name or name in ("", ".", "..") or names.count(name) > 1:
-            raise SchemaError(f"the column {field.name!r} cannot be called {name!r} in this HDF5 file; choose another name with `names`")
+    """HDF5 takes slashes for groups and dots for the group itself; and a name within another's group would be part of that."""
+    taken = {(CLASS_NAMES,)}
+    for field, name in _names(schema):
+        path = tuple(name.split("/"))
+        above = [path[:length] for length in range(1, len(path) + 1)]
+        if not _is_possible(path) or any(each in taken for each in above) or any(each[: len(path)] == path for each in taken):
+            message = f"the field {field.name!r} cannot be called {name!r} in this HDF5 file"
+            raise SchemaError(f"{message}; choose another name with `names`, or leave it out")
+        taken.add(path)
 
 
-def _without_last_nuls(text: Text) -> Text:
-    """HDF5 fills text of fixed length up with them, so nobody could tell them from ours."""
-    return text if text.values.all() else Text.of(row.rstrip("\0") for row in text)
+def _names(schema: Schema) -> Iterator[tuple[Field, str]]:
+    for field in schema.fields:
+        yield field, dataset_name(field)
+        if field.kind == "pixels" or field == schema.picture:
+            yield field, dataset_name(field) + CHECKSUMS
 
 
-def write_root(file: h5py.File, schema: Schema, layout: str, columns: Mapping[str, Column]) -> None:
-    """What stands beside the images: columns, by the names of their datasets, attributes, and the checksums of all that."""
+def _is_possible(path: Iterable[str]) -> bool:
+    try:
+        return all(part not in ("", ".", "..") and "\0" not in part and part.encode() for part in path)
+    except UnicodeEncodeError:
+        return False
+
+
+def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[Vector]) -> None:
+    """What stands beside the images: fields, by their datasets, attributes, and the checksums of all that."""
     file.attrs["format_version"] = FORMAT_VERSION
     for name, text in {"format": "fastpack", "layout": layout, "schema": Schema(schema.fields).to_json()}.items():
         file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5_members.py
-    for name, column in columns.items():
-        Vector.of(name, column).write(file)
+    for vector in vectors:
+        vector.write(file)
     if schema.class_names:
-        Vector.of("class_names", Text.of(schema.class_names)).write(file)
+        for vector in vectors_of(CLASS_NAMES, Field(CLASS_NAMES, "text"), Text.of(schema.class_names)):
+            vector.write(file)
     write_checksums(file)
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A dataset in one dimension, of pieces (m,), one behind the other, which are made each time they are asked for: together they may
-    be more than memory should hold."""
-
-    name: str
-    num_rows: int
-    dtype: Any
-    pieces: Callable[[], Iterable[npt.NDArray[Any]]]
-
-    @classmethod
-    def of(cls, name: str, column: Column) -> Self:
-        if isinstance(column, np.ndarray):
-            return cls(name, len(column), column.dtype, lambda: parts(column))
-        length = max([1, *(int(part.lengths.max()) for part in parts(column))])
-        strings = h5py.string_dtype("utf-8", length)
-        return cls(name, len(column), strings, lambda: (_fixed_strings(part, length) for part in parts(column)))
-
-    def write(self, group: h5py.Group) -> None:
-        dataset = group.create_dataset(self.name, (self.num_rows,), self.dtype)
-        for rows, piece in self._placed():
-            dataset[rows] = piece
-
-    def stands_in(self, group: h5py.Group) -> bool:
-        """Whether the group has it, bit for bit."""
-        dataset = group[self.name]
-        return dataset.shape == (self.num_rows,) and all(dataset[rows].tobytes() == piece.tobytes() for rows, piece in self._placed())
-
-    def _placed(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-        start = 0
-        for piece in self.pieces():
-            yield slice(start, start + len(piece)), piece.astype(self.dtype, copy=False)
-            start += len(piece)
-
-
-def _fixed_strings(text: Text, length: int) -> npt.NDArray[Any]:
-    """Fixed-length UTF-8: read in one go, where HDF5 looks up variable-length strings one by one."""
-    letters = np.zeros((len(text), length), np.uint8)
-    letters[np.arange(length) < text.lengths[:, None]] = text.values
-    strings: npt.NDArray[Any] = letters.view(h5py.string_dtype("utf-8", length))
-    return strings.reshape(len(text))

@@ -1,7 +1,7 @@
 """Writes the HDF5 layout `encoded`: image files as they are, one after the other, with what finds and checks them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,15 @@ from fastpack._native.pieces import write_rows
 from fastpack.batch import Batch
 from fastpack.containers import Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
-from fastpack.containers.hdf5_columns import Columns, Vector, dataset_name, write_root
+from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.containers.hdf5_index import IndexBuilder, as_read
 from fastpack.containers.hdf5_layouts import contiguous_offset
+from fastpack.containers.hdf5_vectors import Vector
 from fastpack.containers.spools import parts
 from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles
-from fastpack.index import Column, Index
+from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS
 from fastpack.schema import Field
 from fastpack.shard import Shard
@@ -52,7 +53,7 @@ class EncodedWriter(Writer[Images]):
 
     def __init__(self, path: Path, plan: ShardPlan, picture: Field) -> None:
         self._path, self._schema, self._field = path, plan.schema, picture
-        self._columns = Columns(plan.schema, path.parent)
+        self._columns = Columns(plan.schema, path.parent, picture)
         self._spans, self._infos = Spool(path.parent, SPAN), Spool(path.parent, IMAGE_INFO)
         self._planned_bytes = max(1, plan.num_bytes)  # HDF5 gives nothing no place
         self._first = self._next = _lay_out(path, picture, self._planned_bytes)
@@ -71,21 +72,23 @@ class EncodedWriter(Writer[Images]):
         self._infos.append(piece.infos)
         self._columns.add(piece.batch)
 
-    def close(self) -> Index:
+    def close(self) -> Index | None:
         if self._next - self._first != self._planned_bytes:
             self._lay_out_again()
         self._close_file()
         spans, infos, columns = self._spans.whole(), self._infos.whole(), self._columns.whole()
-        facts = self._facts(spans, infos)
+        facts, vectors = self._facts(spans, infos), self._columns.vectors(columns)
         with WrittenFile(self._path, "r+") as file:
             for fact in facts:
                 fact.write(file[dataset_name(self._field)])
-            write_root(file, self._schema, "encoded", columns)
+            write_root(file, self._schema, "encoded", vectors)
         with h5py.File(self._path, "r", locking=False) as file:
             shard = Shard.of(self._path, "hdf5")
-            self._refuse_other(file, facts, columns)
+            self._refuse_other(file, facts, vectors)
             refuse_damaged(file, shard)
             schema = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).schema()
+        if not self._columns.are_plain:
+            return None
         # What the indexer would find.
         image = next(field.name for field in schema.fields if field.source_name == dataset_name(self._field))
         found = {field.name: as_read(columns[field.source_name]) for field in schema.columns}
@@ -101,12 +104,12 @@ class EncodedWriter(Writer[Images]):
             *(Vector(fact, num_samples, infos.dtype[fact], partial(_parts_of, infos, fact)) for fact in IMAGE_FACTS),
         ]
 
-    def _refuse_other(self, file: h5py.File, facts: list[Vector], columns: Mapping[str, Column]) -> None:
+    def _refuse_other(self, file: h5py.File, facts: list[Vector], vectors: list[Vector]) -> None:
         """Compares what the file says with what was to be written, but for the images: these were compared when they were written, and
         lie where they were put."""
         group = file[dataset_name(self._field)]
         other = [fact.name for fact in facts if not fact.stands_in(group)]
-        other += [name for name, column in columns.items() if not Vector.of(name, column).stands_in(file)]
+        other += [vector.name for vector in vectors if not vector.stands_in(file)]
         if contiguous_offset(group["bytes"]) != self._first:
             other.append("bytes")
         if other:

@@ -1,6 +1,7 @@
 """The index of one HDF5 file, ours or somebody's."""
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -11,7 +12,6 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.salvage import CheckSpans
 from fastpack.chunks import ChunkTable
 from fastpack.containers import Choice
-from fastpack.containers.hdf5_columns import CHECKSUMS
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
 from fastpack.containers.hdf5_heap import locate_rows, read_texts
 from fastpack.containers.hdf5_layouts import contiguous_offset, describe_filters, locate_pixels, no_spans
@@ -20,22 +20,23 @@ from fastpack.containers.hdf5_members import (
     choose_members,
     field_names,
     find_members,
-    own_fields,
     own_names,
     safe_dataset,
     text_attribute,
 )
+from fastpack.containers.hdf5_vectors import CHECKSUMS
 from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
 from fastpack.headers import guess_kind, probe_blobs
 from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
-from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.ragged import Ragged, Text, flat_values, offsets_of
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
 
 _LARGEST_INTEGER = 2**63 - 1
+_KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
 class IndexBuilder:
@@ -53,10 +54,12 @@ class IndexBuilder:
         self._members = find_members(file)
         self._chosen = choose_members(self._members, choice.fields)
         self._names = field_names(self._chosen, own_names(file))
-        self._own_fields = own_fields(file)
+        self._kinds = choice.kinds
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
-        self._numbers_and_texts = [member for member in in_rows if member.kind == "column" and not self._holds_checksums(member)]
+        self._numbers_and_texts = [
+            member for member in in_rows if member.kind in ("column", "rows") and not member.is_blob and not self._holds_checksums(member)
+        ]
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
         self._chunks: dict[str, dict[int, ChunkTable]] = {}
@@ -105,7 +108,10 @@ class IndexBuilder:
             known_color = color if color in ("RGB", "BGR", "GRAY") else ""
             return Field(name, "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, member.path, known_color)
         if member.is_blob:
-            return Field(name, self._kind_of_files(member), stored_as=member.path)
+            shape = (None,) if member.kind == "rows" else ()
+            return Field(name, self._kind_of_files(member), shape, stored_as=member.path)
+        if member.kind == "rows":
+            return self._field_of_rows(member)
         if dataset.dtype.kind in "iub":
             return Field(name, "int", dtype="int64", stored_as=member.path)
         if dataset.dtype.kind == "f":
@@ -113,11 +119,25 @@ class IndexBuilder:
         return Field(name, "text", stored_as=member.path)
 
     def _kind_of_files(self, member: Member) -> Kind:
-        """The kind that a schema of ours names; a guess in the files of others."""
-        own = self._own_fields.get(member.path)
-        if own is not None and own.is_image_file:
-            return own.kind
-        return guess_kind(member.path, self._infos.get(self._names[member.path], np.zeros(0, IMAGE_INFO)))
+        """The kind that was asked for, or that a schema of ours names; a guess in the files of others."""
+        given = self._kinds.get(member.path, self._kinds.get(self._names[member.path]))
+        own = None if member.own is None else member.own.kind
+        kind = given if given in _KINDS_OF_FILES else own
+        if kind in _KINDS_OF_FILES:
+            return kind
+        return guess_kind(member.path, flat_values(self._infos.get(self._names[member.path], np.zeros(0, IMAGE_INFO))))
+
+    def _field_of_rows(self, member: Member) -> Field:
+        """Of a file of ours. What its values are, they say themselves; the schema, whether they are letters."""
+        own, name = member.own, self._names[member.path]
+        if own is None or (own.kind == "text" and not own.is_list):
+            return Field(name, "text", stored_as=member.path)
+        values = member.stored["values"]
+        dtype = values.dtype if isinstance(values, h5py.Dataset) else np.dtype("S1")
+        if own.kind == "text" or dtype.kind not in "iubf":
+            return Field(name, "text", (None,), stored_as=member.path)
+        kind: Kind = "float" if dtype.kind == "f" else "int"
+        return Field(name, kind, (None,), "int64" if kind == "int" else dtype.newbyteorder("=").name, member.path)
 
     def _holds_checksums(self, member: Member) -> bool:
         return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind in ("pixels", "vlen"))
@@ -152,6 +172,8 @@ class IndexBuilder:
             self._add_encoded(member)
         elif member.kind == "pixels":
             self._add_pixels(member)
+        elif member.kind == "rows":
+            self._add_lists(member)
         else:
             self._add_rows(member)
 
@@ -174,7 +196,40 @@ class IndexBuilder:
             raise LimitError(at(message, Place(self._path)))
 
     def _add_encoded(self, member: Member) -> None:
-        group = member.stored
+        name, spans = self._names[member.path], self._spans_of(member.stored)
+        self._spans[name] = spans
+        self._check_blobs(spans)
+        if self._kind_of_files(member) == "bytes":
+            return
+        stored = self._stored_infos(member.stored, len(spans))
+        self._infos[name] = self._probe(spans) if stored is None else stored
+
+    def _add_lists(self, member: Member) -> None:
+        """Lists of files, which only files of ours have."""
+        name, offsets = self._names[member.path], self._offsets(member.stored)
+        spans = self._spans_of(self._group(member.stored, "values"))
+        if offsets[-1] != len(spans):
+            raise self._error(f"{member.path}/offsets must rise from 0 to the number of values")
+        self._spans[name] = Ragged(spans, offsets)
+        self._check_blobs(spans)
+        if self._kind_of_files(member) != "bytes":
+            self._infos[name] = Ragged(self._probe(spans), offsets)
+
+    def _group(self, group: h5py.Group, name: str) -> h5py.Group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], h5py.Group):
+            raise self._error(f"{group.name}/{name} must be a group, in this file")
+        return group[name]
+
+    def _offsets(self, group: h5py.Group) -> npt.NDArray[np.int64]:
+        stored = self._vector(group, "offsets", "iu")
+        self._refuse_many(len(stored), stored.name)
+        offsets = stored[...].astype(np.int64)
+        if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
+            raise self._error(f"{group.name}/offsets must rise from 0 to the number of values")
+        return offsets
+
+    def _spans_of(self, group: h5py.Group) -> npt.NDArray[Any]:
+        """Where the files of one group of `bytes` and `offsets` lie."""
         blob, stored_offsets = self._vector(group, "bytes", "u"), self._vector(group, "offsets", "iu")
         self._refuse_many(len(stored_offsets), stored_offsets.name)
         if blob.dtype != np.uint8:
@@ -182,22 +237,18 @@ class IndexBuilder:
         offsets = stored_offsets[...].astype(np.uint64)
         if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any() or offsets[-1] > blob.shape[0]:
             raise self._error(f"{group.name}/offsets must rise from 0 to the number of bytes")
-        first = contiguous_offset(blob)
+        first = contiguous_offset(blob) if blob.shape[0] else 0  # HDF5 gives nothing no place
         if first is None:
             raise self._error(f"{group.name}/bytes must be one contiguous piece")
         if first + blob.shape[0] > self._shard.size:
             raise_status(3, f"{blob.name} goes past the end of the file", Place(self._path, offset=first))
-        name = self._names[member.path]
         spans = np.zeros(len(offsets) - 1, SPAN)
         spans["offset"] = offsets[:-1] + np.uint64(first)
         spans["length"] = offsets[1:] - offsets[:-1]
         if "crc32c" in group:
             spans["crc32c"] = self._vector(group, "crc32c", "u", len(spans))[...]
             spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
-        self._spans[name] = spans
-        self._check_blobs(spans)
-        stored = self._stored_infos(group, len(spans))
-        self._infos[name] = self._probe(spans) if stored is None else stored
+        return spans
 
     def _stored_infos(self, group: h5py.Group, num_samples: int) -> npt.NDArray[Any] | None:
         """What the images' headers say, as we note it beside them; None in a file without."""
@@ -282,17 +333,42 @@ class IndexBuilder:
         self._infos[name] = self._probe(spans)
 
     def _add_column(self, member: Member) -> None:
+        if member.kind == "rows":
+            self._columns[self._names[member.path]] = self._rows_of(member.stored, self._field_of_rows(member))
+            return
         dataset = member.stored
         self._refuse_external(dataset)
         name, kind = self._names[member.path], dataset.dtype.kind
         if kind not in "iubf":
             self._columns[name] = self._texts(dataset)
             return
+        self._columns[name] = self._numbers(dataset)
+
+    def _numbers(self, dataset: h5py.Dataset) -> npt.NDArray[Any]:
         values = dataset[...].reshape(-1)
-        if kind == "u" and (values > _LARGEST_INTEGER).any():
-            message = f"{member.path} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
+        if dataset.dtype.kind == "u" and (values > _LARGEST_INTEGER).any():
+            message = f"{dataset.name} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
             raise FormatError(at(message, Place(self._path)))
-        self._columns[name] = as_read(values)
+        return as_read(values)  # type: ignore[return-value]  # an array
+
+    def _rows_of(self, group: h5py.Group, field: Field) -> Ragged:
+        """The lists, or the texts of any length, of a group of `values` and `offsets`."""
+        offsets = self._offsets(group)
+        values: Any
+        if not field.is_list:
+            values = self._vector(group, "values", "u", int(offsets[-1]))
+            if values.dtype != np.uint8:
+                raise self._error(f"{values.name} must be uint8")
+            return Text(values[...], offsets)
+        if field.kind == "text" and isinstance(group.get("values"), h5py.Group):
+            values = self._rows_of(self._group(group, "values"), replace(field, shape=()))
+        elif field.kind == "text":
+            values = self._texts(self._vector(group, "values", "SO"))
+        else:
+            values = self._numbers(self._vector(group, "values", "iubf"))
+        if len(values) != offsets[-1]:
+            raise self._error(f"{group.name}/offsets must rise from 0 to the number of values")
+        return Ragged(values, offsets)
 
     def _texts(self, dataset: h5py.Dataset) -> Text:
         """Text of fixed length is in the dataset; that of variable length the library need not look up one by one."""
@@ -307,6 +383,8 @@ class IndexBuilder:
 
     def _class_names(self) -> tuple[str, ...]:
         member = next((member for member in self._members if member.path == self._class_names_path), None)
+        if member is not None and member.kind == "rows":
+            return tuple(self._rows_of(member.stored, Field(member.path, "text")))
         if member is None or member.kind != "column" or member.stored.ndim != 1 or not h5py.check_string_dtype(member.stored.dtype):
             return ()
         self._refuse_external(member.stored)

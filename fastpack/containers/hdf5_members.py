@@ -7,11 +7,11 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from fastpack.containers.hdf5_columns import DATASETS, dataset_name
+from fastpack.containers.hdf5_columns import CLASS_NAMES, DATASETS, dataset_name
 from fastpack.errors import SchemaError
 from fastpack.schema import Field, Schema
 
-Kind = Literal["pixels", "encoded", "vlen", "column", "other"]
+Kind = Literal["pixels", "encoded", "vlen", "column", "rows", "other"]
 _FIELDS = {dataset: field for field, dataset in DATASETS.items()}
 # Groups within groups; and what people call their images, when a file has several arrays of as many samples.
 _MAX_DEPTH = 32
@@ -20,12 +20,17 @@ _USUAL = ("image", "x", "data", "input", "train", "rgb", "pixels")
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A dataset, or a group of `bytes` and `offsets`, by its path without the first slash."""
+    """A dataset, or a group, by its path without the first slash.
+
+    - kind: "encoded" is a group of `bytes` and `offsets`; "rows", in files of ours, one of `values` and `offsets`.
+    - own: the field that the file's schema has at this path, in files of ours.
+    """
 
     path: str
     stored: Any
     kind: Kind
     num_samples: int
+    own: Field | None = None
 
     @property
     def group(self) -> str:
@@ -37,7 +42,7 @@ class Member:
 
     @property
     def is_blob(self) -> bool:
-        return self.kind in ("pixels", "encoded", "vlen")
+        return self.kind in ("pixels", "encoded", "vlen") or (self.kind == "rows" and self.own is not None and self.own.is_blob)
 
     @property
     def odd_kind(self) -> str:
@@ -49,16 +54,20 @@ def find_members(file: h5py.File) -> list[Member]:
     """All members, those at the root first. Only hard links are followed, and each group once: links may lead to other
     files, and round in circles."""
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
+    own = own_fields(file) | {CLASS_NAMES: Field(CLASS_NAMES, "text")}
     seen = {_address(file)}
     found: list[Member] = []
     while waiting:
         path, group = waiting.pop(0)
         for name, stored in _own_members(group):
             inner = f"{path}/{name}".strip("/")
+            is_group_of_own = any(each.startswith(f"{inner}/") for each in own)
             if isinstance(stored, h5py.Dataset):
-                found.append(_dataset_member(inner, stored))
-            elif "bytes" in stored and "offsets" in stored:
-                found.append(_encoded_member(inner, stored))
+                found.append(_dataset_member(inner, stored, own.get(inner)))
+            elif "bytes" in stored and "offsets" in stored and not is_group_of_own:
+                found.append(_group_member(inner, stored, "encoded", own.get(inner)))
+            elif inner in own and "values" in stored and "offsets" in stored:
+                found.append(_group_member(inner, stored, "rows", own[inner]))
             elif isinstance(stored, h5py.Group) and _address(stored) not in seen and inner.count("/") < _MAX_DEPTH:
                 seen.add(_address(stored))
                 waiting.append((inner, stored))
@@ -81,7 +90,8 @@ def choose_members(members: Sequence[Member], wanted: Sequence[str] | None) -> l
     """Those that make up the samples: the wanted ones, by path or by field name; else, guessed, the images and what stands
     beside them and has as many values."""
     images = _main_images(members)
-    beside = [member for member in members if images and member.group == images.group and member.num_samples == images.num_samples]
+    as_many = [member for member in members if images is not None and member.num_samples == images.num_samples]
+    beside = [member for member in as_many if member.own is not None or (images is not None and member.group == images.group)]
     if wanted is None:
         return [member for member in beside if member.kind != "other"]
     chosen = [_find(name, beside, members) for name in wanted]
@@ -95,6 +105,8 @@ def field_names(members: Sequence[Member], own_names: dict[str, str]) -> dict[st
     for member in members:
         usual = (_FIELDS | own_names).get(member.name, member.name)
         name = member.name if usual in taken else usual
+        if member.own is not None:
+            name = member.own.name
         names[member.path] = member.path if name in names.values() else name
     return names
 
@@ -136,28 +148,29 @@ def _address(member: Any) -> Any:
     return h5py.h5o.get_info(member.id).addr
 
 
-def _dataset_member(path: str, dataset: h5py.Dataset) -> Member:
+def _dataset_member(path: str, dataset: h5py.Dataset, own: Field | None) -> Member:
     num_samples = dataset.shape[0] if dataset.ndim else 0
-    if dataset.ndim >= 3 and dataset.dtype.kind in "uif":
-        return Member(path, dataset, "pixels", num_samples)
+    are_arrays = dataset.ndim >= (2 if own is not None and own.kind == "pixels" else 3)
+    if are_arrays and dataset.dtype.kind in "uif":
+        return Member(path, dataset, "pixels", num_samples, own)
     if dataset.ndim == 1 and h5py.check_vlen_dtype(dataset.dtype) == np.uint8:
-        return Member(path, dataset, "vlen", num_samples)
+        return Member(path, dataset, "vlen", num_samples, own)
     is_column = dataset.ndim == 1 or (dataset.ndim == 2 and dataset.shape[1] == 1)
     is_column = is_column and (dataset.dtype.kind in "iubf" or h5py.check_string_dtype(dataset.dtype) is not None)
-    return Member(path, dataset, "column" if is_column else "other", num_samples)
+    return Member(path, dataset, "column" if is_column else "other", num_samples, own)
 
 
-def _encoded_member(path: str, group: h5py.Group) -> Member:
+def _group_member(path: str, group: h5py.Group, kind: Kind, own: Field | None) -> Member:
     offsets = safe_dataset(group, "offsets")
-    return Member(path, group, "encoded", len(offsets) - 1 if offsets is not None and offsets.ndim == 1 else -1)
+    return Member(path, group, kind, len(offsets) - 1 if offsets is not None and offsets.ndim == 1 else -1, own)
 
 
 def _main_images(members: Sequence[Member]) -> Member | None:
     """The images that a file is about: nearest to the root, then the most, then those that are called so."""
     candidates = [member for member in members if member.is_blob]
 
-    def rank(member: Member) -> tuple[bool, int, bool]:
-        return member.group != "", -member.num_samples, not any(usual in member.name.lower() for usual in _USUAL)
+    def rank(member: Member) -> tuple[bool, bool, int, bool]:
+        return member.own is None, member.group != "", -member.num_samples, not any(usual in member.name.lower() for usual in _USUAL)
 
     return min(candidates, key=rank, default=None)
 

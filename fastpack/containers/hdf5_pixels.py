@@ -14,8 +14,9 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.batch import Batch
 from fastpack.chunks import has_checksums
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name, write_root
+from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
+from fastpack.containers.hdf5_vectors import CHECKSUMS
 from fastpack.errors import Place, SchemaError, ShapeError, raise_status
 from fastpack.pool import share
 from fastpack.schema import Field
@@ -45,7 +46,7 @@ class PixelsWriter(Writer[Chunks]):
         if None in field.shape:
             raise SchemaError("the layout `pixels` needs images of one size; give a size")
         self._path, self._field, self._plan = path, field, plan
-        self._columns = Columns(plan.schema, path.parent)
+        self._columns = Columns(plan.schema, path.parent, field)
         item_bytes = np.dtype(field.dtype).itemsize
         sample_bytes = int(np.prod([size or 1 for size in field.shape])) * item_bytes
         self._chunk = plan.chunk
@@ -87,7 +88,7 @@ class PixelsWriter(Writer[Chunks]):
         self._rest = pixels[num_whole:] if num_whole < len(pixels) else None
         self._sample_crcs.append(piece.sample_crcs)
         self._num_samples += piece.batch.num_samples
-        self._columns.add(_without(piece.batch, self._field.name))
+        self._columns.add(piece.batch)
 
     def _write(self, chunks: list[Any], crcs: list[int]) -> None:
         sample, rest = len(self._crcs) * self._chunk, (0,) * (self._images.ndim - 1)
@@ -105,7 +106,7 @@ class PixelsWriter(Writer[Chunks]):
         with self._file as file:
             if not has_checksums(self._filters):
                 file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs))
-            write_root(file, self._plan.schema, "pixels", self._columns.whole())
+            write_root(file, self._plan.schema, "pixels", self._columns.vectors(self._columns.whole()))
         self._check()
 
     def _write_last(self, pixels: npt.NDArray[Any]) -> None:
@@ -152,7 +153,3 @@ def _create_images(file: h5py.File, plan: ShardPlan, field: Field, chunk: int, f
     if field.color:
         images.attrs["color"] = np.bytes_(field.color)
     return images
-
-
-def _without(batch: Batch, name: str) -> Batch:
-    return Batch({other: batch[other] for other in batch if other != name}, batch.num_samples)

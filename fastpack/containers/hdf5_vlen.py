@@ -11,8 +11,9 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.hdf5_columns import CHECKSUMS, Columns, dataset_name, write_root
+from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
+from fastpack.containers.hdf5_vectors import CHECKSUMS
 from fastpack.errors import Place, raise_status
 from fastpack.ragged import Ragged
 from fastpack.schema import Field
@@ -35,7 +36,7 @@ class VlenWriter(Writer[Rows]):
 
     def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
         self._path, self._field, self._plan = path, field, plan
-        self._columns = Columns(plan.schema, path.parent)
+        self._columns = Columns(plan.schema, path.parent, field)
         self._crcs: list[npt.NDArray[np.uint32]] = []
         self._num_samples = 0
         self._file = WrittenFile(path)
@@ -60,7 +61,7 @@ class VlenWriter(Writer[Rows]):
         crcs = np.concatenate(self._crcs)
         with self._file as file:
             file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
-            write_root(file, self._plan.schema, "vlen", self._columns.whole())
+            write_root(file, self._plan.schema, "vlen", self._columns.vectors(self._columns.whole()))
         with h5py.File(self._path, "r", locking=False) as file:
             images = file[dataset_name(self._field)]
             for first in range(0, len(crcs), _CHECKED_ROWS):

@@ -9,6 +9,7 @@ from typing import Any
 from fastpack.containers import ShardPlan, Writer
 from fastpack.containers.hdf5_columns import DATASETS, dataset_name
 from fastpack.containers.hdf5_encoded import EncodedWriter
+from fastpack.containers.hdf5_fields import FieldsWriter
 from fastpack.containers.hdf5_pixels import PixelsWriter
 from fastpack.containers.hdf5_vlen import VlenWriter
 from fastpack.errors import SchemaError
@@ -18,7 +19,7 @@ def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
     """The writer of the plan's layout."""
     field = plan.schema.picture
     if field is None:
-        raise SchemaError("there is no image field to write")
+        return FieldsWriter(path, plan)
     if field.kind == "pixels":
         return PixelsWriter(path, plan, field)
     if plan.layout == "pixels":

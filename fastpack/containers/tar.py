@@ -46,6 +46,9 @@ class TarContainer:
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         raise OptionError(f"tar files are read, not written; choose TFRecord or HDF5 - at {path}")
 
+    def refuse_fields(self, schema: Schema) -> None:
+        """Nothing is written."""
+
     def index(
         self,
         path: Path,

@@ -16,7 +16,7 @@ from fastpack.containers.tfrecord_columns import BytesColumn, NumberColumn
 from fastpack.containers.tfrecord_names import CLASS_NAME, fold_class_names, public_name, public_names
 from fastpack.containers.tfrecord_sifted import SiftedRecords
 from fastpack.containers.tfrecord_windows import Window, windows
-from fastpack.containers.tfrecord_writer import TfRecordWriter
+from fastpack.containers.tfrecord_writer import TfRecordWriter, refuse_fields
 from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -41,6 +41,9 @@ class TfRecordContainer:
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> TfRecordWriter:
         return TfRecordWriter(path, plan, num_workers)
+
+    def refuse_fields(self, schema: Schema) -> None:
+        refuse_fields(schema)
 
     def index(
         self,

@@ -97,6 +97,14 @@ class Records:
     columns: dict[str, Any]
 
 
+def refuse_fields(schema: Schema) -> None:
+    """Raises SchemaError for what a TFRecord cannot hold, before anything is written."""
+    for field in schema.fields:
+        if field.kind not in _WIRE_KINDS:
+            message = f"TFRecord cannot hold {field.name!r}, arrays of {field.shape}; choose HDF5"
+            raise SchemaError(f"{message}, or leave it out with `fields`" if field != schema.picture else message)
+
+
 def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
     """(name, kind, values, offsets of bytes values, offsets of rows), as ExampleFrames takes them."""
     if kind not in _WIRE_KINDS:

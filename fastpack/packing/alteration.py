@@ -15,7 +15,8 @@ from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.packing.metadata import strip_metadata
 from fastpack.packing.supply import EncodedSupply
 from fastpack.packing.transcode import FastJpegs
-from fastpack.ragged import Ragged
+from fastpack.ragged import Ragged, owners
+from fastpack.schema import Field
 from fastpack.sources import Source
 from fastpack.structs import SPAN
 from fastpack.transforms import Resize, plan_batch
@@ -113,10 +114,15 @@ class AlteredSupply:
 
     def read(self, rows: Rows) -> Batch:
         batch = self._supply.read(rows)
-        altered = {blob.name: self._altered(batch[blob.name], rows) for blob in self.schema.blobs if blob.kind == "image"}
+        altered = {blob.name: self._altered_field(blob, batch[blob.name], rows) for blob in self.schema.blobs if blob.kind == "image"}
         if self._fast_jpegs is not None and (picture := self.schema.picture) is not None and picture.name in altered:
             altered[picture.name] = _made_fast(self._fast_jpegs, altered[picture.name], rows)
         return Batch({**batch, **altered}, len(rows))
+
+    def _altered_field(self, field: Field, values: Any, rows: Rows) -> Ragged:
+        if not field.is_list:
+            return self._altered(values, rows)
+        return Ragged(self._altered(values.values, rows[owners(values)]), values.offsets)
 
     def _altered(self, blobs: Ragged, rows: Rows) -> Ragged:
         if not self._alteration.is_needed:

@@ -48,7 +48,7 @@ class PackOptions:
     - include, exclude: patterns of the shell for keys, in which `*` also stands for slashes: pack the samples that fit one of
       `include`, if there are any, and none of `exclude`.
     - allow_external: of a folder or a table that is given by its path: follow links that lead out of it.
-    - fields: which columns to keep beside image, label and key; None keeps all that the source has.
+    - fields: which fields to keep beside the main image, label and key; None keeps all that the source has.
     - shuffle_seed: pack in a random order, which depends on nothing but the seed and the number of samples; it is that of
       `Shuffle(seed)` in its first epoch. None keeps the source's order.
     - split: name -> part, such as {"train": 0.9, "val": 0.1}: a dataset for each, named "NAME-train.tfrecord" and so on, by a hash of

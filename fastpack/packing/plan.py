@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.codecs.batch import DecodeOptions
 from fastpack.containers import Container
-from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, at
+from fastpack.errors import EmptySourceError, FastpackError, LimitError, OptionError, Place, at
 from fastpack.order import parts_of, spread_by_key
 from fastpack.packing.alteration import AlteredSupply
 from fastpack.packing.options import PackOptions
@@ -24,6 +24,7 @@ from fastpack.packing.supply import DecodedSupply, EncodedSupply, Supply
 from fastpack.packing.transcode import FastJpegs, Transcodes
 from fastpack.ragged import digest
 from fastpack.rejects import Reject, report_path
+from fastpack.schema import Schema
 from fastpack.shard import num_shards_of, parse_size, shard_paths
 from fastpack.sources import Source
 
@@ -114,6 +115,7 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     strip = options.metadata == "strip"
     fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
     supply = _supply(container, options, selection, fast_jpegs)
+    _refuse_fields(container, supply.schema, options)
     cuts, paths = [0], list[Path]()
     for name, part in parts.items():
         ends = _shard_ends(supply.sizes[cuts[-1] : cuts[-1] + len(part)], options)
@@ -124,6 +126,15 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     report = report_path(paths[0] if append else output)
     outputs = tuple(parts)
     return PackPlan(container, options, selection, supply, outputs, tuple(paths), tuple(cuts), tuple(rejects), report, fast_jpegs)
+
+
+def _refuse_fields(container: Container, schema: Schema, options: PackOptions) -> None:
+    """Raises for what could be written, and then not be read as it was."""
+    most = options.limits.max_features
+    if len(schema.fields) + bool(schema.class_names) > most:
+        message = f"a sample has {len(schema.fields)} fields, and readers take at most {most} (max_features)"
+        raise LimitError(f"{message}; choose some with `fields`")
+    container.refuse_fields(schema)
 
 
 def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:

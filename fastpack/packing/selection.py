@@ -28,7 +28,7 @@ _ALWAYS = ("label", "key")
 class Selection:
     """Samples `rows` of a source, in that order.
 
-    - fields: which columns to keep beside image, label and key; None keeps all.
+    - fields: which fields to keep beside the main image, label and key; None keeps all.
 
     >>> from fastpack import encode
     >>> from fastpack.sources import Paths
@@ -121,8 +121,8 @@ def faults_of(source: Source) -> Mapping[int, FastpackError]:
 def _with_columns(schema: Schema, names: Sequence[str]) -> Schema:
     for name in names:
         schema[name]  # raises for a field that is not there
-    blobs = {blob.name for blob in schema.blobs}
-    return replace(schema, fields=tuple(each for each in schema.fields if each.name in {*blobs, *_ALWAYS, *names}))
+    main = {schema.picture.name} if schema.picture is not None else set()
+    return replace(schema, fields=tuple(each for each in schema.fields if each.name in {*main, *_ALWAYS, *names}))
 
 
 def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> Rows:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, dec
 from fastpack.errors import FastpackError, OptionError, ShapeError, status_error
 from fastpack.headers import probe_blobs
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Ragged
+from fastpack.ragged import Ragged, owners
 from fastpack.schema import Field, Schema
 from fastpack.sources import Source
 from fastpack.structs import SPAN
@@ -38,6 +38,11 @@ class Supply(Protocol):
     def read(self, rows: Rows) -> Batch: ...
 
 
+def files_of(field: Field, values: Any) -> Ragged:
+    """The image files of all samples, one after the other: of lists, those of all lists."""
+    return values.values if field.is_list else values  # type: ignore[no-any-return]
+
+
 def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
     """The source's fields under the names that the files shall have: what the source's files call them does not matter."""
     for name in names:
@@ -61,7 +66,7 @@ class EncodedSupply:
             if blob.is_image_file and not isinstance(batch[blob.name], Ragged):
                 raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
             if blob.is_image_file:
-                self._refuse_bombs(batch[blob.name], rows)
+                self._refuse_bombs(files_of(blob, batch[blob.name]), rows[owners(batch[blob.name])] if blob.is_list else rows)
         return batch
 
     def _refuse_bombs(self, blobs: Ragged, rows: Rows) -> None:
