@@ -17,6 +17,7 @@ from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
 from fastpack.chunks import ChunkTable
 from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
+from fastpack.index_arrays import Column, chunk_tables, escaped, from_arrays, to_arrays
 from fastpack.ragged import Ragged, Text, concatenate_values, flat_values, owners
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
@@ -24,10 +25,8 @@ from fastpack.seal import Seal
 from fastpack.shard import Shard, written_whole
 from fastpack.structs import IMAGE_INFO, SPAN
 
-Column = npt.NDArray[Any] | Ragged
 INDEX_VERSION = 1
 _INDEX_SUFFIX = ".index.npz"
-_PLAIN_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.- ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,12 +173,12 @@ class Index:
         }
         for kind, tables in {"column": self.columns, "span": self.spans, "info": self.infos}.items():
             for name, table in tables.items():
-                arrays |= _to_arrays(f"{kind}/{_escaped(name)}", table)
+                arrays |= to_arrays(f"{kind}/{escaped(name)}", table)
         for name, checkpoints in self.checkpoints.items():
-            arrays |= checkpoints.to_arrays(f"checkpoint/{_escaped(name)}")
+            arrays |= checkpoints.to_arrays(f"checkpoint/{escaped(name)}")
         for name, of_shards in self.chunks.items():
             for number, chunks in of_shards.items():
-                arrays |= chunks.to_arrays(f"chunk/{number}/{_escaped(name)}")
+                arrays |= chunks.to_arrays(f"chunk/{number}/{escaped(name)}")
         from fastpack.npz import save_npz
 
         with written_whole(path, sync=sync) as temporary:
@@ -209,7 +208,7 @@ class Index:
         from fastpack.npz import NPZ_ERRORS, load_npz
 
         try:
-            index = cls._from_arrays(load_npz(path), folder or path.parent)
+            index = cls._of_arrays(load_npz(path), folder or path.parent)
             index._check_shape()
             index.check_spans()
             index.check_chunks()
@@ -220,27 +219,29 @@ class Index:
         return index
 
     @classmethod
-    def _from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], folder: Path) -> "Index":
+    def _of_arrays(cls, arrays: dict[str, npt.NDArray[Any]], folder: Path) -> "Index":
         about = json.loads(arrays["about"].tobytes())
         if about["version"] != INDEX_VERSION:
             raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
         schema = Schema.from_json(about["schema"])
         images = [field.name for field in schema.blobs if field.is_image_file]
-        stored = _escaped if about.get("escaped") else str
+        stored = escaped if about.get("escaped") else str
         n = len(arrays["record_numbers"])
         scalars = [name for name in images if not schema[name].is_list]
         checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{stored(name)}", arrays, n) for name in scalars}
-        columns = {field.name: _from_arrays(f"column/{stored(field.name)}", arrays, field) for field in schema.columns}
+        columns = {field.name: from_arrays(f"column/{stored(field.name)}", arrays, field) for field in schema.columns}
         return cls(
             shards=tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
             schema=schema,
             shard_numbers=arrays["shard_numbers"],
             record_numbers=arrays["record_numbers"],
             columns=columns,
-            spans={field.name: _from_arrays(f"span/{stored(field.name)}", arrays, field) for field in schema.blobs},
-            infos={name: _from_arrays(f"info/{stored(name)}", arrays, schema[name]) for name in images},
+            spans={field.name: from_arrays(f"span/{stored(field.name)}", arrays, field) for field in schema.blobs},
+            infos={name: from_arrays(f"info/{stored(name)}", arrays, schema[name]) for name in images},
             chunks={
-                field.name: _tables(stored(field.name), len(about["shards"]), arrays) for field in schema.blobs if field.kind == "pixels"
+                field.name: chunk_tables(stored(field.name), len(about["shards"]), arrays)
+                for field in schema.blobs
+                if field.kind == "pixels"
             },
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
             files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
@@ -390,33 +391,6 @@ def _concatenate_spans(pieces: list[Any], first_shard: npt.NDArray[np.int64], fi
 
 def _join_tables(pieces: list[Mapping[int, ChunkTable]], first_shard: npt.NDArray[np.int64]) -> dict[int, ChunkTable]:
     return {number + int(first): table for tables, first in zip(pieces, first_shard, strict=True) for number, table in tables.items()}
-
-
-def _escaped(name: str) -> str:
-    """The name of a field as part of an array's name: a "/" or a NUL there would mean something else."""
-    letters = name.encode("utf-8", "surrogatepass")
-    return "".join(chr(letter) if letter in _PLAIN_LETTERS else f"%{letter:02x}" for letter in letters)
-
-
-def _tables(name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[int, ChunkTable]:
-    prefixes = {number: f"chunk/{number}/{name}" for number in range(num_shards)}
-    return {number: ChunkTable.from_arrays(prefix, arrays) for number, prefix in prefixes.items() if f"{prefix}/about" in arrays}
-
-
-def _to_arrays(name: str, column: Column) -> dict[str, npt.NDArray[Any]]:
-    if not isinstance(column, Ragged):
-        return {name: column}
-    return {f"{name}/offsets": column.offsets, **_to_arrays(f"{name}/values", column.values)}
-
-
-def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field) -> Column:
-    if name in arrays:
-        return arrays[name]
-    offsets, is_list = arrays[f"{name}/offsets"], field.is_list
-    if field.kind == "text" and not is_list:
-        return Text(arrays[f"{name}/values"], offsets)
-    inner = replace(field, shape=())
-    return Ragged(_from_arrays(f"{name}/values", arrays, inner), offsets)
 
 
 def _take(column: Any, rows: npt.NDArray[np.int64]) -> Any:

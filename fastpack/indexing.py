@@ -16,15 +16,15 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack.checkpoints import Checkpoints
-from fastpack.containers import Choice, Kinds, Paths, find_shards
+from fastpack.containers import Choice, Paths, find_shards
 from fastpack.errors import FastpackError, Place, UnreadableFileError, at, warn
 from fastpack.index import Index, concatenate, index_path
+from fastpack.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.pool import num_cores, share
-from fastpack.ragged import Ragged, flat_values
-from fastpack.schema import Kind, Schema
+from fastpack.schema import Schema
 
 Rows = npt.NDArray[np.int64]
 # Called with (bytes done, bytes in all) after each file, and now and then within one.
@@ -72,45 +72,61 @@ def build_indexes(
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
 
-    Raises what a damaged file raises, with its place, and UnreadableFileError when an index cannot be written.
+    Raises what a damaged file raises, and UnreadableFileError when an index cannot be written.
 
     >>> built = build_indexes(getfixture("digits"))
     >>> built.num_samples, [field.name for field in built.schema.fields]
     (10, ['image', 'label'])
     """
     started = time.perf_counter()
-    given = containers.checked_kinds(kinds)
+    given = checked_kinds(kinds)
     shards = find_shards(path)
     folder = None if index_dir is None else Path(index_dir)
-    sizes = [shard.stat().st_size for shard in shards]
-    is_fresh = [False] * len(shards)
-    done = [0] * len(shards)
-    telling = threading.Lock()
-
-    def tell(number: int, num_bytes: int) -> None:
-        with telling:  # one after the other, so that the numbers rise
-            done[number] = max(done[number], num_bytes)
-            if progress:
-                progress(sum(done), sum(sizes))
+    tally = _Tally(progress, [shard.stat().st_size for shard in shards])
 
     def build(number: int) -> Index:
-        saved = None if rebuild else containers.saved_index(shards[number], folder)
-        earlier = None if rebuild else containers.earlier_index(shards[number], folder)
-        if saved is not None and not containers.has_kinds(saved, given):
-            saved = None
-        index = saved or containers.build_index(shards[number], earlier, limits=limits, progress=partial(tell, number), kinds=given)
-        containers.refuse_kinds(index, given)
+        shard = shards[number]
+        saved = None if rebuild else containers.saved_index(shard, folder)
+        earlier = None if rebuild else containers.earlier_index(shard, folder)
+        saved = saved if saved is not None and has_kinds(saved, given) else None
+        index = saved or containers.build_index(shard, earlier, limits=limits, progress=partial(tally.set, number), kinds=given)
+        refuse_kinds(index, given)
         index = marked(index) if checkpoints else index
-        is_fresh[number] = index is saved
         if index is not saved:
-            _save(index.remembering(earlier), shards[number], folder)
-        tell(number, sizes[number])
+            _save(index.remembering(earlier), shard, folder)
+            built.add(number)
+        tally.set(number, tally.sizes[number])
         return index
 
+    built = set[int]()
     indexes = _build_all(build, len(shards), num_workers)
+    if common := common_kinds(indexes):
+        indexes = _build_all(lambda number: _widened(indexes[number], shards[number], common, folder, limits), len(shards), num_workers)
     kept, whole = [index_path(shard, folder) for shard in shards], concatenate(indexes)
     warn(whole.notes)
-    return _indexed(shards, sum(is_fresh), whole, kept, time.perf_counter() - started)
+    return _indexed(shards, len(shards) - len(built), whole, kept, time.perf_counter() - started)
+
+
+def _widened(index: Index, shard: Path, kinds: Kinds, folder: Path | None, limits: Limits) -> Index:
+    if has_kinds(index, kinds):
+        return index
+    wider = containers.build_index(shard, None, limits=limits, kinds=kinds)
+    _save(wider, shard, folder)
+    return wider
+
+
+class _Tally:
+    """How many bytes of each file are done, by several threads."""
+
+    def __init__(self, progress: Progress | None, sizes: list[int]) -> None:
+        self.sizes, self._progress, self._done = sizes, progress, [0] * len(sizes)
+        self._telling = threading.Lock()
+
+    def set(self, number: int, num_bytes: int) -> None:
+        with self._telling:  # one after the other, so that the numbers rise
+            self._done[number] = max(self._done[number], num_bytes)
+            if self._progress:
+                self._progress(sum(self._done), sum(self.sizes))
 
 
 def keep_learned(index: Index, learned: Learned, samples: Rows, index_dir: str | os.PathLike[str] | None, limits: Limits) -> int:
@@ -178,8 +194,8 @@ def indexes_of(
     opening = _Opening(save, None if index_dir is None else Path(index_dir), choice or Choice(), checkpoints, limits)
     indexes = _build_all(lambda number: opening.index(shards[number]), len(shards))
     given = opening.choice.kinds
-    containers.refuse_kinds(indexes[0], given)
-    common = {**_common_kinds(indexes), **given}
+    refuse_kinds(indexes[0], given)
+    common = {**common_kinds(indexes), **given}
     return _build_all(lambda number: opening.widened(indexes[number], shards[number], common), len(shards)) if common else indexes
 
 
@@ -204,7 +220,7 @@ class _Opening:
 
     def widened(self, index: Index, shard: Path, kinds: Kinds) -> Index:
         """The index with these kinds, which all files of the dataset can have. It is kept, so that it is built once."""
-        if containers.has_kinds(index, kinds):
+        if has_kinds(index, kinds):
             return index
         choice = replace(self.choice, kinds=kinds)
         wider = containers.index_of(shard, save=False, index_dir=self.folder, limits=self.limits, choice=choice)
@@ -215,31 +231,6 @@ class _Opening:
         if self.save and replace(self.choice, keep_damaged=False) == Choice() and index.lost is None:
             with contextlib.suppress(FastpackError):
                 _save(index, shard, self.folder)
-
-
-def _common_kinds(indexes: Sequence[Index]) -> dict[str, Kind]:
-    """What the fields are of which some files guess one thing and others another; names are those in the files."""
-    if len(indexes) == 1:
-        return {}
-    found: dict[str, set[Kind]] = {}
-    for index in indexes:
-        for name, kind in containers.kinds_of(index).items():
-            found.setdefault(name, set()).update([] if _is_empty(index, name) else [kind])
-    common = {name: _widest(kinds) for name, kinds in found.items()}
-    known = [containers.kinds_of(index) for index in indexes]
-    return {name: kind for name, kind in common.items() if any(kinds.get(name, kind) != kind for kinds in known)}
-
-
-def _is_empty(index: Index, name: str) -> bool:
-    """True of a text that is empty in all samples of a file: it may be anything."""
-    column = next((index.columns.get(field.name) for field in index.schema.fields if field.source_name == name), None)
-    return column is not None and not len(flat_values(flat_values(column).values)) if isinstance(column, Ragged) else False
-
-
-def _widest(kinds: set[Kind]) -> Kind:
-    if len(kinds) < 2:
-        return next(iter(kinds), "text")
-    return "mask" if kinds == {"image", "mask"} else "bytes"
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:

@@ -19,6 +19,7 @@ from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
 from fastpack.index import Column, Index, concatenate
 from fastpack.indexing import indexes_of, keep_learned
+from fastpack.kinds import checked_kinds
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
@@ -68,7 +69,7 @@ def open(
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    given = containers.checked_kinds(kinds or {})
+    given = checked_kinds(kinds or {})
     choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise", kinds=given)
     shards, marks = containers.find_shards(path), options.checkpoints is True
     index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))

@@ -10,6 +10,7 @@ from pathlib import Path
 from fastpack import containers
 from fastpack.errors import CorruptRecordError, FastpackError, FormatError, OptionError, Place, at
 from fastpack.index import Index, index_path
+from fastpack.kinds import kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.options import ReadOptions
 from fastpack.packing.options import PackOptions
@@ -118,7 +119,7 @@ def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limit
         if len(written) != len(survey.records) or written["kind"].any():
             raise CorruptRecordError(at("what was written does not read back the same; check the disk", Place(output)))
     with contextlib.suppress(FastpackError):  # an index is derived; of records that are no Examples there is none
-        kinds = containers.kinds_of(told)
+        kinds = kinds_of(told)
         containers.named("tfrecord").index(output, check=False, limits=limits, kinds=kinds).save(index_path(output))
     return Repaired(path, output, len(survey.records), output.stat().st_size, survey.damages)
 

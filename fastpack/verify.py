@@ -20,6 +20,7 @@ from fastpack.comparison import compare_with_source, disagreement, source_at
 from fastpack.containers import Paths, find_shards
 from fastpack.errors import FastpackError, Place, at
 from fastpack.index import Index, concatenate, index_path
+from fastpack.kinds import kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.options import ReadOptions
@@ -158,7 +159,7 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     told, problems = _told(path, job.index_dir)
     try:
         # Compares everything with its checksums. What fields are is not a matter of the bytes, so the saved index says it.
-        index = containers.of_file(path).index(path, limits=job.limits, kinds=containers.kinds_of(told))
+        index = containers.of_file(path).index(path, limits=job.limits, kinds=kinds_of(told))
     except FastpackError as error:
         finding = _survey(path, told, error, job.limits)
     else:

@@ -7,10 +7,9 @@ import contextlib
 import glob
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -24,14 +23,14 @@ from fastpack.errors import (
     MissingFileError,
     OptionError,
     Place,
-    SchemaError,
     at,
     from_os_error,
 )
 from fastpack.index import Index, index_path, is_beside
+from fastpack.kinds import GUESSED, Kinds, has_kinds, kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
-from fastpack.schema import KINDS, Kind, Schema
+from fastpack.schema import Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
 from fastpack.tree import has_image_files
@@ -41,10 +40,6 @@ Layout = Literal["auto", "encoded", "vlen", "pixels"]
 Piece = TypeVar("Piece")
 # A file, a glob, a folder of shards, or a list of these.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-# Name of a field, in the file or as users call it -> what its values are, for formats that do not say it.
-Kinds = Mapping[str, Kind]
-GUESSED: Kinds = MappingProxyType({})
-_GUESSED_KINDS = ("image", "mask", "bytes", "text")
 # Called with the bytes of a file that are done.
 BytesDone = Callable[[int], None]
 _HEAD_BYTES = 4096
@@ -299,35 +294,6 @@ def build_index(
     if earlier is None or earlier.seal is None or earlier.seal != index.seal or has_kinds(index, known):
         return index
     return container.index(path, limits=limits, kinds=known)
-
-
-def kinds_of(index: Index | None) -> dict[str, Kind]:
-    """What the fields of an index are whose kinds a file may not say: name in the file -> kind."""
-    fields = () if index is None else index.schema.fields
-    return {field.source_name: field.kind for field in fields if field.kind in _GUESSED_KINDS}
-
-
-def has_kinds(index: Index, kinds: Kinds) -> bool:
-    """True when each field that `kinds` names is there, and what it says."""
-    found = {name: field.kind for field in index.schema.fields for name in (field.name, field.source_name)}
-    return all(found.get(name) == kind for name, kind in kinds.items())
-
-
-def refuse_kinds(index: Index, kinds: Kinds) -> None:
-    """Raises SchemaError for a field that is not there, or cannot be what it was to be."""
-    for name, kind in kinds.items():
-        if not has_kinds(index, {name: kind}):
-            known = ", ".join(f"{field.name}: {field.kind}" for field in index.schema.fields)
-            message = f"kinds: there is no field {name!r} that can be read as {kind!r}; the fields are {known}"
-            raise SchemaError(at(message, Place(index.shards[0].path)))
-
-
-def checked_kinds(kinds: Mapping[str, str]) -> dict[str, Kind]:
-    """Raises OptionError for what is no kind of field."""
-    for name, kind in kinds.items():
-        if kind not in KINDS:
-            raise OptionError(f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}")
-    return dict(kinds)  # type: ignore[arg-type]  # each was looked at
 
 
 def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:

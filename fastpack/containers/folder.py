@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
-from fastpack.containers import GUESSED, BytesDone, Kinds, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first
 from fastpack.filenames import FileNames
 from fastpack.index import Column, Index
+from fastpack.kinds import GUESSED, Kinds
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
 from fastpack.ragged import Text, offsets_of

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastpack.containers import GUESSED, BytesDone, Choice, Kinds, ShardPlan, Writer
+from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import refuse_fields
 from fastpack.containers.hdf5_index import IndexBuilder
@@ -20,6 +20,7 @@ from fastpack.containers.hdf5_members import safe_dataset
 from fastpack.containers.hdf5_writers import writer_of
 from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, from_os_error
 from fastpack.index import Index
+from fastpack.kinds import GUESSED, Kinds
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
 from fastpack.schema import Schema

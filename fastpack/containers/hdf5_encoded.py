@@ -17,8 +17,9 @@ from fastpack.containers import Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
-from fastpack.containers.hdf5_index import IndexBuilder, as_read
+from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_layouts import contiguous_offset
+from fastpack.containers.hdf5_values import as_read
 from fastpack.containers.hdf5_vectors import Vector
 from fastpack.containers.spools import parts
 from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first

@@ -24,13 +24,14 @@ from fastpack.containers.hdf5_members import (
     safe_dataset,
     text_attribute,
 )
+from fastpack.containers.hdf5_values import as_read, text_of
 from fastpack.containers.hdf5_vectors import CHECKSUMS
 from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
 from fastpack.headers import guess_kind, probe_blobs
 from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
-from fastpack.ragged import Ragged, Text, flat_values, offsets_of
+from fastpack.ragged import Ragged, Text, flat_values
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
@@ -375,7 +376,7 @@ class IndexBuilder:
         texts = None
         if dataset.dtype.hasobject and dataset.ndim == 1:
             texts = read_texts(dataset, self._shard, self._limits)
-        return _text_of(dataset[...].reshape(-1)) if texts is None else texts
+        return text_of(dataset[...].reshape(-1)) if texts is None else texts
 
     @property
     def _class_names_path(self) -> str:
@@ -389,19 +390,3 @@ class IndexBuilder:
             return ()
         self._refuse_external(member.stored)
         return tuple(self._texts(member.stored))
-
-
-def _text_of(rows: npt.NDArray[Any]) -> Text:
-    """Strings of fixed length, without an object for each; or the objects that the library gives for others."""
-    if rows.dtype.kind != "S":
-        return Text.of_bytes(bytes(row) for row in rows)
-    lengths = np.char.str_len(rows)
-    letters = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
-    return Text(letters[np.arange(rows.itemsize) < lengths[:, None]], offsets_of(lengths))
-
-
-def as_read(column: Column) -> Column:
-    """Integers have 64 bits here, floats those of the file, in the machine's byte order."""
-    if isinstance(column, Ragged):
-        return column
-    return column.astype(np.int64 if column.dtype.kind in "iub" else column.dtype.newbyteorder("="), copy=False)

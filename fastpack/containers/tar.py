@@ -16,10 +16,11 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
-from fastpack.containers import GUESSED, BytesDone, Kinds, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
+from fastpack.kinds import GUESSED, Kinds
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
-from fastpack.containers import GUESSED, BytesDone, Kinds, ShardPlan
+from fastpack.containers import BytesDone, ShardPlan
 from fastpack.containers.tfrecord_columns import BytesColumn, NumberColumn
 from fastpack.containers.tfrecord_names import CLASS_NAME, fold_class_names, public_name, public_names
 from fastpack.containers.tfrecord_sifted import SiftedRecords
@@ -19,6 +19,7 @@ from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter, refuse_fields
 from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
 from fastpack.index import Index
+from fastpack.kinds import GUESSED, Kinds
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
 from fastpack.schema import Schema

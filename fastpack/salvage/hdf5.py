@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.errors import FastpackError
 from fastpack.index import Index
+from fastpack.kinds import kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.options import ReadOptions
 from fastpack.ragged import Ragged, Text, flat_values, owners
@@ -40,7 +41,7 @@ def survey_hdf5(path: Path, told: Index | None, limits: Limits = DEFAULT_LIMITS)
     """Goes through a damaged HDF5 file. Raises what indexing it raises, when `told` knows nothing that the file bears out."""
     told = of_this_file(path, told) if told is not None and _is_borne_out(path, told) else None
     try:
-        index = containers.named("hdf5").index(path, check=False, limits=limits, kinds=containers.kinds_of(told))
+        index = containers.named("hdf5").index(path, check=False, limits=limits, kinds=kinds_of(told))
     except FastpackError as error:
         if told is None:
             raise

@@ -15,6 +15,7 @@ from fastpack._native.crc32c import crc32c, mask
 from fastpack._native.salvage import Walk
 from fastpack.errors import FastpackError, Place, from_os_error, raise_status
 from fastpack.index import Index
+from fastpack.kinds import kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
 from fastpack.salvage import Advance, Array, Damage, check_spans, of_this_file, opened
@@ -85,7 +86,7 @@ def survey_tfrecord(path: Path, told: Index | None, limits: Limits = DEFAULT_LIM
 def whole_samples(path: Path, survey: Survey, told: Index | None, limits: Limits = DEFAULT_LIMITS) -> Index | None:
     """The samples in the whole records, as the file's own index or else the saved one knows them; None when neither does."""
     try:
-        index = containers.named("tfrecord").index(path, check=False, limits=limits, kinds=containers.kinds_of(told))
+        index = containers.named("tfrecord").index(path, check=False, limits=limits, kinds=kinds_of(told))
     except FastpackError:
         if told is None or not told.schema.blobs or len(told.shards) != 1:
             return None
