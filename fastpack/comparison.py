@@ -1,7 +1,7 @@
 """comparison: a dataset held against what it was made from, and an index against what was noted before."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.checkpoints import Checkpoints
-from fastpack.errors import EmptySourceError, FastpackError, OptionError, SourceError, at
+from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, SourceError, at
 from fastpack.index import Index
-from fastpack.ragged import Ragged, Text
+from fastpack.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.reader import Reader
 from fastpack.reader import open as open_dataset
+from fastpack.schema import Field, Schema
 from fastpack.sources import Source, source_of
 
 _BATCH_BYTES = 8 * 2**20
@@ -49,36 +50,81 @@ def _counted(count: int) -> str:
 
 
 def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
-    if isinstance(a, Ragged):
+    """Which values differ; NaN is NaN. Where one side has lists, a value is a list of one."""
+    if (type(a) is Ragged) != (type(b) is Ragged):
+        a, b = (rows if type(rows) is Ragged else Ragged(rows, np.arange(len(rows) + 1)) for rows in (a, b))
+    if isinstance(a, Ragged) and isinstance(b, Ragged):
         if a == b:
             return np.zeros(len(a), np.bool_)
-        return np.array([not np.array_equal(x, y) for x, y in zip(a, b, strict=True)])
-    different: npt.NDArray[np.bool_] = (a != b) & ~((a != a) & (b != b))  # NaN is NaN
-    return different
+        return np.array([not _are_equal(x, y) for x, y in zip(a, b, strict=True)], np.bool_)
+    if isinstance(a, Text) != isinstance(b, Text):
+        return np.ones(len(a), np.bool_)
+    different = (a != b) & ~((a != a) & (b != b))
+    return different.reshape(len(a), -1).any(axis=1) if different.ndim > 1 else different  # type: ignore[no-any-return]
+
+
+def _are_equal(a: Any, b: Any) -> bool:
+    if isinstance(a, (Ragged, str)):
+        return bool(a == b)
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
 
 
 def compare_with_source(dataset: Reader, source: Source, advance: Advance | None = None) -> Iterator[str]:
-    """Compares each image, byte for byte, and each label with the source's of the same key; without keys, by number.
+    """Compares all fields with the source's of the same key, image files byte for byte; without keys, by number.
 
-    Gives a line for each that differs, is missing or is not of the source. Raises OptionError when the dataset holds pixels,
-    which are no longer the files' bytes.
+    Gives a line for each value that differs, and for each sample and field that is missing or is not of the source. Raises
+    OptionError when the dataset holds pixels of what were image files, which are no longer the files' bytes.
     """
-    picture = dataset.schema.picture
-    if picture is None or picture.kind != "image":
-        raise OptionError("only image files as they are can be compared with their source; this dataset holds pixels")
-    dataset = dataset.with_options(decode=False, on_error="raise")
+    pairs = _shared_fields(dataset.schema, source.schema)
+    dataset = dataset.with_options(decode=False, on_error="raise", transform=None)
     ours, theirs, missing, extra = _pairs(dataset, source)
     for row in missing:
         yield at("the dataset has no whole copy of this image; pack it again", source.place(row))
     for row in extra:
         yield at("the source has no such image", dataset.place(row))
+    yield from _missing_fields(dataset, source)
+    pairs, odd = [pair for pair in pairs if _are_comparable(*pair)], [pair for pair in pairs if not _are_comparable(*pair)]
+    for field, other in odd:
+        text = f"{field.name} is {field.kind}, and {other.kind} in its source; pack it again"
+        yield at(text, Place(dataset.index.shards[0].path))
+    blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
     done = 0
     for batch in _batches(dataset.sizes[ours]):
-        yield from _compare(dataset, source, ours[batch], theirs[batch], picture.name)
+        yield from _compare(dataset, source, ours[batch], theirs[batch], blobs)
         done += int(dataset.sizes[ours[batch]].sum())
         if advance:
             advance(done)
-    yield from _compare_labels(dataset, source, ours, theirs)
+    columns = [pair for pair in pairs if pair not in blobs and pair[0].name != "key"]
+    yield from _compare_columns(dataset, source, ours, theirs, columns)
+
+
+def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
+    """Fields of the dataset and of the source that have one name; and the main images, whatever they are called."""
+    mine, original = ours.picture, theirs.picture
+    if mine is not None and original is not None and mine.kind == "pixels" != original.kind:
+        raise OptionError("only image files as they are can be compared with their source; this dataset holds pixels")
+    pairs = [(mine, original)] if mine is not None and original is not None else []
+    return pairs + [(field, theirs[field.name]) for field in ours.fields if field != mine and field.name in theirs]
+
+
+def _are_comparable(ours: Field, theirs: Field) -> bool:
+    """True for fields that are numbers both, or arrays, or bytes: files, and texts."""
+    numbers, arrays = ("int", "float"), ("pixels",)
+    return all((ours.kind in kinds) == (theirs.kind in kinds) for kinds in (numbers, arrays))
+
+
+def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
+    """What one side has and the other has not: a difference of all samples."""
+    shared = _shared_fields(dataset.schema, source.schema)
+    place = Place(dataset.index.shards[0].path)
+    for field in source.schema.fields:
+        if field not in [theirs for _, theirs in shared]:
+            yield at(f"the dataset has no field {field.name!r}, which its source has; pack it again", place)
+    for field in dataset.schema.fields:
+        if field.name != "key" and field not in [ours for ours, _ in shared]:
+            yield at(f"the source has no field {field.name!r}, which the dataset has", place)
+    if source.schema.class_names and not dataset.schema.class_names and "label" in dataset.schema:
+        yield at("the dataset has no names of classes, which its source has; pack it again", place)
 
 
 def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
@@ -91,7 +137,7 @@ def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
 
 def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list[int]]:
     """Rows of the dataset and of the source that belong together, then those of the source and of the dataset that are alone."""
-    our_keys, their_keys = dataset.columns.get("key"), _column(source, "key")
+    our_keys, their_keys = dataset.columns.get("key"), _columns(source, [n for n in ["key"] if n in source.schema]).get("key")
     if not isinstance(our_keys, Text) or not isinstance(their_keys, Text):
         common = min(len(dataset), len(source))
         both = np.arange(common)
@@ -105,15 +151,13 @@ def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list
     return pairs[:, 0], pairs[:, 1], missing, [row for row, partner in found if partner < 0]
 
 
-def _column(source: Source, name: str) -> Any:
-    """A column of all samples, from a source that has it at hand; else it is read, image by image."""
+def _columns(source: Source, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of all samples, from a source that has them at hand; else they are read, with the images."""
     columns = getattr(source, "columns", None)
     if columns is not None:
-        return columns.get(name)
-    if name not in source.schema or source.schema[name].is_blob:
-        return None
-    pieces = [source.read(batch)[name] for batch in _batches(source.sizes)]
-    return type(pieces[0]).concatenate(pieces) if isinstance(pieces[0], Ragged) else np.concatenate(pieces)
+        return {name: columns[name] for name in names if name in columns}
+    batches = [source.read(batch) for batch in _batches(source.sizes)] if names else []
+    return {name: concatenate_values([batch[name] for batch in batches]) for name in names}
 
 
 def _batches(sizes: Rows) -> list[Rows]:
@@ -122,33 +166,65 @@ def _batches(sizes: Rows) -> list[Rows]:
     return [rows for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(groups)) + 1) if len(rows)]
 
 
-def _compare(dataset: Reader, source: Source, ours: Rows, theirs: Rows, name: str) -> Iterator[str]:
+def _compare(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]) -> Iterator[str]:
+    """Compares the blobs of some samples."""
     try:
-        mine, original = dataset.read(ours)[name], source.read(theirs)[name]
+        mine, original = dataset.read(ours), source.read(theirs)
     except FastpackError as error:
         if len(ours) == 1:
             yield str(error)
             return
         for half in (slice(0, len(ours) // 2), slice(len(ours) // 2, None)):
-            yield from _compare(dataset, source, ours[half], theirs[half], name)
+            yield from _compare(dataset, source, ours[half], theirs[half], pairs)
         return
-    if mine == original:
-        return
-    for i in range(len(ours)):
-        if mine.bytes(i) != original.bytes(i):
-            text = f"the image differs from its source, {source.place(int(theirs[i]))}; pack it again"
-            yield at(text, dataset.place(int(ours[i])))
+    for field, other in pairs:
+        differing = _differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
+        for row in np.flatnonzero(differing).tolist():
+            yield _difference(dataset, source, int(ours[row]), int(theirs[row]), "the image" if field.name == "image" else field.name)
 
 
-def _compare_labels(dataset: Reader, source: Source, ours: Rows, theirs: Rows) -> Iterator[str]:
-    mine, original = dataset.columns.get("label"), _column(source, "label")
-    if not isinstance(mine, np.ndarray) or not isinstance(original, np.ndarray):
-        return
-    are_named = bool(dataset.schema.class_names and source.schema.class_names)
-    for row, partner in zip(ours.tolist(), theirs.tolist(), strict=True):
-        label, wanted = int(mine[row]), int(original[partner])
-        label_text, wanted_text = dataset.schema.class_name(label), source.schema.class_name(wanted)
-        is_same = label_text == wanted_text if are_named else label == wanted
-        if not is_same:
-            text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(partner)}; pack it again"
-            yield at(text, dataset.place(row))
+def _as_bytes(values: Any) -> Any:
+    """What a sample's blob is compared by: a text that one side has as bytes is the same text."""
+    return Ragged(values.values, values.offsets) if isinstance(values, Ragged) else np.asarray(values)
+
+
+def _difference(dataset: Reader, source: Source, row: int, partner: int, name: str) -> str:
+    return at(f"{name} differs from its source, {source.place(partner)}; pack it again", dataset.place(row))
+
+
+def _compare_columns(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]) -> Iterator[str]:
+    columns = _columns(source, [other.name for _, other in pairs])
+    for field, other in pairs:
+        mine, original = _taken(dataset.columns[field.name], ours), _taken(columns[other.name], theirs)
+        if field.name == "label" and dataset.schema.class_names and source.schema.class_names:
+            yield from _compare_labels(dataset, source, ours, theirs, mine, original)
+            continue
+        for row in np.flatnonzero(_differing_rows(*_alike(mine, original))).tolist():
+            yield _difference(dataset, source, int(ours[row]), int(theirs[row]), field.name)
+
+
+def _taken(column: Any, rows: Rows) -> Any:
+    return column.take(rows) if isinstance(column, Ragged) else np.asarray(column)[rows]
+
+
+def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
+    """Floats of 32 bits hold what they can of others: see `float64` of PackOptions."""
+    ours, theirs = flat_values(mine), flat_values(original)
+    if not isinstance(ours, np.ndarray) or not isinstance(theirs, np.ndarray) or ours.dtype != np.float32 or theirs.dtype.kind != "f":
+        return mine, original
+    with np.errstate(over="ignore"):
+        rounded = theirs.astype(np.float32)
+    return mine, Ragged(rounded, original.offsets) if isinstance(original, Ragged) else rounded
+
+
+def _compare_labels(dataset: Reader, source: Source, ours: Rows, theirs: Rows, mine: Any, original: Any) -> Iterator[str]:
+    """By the names of the classes, whose numbers may be others."""
+    for row, (label, wanted) in enumerate(zip(mine, original, strict=True)):
+        label_text, wanted_text = _class_of(dataset.schema, label), _class_of(source.schema, wanted)
+        if label_text != wanted_text:
+            text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(int(theirs[row]))}; pack it again"
+            yield at(text, dataset.place(int(ours[row])))
+
+
+def _class_of(schema: Schema, label: Any) -> str:
+    return ", ".join(schema.class_name(each) for each in np.atleast_1d(label).tolist()) if not isinstance(label, str) else label

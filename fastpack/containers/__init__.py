@@ -36,6 +36,8 @@ from fastpack.storage import Storage
 from fastpack.tree import has_image_files
 
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
+# What becomes of floats of 64 bits in a format that has none, where 32 bits would change them.
+Float64 = Literal["refuse", "round"]
 # What a writer makes of a batch.
 Piece = TypeVar("Piece")
 # A file, a glob, a folder of shards, or a list of these.
@@ -54,6 +56,7 @@ class ShardPlan:
     num_bytes: int  # of all encoded images together
     layout: Layout = "auto"
     storage: Storage = field(default_factory=Storage)
+    float64: Float64 = "refuse"
 
     @property
     def chunk(self) -> int:

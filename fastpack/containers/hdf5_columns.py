@@ -12,6 +12,7 @@ import numpy as np
 from fastpack.batch import Batch
 from fastpack.containers.hdf5_checksums import write_checksums
 from fastpack.containers.hdf5_vectors import CHECKSUMS, Vector, vectors_of
+from fastpack.containers.numbers import integers
 from fastpack.containers.spools import Spools
 from fastpack.errors import SchemaError
 from fastpack.index import Column
@@ -25,7 +26,6 @@ CLASS_NAMES = "class_names"
 # HDF5 keeps an attribute in an object's header, which has 64 KiB for all.
 _MOST_ATTRIBUTE_BYTES = 60_000
 _CHECKSUM_BYTES = 40  # of one dataset in the attribute `checksums`, beside its name
-_LARGEST_INTEGER = 2**63 - 1
 
 
 def dataset_name(field: Field) -> str:
@@ -83,10 +83,7 @@ def _stored(field: Field, values: Any) -> Any:
 def _converted(field: Field, values: Any) -> Any:
     if field.kind not in ("int", "float") or isinstance(values, Ragged):
         return values
-    values = np.asarray(values)
-    if values.dtype.kind == "u" and (values > _LARGEST_INTEGER).any():
-        raise SchemaError(f"{field.name!r} has numbers above {_LARGEST_INTEGER}, the largest of a column; leave it out, or make it text")
-    return values.astype(field.dtype)
+    return integers(field.name, values) if field.kind == "int" else np.asarray(values).astype(field.dtype)
 
 
 def _packed(field: Field, values: Any) -> Any:

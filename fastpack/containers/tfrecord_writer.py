@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fastpack._native.example import ExampleFrames
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
+from fastpack.containers.numbers import integers, narrow_floats
 from fastpack.containers.spools import Spools
 from fastpack.containers.tfrecord_names import CLASS_NAME, MAX_CLASSES, fold_class_names, names_classes, public_names
 from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
@@ -40,13 +41,14 @@ class TfRecordWriter(Writer["Records"]):
         if plan.layout == "pixels":
             raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
+        self._rounds_floats = plan.float64 == "round"
         self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
         self._facts = _Facts(path.parent, plan.schema)
         self._end = self._num_records = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def encode(self, batch: Batch) -> "Records":
-        columns = {field.source_name: batch[field.name] for field in self._schema.fields}
+        columns = {field.source_name: self._held(field, batch[field.name]) for field in self._schema.fields}
         files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs if not field.is_list}
         columns |= files
         if names_classes(self._schema):
@@ -57,6 +59,17 @@ class TfRecordWriter(Writer["Records"]):
         frames = ExampleFrames(wired, batch.num_samples, apart={name: each.crcs for name, each in files.items()})
         frames.run()
         return Records(frames, columns)
+
+    def _held(self, field: Field, values: Any) -> Any:
+        """As TFRecord holds them: 64-bit integers and 32-bit floats."""
+        if field.is_blob or field.kind == "text":
+            return values
+        flat = flat_values(values) if isinstance(values, Ragged) else np.asarray(values)
+        if field.kind == "int":
+            held: Any = integers(field.name, flat)
+        else:
+            held = narrow_floats(field.name, flat, rounds=self._rounds_floats or field.dtype != "float64")
+        return Ragged(held, values.offsets) if isinstance(values, Ragged) else held
 
     def _kind_of(self, name: str) -> str:
         return next((field.kind for field in self._schema.fields if field.source_name == name), "text")

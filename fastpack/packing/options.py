@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from fastpack.codecs import Color
-from fastpack.containers import Layout
+from fastpack.containers import Float64, Layout
 from fastpack.errors import OptionError
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.order import Shuffle, parts_of
@@ -57,6 +57,7 @@ class PackOptions:
     - dry_run: write nothing, and say what would be written.
     - on_error: "raise" stops at the first bad sample, in the order of the source; "skip" leaves bad ones out and reports them,
       one JSON object a line, in a file beside the output, `NAME.rejects.jsonl`.
+    - float64: TFRecord has floats of 32 bits: "refuse" numbers that these would change, or "round" them. HDF5 keeps all.
     - checkpoints: keep in the index places inside the JPEGs where decoding may begin: crops take less time then. See build_indexes.
     - sync: wait until the disk has each file before it gets its name.
     """
@@ -90,6 +91,7 @@ class PackOptions:
     duplicates: Duplicates = "keep"
     dry_run: bool = False
     on_error: OnError = "raise"
+    float64: Float64 = "refuse"
     checkpoints: bool = False
     sync: bool = True
     limits: Limits = DEFAULT_LIMITS
@@ -117,7 +119,8 @@ class PackOptions:
 
     def _check_alteration(self) -> None:
         """What is said about what happens to the images."""
-        for name, choices in {"jpeg": JPEG_CHOICES, "metadata": METADATA_CHOICES, "check": get_args(Check)}.items():
+        given = {"jpeg": JPEG_CHOICES, "metadata": METADATA_CHOICES, "check": get_args(Check), "float64": get_args(Float64)}
+        for name, choices in given.items():
             if (choice := getattr(self, name)) not in choices:
                 raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
         if self.quality is not None and not 1 <= self.quality <= 100:
@@ -170,4 +173,5 @@ class PackOptions:
     @property
     def manner(self) -> Manner:
         memory_bytes = None if self.memory is None else parse_size(self.memory)
-        return Manner(self.layout, self.storage, self.num_workers, memory_bytes, self.sync, self.on_error, self.limits, self.checkpoints)
+        work = self.num_workers, memory_bytes, self.sync, self.on_error, self.limits
+        return Manner(self.layout, self.storage, *work, self.checkpoints, self.float64)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.containers import Container, Layout, ShardPlan, Writer
+from fastpack.containers import Container, Float64, Layout, ShardPlan, Writer
 from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Place, at, from_os_error
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -51,6 +51,7 @@ class Manner:
     on_error: OnError = "raise"
     limits: Limits = DEFAULT_LIMITS
     checkpoints: bool = False
+    float64: Float64 = "refuse"
 
 
 class Report:
@@ -141,7 +142,7 @@ class Packer:
 
     def _plan(self, first: int, end: int) -> ShardPlan:
         num_bytes = int(self._supply.sizes[first:end].sum())
-        return ShardPlan(self._supply.schema, end - first, num_bytes, self._manner.layout, self._manner.storage)
+        return ShardPlan(self._supply.schema, end - first, num_bytes, self._manner.layout, self._manner.storage, self._manner.float64)
 
     def _writer(self, shard: int) -> Writer[Any]:
         with self._opening:
