@@ -67,9 +67,7 @@ from fastpack.storage import COMPRESSIONS
     default="raise",
     help="skip: leave bad samples out and report them in OUT.rejects.jsonl.",
 )
-@click.option(
-    "--float64", type=click.Choice(["refuse", "round"]), default="refuse", help="Of floats that TFRecord would change."
-)
+@click.option("--float64", type=click.Choice(["refuse", "round"]), default="refuse", help="Of floats that TFRecord would change.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Pack only samples whose key fits: '*.jpg', 'cat/*'. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out samples whose key fits. May be repeated.")
 @click.option("--allow-external", is_flag=True, help="Follow links that lead out of the folder of SRC.")

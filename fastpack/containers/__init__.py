@@ -142,7 +142,7 @@ class Container(Protocol):
         ...
 
 
-NAMES = ("tfrecord", "hdf5")  # those that are written
+NAMES = ("tfrecord", "hdf5", "tar")  # those that are written
 _FILES = ("tfrecord", "tar", "hdf5")
 
 

@@ -1,6 +1,6 @@
 """tar, as WebDataset uses it: neighbouring members whose names agree up to the first dot are one sample.
 
-Read-only. The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"); members without a dot in
+The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"); members without a dot in
 their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top.
 """
 
@@ -17,6 +17,9 @@ from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers.tar_described import DescribedMembers
+from fastpack.containers.tar_schema import IMAGE_ENDINGS, TarSchema, refuse_fields
+from fastpack.containers.tar_writer import TarWriter
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
@@ -28,13 +31,13 @@ from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, SPAN
 
-_IMAGES = ("jpg", "jpeg", "jpe", "png", "webp", "bmp", "tif", "tiff", "gif")
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript", "json", "jsn")
 # Longer texts stay in the archive.
 _MAX_TEXT_BYTES = 2**16
 _ALIASES = {"cls": "label"}
+_KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
 class TarContainer:
@@ -45,10 +48,12 @@ class TarContainer:
         return is_header(head)
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
-        raise OptionError(f"tar files are read, not written; choose TFRecord or HDF5 - at {path}")
+        if plan.layout != "auto":
+            raise OptionError(f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}")
+        return TarWriter(path, plan)
 
     def refuse_fields(self, schema: Schema) -> None:
-        """Nothing is written."""
+        refuse_fields(schema)
 
     def index(
         self,
@@ -105,15 +110,18 @@ class _Table:
         return Text(self._members.names[: starts[-1] + lengths[-1]], offsets_of(lengths))
 
     def index(self, shard: Shard) -> Index:
+        if (described := TarSchema.read(self._descriptor)) is not None:
+            return self._described(described, shard)
         for suffixes, name in self._names().items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
-            kind = self._kind_of(name, chosen)
             stored_as = self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
-            if kind in ("image", "bytes"):
-                self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen)
+            given = self._kinds.get(name, self._kinds.get(stored_as))
+            kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
+            if kind in _KINDS_OF_FILES:
+                self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen, is_given=kind == given)
             else:
-                self._add_column(name, stored_as, chosen)
+                self._add_column(name, stored_as, chosen, is_text=given == "text")
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
@@ -122,10 +130,25 @@ class _Table:
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         return Index((shard,), Schema(tuple(fields)), *numbers, self._columns, self._spans, self._infos)
 
+    def _described(self, described: TarSchema, shard: Shard) -> Index:
+        """The index of a tar of ours, which says what it holds."""
+        members = DescribedMembers(described, self._members, self._keys, self._read, Place(self._path))
+        for field in members.schema.fields:
+            given = self._kinds.get(field.name, self._kinds.get(field.stored_as))
+            field = replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
+            self._fields.append(replace(field, stored_as="" if field.stored_as == field.name else field.stored_as))
+            if field.is_blob:
+                self._place_blobs(self._fields[-1], members.of(members.schema[field.name]))
+            else:
+                self._columns[field.name] = members.column(field)
+        numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
+        schema = Schema(tuple(self._fields), members.schema.class_names)
+        return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos)
+
     def _names(self) -> dict[tuple[int, ...], str]:
         """Numbers of suffixes -> the field that they are. Image files of any ending are one field, when no sample has two."""
         suffixes = self._members.suffixes
-        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in _IMAGES)
+        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in IMAGE_ENDINGS)
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
         joined = images if images and (np.diff(rows) > 0).all() else ()
         names = {joined: "image"} if joined else {}
@@ -147,21 +170,25 @@ class _Table:
         if name == "image":
             return "image"
         ending = self._members.suffixes[self._members.suffix_numbers[chosen[0]]].rsplit(".", 1)[-1]
-        if ending in _IMAGES:
+        if ending in IMAGE_ENDINGS:
             return "image"
         is_short = bool((self._members.sizes[chosen] <= _MAX_TEXT_BYTES).all())
         return "text" if ending in _TEXTS + _NUMBERS and is_short else "bytes"
 
-    def _add_blobs(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
+    def _add_blobs(self, field: Field, chosen: npt.NDArray[np.int64], *, is_given: bool) -> None:
+        self._place_blobs(field, chosen)
+        if field.kind == "image" and not is_given:
+            field = replace(field, kind=guess_kind(field.name, self._infos[field.name]))
+        self._fields.append(field)
+
+    def _place_blobs(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
         rows = self._members.samples[chosen]
         spans = np.zeros(self._num_samples, SPAN)
         spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
         spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
-        if field.kind == "image":
-            self._infos[field.name] = self._probe(chosen, rows)
-            field = replace(field, kind=guess_kind(field.name, self._infos[field.name]))
-        self._fields.append(field)
         self._spans[field.name] = spans
+        if field.is_image_file:
+            self._infos[field.name] = self._probe(chosen, rows)
 
     def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         infos = np.zeros(self._num_samples, IMAGE_INFO)
@@ -171,13 +198,13 @@ class _Table:
         infos[rows] = found
         return infos
 
-    def _add_column(self, name: str, stored_as: str, chosen: npt.NDArray[np.int64]) -> None:
+    def _add_column(self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], *, is_text: bool) -> None:
         texts = self._read(chosen)
         rows = self._members.samples[chosen]
         counts = np.zeros(self._num_samples, np.int64)
         counts[rows] = 1
         ending = (stored_as or name).rsplit(".", 1)[-1]
-        numbers = _numbers_in(texts) if ending in _NUMBERS else None
+        numbers = _numbers_in(texts) if ending in _NUMBERS and not is_text else None
         values: Column = texts if numbers is None else numbers
         shape: tuple[None, ...] = () if counts.all() else (None,)
         stored_as = "" if stored_as == name else stored_as

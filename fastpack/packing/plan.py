@@ -177,7 +177,7 @@ def _container(output: Path, options: PackOptions) -> Container:
             raise OptionError(f"{options.format!r} is no format that is written; choose one of {', '.join(containers.NAMES)}")
         return containers.named(options.format)
     if (container := containers.of_suffix(output)) is None or container.name not in containers.NAMES:
-        raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord or .h5, or give a format")
+        raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format")
     return container
 
 
@@ -194,7 +194,8 @@ def _wants_pixels(container: Container, options: PackOptions, source: Source) ->
     if not options.is_decoded:
         return False
     if container.name != "hdf5":
-        raise OptionError("TFRecord holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5")
+        what = "TFRecord" if container.name == "tfrecord" else "a tar"
+        raise OptionError(f"{what} holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5")
     picture = source.schema.picture
     if picture is not None and picture.kind == "pixels" and options.size is not None:
         raise OptionError("the source holds pixels, not image files; pack it without a size, or pack the image files")
