@@ -13,6 +13,8 @@ import fastpack
 from fastpack.index import is_beside
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# What `table_options` adds.
+TABLE_OPTIONS = ("root", "path_column", "label_column", "image_columns")
 
 
 def existing(ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
@@ -46,6 +48,20 @@ def fractions(ctx: click.Context, parameter: click.Parameter, value: str | None)
         except ValueError:
             raise click.BadParameter(f"{part!r} is no part; write NAME=FRACTION, such as train=0.9,val=0.1", ctx, parameter) from None
     return found
+
+
+def table_options(command: Command) -> Command:
+    """The arguments of `fastpack.table`."""
+    for option in reversed(
+        [
+            click.option("--root", metavar="DIR", help="The folder that a table's paths are below; by default the table's own."),
+            click.option("--path-column", metavar="NAME", help="The column of a table that names the images."),
+            click.option("--label-column", metavar="NAME", help="The column of labels; '' for none."),
+            click.option("--image-columns", metavar="A,B", callback=names, help="Which other columns name images; '' for none."),
+        ]
+    ):
+        command = option(command)
+    return command
 
 
 def dataset_argument(command: Command) -> Command:

@@ -1,5 +1,6 @@
 """Sources: where samples to pack come from, a module for each kind."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,8 @@ from fastpack.errors import MissingFileError, Place, SourceError, at
 from fastpack.schema import Schema
 from fastpack.sources.folder import folder
 from fastpack.sources.paths import Paths
-from fastpack.sources.table import TABLE_SUFFIXES, table
+from fastpack.sources.rows import TABLE_SUFFIXES, is_table
+from fastpack.sources.table import table
 
 
 class Source(Protocol):
@@ -42,19 +44,20 @@ class Source(Protocol):
         ...
 
 
-def source_of(path: str | Path, *, allow_external: bool = False) -> Paths:
+def source_of(path: str | Path, *, allow_external: bool = False, fields: Sequence[str] | None = None) -> Paths:
     """The source at a path: a folder of images, or a CSV, JSONL or Parquet table of them.
 
     - allow_external: follow links that lead out of the folder.
+    - fields: which columns of a table to keep, beside those of image, label and key; None keeps all.
     """
     path = Path(path)
-    if path.is_dir():
-        return folder(path, allow_external=allow_external)
     if not path.exists():
         raise MissingFileError(2, at("there is nothing to pack here; check the path", Place(path)))
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        return table(path, allow_external=allow_external)
+    if is_table(path):
+        return table(path, allow_external=allow_external, fields=fields)
+    if path.is_dir():
+        return folder(path, allow_external=allow_external)
     raise SourceError(at(f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Place(path)))
 
 
-__all__ = ["Paths", "Source", "folder", "source_of", "table"]
+__all__ = ["Paths", "Source", "folder", "is_table", "source_of", "table"]
