@@ -122,8 +122,8 @@ def _refuse_other_bytes(reader: Reader, firsts: Mapping[int, int], name: str) ->
 
 
 def _files_of(dataset: Reader, name: str | None) -> Field:
-    fields = [dataset.schema[name]] if name is not None else [each for each in dataset.schema.fields if each.kind in ("image", "bytes")]
-    images = [each for each in fields if each.kind == "image"]
+    fields = [dataset.schema[name]] if name is not None else [each for each in dataset.schema.blobs if each.kind != "pixels"]
+    images = [each for each in fields if each.kind == "image"] or [each for each in fields if each.is_image_file]
     found = images or fields
     if not found or not found[0].is_blob or found[0].kind == "pixels":
         raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
