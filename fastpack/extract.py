@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, at, from_os_error
+from fastpack.escapes import raw_name
 from fastpack.headers import FORMATS
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
@@ -104,7 +105,7 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     keys = dataset.columns.get("key")
     infos = dataset.index.infos.get(chosen.name)
     formats = ["unknown"] * len(dataset) if infos is None else [FORMATS[number] for number in infos["format"].tolist()]
-    named = list(keys) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
+    named = list(map(raw_name, keys)) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
     names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
     seen: set[str] = set()
     for row, (key, name) in enumerate(zip(named, names, strict=True)):

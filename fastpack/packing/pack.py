@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastpack.class_lists import class_list
 from fastpack.errors import OptionError, Place, at, warn
 from fastpack.index import Index
 from fastpack.master import write_master
@@ -91,7 +92,8 @@ def pack(
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    samples = source_of(source, allow_external=options.allow_external) if isinstance(source, (str, Path)) else source
+    options = replace(options, classes=class_list(options.classes) or None)
+    samples = source_of(source, **options.taking) if isinstance(source, (str, Path)) else source
     plan = plan_pack(samples, output, options, append=append, resume=resume)
     warn(plan.source.notes)
     if options.dry_run:

@@ -18,6 +18,7 @@ from fastpack.errors import (
     Place,
     SourceError,
 )
+from fastpack.escapes import escaped_bytes, escaped_names
 from fastpack.filenames import FileNames
 from fastpack.headers import probe_blobs, raise_probe_status
 from fastpack.memory import Memory
@@ -40,6 +41,7 @@ class Paths:
     - root: refuse files that lie outside it once links are followed, without looking at them; None takes them wherever they are.
     - columns: further values for each file: field name -> array (n,) of integers or floats, or Text.
     - faults: files that are known to be bad and are not looked at: sample -> what is wrong.
+    - notes: what was guessed about the files or left out of them, a sentence each.
 
     Raises EmptySourceError or SourceError (lengths differ). A file that is not there, is no file or has the key of another is
     among the `faults`, and reading it raises what stands there; one that is empty or no image is found when it is read.
@@ -55,6 +57,7 @@ class Paths:
         columns: Mapping[str, ColumnValues] | None = None,
         root: str | os.PathLike[str] | None = None,
         faults: Mapping[int, FastpackError] = MappingProxyType({}),
+        notes: Sequence[str] = (),
     ) -> None:
         self._files = paths if isinstance(paths, FileNames) else FileNames(paths)
         if not len(self._files):
@@ -63,12 +66,13 @@ class Paths:
         if labels is not None:
             self._columns["label"] = _label_column(labels)
         if keys is not None and keys is not False:
-            self._columns["key"] = self._files.as_text() if keys is True else keys if isinstance(keys, Text) else Text.of(keys)
+            self._columns["key"] = escaped_names(self._files.as_text() if keys is True else _text_of("keys", keys))
         self._columns |= columns or {}
         for name, column in self._columns.items():
             if len(column) != len(self):
                 raise SourceError(f"there are {len(self)} images but {len(column)} values of {name!r}; give one for each")
-        self._class_names = tuple(class_names)
+        self._class_names = tuple(escaped_bytes(_text_of("class_names", class_names)))
+        self.notes = tuple(notes)
         self._memory = Memory(max_blocks=_MAX_BLOCKS)
         refused = {**(links_out(self._files, os.fspath(root)) if root is not None else {}), **faults}
         self._sizes, times, not_files = self._files.look(refused)
@@ -132,6 +136,13 @@ class Paths:
         if statuses.any():
             row = int(np.flatnonzero(statuses)[0])
             raise_probe_status(int(statuses[row]), int(images.lengths[row]), self.place(int(rows[row])))
+
+
+def _text_of(name: str, rows: Sequence[str]) -> Text:
+    try:
+        return rows if isinstance(rows, Text) else Text.of(rows)
+    except UnicodeEncodeError as error:
+        raise SourceError(f"{name} hold {error.object!r}, which is no text: {error.reason}; correct it") from error
 
 
 def _label_column(labels: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
