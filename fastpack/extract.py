@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, at, from_os_error
+from fastpack.escapes import raw_name
 from fastpack.headers import FORMATS
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
@@ -135,7 +136,7 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     keys = dataset.columns.get("key")
     infos = dataset.index.infos.get(chosen.name)
     formats = ["unknown"] * len(dataset) if infos is None else [FORMATS[number] for number in infos["format"].tolist()]
-    named = list(keys) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
+    named = list(map(raw_name, keys)) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
     names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
     for row, key in enumerate(named):
         if "\0" in key or {"", ".", ".."} & set(key.split("/")):  # an absolute path begins with an empty part

@@ -16,7 +16,8 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
 from fastpack.chunks import ChunkTable
-from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
+from fastpack.classes import ClassMap
+from fastpack.errors import FastpackError, FormatError, OptionError, Place, SchemaError, TruncatedFileError, at, status_error
 from fastpack.ragged import Ragged, Text, concatenate_values
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
@@ -90,6 +91,13 @@ class Index:
             chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
             checkpoints={new: self.checkpoints[old] for new, old in found.items() if old in self.checkpoints},
         )
+
+    def relabeled(self, class_names: tuple[str, ...]) -> "Index":
+        """The same samples, whose labels count in `class_names`. Raises SourceError for a class that is not among these."""
+        if "label" not in self.columns:
+            raise OptionError(at("there are no labels to count in the classes; leave classes out", self.place(0)))
+        labels = ClassMap.between(self.schema.class_names, class_names).relabeled(self.columns["label"])
+        return replace(self, columns={**self.columns, "label": labels}, schema=replace(self.schema, class_names=class_names))
 
     def has_fields(self, names: Sequence[str]) -> bool:
         """True when each is a field here, or in the file."""

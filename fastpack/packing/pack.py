@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastpack.class_lists import class_list
 from fastpack.errors import OptionError, Place, at, warn
 from fastpack.index import Index
 from fastpack.master import write_master
@@ -92,6 +93,7 @@ def pack(
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
+    options = replace(options, classes=class_list(options.classes) or None)
     plan = plan_pack(_samples(source, options), output, options, append=append, resume=resume)
     warn(plan.source.notes)
     if options.dry_run:
@@ -112,7 +114,7 @@ def pack(
 
 def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
     if isinstance(source, (str, os.PathLike)):
-        return source_of(Path(source), allow_external=options.allow_external, fields=options.fields)
+        return source_of(Path(source), fields=options.fields, **options.taking)
     if not hasattr(source, "read") or not hasattr(source, "schema"):
         message = f"a source is a path, a fastpack.Paths or a Reader, not {type(source).__name__}"
         raise OptionError(f"{message}; of files in a list make fastpack.Paths(files, labels)")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastpack._native.order import hash_rows
 from fastpack.batch import Batch
 from fastpack.errors import DuplicateKeyError, EmptySourceError, FastpackError, Place, SourceError
+from fastpack.escapes import escaped_bytes, escaped_names
 from fastpack.filenames import FileNames
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Kind, Schema
@@ -30,7 +31,7 @@ class Paths:
     - columns: further values for each file: field name -> integers, floats or text (n,), or a Ragged of lists of these.
     - blobs: further files or bytes for each: field name -> (kind, Pictures).
     - faults: files that are known to be bad and are not looked at: sample -> what is wrong.
-    - notes: what was guessed or left out on the way here, a sentence each.
+    - notes: what was guessed about the files or left out of them, a sentence each.
 
     Raises EmptySourceError or SourceError (lengths differ). A file that is not there, is no file or has the key of another is
     among the `faults`, and reading it raises what stands there; one that is empty or no image is found when it is read.
@@ -57,15 +58,14 @@ class Paths:
         if labels is not None:
             self._columns["label"] = _label_column(labels)
         if keys is not None and keys is not False:
-            self._columns["key"] = _key_column(keys, self._images)
+            self._columns["key"] = escaped_names(_key_column(keys, self._images))
         self._columns |= {name: _column(name, values) for name, values in (columns or {}).items()}
         self._blobs: dict[str, tuple[Kind, Pictures]] = {"image": ("image", self._images), **(blobs or {})}
         for name, values in [*self._columns.items(), *((name, pictures) for name, (_, pictures) in self._blobs.items())]:
             if len(values) != len(self):
                 raise SourceError(f"there are {len(self)} images but {len(values)} values of {name!r}; give one for each")
-        self._class_names, self.notes = tuple(class_names), tuple(notes)
-        duplicates = _duplicates(self._columns["key"], self._images) if "key" in self._columns else {}
-        self._faults = {**duplicates}
+        self._class_names, self.notes = tuple(escaped_bytes(_text_of("class_names", class_names))), tuple(notes)
+        self._faults = _duplicates(self._columns["key"], self._images) if "key" in self._columns else {}
         for _, pictures in reversed(self._blobs.values()):
             self._faults |= pictures.faults
 
@@ -132,18 +132,20 @@ def _files(paths: Any) -> FileNames:
 
 
 def _key_column(keys: Sequence[str] | bool, images: PictureFiles | PictureCells) -> Text:
-    if isinstance(keys, Text):
-        return keys
-    if keys is True:
-        if not isinstance(images, PictureFiles):
-            raise SourceError("images that a table holds have no paths to be their keys; give the keys")
-        return images.files.as_text()
+    if keys is not True:
+        return _text_of("keys", keys)
+    if not isinstance(images, PictureFiles):
+        raise SourceError("images that a table holds have no paths to be their keys; give the keys")
+    return images.files.as_text()
+
+
+def _text_of(name: str, rows: Any) -> Text:
     try:
-        return Text.of(keys)  # type: ignore[arg-type]  # what is no sequence is refused
+        return rows if isinstance(rows, Text) else Text.of(rows)
     except (AttributeError, TypeError) as error:
-        raise SourceError("keys must be text, one for each image") from error
+        raise SourceError(f"{name} must be text, one for each; map numbers with str") from error
     except UnicodeEncodeError as error:
-        raise SourceError(f"the key {error.object!r} is not text: {error.reason}; correct it") from error
+        raise SourceError(f"{name} hold {error.object!r}, which is no text: {error.reason}; correct it") from error
 
 
 def _label_column(labels: Any) -> npt.NDArray[np.int64]:
