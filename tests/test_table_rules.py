@@ -376,6 +376,11 @@ def test_pictures_by_name(masks):
     assert set(table("t.csv", image_columns=["depth"]).columns) == {"key", "mask"}
     with pytest.raises(SourceError, match="no column 'none' for image_columns"):
         table("t.csv", image_columns=["none"])
+    with pytest.raises(errors.OptionError, match="image or mask, not 'text'"):
+        table("t.csv", image_columns={"mask": "text"})
+    assert run("pack", "t.csv", "-o", "a.tfrecord", "--image-columns", "depth,mask=mask").exit_code == 0
+    kinds = {field.name: field.kind for field in fastpack.open("a.tfrecord").schema.blobs}
+    assert kinds == {"image": "image", "depth": "image", "mask": "mask"}
 
 
 def test_second_pictures_lead_nowhere_else(masks, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.errors import FastpackError, MissingFileError, Place, SchemaError, SourceError, at
+from fastpack.errors import FastpackError, MissingFileError, OptionError, Place, SchemaError, SourceError, at
 from fastpack.ragged import Text
 from fastpack.schema import Kind
 from fastpack.sources.column import ColumnValues, Leaf
@@ -32,7 +32,7 @@ def table(
     root: str | Path | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
-    image_columns: Sequence[str] | None = None,
+    image_columns: Sequence[str] | Mapping[str, Kind] | None = None,
     fields: Sequence[str] | None = None,
     allow_external: bool = False,
 ) -> Paths:
@@ -43,8 +43,8 @@ def table(
       column whose first value ends like an image's name.
     - label_column: None takes the first of label, labels, class, target, class_name, if there; "" takes none. Integers are
       taken as they are; names are numbered in sorted order and become the class names.
-    - image_columns: which other columns name images of their own; None takes those whose values all end like an image's name
-      and whose first file is there.
+    - image_columns: which other columns name images of their own, or {name: "image" or "mask"}; None takes as images those
+      whose values all end like an image's name and whose first file is there.
     - fields: which of the other columns to keep, and to judge; None keeps all.
     - allow_external: take files outside of `root` too, which a path or a link leads to. Otherwise such a file is a fault.
 
@@ -163,18 +163,25 @@ class _Making:
 
     # All other columns
 
-    def take_others(self, image_columns: Sequence[str] | None, fields: Sequence[str] | None) -> None:
+    def take_others(self, image_columns: Sequence[str] | Mapping[str, Kind] | None, fields: Sequence[str] | None) -> None:
         others = self._others(fields)
-        for name in image_columns or ():
-            if name not in others:
-                raise SourceError(at(f"no column {name!r} for image_columns among {self._sheet.names}; correct the name", self._where))
+        kinds = None if image_columns is None else self._kinds(image_columns, others)
         for name, column in others.items():
             if isinstance(column, Cells):
-                self._blobs[self._called(name)] = self._held(column)
-            elif name in image_columns if image_columns is not None else self._names_images(column):
-                self._blobs[self._called(name)] = "image", self._files(column)
+                self._blobs[self._called(name)] = self._held(column, (kinds or {}).get(name))
+            elif name in kinds if kinds is not None else self._names_images(column):
+                self._blobs[self._called(name)] = (kinds or {}).get(name, "image"), self._files(column)
             else:
                 self._columns[self._called(name)] = column.values(self._notes)
+
+    def _kinds(self, given: Sequence[str] | Mapping[str, Kind], others: Mapping[str, Leaf | Cells]) -> dict[str, Kind]:
+        kinds: dict[str, Kind] = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, "image")
+        for name, kind in kinds.items():
+            if name not in others:
+                raise SourceError(at(f"no column {name!r} for image_columns among {self._sheet.names}; correct the name", self._where))
+            if kind not in ("image", "mask"):
+                raise OptionError(f"a column of image files is of the kind image or mask, not {kind!r}")
+        return kinds
 
     def _others(self, fields: Sequence[str] | None) -> Mapping[str, Leaf | Cells]:
         every: dict[str, Leaf | Cells] = {**self._sheet.leaves, **self._sheet.cells}
@@ -206,19 +213,22 @@ class _Making:
         if (self._bounds is not None and links_out([first], os.fspath(self._bounds))) or not os.path.isfile(first):
             self._notes.append(f"column {column.name!r} is kept as text, though it reads like images: its first file is not there")
             return False
-        self._notes.append(f"column {column.name!r} names images, which are packed as the field {_field_name(column.name)!r}")
+        about = f"column {column.name!r} names images, which are packed as the field {_field_name(column.name)!r}"
+        self._notes.append(f"{about}; name it in image_columns as a mask, if its pixels are class numbers")
         return True
 
     def _files(self, column: Leaf) -> PictureFiles:
         names = with_slashes(column.text("the paths of images"), self._folder, self._notes)
         return PictureFiles(located(names, self._folder, self._notes)[0], self._bounds, self._unnamed(names, column.name))
 
-    def _held(self, cells: Cells) -> tuple[Kind, PictureCells]:
-        kind: Kind = "image" if cells.are_images else "bytes"
-        self._notes.append(
-            f"column {cells.name!r} holds bytes, which are packed as the field {_field_name(cells.name)!r} of the kind {kind!r}"
-        )
-        return kind, PictureCells(cells.blobs, self._sheet.path, are_images=kind == "image")
+    def _held(self, cells: Cells, kind: Kind | None) -> tuple[Kind, PictureCells]:
+        if kind is None:
+            kind = "image" if cells.are_images else "bytes"
+            field = _field_name(cells.name)
+            self._notes.append(
+                f"column {cells.name!r} holds bytes, packed as the field {field!r} of the kind {kind!r}; image_columns decides"
+            )
+        return kind, PictureCells(cells.blobs, self._sheet.path, are_images=kind != "bytes")
 
 
 def _field_name(name: str) -> str:
