@@ -52,7 +52,8 @@ def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
     if isinstance(a, Ragged):
         if a == b:
             return np.zeros(len(a), np.bool_)
-        return np.array([not np.array_equal(x, y) for x, y in zip(a, b, strict=True)])
+        are_floats = isinstance(a.values, np.ndarray) and a.values.dtype.kind == "f"
+        return np.array([not np.array_equal(x, y, equal_nan=are_floats) for x, y in zip(a, b, strict=True)])
     different: npt.NDArray[np.bool_] = (a != b) & ~((a != a) & (b != b))  # NaN is NaN
     return different
 

@@ -160,8 +160,15 @@ def test_a_missing_label_is_named_with_its_row(values, notes):
 
 
 def test_a_class_is_spelt_in_one_way(notes):
-    with pytest.raises(SourceError, match="holds both ' cat' and 'cat'; spell"):
+    with pytest.raises(SourceError, match="holds 'cat' here and ' cat' elsewhere; spell the class in one way - at t.csv, record 0"):
         column_of(["cat", " cat"]).labels(notes)
+
+
+def test_lists_of_labels_are_integers(notes):
+    labels, names = column_of([[1, 2], []]).labels(notes)
+    assert ([row.tolist() for row in labels], names) == ([[1, 2], []], ())
+    with pytest.raises(SourceError, match="lists of names, and labels in lists are integers; number them"):
+        column_of([["a"], []]).labels(notes)
 
 
 @pytest.mark.parametrize("take", [Leaf.values, lambda leaf: leaf.labels([])])

@@ -99,11 +99,14 @@ def test_types_of_the_table_are_kept(tmp_path, suffix):
     assert any("true and false are kept as 1 and 0" in note for note in source.notes)
 
 
-@pytest.mark.parametrize("cell", ["00123", "2020_01", "1e5", "+5", "nan", "inf", ".5", "0.1234567890123456789", "9223372036854775808"])
+@pytest.mark.parametrize(
+    "cell", ["00123", "2020_01", "1e5", "+5", "nan", "inf", ".5", "0.1234567890123456789", "9223372036854775808", '"1,000"', '"0,5"']
+)
 def test_cells_that_only_look_like_numbers_stay_text(cell):
     source = table(csv_of(f"file_name,label,id\na.jpg,0,{cell}\nb.jpg,1,7\n"))
-    assert list(source.columns["id"]) == [cell, "7"]
-    assert [note for note in source.notes if f"'id' is kept as text, since {cell[:40]!r} in row 0 is not a plain number" in note]
+    text = cell.strip('"')
+    assert list(source.columns["id"]) == [text, "7"]
+    assert [note for note in source.notes if f"'id' is kept as text, since {text[:40]!r} in row 0 is not a plain number" in note]
 
 
 # Which column is what
@@ -113,7 +116,7 @@ def test_cells_that_only_look_like_numbers_stay_text(cell):
 def test_an_index_of_pandas_is_left_out(name):
     source = table(csv_of(f"{name},path,label\n0,a.jpg,x\n1,b.jpg,y\n"))
     assert set(source.columns) == {"label", "key"}
-    assert source.notes == ("column 0 has no name and is left out; pandas writes such an index unless index=False",)
+    assert source.notes == ("column 0 has no name and is left out; pandas writes its index so, unless index=False",)
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
@@ -179,6 +182,8 @@ def test_a_second_usual_name_is_said():
         ("x,y\n1,2\n", r"no column of file names .* among x, y; name it with path_column"),
         ("x,y\na.jpg,b.jpg\n", r"'x', 'y' look like some; name it with path_column"),
         ("label\n1\n", "no column of file names"),
+        ("a.jpg,cat\nb.jpg,dog\n", "first row must be a header, and it holds 'a.jpg'; add a row of column names"),
+        ("path,label\nhttp://x.org/a.jpg,1\n", "given by URLs, such as 'http://x.org/a.jpg'; download them"),
     ],
 )
 def test_no_column_of_paths(text, message):
@@ -205,7 +210,7 @@ def test_notes_are_printed(output):
     csv_of(",path,label\n0,a.jpg,x\n")
     result = run("pack", "t.csv", "-o", output)
     assert result.exit_code == 0
-    assert result.stderr == "fastpack: column 0 has no name and is left out; pandas writes such an index unless index=False\n"
+    assert result.stderr == "fastpack: column 0 has no name and is left out; pandas writes its index so, unless index=False\n"
 
 
 # What is in the file
@@ -284,10 +289,15 @@ def test_fields_are_left_out_before_they_are_judged():
 
 def test_nested_columns_go_into_a_tfrecord():
     with open("t.jsonl", "w") as file:
-        file.write(json.dumps({"path": "a.jpg", "objects": {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "name": ["x", "y"]}}) + "\n")
+        file.write(
+            json.dumps({"path": "a.jpg", "objects": {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "name": ["x", "y"], "score": [0.5, None]}})
+            + "\n"
+        )
     pack("t.jsonl", "a.tfrecord")
+    assert fastpack.verify("a.tfrecord").is_sound
     columns = fastpack.open("a.tfrecord").columns
     assert columns["objects.bbox"][0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    np.testing.assert_array_equal(columns["objects.score"][0], [0.5, math.nan])
     assert list(columns["objects.name"][0]) == ["x", "y"]
 
 

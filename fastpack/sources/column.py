@@ -178,12 +178,23 @@ class Leaf:
         if self.fault is None and not self.offsets:
             self.refuse_missing("has no label; give it one, leave the row out, or name another column with label_column")
         values = self.values(notes)
-        flat = values.values if self.offsets and isinstance(values, Ragged) else values
-        if isinstance(flat, Text):
-            labels, names = numbered(flat)
-            _refuse_alike(names, self)
-            return (Ragged(labels, values.offsets) if self.offsets and isinstance(values, Ragged) else labels), names
-        return (self._whole(flat, notes) if not self.offsets and isinstance(flat, np.ndarray) else values), ()
+        if isinstance(values, Text):
+            labels, names = numbered(values)
+            self._refuse_alike(names)
+            return labels, names
+        if isinstance(values, Ragged) and isinstance(values.values, Text):
+            message = f"column {self.name!r} holds lists of names, and labels in lists are integers"
+            raise SourceError(at(f"{message}; number them, or keep it as a column with label_column=''", self.where))
+        return (values if isinstance(values, Ragged) else self._whole(values, notes)), ()
+
+    def _refuse_alike(self, names: Sequence[str]) -> None:
+        """Names that only spaces around them tell apart are one name, misspelt."""
+        seen: dict[str, str] = {}
+        for name in names:
+            if (other := seen.setdefault(name.strip(), name)) != name:
+                row, _ = _first(self.column.text(), lambda text, wanted=name: text == wanted) or (0, "")  # type: ignore[misc]
+                message = f"column {self.name!r} holds {name!r} here and {other!r} elsewhere; spell the class in one way"
+                raise SourceError(at(message, Place(self.column.path, record=row)))
 
     def _whole(self, values: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
         """pandas writes integers as 1.0 once one of them was missing."""
@@ -209,15 +220,6 @@ def _spelled(value: Any) -> str:
     if value is None or type(value) in _NESTED:
         return ""
     return str(int(value)) if type(value) is bool else str(value)
-
-
-def _refuse_alike(names: Sequence[str], leaf: Leaf) -> None:
-    """Names that only spaces around them tell apart are one name, misspelt."""
-    seen: dict[str, str] = {}
-    for name in names:
-        if seen.setdefault(name.strip(), name) != name:
-            message = f"column {leaf.name!r} holds both {seen[name.strip()]!r} and {name!r}; spell the class in one way"
-            raise SourceError(at(message, leaf.where))
 
 
 # What the values of a column are.
@@ -320,7 +322,7 @@ def _is_exact(cell: str) -> bool:
 
 def _looks_like_number(cell: str) -> bool:
     try:
-        float(cell)
+        float(cell.replace(",", ""))
     except ValueError:
         return False
     return True

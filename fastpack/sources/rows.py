@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from fastpack.errors import EmptySourceError, MissingFileError, Place, SourceError, UnreadableFileError, at, from_os_error
 from fastpack.sources.column import Leaf, TableColumn
+from fastpack.tree import IMAGE_SUFFIXES
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 # Rows that are there as Python objects at one time.
@@ -94,7 +95,8 @@ def _named(columns: Sequence[Any], path: Path, notes: list[str]) -> Iterator[Any
     for number, column in enumerate(columns):
         name = column.name.strip()
         if not name or name == "__index_level_0__":  # of pandas, which has the index of its rows there
-            notes.append(f"column {number} has no name and is left out; pandas writes such an index unless index=False")
+            pandas = "; pandas writes its index so, unless index=False" if not number or name else ""
+            notes.append(f"column {number} has no name and is left out{pandas}")
             continue
         if name != column.name:
             notes.append(f"column {column.name!r} is called {name!r}, without the spaces")
@@ -116,12 +118,15 @@ def _refuse_name(name: str, seen: set[str], path: Path) -> None:
 def _csv_leaves(file: IO[str], path: Path, notes: list[str]) -> Iterator[Leaf]:
     header = file.readline()
     delimiter = _delimiter(header, path, notes)
-    spaced = any(name.startswith(" ") for name in header.split(delimiter)[1:])
+    spaced = any(name.startswith(" ") for name in header.split(delimiter))
     if spaced:
         notes.append("spaces that follow a delimiter are left out, in the header and in all rows")
     file.seek(0)
     rows = filter(None, csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=spaced))
     names = next(rows, [])
+    if found := next((name for name in names if name.strip().lower().endswith(IMAGE_SUFFIXES)), None):
+        message = f"the first row must be a header, and it holds {found!r}; add a row of column names, such as path,label"
+        raise SourceError(at(message, Place(path)))
     columns = [TableColumn(name, path, is_typed=False) for name in names]
     full = _full_rows(rows, len(names), path)
     while block := list(islice(full, _BLOCK_ROWS)):
