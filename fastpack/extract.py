@@ -77,7 +77,7 @@ def extract(
     reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False, on_error="raise")
     is_tar = Path(folder).suffix.lower() == ".tar"
     rows, firsts = _rows_of_files(names)
-    _refuse_other_bytes(reader, firsts, chosen.name)
+    _refuse_other_bytes(reader, names, firsts, chosen.name)
     labels = _labels_beside(dataset, names, rows, firsts) if is_tar else None
     done = num_bytes = 0
     with (_tar if is_tar else _below)(Path(folder), overwrite) as write:
@@ -111,14 +111,14 @@ def _rows_of_files(names: Sequence[str]) -> tuple[Rows, dict[int, int]]:
     return np.fromiter(seen.values(), np.int64, len(seen)), firsts
 
 
-def _refuse_other_bytes(reader: Reader, firsts: Mapping[int, int], name: str) -> None:
+def _refuse_other_bytes(reader: Reader, names: Sequence[str], firsts: Mapping[int, int], name: str) -> None:
     """Two files of one name would overwrite one another."""
     for batch in _batches(reader, np.array([*firsts], np.int64), name):
         originals = np.array([firsts[row] for row in batch.tolist()], np.int64)
         mine, others = reader.read(batch)[name], reader.read(originals)[name]
         if mine != others:
             row = next(row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i))
-            message = f"samples {firsts[row]} and {row} have one key, but other bytes; nothing was written"
+            message = f"samples {firsts[row]} and {row} are both called {names[row]!r}, with other bytes; nothing was written"
             raise FormatError(at(message, reader.place(row)))
 
 

@@ -421,9 +421,16 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
         pack(fastpack.Paths([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
-    with pytest.raises(errors.FormatError, match="samples 0 and 1 have one key, but other bytes; nothing was written"):
+    with pytest.raises(errors.FormatError, match=r"samples 0 and 1 are both called 'same\.jpg', with other bytes; nothing was written"):
         fastpack.extract(both, "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_other_labels_of_one_file_have_no_place_in_a_tar():
+    pack(fastpack.Paths(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
+    assert fastpack.extract(fastpack.open("a.h5"), "out").num_files == 1
+    with pytest.raises(errors.FormatError, match="samples 0 and 1 have one key, but other labels; extract to a folder"):
+        fastpack.extract(fastpack.open("a.h5"), "out.tar")
 
 
 # At the API
