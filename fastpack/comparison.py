@@ -15,7 +15,7 @@ from fastpack.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.reader import Reader
 from fastpack.reader import open as open_dataset
 from fastpack.schema import Field, Schema
-from fastpack.sources import Source, source_of
+from fastpack.sources import Source, is_table, source_of
 
 _BATCH_BYTES = 8 * 2**20
 Rows = npt.NDArray[np.int64]
@@ -130,7 +130,8 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
 def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
     """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`."""
     try:
-        return source_of(path)
+        # What a table names elsewhere is read to be compared, and shown to nobody.
+        return source_of(path, allow_external=is_table(path))
     except (EmptySourceError, SourceError):
         return open_dataset(path, decode=False, index_dir=index_dir)
 

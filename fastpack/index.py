@@ -1,7 +1,6 @@
 """Index: the table of a dataset's samples. Scalars as columns in memory, blobs as places in files."""
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,19 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
 from fastpack.chunks import ChunkTable
-from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
-from fastpack.index_arrays import Column, chunk_tables, escaped, from_arrays, to_arrays
+from fastpack.classes import ClassMap
+from fastpack.errors import FastpackError, FormatError, OptionError, Place, SchemaError, TruncatedFileError, at, status_error
+from fastpack.index_arrays import (
+    Column,
+    are_alike,
+    are_pixels,
+    are_places,
+    chunk_tables,
+    escaped,
+    from_arrays,
+    is_column,
+    to_arrays,
+)
 from fastpack.ragged import Ragged, Text, concatenate_values, flat_values, owners
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
@@ -90,6 +100,13 @@ class Index:
             chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
             checkpoints={new: self.checkpoints[old] for new, old in found.items() if old in self.checkpoints},
         )
+
+    def relabeled(self, class_names: tuple[str, ...]) -> "Index":
+        """The same samples, whose labels count in `class_names`. Raises SourceError for a class that is not among these."""
+        if "label" not in self.columns:
+            raise OptionError(at("there are no labels to count in the classes; leave classes out", self.place(0)))
+        labels = ClassMap.between(self.schema.class_names, class_names).relabeled(self.columns["label"])
+        return replace(self, columns={**self.columns, "label": labels}, schema=replace(self.schema, class_names=class_names))
 
     def has_fields(self, names: Sequence[str]) -> bool:
         """True when each is a field here, or in the file."""
@@ -257,42 +274,15 @@ class Index:
             (self.record_numbers, np.dtype(np.int64)),
         ]
         sound = all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
-        sound = sound and all(_are_places(self.schema[name], spans, SPAN, n) for name, spans in self.spans.items())
-        sound = sound and all(_are_places(self.schema[name], infos, IMAGE_INFO, n) for name, infos in self.infos.items())
-        sound = sound and all(_are_alike(self.spans[name], infos) for name, infos in self.infos.items())
-        sound = sound and all(_is_column(self.columns[field.name], field, n) for field in self.schema.columns)
+        sound = sound and all(are_places(self.schema[name], spans, SPAN, n) for name, spans in self.spans.items())
+        sound = sound and all(are_places(self.schema[name], infos, IMAGE_INFO, n) for name, infos in self.infos.items())
+        sound = sound and all(are_alike(self.spans[name], infos) for name, infos in self.infos.items())
+        sound = sound and all(is_column(self.columns[field.name], field, n) for field in self.schema.columns)
         sound = sound and (self.files is None or (isinstance(self.files, Text) and len(self.files) == n))
         sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
-        sound = sound and all(_are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
+        sound = sound and all(are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
         if not sound:
             raise FormatError("the index has tables of another type or length; delete it and it is built again")
-
-
-def _is_column(column: Column, field: Field, num_samples: int) -> bool:
-    if isinstance(column, Ragged):
-        is_text = isinstance(flat_values(column), Text)
-        return len(column) == num_samples and (type(column) is Ragged) == field.is_list and is_text == (field.kind == "text")
-    return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
-
-
-def _are_places(field: Field, table: Any, dtype: np.dtype[Any], num_samples: int) -> bool:
-    """True for a record of this dtype for each sample, or, of a list, for each of its blobs."""
-    if (type(table) is Ragged) != field.is_list or len(table) != num_samples:
-        return False
-    flat = flat_values(table)
-    return isinstance(flat, np.ndarray) and flat.ndim == 1 and flat.dtype == dtype
-
-
-def _are_alike(spans: Any, infos: Any) -> bool:
-    return not isinstance(spans, Ragged) or np.array_equal(spans.offsets, infos.offsets)
-
-
-def _are_pixels(field: Field, spans: npt.NDArray[Any]) -> bool:
-    """True when each span is as long as the numbers that the field says it holds."""
-    dtype = np.dtype(field.dtype)
-    sizes = [size for size in field.shape if isinstance(size, int) and size >= 0]
-    num_bytes = math.prod(sizes) * dtype.itemsize
-    return dtype.kind in "uif" and len(sizes) == len(field.shape) and bool((spans["length"] == num_bytes).all())
 
 
 def index_path(shard: Path, index_dir: Path | None = None) -> Path:

@@ -1,5 +1,6 @@
-"""The tables of an index as arrays by name, as its file has them."""
+"""The tables of an index as arrays by name, as its file has them; and whether an array can be such a table."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fastpack.chunks import ChunkTable
-from fastpack.ragged import Ragged, Text
+from fastpack.ragged import Ragged, Text, flat_values
 from fastpack.schema import Field
 
 Column = npt.NDArray[Any] | Ragged
@@ -39,3 +40,30 @@ def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field)
         return Text(arrays[f"{name}/values"], offsets)
     inner = replace(field, shape=())
     return Ragged(from_arrays(f"{name}/values", arrays, inner), offsets)
+
+
+def is_column(column: Column, field: Field, num_samples: int) -> bool:
+    if isinstance(column, Ragged):
+        is_text = isinstance(flat_values(column), Text)
+        return len(column) == num_samples and (type(column) is Ragged) == field.is_list and is_text == (field.kind == "text")
+    return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
+
+
+def are_places(field: Field, table: Any, dtype: np.dtype[Any], num_samples: int) -> bool:
+    """True for a record of this dtype for each sample, or, of a list, for each of its blobs."""
+    if (type(table) is Ragged) != field.is_list or len(table) != num_samples:
+        return False
+    flat = flat_values(table)
+    return isinstance(flat, np.ndarray) and flat.ndim == 1 and flat.dtype == dtype
+
+
+def are_alike(spans: Any, infos: Any) -> bool:
+    return not isinstance(spans, Ragged) or np.array_equal(spans.offsets, infos.offsets)
+
+
+def are_pixels(field: Field, spans: npt.NDArray[Any]) -> bool:
+    """True when each span is as long as the numbers that the field says it holds."""
+    dtype = np.dtype(field.dtype)
+    sizes = [size for size in field.shape if isinstance(size, int) and size >= 0]
+    num_bytes = math.prod(sizes) * dtype.itemsize
+    return dtype.kind in "uif" and len(sizes) == len(field.shape) and bool((spans["length"] == num_bytes).all())

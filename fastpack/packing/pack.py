@@ -1,10 +1,12 @@
 """pack: a Source becomes shards of a standard container, whole or not at all."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastpack.class_lists import class_list
 from fastpack.errors import OptionError, Place, at, warn
 from fastpack.index import Index
 from fastpack.master import write_master
@@ -51,7 +53,7 @@ class Packed:
 
 
 def pack(
-    source: Source | str | Path,
+    source: Source | str | os.PathLike[str],
     output: str | Path,
     options: PackOptions | None = None,
     *,
@@ -91,8 +93,8 @@ def pack(
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    samples = source_of(source, allow_external=options.allow_external) if isinstance(source, (str, Path)) else source
-    plan = plan_pack(samples, output, options, append=append, resume=resume)
+    options = replace(options, classes=class_list(options.classes) or None)
+    plan = plan_pack(_samples(source, options), output, options, append=append, resume=resume)
     warn(plan.source.notes)
     if options.dry_run:
         plan.refuse_faulty()
@@ -108,6 +110,15 @@ def pack(
             if name not in plan.paths:  # else the one shard has the name already
                 write_master(name, overwrite=True, sync=options.sync)
     return replace(_told(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes)
+
+
+def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
+    if isinstance(source, (str, os.PathLike)):
+        return source_of(Path(source), fields=options.fields, **options.taking)
+    if not hasattr(source, "read") or not hasattr(source, "schema"):
+        message = f"a source is a path, a fastpack.Paths or a Reader, not {type(source).__name__}"
+        raise OptionError(f"{message}; of files in a list make fastpack.Paths(files, labels)")
+    return source
 
 
 def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
