@@ -3,7 +3,7 @@
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,14 +25,17 @@ def convert(
     options: PackOptions | None = None,
     *,
     index_dir: str | os.PathLike[str] | None = None,
+    kinds: Mapping[str, str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Packed:
-    """Writes the samples of a dataset, image files unmodified, in another format: TFRecord or HDF5.
+    """Writes the samples of a dataset, image files unmodified, in another format: TFRecord, HDF5 or tar. All fields go along;
+    one that the format cannot hold is refused before anything is written.
 
     - path: TFRecord, HDF5 or tar files, or a folder of images; gzip'ed ones too, which are unpacked beside the output
       first, since they have no random access.
     - index_dir: where the saved indexes are, when they are not beside the files.
+    - kinds: what fields are, where the files do not say it: see `open`.
     - output, options, overwrite, progress: as for `pack`.
 
     Raises what `open` and `pack` raise, and CorruptRecordError or TruncatedFileError for damaged compressed files.
@@ -45,7 +48,7 @@ def convert(
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     with _unpacked(find_shards(path), output.parent) as shards:
         taking = options.taking if options is not None else {}
-        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, **taking)
+        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, kinds=kinds, **taking)
         return pack(dataset, output, options, overwrite=overwrite, progress=progress)
 
 

@@ -1,24 +1,24 @@
 """extract: the files of a dataset, given back byte for byte."""
 
 import contextlib
-import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, at, from_os_error
+from fastpack.classes import classes_of
+from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, SourceError, at, from_os_error, warn
 from fastpack.escapes import raw_name
 from fastpack.headers import FORMATS
+from fastpack.packing.options import PackOptions
+from fastpack.packing.pack import pack
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
 from fastpack.schema import Field
-from fastpack.shard import refuse_existing, written_whole
 from fastpack.tree import IMAGE_SUFFIXES
 
 # Called with (files done, files in all, bytes done) after each batch.
@@ -35,12 +35,13 @@ _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 
 @dataclass(frozen=True)
 class Extracted:
-    """What was written: files, their bytes, seconds."""
+    """What was written: files, their bytes, seconds; and the fields that were left out."""
 
     folder: Path
     num_files: int
     num_bytes: int
     seconds: float
+    left_out: tuple[str, ...] = ()
 
 
 def extract(
@@ -49,17 +50,19 @@ def extract(
     *,
     field: str | None = None,
     overwrite: bool = False,
+    whole: bool = False,
     progress: Progress | None = None,
 ) -> Extracted:
     """Writes the files of a dataset below `folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
 
     Each is called by its sample's key, with the ending of its format when the key has none; or by its number, when
     there are no keys. Samples of one key and the same bytes, such as the captions of an image, give one file. No file is
-    written outside the folder, whatever the keys say. A tar is as WebDataset reads it: beside each image, its label is in a
-    file that ends with .cls. The same dataset gives the same bytes.
+    written outside the folder, whatever the keys say. A folder holds a file of each sample; what else the dataset has is left
+    out, and said. A tar holds all fields, as WebDataset reads them. The same dataset gives the same bytes.
 
     - field: which, when it is not the main image.
     - overwrite: replace files that are there already.
+    - whole: raise SchemaError where a folder would leave something out.
     - progress: called with (files done, files in all, bytes done).
 
     Raises SchemaError when there are no files in the dataset (pixels, say), FormatError for a key that is no path below
@@ -70,27 +73,61 @@ def extract(
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
     10
     """
+    if Path(folder).suffix.lower() == ".tar":
+        return _extract_tar(dataset, Path(folder), field, overwrite, progress)
     started = time.perf_counter()
     chosen = _files_of(dataset, field)
     names = _names_of(dataset, chosen)
+    left_out = _left_out(dataset, chosen, names)
+    if left_out and whole:
+        message = f"a folder of files does not hold {', '.join(map(repr, left_out))}; `extract` leaves them out, a .tar holds all"
+        raise SchemaError(f"{message} - at {folder}")
     kept = {chosen.name: chosen.name}
     reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False, on_error="raise")
-    is_tar = Path(folder).suffix.lower() == ".tar"
     rows, firsts = _rows_of_files(names)
     _refuse_other_bytes(reader, names, firsts, chosen.name)
-    labels = _labels_beside(dataset, names, rows, firsts) if is_tar else None
+    warn(f"{folder} does not hold {name!r} of the dataset; a .tar holds all fields" for name in left_out)
     done = num_bytes = 0
-    with (_tar if is_tar else _below)(Path(folder), overwrite) as write:
+    with _below(Path(folder), overwrite) as write:
         for batch in _batches(reader, rows, chosen.name):
             blobs = reader.read(batch)[chosen.name]
             for i, row in enumerate(batch.tolist()):
                 write(names[row], blobs.bytes(i))
-                if labels is not None:
-                    write(_key_in_tar(names[row]) + ".cls", b"%d" % labels[row])
             done, num_bytes = done + len(batch), num_bytes + len(blobs.values)
             if progress:
                 progress(done, len(rows), num_bytes)
-    return Extracted(Path(folder), len(rows), num_bytes, time.perf_counter() - started)
+    return Extracted(Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out)
+
+
+def _extract_tar(dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None) -> Extracted:
+    """All fields; or one, with key and label."""
+    started = time.perf_counter()
+    chosen = _files_of(dataset, field)
+    if field is not None:
+        kept = [each.name for each in dataset.schema.fields if each.name in (chosen.name, "key", "label")]
+        dataset = Reader(dataset.index.select({name: name for name in kept}), dataset.options)
+    options = PackOptions(format="tar")
+    packed = pack(dataset.with_options(decode=False, on_error="raise"), output, options, overwrite=overwrite, progress=progress)
+    num_bytes = int(dataset.index.spans[chosen.name]["length"].sum())
+    return Extracted(output, packed.num_samples, num_bytes, time.perf_counter() - started)
+
+
+def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str, ...]:
+    """The fields that the files below a folder do not hold: all but the files, their names, and labels that are their folders."""
+    held = {chosen.name, "key"} | ({"label"} if _are_folders(dataset, names) else set())
+    return tuple(each.name for each in dataset.schema.fields if each.name not in held)
+
+
+def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
+    """True when each label is the class of the folder that the sample's file is in."""
+    labels = dataset.columns.get("label")
+    try:
+        found = classes_of(names)
+    except SourceError:
+        return False
+    if found.labels is None or not isinstance(labels, np.ndarray) or (found.labels < 0).any():
+        return False
+    return [found.names[label] for label in found.labels.tolist()] == list(map(dataset.schema.class_name, labels.tolist()))
 
 
 def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
@@ -144,54 +181,10 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     return names
 
 
-def _key_in_tar(name: str) -> str:
-    """The name up to the first dot that is not a folder's: what follows is the kind of file."""
-    above, slash, last = name.rpartition("/")
-    return above + slash + last.partition(".")[0]
-
-
-def _labels_beside(dataset: Reader, names: list[str], rows: Rows, firsts: Mapping[int, int]) -> Any:
-    """The labels that have files of their own in a tar; None when there are none. Checks the names."""
-    seen: set[str] = set()
-    for row in rows.tolist():
-        name = names[row]
-        key = _key_in_tar(name)
-        if name[len(key) + 1 :].count(".") or not key.rpartition("/")[2]:
-            message = f"a tar's readers take {name!r} for another key, as they end it at its first dot; extract to a folder"
-            raise FormatError(at(f"{message}; nothing was written", dataset.place(row)))
-        if key in seen:
-            raise FormatError(at(f"two samples would have the key {key!r} in a tar; extract to a folder", dataset.place(row)))
-        seen.add(key)
-    labels = dataset.columns.get("label")
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
-        return None
-    if other := next((row for row, first in firsts.items() if labels[row] != labels[first]), None):
-        message = f"samples {firsts[other]} and {other} have one key, but other labels; extract to a folder"
-        raise FormatError(at(f"{message}; nothing was written", dataset.place(other)))
-    return labels
-
-
 def _with_ending(key: str, format: str) -> str:
     if key.lower().endswith(IMAGE_SUFFIXES):
         return key
     return key + _ENDINGS.get(format, f".{format}")
-
-
-@contextlib.contextmanager
-def _tar(path: Path, overwrite: bool) -> Iterator[Write]:
-    """Into a tar, which gets its name when it is whole. Its members are nobody's, of the beginning of 1970."""
-    import tarfile  # late: few need it
-
-    refuse_existing([path], overwrite)
-    with written_whole(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
-
-        def write(name: str, data: bytes) -> None:
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps 300 bytes of each
-
-        yield write
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from fastpack.cli.options import (
     folder_options,
     index_dir_option,
     json_option,
+    kinds_option,
+    names,
     quiet_option,
     without_indexes,
 )
@@ -32,6 +34,7 @@ from fastpack.report import extracted_text, indexed_text, packed_text, readable_
 @click.option("--checkpoints", is_flag=True, help="Find places inside the JPEGs too where decoding may begin: crops take less time then.")
 @click.option("--offsets", is_flag=True, help="Write NAME.idx beside each TFRecord too, the text that DALI and vahidk/tfrecord read.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files at once; by default one a core.")
+@kinds_option
 @json_option
 @quiet_option
 def index(paths: tuple[str, ...], index_dir: Path | None, offsets: bool, as_json: bool, quiet: bool, **options: Any) -> None:
@@ -76,13 +79,16 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
 @click.argument("output", metavar="OUT")
-@click.option("--format", type=click.Choice(["tfrecord", "hdf5"]), help="What to write; by default the ending of OUT says it.")
+@click.option("--format", type=click.Choice(["tfrecord", "hdf5", "tar"]), help="What to write; by default the ending of OUT says it.")
+@click.option("--fields", metavar="A,B", callback=names, help="Which fields to keep beside image, label and key; by default all.")
+@click.option("--float64", type=click.Choice(["refuse", "round"]), help="Of floats that TFRecord changes; by default refused.")
 @click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @classes_option
 @folder_options
+@kinds_option
 @index_dir_option
 @json_option
 @quiet_option
@@ -94,25 +100,28 @@ def convert(
     as_json: bool,
     quiet: bool,
     taking: dict[str, Any],
+    kinds: dict[str, str],
     **options: Any,
 ) -> None:
     """Writes a dataset in another format, image files unmodified.
 
-    OUT is the file to write, such as train.tfrecord or train.h5. With no ending it is a folder, and with .tar one file as
-    WebDataset reads it: then `convert` is `extract`.
+    OUT is the file to write: train.tfrecord, train.h5, or train.tar as WebDataset reads it. With no ending it is a folder, as
+    `extract` writes it, where that holds all there is. What a format cannot hold is refused before anything is written.
 
     PATH is a TFRecord (also gzip'ed), HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    if options["format"] is None and Path(output).suffix.lower() in ("", ".tar"):
+    if options["format"] is None and Path(output).suffix == "":
         refuse_options(options)
-        write_files(paths, output, overwrite=overwrite, index_dir=index_dir, as_json=as_json, quiet=quiet, taking=taking)
+        shown = {"as_json": as_json, "quiet": quiet}
+        write_files(paths, output, overwrite=overwrite, index_dir=index_dir, taking=taking, kinds=kinds, whole=True, **shown)
         return
     with terminal.progress("converting", quiet) as update:
         packed = convert_dataset(
             without_indexes(paths),
             output,
-            fastpack.PackOptions(**options, **taking),
+            fastpack.PackOptions(**{name: value for name, value in options.items() if value is not None}, **taking),
             index_dir=index_dir,
+            kinds=kinds,
             overwrite=overwrite,
             progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
         )
@@ -128,6 +137,7 @@ def convert(
 @click.option("--field", help="Which files, when not the images.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @folder_options
+@kinds_option
 @index_dir_option
 @json_option
 @quiet_option
@@ -158,13 +168,16 @@ def write_files(
     as_json: bool,
     quiet: bool,
     taking: dict[str, Any],
+    kinds: dict[str, str],
+    whole: bool = False,
 ) -> None:
     with terminal.progress("extracting", quiet) as update:
         extracted = extract_files(
-            fastpack.open(without_indexes(paths), index_dir=index_dir, save_index=False, **taking),
+            fastpack.open(without_indexes(paths), index_dir=index_dir, save_index=False, kinds=kinds, **taking),
             output,
             field=field,
             overwrite=overwrite,
+            whole=whole,
             progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
         )
     if as_json:

@@ -67,6 +67,22 @@ def index_dir_option(command: Command) -> Command:
     return click.option("--index-dir", type=kind, help="Where the saved indexes are, when they are not beside the files.")(command)
 
 
+def kinds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str]:
+    """Of `caption=text,seg=mask`."""
+    found = {}
+    for part in names(ctx, parameter, value) or ():
+        name, equals, kind = part.rpartition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{part!r} is no kind of a field; write NAME=KIND, such as caption=text", ctx, parameter)
+        found[name] = kind
+    return found
+
+
+def kinds_option(command: Command) -> Command:
+    help_text = "What fields are, where the files do not say it: image, mask, bytes or text."
+    return click.option("--kinds", metavar="A=text,B=mask", callback=kinds, help=help_text)(command)
+
+
 def sidecars(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Of `txt,json`, or `none`."""
     return [] if value == "none" else names(ctx, parameter, value)

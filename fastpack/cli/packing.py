@@ -30,7 +30,7 @@ from fastpack.storage import COMPRESSIONS
 @click.command(epilog=terminal.EPILOG)
 @click.argument("src", callback=existing)
 @click.option("-o", "--output", required=True, metavar="OUT", help="The file to write, such as train.tfrecord or train.h5.")
-@click.option("--format", type=click.Choice(["tfrecord", "hdf5"]), help="What to write; by default the ending of OUT says it.")
+@click.option("--format", type=click.Choice(["tfrecord", "hdf5", "tar"]), help="What to write; by default the ending of OUT says it.")
 @click.option(
     "--layout",
     type=click.Choice(["auto", "encoded", "vlen", "pixels"]),

@@ -1,7 +1,8 @@
-"""What a tar of ours says of its samples: its first member, which tar readers of samples pass over. See docs/formats.md."""
+"""What a tar of ours says of its samples: in a pax header before its first member, as a comment. See docs/formats.md."""
 
 import json
 import os
+import tarfile
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -9,13 +10,12 @@ from fastpack.errors import FormatError, SchemaError
 from fastpack.schema import Field, Schema
 
 IMAGE_ENDINGS = ("jpg", "jpeg", "jpe", "png", "webp", "bmp", "tif", "tiff", "gif")
-# A dot is not in it, so WebDataset takes it for no part of a sample.
-MEMBER = "__fastpack__"
 FORMAT_VERSION = 1
 _UNKNOWN_ENDING = "bin"  # of image files whose format is not known, and of other files
 _BLOCK = 512
-_NAME_BYTES, _SIZE = 100, slice(124, 136)
-_MOST_BYTES = 2**24
+_SIZE, _TYPE = slice(124, 136), slice(156, 157)
+_COMMENT = b" comment="
+_MOST_BYTES = 1_000_000  # readers take a header of up to 1 MiB
 _MOST_SUFFIX_BYTES = 200
 
 
@@ -38,27 +38,34 @@ class TarSchema:
         fields = tuple(_placed(field, schema, taken) for field in schema.fields)
         return cls(replace(schema, fields=fields), keys_end)
 
-    def to_bytes(self) -> bytes:
-        about = {"format": "fastpack", "format_version": FORMAT_VERSION, "keys_end": self.keys_end, "schema": self.schema.to_json()}
-        return json.dumps(about).encode()
+    def header(self) -> bytes:
+        """The blocks with which the archive begins. Raises SchemaError where they would be too many."""
+        schema = json.loads(self.schema.to_json())
+        about = {"format": "fastpack", "format_version": FORMAT_VERSION, "keys_end": self.keys_end, "schema": schema}
+        text = json.dumps(about)
+        if len(text) > _MOST_BYTES:
+            raise SchemaError(f"a tar has {_MOST_BYTES:,} bytes for the names of fields and classes, and these take {len(text):,}")
+        return tarfile.TarInfo.create_pax_global_header({"comment": text})
 
     @classmethod
     def read(cls, descriptor: int) -> Self | None:
-        """What the first member of an open archive says; None when it is another's.
+        """What an open archive says of itself; None when it is another's.
 
         Raises FormatError when it says what nobody can use.
         """
         head = os.pread(descriptor, _BLOCK, 0)
-        if head[:_NAME_BYTES].rstrip(b"\0") != MEMBER.encode():
+        if head[_TYPE] != b"g":
             return None
         try:
-            size = int(head[_SIZE].strip(b"\0 "), 8)
-            about = json.loads(os.pread(descriptor, min(size, _MOST_BYTES), _BLOCK))
+            _, found, text = os.pread(descriptor, min(int(head[_SIZE].strip(b"\0 "), 8), 2 * _MOST_BYTES), _BLOCK).partition(_COMMENT)
+            if not found or b'"fastpack"' not in text[:_BLOCK]:  # git's, say
+                return None
+            about = json.loads(text)
             if about["format_version"] != FORMAT_VERSION:
                 raise FormatError(f"a newer fastpack wrote this archive (version {about['format_version']}); install that")
-            return cls(Schema.from_json(about["schema"]), bool(about["keys_end"]))
+            return cls(Schema.from_json(json.dumps(about["schema"])), bool(about["keys_end"]))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise FormatError(f"the member {MEMBER} is damaged ({error}); restore the archive from its source") from error
+            raise FormatError(f"the archive's header is damaged ({error}); restore it from its source") from error
 
     def field_of(self, suffix: str) -> Field | None:
         """The field that members of this ending are values of."""
@@ -85,7 +92,7 @@ class TarSchema:
 
 def refuse_fields(schema: Schema) -> None:
     """Raises SchemaError for what a tar of samples cannot hold, before anything is written."""
-    TarSchema.of(schema, keys_end=False)
+    TarSchema.of(schema, keys_end=False).header()
 
 
 def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:

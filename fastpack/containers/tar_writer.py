@@ -1,5 +1,6 @@
 """Writes tar files as WebDataset reads them: a member for each field of each sample, neighbours of one key."""
 
+import itertools
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +9,8 @@ from typing import Any
 
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.tar_schema import IMAGE_ENDINGS, MEMBER, TarSchema, json_of
-from fastpack.errors import DuplicateKeyError, FormatError, Place, at
+from fastpack.containers.tar_schema import IMAGE_ENDINGS, TarSchema, json_of
+from fastpack.errors import FormatError, Place, at
 from fastpack.headers import FORMATS, ImageFiles
 from fastpack.ragged import Text, encoded
 from fastpack.schema import Field
@@ -40,7 +41,7 @@ class TarWriter(Writer[Members]):
         self._described = TarSchema.of(plan.schema, keys_end=False)
         self._has_begun = False
         self._num_samples = 0
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}  # names of samples -> their keys
         self._file = open(path, "xb", buffering=2**20)  # noqa: SIM115  # closed by `close` and `abandon`
 
     def encode(self, batch: Batch) -> Members:
@@ -80,7 +81,7 @@ class TarWriter(Writer[Members]):
     def _begin(self, piece: Members) -> None:
         keys_end = bool(piece.keys) and all(_ending_of(key) for key in piece.keys or ())
         self._described = TarSchema(self._described.schema, keys_end)
-        self._add(MEMBER, self._described.to_bytes())
+        self._file.write(self._described.header())
         self._has_begun = True
 
     def _key_as_read(self, name: str, members: list[tuple[str, bytes]]) -> str:
@@ -94,7 +95,7 @@ class TarWriter(Writer[Members]):
     def _name_of(self, key: str) -> tuple[str, str | None]:
         """What the members of a sample are called before their ending; and the ending that its key has, if it has one.
 
-        Raises FormatError or DuplicateKeyError.
+        Raises FormatError.
         """
         place = Place(self._path, self._num_samples, key=key)
         ending = _ending_of(key)
@@ -104,10 +105,16 @@ class TarWriter(Writer[Members]):
         if "." in name.rpartition("/")[2]:
             message = f"a tar's readers take {key!r} for another key, as they end it at its first dot; extract to a folder"
             raise FormatError(at(f"{message}; nothing was written", place))
-        if name in self._seen:
-            raise DuplicateKeyError(at(f"two samples would have the key {name!r} in a tar; extract to a folder", place))
-        self._seen.add(name)
-        return name, ending
+        is_new = name not in self._seen
+        if self._seen.setdefault(name, key) != key:
+            raise FormatError(at(f"two samples would have the key {name!r} in a tar; extract to a folder", place))
+        return (name if is_new else self._other_name(name, key)), ending
+
+    def _other_name(self, name: str, key: str) -> str:
+        """For a sample whose key an earlier one has: readers of tars would take neighbours of one name for one sample."""
+        other = next(each for number in itertools.count(2) if (each := f"{name}_{number}") not in self._seen)
+        self._seen[other] = key
+        return other
 
     def _add(self, name: str, data: bytes) -> None:
         member = tarfile.TarInfo(name)
