@@ -114,7 +114,9 @@ def _extract_tar(dataset: Reader, output: Path, field: str | None, overwrite: bo
 
 def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str, ...]:
     """The fields that the files below a folder do not hold: all but the files, their names, and labels that are their folders."""
-    held = {chosen.name, "key"} | ({"label"} if _are_folders(dataset, names) else set())
+    keys = dataset.columns.get("key")
+    held = {chosen.name} | ({"label"} if _are_folders(dataset, names) else set())
+    held |= {"key"} if isinstance(keys, Text) and list(map(raw_name, keys)) == list(names) else set()
     return tuple(each.name for each in dataset.schema.fields if each.name not in held)
 
 

@@ -20,7 +20,7 @@ from fastpack.escapes import raw_name
 from fastpack.filenames import FileNames
 from fastpack.folders import FolderRules, PhotoFolder, look_into
 from fastpack.index import Column, Index
-from fastpack.kinds import GUESSED, Kinds
+from fastpack.kinds import GUESSED, Kinds, given_kind
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
@@ -114,7 +114,7 @@ def _index(found: PhotoFolder, *, keep_going: bool) -> Index:
 
 
 def _with_kinds(index: Index, kinds: Kinds) -> Index:
-    if kinds.get("image") != "mask":
+    if given_kind(kinds, "image")[0] != "mask":
         return index
     fields = tuple(replace(field, kind="mask") if field.name == "image" else field for field in index.schema.fields)
     return replace(index, schema=replace(index.schema, fields=fields))

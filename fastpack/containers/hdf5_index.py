@@ -29,6 +29,7 @@ from fastpack.containers.hdf5_vectors import CHECKSUMS
 from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
 from fastpack.headers import guess_kind, probe_blobs
 from fastpack.index import Column, Index
+from fastpack.kinds import given_kind
 from fastpack.limits import Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, flat_values
@@ -121,7 +122,7 @@ class IndexBuilder:
 
     def _kind_of_files(self, member: Member) -> Kind:
         """The kind that was asked for, or that a schema of ours names; a guess in the files of others."""
-        given = self._kinds.get(member.path, self._kinds.get(self._names[member.path]))
+        given, _ = given_kind(self._kinds, member.path, self._names[member.path])
         own = None if member.own is None else member.own.kind
         kind = given if given in _KINDS_OF_FILES else own
         if kind in _KINDS_OF_FILES:

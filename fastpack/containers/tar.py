@@ -23,7 +23,7 @@ from fastpack.containers.tar_writer import TarWriter
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
-from fastpack.kinds import GUESSED, Kinds
+from fastpack.kinds import GUESSED, Kinds, given_kind
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
@@ -116,7 +116,7 @@ class _Table:
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
             stored_as = self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
-            given = self._kinds.get(name, self._kinds.get(stored_as))
+            given, _ = given_kind(self._kinds, name, stored_as)
             kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
             if kind in _KINDS_OF_FILES:
                 self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen, is_given=kind == given)
@@ -134,7 +134,7 @@ class _Table:
         """The index of a tar of ours, which says what it holds."""
         members = DescribedMembers(described, self._members, self._keys, self._read, Place(self._path))
         for field in members.schema.fields:
-            given = self._kinds.get(field.name, self._kinds.get(field.stored_as))
+            given, _ = given_kind(self._kinds, field.name, field.stored_as)
             field = replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
             self._fields.append(replace(field, stored_as="" if field.stored_as == field.name else field.stored_as))
             if field.is_blob:

@@ -19,7 +19,7 @@ from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter, refuse_fields
 from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
 from fastpack.index import Index
-from fastpack.kinds import GUESSED, Kinds
+from fastpack.kinds import GUESSED, Kinds, given_kind
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
 from fastpack.schema import Schema
@@ -103,11 +103,13 @@ class _Table:
         self._num_records += len(window.offsets)
 
     def _column(self, name: str, wire_kind: str) -> NumberColumn | BytesColumn:
-        if wire_kind != "bytes":
-            return NumberColumn(name, wire_kind)
         public = public_name(name)
-        given = self._kinds.get(name) or self._kinds.get(public) or ("text" if public in ("key", CLASS_NAME) else None)
-        return BytesColumn(name, given if given in _KINDS_OF_BYTES else None)
+        given, is_list = given_kind(self._kinds, name, public)
+        if wire_kind != "bytes":
+            return NumberColumn(name, wire_kind, is_list=is_list)
+        if given is None and public in ("key", CLASS_NAME):
+            given = "text"
+        return BytesColumn(name, given if given in _KINDS_OF_BYTES else None, is_list=is_list)
 
     def _raise(self, failure: Any, window: Window) -> NoReturn:
         status, _, row, offset, message = failure

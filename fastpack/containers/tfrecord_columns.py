@@ -26,8 +26,8 @@ Array = npt.NDArray[Any]
 class NumberColumn:
     """A feature of numbers over all records."""
 
-    def __init__(self, name: str, wire_kind: str) -> None:
-        self.name = name
+    def __init__(self, name: str, wire_kind: str, *, is_list: bool = False) -> None:
+        self.name, self._is_list = name, is_list
         self.kind: Kind = "int" if wire_kind == "int" else "float"
         self._counts: list[Array] = []
         self._values: list[Array] = []
@@ -41,7 +41,7 @@ class NumberColumn:
         self._values.append(features.copy_numbers(number))
 
     def field(self, name: str) -> Field:
-        is_scalar = all((counts == 1).all() for counts in self._counts)
+        is_scalar = not self._is_list and all((counts == 1).all() for counts in self._counts)
         dtype = "int64" if self.kind == "int" else "float32"
         return Field(name, self.kind, () if is_scalar else (None,), dtype, "" if name == self.name else self.name)
 
@@ -54,10 +54,11 @@ class BytesColumn:
     """A feature of bytes over all records: where its values lie and, while it may be text, the values.
 
     - kind: what it is, where that is known; None lets the values decide.
+    - is_list: a sample has a list of values, even where each has one.
     """
 
-    def __init__(self, name: str, kind: Kind | None) -> None:
-        self.name, self._given = name, kind
+    def __init__(self, name: str, kind: Kind | None, *, is_list: bool = False) -> None:
+        self.name, self._given, self._is_list = name, kind, is_list
         self._counts: list[Array] = []
         self._texts: list[Text] | None = [] if kind in (None, "text") else None
         self._spans: list[Array] | None = [] if kind != "text" else None
@@ -123,7 +124,7 @@ class BytesColumn:
     def field(self, name: str) -> Field:
         kind = self.kind
         fewest = 1 if kind == "text" else 0  # a blob that is missing is an empty one
-        is_scalar = all(((counts >= fewest) & (counts <= 1)).all() for counts in self._counts)
+        is_scalar = not self._is_list and all(((counts >= fewest) & (counts <= 1)).all() for counts in self._counts)
         return Field(name, kind, () if is_scalar else (None,), stored_as="" if name == self.name else self.name)
 
     def column(self, field: Field) -> Column:

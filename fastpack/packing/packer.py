@@ -13,6 +13,7 @@ import numpy as np
 from fastpack.containers import Container, Float64, Layout, ShardPlan, Writer
 from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Place, at, from_os_error
 from fastpack.index import Index
+from fastpack.kinds import kind_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.packing.pipeline import Pipeline, Stages
@@ -97,7 +98,7 @@ class Packer:
         self._num_left: dict[int, int] = {}
         self._faults: dict[int, Faults] = {}
         self._screen = Screen(supply, manner.on_error)
-        self._kinds = {field.source_name: field.kind for field in supply.schema.fields}
+        self._kinds = {field.source_name: kind_of(field) for field in supply.schema.fields}
 
     def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
         """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.
