@@ -5,17 +5,25 @@ Virtual datasets: https://docs.h5py.org/en/stable/vds.html
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from fastpack.containers import Choice
 from fastpack.containers.hdf5_checksums import write_checksums
-from fastpack.containers.hdf5_columns import FORMAT_VERSION
+from fastpack.containers.hdf5_columns import CLASS_NAMES, FORMAT_VERSION
 from fastpack.containers.hdf5_disk import WrittenFile
+from fastpack.containers.hdf5_index import IndexBuilder
+from fastpack.containers.hdf5_members import find_members
+from fastpack.containers.hdf5_vectors import vectors_of
 from fastpack.errors import Place, SchemaError, at
-from fastpack.shard import written_whole
+from fastpack.limits import DEFAULT_LIMITS
+from fastpack.ragged import Text, concatenate_values
+from fastpack.schema import Field
+from fastpack.shard import Shard, written_whole
 
 _NUM_SHARDS = "num_shards"
 _LIBVER = ("earliest", "v110")  # virtual datasets came with HDF5 1.10
@@ -32,13 +40,16 @@ def write_master(path: Path, shards: Sequence[Path], *, sync: bool = True) -> No
         odd = next((i for i, other in enumerate(members) if other.keys() != members[0].keys()), None)
         if odd is not None:
             raise SchemaError(at("the shards hold different datasets; a master needs the same in each", Place(shards[odd])))
-        for name, (shape, dtype) in members[0].items():
-            if name == "class_names":
-                _copy(master, name, shards[:1])
-            elif len(shape) > 1:
-                _show(master, name, dtype, shards, [each[name][0] for each in members])
+        in_rows = {name: member for each in members for name, member in each.items() if member.kind == "rows"}
+        joined = _columns_of(shards) if in_rows else []
+        for name, member in members[0].items():
+            sources = shards[:1] if name == CLASS_NAMES else shards
+            if name in in_rows:
+                _join(master, name, joined[: len(sources)])
+            elif member.kind == "pixels":
+                _show(master, name, member.dtype, shards, [each[name].shape for each in members])
             else:
-                _copy(master, name, shards)
+                _copy(master, name, sources)
         _copy_attributes(master, shards[0])
         master.attrs[_NUM_SHARDS] = len(shards)
         write_checksums(master)
@@ -53,12 +64,44 @@ def is_master(path: Path) -> bool:
         return False
 
 
-def _members(shard: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Name -> shape and dtype of the datasets of a shard."""
+@dataclass(frozen=True)
+class _Stored:
+    """What a shard has under a name; shape and dtype of a dataset."""
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    dtype: Any = None
+
+
+def _members(shard: Path) -> dict[str, _Stored]:
+    """Name -> what a shard has under it."""
+    found: dict[str, _Stored] = {}
     with h5py.File(shard, "r", locking=False) as file:
-        if any(not isinstance(file[name], h5py.Dataset) for name in file):
-            raise SchemaError(at("a master is for the layout `pixels`; pack with a size, or leave the master out", Place(shard)))
-        return {name: (file[name].shape, file[name].dtype) for name in file}
+        for member in find_members(file):
+            if member.is_blob and member.kind != "pixels":
+                message = f"a master shows pixels and columns, not the files of {member.path}; pack with a size, or leave them out"
+                raise SchemaError(at(message, Place(shard)))
+            stored = member.stored
+            found[member.path] = _Stored(member.kind, *((stored.shape, stored.dtype) if isinstance(stored, h5py.Dataset) else ()))
+    return found
+
+
+def _columns_of(shards: Sequence[Path]) -> list[dict[str, tuple[Field, Any]]]:
+    """Of each shard, the fields that are columns, by their names in the file, and their values; and the names of classes."""
+    found = []
+    for shard in shards:
+        with h5py.File(shard, "r", locking=False) as file:
+            index = IndexBuilder(file, Shard.of(shard, "hdf5"), check=False, limits=DEFAULT_LIMITS, choice=Choice()).index()
+        columns = {field.source_name: (field, index.columns[field.name]) for field in index.schema.columns}
+        found.append(columns | {CLASS_NAMES: (Field(CLASS_NAMES, "text"), Text.of(index.schema.class_names))})
+    return found
+
+
+def _join(master: h5py.File, name: str, columns: Sequence[dict[str, tuple[Field, Any]]]) -> None:
+    """Lists, and texts of any length, of all shards."""
+    field = columns[0][name][0]
+    for vector in vectors_of(name, field, concatenate_values([each[name][1] for each in columns])):
+        vector.write(master)
 
 
 def _show(master: h5py.File, name: str, dtype: Any, shards: Sequence[Path], shapes: Sequence[tuple[int, ...]]) -> None:

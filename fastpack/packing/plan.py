@@ -13,7 +13,7 @@ from fastpack import containers
 from fastpack.class_lists import class_list
 from fastpack.codecs.batch import DecodeOptions
 from fastpack.containers import Container
-from fastpack.errors import EmptySourceError, FastpackError, LimitError, OptionError, Place, at
+from fastpack.errors import EmptySourceError, FastpackError, LimitError, OptionError, Place, SchemaError, at
 from fastpack.order import parts_of, spread_by_key
 from fastpack.packing.alteration import AlteredSupply
 from fastpack.packing.options import PackOptions
@@ -137,6 +137,9 @@ def _refuse_fields(container: Container, schema: Schema, options: PackOptions) -
         message = f"a sample has {len(schema.fields)} fields, and readers take at most {most} (max_features)"
         raise LimitError(f"{message}; choose some with `fields`")
     container.refuse_fields(schema)
+    files = [blob.name for blob in schema.blobs if blob.kind != "pixels"]
+    if options.master and files:
+        raise SchemaError(f"a master shows pixels and columns, not the files of {files[0]!r}; leave them out with `fields`")
 
 
 def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:

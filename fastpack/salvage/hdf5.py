@@ -16,9 +16,11 @@ from fastpack.options import ReadOptions
 from fastpack.ragged import Ragged, Text, flat_values, owners
 from fastpack.reader import Reader
 from fastpack.salvage import Array, Damage, check_spans, of_this_file
+from fastpack.schema import Field
 from fastpack.structs import NO_SPAN, SPAN
 
 _BATCH_SAMPLES = 64
+_CLASS_NAMES = "class_names"
 _UNREADABLE = 9  # as a kernel's status
 _STATUS_REASONS = {3: "the file ends inside this image", 5: "the image differs from its CRC32C"}
 
@@ -48,7 +50,7 @@ def survey_hdf5(path: Path, told: Index | None, limits: Limits = DEFAULT_LIMITS)
         index, damages = told, [Damage(f"{error.args[-1]}; the saved index knows what the file held", is_lost=False)]
     else:
         damaged = _damaged_columns(path, index, told)
-        damages = [_damaged_column(name, is_lost=told is None) for name in damaged]
+        damages = [_damaged_dataset(name, is_lost=told is None and _is_missed(index, name)) for name in damaged]
         if damaged:
             index = told or _without(index, damaged)
     statuses = _statuses(path, index)
@@ -75,10 +77,23 @@ def _damaged_columns(path: Path, index: Index, told: Index | None) -> list[str]:
     return [field.source_name for field in index.schema.columns if not _same_column(index, told, field.name)]
 
 
-def _damaged_column(name: str, *, is_lost: bool) -> Damage:
-    # Attributes, and the tables that find the images, are not what a user would miss.
-    is_ours = name.startswith("@") or "/" in name[1:]
-    return Damage(f"{name}: the values are not those that were written", is_lost=is_lost and not is_ours)
+def _damaged_dataset(name: str, *, is_lost: bool) -> Damage:
+    return Damage(f"{name}: the values are not those that were written", is_lost=is_lost)
+
+
+def _is_missed(index: Index, name: str) -> bool:
+    """False for attributes, and for the tables that find files: what these find has checksums of its own."""
+    return _is_part(name, _CLASS_NAMES) or any(_is_part(name, field.source_name) for field in index.schema.fields if _is_unsafe(field))
+
+
+def _is_unsafe(field: Field) -> bool:
+    """True for values without checksums of their own, and for lists: which files are one sample's, only a table knows."""
+    return field.is_list or not field.is_blob
+
+
+def _is_part(name: str, path: str) -> bool:
+    """True for a dataset of the field at that path. Names of columns may begin with "@"; then "/" stands before."""
+    return f"{name.removeprefix('/')}/".startswith(f"{path}/")
 
 
 def _same_column(a: Index, b: Index, name: str) -> bool:
@@ -90,11 +105,14 @@ def _same_column(a: Index, b: Index, name: str) -> bool:
 
 def _without(index: Index, damaged: list[str]) -> Index:
     """The fields whose values can be trusted: a column that is damaged somewhere may be wrong anywhere."""
-    kept = [field.name for field in index.schema.fields if field.is_blob or not {field.source_name, f"/{field.source_name}"} & {*damaged}]
-    fields = tuple(field for field in index.schema.fields if field.name in kept)
-    class_names = () if "class_names" in damaged else index.schema.class_names
-    columns = {name: column for name, column in index.columns.items() if name in kept}
-    return replace(index, schema=replace(index.schema, fields=fields, class_names=class_names), columns=columns)
+    lost = {f.name for f in index.schema.fields if _is_unsafe(f) and any(_is_part(name, f.source_name) for name in damaged)}
+    fields = tuple(field for field in index.schema.fields if field.name not in lost)
+    class_names = () if any(_is_part(name, _CLASS_NAMES) for name in damaged) else index.schema.class_names
+    columns, spans, infos = (
+        {name: table for name, table in tables.items() if name not in lost} for tables in (index.columns, index.spans, index.infos)
+    )
+    schema = replace(index.schema, fields=fields, class_names=class_names)
+    return replace(index, schema=schema, columns=columns, spans=spans, infos=infos)
 
 
 def _statuses(path: Path, index: Index) -> npt.NDArray[np.int32]:
