@@ -1,6 +1,6 @@
 """What a dataset holds goes through every format, in any order, or is refused by name; and `verify` finds what was altered.
 
-`FASTPACK_WALKS=500 pytest tests/test_every_field.py` tries as many datasets.
+`FASTPACK_WALKS=500 pytest -o faulthandler_timeout=0 tests/test_every_field.py` tries as many datasets.
 """
 
 import os
