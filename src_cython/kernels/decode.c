@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
 #include <jerror.h>
 
+#include "libjpeg.h"
 #include "sequential.h"
 
 static int sequential_use = FP_WHERE_IT_PAYS;
@@ -19,18 +19,19 @@ enum { WORTH_TABLES = 3000 };
 
 struct fp_decoder {
     struct jpeg_decompress_struct jpeg;
-    struct jpeg_error_mgr errors;
+    fp_jpeg_errors errors;
     struct jpeg_progress_mgr progress;
     jmp_buf escape;
     int status;              /* what to return after an escape */
     int accept_damage;
+    int is_odd;              /* libjpeg warned of this image */
     uint32_t max_scans;
     char message[JMSG_LENGTH_MAX];
     fp_scratch stored;       /* pixels as the file stores them */
     fp_scratch converted;    /* a row in a colour space that libjpeg leaves to us */
     fp_easel easel;
     fp_sequential *own_sequential;
-    int64_t num_sequential, num_marked;
+    int64_t num_sequential, num_marked, num_odd;
 };
 
 /* Libjpeg reports failures by callback; each leaves by longjmp, as its documentation asks. */
@@ -56,12 +57,12 @@ static void on_error(j_common_ptr common) {
                    : code == JERR_OUT_OF_MEMORY ? FP_NO_MEMORY : FP_CORRUPT_IMAGE);
 }
 
-/* A warning is data that libjpeg made up, but for two that speak of a header's version only. */
 static void on_message(j_common_ptr common, int level) {
-    const fp_decoder *decoder = common->client_data;
-    int code = common->err->msg_code;
-    if (level >= 0 || decoder->accept_damage || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM) return;
-    escape(common, is_end_of_data(code) ? FP_TRUNCATED_IMAGE : FP_CORRUPT_IMAGE);
+    fp_decoder *decoder = common->client_data;
+    if (level >= 0) return;
+    if (!decoder->accept_damage && !fp_jpeg_is_harmless(common))
+        escape(common, is_end_of_data(common->err->msg_code) ? FP_TRUNCATED_IMAGE : FP_CORRUPT_IMAGE);
+    decoder->is_odd = 1;
 }
 
 static void on_progress(j_common_ptr common) {
@@ -75,15 +76,15 @@ static void on_progress(j_common_ptr common) {
 fp_decoder *fp_decoder_new(void) {
     fp_decoder *volatile decoder = calloc(1, sizeof *decoder);
     if (!decoder) return NULL;
-    decoder->jpeg.err = jpeg_std_error(&decoder->errors);
-    decoder->errors.error_exit = on_error;
-    decoder->errors.emit_message = on_message;
+    decoder->jpeg.err = jpeg_std_error(&decoder->errors.libjpeg);
+    decoder->errors.libjpeg.error_exit = on_error;
+    decoder->errors.libjpeg.emit_message = on_message;
     decoder->jpeg.client_data = decoder;
     if (setjmp(decoder->escape)) {
         free(decoder);
         return NULL;
     }
-    jpeg_create_decompress(&decoder->jpeg);
+    fp_jpeg_create(&decoder->jpeg);
     decoder->own_sequential = fp_sequential_new();
     if (!decoder->own_sequential) {
         fp_decoder_free(decoder);
@@ -106,6 +107,10 @@ void fp_decoder_free(fp_decoder *decoder) {
 }
 
 int64_t fp_decoder_num_sequential(const fp_decoder *decoder) { return decoder->num_sequential; }
+
+int64_t fp_decoder_num_odd(const fp_decoder *decoder) { return decoder->num_odd; }
+
+int fp_decoder_is_odd(const fp_decoder *decoder) { return decoder->is_odd; }
 
 int64_t fp_decoder_num_marked(const fp_decoder *decoder) { return decoder->num_marked; }
 
@@ -136,6 +141,18 @@ int fp_place_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, 
 }
 
 /* JPEG */
+
+/* A sequential scan has all of the spectrum, whatever its header says; libjpeg warns when it begins to decode. */
+static int has_odd_spectrum(const struct jpeg_decompress_struct *jpeg) {
+    int is_whole = jpeg->Ss == 0 && jpeg->Se == DCTSIZE2 - 1 && jpeg->Ah == 0 && jpeg->Al == 0;
+    return !jpeg->progressive_mode && !jpeg->arith_code && !is_whole;
+}
+
+static void read_header(fp_decoder *decoder, const uint8_t *data, size_t length) {
+    decoder->is_odd = 0;
+    fp_jpeg_read_header(&decoder->jpeg, data, length);
+    decoder->is_odd |= has_odd_spectrum(&decoder->jpeg);
+}
 
 /* Photoshop writes CMYK inverted, and every reader has come to expect it; the formula is Pillow's. */
 static void cmyk_to_rgb(const uint8_t *in, uint8_t *out, uint32_t width, int color) {
@@ -243,7 +260,7 @@ static int has_plain_colors(const struct jpeg_decompress_struct *jpeg) {
 static int is_one_scan_in_order(const struct jpeg_decompress_struct *jpeg) {
     for (int i = 0; i < jpeg->comps_in_scan; i++)
         if (jpeg->cur_comp_info[i] != &jpeg->comp_info[i]) return 0;
-    return jpeg->Ss == 0 && jpeg->Se == 63 && jpeg->Ah == 0 && jpeg->Al == 0;
+    return 1;
 }
 
 /* FP_OURS, or the first thing that makes it libjpeg's. */
@@ -320,17 +337,16 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t red
 int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint64_t image_bytes) {
     decoder->accept_damage = 1;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
         return decoder->status == FP_UNSUPPORTED_IMAGE ? FP_NOT_8_BITS : FP_UNREADABLE;
     }
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)head, (unsigned long)length);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, head, length);
     fp_scan scan;
     uint64_t rest = image_bytes > length ? image_bytes - length : 0;
     int route = route_of(&decoder->jpeg);
     if (route == FP_OURS && !describe_scan(&decoder->jpeg, 1, &scan)) route = FP_UNUSUAL_HEADERS;
     else if (route == FP_OURS && !is_worth_tables(scan.length + rest)) route = FP_SMALL;
-    jpeg_abort_decompress(&decoder->jpeg);
+    fp_jpeg_end(&decoder->jpeg);
     return route;
 }
 
@@ -385,13 +401,13 @@ int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, cons
     decoder->accept_damage = options->accept_damage;
     decoder->message[0] = 0;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
         return decoder->status;
     }
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, data, length);
     int status = decode(decoder, options, view, target);
-    jpeg_abort_decompress(&decoder->jpeg);
+    decoder->num_odd += status == FP_OK && decoder->is_odd && !options->accept_damage;
+    fp_jpeg_end(&decoder->jpeg);
     return status;
 }
 
@@ -441,18 +457,18 @@ static int decode_marked(fp_decoder *decoder, const uint8_t *data, const fp_read
     decoder->accept_damage = 0;
     int is_decoded = 0;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
         return 0;
     }
     fp_scan scan;
     fp_plan plan;
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)head_bytes);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, data, head_bytes);
     if (describe_marked(decoder, data, checkpoints, reduction(&decoder->jpeg, options, view, target), &scan) &&
         plan_marked(decoder, options, view, target, &scan, &plan, bytes) && read_rest(r, head_bytes, bytes, checkpoints, outcome))
         is_decoded = decode_sequential(decoder, &scan, options, &plan, view, target) == FP_OK;
-    jpeg_abort_decompress(&decoder->jpeg);
+    fp_jpeg_end(&decoder->jpeg);
     decoder->num_marked += is_decoded;
+    decoder->num_odd += is_decoded && decoder->is_odd;
     return is_decoded;
 }
 
@@ -474,12 +490,11 @@ int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32
     decoder->max_scans = 1;
     decoder->accept_damage = 0;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
         return decoder->status == FP_NO_MEMORY ? FP_NO_MEMORY : FP_OK;
     }
     fp_scan scan;
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, data, length);
     int status = FP_OK;
     if (describe_scan(&decoder->jpeg, 1, &scan)) {
         scan.image = data;
@@ -487,6 +502,6 @@ int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32
         scan.checkpoints = &checkpoints;
         status = fp_sequential_mark(decoder->own_sequential, &scan, words, num_words);
     }
-    jpeg_abort_decompress(&decoder->jpeg);
+    fp_jpeg_end(&decoder->jpeg);
     return status;
 }
