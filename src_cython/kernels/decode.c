@@ -338,6 +338,7 @@ int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint6
     decoder->accept_damage = 1;
     if (setjmp(decoder->escape)) {
         fp_jpeg_end(&decoder->jpeg);
+        decoder->is_odd = 0;
         return decoder->status == FP_UNSUPPORTED_IMAGE ? FP_NOT_8_BITS : FP_UNREADABLE;
     }
     read_header(decoder, head, length);
