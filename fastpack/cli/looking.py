@@ -12,6 +12,7 @@ import numpy.typing as npt
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.options import dataset_argument, existing, index_dir_option, json_option, open_dataset, quiet_option, without_indexes
+from fastpack.cli.words import in_cli_words
 from fastpack.errors import OptionError
 from fastpack.looking.census import take_census
 from fastpack.looking.listing import list_samples
@@ -69,6 +70,8 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
             progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
             **options,
         )
+    command = click.get_current_context().command
+    verified = dataclasses.replace(verified, problems=tuple(in_cli_words(problem, command) for problem in verified.problems))
     if as_json:
         terminal.emit(dataclasses.asdict(verified) | {"is_sound": verified.is_sound})
     else:

@@ -36,6 +36,17 @@ def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
+def renamed(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Of `image=image/encoded,label=y`, given once or more."""
+    found: dict[str, str] = {}
+    for pair in (pair for value in values for pair in value.split(",")):
+        field, equals, name = (part.strip() for part in pair.partition("="))
+        if not (field and equals and name) or field in found:
+            raise click.BadParameter(f"{pair!r} is not a new name of a field; write FIELD=NAME, each field once", ctx, parameter)
+        found[field] = name
+    return found
+
+
 def fractions(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, float]:
     """Of `train=0.9,val=0.1`."""
     found: dict[str, float] = {}

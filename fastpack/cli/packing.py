@@ -9,7 +9,7 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import existing, fractions, image_size, json_option, names, quiet_option
+from fastpack.cli.options import existing, fractions, image_size, json_option, names, quiet_option, renamed
 from fastpack.errors import EmptySourceError
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.report import packed_text, planned_lines, readable_size
@@ -71,6 +71,13 @@ from fastpack.storage import COMPRESSIONS
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out samples whose key fits. May be repeated.")
 @click.option("--allow-external", is_flag=True, help="Follow links that lead out of the folder of SRC.")
 @click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
+@click.option(
+    "--names",
+    metavar="FIELD=NAME",
+    multiple=True,
+    callback=renamed,
+    help="What the files call a field: image=image/encoded. Commas between several; may be repeated.",
+)
 @click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
 @click.option(
     "--split", metavar="train=0.9,val=0.1", callback=fractions, help="Write a dataset for each part, by a hash of the samples' keys."

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fastpack.cli.words import in_cli_words
 from fastpack.errors import FastpackError, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.report import printable
 
@@ -48,7 +49,7 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         _emit_error(ctx, error, error.format_message())
         raise  # click prints the usage
     except FastpackError as error:
-        message = str(error.args[-1])  # an OSError's own text would begin with its number
+        message = in_cli_words(str(error.args[-1]), _invoked(ctx))  # an OSError's own text would begin with its number
         _emit_error(ctx, error, message)
         click.echo(f"fastpack: {printable(message)}", err=True)
         _tell_notes(error)
@@ -58,6 +59,12 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         click.echo("fastpack: interrupted", err=True)
         _tell_notes(error)
         ctx.exit(EXIT_INTERRUPTED)
+
+
+def _invoked(ctx: click.Context) -> click.Command | None:
+    """The command that the group was asked for."""
+    name = ctx.invoked_subcommand
+    return ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
 
 
 def _tell_notes(error: BaseException) -> None:
