@@ -60,6 +60,12 @@ def zeroed(data, num_bytes):
     return data[:at] + bytes(num_bytes) + data[at + num_bytes :]
 
 
+def with_height(data, height):
+    """The frame header says that the image ends earlier than its data."""
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + height.to_bytes(2, "big") + data[at + 2 :]
+
+
 IN_HEADERS = {
     "spectrum ends at 0": with_spectrum(PLAIN, 0),
     "spectrum ends at 62, restarts": with_spectrum(RESTARTS, 62),
@@ -79,6 +85,9 @@ BEHIND_SCANS = {
     "padding before a restart": before(0xD1, bytes(40), RESTARTS),
     "padding of zeros before the end": before(0xD9, bytes(500), PLAIN),
     "padding of spaces before the end": before(0xD9, b" " * 500, PLAIN),
+    "other bytes before the end": before(0xD9, JUNK, PLAIN),
+    "text before the end, gray": before(0xD9, b"by the camera " * 9, jpeg(40, 56, channels=1)),
+    "other bytes before a comment": before(0xD9, JUNK + segment(0xFE, b"hi"), PLAIN),
     "padding between scans": between_scans(bytes(99)),
 }
 HARMLESS = IN_HEADERS | BEHIND_SCANS
@@ -90,7 +99,7 @@ NOT_EVEN_ODD = {
 
 
 MADE_UP = {
-    "extraneous bytes": before(0xD9, JUNK, PLAIN),
+    "[0-9]+ extraneous bytes": with_height(jpeg(64, 56, quality=90), 40),
     "extraneous bytes before marker 0xd1": before(0xD1, JUNK[:40], RESTARTS),
     "[0-9]+ extraneous bytes before marker 0xc4": between_scans(JUNK[:40]),
     "[0-9]+ extraneous bytes before marker 0xd9": zeroed(jpeg(40, 56, quality=98), 400),
@@ -138,6 +147,12 @@ def test_pixels_that_were_made_up(words, data, use):
     with using_sequential(use), pytest.raises(CorruptImageError, match=words):
         fastpack.decode(data)
     assert outcome(data, use)[1] == 0
+
+
+def test_rows_that_the_image_does_not_have_before_a_comment():
+    data = with_height(jpeg(64, 56, quality=90), 40)
+    pixels, _ = outcome(before(0xD9, segment(0xFE, b"hi"), data))
+    assert isinstance(pixels, tuple)
 
 
 def test_arithmetic_codes_that_are_bad():

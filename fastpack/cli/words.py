@@ -40,7 +40,7 @@ def _is_argument(match: re.Match[str]) -> bool:
     return "_" in match["name"] or "=" in match[0]
 
 
-def _written(match: re.Match[str], options: Mapping[str | None, click.Option]) -> str:
+def _written(match: re.Match[str], options: Mapping[str, click.Option]) -> str:
     option = options.get(match["name"]) if _is_argument(match) else None
     if option is None:
         return match[0]

@@ -25,6 +25,8 @@ struct fp_decoder {
     int status;              /* what to return after an escape */
     int accept_damage;
     int is_odd;              /* libjpeg warned of this image */
+    const uint8_t *scan_data; /* of the first scan */
+    size_t scan_length;
     uint32_t max_scans;
     char message[JMSG_LENGTH_MAX];
     fp_scratch stored;       /* pixels as the file stores them */
@@ -57,10 +59,12 @@ static void on_error(j_common_ptr common) {
                    : code == JERR_OUT_OF_MEMORY ? FP_NO_MEMORY : FP_CORRUPT_IMAGE);
 }
 
+static int is_other_data(fp_decoder *decoder);
+
 static void on_message(j_common_ptr common, int level) {
     fp_decoder *decoder = common->client_data;
     if (level >= 0) return;
-    if (!decoder->accept_damage && !fp_jpeg_is_harmless(common))
+    if (!decoder->accept_damage && !fp_jpeg_is_harmless(common) && !is_other_data(decoder))
         escape(common, is_end_of_data(common->err->msg_code) ? FP_TRUNCATED_IMAGE : FP_CORRUPT_IMAGE);
     decoder->is_odd = 1;
 }
@@ -151,6 +155,8 @@ static int has_odd_spectrum(const struct jpeg_decompress_struct *jpeg) {
 static void read_header(fp_decoder *decoder, const uint8_t *data, size_t length) {
     decoder->is_odd = 0;
     fp_jpeg_read_header(&decoder->jpeg, data, length);
+    decoder->scan_data = decoder->jpeg.src->next_input_byte;
+    decoder->scan_length = decoder->jpeg.src->bytes_in_buffer;
     decoder->is_odd |= has_odd_spectrum(&decoder->jpeg);
 }
 
@@ -332,6 +338,18 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t red
         scan->components[i].steps = jpeg->quant_tbl_ptrs[c->quant_tbl_no]->quantval;
     }
     return 1;
+}
+
+/* True when libjpeg has just skipped bytes after the data of an image of our kind, and these are not more of its data: something
+   that a camera wrote there. More MCUs than the image has are what lost bits leave. */
+static int is_other_data(fp_decoder *decoder) {
+    const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+    fp_scan scan;
+    if (decoder->errors.libjpeg.msg_code != JWRN_EXTRANEOUS_DATA || !describe_scan(jpeg, 1, &scan)) return 0;
+    scan.data = decoder->scan_data;
+    scan.length = decoder->scan_length;
+    scan.is_worth_tables = 1;
+    return !fp_sequential_goes_on(decoder->own_sequential, &scan);
 }
 
 int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint64_t image_bytes) {

@@ -33,8 +33,8 @@ void fp_jpeg_end(j_decompress_ptr jpeg) {
 /* At the end of a scan libjpeg drops up to 8 bytes without a word: those in its bit buffer. */
 enum { DROPPED_IN_SILENCE = 8 };
 
-/* Bytes that libjpeg passed over before a marker. Behind a scan's data they are what damage leaves: where bits were lost, the
-   last rows of the image are not reached. So there they must be few, or all the same: padding. */
+/* Bytes that libjpeg skipped before a marker. After a scan's data they may be what damage leaves: where bits were lost, the
+   image is complete before its data ends. So there they must be few, or all the same: padding. */
 static int are_padding(const struct jpeg_decompress_struct *jpeg, int count) {
     const JOCTET *end = jpeg->src->next_input_byte;
     if (jpeg->input_scan_number == 0 || count <= DROPPED_IN_SILENCE) return 1;
