@@ -28,7 +28,7 @@ KERNELS = {
     "features": ["example", "features", "status"],
     "image": ["image"],
     "salvage": ["crc32c", "salvage", "span", "status"],
-    "decode": ["crc32c", "decode", "libjpeg", "picture", "resample", *SEQUENTIAL, "span", "status", "weights"],
+    "decode": ["crc32c", "decode", "libjpeg", "picture", "resample", "scans", *SEQUENTIAL, "span", "status", "weights"],
     "transcode": ["crc32c", "image", "libjpeg", "span", "status", "transcode"],
     "filters": ["crc32c", *FILTERS, "span", "status"],
     "chunks": ["chunks", "crc32c", *FILTERS, "span", "status"],

@@ -8,7 +8,7 @@
 #include <jerror.h>
 
 #include "libjpeg.h"
-#include "sequential.h"
+#include "scans.h"
 
 static int sequential_use = FP_WHERE_IT_PAYS;
 
@@ -245,98 +245,12 @@ static int is_whole_picture(const struct jpeg_decompress_struct *jpeg, const fp_
 
 /* Without libjpeg's decoder */
 
-/* Upsampling 4:4:0, earlier versions round differently. */
-enum { ROUNDS_BY_TURNS_DOWN = LIBJPEG_TURBO_VERSION_NUMBER >= 2001005 };
-
-/* Chroma, of which both components are alike, has a whole part of luma's samples along and down; and an MCU has no more blocks
-   than the format allows, which libjpeg looks at only when it begins to decode. */
-static int has_plain_sampling(const struct jpeg_decompress_struct *jpeg) {
-    const jpeg_component_info *c = jpeg->comp_info;
-    if (jpeg->num_components == 1) return 1;
-    if (c[0].h_samp_factor * c[0].v_samp_factor + 2 * c[1].h_samp_factor * c[1].v_samp_factor > FP_MAX_BLOCKS) return 0;
-    return c[1].h_samp_factor == c[2].h_samp_factor && c[1].v_samp_factor == c[2].v_samp_factor &&
-           c[0].h_samp_factor % c[1].h_samp_factor == 0 && c[0].v_samp_factor % c[1].v_samp_factor == 0;
-}
-
-static int has_plain_colors(const struct jpeg_decompress_struct *jpeg) {
-    return (jpeg->num_components == 3 && jpeg->jpeg_color_space == JCS_YCbCr) ||
-           (jpeg->num_components == 1 && jpeg->jpeg_color_space == JCS_GRAYSCALE);
-}
-
-static int is_one_scan_in_order(const struct jpeg_decompress_struct *jpeg) {
-    for (int i = 0; i < jpeg->comps_in_scan; i++)
-        if (jpeg->cur_comp_info[i] != &jpeg->comp_info[i]) return 0;
-    return 1;
-}
-
-/* FP_OURS, or the first thing that makes it libjpeg's. */
-static int route_of(const struct jpeg_decompress_struct *jpeg) {
-    if (jpeg->progressive_mode) return FP_PROGRESSIVE;
-    if (jpeg->arith_code) return FP_ARITHMETIC;
-    if (jpeg->data_precision != 8) return FP_NOT_8_BITS;
-    if (!has_plain_colors(jpeg)) return FP_OTHER_COLORS;
-    if (jpeg->comps_in_scan != jpeg->num_components) return FP_SEVERAL_SCANS;
-    if (!has_plain_sampling(jpeg)) return FP_OTHER_SAMPLING;
-    return is_one_scan_in_order(jpeg) ? FP_OURS : FP_UNUSUAL_HEADERS;
-}
-
-static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *codes) {
-    if (number < 0 || number >= FP_MAX_TABLES || !tables[number]) return 0;
-    memcpy(codes[number].counts, tables[number]->bits + 1, sizeof codes->counts);
-    memcpy(codes[number].symbols, tables[number]->huffval, sizeof codes->symbols);
-    return 1;
-}
-
 static int is_worth_tables(size_t length) { return sequential_use == FP_ALWAYS || length >= WORTH_TABLES; }
 
-/* How many blocks an MCU has of each component: one, when there is one component, whatever its factors are. */
-static void describe_blocks(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
-    const jpeg_component_info *luma = &jpeg->comp_info[0], *chroma = &jpeg->comp_info[1];
-    int is_gray = jpeg->num_components == 1;
-    scan->num_components = (uint32_t)jpeg->num_components;
-    scan->blocks_across = is_gray ? 1 : (uint32_t)luma->h_samp_factor;
-    scan->blocks_down = is_gray ? 1 : (uint32_t)luma->v_samp_factor;
-    scan->chroma_across = is_gray ? 1 : (uint32_t)chroma->h_samp_factor;
-    scan->chroma_down = is_gray ? 1 : (uint32_t)chroma->v_samp_factor;
-    scan->rows_at_once = is_gray ? (uint32_t)luma->v_samp_factor : 1;
-}
-
-/* Sizes of an image that is decoded `reduced` times smaller. Like libjpeg, makes chroma as large as it can be made by its
-   transform, and upsamples the rest: by a triangle, which needs three samples in a row, where it has one. */
-static int describe_sizes(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
-    describe_blocks(jpeg, scan);
-    uint32_t edge = 8 / reduced, across = scan->blocks_across / scan->chroma_across, down = scan->blocks_down / scan->chroma_down;
-    uint32_t larger = 1;
-    while (larger < reduced && across % (2 * larger) == 0 && down % (2 * larger) == 0) larger *= 2;
-    scan->width = (jpeg->image_width + reduced - 1) / reduced;
-    scan->height = (jpeg->image_height + reduced - 1) / reduced;
-    scan->edge = edge;
-    scan->chroma_edge = edge * larger;
-    scan->across = across / larger;
-    scan->down = down / larger;
-    int is_triangle = scan->across == 1 ? scan->down == 2 : scan->across == 2 && scan->down <= 2 && scan->width > 4;
-    scan->blends = edge > 1 && is_triangle;
-    return ROUNDS_BY_TURNS_DOWN || !scan->blends || scan->across == 2;
-}
-
-/* What is left to decode after the headers; 0 when the image is for libjpeg. */
+/* 0 when the image is for libjpeg. */
 static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
-    if (route_of(jpeg) != FP_OURS || !describe_sizes(jpeg, reduced, scan)) return 0;
-    scan->restart_interval = jpeg->restart_interval;
-    scan->data = jpeg->src->next_input_byte;
-    scan->length = jpeg->src->bytes_in_buffer;
-    scan->image = NULL;
-    scan->checkpoints = NULL;
+    if (!fp_describe_scan(jpeg, reduced, scan)) return 0;
     scan->is_worth_tables = is_worth_tables(scan->length);
-    for (int i = 0; i < jpeg->num_components; i++) {
-        const jpeg_component_info *c = &jpeg->comp_info[i];
-        if (!copy_table(jpeg->dc_huff_tbl_ptrs, c->dc_tbl_no, scan->dc)) return 0;
-        if (!copy_table(jpeg->ac_huff_tbl_ptrs, c->ac_tbl_no, scan->ac)) return 0;
-        if (c->quant_tbl_no < 0 || c->quant_tbl_no >= NUM_QUANT_TBLS || !jpeg->quant_tbl_ptrs[c->quant_tbl_no]) return 0;
-        scan->components[i].dc = (uint32_t)c->dc_tbl_no;
-        scan->components[i].ac = (uint32_t)c->ac_tbl_no;
-        scan->components[i].steps = jpeg->quant_tbl_ptrs[c->quant_tbl_no]->quantval;
-    }
     return 1;
 }
 
@@ -345,10 +259,9 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t red
 static int is_other_data(fp_decoder *decoder) {
     const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
     fp_scan scan;
-    if (decoder->errors.libjpeg.msg_code != JWRN_EXTRANEOUS_DATA || !describe_scan(jpeg, 1, &scan)) return 0;
+    if (decoder->errors.libjpeg.msg_code != JWRN_EXTRANEOUS_DATA || !fp_describe_scan(jpeg, 1, &scan)) return 0;
     scan.data = decoder->scan_data;
     scan.length = decoder->scan_length;
-    scan.is_worth_tables = 1;
     return !fp_sequential_goes_on(decoder->own_sequential, &scan);
 }
 
@@ -362,8 +275,8 @@ int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint6
     read_header(decoder, head, length);
     fp_scan scan;
     uint64_t rest = image_bytes > length ? image_bytes - length : 0;
-    int route = route_of(&decoder->jpeg);
-    if (route == FP_OURS && !describe_scan(&decoder->jpeg, 1, &scan)) route = FP_UNUSUAL_HEADERS;
+    int route = fp_route_of(&decoder->jpeg);
+    if (route == FP_OURS && !fp_describe_scan(&decoder->jpeg, 1, &scan)) route = FP_UNUSUAL_HEADERS;
     else if (route == FP_OURS && !is_worth_tables(scan.length + rest)) route = FP_SMALL;
     fp_jpeg_end(&decoder->jpeg);
     return route;
@@ -435,7 +348,7 @@ int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, cons
 /* What is left to decode of an image in `data` once its headers are read; what lies behind them need not be there yet. 0 when
    it is not of our kind. */
 static int describe_marked(const fp_decoder *decoder, const uint8_t *data, const fp_checkpoints *checkpoints, uint32_t reduced, fp_scan *scan) {
-    if (!describe_scan(&decoder->jpeg, reduced, scan)) return 0;
+    if (!fp_describe_scan(&decoder->jpeg, reduced, scan)) return 0;
     scan->image = data;
     scan->length = (size_t)(checkpoints->image_bytes - fp_checkpoints_head_bytes(checkpoints));
     scan->is_worth_tables = is_worth_tables(scan->length);
@@ -515,9 +428,8 @@ int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32
     fp_scan scan;
     read_header(decoder, data, length);
     int status = FP_OK;
-    if (describe_scan(&decoder->jpeg, 1, &scan)) {
+    if (fp_describe_scan(&decoder->jpeg, 1, &scan)) {
         scan.image = data;
-        scan.is_worth_tables = 1;
         scan.checkpoints = &checkpoints;
         status = fp_sequential_mark(decoder->own_sequential, &scan, words, num_words);
     }

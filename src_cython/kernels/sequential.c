@@ -456,6 +456,7 @@ int fp_sequential_goes_on(fp_sequential *s, const fp_scan *scan) {
     if (set_up(s, scan, &whole, FP_PIXELS_RGB) || scan->restart_interval) return 1;
     if (fp_entropy_start(&s->entropy, scan->data, scan->length)) return 1;
     if (!fp_entropy_decode(&s->entropy, s->needed.per_row * s->needed.num_rows, NULL)) return 1;
+    if (!fp_entropy_is_sound(&s->entropy)) return 1;
     uint64_t end = (uint64_t)(s->entropy.end - s->entropy.copy.own_bytes) * 8;
     while (fp_entropy_decode(&s->entropy, 1, NULL) && fp_entropy_is_sound(&s->entropy))
         if (end - fp_entropy_tell(&s->entropy, &s->entropy.lane) < 8) return 1;
