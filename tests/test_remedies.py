@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,7 +88,10 @@ def test_options_are_named_by_the_command_line_alone():
 
 def test_arguments_exist():
     known = public_names() | THEIRS
-    advised = found_in(r"\b([a-z]+(?:_[a-z]+)*)=(?:\.\.\.|True|False|[\"'])") + found_in(r"(?<![\w/.-])([a-z]+(?:_[a-z]+)+)(?![\w/.(-])")
+    with_values = found_in(r"\b([a-z]+(?:_[a-z]+)*)=(?:\.\.\.|True|False|[\"'])")
+    advised = with_values + found_in(r"(?<![\w'\"/.-])([a-z]+(?:_[a-z]+)+)(?![\w'\"/.(-])")
+        r"(?<![\w'\"/.-])([a-z]+(?:_[a-z]+)+)(?![\w'\"/.(-])"
+    )
     assert len(advised) > 30
     assert [(place, name) for place, name in advised if name not in known] == []
 
@@ -117,7 +121,9 @@ def test_pack_has_an_option_for_each_of_its_arguments():
         ("pack", "leave out quality and resize_max", "leave out quality and --resize-max"),
         ("info", "choose with fields=... - at fields=1.h5", "choose with fields=... (in Python: fields of fastpack.open) - at fields=1.h5"),
         ("pack", "raise max_pixels if it is real", "raise max_pixels if it is real (in Python: max_pixels of fastpack.Limits)"),
-        ("pack", "name it with path_column", "name it with path_column (in Python: path_column of fastpack.table)"),
+        ("pack", "name it with path_column", "name it with --path-column"),
+        ("index", "name it with path_column", "name it with path_column (in Python: path_column of fastpack.table)"),
+        ("pack", "it is kept as 'label_column' of a/path_column.csv", "it is kept as 'label_column' of a/path_column.csv"),
         ("pack", "no class_names in train=0.9", "no class_names in train=0.9"),
         ("verify", "num_workers must be 1, not num_workers=0", "--num-workers must be 1, not --num-workers 0"),
     ],
@@ -135,12 +141,12 @@ def invoke(*arguments):
 
 
 def test_a_link_out_names_the_option(tmp_path, photos):
-    (tmp_path / "set" / "cat").mkdir(parents=True)
-    (tmp_path / "set" / "cat" / "0.jpeg").symlink_to(photos / "cat" / "0.jpeg")
-    result = invoke("pack", tmp_path / "set", "-o", tmp_path / "x.tfrecord", "--json")
-    assert "ask for --allow-external" in result.stderr
-    assert "ask for --allow-external" in result.stdout
-    assert invoke("pack", tmp_path / "set", "-o", tmp_path / "x.tfrecord", "--allow-external").exit_code == 0
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "table.csv").write_text("path\n../photos/cat/0.jpeg\n")
+    result = invoke("pack", tmp_path / "set" / "table.csv", "-o", tmp_path / "x.tfrecord", "--json")
+    assert "give --allow-external" in result.stderr
+    assert "give --allow-external" in json.loads(result.stdout)["error"]
+    assert invoke("pack", tmp_path / "set" / "table.csv", "-o", tmp_path / "x.tfrecord", "--allow-external").exit_code == 0
 
 
 def test_a_column_that_hdf5_refuses_can_be_renamed(tmp_path, photos):

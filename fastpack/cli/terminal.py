@@ -3,13 +3,14 @@
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
 from fastpack.cli.words import in_cli_words
-from fastpack.errors import FastpackError, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
+from fastpack.errors import FastpackError, FastpackWarning, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.report import printable
 
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -37,7 +38,7 @@ class Commands(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _errors_told(ctx):
+        with _errors_told(ctx), _notes_told(ctx):
             return super().invoke(ctx)
 
 
@@ -65,6 +66,24 @@ def _invoked(ctx: click.Context) -> click.Command | None:
     """The command that the group was asked for."""
     name = ctx.invoked_subcommand
     return ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
+
+
+@contextlib.contextmanager
+def _notes_told(ctx: click.Context) -> Iterator[None]:
+    """Prints each note of the library once, as a line on stderr: not where in the code it was found."""
+    told, show = set[str](), warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+        if not issubclass(category, FastpackWarning):
+            show(message, category, *where, **options)
+        elif str(message) not in told:
+            told.add(str(message))
+            click.echo(f"fastpack: {printable(in_cli_words(str(message), _invoked(ctx)))}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FastpackWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def _tell_notes(error: BaseException) -> None:

@@ -10,8 +10,10 @@ import click
 import fastpack
 from fastpack.sources.table import table
 
-# An argument of Python has an underscore, or a value: resize_max, fields=..., allow_external=True.
-_ARGUMENT = re.compile(r"""\b(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)\b(?:=(?P<value>\.\.\.|"[^"]*"|'[^']*'|\w+)?)?""")
+# An argument of Python has an underscore, or a value: resize_max, fields=..., allow_external=True. What stands in quotes, or in
+# a path, is a value of the user's.
+_NAME, _VALUE = r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)", r"""(?P<value>\.\.\.|"[^"]*"|'[^']*'|\w+)"""
+_ARGUMENT = re.compile(rf"""(?<![\w'"/.-]){_NAME}(?:={_VALUE}?|(?![\w'"/(-]))""")
 _BEFORE_PLACE = " - at "
 
 
