@@ -90,8 +90,6 @@ def test_arguments_exist():
     known = public_names() | THEIRS
     with_values = found_in(r"\b([a-z]+(?:_[a-z]+)*)=(?:\.\.\.|True|False|[\"'])")
     advised = with_values + found_in(r"(?<![\w'\"/.-])([a-z]+(?:_[a-z]+)+)(?![\w'\"/.(-])")
-        r"(?<![\w'\"/.-])([a-z]+(?:_[a-z]+)+)(?![\w'\"/.(-])"
-    )
     assert len(advised) > 30
     assert [(place, name) for place, name in advised if name not in known] == []
 
