@@ -92,7 +92,7 @@ class BuildExtensions(build_ext):
         self.parallel = self.parallel or NUM_CORES
 
     def build_extension(self, ext: Extension) -> None:
-        """In a folder of its own: extensions compile the same C sources, and would write the same object files."""
+        """Compiles into a folder of its own, since extensions share C sources, and so object files."""
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)
         super(BuildExtensions, own).build_extension(ext)

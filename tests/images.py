@@ -107,7 +107,7 @@ def with_orientation(jpeg_bytes: bytes, orientation: int, order: str = "<") -> b
 
 
 def without_segments(data: bytes, marker: int) -> bytes:
-    """The JPEG without the segments of one kind before its first scan, such as 0xC4: Huffman tables, 0xDB: quantisation tables."""
+    """Leaves out the header's segments of one kind: 0xC4, Huffman tables; 0xDB, quantization tables."""
     kept, at = data[:2], 2
     while data[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -117,7 +117,7 @@ def without_segments(data: bytes, marker: int) -> bytes:
 
 
 def with_spectrum(data: bytes, end: int) -> bytes:
-    """The JPEG whose first scan header says that its spectrum ends there: Samsung's phones write 0 instead of 63."""
+    """Ends the spectrum in the first scan header there. Samsung's phones write 0 instead of 63."""
     at = data.index(b"\xff\xda")
     at += data[at + 3]
     return data[:at] + bytes([end]) + data[at + 1 :]

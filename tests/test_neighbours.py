@@ -1,4 +1,4 @@
-"""A JPEG is decoded, rewritten, marked and looked at alike alone and behind any other: nothing of an image stays for the next."""
+"""Each JPEG has the same result alone and after any other: nothing of an image stays for the next."""
 
 import itertools
 import re
@@ -59,7 +59,7 @@ NO_TABLES = WITHOUT["plain, without db"]
 
 
 def last_outcome(files, marks=None):
-    """Status and words of a failure, or pixels; of the last file, when one thread decodes all of them."""
+    """Decodes all files on one thread; gives the last one's pixels, or its status and message."""
     infos, _ = probe_blobs(Ragged.of_bytes(files))
     views = np.concatenate([view_of(int(info["width"]) or 8, int(info["height"]) or 8) for info in infos])
     outs = [np.zeros((view["height"], view["width"], 3), np.uint8) for view in views]
@@ -144,7 +144,7 @@ def test_other_missing_tables_are_refused(name):
 
 
 def test_a_set_is_as_its_images_are_alone(tmp_path):
-    """Packed with rewriting and verified by one thread, which meets all images one after the other."""
+    """One thread packs, rewrites and verifies all images, one after the other."""
     images = [*OWN_TABLES.values(), WITHOUT["progressive, without c4"], without_segments(OWN_TABLES["usual tables"], DHT)] * 2
     (tmp_path / "in").mkdir()
     for number, data in enumerate(images):

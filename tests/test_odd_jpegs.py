@@ -1,4 +1,4 @@
-"""What libjpeg-turbo warns of: what changes no pixel is decoded and counted, what it made up is an error. By both decoders."""
+"""Warnings of libjpeg-turbo: those that change no pixel are counted, the others are errors."""
 
 import json
 import re

@@ -43,7 +43,7 @@ def commands_below(heading):
 
 
 def in_shell(command):
-    """By the shell, which expands globs; the package that is tested, wherever another is installed."""
+    """Runs a command by the shell, which expands globs, with the package that is tested."""
     environment = os.environ | {"PYTHONPATH": str(Path(fastpack.__file__).parent.parent), "PYTHON": sys.executable}
     script = 'fastpack() { "$PYTHON" -m fastpack "$@"; }\n' + command
     return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What messages advise exists: each command, option and argument that a text of the library names; in words of the command line there."""
+"""Each command, option and argument that a message names exists; the command line shows options."""
 
 import ast
 import dataclasses
@@ -78,7 +78,7 @@ def test_commands_exist_with_their_options():
 
 
 def test_options_are_named_by_the_command_line_alone():
-    """A message of the library names arguments, which cli/words.py writes as options; so it is right for both."""
+    """The library's messages name arguments; cli/words.py writes them as options."""
     for place, text in TEXTS:
         outside = re.sub(r"`(fastpack|tar|ulimit) [^`]*`", "", text)
         flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", outside))

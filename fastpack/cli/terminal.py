@@ -53,12 +53,12 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         message = in_cli_words(str(error.args[-1]), _invoked(ctx))  # an OSError's own text would begin with its number
         _emit_error(ctx, error, message)
         click.echo(f"fastpack: {printable(message)}", err=True)
-        _tell_notes(error)
+        _tell_notes(error, ctx)
         ctx.exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_DATA)
     except KeyboardInterrupt as error:
         _emit_error(ctx, error, "interrupted")
         click.echo("fastpack: interrupted", err=True)
-        _tell_notes(error)
+        _tell_notes(error, ctx)
         ctx.exit(EXIT_INTERRUPTED)
 
 
@@ -86,10 +86,10 @@ def _notes_told(ctx: click.Context) -> Iterator[None]:
         yield
 
 
-def _tell_notes(error: BaseException) -> None:
+def _tell_notes(error: BaseException, ctx: click.Context) -> None:
     """What is kept for a pack that resumes, say."""
     for note in getattr(error, "__notes__", ()):
-        click.echo(f"fastpack: {printable(note)}", err=True)
+        click.echo(f"fastpack: {printable(in_cli_words(note, _invoked(ctx)))}", err=True)
 
 
 def _emit_error(ctx: click.Context, error: BaseException, message: str) -> None:

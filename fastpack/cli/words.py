@@ -1,4 +1,4 @@
-"""words: the library's messages, which name arguments of Python, in the words of the command line."""
+"""words: translates messages, which name arguments of Python, into words of the command line."""
 
 import dataclasses
 import inspect
@@ -10,17 +10,17 @@ import click
 import fastpack
 from fastpack.sources.table import table
 
-# An argument of Python has an underscore, or a value: resize_max, fields=..., allow_external=True. What stands in quotes, or in
-# a path, is a value of the user's.
+# An argument of Python has an underscore or a value: resize_max, fields=..., allow_external=True.
+# A word in quotes or in a path is a value of the user's.
 _NAME, _VALUE = r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)", r"""(?P<value>\.\.\.|"[^"]*"|'[^']*'|\w+)"""
 _ARGUMENT = re.compile(rf"""(?<![\w'"/.-]){_NAME}(?:={_VALUE}?|(?![\w'"/(-]))""")
 _BEFORE_PLACE = " - at "
 
 
 def in_cli_words(message: str, command: click.Command | None) -> str:
-    """The message with the command's options for the arguments of Python that it names.
+    """Replaces the arguments of Python in a message by options of the command.
 
-    Of an argument that the command has no option for, the message says which function takes it. Places stay as they are.
+    For an argument without an option, adds the function that takes it. Leaves the place as it is.
 
     >>> import click
     >>> size = click.Option(["--resize-max"], metavar="N")

@@ -35,7 +35,7 @@ class Routes:
       scans", "not 8 bits", "CMYK or RGB", "subsampling", "unusual headers" or "small" (no data worth making tables for).
     - others: images for OpenCV, by format.
     - num_unreadable: of which not even the header could be read.
-    - num_odd: JPEGs whose headers break the standard in a way that changes no pixel; they decode as any other.
+    - num_odd: JPEGs whose headers break the standard in a way that changes no pixel.
     """
 
     num_images: int

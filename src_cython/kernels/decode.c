@@ -146,7 +146,7 @@ int fp_place_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, 
 
 /* JPEG */
 
-/* A sequential scan has all of the spectrum, whatever its header says; libjpeg warns when it begins to decode. */
+/* A sequential scan has all of the spectrum, whatever its header says. libjpeg warns of others. */
 static int has_odd_spectrum(const struct jpeg_decompress_struct *jpeg) {
     int is_whole = jpeg->Ss == 0 && jpeg->Se == DCTSIZE2 - 1 && jpeg->Ah == 0 && jpeg->Al == 0;
     return !jpeg->progressive_mode && !jpeg->arith_code && !is_whole;
@@ -254,8 +254,8 @@ static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t red
     return 1;
 }
 
-/* True when libjpeg has just skipped bytes after the data of an image of our kind, and these are not more of its data: something
-   that a camera wrote there. More MCUs than the image has are what lost bits leave. */
+/* True when libjpeg has just skipped bytes after the data of an image of our kind, and they are not
+   more MCUs. Cameras write other bytes there; more MCUs than the image has are left by lost bits. */
 static int is_other_data(fp_decoder *decoder) {
     const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
     fp_scan scan;

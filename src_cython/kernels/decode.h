@@ -11,7 +11,7 @@ typedef struct {
     int32_t color;
     int32_t interpolation;
     int32_t may_reduce;      /* decode smaller (1/2, 1/4, 1/8) where the view shrinks by as much */
-    int32_t accept_damage;   /* no warning of libjpeg's is a failure: pixels that it made up are taken */
+    int32_t accept_damage;   /* libjpeg's warnings are no failures */
     uint32_t max_scans;
     uint64_t max_pixels;
 } fp_decode_options;
@@ -23,7 +23,7 @@ void fp_decoder_free(fp_decoder *decoder);
 /* Libjpeg's own words for the last failure. */
 const char *fp_decoder_message(const fp_decoder *decoder);
 
-/* How many images were decoded whole although libjpeg warned of something odd about them that changes no pixel. */
+/* How many images were decoded in spite of a warning of libjpeg's that changes no pixel. */
 int64_t fp_decoder_num_odd(const fp_decoder *decoder);
 /* How many images the decoder of our own has decoded. */
 int64_t fp_decoder_num_sequential(const fp_decoder *decoder);

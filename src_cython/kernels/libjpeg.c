@@ -2,9 +2,10 @@
 
 #include <jerror.h>
 
-/* Tables are allocated for good, since a stream may begin with a file of tables alone. So a JPEG that lacks a table would be
-   decoded with the one of the image before. Here they are allocated with the image, and freed with it: a pointer that is NULL
-   is the only sign of a missing table that libjpeg knows. */
+/* libjpeg allocates tables for the life of the decompressor, since a stream may begin with a file of
+   tables alone. A JPEG that lacks a table would be decoded with that of the image before. Here the
+   tables are allocated with the image and freed with it. A NULL pointer is the only sign of a missing
+   table that libjpeg knows. */
 static void *alloc_for_image(j_common_ptr common, int pool, size_t size) {
     const fp_jpeg_errors *errors = (const fp_jpeg_errors *)common->err;
     return errors->alloc_small(common, pool == JPOOL_PERMANENT ? JPOOL_IMAGE : pool, size);
@@ -14,7 +15,7 @@ void fp_jpeg_create(j_decompress_ptr jpeg) {
     static unsigned char nothing;
     fp_jpeg_errors *errors = (fp_jpeg_errors *)jpeg->err;
     jpeg_create_decompress(jpeg);
-    jpeg_mem_src(jpeg, &nothing, sizeof nothing); /* the source is the last thing that must outlive an image */
+    jpeg_mem_src(jpeg, &nothing, sizeof nothing); /* the source manager outlives images */
     errors->alloc_small = jpeg->mem->alloc_small;
     jpeg->mem->alloc_small = alloc_for_image;
 }
@@ -30,11 +31,12 @@ void fp_jpeg_end(j_decompress_ptr jpeg) {
     for (int i = 0; i < NUM_HUFF_TBLS; i++) jpeg->dc_huff_tbl_ptrs[i] = jpeg->ac_huff_tbl_ptrs[i] = NULL;
 }
 
-/* At the end of a scan libjpeg drops up to 8 bytes without a word: those in its bit buffer. */
+/* At the end of a scan libjpeg drops up to 8 bytes without a warning: those in its bit buffer. */
 enum { DROPPED_IN_SILENCE = 8 };
 
-/* Bytes that libjpeg skipped before a marker. After a scan's data they may be what damage leaves: where bits were lost, the
-   image is complete before its data ends. So there they must be few, or all the same: padding. */
+/* Bytes that libjpeg skipped before a marker. After a scan's data they may be the trace of damage:
+   where bits were lost, the image is complete before its data ends. So there they must be few, or all
+   the same. */
 static int are_padding(const struct jpeg_decompress_struct *jpeg, int count) {
     const JOCTET *end = jpeg->src->next_input_byte;
     if (jpeg->input_scan_number == 0 || count <= DROPPED_IN_SILENCE) return 1;

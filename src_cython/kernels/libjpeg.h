@@ -1,5 +1,5 @@
-/* libjpeg-turbo, as decode.c and transcode.c both use it: decompressors that keep nothing of the last image, and which of its
-   warnings mean that pixels were made up. */
+/* What decode.c and transcode.c share of libjpeg-turbo: decompressors that keep nothing of the last
+   image, and the verdict on its warnings. */
 #ifndef FASTPACK_LIBJPEG_H
 #define FASTPACK_LIBJPEG_H
 #include <stddef.h>
@@ -20,7 +20,7 @@ void fp_jpeg_create(j_decompress_ptr jpeg);
 /* Reads the headers of the next image. */
 void fp_jpeg_read_header(j_decompress_ptr jpeg, const uint8_t *data, size_t length);
 
-/* Ends an image, whether it was decoded or not. The next one finds the decompressor as if it were new. */
+/* Ends an image, decoded or not. The decompressor is then as good as new. */
 void fp_jpeg_end(j_decompress_ptr jpeg);
 
 /* For emit_message: true when the warning changes no pixel. */
