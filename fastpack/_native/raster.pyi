@@ -1,0 +1,17 @@
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+# The samples of a PNG, (height, width, channels), uint16 where they have 16 bits, else uint8: levels, or indices of its
+# palette. Before them what is wrong with the file, when anything is: a kernel status and what it means.
+def png_samples(
+    data: npt.NDArray[np.uint8],
+) -> tuple[tuple[int, str] | None, npt.NDArray[np.uint8 | np.uint16] | None]: ...
+
+# Fills `out` with what the data hold; False when they are damaged, too few or too many.
+def unpack(data: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], compression: Literal["LZW", "PackBits", "Deflate"]) -> bool: ...
+
+# BMP's runs of palette indices of 4 or 8 bits, into `out` (height, width), rows from the bottom; False when they are damaged.
+# Pixels that no run covers stay as they are.
+def unpack_runs(data: npt.NDArray[np.uint8], bits: int, out: npt.NDArray[np.uint8]) -> bool: ...
