@@ -102,6 +102,10 @@ class MissingPackageError(FastpackError, ImportError):
     """An optional package is needed and not installed."""
 
 
+class FastpackWarning(UserWarning):
+    """Something was read in one of several ways, or in part; the message says how to choose."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where something went wrong; what is not known is left out.

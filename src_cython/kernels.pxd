@@ -145,6 +145,7 @@ cdef extern from "kernels/png.h" nogil:
 
 cdef extern from "kernels/unpack.h" nogil:
     int fp_unpack_lzw(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
+    int fp_unpack_gif(const uint8_t* data, size_t length, int bits, uint8_t* out, size_t out_length) noexcept
     int fp_unpack_bits(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
     int fp_unpack_zlib(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
     int fp_unpack_runs(const uint8_t* data, size_t length, int bits, uint32_t width, uint32_t height, uint8_t* out) noexcept

@@ -1,4 +1,4 @@
-"""PNG files to samples, and the compressions of TIFF and BMP undone."""
+"""PNG files to samples, and the compressions of TIFF, GIF and BMP undone."""
 from kernels cimport (
     FP_OK,
     fp_png_bytes,
@@ -6,6 +6,7 @@ from kernels cimport (
     fp_scratch,
     fp_scratch_free,
     fp_unpack_bits,
+    fp_unpack_gif,
     fp_unpack_lzw,
     fp_unpack_runs,
     fp_unpack_zlib,
@@ -48,6 +49,16 @@ def unpack(const uint8_t[::1] data, uint8_t[::1] out, str compression):
             is_whole = fp_unpack_bits(&data[0], data.shape[0], &out[0], out.shape[0])
         else:
             is_whole = fp_unpack_zlib(&data[0], data.shape[0], &out[0], out.shape[0])
+    return is_whole
+
+
+def unpack_gif(const uint8_t[::1] data, int bits, uint8_t[::1] out):
+    """True when the data were whole and `out` is full."""
+    cdef bint is_whole
+    if data.shape[0] == 0 or out.shape[0] == 0:
+        return False
+    with nogil:
+        is_whole = fp_unpack_gif(&data[0], data.shape[0], bits, &out[0], out.shape[0])
     return is_whole
 
 

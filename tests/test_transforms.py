@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -152,8 +153,10 @@ class TestComposition:
 
     @pytest.mark.parametrize("step", [CenterCrop(50), RandomCrop(50)], ids=str)
     def test_crops_of_smaller_images_are_refused(self, step):
-        with pytest.raises(errors.ShapeError, match="image 1 of the batch is 60 x 40.*ResizeShort"):
-            plan_batch([step], [60, 40], [60, 60])
+        plan = plan_batch([step], [60, 40], [60, 60])
+        assert list(plan.refused) == [1]
+        assert re.search("60 x 40, smaller than the crop of 50 x 50; .*ResizeShort.*pad_if_needed", plan.refused[1])
+        assert plan.size == (50, 50)
 
     def test_steps_draw_their_own_numbers(self):
         flips = plan_batch([HorizontalFlip(), HorizontalFlip()], np.full(400, 5), np.full(400, 5), Draws(0, 0, np.arange(400))).views[

@@ -12,6 +12,9 @@ def png_samples(
 # Fills `out` with what the data hold; False when they are damaged, too few or too many.
 def unpack(data: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], compression: Literal["LZW", "PackBits", "Deflate"]) -> bool: ...
 
+# Fills `out` with the palette indices of `bits` bits that GIF's LZW data hold; False when they are damaged.
+def unpack_gif(data: npt.NDArray[np.uint8], bits: int, out: npt.NDArray[np.uint8]) -> bool: ...
+
 # BMP's runs of palette indices of 4 or 8 bits, into `out` (height, width), rows from the bottom; False when they are damaged.
 # Pixels that no run covers stay as they are.
 def unpack_runs(data: npt.NDArray[np.uint8], bits: int, out: npt.NDArray[np.uint8]) -> bool: ...

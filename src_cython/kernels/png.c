@@ -180,11 +180,10 @@ static int inflate(const uint8_t *packed, size_t num_packed, uint8_t *rows, size
 }
 
 int fp_png_samples(const uint8_t *data, size_t length, uint8_t *out, fp_scratch *scratch, const char **why) {
-    header h;
+    header h = {0};
     size_t num_packed;
     *why = "the header of the PNG is not valid";
-    if (length < 33 || !is_type(data + 8, "IHDR") || fp_load_be32(data + 8) != 13 || !fp_png_bytes(data + 16)) return FP_CORRUPT_IMAGE;
-    read_header(data + 16, &h);
+    if (length < 33 || !is_type(data + 8, "IHDR") || fp_load_be32(data + 8) != 13 || !read_header(data + 16, &h)) return FP_CORRUPT_IMAGE;
     int status = walk_chunks(data, length, NULL, &num_packed, why);
     if (status) return status;
     const pass *passes = h.is_interlaced ? ADAM7 : PLAIN;

@@ -1,78 +1,102 @@
-/* LZW and PackBits as TIFF has them (TIFF 6.0, sections 13 and 9), BMP's runs (Microsoft, "Bitmap Compression"), and zlib
-   streams of a known size. libtiff only warns of damage, and goes on; these do not.
+/* LZW as TIFF and GIF have it (TIFF 6.0, section 13; GIF89a, appendix F), PackBits (TIFF 6.0, section 9), BMP's runs (Microsoft,
+   "Bitmap Compression"), and zlib streams of a known size. libtiff only warns of damage, and goes on; these do not.
 
-   LZW: codes of 9 to 12 bits, highest bit first. Codes below 256 are bytes; 256 empties the table; 257 ends the data; each
-   other code is an earlier string and one byte more. A string is kept as its last byte and the code of what comes before it. */
+   LZW: codes of up to 12 bits; TIFF's begin with the highest bit, GIF's with the lowest. Small codes are bytes; the next one,
+   `clear`, empties the table; the one after it ends the data; each other code is an earlier string and one byte more. A
+   string is kept as its last byte and the code of what comes before it. */
 #include "unpack.h"
 
 #include <libdeflate.h>
 #include <string.h>
 
-enum { CLEAR = 256, END = 257, FIRST = 258, TABLE = 4096 };
+enum { TABLE = 4096, MOST_BITS = 12 };
 /* What writers may leave behind the last code: they pad to words. */
 #define PADDING 3
 
 typedef struct {
     const uint8_t *at, *end;
-    uint32_t bits, num_bits;
+    uint64_t bits;
+    uint32_t num_bits;
+    int is_low_first;
 } bit_reader;
 
-static uint32_t next_code(bit_reader *in, uint32_t width) {
+/* -1 when the data end. */
+static int32_t next_code(bit_reader *in, uint32_t width) {
+    uint64_t code;
     while (in->num_bits < width) {
-        if (in->at == in->end) return END;
-        in->bits = in->bits << 8 | *in->at++;
+        if (in->at == in->end) return -1;
+        uint64_t byte = *in->at++;
+        in->bits = in->is_low_first ? in->bits | byte << in->num_bits : in->bits << 8 | byte;
         in->num_bits += 8;
     }
     in->num_bits -= width;
-    return in->bits >> in->num_bits & ((1u << width) - 1);
+    if (in->is_low_first) {
+        code = in->bits;
+        in->bits >>= width;
+    } else {
+        code = in->bits >> in->num_bits;
+    }
+    return (int32_t)(code & ((1u << width) - 1));
 }
 
 typedef struct {
     uint16_t prefix[TABLE], lengths[TABLE];
     uint8_t last[TABLE], first[TABLE];
-    uint32_t count;
+    uint32_t clear, count;
 } lzw_table;
 
-static void start_table(lzw_table *t) {
-    for (uint32_t i = 0; i < CLEAR; i++) t->lengths[i] = 1, t->last[i] = t->first[i] = (uint8_t)i;
-    t->count = FIRST;
+static void start_table(lzw_table *t, uint32_t clear) {
+    for (uint32_t i = 0; i < clear; i++) t->lengths[i] = 1, t->last[i] = t->first[i] = (uint8_t)i;
+    t->clear = clear;
+    t->count = clear + 2;
 }
 
-static int add_string(lzw_table *t, uint32_t prefix, uint8_t last) {
-    if (t->count == TABLE) return 0;
+static void add_string(lzw_table *t, uint32_t prefix, uint8_t last) {
     t->prefix[t->count] = (uint16_t)prefix;
     t->lengths[t->count] = (uint16_t)(t->lengths[prefix] + 1);
     t->first[t->count] = t->first[prefix];
     t->last[t->count++] = last;
-    return 1;
 }
 
-/* The width grows one code early (section 13: "after adding table entry 510, switch to 10-bit codes"). */
-static uint32_t code_width(uint32_t count) { return count < 511 ? 9 : count < 1023 ? 10 : count < 2047 ? 11 : 12; }
+/* TIFF's codes grow one early (TIFF 6.0, section 13: "after adding table entry 510, switch to 10-bit codes"). */
+static uint32_t code_width(const lzw_table *t, uint32_t early) {
+    uint32_t width = 2;
+    while (width < MOST_BITS && (width <= 31u - (uint32_t)__builtin_clz(t->clear) || t->count + early >= 1u << width)) width++;
+    return width;
+}
 
-int fp_unpack_lzw(const uint8_t *data, size_t length, uint8_t *out, size_t out_length) {
-    bit_reader in = {data, data + length, 0, 0};
+static int unpack_codes(bit_reader in, uint32_t clear, uint32_t early, uint8_t *out, size_t out_length) {
     lzw_table table;
-    uint32_t before = CLEAR, code;
+    int32_t before = -1, code;
     size_t done = 0;
-    start_table(&table);
+    start_table(&table, clear);
     while (done < out_length) {
-        code = next_code(&in, code_width(table.count));
-        if (code == END) return 0;
-        if (code == CLEAR) {
-            table.count = FIRST;
-            before = CLEAR;
+        code = next_code(&in, code_width(&table, early));
+        if (code < 0 || (uint32_t)code == clear + 1) return 0;
+        if ((uint32_t)code == clear) {
+            table.count = clear + 2;
+            before = -1;
             continue;
         }
-        if (before == CLEAR ? code > CLEAR : code > table.count) return 0;
-        if (before != CLEAR && !add_string(&table, before, table.first[code == table.count ? before : code])) return 0;
+        if (before < 0 ? (uint32_t)code > clear : (uint32_t)code > table.count) return 0;
+        if (before >= 0 && table.count < TABLE) add_string(&table, (uint32_t)before, table.first[(uint32_t)code == table.count ? before : code]);
+        if ((uint32_t)code >= table.count) return 0; /* the table is full */
         size_t size = table.lengths[code];
         if (size > out_length - done) return 0;
-        for (uint32_t c = code, i = (uint32_t)size; i > 0; c = table.prefix[c]) out[done + --i] = table.last[c];
+        for (uint32_t c = (uint32_t)code, i = (uint32_t)size; i > 0; c = table.prefix[c]) out[done + --i] = table.last[c];
         done += size;
         before = code;
     }
-    return next_code(&in, code_width(table.count)) == END || in.end - in.at <= PADDING;
+    return in.end - in.at <= PADDING || next_code(&in, code_width(&table, early)) == (int32_t)clear + 1;
+}
+
+int fp_unpack_lzw(const uint8_t *data, size_t length, uint8_t *out, size_t out_length) {
+    return unpack_codes((bit_reader){data, data + length, 0, 0, 0}, 256, 1, out, out_length);
+}
+
+int fp_unpack_gif(const uint8_t *data, size_t length, int bits, uint8_t *out, size_t out_length) {
+    if (bits < 1 || bits > 8) return 0;
+    return unpack_codes((bit_reader){data, data + length, 0, 0, 1}, 1u << bits, 0, out, out_length);
 }
 
 int fp_unpack_bits(const uint8_t *data, size_t length, uint8_t *out, size_t out_length) {
