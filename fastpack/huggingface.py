@@ -13,7 +13,7 @@ from fastpack.headers import probe_blobs, raise_probe_status
 from fastpack.ragged import Ragged, Text
 from fastpack.reader import Reader
 from fastpack.schema import Field, Kind, Schema
-from fastpack.sources.paths import relative_key
+from fastpack.sources.located import relative_key
 
 try:
     import datasets
