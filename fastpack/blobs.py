@@ -35,9 +35,13 @@ class Depth:
     num_deep: int
     num_shallow: int
 
+    @property
+    def is_mixed(self) -> bool:
+        return bool(self.num_deep and self.num_shallow)
+
     def refuse_mixture(self, field: Field) -> None:
         """Raises OptionError when some images have 16 bits and some do not."""
-        if self.num_deep and self.num_shallow:
+        if self.is_mixed:
             raise OptionError(
                 f"{self.num_deep} images of {field.name!r} have 16 bits a channel and {self.num_shallow} have 8; "
                 "open the dataset with bits=8 or bits=16 to say how all are read"

@@ -9,6 +9,9 @@ from test_engine_reading import packed
 
 import fastpack
 from fastpack.errors import OptionError, UnsupportedImageError
+from fastpack.looking.page import html_page
+from fastpack.looking.preview import contact_sheet
+from fastpack.measuring.doctor import doctor
 
 HEIGHT, WIDTH = 21, 37
 
@@ -149,3 +152,12 @@ def test_pixels_of_both_depths_need_a_choice(tmp_path, bits):
     stored = fastpack.open(packed(tmp_path, files, "y.h5", layout="pixels", bits=bits)).read([0, 1])["image"]
     expected = fastpack.open(packed(tmp_path, files, "y.tfrecord"), bits=bits).read([0, 1])["image"]
     np.testing.assert_array_equal(stored, expected)
+
+
+def test_looking_and_measuring_need_no_choice(tmp_path):
+    path = packed(tmp_path, [file_of(deep(3), ".png"), jpeg(HEIGHT, WIDTH)], "both.tfrecord")
+    dataset = fastpack.open(path)
+    assert fastpack.verify(path, decode=True).is_sound
+    assert contact_sheet(dataset, [0, 1], tile=32).dtype == np.uint8
+    assert html_page(dataset, [0, 1]).count("data:image/jpeg") == 2
+    assert doctor(dataset, num_workers=1, seconds=0.01).stages
