@@ -23,7 +23,7 @@ KERNELS = {
     "tar": ["crc32c", "example", "features", "span", "status", "tar"],
     "features": ["example", "features", "status"],
     "image": ["image"],
-    "raster": ["crc32c", "png", "span", "status", "unpack"],
+    "raster": ["crc32c", "fax", "png", "span", "status", "unpack"],
     "salvage": ["crc32c", "salvage", "span", "status"],
     "decode": ["crc32c", "decode", "picture", "resample", *SEQUENTIAL, "span", "status", "weights"],
     "transcode": ["crc32c", "image", "span", "status", "transcode"],

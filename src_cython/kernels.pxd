@@ -143,6 +143,11 @@ cdef extern from "kernels/png.h" nogil:
     int fp_png_samples(const uint8_t* data, size_t length, uint8_t* out, fp_scratch* scratch, const char** why) noexcept
 
 
+cdef extern from "kernels/fax.h" nogil:
+    int fp_unpack_fax(const uint8_t* data, size_t length, int kind, int is_mixed, uint32_t width, uint32_t height,
+                      uint8_t* out) noexcept
+
+
 cdef extern from "kernels/unpack.h" nogil:
     int fp_unpack_lzw(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
     int fp_unpack_gif(const uint8_t* data, size_t length, int bits, uint8_t* out, size_t out_length) noexcept

@@ -6,6 +6,7 @@ from kernels cimport (
     fp_scratch,
     fp_scratch_free,
     fp_unpack_bits,
+    fp_unpack_fax,
     fp_unpack_gif,
     fp_unpack_lzw,
     fp_unpack_runs,
@@ -59,6 +60,17 @@ def unpack_gif(const uint8_t[::1] data, int bits, uint8_t[::1] out):
         return False
     with nogil:
         is_whole = fp_unpack_gif(&data[0], data.shape[0], bits, &out[0], out.shape[0])
+    return is_whole
+
+
+def unpack_fax(const uint8_t[::1] data, int kind, bint is_mixed, uint8_t[:, ::1] out):
+    """True when the rows were whole."""
+    cdef uint32_t width = out.shape[1], height = out.shape[0]
+    cdef bint is_whole
+    if data.shape[0] == 0 or width == 0 or height == 0:
+        return False
+    with nogil:
+        is_whole = fp_unpack_fax(&data[0], data.shape[0], kind, is_mixed, width, height, &out[0, 0])
     return is_whole
 
 

@@ -1,5 +1,5 @@
 """TIFF, its first picture: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles, plain or packed by LZW, Deflate,
-PackBits or JPEG. Whatever else a TIFF may hold is refused by name. Every strip must hold exactly its rows."""
+PackBits, JPEG or CCITT fax. Whatever else a TIFF may hold is refused by name. Every strip must hold exactly its rows."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.raster import unpack
+from fastpack._native.raster import unpack, unpack_fax
 from fastpack.codecs import Look
 from fastpack.codecs.bmp import unpack_indices
 from fastpack.codecs.jpeg import JPEG_CODEC
@@ -28,6 +28,8 @@ from fastpack.codecs.tiff_tags import (
     SAMPLES,
     STRIP_BYTES,
     STRIP_OFFSETS,
+    T4_OPTIONS,
+    T6_OPTIONS,
     TILE_BYTES,
     TILE_HEIGHT,
     TILE_OFFSETS,
@@ -42,7 +44,8 @@ from fastpack.limits import DEFAULT_LIMITS
 Levels = npt.NDArray[Any]
 _NONE, _JPEG = 1, 7
 _PACKED: dict[int, Literal["LZW", "PackBits", "Deflate"]] = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
-_OTHERS = {2: "CCITT RLE", 3: "CCITT fax 3", 4: "CCITT fax 4", 6: "old JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
+_FAX = (2, 3, 4)
+_OTHERS = {6: "old JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLORS: dict[int, tuple[Literal["GRAY", "RGB", "CMYK", "PALETTE"], int]] = {
     _WHITE_IS_ZERO: ("GRAY", 1),
@@ -53,7 +56,10 @@ _COLORS: dict[int, tuple[Literal["GRAY", "RGB", "CMYK", "PALETTE"], int]] = {
     _YCBCR: ("RGB", 3),
 }
 _ALPHAS: dict[int, Literal["associated", "straight"]] = {1: "associated", 2: "straight"}
-# No compression makes more of a byte.
+_MIXED_FAX, _UNCOMPRESSED_FAX = 1, 2
+# Pixels of a tile that may be larger than its picture.
+_LARGEST_TILE = 2**24
+# No other compression than fax makes more bytes of one.
 _MOST_INFLATION = 4096
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -90,10 +96,14 @@ def _refuse_unknown(tags: Tags) -> None:
         raise _unsupported(f"colors of the kind {photometric} (PhotometricInterpretation)")
     if photometric in (_RGB, _CMYK) and bits < {8}:
         raise _unsupported(f"{min(bits)} bits a channel")
-    if (compression := tags.one(COMPRESSION)) not in (_NONE, _JPEG, *_PACKED):
+    if (compression := tags.one(COMPRESSION)) not in (_NONE, _JPEG, *_FAX, *_PACKED):
         raise _unsupported(f"the compression {_OTHERS.get(compression, compression)}")
     if tags.one(PREDICTOR) != 1 and not (tags.one(PREDICTOR) == 2 and bits <= {8, 16}):
         raise _unsupported(f"the predictor {tags.one(PREDICTOR)}")
+    if compression in _FAX and (bits != {1} or tags.one(SAMPLES) != 1):
+        raise _unsupported("fax data of more than one bit")
+    if (tags.one(T4_OPTIONS, 0) | tags.one(T6_OPTIONS, 0)) & _UNCOMPRESSED_FAX:
+        raise _unsupported("uncompressed parts in its fax data")
     if compression == _JPEG and (bits != {8} or tags.one(PLANES) != 1 or photometric in (_PALETTE, _CMYK)):
         raise _unsupported("JPEG data other than gray, RGB or YCbCr of 8 bits")
 
@@ -148,6 +158,8 @@ class _Grid:
         """(plane, top, left) of each segment, in the file's order."""
         if min(self.segment) < 1 or min(self.width, self.height) < 1 or len(self.offsets) != len(self.lengths):
             raise CorruptImageError(f"the strips or tiles of the TIFF have no size; {RESTORE}")
+        if self.segment[0] * self.segment[1] > max(self.width * self.height, _LARGEST_TILE):
+            raise CorruptImageError(f"the tiles of the TIFF are {self.segment[1]} x {self.segment[0]} pixels; {RESTORE}")
         down, across = -(-self.height // self.segment[0]), -(-self.width // self.segment[1])
         if len(self.offsets) < down * across * num_planes:
             raise CorruptImageError(f"the TIFF has {len(self.offsets)} strips or tiles, not {down * across * num_planes}; {RESTORE}")
@@ -181,6 +193,8 @@ def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int
     height, width, channels = shape
     row_bytes = (width * channels * bits + 7) // 8
     data = np.frombuffer(packed.translate(_REVERSED) if tags.one(FILL_ORDER) == 2 else packed, np.uint8)
+    if compression in _FAX:
+        return _fax_segment(data, tags, shape, number)
     if compression == _NONE:
         rows, is_whole = data[: row_bytes * height], len(data) >= row_bytes * height
     elif is_whole := row_bytes * height <= _MOST_INFLATION * len(data):
@@ -190,6 +204,14 @@ def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int
         name = _PACKED.get(compression, "plain")
         raise CorruptImageError(f"the {name} data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}")
     return _undo_predictor(_levels(rows, shape, bits, tags.byte_order), tags.one(PREDICTOR))
+
+
+def _fax_segment(data: npt.NDArray[np.uint8], tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:
+    rows = np.zeros(shape[:2], np.uint8)
+    is_mixed = bool(tags.one(T4_OPTIONS, 0) & _MIXED_FAX)
+    if not unpack_fax(data, tags.one(COMPRESSION), is_mixed and tags.one(COMPRESSION) == 3, rows):
+        raise CorruptImageError(f"the fax data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}")
+    return rows[..., None]
 
 
 def _levels(rows: npt.NDArray[np.uint8], shape: tuple[int, int, int], bits: int, byte_order: str) -> Levels:
