@@ -27,6 +27,7 @@ KERNELS = {
     "tar": ["crc32c", "example", "features", "span", "status", "tar"],
     "features": ["example", "features", "status"],
     "image": ["image"],
+    "raster": ["crc32c", "fax", "png", "span", "status", "unpack"],
     "salvage": ["crc32c", "salvage", "span", "status"],
     "decode": ["crc32c", "decode", "libjpeg", "picture", "resample", "scans", *SEQUENTIAL, "span", "status", "weights"],
     "transcode": ["crc32c", "image", "libjpeg", "span", "status", "transcode"],
@@ -36,7 +37,8 @@ KERNELS = {
 # System libraries by module: pkg-config's names, and Debian's of the packages with their headers.
 JPEG = {"libjpeg": "libjpeg-dev"}
 COMPRESSORS = {"libdeflate": "libdeflate-dev", "liblz4": "liblz4-dev", "libzstd": "libzstd-dev"}
-LIBRARIES = {"decode": JPEG, "transcode": JPEG, "filters": COMPRESSORS, "chunks": COMPRESSORS}
+DEFLATE = {"libdeflate": "libdeflate-dev"}
+LIBRARIES = {"decode": JPEG, "transcode": JPEG, "filters": COMPRESSORS, "chunks": COMPRESSORS, "raster": DEFLATE}
 NUM_CORES = len(os.sched_getaffinity(0))
 DEBUG = os.environ.get("FASTPACK_DEBUG") == "1"
 SANITIZERS = os.environ.get("FASTPACK_SANITIZE", "")  # such as "address,undefined"

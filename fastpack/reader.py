@@ -205,6 +205,16 @@ class Reader(Sequence[dict[str, Any]]):
         shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
         return Reader(self._index, options, self._files, self._sample_numbers, **shared)
 
+    def with_one_depth(self) -> "Reader":
+        """The same samples, read with bits=8 when some images of a field have 16 bits and nobody said how to read them.
+
+        For looking at a dataset and measuring it, which must not stop at such a choice.
+        """
+        images = [field for field in self.schema.fields if field.kind == "image"]
+        if self._options.bits is None and any(self._blobs.depth(field).is_mixed for field in images):
+            return self.with_options(bits=8)
+        return self
+
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""
         taken = self._rows(rows)

@@ -35,6 +35,10 @@ def image_size(ctx: click.Context, parameter: click.Parameter, value: str | None
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
+def number(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else int(value)
+
+
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Of `a,b`."""
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]

@@ -16,6 +16,7 @@ from fastpack.cli.options import (
     image_size,
     json_option,
     names,
+    number,
     quiet_option,
     renamed,
     table_options,
@@ -44,6 +45,13 @@ from fastpack.storage import COMPRESSIONS
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--color", type=click.Choice(["RGB", "BGR", "GRAY"], case_sensitive=False), default="RGB", help="Of decoded pixels.")
+@click.option("--bits", type=click.Choice(["8", "16"]), callback=number, help="Of decoded pixels; by default those of the images.")
+@click.option(
+    "--alpha",
+    type=click.Choice(["drop", "white", "black"]),
+    default="drop",
+    help="Of decoded or re-encoded images: leave transparency out, or show them on that ground.",
+)
 @click.option(
     "--jpeg",
     type=click.Choice(JPEG_CHOICES),

@@ -177,8 +177,8 @@ def _supply(container: Container, options: PackOptions, source: Source, fast_jpe
         supply = EncodedSupply(source, options.names, options.limits)
         is_altered = options.alteration.is_needed or fast_jpegs is not None
         return AlteredSupply(supply, source, options.alteration, fast_jpegs) if is_altered else supply
-    decoding = DecodeOptions(options.color, limits=options.limits)
-    return DecodedSupply(source, options.names, options.size, decoding)
+    decoding = DecodeOptions(options.color, limits=options.limits, alpha=options.alpha)
+    return DecodedSupply(source, options.names, options.size, decoding, options.bits)
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:
