@@ -371,6 +371,16 @@ def test_a_table_can_name_a_second_picture(masks):
     assert [bytes(sample["mask"]) for sample in dataset] == masks[:2]
 
 
+def test_further_pictures_count_in_a_shards_size(masks, tmp_path):
+    for name in "abc":
+        (tmp_path / "masks" / f"{name}.png").write_bytes(save(photo(90, 90), "PNG"))
+    csv_of("path,mask\n" + "".join(f"{name}.jpg,masks/{name}.png\n" for name in "abc"))
+    packed = pack("t.csv", "a.tfrecord", PackOptions(shard_size="20KB"))
+    assert len(packed.paths) == 3
+    planned = pack("t.csv", "b.tfrecord", PackOptions(dry_run=True)).planned
+    assert planned[0].num_bytes > 3 * (tmp_path / "masks" / "a.png").stat().st_size > 3 * 10_000
+
+
 def test_pictures_that_are_not_there(masks):
     csv_of("path,mask,original\na.jpg,masks/a.png,x.jpg\nb.jpg,masks/x.png,y.jpg\n")
     with pytest.raises(errors.MissingFileError, match=r"masks/x\.png"):

@@ -129,7 +129,8 @@ def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
 
     missing = {number: staging.path(number) for number in range(len(plan.paths)) if not staging.is_finished(number)}
     if plan.supply.keeps_sizes and not plan.options.storage.is_filtered:
-        refuse_full(plan.report.parent, sum(int(plan.supply.sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing))
+        sizes = plan.stored_sizes
+        refuse_full(plan.report.parent, sum(int(sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing))
     Packer(plan.container, plan.supply, plan.options.manner, Report(progress, len(plan.source)), finish).write(missing, plan.cuts)
 
 

@@ -54,6 +54,8 @@ class EncodedSupply:
         self._source, self._limits = source, limits
         self.schema = _renamed(source.schema, names)
         self.sizes = self.memory_sizes = source.sizes
+        if not isinstance(beside := getattr(source, "sizes_beside", 0), int):
+            self.memory_sizes = self.sizes + beside
 
     def read(self, rows: Rows) -> Batch:
         batch = self._source.read(rows)
@@ -93,7 +95,7 @@ class DecodedSupply:
         fields = tuple(pixels if other == picture else other for other in source.schema.fields)
         self.schema = _renamed(Schema(fields, source.schema.class_names), names)
         self.sizes = np.broadcast_to(np.int64(height * width * options.channels), len(source))
-        self.memory_sizes = self.sizes + source.sizes
+        self.memory_sizes = self.sizes + source.sizes + getattr(source, "sizes_beside", 0)
 
     def _size_of_first_good(self) -> tuple[int, int]:
         failure: FastpackError | None = None

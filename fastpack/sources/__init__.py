@@ -23,7 +23,7 @@ class Source(Protocol):
     It may have a method `fingerprints() -> dict[str, str]` besides: what changes when the source does, under the names that
     a message can call it by. An interrupted pack goes on only where all are what they were. And `faults`, sample -> error: what
     is known to be wrong before anything is read, so that a pack need not begin. And `notes`, a tuple of sentences: what was
-    guessed or left out.
+    guessed or left out. And `sizes_beside`: bytes of each sample's further blobs together, (n,), or 0.
     """
 
     @property

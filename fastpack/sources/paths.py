@@ -80,6 +80,11 @@ class Paths:
         return self._images.sizes
 
     @property
+    def sizes_beside(self) -> npt.NDArray[np.int64] | int:
+        """Bytes of each sample's further blobs together."""
+        return sum(pictures.sizes for _, pictures in list(self._blobs.values())[1:])
+
+    @property
     def faults(self) -> Mapping[int, FastpackError]:
         """What is known to be wrong before anything is read, by sample."""
         return MappingProxyType(self._faults)
