@@ -197,6 +197,10 @@ def test_columns_are_named_by_flags():
     dataset = fastpack.open("a.h5")
     assert (list(dataset.columns["key"]), dataset.columns["label"].tolist(), list(dataset.columns["y"])) == (["a.jpg"], [1], ["b.jpg"])
     assert run("pack", ".", "-o", "b.h5", "--label-column", "mark").exit_code == 2
+    assert run("verify", "a.h5", "--against", "t.csv").exit_code == 1
+    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "x", "--label-column", "mark").exit_code == 0
+    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "y").exit_code == 1
+    assert run("verify", "a.h5", "--path-column", "y").exit_code == 2
 
 
 def test_no_labels_on_request():
@@ -285,6 +289,12 @@ def test_fields_are_left_out_before_they_are_judged():
     assert pack("t.jsonl", "a.tfrecord", PackOptions(fields=["text"])).num_samples == 1
     with pytest.raises(errors.SchemaError, match="no column 'none'; the columns are path, text, odd"):
         pack("t.jsonl", "b.tfrecord", PackOptions(fields=["none"]))
+
+
+@pytest.mark.parametrize(("fields", "expected"), [([], ()), (["image"], ()), (["image_column"], ("image_column",)), (["x"], ("x",))])
+def test_fields_are_names_of_fields(fields, expected):
+    pack(csv_of("path,image,x\na.jpg,1,2\n"), "a.tfrecord", PackOptions(fields=fields))
+    assert {field.name for field in fastpack.open("a.tfrecord").schema.fields} == {"image", "key", *expected}
 
 
 def test_nested_columns_go_into_a_tfrecord():

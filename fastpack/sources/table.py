@@ -45,7 +45,7 @@ def table(
       taken as they are; names are numbered in sorted order and become the class names.
     - image_columns: which other columns name images of their own, or {name: "image" or "mask"}; None takes as images those
       whose values all end like an image's name and whose first file is there.
-    - fields: which of the other columns to keep, and to judge; None keeps all.
+    - fields: which of the other columns to keep, and to judge, by the names of their fields; None keeps all.
     - allow_external: take files outside of `root` too, which a path or a link leads to. Otherwise such a file is a fault.
 
     A column `key` has the samples' keys; else these are the paths below `root`. A column `class_name` beside labels names classes.
@@ -190,10 +190,10 @@ class _Making:
         found = {name: column for name, column in every.items() if name not in self._roles.names}
         if fields is None:
             return found
-        known = {*found, *map(_field_name, found), *self._columns, *_TAKEN, *self._roles.names}
+        known = {*map(_field_name, found), *self._columns, *_TAKEN}
         if unknown := [name for name in fields if name not in known]:
             raise SchemaError(at(f"there is no column {unknown[0]!r}; the columns are {self._sheet.names}", self._where))
-        return {name: column for name, column in found.items() if {name, _field_name(name)} & {*fields}}
+        return {name: column for name, column in found.items() if _field_name(name) in fields}
 
     def _called(self, name: str) -> str:
         """The field that a column becomes. Raises SourceError when another column is that."""
