@@ -148,7 +148,7 @@ class _Making:
             self._columns["class_name_column"] = names
             return
         found = self._names_by_label(labels, names)
-        if self._class_names and tuple(self._class_names) != tuple(found):
+        if self._class_names and not leaf.class_names and tuple(self._class_names) != tuple(found):
             self._notes.append(f"classes are called as in {named.name!r}; the text of {leaf.name!r} is kept as 'label_column'")
             self._columns["label_column"] = leaf.column.text()
         self._class_names = found
