@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastpack.class_lists import class_list
 from fastpack.errors import OptionError, Place, at, warn
+from fastpack.filenames import path_of
 from fastpack.index import Index
 from fastpack.master import write_master
 from fastpack.packing.options import PackOptions
@@ -88,7 +89,7 @@ def pack(
     """
     started = time.perf_counter()
     options = options or PackOptions()
-    output = Path(output)
+    output = path_of("output", output)
     if (append and overwrite) or (resume and overwrite):
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     if not output.parent.is_dir():

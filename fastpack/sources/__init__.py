@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastpack.batch import Batch
 from fastpack.classes import ClassFolder
 from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at
+from fastpack.filenames import path_of
 from fastpack.schema import Schema
 from fastpack.sources.folder import folder
 from fastpack.sources.paths import Paths
@@ -59,7 +60,7 @@ def source_of(
     - class_folder, sidecars: of a folder; see `folder`.
     - columns: of a table; see `table`. A folder has none.
     """
-    path = Path(path)
+    path = path_of("path", path)
     if not path.exists():
         raise MissingFileError(2, at("there is nothing to pack here; check the path", Place(path)))
     if is_table(path):

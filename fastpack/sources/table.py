@@ -1,13 +1,14 @@
 """A table with a row for each image: CSV, JSON lines or Parquet. Its rules stand in docs/tables.md."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.errors import FastpackError, MissingFileError, OptionError, Place, SchemaError, SourceError, at
+from fastpack.filenames import path_of
 from fastpack.ragged import Text
 from fastpack.schema import Kind
 from fastpack.sources.column import ColumnValues, Leaf
@@ -52,9 +53,11 @@ def table(
     The `notes` of the source say what was guessed, renamed, converted or left out. Raises SourceError for a column that is not
     there or cannot be kept, and MissingFileError when none of the files is there.
     """
-    sheet = read_sheet(Path(path))
+    sheet = read_sheet(path_of("path", path))
     roles = find_roles(sheet, path_column, label_column)
-    folder = Path(root) if root is not None else sheet.path.parent
+    folder = sheet.path.parent if root is None else path_of("root", root)
+    if not folder.is_dir():
+        raise MissingFileError(2, at("root must be a folder, which the table's paths are below; check it", Place(folder)))
     making = _Making(sheet, roles, folder, allow_external=allow_external)
     making.take_images()
     making.take_labels()
@@ -177,6 +180,7 @@ class _Making:
                 self._columns[self._called(name)] = column.values(self._notes)
 
     def _kinds(self, given: Sequence[str] | Mapping[str, Kind], others: Mapping[str, Leaf | Cells]) -> dict[str, Kind]:
+        _refuse_no_list("image_columns", given)
         kinds: dict[str, Kind] = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, "image")
         for name, kind in kinds.items():
             if name not in others:
@@ -190,6 +194,7 @@ class _Making:
         found = {name: column for name, column in every.items() if name not in self._roles.names}
         if fields is None:
             return found
+        _refuse_no_list("fields", fields)
         known = {*map(_field_name, found), *self._columns, *_TAKEN}
         if unknown := [name for name in fields if name not in known]:
             raise SchemaError(at(f"there is no column {unknown[0]!r}; the columns are {self._sheet.names}", self._where))
@@ -231,6 +236,11 @@ class _Making:
                 f"column {cells.name!r} holds bytes, packed as the field {field!r} of the kind {kind!r}; image_columns decides"
             )
         return kind, PictureCells(cells.blobs, self._sheet.path, are_images=kind != "bytes")
+
+
+def _refuse_no_list(argument: str, names: object) -> None:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise OptionError(f"{argument} must be a list of names, such as ['a', 'b'], not {names!r}")
 
 
 def _field_name(name: str) -> str:
