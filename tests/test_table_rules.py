@@ -68,11 +68,21 @@ def test_formats_mean_the_same(tmp_path, rows):
     for source in sources:
         assert source.schema == expected.schema
         for name, column in expected.columns.items():
-            assert (
-                np.array_equal(source.columns[name], column, equal_nan=True)
-                if isinstance(column, np.ndarray)
-                else (source.columns[name] == column)
-            )
+            assert are_equal(source.columns[name], column)
+
+
+def are_equal(a, b):
+    return np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=rows_of())
+def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
+    source = table(write_table(tmp_path / "t.jsonl", rows))
+    pack(source, tmp_path / "a.h5", overwrite=True)
+    found = fastpack.open(tmp_path / "a.h5").columns
+    assert found.keys() >= source.columns.keys()
+    assert all(are_equal(found[name], column) for name, column in source.columns.items())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

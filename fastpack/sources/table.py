@@ -129,7 +129,9 @@ class _Making:
         if "://" in first:
             raise SourceError(at(f"the images are given by URLs, such as {first[:80]!r}; download them, and name the files", self._where))
         here = "; below the current folder it is: use root='.'" if os.path.lexists(first) and not os.path.isabs(first) else ""
-        message = f"none of the {len(images):,} images is there: paths are taken below {self._folder or '.'}; give another root{here}"
+        message = (
+            f"none of the {len(images):,} images is there: paths are taken below {self._folder}; give another root or path_column{here}"
+        )
         raise MissingFileError(2, at(message, images.place(0)))
 
     # Labels
