@@ -179,6 +179,15 @@ def test_names_of_the_hubs_class_labels(names, expected):
     assert any("'label'" in note for note in source.notes) == isinstance(names, list)
 
 
+def test_names_of_the_hubs_lists_of_class_labels():
+    about = {"info": {"features": {"label": {"feature": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "_type": "Sequence"}}}}
+    made = pa.table({"path": ["a.jpg", "b.jpg"], "label": [[0, 1], []]}).replace_schema_metadata({"huggingface": json.dumps(about)})
+    parquet.write_table(made, "t.parquet")
+    source = table("t.parquet")
+    assert source.schema.class_names == ("cat", "dog")
+    assert [row.tolist() for row in source.columns["label"]] == [[0, 1], []]
+
+
 def test_many_bytes_are_copied_to_a_file(monkeypatch, tmp_path):
     monkeypatch.setattr("fastpack.spool._HELD_BYTES", 10)
     monkeypatch.setattr("fastpack.sources.parquet._BLOCK_CELLS", 1)

@@ -180,21 +180,20 @@ class Leaf:
         if self.fault is None and not self.offsets:
             self.refuse_missing("has no label; give it one, leave the row out, or name another column with label_column")
         values = self.values(notes)
-        if isinstance(values, Text):
-            labels, names = numbered(values)
+        is_list = isinstance(values, Ragged) and not isinstance(values, Text)
+        flat: Any = values.values if is_list else values  # type: ignore[union-attr]
+        names: Sequence[str]
+        if isinstance(flat, Text):
+            labels, names = numbered(flat)
             self._refuse_alike(names)
-            return labels, names
-        if isinstance(values, Ragged) and isinstance(values.values, Text):
-            message = f"column {self.name!r} holds lists of names, and labels in lists are integers"
-            raise SourceError(at(f"{message}; number them, or keep it as a column with label_column=''", self.where))
-        if isinstance(values, Ragged):
-            return values, ()
-        labels = self._whole(values, notes)
-        return labels, self._names_of(labels, notes)
+        else:
+            labels = flat if is_list else self._whole(flat, notes)
+            names = self._names_of(labels, notes)
+        return (Ragged(labels, values.offsets) if is_list else labels), names  # type: ignore[union-attr]
 
-    def _names_of(self, labels: npt.NDArray[Any], notes: list[str]) -> tuple[str, ...]:
+    def _names_of(self, labels: npt.NDArray[Any], notes: list[str]) -> Sequence[str]:
         """The names of the classes that integers count, where the table has some."""
-        if not self.class_names:
+        if not self.class_names or not len(labels):
             return ()
         if labels.dtype.kind != "i" or labels.max() >= len(self.class_names):
             notes.append(

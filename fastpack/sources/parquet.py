@@ -145,8 +145,8 @@ def _columns(schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str])
             found[number] = [Leaf(name, column, fault=SourceError(at(str(error), Place(path))))]
     _read_columns(columns, parts)
     classes = _class_names(schema)
-    for name, (number, column, _) in columns.items():
-        found[number] = [replace(leaf, class_names=classes.get(name, ())) for leaf in column.leaves()]
+    for number, column, _ in columns.values():
+        found[number] = [replace(leaf, class_names=classes.get(leaf.name, ())) for leaf in column.leaves()]
     return [each for number in sorted(found) for each in found[number]]
 
 
@@ -154,7 +154,8 @@ def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
     """Of the columns that Hugging Face's library wrote as class labels."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {name: tuple(map(str, of["names"])) for name, of in features.items() if of.get("_type") == "ClassLabel"}
+        labels = {name: of.get("feature", of) for name, of in features.items()}  # lists of labels have it in their feature
+        return {name: tuple(map(str, of["names"])) for name, of in labels.items() if of.get("_type") == "ClassLabel"}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}
 
