@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, at, from_os_error
 from fastpack.escapes import raw_name
+from fastpack.filenames import path_of
 from fastpack.headers import FORMATS
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
@@ -70,7 +71,7 @@ def extract(
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
     10
     """
-    started = time.perf_counter()
+    started, folder = time.perf_counter(), path_of("folder", folder)
     chosen = _files_of(dataset, field)
     names = _names_of(dataset, chosen)
     kept = {chosen.name: chosen.name}

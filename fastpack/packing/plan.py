@@ -68,9 +68,14 @@ class PackPlan:
         return [end - first for first, end in pairwise(self.cuts)]
 
     @property
+    def stored_sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each sample's blobs as they are written, (n,), about."""
+        return self.supply.sizes + self.source.sizes_beside
+
+    @property
     def num_bytes(self) -> list[int]:
         """Of each shard, about."""
-        sizes = self.supply.sizes
+        sizes = self.stored_sizes
         return [int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES for first, end in pairwise(self.cuts)]
 
     def transcodes(self, shard: int) -> Transcodes | None:
@@ -116,9 +121,10 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     strip = options.metadata == "strip"
     fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
     supply = _supply(container, options, selection, fast_jpegs)
+    sizes = supply.sizes + selection.sizes_beside
     cuts, paths = [0], list[Path]()
     for name, part in parts.items():
-        ends = _shard_ends(supply.sizes[cuts[-1] : cuts[-1] + len(part)], options)
+        ends = _shard_ends(sizes[cuts[-1] : cuts[-1] + len(part)], options)
         paths += shard_paths(name, len(ends), num_before=num_shards_of(name) if append else 0)
         cuts += [cuts[-1] + end for end in ends]
     if append and resume and len(earlier := interrupted_names(output)) == len(paths):
