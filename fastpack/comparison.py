@@ -129,9 +129,10 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
 
 def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
     """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`."""
+    if is_table(path):  # what it names elsewhere is only compared, never shown
+        return source_of(path, allow_external=True)
     try:
-        # What a table names elsewhere is read to be compared, and shown to nobody.
-        return source_of(path, allow_external=is_table(path))
+        return source_of(path)
     except (EmptySourceError, SourceError):
         return open_dataset(path, decode=False, index_dir=index_dir)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastpack.classes import classes_of
 from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, SourceError, at, from_os_error, warn
 from fastpack.escapes import raw_name
+from fastpack.filenames import path_of
 from fastpack.headers import FORMATS
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
@@ -73,8 +74,9 @@ def extract(
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
     10
     """
-    if Path(folder).suffix.lower() == ".tar":
-        return _extract_tar(dataset, Path(folder), field, overwrite, progress)
+    folder = path_of("folder", folder)
+    if folder.suffix.lower() == ".tar":
+        return _extract_tar(dataset, folder, field, overwrite, progress)
     started = time.perf_counter()
     chosen = _files_of(dataset, field)
     names = _names_of(dataset, chosen)

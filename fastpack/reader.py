@@ -186,7 +186,16 @@ class Reader(Sequence[dict[str, Any]]):
         picture = self.schema.picture
         if picture is not None:
             return self._index.spans[picture.name]["length"].astype(np.int64)
-        return sum((_bytes_of_samples(self._index.spans[blob.name]) for blob in self.schema.blobs), np.zeros(len(self), np.int64))
+        return self._bytes_of(self.schema.blobs)
+
+    @property
+    def sizes_beside(self) -> Rows:
+        """Bytes of each sample's blobs beside the main image, (n,)."""
+        picture = self.schema.picture
+        return self._bytes_of([] if picture is None else [blob for blob in self.schema.blobs if blob != picture])
+
+    def _bytes_of(self, blobs: Sequence[Field]) -> Rows:
+        return sum((_bytes_of_samples(self._index.spans[blob.name]) for blob in blobs), np.zeros(len(self), np.int64))
 
     def fingerprints(self) -> dict[str, str]:
         """What changes when other samples, or other files, are read: its name -> checksums. Where the files lie does not matter."""
@@ -207,6 +216,16 @@ class Reader(Sequence[dict[str, Any]]):
         options, memory = replace(self._options, **changes), memory or self._imaging.decoding.memory
         shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
         return Reader(self._index, options, self._files, self._sample_numbers, **shared)
+
+    def with_one_depth(self) -> "Reader":
+        """The same samples, read with bits=8 when some images of a field have 16 bits and nobody said how to read them.
+
+        For looking at a dataset and measuring it, which must not stop at such a choice.
+        """
+        images = [field for field in self.schema.fields if field.kind == "image"]
+        if self._options.bits is None and any(self._blobs.depth(field).is_mixed for field in images):
+            return self.with_options(bits=8)
+        return self
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""

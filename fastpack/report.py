@@ -203,7 +203,8 @@ def routes_text(routes: Routes) -> str:
     shares = [(name, f"{100 * count / routes.num_looked_at:.1f}%", why) for name, count, why in rows if count]
     sampled = routes.num_looked_at < routes.num_images
     head = [f"by the headers of {routes.num_looked_at:,} of {routes.num_images:,} images"] if sampled else []
-    return _in_blocks([("decoders", [*head, *_aligned(shares)])])
+    odd = [f"odd but whole: {routes.num_odd:,}"] if routes.num_odd else []
+    return _in_blocks([("decoders", [*head, *_aligned(shares), *odd])])
 
 
 def _bin_lines(bins: Sequence[Bin], written: Callable[[int], str]) -> list[str]:

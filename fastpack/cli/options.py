@@ -35,9 +35,24 @@ def image_size(ctx: click.Context, parameter: click.Parameter, value: str | None
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
+def number(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else int(value)
+
+
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Of `a,b`."""
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def renamed(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Of `image=image/encoded,label=y`, given once or more."""
+    found: dict[str, str] = {}
+    for pair in (pair for value in values for pair in value.split(",")):
+        field, equals, name = (part.strip() for part in pair.partition("="))
+        if not (field and equals and name) or field in found:
+            raise click.BadParameter(f"{pair!r} is not a new name of a field; write FIELD=NAME, each field once", ctx, parameter)
+        found[field] = name
+    return found
 
 
 def image_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str] | None:

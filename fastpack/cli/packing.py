@@ -16,7 +16,9 @@ from fastpack.cli.options import (
     image_size,
     json_option,
     names,
+    number,
     quiet_option,
+    renamed,
     table_options,
 )
 from fastpack.errors import EmptySourceError, OptionError
@@ -43,6 +45,13 @@ from fastpack.storage import COMPRESSIONS
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--color", type=click.Choice(["RGB", "BGR", "GRAY"], case_sensitive=False), default="RGB", help="Of decoded pixels.")
+@click.option("--bits", type=click.Choice(["8", "16"]), callback=number, help="Of decoded pixels; by default those of the images.")
+@click.option(
+    "--alpha",
+    type=click.Choice(["drop", "white", "black"]),
+    default="drop",
+    help="Of decoded or re-encoded images: leave transparency out, or show them on that ground.",
+)
 @click.option(
     "--jpeg",
     type=click.Choice(JPEG_CHOICES),
@@ -81,6 +90,13 @@ from fastpack.storage import COMPRESSIONS
 @classes_option
 @folder_options
 @click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
+@click.option(
+    "--names",
+    metavar="FIELD=NAME",
+    multiple=True,
+    callback=renamed,
+    help="What the files call a field: image=image/encoded. Commas between several; may be repeated.",
+)
 @table_options
 @click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
 @click.option(

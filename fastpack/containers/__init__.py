@@ -28,6 +28,7 @@ from fastpack.errors import (
     from_os_error,
     warn,
 )
+from fastpack.filenames import path_of
 from fastpack.index import Index, index_path, is_beside
 from fastpack.kinds import GUESSED, Kinds, has_kinds, kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -349,7 +350,8 @@ def _is_fresh(index: Index, path: Path) -> bool:
 def find_shards(path: Paths) -> list[Path]:
     """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
     if not isinstance(path, (str, os.PathLike)):
-        shards = [shard for part in path for shard in find_shards(part)]
+        parts = path if isinstance(path, Iterable) else [path_of("path", path)]
+        shards = [shard for part in parts for shard in find_shards(part)]
         if not shards:
             raise EmptySourceError("the list of files is empty")
         return shards

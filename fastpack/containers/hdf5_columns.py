@@ -113,7 +113,7 @@ def refuse_fields(schema: Schema) -> None:
     sum_bytes += sum(len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES for field in schema.columns)
     if max(text_bytes, sum_bytes) > _MOST_ATTRIBUTE_BYTES:
         message = f"{len(schema.fields)} fields are more than an HDF5 file of ours can describe (about 600)"
-        raise SchemaError(f"{message}; choose some with `fields`, or pack TFRecord")
+        raise SchemaError(f"{message}; choose some with fields=..., or pack TFRecord")
 
 
 def _refuse_names(schema: Schema) -> None:
@@ -124,7 +124,7 @@ def _refuse_names(schema: Schema) -> None:
         above = [path[:length] for length in range(1, len(path) + 1)]
         if not _is_possible(path) or any(each in taken for each in above) or any(each[: len(path)] == path for each in taken):
             message = f"the field {field.name!r} cannot be called {name!r} in this HDF5 file"
-            raise SchemaError(f"{message}; choose another name with `names`, or leave it out")
+            raise SchemaError(f"{message}; choose another name with names=..., or leave it out with fields=...")
         taken.add(path)
 
 

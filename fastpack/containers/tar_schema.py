@@ -98,7 +98,7 @@ def refuse_fields(schema: Schema) -> None:
 def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
     if field.kind == "pixels" or (field.is_list and field.is_blob):
         what = "arrays" if field.kind == "pixels" else "lists of files"
-        raise SchemaError(f"a tar cannot hold {field.name!r}, {what}; choose HDF5, or leave it out with `fields`")
+        raise SchemaError(f"a tar cannot hold {field.name!r}, {what}; choose HDF5, or leave it out with fields=...")
     stem = (field.stored_as or field.name).lower().replace("/", "_").strip(".") or "unnamed"
     above, _, ending = stem.rpartition(".")
     if field.is_image_file:
@@ -111,7 +111,7 @@ def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
     while stem in taken or (field.is_image_file and stem in IMAGE_ENDINGS):
         stem = f"_{stem}"
     if "\0" in stem or len(stem.encode("utf-8", "surrogatepass")) > _MOST_SUFFIX_BYTES or not _is_text(stem):
-        raise SchemaError(f"the field {field.name!r} cannot be the ending of a name; choose another name with `names`")
+        raise SchemaError(f"the field {field.name!r} cannot be the ending of a name; choose another name with names=...")
     taken.add(stem)
     return replace(field, stored_as=stem)
 

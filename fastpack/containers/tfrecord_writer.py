@@ -115,7 +115,7 @@ def refuse_fields(schema: Schema) -> None:
     for field in schema.fields:
         if field.kind not in _WIRE_KINDS:
             message = f"TFRecord cannot hold {field.name!r}, arrays of {field.shape}; choose HDF5"
-            raise SchemaError(f"{message}, or leave it out with `fields`" if field != schema.picture else message)
+            raise SchemaError(f"{message}, or leave it out with fields=..." if field != schema.picture else message)
 
 
 def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:

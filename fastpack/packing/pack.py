@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastpack.class_lists import class_list
 from fastpack.errors import OptionError, Place, at, warn
+from fastpack.filenames import path_of
 from fastpack.index import Index
 from fastpack.master import write_master
 from fastpack.packing.options import PackOptions
@@ -88,7 +89,7 @@ def pack(
     """
     started = time.perf_counter()
     options = options or PackOptions()
-    output = Path(output)
+    output = path_of("output", output)
     if (append and overwrite) or (resume and overwrite):
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     if not output.parent.is_dir():
@@ -129,7 +130,8 @@ def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
 
     missing = {number: staging.path(number) for number in range(len(plan.paths)) if not staging.is_finished(number)}
     if plan.supply.keeps_sizes and not plan.options.storage.is_filtered:
-        refuse_full(plan.report.parent, sum(int(plan.supply.sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing))
+        sizes = plan.stored_sizes
+        refuse_full(plan.report.parent, sum(int(sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing))
     Packer(plan.container, plan.supply, plan.options.manner, Report(progress, len(plan.source)), finish).write(missing, plan.cuts)
 
 

@@ -69,9 +69,14 @@ class PackPlan:
         return [end - first for first, end in pairwise(self.cuts)]
 
     @property
+    def stored_sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each sample's blobs as they are written, (n,), about."""
+        return self.supply.sizes + self.source.sizes_beside
+
+    @property
     def num_bytes(self) -> list[int]:
         """Of each shard, about."""
-        sizes = self.supply.sizes
+        sizes = self.stored_sizes
         return [int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES for first, end in pairwise(self.cuts)]
 
     def transcodes(self, shard: int) -> Transcodes | None:
@@ -118,9 +123,10 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
     supply = _supply(container, options, selection, fast_jpegs)
     _refuse_fields(container, supply.schema, options)
+    sizes = supply.sizes + selection.sizes_beside
     cuts, paths = [0], list[Path]()
     for name, part in parts.items():
-        ends = _shard_ends(supply.sizes[cuts[-1] : cuts[-1] + len(part)], options)
+        ends = _shard_ends(sizes[cuts[-1] : cuts[-1] + len(part)], options)
         paths += shard_paths(name, len(ends), num_before=num_shards_of(name) if append else 0)
         cuts += [cuts[-1] + end for end in ends]
     if append and resume and len(earlier := interrupted_names(output)) == len(paths):
@@ -135,11 +141,11 @@ def _refuse_fields(container: Container, schema: Schema, options: PackOptions) -
     most = options.limits.max_features
     if len(schema.fields) + bool(schema.class_names) > most:
         message = f"a sample has {len(schema.fields)} fields, and readers take at most {most} (max_features)"
-        raise LimitError(f"{message}; choose some with `fields`")
+        raise LimitError(f"{message}; choose some with fields=...")
     container.refuse_fields(schema)
     files = [blob.name for blob in schema.blobs if blob.kind != "pixels"]
     if options.master and files:
-        raise SchemaError(f"a master shows pixels and columns, not the files of {files[0]!r}; leave them out with `fields`")
+        raise SchemaError(f"a master shows pixels and columns, not the files of {files[0]!r}; leave them out with fields=...")
 
 
 def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
@@ -191,8 +197,8 @@ def _supply(container: Container, options: PackOptions, source: Source, fast_jpe
         supply = EncodedSupply(source, options.names, options.limits)
         is_altered = options.alteration.is_needed or fast_jpegs is not None
         return AlteredSupply(supply, source, options.alteration, fast_jpegs) if is_altered else supply
-    decoding = DecodeOptions(options.color, limits=options.limits)
-    return DecodedSupply(source, options.names, options.size, decoding)
+    decoding = DecodeOptions(options.color, limits=options.limits, alpha=options.alpha)
+    return DecodedSupply(source, options.names, options.size, decoding, options.bits)
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastpack.classes import ClassFolder
+from fastpack.filenames import path_of
 from fastpack.folders import FolderRules, look_into
 from fastpack.sources.paths import Paths
 
@@ -32,7 +33,7 @@ def folder(
 
     Raises EmptySourceError, MissingFileError, UnreadableFileError, or SourceError where folders are called like splits.
     """
-    found = look_into(Path(root), FolderRules(allow_external, class_folder, sidecars))
+    found = look_into(path_of("root", root), FolderRules(allow_external, class_folder, sidecars))
     columns = found.columns()
     labels = columns.pop("label", found.labels)
     named = {"keys": found.files, "class_names": found.class_names, "columns": columns}

@@ -1,0 +1,157 @@
+"""What the features of a TFRecord are: the rule that looks at all values, kinds that are given, and files that agree."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from command_line import run
+from images import jpeg, photo, save
+from wire import bytes_list, entry, example, frame
+
+import fastpack
+from fastpack.errors import FormatError, OptionError, SchemaError
+
+JPEGS = [jpeg(8, 8, seed=seed) for seed in range(4)]
+
+
+def tfrecord(path, *values):
+    """A record for each list of values of the feature x."""
+    path.write_bytes(b"".join(frame(example(entry(b"image", bytes_list(JPEGS[0])), entry(b"x", bytes_list(*each)))) for each in values))
+    return path
+
+
+def kind(path, name="x", **options):
+    field = fastpack.open(path, save_index=False, **options).schema[name]
+    return field.kind + "[]" * field.is_list
+
+
+def fields_of(output):
+    return {field["name"]: field for field in json.loads(output)["fields"]}
+
+
+RULE = {
+    "short texts": ([[b"a"], [b""], ["ü".encode()]], "text"),
+    "a long text": ([[b"word " * 40_000], [b"a"]], "text"),
+    "long texts": ([[b"word " * 20_000_000], [b"word"]], "bytes"),
+    "a text that begins as a picture": ([[b"GIF89a was a format"], [b"two"]], "text"),
+    "not UTF-8": ([[b"a"], [b"\xff\xfe"]], "bytes"),
+    "letters that are cut": ([["ü".encode()[:1]], ["ü".encode()[1:]]], "bytes"),
+    "a NUL": ([[b"a\0"], [b"b"]], "bytes"),
+    "images": ([[JPEGS[0]], [JPEGS[1]]], "image"),
+    "images and nothing": ([[JPEGS[0]], [b""], []], "image"),
+    "images, one of them damaged": ([[JPEGS[0]], [JPEGS[1]], [b"\xff\xd8\xff"]], "image"),
+    "one image among others": ([[JPEGS[0]], [b"\xff\0"], [b"\xfe"]], "bytes"),
+    "a dark bitmap": ([[save(np.zeros((4, 4, 3), np.uint8), "BMP")]], "image"),
+    "nothing": ([[b""], [b""]], "text"),
+    "lists of images": ([JPEGS, [], JPEGS[:1]], "image[]"),
+    "lists of texts": ([[b"a", b"b"], []], "text[]"),
+}
+
+
+@pytest.mark.parametrize(("values", "expected"), RULE.values(), ids=RULE)
+def test_all_values_decide(tmp_path, values, expected):
+    assert kind(tfrecord(tmp_path / "x.tfrecord", *values)) == expected
+
+
+@pytest.mark.parametrize("given", ["text", "bytes", "image", "mask", "image[]"])
+def test_kinds_that_are_given(tmp_path, given):
+    path = tfrecord(tmp_path / "x.tfrecord", [save(photo(4, 4, 1), "PNG")], [save(photo(4, 4, 1), "PNG")])
+    assert kind(path, kinds={"x": given}) == given
+    assert kind(path) == "image"
+    fastpack.build_indexes(path, kinds={"x": given})
+    assert kind(path) == given
+    assert fastpack.verify(path).is_sound
+    os.utime(path, (1, 1))  # as in a copy: the index is built again
+    assert kind(path) == given
+
+
+def test_kinds_that_cannot_be(tmp_path):
+    path = tfrecord(tmp_path / "x.tfrecord", [b"a"])
+    with pytest.raises(OptionError, match="'x' cannot be 'picture'; choose one of image"):
+        fastpack.open(path, kinds={"x": "picture"})
+    with pytest.raises(SchemaError, match="no field 'y' that can be read as 'text'"):
+        fastpack.open(path, kinds={"y": "text"})
+    with pytest.raises(SchemaError, match="no field 'image' that can be read as 'float'"):
+        fastpack.open(path, kinds={"image": "float"})
+
+
+def test_kinds_on_the_command_line(tmp_path):
+    path = tfrecord(tmp_path / "x.tfrecord", [b"a"])
+    assert {"name": "x", "kind": "bytes"}.items() <= fields_of(run("info", path, "--kinds", "x=bytes", "--json").stdout)["x"].items()
+    assert run("info", path, "--kinds", "x").exit_code == 2
+    assert run("convert", path, tmp_path / "x.h5", "--kinds", "x=bytes").exit_code == 0
+    assert kind(tmp_path / "x.h5") == "bytes"
+    assert run("index", path, "--kinds", "x=bytes").exit_code == 0
+    assert kind(path) == "bytes"
+
+
+AGREED = {
+    "text and bytes": ([b"a"], [b"\xff"], "bytes"),
+    "text and an image": ([b"a"], [JPEGS[0]], "bytes"),
+    "an image and nothing": ([b""], [JPEGS[0]], "image"),
+    "an image and images": ([JPEGS[0]], JPEGS[:2], "image[]"),
+    "a text and texts": ([b"a"], [b"a", b"b"], "text[]"),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "expected"), AGREED.values(), ids=AGREED)
+@pytest.mark.parametrize("saves", [False, True])
+def test_files_that_are_opened_together_agree(tmp_path, one, other, expected, saves):
+    paths = [tfrecord(tmp_path / "a.tfrecord", one), tfrecord(tmp_path / "b.tfrecord", other)]
+    for order in (paths, paths[::-1]):
+        dataset = fastpack.open(order, save_index=saves, decode=False)
+        assert dataset.schema["x"].kind + "[]" * dataset.schema["x"].is_list == expected
+        assert len(dataset.read([0, 1])["x"]) == 2
+    assert fastpack.verify(paths).is_sound
+    fastpack.build_indexes(paths)
+    assert fastpack.verify(paths).is_sound
+
+
+def test_lists_of_images_are_read_decoded_and_taken(tmp_path):
+    path = tfrecord(tmp_path / "x.tfrecord", JPEGS, [], JPEGS[:1], [jpeg(4, 6), JPEGS[0]])
+    dataset = fastpack.open(path)
+    shapes = [[image.shape for image in sample] for sample in dataset.read(range(4))["x"]]
+    assert shapes == [[(8, 8, 3)] * 4, [], [(8, 8, 3)], [(4, 6, 3), (8, 8, 3)]]
+    resized = dataset.with_options(transform=fastpack.Resize(5)).read([3, 0, 1])["x"]
+    assert [sample.shape for sample in resized] == [(2, 5, 5, 3), (4, 5, 5, 3), (0, 5, 5, 3)]
+    raw = fastpack.concat([dataset, dataset.take([2, 0])]).with_options(decode=False)
+    assert [raw[i]["x"] for i in (0, 1, 4, 5)] == [JPEGS, [], JPEGS[:1], JPEGS]
+    assert fastpack.open(path, decode=False)[3]["x"] == [jpeg(4, 6), JPEGS[0]]
+
+
+def test_a_damaged_record_loses_its_list_alone(tmp_path):
+    path = tfrecord(tmp_path / "x.tfrecord", JPEGS, JPEGS[:2])
+    dataset = fastpack.open(path, decode=False, on_error="mask")
+    data = bytearray(path.read_bytes())
+    data[data.index(JPEGS[3]) + 50] ^= 1
+    stat = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    batch = dataset.read([0, 1])
+    assert batch.mask.tolist() == [False, True]
+    assert batch.sample(1)["x"] == JPEGS[:2]
+
+
+def test_names_of_features_that_no_file_name_has(tmp_path):
+    names = [b"\xff", b"a/b", b"a/b/values", b"nul\0", "ü".encode()]
+    record = example(entry(b"image", bytes_list(JPEGS[0])), *(entry(name, bytes_list(b"text ", name.hex().encode())) for name in names))
+    (tmp_path / "x.tfrecord").write_bytes(frame(record))
+    built = fastpack.open(tmp_path / "x.tfrecord")
+    loaded = fastpack.open(tmp_path / "x.tfrecord")
+    assert (tmp_path / "x.tfrecord.index.npz").exists()
+    for name in names:
+        text = name.decode("utf-8", "surrogateescape")
+        assert list(loaded.columns[text][0]) == list(built.columns[text][0]) == ["text ", name.hex()]
+
+
+def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
+    path = tfrecord(tmp_path / "x.tfrecord", JPEGS[:2])
+    fastpack.open(path)
+    from fastpack.npz import load_npz, save_npz
+
+    index = tmp_path / "x.tfrecord.index.npz"
+    arrays = load_npz(index)
+    save_npz(index, arrays | {"info/x/offsets": np.array([0, 1]), "info/x/values": arrays["info/x/values"][:1]})
+    with pytest.raises(FormatError, match="another type or length"):
+        fastpack.Index.load(index)
