@@ -100,7 +100,7 @@ def _why_empty(tree: Tree, faults: Mapping[int, FastpackError]) -> str:
     if faults:
         return f"no images here that can be taken (files ending in {endings}), the first: {faults[min(faults)]}; check the folder"
     found = sum(tree.others.values(), Few())
-    there = f"; there are {_counted(found, 'file')} of other endings: {found}" if found.count else ""
+    there = f", but {found.counted('file')} of other endings: {found}" if found.count else ""
     return f"no images here (files ending in {endings}){there}; check the folder"
 
 
@@ -117,12 +117,9 @@ def _strays(root: Path, classes: Classes, files: Text) -> dict[int, FastpackErro
     """Images beside the class folders. To take them without a label would take the labels from all."""
     if not classes.strays.count or classes.labels is None:
         return {}
-    which = f"{_counted(classes.strays, 'image')} beside the folders that are classes ({classes.strays})"
-    remedy = 'move or exclude what is in the wrong place, or give class_folder="none" to have no labels'
-    return {
-        row: SourceError(at(f"there {_are(classes.strays)} {which}, so of no class; {remedy}", Place(root / files[row])))
-        for row in np.flatnonzero(classes.labels < 0).tolist()
-    }
+    which = f"{classes.strays.counted('image')} beside the class folders ({classes.strays}) would have no class"
+    message = f'{which}; move or exclude what is in the wrong place, or give class_folder="none" to have no labels'
+    return {row: SourceError(at(message, Place(root / files[row]))) for row in np.flatnonzero(classes.labels < 0).tolist()}
 
 
 def _sidecars(root: Path, tree: Tree, rules: FolderRules) -> tuple[tuple[Sidecar, ...], list[str]]:
@@ -144,26 +141,9 @@ def _sidecars(root: Path, tree: Tree, rules: FolderRules) -> tuple[tuple[Sidecar
 def _left_out(tree: Tree, sidecars: Iterable[Sidecar]) -> list[str]:
     taken = {sidecar.ending for sidecar in sidecars}
     others = sum((some for ending, some in tree.others.items() if ending not in taken), Few())
-    said = {
-        "hidden or system file or folder": ("left out", tree.junk),
-        "file that does not end like an image": ("left out", others),
-        "folder without images": ("no class is made of", tree.empty),
+    notes = {
+        f"left out {tree.junk.counted('hidden or system file or folder', 'hidden or system files and folders')}": tree.junk,
+        f"left out {others.counted('file that does not end like an image', 'files that do not end like images')}": others,
+        f"no class is made of {tree.empty.counted('folder')} without images": tree.empty,
     }
-    return [f"{what} {_counted(few, noun)}: {few}" for noun, (what, few) in said.items() if few.count]
-
-
-def _counted(few: Few, noun: str) -> str:
-    return f"{few.count:,} {noun}" if few.count == 1 else f"{few.count:,} {_plural(noun)}"
-
-
-def _plural(noun: str) -> str:
-    """
-    >>> _plural("file that does not end like an image"), _plural("hidden or system file or folder")
-    ('files that do not end like an image', 'hidden or system files or folders')
-    """
-    irregular = {"file or folder": "files or folders", "file that does": "files that do", "folder": "folders"}
-    return next((noun.replace(one, many, 1) for one, many in irregular.items() if one in noun), noun + "s")
-
-
-def _are(few: Few) -> str:
-    return "is" if few.count == 1 else "are"
+    return [f"{note}: {few}" for note, few in notes.items() if few.count]

@@ -80,9 +80,7 @@ def test_a_class_behind_a_link_keeps_its_number(hostile, tmp_path):
 def test_nothing_but_links_out(hostile, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a").symlink_to(hostile)
-    with pytest.raises(
-        errors.EmptySourceError, match=r"no images here that can .*, the first: this leads out of .*links/a; check"
-    ):
+    with pytest.raises(errors.EmptySourceError, match=r"no images here that can .*, the first: this leads out of .*links/a; check"):
         folder(tmp_path / "links")
 
 
