@@ -135,6 +135,7 @@ def test_folders_and_names_without_a_key_are_passed_over(tmp_path):
     others = [("README", b"x"), ("a/.hidden.jpg", b"x"), ("__meta.txt__", b"x"), ("a/file.", b"x")]
     path = write_tar(tmp_path / "x.tar", [folder, *others[:2], *samples("a/"), *others[2:]])
     assert list(undecoded(path)["key"]) == ["a/0", "a/1", "a/2", "a/3"]
+    assert opened(path).notes == ("left out 4 files of the archive, hidden or without an ending",)
 
 
 def test_endings_in_capitals(tmp_path):

@@ -21,6 +21,7 @@ from fastpack.cli.options import (
     quiet_option,
     without_indexes,
 )
+from fastpack.comparison import source_at
 from fastpack.errors import OptionError
 from fastpack.looking.census import take_census
 from fastpack.looking.listing import list_samples
@@ -62,10 +63,11 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, taking: 
 @click.option("--decode", is_flag=True, help="Decode each image too.")
 @click.option("--against", metavar="SRC", callback=existing, help="Compare with the folder or table that was packed, byte for byte.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files looked at side by side; by default one a core.")
+@folder_options
 @index_dir_option
 @json_option
 @quiet_option
-def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def verify(paths: tuple[str, ...], against: str | None, as_json: bool, quiet: bool, taking: dict[str, Any], **options: Any) -> None:
     """Compares a dataset with its checksums.
 
     Everything is read, and each problem is listed with its place. Records that were cut off or swapped since the file was
@@ -76,6 +78,7 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
     with terminal.progress("verifying", quiet) as update:
         verified = fastpack.verify(
             without_indexes(paths),
+            against=None if against is None else source_at(against, **taking),
             progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
             **options,
         )

@@ -36,8 +36,13 @@ def without_junk(members: Members) -> tuple[Listed, tuple[str, ...]]:
     found = _listed(members, Text(members.names[: starts[-1] + lengths[-1]], offsets_of(lengths)))
     junk = _junk(found)
     plain = found if not len(junk) else _without(found, junk)
-    notes = (_note(found, junk),) if len(junk) else ()
+    notes = (*((_note(found, junk),) if len(junk) else ()), *_passed_over(members))
     return replace(plain, keys=escaped_names(_below_here(plain.keys))), notes
+
+
+def _passed_over(members: Members) -> tuple[str, ...]:
+    count = Few(members.num_passed_over).counted("file")
+    return (f"left out {count} of the archive, hidden or without an ending",) if members.num_passed_over else ()
 
 
 def _listed(members: Members, keys: Text) -> Listed:
