@@ -3,7 +3,7 @@
 import os
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,15 +82,17 @@ class PhotoFolder:
 
 def look_into(root: Path, rules: FolderRules) -> PhotoFolder:
     """Raises EmptySourceError, MissingFileError, UnreadableFileError; SourceError when it seems to be several datasets."""
-    wanted = SIDECARS if rules.sidecars is None else rules.sidecars
-    tree = walk(root, allow_external=rules.allow_external, beside=wanted)
+    tree = walk(root, allow_external=rules.allow_external, beside=SIDECARS if rules.sidecars is None else rules.sidecars)
     faults: Mapping[int, FastpackError] = tree.faulty_rows()
     if len(tree.files) == len(faults):
         raise EmptySourceError(at(_why_empty(tree, faults), Place(root)))
     keys = escaped_names(tree.files)
     classes = _classes(root, keys, rules, faults)
+    if classes.strays.count:
+        tree, keys, classes = _without_strays(root, tree, keys, classes)
+        faults = tree.faulty_rows()
     sidecars, declined = _sidecars(root, tree, rules)
-    faults = dict(ChainMap(dict(faults), _strays(root, classes, tree.files), *(dict(sidecar.faults) for sidecar in sidecars)))
+    faults = dict(ChainMap(dict(faults), *(dict(sidecar.faults) for sidecar in sidecars)))
     notes = (*classes.notes, *declined, *(sidecar.note for sidecar in sidecars), *_left_out(tree, sidecars))
     return PhotoFolder(root, tree.files, keys, classes.labels, classes.names, sidecars, faults, notes)
 
@@ -113,13 +115,18 @@ def _classes(root: Path, keys: Text, rules: FolderRules, faults: Mapping[int, Fa
     return beside_training(root, classes) if is_plain else classes
 
 
-def _strays(root: Path, classes: Classes, files: Text) -> dict[int, FastpackError]:
-    """Images beside the class folders. To take them without a label would take the labels from all."""
-    if not classes.strays.count or classes.labels is None:
-        return {}
-    which = f"{classes.strays.counted('image')} beside the class folders ({classes.strays}) would have no class"
-    message = f'{which}; move or exclude what is in the wrong place, or give class_folder="none" to have no labels'
-    return {row: SourceError(at(message, Place(root / files[row]))) for row in np.flatnonzero(classes.labels < 0).tolist()}
+def _without_strays(root: Path, tree: Tree, keys: Text, classes: Classes) -> tuple[Tree, Text, Classes]:
+    """Without images beside the class folders, since to take them without a label would take the labels from all. Where they are
+    the most, it is in doubt what the folders are."""
+    assert classes.labels is not None
+    count, remedy = classes.strays.counted("image"), 'give class_folder="none" to take all, without labels'
+    which = f"{count} beside the class folders, of no class: {classes.strays}"
+    if 2 * classes.strays.count > len(keys):
+        raise SourceError(at(f"there would be left out {which}; {remedy}", Place(root)))
+    rows = np.flatnonzero(classes.labels >= 0)
+    files = tree.files.take(rows)
+    kept = replace(classes, labels=classes.labels[rows], notes=(*classes.notes, f"left out {which}; {remedy}"))
+    return replace(tree, files=files), files if keys is tree.files else keys.take(rows), kept
 
 
 def _sidecars(root: Path, tree: Tree, rules: FolderRules) -> tuple[tuple[Sidecar, ...], list[str]]:

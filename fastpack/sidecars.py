@@ -118,7 +118,7 @@ class Sidecar:
     def _refuse_odd(self, text: Text) -> None:
         if not is_utf8(text):
             row = next(row for row in range(len(text)) if not is_utf8(text[row : row + 1]))
-            message = "the text is not UTF-8; save it as UTF-8, or leave it out of sidecars"
+            message = f"the text is not UTF-8; save it as UTF-8, or give sidecars=[...] without {self.ending!r}"
             raise SourceError(at(message, Place(self.names[row])))
 
 

@@ -88,7 +88,7 @@ def test_long_ones_are_taken_on_request(tmp_path):
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):
     root = write(tmp_path / "a", {"0.png": IMAGE, "0.txt": "fine", "1.png": IMAGE, "1.txt": b"K\xf6ln"})
-    with pytest.raises(SourceError, match=r"not UTF-8; save it as UTF-8, or leave it out of sidecars - at .*a/1\.txt"):
+    with pytest.raises(SourceError, match=r"not UTF-8; save it as UTF-8, or give .* without 'txt' - at .*a/1\.txt"):
         fastpack.folder(root)
 
 

@@ -102,20 +102,22 @@ def test_packed_files_beside_images(tmp_path):
 # Pictures beside the class folders
 
 
-@pytest.mark.parametrize("take", [ROUTES[name] for name in ("open", "pack", "pack of open", "convert")])
+@each_route
 def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     root = grow(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg", "stray.jpg")
-    with pytest.raises(SourceError, match=r"^1 image beside the class folders \(stray.jpg\) would have no class; .*photos/stray.jpg$"):
-        take(root)
+    said = 'left out 1 image beside the class folders, of no class: stray.jpg; give class_folder="none" to take all, without labels'
+    for options in ({}, {"class_folder": "last"}):
+        assert facts(take(root, **options)) == (["cat/1.jpg", "dog/1.jpg"], [0, 1], ("cat", "dog"))
+        assert fastpack.folder(root, **options).notes[0] == opened(root, **options).notes[0] == said
     assert facts(take(root, class_folder="none")) == (["cat/1.jpg", "dog/1.jpg", "stray.jpg"], None, ())
 
 
-def test_stray_pictures_can_be_left_out(tmp_path):
-    root = grow(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg", "stray.jpg")
-    assert fastpack.pack(root, tmp_path / "a.h5", PackOptions(exclude=["stray.jpg"])).num_samples == 2
-    packed = fastpack.pack(root, tmp_path / "b.h5", PackOptions(on_error="skip"))
-    assert [reject.key for reject in packed.rejects] == ["stray.jpg"]
-    assert facts(opened(packed.paths)) == facts(opened(root, on_error="skip")) == (["cat/1.jpg", "dog/1.jpg"], [0, 1], ("cat", "dog"))
+@each_route
+def test_stray_pictures_that_are_the_most_are_refused(tmp_path, take):
+    root = grow(tmp_path / "photos", "thumbs/1.jpg", *(f"{number}.jpg" for number in range(9)))
+    said = r'there would be left out 9 images beside the class folders, of no class: 0.jpg, 1.jpg, 2.jpg and 6 more; give .*"none"'
+    with pytest.raises(SourceError, match=said):
+        take(root)
 
 
 # Class folders
@@ -271,6 +273,8 @@ def test_options_that_only_folders_have(animals, tmp_path):
             opened(tmp_path / "a.tfrecord", **options)
         with pytest.raises(OptionError, match="class_folder and sidecars are for"):
             fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(**options))
+        with pytest.raises(OptionError, match="class_folder and sidecars say how a path is taken"):
+            fastpack.pack(fastpack.folder(animals), tmp_path / "b.h5", PackOptions(**options))
     with pytest.raises(OptionError, match="no labels"):
         fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(classes=["a"]))
 

@@ -94,7 +94,7 @@ def pack(
     SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table that names them, or a
     TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
     """
-    pack_options = fastpack.PackOptions(**options, **taking)
+    pack_options = fastpack.PackOptions(**options, allow_external=taking["allow_external"])
     source = _source_at(src, taking)
     with terminal.progress("packing", quiet) as update:
         packed = fastpack.pack(

@@ -28,7 +28,7 @@ from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, SPAN
 
-_IMAGES = ("jpg", "jpeg", "jpe", "png", "webp", "bmp", "tif", "tiff", "gif")
+_IMAGES = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif")
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript", "json", "jsn")

@@ -93,7 +93,7 @@ def pack(
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     options = replace(options, classes=class_list(options.classes) or None)
-    samples = source_of(source, **options.taking) if isinstance(source, (str, Path)) else source
+    samples = _source(source, options)
     plan = plan_pack(samples, output, options, append=append, resume=resume)
     warn(plan.source.notes)
     if options.dry_run:
@@ -110,6 +110,14 @@ def pack(
             if name not in plan.paths:  # else the one shard has the name already
                 write_master(name, overwrite=True, sync=options.sync)
     return replace(_told(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes)
+
+
+def _source(source: Source | str | Path, options: PackOptions) -> Source:
+    if isinstance(source, (str, Path)):
+        return source_of(source, **options.taking)
+    if options.class_folder is not None or options.sidecars is not None:
+        raise OptionError("class_folder and sidecars say how a path is taken; give them to `folder` or `open`, which made this source")
+    return source
 
 
 def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
