@@ -37,7 +37,7 @@ class Index:
     - shard_numbers (n,) uint32, record_numbers (n,) int64: which record of which shard a sample is.
     - columns: field name -> (n,) array, Text or Ragged.
     - spans: blob name -> (n,) SPAN.
-    - infos: image name -> (n,) IMAGE_INFO.
+    - infos: image or mask name -> (n,) IMAGE_INFO.
     - files (n,): what the samples are called in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
@@ -222,7 +222,7 @@ class Index:
         if about["version"] != INDEX_VERSION:
             raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
         schema = Schema.from_json(about["schema"])
-        images = [field.name for field in schema.blobs if field.kind == "image"]
+        images = [field.name for field in schema.blobs if field.is_image_file]
         checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{name}", arrays, len(arrays["record_numbers"])) for name in images}
         columns = {field.name: _from_arrays(f"column/{field.name}", arrays, field) for field in schema.columns}
         return cls(

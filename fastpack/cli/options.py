@@ -16,6 +16,7 @@ from fastpack.index import is_beside
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _SIDECARS_HELP = "Endings of text files beside the images that become fields, such as txt,json; or none. By default what most images have."
+_IMAGE_COLUMNS_HELP = "Which other columns of a table name images; =mask where pixels are class numbers; '' for none."
 
 
 def existing(ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
@@ -37,6 +38,12 @@ def image_size(ctx: click.Context, parameter: click.Parameter, value: str | None
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Of `a,b`."""
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def image_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
+    """Of `depth,labels=mask`."""
+    parts = names(ctx, parameter, value)
+    return None if parts is None else {part.partition("=")[0]: part.partition("=")[2] or "image" for part in parts}
 
 
 def fractions(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, float]:
@@ -82,6 +89,27 @@ _FOLDER_OPTIONS = [
     click.option("--sidecars", metavar="A,B", callback=sidecars, help=_SIDECARS_HELP),
     click.option("--class-folder", type=click.Choice(get_args(ClassFolder)), help="Which folder of an image's path is its class."),
     click.option("--allow-external", is_flag=True, help="Follow links that lead out of a folder of images, or of a table's."),
+]
+
+
+def table_options(command: Command) -> Command:
+    """How a table is read: the command gets `columns`, for `fastpack.table`."""
+
+    @functools.wraps(command)
+    def reading(*arguments: Any, **options: Any) -> Any:
+        names = ("root", "path_column", "label_column", "image_columns")
+        return command(*arguments, columns={name: options.pop(name) for name in names}, **options)
+
+    for option in _TABLE_OPTIONS:
+        reading = option(reading)
+    return reading  # type: ignore[return-value]
+
+
+_TABLE_OPTIONS = [
+    click.option("--image-columns", metavar="A,B=mask", callback=image_columns, help=_IMAGE_COLUMNS_HELP),
+    click.option("--label-column", metavar="NAME", help="The column of a table that holds the labels; '' for none."),
+    click.option("--path-column", metavar="NAME", help="The column of a table that names or holds the images."),
+    click.option("--root", metavar="DIR", help="The folder that a table's paths are below; by default the table's own."),
 ]
 
 

@@ -2,19 +2,28 @@
 
 import dataclasses
 import os
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import classes_option, existing, folder_options, fractions, image_size, json_option, names, quiet_option
-from fastpack.errors import EmptySourceError
+from fastpack.cli.options import (
+    classes_option,
+    existing,
+    folder_options,
+    fractions,
+    image_size,
+    json_option,
+    names,
+    quiet_option,
+    table_options,
+)
+from fastpack.errors import EmptySourceError, OptionError
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.report import packed_text, planned_lines, readable_size
-from fastpack.sources import Source, source_of
-from fastpack.sources.table import TABLE_SUFFIXES
+from fastpack.sources import Source, is_table, source_of
 from fastpack.storage import COMPRESSIONS
 
 
@@ -72,6 +81,7 @@ from fastpack.storage import COMPRESSIONS
 @classes_option
 @folder_options
 @click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
+@table_options
 @click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
 @click.option(
     "--split", metavar="train=0.9,val=0.1", callback=fractions, help="Write a dataset for each part, by a hash of the samples' keys."
@@ -87,7 +97,16 @@ from fastpack.storage import COMPRESSIONS
 @json_option
 @quiet_option
 def pack(
-    src: str, output: str, overwrite: bool, append: bool, resume: bool, as_json: bool, quiet: bool, taking: dict[str, Any], **options: Any
+    src: str,
+    output: str,
+    overwrite: bool,
+    append: bool,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+    taking: dict[str, Any],
+    columns: dict[str, Any],
+    **options: Any,
 ) -> None:
     """Packs SRC into TFRecord or HDF5 files.
 
@@ -95,7 +114,7 @@ def pack(
     TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
     """
     pack_options = fastpack.PackOptions(**options, allow_external=taking["allow_external"])
-    source = _source_at(src, taking)
+    source = _source_at(src, pack_options.fields, taking, columns)
     with terminal.progress("packing", quiet) as update:
         packed = fastpack.pack(
             source,
@@ -116,10 +135,12 @@ def pack(
         click.get_current_context().exit(terminal.EXIT_SKIPPED)
 
 
-def _source_at(path: str, taking: dict[str, Any]) -> Source:
+def _source_at(path: str, fields: Sequence[str] | None, taking: dict[str, Any], columns: dict[str, Any]) -> Source:
     """The images of a folder or of a table; else the dataset that is there."""
-    if Path(path).suffix.lower() in TABLE_SUFFIXES:
-        return source_of(path, **taking)
+    if is_table(path):
+        return source_of(path, fields=fields, **taking, **columns)
+    if given := [name for name, value in columns.items() if value is not None]:
+        raise OptionError(f"--{given[0].replace('_', '-')} is for a table, and {path} is not one; leave it out")
     if not os.path.isdir(path):
         return fastpack.open(path, decode=False, **taking)
     try:

@@ -7,6 +7,7 @@ and nothing else, in folders, it is no set of WebDataset's but photographs, and 
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fastpack.classes import ClassFolder
 from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
 from fastpack.containers.tar_members import archived_classes, without_junk
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
@@ -165,10 +167,11 @@ class _Table:
         spans = np.zeros(self._num_samples, SPAN)
         spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
         spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
-        self._fields.append(field)
-        self._spans[field.name] = spans
         if field.kind == "image":
             self._infos[field.name] = self._probe(chosen, rows)
+            field = replace(field, kind=guess_kind(field.name, self._infos[field.name]))
+        self._fields.append(field)
+        self._spans[field.name] = spans
 
     def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         infos = np.zeros(self._num_samples, IMAGE_INFO)

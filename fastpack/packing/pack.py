@@ -1,5 +1,6 @@
 """pack: a Source becomes shards of a standard container, whole or not at all."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +53,7 @@ class Packed:
 
 
 def pack(
-    source: Source | str | Path,
+    source: Source | str | os.PathLike[str],
     output: str | Path,
     options: PackOptions | None = None,
     *,
@@ -93,8 +94,7 @@ def pack(
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     options = replace(options, classes=class_list(options.classes) or None)
-    samples = _source(source, options)
-    plan = plan_pack(samples, output, options, append=append, resume=resume)
+    plan = plan_pack(_samples(source, options), output, options, append=append, resume=resume)
     warn(plan.source.notes)
     if options.dry_run:
         plan.refuse_faulty()
@@ -112,11 +112,14 @@ def pack(
     return replace(_told(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes)
 
 
-def _source(source: Source | str | Path, options: PackOptions) -> Source:
-    if isinstance(source, (str, Path)):
-        return source_of(source, **options.taking)
+def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
+    if isinstance(source, (str, os.PathLike)):
+        return source_of(Path(source), fields=options.fields, **options.taking)
     if options.class_folder is not None or options.sidecars is not None:
         raise OptionError("class_folder and sidecars say how a path is taken; give them to `folder` or `open`, which made this source")
+    if not hasattr(source, "read") or not hasattr(source, "schema"):
+        message = f"a source is a path, a fastpack.Paths or a Reader, not {type(source).__name__}"
+        raise OptionError(f"{message}; of files in a list make fastpack.Paths(files, labels)")
     return source
 
 
