@@ -40,6 +40,23 @@ def test_folders_that_are_no_classes_or_in_doubt(tmp_path, names, said):
     assert dataset.notes == said or (said is None and "called like splits" in dataset.notes[0])
 
 
+@pytest.mark.parametrize("prefix", ["", "flowers/"])
+def test_what_lies_beside_the_images_is_left_out(tmp_path, prefix):
+    names = ["LICENSE.txt", "cover.jpg", "rose/1.jpg", "rose/2.jpg", "rose/notes.md", "tulip/1.jpg", "tulip/2.png"]
+    dataset = opened(archive_of(tmp_path / "x.tar", names, prefix))
+    assert (dataset.class_names, dataset.columns["label"].tolist()) == (("rose", "tulip"), [0, 0, 1, 1])
+    left_out = ", ".join(f"{prefix}{name}" for name in ("LICENSE.txt", "cover.jpg", "rose/notes.md"))
+    assert dataset.notes[0] == f"left out 3 files beside the images in class folders: {left_out}"
+    assert [bytes(sample["image"]) for sample in dataset] == [IMAGES[number % 4] for number in (2, 3, 5, 6)]
+    assert len(opened(tmp_path / "x.tar", class_folder="none")) == 7
+
+
+def test_nothing_is_left_out_of_what_may_be_webdatasets(tmp_path):
+    for names in (["a/1.jpg", "b/2.jpg", "b/2.txt", "3.jpg"], ["a/1.jpg", "2.jpg", "3.txt"], ["1.jpg", "2.jpg", "3.txt"]):
+        dataset = opened(archive_of(tmp_path / "x.tar", names))
+        assert len(dataset) == len({name.rpartition(".")[0] for name in names})
+
+
 def test_classes_of_an_archive_on_request(tmp_path):
     path = archive_of(tmp_path / "x.tar", ["a/cat/1.jpg", "a/cat/1.txt", "b/dog/1.jpg", "b/dog/1.txt"])
     assert opened(path, class_folder="last").class_names == ("cat", "dog")

@@ -19,7 +19,7 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.classes import ClassFolder
 from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
-from fastpack.containers.tar_members import archived_classes, without_junk
+from fastpack.containers.tar_members import IMAGE_ENDINGS, archived_classes, photographs, without_junk
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
@@ -30,7 +30,6 @@ from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, SPAN
 
-_IMAGES = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif")
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript", "json", "jsn")
@@ -63,7 +62,7 @@ class TarContainer:
         except OSError as error:
             raise from_os_error(error, "read", path) from error
         try:
-            return _Table(path, descriptor, shard.size, limits).index(shard, choice.class_folder)
+            return _Table(path, descriptor, shard.size, limits, choice.class_folder).index(shard)
         finally:
             os.close(descriptor)
 
@@ -83,13 +82,15 @@ TAR = TarContainer()
 class _Table:
     """The members of one open archive, sorted into fields."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits) -> None:
-        self._path, self._descriptor = path, descriptor
+    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, class_folder: ClassFolder | None = None) -> None:
+        self._path, self._descriptor, self._class_folder = path, descriptor, class_folder
         listed = Members(descriptor, size, limits.max_features)
         if listed.failure:
             status, error_number, row, offset, message = listed.failure
             raise_status(status, message, Place(path, row, offset), error_number)
         self._members, self._notes = without_junk(listed)
+        if class_folder != "none":
+            self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
             raise EmptySourceError(at("the archive has no samples: files whose names are a key, a dot and an ending", Place(path)))
         self._num_samples = int(self._members.samples[-1]) + 1
@@ -102,7 +103,7 @@ class _Table:
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
 
-    def index(self, shard: Shard, class_folder: ClassFolder | None) -> Index:
+    def index(self, shard: Shard) -> Index:
         for suffixes, name in self._names().items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
@@ -112,7 +113,7 @@ class _Table:
                 self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen)
             else:
                 self._add_column(name, stored_as, chosen)
-        self._add_classes(class_folder)
+        self._add_classes()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
@@ -122,8 +123,9 @@ class _Table:
         schema = Schema(tuple(fields), self._class_names)
         return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
 
-    def _add_classes(self, which: ClassFolder | None) -> None:
+    def _add_classes(self) -> None:
         """Labels of folders, on request or where samples are images and nothing else."""
+        which = self._class_folder
         if "label" in self._columns or (which is None and [field.name for field in self._fields] != ["image"]):
             return
         classes = archived_classes(self._keys, which)
@@ -135,7 +137,7 @@ class _Table:
     def _names(self) -> dict[tuple[int, ...], str]:
         """Numbers of suffixes -> the field that they are. Image files of any ending are one field, when no sample has two."""
         suffixes = self._members.suffixes
-        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in _IMAGES)
+        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in IMAGE_ENDINGS)
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
         joined = images if images and (np.diff(rows) > 0).all() else ()
         names = {joined: "image"} if joined else {}
@@ -157,7 +159,7 @@ class _Table:
         if name == "image":
             return "image"
         ending = self._members.suffixes[self._members.suffix_numbers[chosen[0]]].rsplit(".", 1)[-1]
-        if ending in _IMAGES:
+        if ending in IMAGE_ENDINGS:
             return "image"
         is_short = bool((self._members.sizes[chosen] <= _MAX_TEXT_BYTES).all())
         return "text" if ending in _TEXTS + _NUMBERS and is_short else "bytes"

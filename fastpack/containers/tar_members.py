@@ -13,6 +13,7 @@ from fastpack.ragged import Text, numbered, offsets_of
 from fastpack.tree import Few, is_junk
 
 Rows = npt.NDArray[np.int64]
+IMAGE_ENDINGS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,24 @@ def _without(found: Listed, junk: Rows) -> Listed:
     )
 
 
+def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[str, ...]]:
+    """Of an archive of photographs in class folders, the photographs in them; any other archive as it is. One is known by this: a
+    sample with an image has no other file, and the most have one, in at least two folders."""
+    is_image = np.isin(found.suffix_numbers, [number for number, suffix in enumerate(found.suffixes) if suffix in IMAGE_ENDINGS])
+    num_files = np.bincount(found.samples)
+    images = np.zeros(len(num_files), np.bool_)
+    images[found.samples[is_image]] = True
+    tops = {key.partition("/")[0] for row, key in enumerate(found.keys) if images[row]}
+    depth = 1 if len(tops) == 1 else 0  # an archive is mostly made of one folder
+    in_folders = images & np.fromiter((key.count("/") > depth for key in found.keys), np.bool_, len(images))
+    folders = {key.rpartition("/")[0] for row, key in enumerate(found.keys) if in_folders[row]}
+    if len(folders) < 2 or (num_files[images] > 1).any() or 2 * in_folders.sum() < len(in_folders) or in_folders.all():
+        return found, notes
+    left_out = np.flatnonzero(~in_folders[found.samples])
+    names = Few.of([_name(found, row) for row in left_out.tolist()])
+    return _without(found, left_out), (*notes, f"left out {names.counted('file')} beside the images in class folders: {names}")
+
+
 def _below_here(keys: Text) -> Text:
     """`tar --create .` begins all names with ./, which names nothing."""
     if not len(keys) or not keys[0].startswith("./"):
@@ -108,6 +127,6 @@ def archived_classes(keys: Text, which: ClassFolder | None) -> Classes:
     if found.strays.count:
         return Classes(notes=(f"no labels are made of folders, for {found.strays.counted('image')} beside them: {found.strays}",))
     if len(found.names) < 2:
-        return Classes()
+        return Classes(notes=found.notes)
     said = f'the folders of the archive are classes, {len(found.names):,} of them; give class_folder="none" to have no labels'
     return replace(found, notes=(said, *found.notes))
