@@ -89,7 +89,7 @@ def look_into(root: Path, rules: FolderRules) -> PhotoFolder:
     keys = escaped_names(tree.files)
     classes = _classes(root, keys, rules, faults)
     if classes.strays.count:
-        tree, keys, classes = _without_strays(root, tree, keys, classes)
+        tree, keys, classes = _without_strays(root, tree, keys, classes, faults)
         faults = tree.faulty_rows()
     sidecars, declined = _sidecars(root, tree, rules)
     faults = dict(ChainMap(dict(faults), *(dict(sidecar.faults) for sidecar in sidecars)))
@@ -115,15 +115,17 @@ def _classes(root: Path, keys: Text, rules: FolderRules, faults: Mapping[int, Fa
     return beside_training(root, classes) if is_plain else classes
 
 
-def _without_strays(root: Path, tree: Tree, keys: Text, classes: Classes) -> tuple[Tree, Text, Classes]:
-    """Without images beside the class folders, since to take them without a label would take the labels from all. Where they are
-    the most, it is in doubt what the folders are."""
+def _without_strays(
+    root: Path, tree: Tree, keys: Text, classes: Classes, faults: Mapping[int, FastpackError]
+) -> tuple[Tree, Text, Classes]:
+    """Without images beside the class folders, since to take them without a label would take the labels from all; those that are
+    faults stay faults. Where they are the most, it is in doubt what the folders are."""
     assert classes.labels is not None
     count, remedy = classes.strays.counted("image"), 'give class_folder="none" to take all, without labels'
     which = f"{count} beside the class folders, of no class: {classes.strays}"
     if 2 * classes.strays.count > len(keys):
         raise SourceError(at(f"there would be left out {which}; {remedy}", Place(root)))
-    rows = np.flatnonzero(classes.labels >= 0)
+    rows = np.flatnonzero((classes.labels >= 0) | np.isin(np.arange(len(keys)), list(faults)))
     files = tree.files.take(rows)
     kept = replace(classes, labels=classes.labels[rows], notes=(*classes.notes, f"left out {which}; {remedy}"))
     return replace(tree, files=files), files if keys is tree.files else keys.take(rows), kept

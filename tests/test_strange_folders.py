@@ -112,6 +112,18 @@ def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     assert facts(take(root, class_folder="none")) == (["cat/1.jpg", "dog/1.jpg", "stray.jpg"], None, ())
 
 
+def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
+    grow(tmp_path, "train/ant/1.jpg", "train/bee/1.jpg", "train/cat/1.jpg")
+    root = grow(tmp_path / "val", "bee/1.jpg", "cat/1.jpg")
+    (root / "gone.jpg").symlink_to("/nowhere")
+    with pytest.raises(MissingFileError, match="val/gone.jpg"):
+        opened(root)
+    packed = fastpack.pack(root, tmp_path / "a.h5", PackOptions(on_error="skip"))
+    assert (
+        facts(opened(packed.paths)) == facts(opened(root, on_error="skip")) == (["bee/1.jpg", "cat/1.jpg"], [1, 2], ("ant", "bee", "cat"))
+    )
+
+
 @each_route
 def test_stray_pictures_that_are_the_most_are_refused(tmp_path, take):
     root = grow(tmp_path / "photos", "thumbs/1.jpg", *(f"{number}.jpg" for number in range(9)))
@@ -293,6 +305,7 @@ def lead_out(root, secret):
     """The ways in which a link in a folder can lead out: name -> what makes it, and the option that lets it pass."""
     grow(root, "a/1.jpg")
     yield "a file", lambda: (root / "a" / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
+    yield "a file beside the classes", lambda: (root / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
     yield "a class", lambda: (root / "n2").symlink_to(secret / "n2")
     yield "a relative one", lambda: (root / "n2").symlink_to("../elsewhere/n2")
     yield "a chain", lambda: _chain(root / "a", secret / "n2" / "private.jpg")
@@ -305,7 +318,7 @@ def _chain(folder, end):
     (folder / "next").symlink_to(end)
 
 
-WAYS = ["a file", "a class", "a relative one", "a chain", "a caption", "nothing but links"]
+WAYS = ["a file", "a file beside the classes", "a class", "a relative one", "a chain", "a caption", "nothing but links"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -315,7 +328,7 @@ def test_links_that_lead_out_are_refused_by_every_route(tmp_path, secret, take, 
     dict(lead_out(root, secret))[way]()
     with pytest.raises(FastpackError, match="leads out of .*allow_external"):
         take(root)
-    assert len(take(root, allow_external=True)) == (2 if way not in ("a caption", "nothing but links") else 1)
+    assert len(take(root, allow_external=True)) == (2 if way in ("a file", "a class", "a relative one", "a chain") else 1)
 
 
 @pytest.mark.parametrize("way", WAYS)
