@@ -4,6 +4,7 @@ import contextlib
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,8 +45,9 @@ def convert(
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     with _unpacked(find_shards(path), output.parent) as shards:
-        taking = options.taking if options is not None else {}
-        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, **taking)
+        options = options or PackOptions()
+        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, **options.taking)
+        options = replace(options, class_folder=None, sidecars=None)  # they are obeyed
         return pack(dataset, output, options, overwrite=overwrite, progress=progress)
 
 

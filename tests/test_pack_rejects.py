@@ -329,8 +329,8 @@ def test_names_that_are_no_utf8_and_names_of_255_bytes(tmp_path):
     for number, name in enumerate(names):
         (root / os.fsdecode(name)).write_bytes(jpeg(8, 8, seed=number) if number else b"no image")
     packed = pack(folder(root), tmp_path / "a.h5", PackOptions(on_error="skip"))
-    assert [os.fsencode(reject.key) for reject in packed.rejects] == names[:1]
-    assert os.fsencode(report_of(tmp_path / "a.h5")[0]["key"]) == names[0]
+    assert [reject.key for reject in packed.rejects] == [r"\xff\xfe.jpg"]
+    assert report_of(tmp_path / "a.h5")[0]["key"] == r"\xff\xfe.jpg"
     assert sorted(fastpack.open(tmp_path / "a.h5").columns["key"]) == sorted(name.decode() for name in names[1:])
 
 

@@ -107,13 +107,15 @@ _FOLDER_OPTIONS = [
 ]
 
 
+TABLE_COLUMNS = ("root", "path_column", "label_column", "image_columns")
+
+
 def table_options(command: Command) -> Command:
     """How a table is read: the command gets `columns`, for `fastpack.table`."""
 
     @functools.wraps(command)
     def reading(*arguments: Any, **options: Any) -> Any:
-        names = ("root", "path_column", "label_column", "image_columns")
-        return command(*arguments, columns={name: options.pop(name) for name in names}, **options)
+        return command(*arguments, columns={name: options.pop(name) for name in TABLE_COLUMNS}, **options)
 
     for option in _TABLE_OPTIONS:
         reading = option(reading)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -128,8 +129,8 @@ def pack(
     SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table that names them, or a
     TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
     """
-    pack_options = fastpack.PackOptions(**options, **taking)
-    source = _source_at(src, pack_options, columns)
+    pack_options = fastpack.PackOptions(**options, allow_external=taking["allow_external"])
+    source = _source_at(src, pack_options.fields, taking, columns)
     with terminal.progress("packing", quiet) as update:
         packed = fastpack.pack(
             source,
@@ -150,11 +151,10 @@ def pack(
         click.get_current_context().exit(terminal.EXIT_SKIPPED)
 
 
-def _source_at(path: str, options: fastpack.PackOptions, columns: dict[str, Any]) -> Source:
+def _source_at(path: str, fields: Sequence[str] | None, taking: dict[str, Any], columns: dict[str, Any]) -> Source:
     """The images of a folder or of a table; else the dataset that is there."""
-    taking = options.taking
     if is_table(path):
-        return source_of(path, fields=options.fields, **taking, **columns)
+        return source_of(path, fields=fields, **taking, **columns)
     if given := [name for name, value in columns.items() if value is not None]:
         raise OptionError(f"--{given[0].replace('_', '-')} is for a table, and {path} is not one; leave it out")
     if not os.path.isdir(path):

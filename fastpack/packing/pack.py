@@ -116,6 +116,8 @@ def pack(
 def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
     if isinstance(source, (str, os.PathLike)):
         return source_of(Path(source), fields=options.fields, **options.taking)
+    if options.class_folder is not None or options.sidecars is not None:
+        raise OptionError("class_folder and sidecars say how a path is taken; give them to `folder` or `open`, which made this source")
     if not hasattr(source, "read") or not hasattr(source, "schema"):
         message = f"a source is a path, a fastpack.Paths or a Reader, not {type(source).__name__}"
         raise OptionError(f"{message}; of files in a list make fastpack.Paths(files, labels)")
