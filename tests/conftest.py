@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import isolated
 import pytest
 from command_line import write_image
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,9 @@ from images import jpeg, photo, save, to_pillow, with_orientation
 
 from fastpack._native.decode import use_sequential
 from fastpack.packing.staging import Staging
+
+# Called by pytest in place of the bodies of tests marked `isolated`.
+pytest_pyfunc_call = isolated.pytest_pyfunc_call
 
 settings.register_profile(
     "fastpack",

@@ -323,6 +323,7 @@ def test_a_reader_that_goes_on_past_bad_samples_makes_no_wrong_files(tmp_path, o
     assert not (tmp_path / "y.h5").exists()
 
 
+@pytest.mark.isolated
 def test_many_batches_and_progress(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["fastpack.extract"], "_BATCH_FILES", 3)
     keys = [f"{i % 4}/{i}.jpg" for i in range(20)]

@@ -104,6 +104,7 @@ def test_the_first_file_that_cannot_be_read_is_named(tmp_path):
         FileNames([tmp_path / "a", tmp_path / "gone"]).read(np.array([0, 1]), np.zeros(2, np.uint8), np.array([0, 1, 2]))
 
 
+@pytest.mark.isolated
 def test_threads_that_read_ahead_leave_descriptors_to_others(tmp_path):
     for i in range(64):
         (tmp_path / f"{i:02}").write_bytes(bytes([i]) * 100)

@@ -80,6 +80,7 @@ def test_shards_come_before_images(root):
     assert [shard.container for shard in fastpack.open(root).index.shards] == ["tfrecord"]
 
 
+@pytest.mark.isolated
 def test_descriptors_are_not_kept(root):
     dataset = fastpack.open(root)
     before = len(os.listdir("/proc/self/fd"))

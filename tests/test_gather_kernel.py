@@ -195,6 +195,7 @@ def num_open_files():
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.isolated
 @pytest.mark.parametrize("bad", [0, 1, 15, 16, 17, 39])
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_the_first_failure_is_told_whatever_was_asked_for_behind_it(tmp_path, bad, num_workers):
@@ -210,6 +211,7 @@ def test_the_first_failure_is_told_whatever_was_asked_for_behind_it(tmp_path, ba
     assert num_open_files() == before
 
 
+@pytest.mark.isolated
 def test_files_are_read_when_no_more_can_be_open_ahead(tmp_path):
     contents = [DATA[: 37 * i] for i in range(40)]
     for i, content in enumerate(contents):

@@ -186,6 +186,7 @@ def resident_bytes():
         return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.isolated
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="this system has no /proc")
 def test_many_loaders_dropped_mid_epoch(path, no_collector):
     def drop_some(count):
@@ -249,6 +250,7 @@ def hears_ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.isolated
 def test_interrupted_while_waiting(dataset, monkeypatch, hears_ctrl_c):
     """Ctrl-C: the loader stands where it stood, and goes on from there."""
     gate = threading.Event()

@@ -52,6 +52,7 @@ def test_what_was_asked_for_is_open(shards):
     assert np.flatnonzero(fds >= 0).tolist() == [3, 5]
 
 
+@pytest.mark.isolated
 def test_no_more_stay_open_than_a_part_of_what_may_be(shards, few_files):
     before = num_open()
     few_files(40)
@@ -71,6 +72,7 @@ def test_what_somebody_reads_stays_open(shards):
     assert [os.pread(fd, 9, 0) for fd in held[:10]] == [bytes([number]) for number in range(10)]
 
 
+@pytest.mark.isolated
 def test_those_that_nobody_reads_make_room(shards, few_files):
     files = OpenShards(shards)
     files._most_kept = NUM_SHARDS
@@ -79,6 +81,7 @@ def test_those_that_nobody_reads_make_room(shards, few_files):
         assert os.pread(files.descriptors(np.array([number], np.uint32))[number], 9, 0) == bytes([number])
 
 
+@pytest.mark.isolated
 def test_too_many_at_once_are_an_error_that_says_what_to_do(shards, few_files):
     files = OpenShards(shards)
     few_files(12)
@@ -105,6 +108,7 @@ def test_threads_that_push_out_one_anothers_files(shards):
     assert wrong == []
 
 
+@pytest.mark.isolated
 @pytest.mark.parametrize("options", [{}, {"size": 8, "compression": "gzip"}, {"size": 8}], ids=["encoded", "chunks", "pixels"])
 def test_a_loader_over_many_files(tmp_path, few_files, options):
     sources = []

@@ -265,6 +265,7 @@ def largest_file(num_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.isolated
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.99])
 def test_a_write_that_is_refused_is_told_and_leaves_nothing(photos, tmp_path, part):
     whole = pack(source(photos), tmp_path / "whole.tfrecord").output_bytes

@@ -52,6 +52,7 @@ def resident_bytes() -> int:
     return sum(int(line.split()[1]) * 1024 for line in status if line.startswith(("RssFile", "RssShmem")))
 
 
+@pytest.mark.isolated
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
 def test_what_was_looked_at_leaves_memory(tmp_path):
     rows = Spool(tmp_path, np.int64)
@@ -66,6 +67,7 @@ def test_what_was_looked_at_leaves_memory(tmp_path):
     assert whole[7] == 7
 
 
+@pytest.mark.isolated
 @pytest.mark.parametrize("name", ["x.tfrecord", "x.h5"])
 def test_a_disk_that_refuses_is_told_with_the_shard(tmp_path, monkeypatch, name):
     (tmp_path / "photos").mkdir()

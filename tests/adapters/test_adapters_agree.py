@@ -220,6 +220,7 @@ def test_a_loader_dropped_in_the_middle_is_gone_at_once(adapter, reader):
     assert [reference() for reference in alive] == [None, None]
 
 
+@pytest.mark.isolated
 def test_descriptors_do_not_pile_up(adapter, reader):
     def descriptors():
         return len(os.listdir("/proc/self/fd"))
