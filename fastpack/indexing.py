@@ -23,6 +23,7 @@ from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.pool import num_cores, share
 from fastpack.schema import Schema
+from fastpack.temporary import remove_leftovers
 
 Rows = npt.NDArray[np.int64]
 # Called with (bytes done, bytes in all) after each file, and now and then within one.
@@ -67,6 +68,8 @@ def build_indexes(
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
 
+    Several programs may index one file at once. What killed ones left of their indexes is removed.
+
     Raises what a damaged file raises, with its place, and UnreadableFileError when an index cannot be written.
 
     >>> built = build_indexes(getfixture("digits"))
@@ -76,6 +79,8 @@ def build_indexes(
     started = time.perf_counter()
     shards = find_shards(path)
     folder = None if index_dir is None else Path(index_dir)
+    for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
+        remove_leftovers(kept_in)
     sizes = [shard.stat().st_size for shard in shards]
     is_fresh = [False] * len(shards)
     done = [0] * len(shards)

@@ -16,7 +16,7 @@ LAYERED = {"packing", "looking", "measuring"}
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
-    {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory", "spool"},
+    {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory", "spool", "temporary", "locked_folder", "naming"},
     {
         "shard",
         "batch",
@@ -36,11 +36,12 @@ LAYERS = [
         "packing.transcode",
         "packing.metadata",
     },
-    {"index", "codecs", "filenames"},
+    {"index", "codecs", "filenames", "packing.journal"},
+    {"publication"},
     {"containers", "sources", "options", "packing.staging", "marking"},
     {"learned"},
     {"blobs", "indexing", "packing.supply", "packing.selection"},
-    {"packing.screen", "packing.alteration", "imaging"},
+    {"packing.screen", "packing.alteration", "packing.appending", "imaging"},
     {"packing.packer", "master"},
     {"packing.options"},
     {"packing.plan"},

@@ -11,13 +11,14 @@ import click
 
 import fastpack
 from fastpack.index import is_beside
+from fastpack.naming import numbered_members
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def existing(ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
     for path in [value] if isinstance(value, str) else value or ():
-        if not os.path.exists(path) and not glob.glob(path):
+        if not os.path.exists(path) and not glob.glob(path) and not numbered_members(Path(path)):
             raise click.BadParameter(f"{path!r} is not there, and no file matches it", ctx, parameter)
     return value
 

@@ -1,0 +1,144 @@
+"""Appending: what new shards must agree with, so that the set they join still opens as one."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.batch import Batch
+from fastpack.errors import Place, SchemaError, at
+from fastpack.index import Index, common_schema, kind_of
+from fastpack.indexing import indexes_of
+from fastpack.naming import data_members
+from fastpack.ragged import Ragged
+from fastpack.schema import Schema, merge_class_names
+from fastpack.sources import Source
+
+_MOST_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The sets that a pack appends to, as one.
+
+    Args:
+        path: their first file.
+        schema: what all hold, and all their class names.
+        receipts: of each file, see Index.
+    """
+
+    path: Path
+    schema: Schema
+    receipts: Mapping[Path, str]
+
+    @classmethod
+    def of(cls, outputs: Iterable[Path], new: Collection[str] = ()) -> "Joined | None":
+        """None where there is nothing yet. `new`: names of files that this very pack wrote before it was stopped."""
+        paths = [path for output in outputs for path in data_members(output) if path.name not in new]
+        if not paths:
+            return None
+        indexes = indexes_of(paths)
+        receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
+        return cls(paths[0], common_schema(indexes), receipts)
+
+    def written_by(self, receipt: str) -> list[Path]:
+        """The files that the pack of this receipt wrote."""
+        return [path for path, found in self.receipts.items() if found == receipt]
+
+    def refuse_fields(self, schema: Schema) -> None:
+        """Raises SchemaError when samples of this schema differ from those of the set, before anything is written."""
+        theirs, ours = (sorted(map(kind_of, each.fields)) for each in (self.schema, schema))
+        if theirs != ours:
+            self._refuse(theirs, ours)
+
+    def refuse_index(self, index: Index) -> None:
+        """Raises SchemaError when a shard, as it was written, could not be opened together with the set."""
+        theirs, ours = ([kind_of(field) for field in each.fields] for each in (self.schema, index.schema))
+        if theirs != ours:
+            self._refuse(theirs, ours)
+        merge_class_names([self.schema.class_names, index.schema.class_names])
+
+    def _refuse(self, theirs: Sequence[str], ours: Sequence[str]) -> None:
+        message = f"the set holds {', '.join(theirs)}, but what is to be appended holds {', '.join(ours)}"
+        raise SchemaError(at(f"{message}; pack the same fields, or choose another output", Place(self.path)))
+
+    def relabeled(self, source: Source) -> Source:
+        """The source, its labels counting in the class names of the set; names that are new there come after them."""
+        theirs, ours = self.schema.class_names, source.schema.class_names
+        names = (*theirs, *(name for name in ours if name and name not in theirs))
+        is_alike = names == theirs and ours == theirs[: len(ours)]
+        return source if is_alike or not theirs or not _counts(source.schema) else Relabeled(source, names, len(theirs))
+
+
+def _counts(schema: Schema) -> bool:
+    return "label" in schema and schema["label"].kind == "int"
+
+
+class Relabeled:
+    """A source whose labels count in another list of class names.
+
+    Args:
+        source: its class names are all among `names`.
+        names: the new list.
+        num_old: how many of them the set had before.
+    """
+
+    def __init__(self, source: Source, names: Sequence[str], num_old: int) -> None:
+        self._source, self._names, self._num_old = source, tuple(names), num_old
+        self._old_names = source.schema.class_names
+        places = {name: number for number, name in enumerate(names) if name}
+        self._numbers = np.array([places.get(name, -1) for name in self._old_names], np.int64)
+
+    def __getattr__(self, name: str) -> Any:
+        """Columns, faults and what else a source may have."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._source, name)
+
+    @property
+    def schema(self) -> Schema:
+        return replace(self._source.schema, class_names=self._names)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        return self._source.sizes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        moves = zip(self._old_names, self._numbers.tolist(), strict=True)
+        moved = [f"{name!r} is {new} instead of {old}" for old, (name, new) in enumerate(moves) if old != new and name]
+        added = [f"{name!r} is {self._num_old + i}" for i, name in enumerate(self._names[self._num_old :])]
+        ours = [f"the set that is appended to gets new classes: {_few(added)}"] if added else []
+        ours += [f"labels count in the class names of the set that is appended to: {_few(moved)}"] if moved else []
+        return (*getattr(self._source, "notes", ()), *ours)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def place(self, row: int) -> Place:
+        return self._source.place(row)
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
+        batch = self._source.read(rows)
+        fields: Mapping[str, Any] = {**batch, "label": self._renumbered(batch["label"])}
+        return Batch(fields, batch.num_samples, mask=batch.mask, failures=batch.failures, sample_numbers=batch.sample_numbers)
+
+    def _renumbered(self, labels: Any) -> Any:
+        """Negative labels mean no class and stay."""
+        if isinstance(labels, Ragged):
+            return Ragged(self._renumbered(labels.values), labels.offsets)
+        values = np.asarray(labels)
+        is_class = values >= 0
+        found = np.append(self._numbers, -1)[np.where(is_class & (values < len(self._numbers)), values, len(self._numbers))]
+        if (is_class & (found < 0)).any():
+            label = int(values[is_class & (found < 0)][0])
+            raise SchemaError(f"label {label} has no class name, but the set that is appended to has names; name all classes")
+        return np.where(is_class, found, values)
+
+
+def _few(texts: Sequence[str]) -> str:
+    more = len(texts) - _MOST_TOLD
+    return ", ".join(texts[:_MOST_TOLD]) + (f" and {more:,} more" if more > 0 else "")
