@@ -15,7 +15,7 @@ from typing import Any
 
 from fastpack.errors import FormatError, MixedSetError, Place, at
 from fastpack.index import index_path
-from fastpack.locked_folder import LockedFolder, is_ours, read_note
+from fastpack.locked_folder import LOCK_NAME, LockedFolder, is_ours, read_note
 from fastpack.naming import Member, members_of
 from fastpack.rejects import report_path
 from fastpack.shard import sync_path, written_whole
@@ -139,7 +139,8 @@ def complete_pending(output: Path, outputs: Iterable[Path], *, sync: bool = True
     own, outputs = staging_folder(output), list(outputs)
     for folder in staging_folders(output.parent, [path.name for path in (output, *outputs)]):
         found = Publication.load(folder)
-        if found is not None and (folder == own or concerns_sets(found.new, outputs)):
+        is_related = found is not None and (folder == own or concerns_sets(found.new, outputs))
+        if is_related or (folder == own and _is_bare(folder)):
             _complete(folder, is_kept=folder == own, sync=sync)
 
 
@@ -149,10 +150,15 @@ def _complete(folder: Path, *, is_kept: bool, sync: bool) -> None:
         locked.lock()
         if (publication := Publication.load(folder)) is not None:  # else another program was faster
             publication.complete(sync=sync)
-        if not is_kept:
+        if not is_kept or _is_bare(folder):
             locked.remove(last=[DONE])
     finally:
         locked.unlock()
+
+
+def _is_bare(folder: Path) -> bool:
+    """Whether a pack was stopped when all but the folder and its lock was removed."""
+    return set(os.listdir(folder)) <= {LOCK_NAME}
 
 
 def concerns_sets(names: Collection[str], outputs: Iterable[Path]) -> bool:
