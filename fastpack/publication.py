@@ -6,6 +6,7 @@ renamed, and `publish.json` becomes `published.json`. Each step may be repeated,
 cut short. Until then `open` refuses the set: a reader sees the old files, the new ones or an error, never both.
 """
 
+import fnmatch
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -85,14 +86,15 @@ def staging_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}{_SUFFIX}")
 
 
-def staging_folders(parent: Path, names: Collection[str]) -> list[Path]:
-    """The staging folders of packs that may write files of these names."""
+def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[Path]:
+    """The staging folders of packs that may write files of these names, or any file there."""
     try:
         listed = sorted(name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX))
     except OSError:  # it cannot be listed by this user
         return []
     folders = [parent / name for name in listed]
-    return [folder for folder in folders if [name for name in names if may_write(folder, name)] and _is_staging(folder)]
+    related = [folder for folder in folders if names is None or [name for name in names if may_write(folder, name)]]
+    return [folder for folder in related if _is_staging(folder)]
 
 
 def may_write(folder: Path, name: str) -> bool:
@@ -165,6 +167,14 @@ def concerns_sets(names: Collection[str], outputs: Iterable[Path]) -> bool:
     """Whether one of the names is of a file of these sets."""
     sets = [member.output.name for member in map(Member.of, map(Path, names)) if member]
     return not {output.name for output in outputs}.isdisjoint([*names, *sets])
+
+
+def unfinished_files(folder: Path, pattern: str) -> list[Path]:
+    """The files that match a pattern, or are of the set of that name, and come with a publication that is not complete."""
+    publications = [Publication.load(each) for each in staging_folders(folder)]
+    names = [name for publication in publications if publication is not None for name in publication.new]
+    members = {name: member.output.name for name in names if (member := Member.of(Path(name)))}
+    return [folder / name for name in names if fnmatch.fnmatchcase(name, pattern) or members.get(name) == pattern]
 
 
 def refuse_unfinished(paths: Iterable[Path]) -> None:

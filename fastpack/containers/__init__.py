@@ -6,6 +6,7 @@ There is one reader, and it is not here: see reader.py.
 import contextlib
 import fnmatch
 import glob
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ from fastpack.errors import (
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.naming import Member, first_alias, in_order, members_below, missing, strangers
-from fastpack.publication import refuse_unfinished
+from fastpack.publication import refuse_unfinished, unfinished_files
 from fastpack.ragged import Text
 from fastpack.schema import Schema
 from fastpack.shard import Shard
@@ -313,27 +314,21 @@ def find_shards(path: Paths, *, check: bool = True) -> list[Path]:
     parts = _flat(path)
     if not parts:
         raise EmptySourceError("the list of files is empty")
-    named, shards = set(parts), list[Path]()
+    named, shards, wholes = set(parts), list[Path](), list[Path]()
     sets = members_below(part.parent for part in named if Member.of(part) is None and not part.is_dir())
     for part in parts:
         found = _files_of(part, sets.get(part, []))
         shards += [file for file in found if file == part or file not in named]
-        if check and found != [part]:
-            _refuse(missing(found))
+        wholes += found if found != [part] else []
     if check:
-        _refuse(strangers(shards))
         refuse_unfinished(shards)
+        for problem in itertools.chain(strangers(shards), missing(wholes)):
+            raise MixedSetError(problem)
     return shards
 
 
 def _flat(path: Paths) -> list[Path]:
     return [Path(path)] if isinstance(path, (str, os.PathLike)) else [each for part in path for each in _flat(part)]
-
-
-def _refuse(problems: Iterable[str]) -> None:
-    """Raises MixedSetError for the first."""
-    for problem in problems:
-        raise MixedSetError(problem)
 
 
 def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
@@ -342,6 +337,7 @@ def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
         found = _without_masters(member for member in path.iterdir() if of_suffix(member) and not member.name.startswith("."))
         if found or has_image_files(path):
             return found or [path]
+        refuse_unfinished(unfinished_files(path, "*"))
         raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(path)))
     if path.exists():
         return [path] if numbered and numbered[0].number == 0 else [path, *(member.path for member in numbered)]
@@ -349,6 +345,7 @@ def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
         return [member.path for member in numbered]
     found = _without_masters(_with_firsts([Path(match) for match in glob.glob(str(path))], path.name))
     if not found:
+        refuse_unfinished(unfinished_files(path.parent, path.name))
         raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(path)))
     return found
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.batch import Batch
-from fastpack.errors import Place, SchemaError, at
+from fastpack.errors import MixedSetError, Place, SchemaError, at
 from fastpack.index import Index, common_schema, kind_of
 from fastpack.indexing import indexes_of
-from fastpack.naming import data_members
+from fastpack.naming import data_members, missing, strangers
 from fastpack.ragged import Ragged
 from fastpack.schema import Schema, merge_class_names
 from fastpack.sources import Source
@@ -36,10 +36,15 @@ class Joined:
 
     @classmethod
     def of(cls, outputs: Iterable[Path], new: Collection[str] = ()) -> "Joined | None":
-        """None where there is nothing yet. `new`: names of files that this very pack wrote before it was stopped."""
+        """None where there is nothing yet. `new`: names of files that this very pack wrote before it was stopped.
+
+        Raises MixedSetError for a set that cannot be opened as it is.
+        """
         paths = [path for output in outputs for path in data_members(output) if path.name not in new]
         if not paths:
             return None
+        for problem in [*strangers(paths), *missing(paths)]:
+            raise MixedSetError(problem)
         indexes = indexes_of(paths)
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
         return cls(paths[0], common_schema(indexes), receipts)

@@ -34,7 +34,8 @@ class PackOptions:
     - resize_max: encode images again of which a side has more pixels, scaled down to that; others stay as they are.
     - quality: 1 to 100: encode all images again, JPEG and WebP with this. Without, what is encoded again has 95.
     - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.
-    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
+    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB". With either, files are numbered, also
+      a single one. Without, there is one file of the output's own name.
     - color: of decoded pixels.
     - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see FastJpegs. Pixels stay the same.
     - metadata: "keep" it, or "strip" all but the orientation, from JPEG, PNG and WebP: pixels stay the same.
