@@ -27,6 +27,7 @@ def convert(
     *,
     index_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Packed:
     """Writes the samples of a dataset, image files unmodified, in another format: TFRecord or HDF5.
@@ -35,7 +36,7 @@ def convert(
       no random access: into the hidden folder `.OUTPUT.unpacked`, which is removed afterwards, or by the next conversion to
       that output where this one was killed.
     - index_dir: where the saved indexes are, when they are not beside the files.
-    - output, options, overwrite, progress: as for `pack`.
+    - output, options, overwrite, resume, progress: as for `pack`.
 
     Raises what `open` and `pack` raise, and CorruptRecordError or TruncatedFileError for damaged compressed files.
 
@@ -48,7 +49,7 @@ def convert(
     folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
     with _unpacked(find_shards(path), folder) as shards:
         dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir)
-        return pack(dataset, output, options, overwrite=overwrite, progress=progress)
+        return pack(dataset, output, options, overwrite=overwrite, resume=resume, progress=progress)
 
 
 @contextlib.contextmanager

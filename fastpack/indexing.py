@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, Place, UnreadableFileError, at, warn
+from fastpack.errors import FastpackError, MixedSetError, Place, UnreadableFileError, at, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -185,7 +185,20 @@ def indexes_of(
                 _save(with_them, shards[number], folder)
         return with_them
 
-    return _build_all(build, len(shards))
+    indexes = _build_all(build, len(shards))
+    if len(shards) > 1:
+        _refuse_replaced(indexes)
+    return indexes
+
+
+def _refuse_replaced(indexes: Sequence[Index]) -> None:
+    """Raises MixedSetError when a file was replaced after it was indexed: then others may be of the set that came."""
+    for shard in (shard for index in indexes for shard in index.shards if shard.container != "folder"):
+        with contextlib.suppress(OSError):
+            facts = os.stat(shard.path)
+            if (facts.st_size, facts.st_mtime_ns) == (shard.size, shard.mtime_ns):
+                continue
+        raise MixedSetError(at("the file was replaced while the dataset was opened; open it again", Place(shard.path)))
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:

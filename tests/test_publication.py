@@ -187,6 +187,25 @@ def test_a_pack_of_a_split_completes_the_pack_of_all(source, out, monkeypatch):
     assert not [name for name in names(out) if name.startswith(".")]
 
 
+def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
+    """The whole change happens after the first file is indexed: without that check the reader would have both sets."""
+    output, options = out / "t.tfrecord", PackOptions(shards=2)
+    old = pack(source(0, 6), output, options)
+    new, index_of = source(10, 8), fastpack.containers.index_of
+
+    def slow(path, **chosen):
+        index = index_of(path, **chosen)
+        if path == old.paths[0] and len(index) == 3:
+            pack(new, output, options, overwrite=True)
+        return index
+
+    monkeypatch.setattr("fastpack.indexing._build_all", lambda build, count: [build(number) for number in range(count)])
+    monkeypatch.setattr("fastpack.containers.index_of", slow)
+    with pytest.raises(errors.MixedSetError, match="open it again"):
+        fastpack.open(output)
+    assert len(fastpack.open(output)) == 8
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_an_append_is_never_made_twice(source, out, monkeypatch, number):
     """Stopped while its files take their names; when the staging folder goes; after that."""

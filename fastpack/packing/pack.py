@@ -107,14 +107,23 @@ def pack(
     if resume and append and (finished := _appended_before(plan)) is not None:
         return _told(finished, *_reported(finished), time.perf_counter() - started)
     with _staging(output, plan, append=append, resume=resume, overwrite=overwrite) as staging:
-        if not staging.is_published:
-            plan.refuse_faulty()
-            _write(plan, staging, progress)
-            _write_masters(plan, staging)
-        faulty, transcodes = staging.rejects, staging.transcodes
-        rejects = sorted([*plan.rejects, *faulty], key=lambda reject: reject.sample)
-        staging.publish(rejects)
+        rejects, faulty, transcodes = _publish(plan, staging, progress)
     return replace(_told(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes)
+
+
+def _publish(plan: PackPlan, staging: Staging, progress: Progress | None) -> tuple[list[Reject], list[Reject], Transcodes | None]:
+    """Makes all files and gives them their names.
+
+    Returns what was left out, the bad samples among it, and what became of JPEGs.
+    """
+    if not staging.is_published:
+        plan.refuse_faulty()
+        _write(plan, staging, progress)
+        _write_masters(plan, staging)
+    faulty, transcodes = staging.rejects, staging.transcodes
+    rejects = sorted([*plan.rejects, *faulty], key=lambda reject: reject.sample)
+    staging.publish(rejects)
+    return rejects, faulty, transcodes
 
 
 def _appended_before(plan: PackPlan) -> PackPlan | None:
