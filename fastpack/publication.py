@@ -6,6 +6,7 @@ renamed, and `publish.json` becomes `published.json`. Each step may be repeated,
 cut short. Until then `open` refuses the set: a reader sees the old files, the new ones or an error, never both.
 """
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -139,11 +140,19 @@ def complete_pending(output: Path, outputs: Iterable[Path], *, sync: bool = True
     Raises StagingBusyError while another program does so, FormatError when the notes are damaged.
     """
     own, outputs = staging_folder(output), list(outputs)
-    for folder in staging_folders(output.parent, [path.name for path in (output, *outputs)]):
-        found = Publication.load(folder)
-        is_related = found is not None and (folder == own or concerns_sets(found.new, outputs))
-        if is_related or (folder == own and _is_bare(folder)):
-            _complete(folder, is_kept=folder == own, sync=sync)
+    for folder in staging_folders(output.parent):
+        if folder != own and concerns_sets(_coming(folder), outputs):
+            _complete(folder, is_kept=False, sync=sync)
+        if folder == own and (Publication.load(folder) is not None or _is_bare(folder)):
+            _complete(folder, is_kept=True, sync=sync)
+
+
+def _coming(folder: Path) -> tuple[str, ...]:
+    """The names of files that a pack began to publish; none where its note is damaged."""
+    with contextlib.suppress(FormatError):
+        if (publication := Publication.load(folder)) is not None:
+            return publication.new
+    return ()
 
 
 def _complete(folder: Path, *, is_kept: bool, sync: bool) -> None:
@@ -171,8 +180,7 @@ def concerns_sets(names: Collection[str], outputs: Iterable[Path]) -> bool:
 
 def unfinished_files(folder: Path, pattern: str) -> list[Path]:
     """The files that match a pattern, or are of the set of that name, and come with a publication that is not complete."""
-    publications = [Publication.load(each) for each in staging_folders(folder)]
-    names = [name for publication in publications if publication is not None for name in publication.new]
+    names = [name for each in staging_folders(folder) for name in _coming(each)]
     members = {name: member.output.name for name in names if (member := Member.of(Path(name)))}
     return [folder / name for name in names if fnmatch.fnmatchcase(name, pattern) or members.get(name) == pattern]
 

@@ -250,6 +250,7 @@ def test_packs_with_crossing_names_do_not_run_together(source, out):
 
     pack(samples, out / "x.h5", PackOptions(shards=3), progress=during(lambda: refused("x-00001-of-00003.h5", PackOptions())))
     pack(samples, out / "y-00001-of-00003.h5", progress=during(lambda: refused("y.h5", PackOptions(shards=3))))
+    pack(samples, out / "v-00004-of-00005.h5", progress=during(lambda: refused("v.h5", PackOptions(shards=2))))
     split = PackOptions(split={"train": 0.5, "val": 0.5})
     pack(samples, out / "z.h5", split, progress=during(lambda: refused("z-train.h5", PackOptions(shards=2))))
     others = [out / "w-00000-of-00002.h5", out / "w-00001-of-00002.h5"]
@@ -382,6 +383,8 @@ class TestDamagedNotes:
         for act in (lambda: self.resume(source, out), lambda: pack(source(0, 4), out / "t.tfrecord", overwrite=True)):
             with pytest.raises(errors.FormatError, match="then delete the folder"):
                 act()
+        pack(source(0, 4), out / "other.h5")
+        fastpack.open(out / "other.h5")
         assert {"precious"} <= names(out) & names(tmp_path)
 
     @pytest.mark.parametrize("text", ["", "null", NESTED, '{"new": [], "old": [], "pack": {"plan": 7, "shards": 8}}'])

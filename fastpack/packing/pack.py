@@ -140,9 +140,18 @@ def _reported(plan: PackPlan) -> tuple[list[Reject], list[Reject]]:
 
 
 def _staging(output: Path, plan: PackPlan, *, append: bool, resume: bool, overwrite: bool) -> Staging:
-    names = {"outputs": plan.outputs, "masters": plan.masters, "report": plan.report}
-    how = {"append": append, "resume": resume, "overwrite": overwrite, "sync": plan.options.sync}
-    return Staging(output, plan.paths, plan.facts(), **names, **how)
+    return Staging(
+        output,
+        plan.paths,
+        plan.facts(),
+        outputs=plan.outputs,
+        masters=plan.masters,
+        report=plan.report,
+        append=append,
+        resume=resume,
+        overwrite=overwrite,
+        sync=plan.options.sync,
+    )
 
 
 def _write_masters(plan: PackPlan, staging: Staging) -> None:

@@ -247,7 +247,7 @@ class Staging:
     def _refuse_crossing(self) -> None:
         """Raises StagingBusyError when a pack that runs now, to another output, writes a file of the same set."""
         ours = [path.name for path in self._paths]
-        for folder in staging_folders(self._folder.parent, ours):
+        for folder in staging_folders(self._folder.parent):
             plan = read_plan(folder) if folder != self._folder else None
             if plan is None:
                 continue
