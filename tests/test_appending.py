@@ -42,6 +42,17 @@ def test_other_classes_are_mapped(tmp_path, output, shards):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
+def test_classes_that_were_left_out_keep_their_numbers(tmp_path, output):
+    photos = folder_of(tmp_path, "mon", ["cat", "dog", "owl"])
+    for name in ("dog", "owl", "cat"):
+        packed = pack(photos, tmp_path / output, PackOptions(include=[f"{name}/*"]), append=True)
+        assert not any("instead of" in note for note in packed.notes)
+    dataset = fastpack.open(tmp_path / output)
+    assert dataset.columns["label"].tolist() == [1, 1, 2, 2, 0, 0]
+    assert dataset.class_names == ("cat", "dog", "owl")
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_the_same_classes_are_left_alone(tmp_path, output, recwarn):
     mon, tue = folder_of(tmp_path, "mon", ["cat", "dog"]), folder_of(tmp_path, "tue", ["cat"])
     pack(mon, tmp_path / output)
@@ -55,10 +66,26 @@ def test_labels_without_a_class_stay_and_lists_are_mapped(tmp_path):
 
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(8, 8))
-    source = Relabeled(Paths([path] * 3, [1, -1, 0], class_names=["dog", "owl"]), ["cat", "dog", "owl"], 1)
+    source = Relabeled(Paths([path] * 3, [1, -1, 0], class_names=["dog", "owl"]), ["cat", "dog", "owl"])
     assert source.read(np.arange(3))["label"].tolist() == [2, -1, 1]
     lists = source._renumbered(Ragged(np.array([0, 1, -5]), np.array([0, 2, 2, 3])))
     assert [lists[i].tolist() for i in range(3)] == [[1, 2], [], [-5]]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_names_of_one_side_alone(tmp_path, output):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg(8, 8))
+    named, unnamed = Paths([path], [1], class_names=["cat", "dog"]), Paths([path], [1])
+    pack(unnamed, tmp_path / output)
+    with pytest.raises(errors.SchemaError, match="labels without class names.*'cat'"):
+        pack(named, tmp_path / output, append=True)
+    pack(unnamed, tmp_path / output, append=True)
+    pack(named, tmp_path / output, overwrite=True)
+    assert "taken to be those of the set" in pack(unnamed, tmp_path / output, append=True).notes[0]
+    assert classes_in(tmp_path / output) == ["dog", "dog"]
+    with pytest.raises(errors.SchemaError, match="label 2 has no class name"):
+        pack(Paths([path], [2]), tmp_path / output, append=True)
 
 
 def test_a_label_without_a_name_is_refused(tmp_path):

@@ -71,11 +71,17 @@ class Joined:
         raise SchemaError(at(f"{message}; pack the same fields, or choose another output", Place(self.path)))
 
     def relabeled(self, source: Source) -> Source:
-        """The source, its labels counting in the class names of the set; names that are new there come after them."""
+        """The source, its labels counting in the class names of the set; names that are new there come after them.
+
+        Raises SchemaError for named classes when the set has none: which number each of them has there is not known.
+        """
         theirs, ours = self.schema.class_names, source.schema.class_names
-        names = (*theirs, *(name for name in ours if name and name not in theirs))
-        is_alike = names == theirs and ours == theirs[: len(ours)]
-        return source if is_alike or not theirs or not _counts(source.schema) else Relabeled(source, names, len(theirs))
+        if theirs == ours or not _counts(source.schema):
+            return source
+        if not theirs:
+            message = f"the set has labels without class names, but the source names its classes, such as {ours[0]!r}"
+            raise SchemaError(at(f"{message}; append samples with labels alone, or pack everything again", Place(self.path)))
+        return Relabeled(source, theirs)
 
 
 def _counts(schema: Schema) -> bool:
@@ -86,16 +92,17 @@ class Relabeled:
     """A source whose labels count in another list of class names.
 
     Args:
-        source: its class names are all among `names`.
-        names: the new list.
-        num_old: how many of them the set had before.
+        source: without class names, its labels are taken to count in the other list already.
+        names: the other list. Names that it lacks get their own number where it has none for that, else come after it.
     """
 
-    def __init__(self, source: Source, names: Sequence[str], num_old: int) -> None:
-        self._source, self._names, self._num_old = source, tuple(names), num_old
-        self._old_names = source.schema.class_names
-        places = {name: number for number, name in enumerate(names) if name}
-        self._numbers = np.array([places.get(name, -1) for name in self._old_names], np.int64)
+    def __init__(self, source: Source, names: Sequence[str]) -> None:
+        self._source, self._old_names = source, source.schema.class_names
+        self._names = _joined_names(names, self._old_names)
+        places = {name: number for number, name in enumerate(self._names) if name}
+        self._added = [f"{name!r} is {number}" for name, number in places.items() if name not in names]
+        numbers = [places.get(name, -1) for name in self._old_names] if self._old_names else range(len(names))
+        self._numbers = np.array(numbers, np.int64)
 
     def __getattr__(self, name: str) -> Any:
         """Columns, faults and what else a source may have."""
@@ -113,10 +120,10 @@ class Relabeled:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        moves = zip(self._old_names, self._numbers.tolist(), strict=True)
+        moves = zip(self._old_names, self._numbers.tolist(), strict=False)
         moved = [f"{name!r} is {new} instead of {old}" for old, (name, new) in enumerate(moves) if old != new and name]
-        added = [f"{name!r} is {self._num_old + i}" for i, name in enumerate(self._names[self._num_old :])]
-        ours = [f"the set that is appended to gets new classes: {_few(added)}"] if added else []
+        ours = [f"the set that is appended to gets new classes: {_few(self._added)}"] if self._added else []
+        ours += [] if self._old_names else ["the source names no classes: its labels are taken to be those of the set that is appended to"]
         ours += [f"labels count in the class names of the set that is appended to: {_few(moved)}"] if moved else []
         return (*getattr(self._source, "notes", ()), *ours)
 
@@ -142,6 +149,22 @@ class Relabeled:
             label = int(values[is_class & (found < 0)][0])
             raise SchemaError(f"label {label} has no class name, but the set that is appended to has names; name all classes")
         return np.where(is_class, found, values)
+
+
+def _joined_names(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]:
+    """A file without samples of a class may have "" for its name, and the class keeps its number.
+
+    >>> _joined_names(["", "dog"], ["cat", "dog", "owl"]), _joined_names(["bee", "dog"], ["cat", "dog"])
+    (('cat', 'dog', 'owl'), ('bee', 'dog', 'cat'))
+    """
+    joined = list(theirs)
+    for number, name in enumerate(ours):
+        if name and name not in joined:
+            if number < len(theirs) and not joined[number]:
+                joined[number] = name
+            else:
+                joined.append(name)
+    return tuple(joined)
 
 
 def _few(texts: Sequence[str]) -> str:
