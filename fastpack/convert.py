@@ -48,7 +48,8 @@ def convert(
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
     with _unpacked(find_shards(path), folder) as shards:
-        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir)
+        taking = options.taking if options is not None else {}
+        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, **taking)
         return pack(dataset, output, options, overwrite=overwrite, resume=resume, progress=progress)
 
 

@@ -218,3 +218,20 @@ def _build_all(build: Callable[[int], Index], count: int, num_workers: int | Non
     if failures:
         raise failures[min(failures)]
     return [found[number] for number in range(count)]
+
+
+def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index]:
+    """The indexes with labels that count in `names`. Without, those of folders, whose classes are what they happen to hold, count in
+    all of theirs."""
+    if not names:
+        loose = [index for index in indexes if _is_loose(index)]
+        if len({index.schema.class_names for index in loose}) < 2:
+            return list(indexes)
+        names = tuple(sorted({name for index in loose for name in index.schema.class_names}))
+        return [index.relabeled(names) if _is_loose(index) else index for index in indexes]
+    return [index.relabeled(names) for index in indexes]
+
+
+def _is_loose(index: Index) -> bool:
+    kinds = (containers.named(shard.container) for shard in index.shards)
+    return bool(index.schema.class_names) and all(getattr(kind, "has_class_folders", False) for kind in kinds)

@@ -71,11 +71,12 @@ class Ragged(Sequence[Any]):
         return piece
 
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
-        """The given rows, in that order."""
-        lengths = self.lengths[rows]
+        """The given rows, 0 <= row < len, in that order. Costs these rows, however many there are beside them."""
+        starts = self.offsets[:-1][rows]
+        lengths = self.offsets[1:][rows] - starts
         offsets = offsets_of(lengths)
         # Position p of the new values is in row r; it came from p shifted by how far r has moved.
-        shift = np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
+        shift = np.repeat(starts - offsets[:-1], lengths)
         wanted = np.arange(offsets[-1]) + shift
         return type(self)(self.values.take(wanted), offsets)
 

@@ -18,7 +18,7 @@ from fastpack.draws import check_epochs
 from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
 from fastpack.index import Column, Index, concatenate
-from fastpack.indexing import indexes_of, keep_learned
+from fastpack.indexing import indexes_of, keep_learned, with_classes
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
@@ -49,10 +49,14 @@ def open(
     - path: a file, the name that a set was packed to, a glob such as "train-*.tfrecord", a folder of shards or of images, or a
       list of these. A plain file also stands for the shards that were appended to it.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
-    - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False.
-    - save_index: keep the index beside each file, so that the next open is instant.
+    - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
+        - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
+        - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others are refused.
+    - save_index: keep the index beside each file, so that the next open is instant. That of a folder of images is kept only in
+      an `index_dir`; `build_indexes` puts it beside the folder.
     - index_dir: a folder for the indexes, when that of the files is read-only.
-    - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own.
+    - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own, and images that links in a folder
+      lead to outside of it.
     - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError; and MixedSetError for files that do
@@ -65,13 +69,21 @@ def open(
     if isinstance(fields, str):
         raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
+    classes, *taken = (changes.pop(name, None) for name in ("classes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
+    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", *taken)
     shards, marks = containers.find_shards(path), options.checkpoints is True
-    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
+    indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
+    index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
     warn(index.notes)
     return Reader(index if names is None else index.select(names), options)
+
+
+def _class_list(given: Any) -> tuple[str, ...]:
+    from fastpack.class_lists import class_list  # late: it knows all sources
+
+    return class_list(given)
 
 
 def concat(readers: Sequence["Reader"]) -> "Reader":

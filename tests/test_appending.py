@@ -60,18 +60,6 @@ def test_the_same_classes_are_left_alone(tmp_path, output, recwarn):
     assert classes_in(tmp_path / output) == ["cat"] * 2 + ["dog"] * 2 + ["cat"] * 2
 
 
-def test_labels_without_a_class_stay_and_lists_are_mapped(tmp_path):
-    from fastpack.packing.appending import Relabeled
-    from fastpack.ragged import Ragged
-
-    path = tmp_path / "a.jpg"
-    path.write_bytes(jpeg(8, 8))
-    source = Relabeled(Paths([path] * 3, [1, -1, 0], class_names=["dog", "owl"]), ["cat", "dog", "owl"])
-    assert source.read(np.arange(3))["label"].tolist() == [2, -1, 1]
-    lists = source._renumbered(Ragged(np.array([0, 1, -5]), np.array([0, 2, 2, 3])))
-    assert [lists[i].tolist() for i in range(3)] == [[1, 2], [], [-5]]
-
-
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_names_of_one_side_alone(tmp_path, output):
     path = tmp_path / "a.jpg"
@@ -84,7 +72,7 @@ def test_names_of_one_side_alone(tmp_path, output):
     pack(named, tmp_path / output, overwrite=True)
     assert "taken to be those of the set" in pack(unnamed, tmp_path / output, append=True).notes[0]
     assert classes_in(tmp_path / output) == ["dog", "dog"]
-    with pytest.raises(errors.SchemaError, match="label 2 has no class name"):
+    with pytest.raises(errors.SourceError, match="the list of 2 classes has no label 2"):
         pack(Paths([path], [2]), tmp_path / output, append=True)
 
 
@@ -93,9 +81,19 @@ def test_a_label_without_a_name_is_refused(tmp_path):
     path.write_bytes(jpeg(8, 8))
     pack(folder_of(tmp_path, "mon", ["cat", "dog"]), tmp_path / "s.h5", PackOptions(fields=[]))
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(errors.SchemaError, match="label 7 has no class name"):
+    with pytest.raises(errors.SourceError, match="the list of 2 classes has no label 7"):
         pack(Paths([path], [7], keys=["a"], class_names=["dog"]), tmp_path / "s.h5", append=True)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_classes_that_are_given_must_be_those_of_the_set(tmp_path, output):
+    mon, tue = folder_of(tmp_path, "mon", ["cat", "dog"]), folder_of(tmp_path, "tue", ["dog", "owl"])
+    pack(mon, tmp_path / output)
+    with pytest.raises(errors.SchemaError, match=r"not those of the set.*leave classes out"):
+        pack(tue, tmp_path / output, PackOptions(classes=["owl", "dog"]), append=True)
+    pack(tue, tmp_path / output, PackOptions(classes=["cat", "dog", "ape", "owl"]), append=True)
+    assert classes_in(tmp_path / output) == ["cat"] * 2 + ["dog"] * 4 + ["owl"] * 2
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -15,14 +15,10 @@ from fastpack.index import Index, concatenate
 NOTE = "the odd column was left out; name it with fields"
 
 
-class Noted(fastpack.Paths):
-    notes = (NOTE,)
-
-
 @pytest.fixture
 def source(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
-    return Noted([tmp_path / "a.jpg"], [3])
+    return fastpack.Paths([tmp_path / "a.jpg"], [3], notes=[NOTE])
 
 
 @pytest.mark.parametrize("options", [None, fastpack.PackOptions(dry_run=True), fastpack.PackOptions(include=[])])

@@ -66,9 +66,9 @@ def _notes_told() -> Iterator[None]:
     """Prints each note of the library once, as a line on stderr: not where in the code it was found."""
     told, show = set[str](), warnings.showwarning
 
-    def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
         if not issubclass(category, FastpackWarning):
-            show(message, category, *where)
+            show(message, category, *where, **options)
         elif str(message) not in told:
             told.add(str(message))
             click.echo(f"fastpack: {printable(str(message))}", err=True)

@@ -1,19 +1,13 @@
 """Appending: what new shards must agree with, so that the set they join still opens as one."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from fastpack.batch import Batch
 from fastpack.errors import MixedSetError, Place, SchemaError, at
 from fastpack.index import Index, common_schema, kind_of
 from fastpack.indexing import indexes_of
 from fastpack.naming import data_members, missing, strangers
-from fastpack.ragged import Ragged
 from fastpack.schema import Schema, merge_class_names
 from fastpack.sources import Source
 
@@ -70,85 +64,46 @@ class Joined:
         message = f"the set holds {', '.join(theirs)}, but what is to be appended holds {', '.join(ours)}"
         raise SchemaError(at(f"{message}; pack the same fields, or choose another output", Place(self.path)))
 
-    def relabeled(self, source: Source) -> Source:
-        """The source, its labels counting in the class names of the set; names that are new there come after them.
+    def classes_for(self, source: Source, given: tuple[str, ...]) -> tuple[str, ...]:
+        """The class names that labels of the source are to count in; () where they do so already.
 
-        Raises SchemaError for named classes when the set has none: which number each of them has there is not known.
+        Args:
+            source: what is appended.
+            given: the names that the user asks for.
+
+        Raises SchemaError where the set has other names for these numbers, or none.
         """
-        theirs, ours = self.schema.class_names, source.schema.class_names
-        if theirs == ours or not _counts(source.schema):
-            return source
-        if not theirs:
+        theirs, ours = self.schema.class_names, given or source.schema.class_names
+        if "label" not in source.schema or source.schema["label"].kind != "int":
+            return given
+        if ours and not theirs:
             message = f"the set has labels without class names, but the source names its classes, such as {ours[0]!r}"
             raise SchemaError(at(f"{message}; append samples with labels alone, or pack everything again", Place(self.path)))
-        return Relabeled(source, theirs)
+        if given:
+            self._refuse_classes(given)
+            return given
+        names = _joined_names(theirs, ours)
+        return () if not names or (ours and ours == names[: len(ours)]) else names
 
+    def _refuse_classes(self, given: tuple[str, ...]) -> None:
+        try:
+            merge_class_names([self.schema.class_names, given])
+        except SchemaError as error:
+            remedy = "leave classes out, so that labels count in the class names of the set"
+            raise SchemaError(at(f"the classes are not those of the set ({error}); {remedy}", Place(self.path))) from error
 
-def _counts(schema: Schema) -> bool:
-    return "label" in schema and schema["label"].kind == "int"
-
-
-class Relabeled:
-    """A source whose labels count in another list of class names.
-
-    Args:
-        source: without class names, its labels are taken to count in the other list already.
-        names: the other list. Names that it lacks get their own number where it has none for that, else come after it.
-    """
-
-    def __init__(self, source: Source, names: Sequence[str]) -> None:
-        self._source, self._old_names = source, source.schema.class_names
-        self._names = _joined_names(names, self._old_names)
-        places = {name: number for number, name in enumerate(self._names) if name}
-        self._added = [f"{name!r} is {number}" for name, number in places.items() if name not in names]
-        numbers = [places.get(name, -1) for name in self._old_names] if self._old_names else range(len(names))
-        self._numbers = np.array(numbers, np.int64)
-
-    def __getattr__(self, name: str) -> Any:
-        """Columns, faults and what else a source may have."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._source, name)
-
-    @property
-    def schema(self) -> Schema:
-        return replace(self._source.schema, class_names=self._names)
-
-    @property
-    def sizes(self) -> npt.NDArray[np.int64]:
-        return self._source.sizes
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        moves = zip(self._old_names, self._numbers.tolist(), strict=False)
-        moved = [f"{name!r} is {new} instead of {old}" for old, (name, new) in enumerate(moves) if old != new and name]
-        ours = [f"the set that is appended to gets new classes: {_few(self._added)}"] if self._added else []
-        ours += [] if self._old_names else ["the source names no classes: its labels are taken to be those of the set that is appended to"]
-        ours += [f"labels count in the class names of the set that is appended to: {_few(moved)}"] if moved else []
-        return (*getattr(self._source, "notes", ()), *ours)
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def place(self, row: int) -> Place:
-        return self._source.place(row)
-
-    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        batch = self._source.read(rows)
-        fields: Mapping[str, Any] = {**batch, "label": self._renumbered(batch["label"])}
-        return Batch(fields, batch.num_samples, mask=batch.mask, failures=batch.failures, sample_numbers=batch.sample_numbers)
-
-    def _renumbered(self, labels: Any) -> Any:
-        """Negative labels mean no class and stay."""
-        if isinstance(labels, Ragged):
-            return Ragged(self._renumbered(labels.values), labels.offsets)
-        values = np.asarray(labels)
-        is_class = values >= 0
-        found = np.append(self._numbers, -1)[np.where(is_class & (values < len(self._numbers)), values, len(self._numbers))]
-        if (is_class & (found < 0)).any():
-            label = int(values[is_class & (found < 0)][0])
-            raise SchemaError(f"label {label} has no class name, but the set that is appended to has names; name all classes")
-        return np.where(is_class, found, values)
+    def notes_on(self, source: Source) -> tuple[str, ...]:
+        """What becomes of the classes of the source, a sentence each."""
+        theirs, ours = self.schema.class_names, source.schema.class_names
+        if not theirs or "label" not in source.schema:
+            return ()
+        if not ours:
+            return ("the source names no classes: its labels are taken to be those of the set that is appended to",)
+        places = {name: number for number, name in enumerate(_joined_names(theirs, ours)) if name}
+        added = [f"{name!r} is {number}" for name, number in places.items() if name not in theirs]
+        moved = [f"{name!r} is {places[name]} instead of {old}" for old, name in enumerate(ours) if name and places[name] != old]
+        notes = [f"the set that is appended to gets new classes: {_few(added)}"] if added else []
+        return (*notes, *([f"labels count in the class names of the set that is appended to: {_few(moved)}"] if moved else []))
 
 
 def _joined_names(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """pack: a Source becomes shards of a standard container, whole or not at all."""
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastpack.class_lists import class_list
 from fastpack.errors import OptionError, Place, at, warn
 from fastpack.index import Index
 from fastpack.master import make_master
@@ -54,7 +56,7 @@ class Packed:
 
 
 def pack(
-    source: Source | str | Path,
+    source: Source | str | os.PathLike[str],
     output: str | Path,
     options: PackOptions | None = None,
     *,
@@ -96,11 +98,12 @@ def pack(
         raise OptionError("give append or overwrite, not both")
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    samples = source_of(source, allow_external=options.allow_external) if isinstance(source, (str, Path)) else source
+    options = replace(options, classes=class_list(options.classes) or None)
+    samples = _samples(source, options)
     if not options.dry_run:
         complete_pending(output, outputs_of(output, options), sync=options.sync)
     plan = plan_pack(samples, output, options, append=append, resume=resume)
-    warn(plan.source.notes)
+    warn(plan.notes)
     if options.dry_run:
         plan.refuse_faulty()
         return _foreseen(plan, time.perf_counter() - started)
@@ -162,6 +165,15 @@ def _write_masters(plan: PackPlan, staging: Staging) -> None:
         make_master(staging.staged(master), [*old, *map(staging.staged, new)], sync=plan.options.sync)
 
 
+def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
+    if isinstance(source, (str, os.PathLike)):
+        return source_of(Path(source), fields=options.fields, **options.taking)
+    if not hasattr(source, "read") or not hasattr(source, "schema"):
+        message = f"a source is a path, a fastpack.Paths or a Reader, not {type(source).__name__}"
+        raise OptionError(f"{message}; of files in a list make fastpack.Paths(files, labels)")
+    return source
+
+
 def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
     """Makes what is missing of the shards."""
 
@@ -181,7 +193,7 @@ def _told(plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], s
     output_bytes = sum(path.stat().st_size for path in plan.paths)
     report = plan.report if rejects else None
     num_samples = len(plan.source) - len(faulty)
-    notes = plan.source.notes
+    notes = plan.notes
     return Packed(plan.paths, num_samples, source_bytes, output_bytes, seconds, rejects=tuple(rejects), report=report, notes=notes)
 
 
@@ -192,4 +204,4 @@ def _foreseen(plan: PackPlan, seconds: float) -> Packed:
     num_samples, source_bytes = len(plan.source) - len(faults), int(plan.source.sizes.sum())
     shards = tuple(map(PlannedShard, plan.paths, plan.num_samples, plan.num_bytes))
     facts = plan.paths, num_samples, source_bytes, sum(plan.num_bytes), seconds
-    return Packed(*facts, rejects=tuple(rejects), planned=shards, notes=plan.source.notes)
+    return Packed(*facts, rejects=tuple(rejects), planned=shards, notes=plan.notes)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack.class_lists import class_list
 from fastpack.codecs.batch import DecodeOptions
 from fastpack.containers import Container
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, at
@@ -49,6 +50,7 @@ class PackPlan:
     - outputs: the path that each split was to be written to; one where nothing is split.
     - masters: the final names of files that show the shards of an output as one.
     - joined: the sets that the shards are appended to.
+    - notes: what was guessed about the source, left out of it or changed in it, a sentence each.
     - paths, cuts: the final names of the shards; first sample of each, and the number of samples.
     - rejects: what is left out whatever its bytes: duplicates.
     - report: where it is told what was left out.
@@ -65,6 +67,7 @@ class PackPlan:
     report: Path
     masters: tuple[Path, ...] = ()
     joined: Joined | None = None
+    notes: tuple[str, ...] = ()
     fast_jpegs: FastJpegs | None = None
 
     @property
@@ -115,11 +118,13 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     container = _container(output, options)
     earlier = interrupted_names(output) if append and resume else []  # some of them may have taken their names already
     joined = Joined.of(outputs_of(output, options), earlier) if append else None
-    source = joined.relabeled(source) if joined else source
+    given = class_list(options.classes)
+    classes = joined.classes_for(source, given) if joined else given
     rows, rejects = _chosen(source, options)
     parts = _split(source, rows, output, options)
     chosen = np.concatenate(list(parts.values())) if options.split else rows
-    selection = Selection(source, chosen, options.fields)
+    selection = Selection(source, chosen, options.fields, classes)
+    selection.refuse_unknown_classes()
     strip = options.metadata == "strip"
     fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
     supply = _supply(container, options, selection, fast_jpegs)
@@ -143,6 +148,7 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
         report,
         masters,
         joined,
+        (*selection.notes, *(joined.notes_on(source) if joined and not given else ())),
         fast_jpegs,
     )
 

@@ -179,14 +179,15 @@ def _ended(work: Callable[[], str], writing: int) -> int:
     return status
 
 
-def walk(walks: Walk, faults: Iterable[str], num_last: int | None, num_random: int, told: Callable[[str], None]) -> None:
+def walk(walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told: Callable[[str], None]) -> None:
+    """`calls`: which of the numbered calls."""
     num_calls = walks.num_calls()
-    first = 1 if num_last is None else max(1, num_calls - num_last + 1)
     for name in faults:
         before = len(walks.problems)
-        for call in range(first, num_calls + 1):
+        chosen = range(1, num_calls + 1)[calls]
+        for call in chosen:
             walks.at_call(call, FAULTS[name])
-        told(f"{name} at each of {num_calls - first + 1} calls: {len(walks.problems) - before} problems")
+        told(f"{name} at {len(chosen)} of {num_calls} calls: {len(walks.problems) - before} problems")
     started = time.perf_counter()
     walks.num_calls()
     whole = time.perf_counter() - started
@@ -226,6 +227,7 @@ def main() -> int:
     parser.add_argument("--last", type=int, metavar="N", help="only at the last N calls: those that publish")
     parser.add_argument("--formats", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="stop at each Nth call only")
     parser.add_argument("--random", type=int, default=0, metavar="N", help="kills at random times")
     arguments = parser.parse_args()
     if "fault_arm" not in os.environ.get("FASTPACK_FAULTS", ""):
@@ -252,10 +254,11 @@ def main() -> int:
         if arguments.altering and arguments.photos is None:
             (source / "class-1" / "bad.jpg").write_bytes(b"<html>")
         options = ALTERING if arguments.altering else {"size": 8, "master": True} if arguments.master else {}
+        calls = slice(-arguments.last if arguments.last else None, None, arguments.every)
         for format, to in itertools.product(arguments.formats, arguments.to):
             walks = Walk(shim, source, folder / "packed" / f"set{SUFFIXES[format]}", options, to)
             name = f"{format} to {to}"
-            walk(walks, arguments.faults, arguments.last, arguments.random, lambda line, name=name: print(f"{name}: {line}", flush=True))
+            walk(walks, arguments.faults, calls, arguments.random, lambda line, name=name: print(f"{name}: {line}", flush=True))
             for problem in walks.problems[:20]:
                 print(f"  {problem}")
             num_problems += len(walks.problems)
