@@ -14,7 +14,7 @@ from images import cmyk_jpeg, jpeg, photo, save
 import fastpack
 from fastpack import PackOptions, Paths, errors, folder, pack, table
 from fastpack.cli import main
-from fastpack.packing.staging import Staging, staging_folder
+from fastpack.publication import staging_folder
 from fastpack.rejects import report_path
 
 NUM_FILES = 60
@@ -262,19 +262,21 @@ def test_a_killed_pack_remembers_what_it_left_out(files, tmp_path, output, num_f
     assert [path.read_bytes() for path in resumed.paths] == [path.read_bytes() for path in whole.paths]
 
 
-def test_stopped_behind_the_report(files, tmp_path, monkeypatch):
-    """The report has its name and no shard has: the pack goes on."""
+def test_stopped_after_the_report(files, tmp_path, monkeypatch):
+    """The report has its name and no shard has one: the pack goes on."""
     source, output, options = source_of(files, {3: "html"}), tmp_path / "a.tfrecord", PackOptions(on_error="skip", shards=2)
-    publish_report = Staging._publish_report
+    rename = os.replace
 
-    def stop(self, rejects):
-        publish_report(self, rejects)
-        raise KeyboardInterrupt
+    def stop(staged, final):
+        rename(staged, final)
+        if str(final) == str(report_path(output)):
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(Staging, "_publish_report", stop)
+    monkeypatch.setattr(os, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
         pack(source, output, options)
     monkeypatch.undo()
+    assert {staging_folder(output).name, report_path(output).name} == {name for name in os.listdir(tmp_path) if "a.tfrecord" in name}
     assert pack(source, output, options, resume=True).num_samples == NUM_FILES - 1
     assert [line["sample"] for line in report_of(output)] == [3]
 

@@ -103,9 +103,10 @@ def verify(paths: tuple[str, ...], against: str | None, as_json: bool, quiet: bo
 
 def _compared(path: str | None, **taking: Any) -> Source | None:
     """What a dataset is compared with. Raises OptionError when columns are named and it is no table."""
-    if path is None or not is_table(path):
-        if any(taking.pop(name) is not None for name in TABLE_COLUMNS):
-            raise OptionError("columns are those of a table; give one with --against, or leave them out")
+    if path is not None and is_table(path):
+        return source_at(path, **taking)
+    if [name for name in TABLE_COLUMNS if taking.pop(name) is not None]:
+        raise OptionError("columns are those of a table; give one with --against, or leave them out")
     return None if path is None else source_at(path, **taking)
 
 
