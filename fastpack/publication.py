@@ -194,7 +194,7 @@ def refuse_unfinished(paths: Iterable[Path]) -> None:
             publication = Publication.load(folder)
             if publication is not None and publication.concerns(names):
                 message = "the files of this set are being replaced, or the pack that did so was stopped"
-                remedy = "wait for it, or run the same `fastpack pack` with --resume"
+                remedy = "wait for it, or pack the same with resume=True"
                 raise MixedSetError(at(f"{message}; {remedy}", Place(folder)))
 
 

@@ -81,7 +81,7 @@ def test_a_reader_sees_the_old_set_the_new_one_or_an_error(source, out, monkeypa
         except StoppedError:
             for path in (out, output, str(out / "t-*"), sorted(out.glob(f"t-*.{suffix}"))):
                 if path:  # of the names there may be none at some time
-                    with pytest.raises(errors.MixedSetError, match="--resume"):
+                    with pytest.raises(errors.MixedSetError, match="resume=True"):
                         fastpack.open(path)
             assert any("are being replaced" in problem for problem in _problems(out))
         else:
@@ -327,7 +327,7 @@ class TestDamagedNotes:
     @pytest.mark.parametrize("text", ["", "{", "null", "[]", "[1]", '"plan"', "7", NESTED, "\udcff\udcfe"])
     def test_a_plan(self, source, out, stopped, text):
         (stopped / "plan.json").write_text(text, errors="surrogateescape")
-        with pytest.raises(errors.PlanChangedError, match="--overwrite and without --resume|not the pack that was begun"):
+        with pytest.raises(errors.PlanChangedError, match="overwrite=True and without resume=True|not the pack that was begun"):
             self.resume(source, out)
         with pytest.raises(errors.PlanChangedError):
             self.resume(source, out, append=True)

@@ -99,7 +99,7 @@ def test_what_was_begun_and_not_finished_is_removed(output, shards):
 
 def test_without_resume_or_overwrite_they_are_an_error(output, shards):
     stop_after(output, shards, 1)
-    with pytest.raises(OutputExistsError, match="after 1 of its shards; run the same command with --resume"), staged(output, PLAN):
+    with pytest.raises(OutputExistsError, match="after 1 of its shards; pack the same with resume=True"), staged(output, PLAN):
         pass
     with staged(output, PLAN, resume=True) as staging:
         assert staging.is_finished(0)

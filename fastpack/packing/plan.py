@@ -182,7 +182,7 @@ def _masters(outputs: Sequence[Path], paths: Sequence[Path], options: PackOption
         is_there = append and output.is_file()
         is_data = output in paths or (is_there and output in data_members(output))
         if is_data and is_there and options.master:
-            message = "the set's first file has the name that a master would get; pack it with --shards 1 first, or leave the master out"
+            message = "the set's first file has the name that a master would get; pack it with shards=1 first, or leave the master out"
             raise OptionError(at(message, Place(output)))
         if not is_data and (options.master or is_there):
             found.append(output)

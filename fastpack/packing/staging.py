@@ -47,7 +47,7 @@ from fastpack.temporary import remove_leftovers
 # Names of what makes up the source and the options -> JSON values; two packs are one when their plans are equal.
 Plan = Mapping[str, Any]
 _PLAN = "plan.json"
-_RESUME = "run the same command with --resume (resume=True) to go on"
+_RESUME = "pack the same with resume=True to go on"
 
 
 class Staging:
@@ -118,7 +118,7 @@ class Staging:
                     self._remove()
             elif error is not None and self._folder.exists():
                 kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
-                error.add_note(f"{kept}; {_RESUME}, or with --overwrite (overwrite=True) to start over")
+                error.add_note(f"{kept}; {_RESUME}, or with overwrite=True to start over")
         finally:
             self._place.unlock()
 
@@ -208,7 +208,7 @@ class Staging:
             return kept
         if found and not self._overwrite:
             stopped = f"an earlier pack stopped after {len(found)} of its shards"
-            message = f"{stopped}; {_RESUME}, or with --overwrite (overwrite=True) to start over"
+            message = f"{stopped}; {_RESUME}, or with overwrite=True to start over"
             raise OutputExistsError(at(message, Place(self._folder)))
         self._clear()
         with written_whole(self._folder / _PLAN, sync=self._sync) as temporary:
@@ -226,14 +226,14 @@ class Staging:
     def _refuse_other_plan(self) -> None:
         earlier = read_plan(self._folder)
         if earlier is None:
-            message = "the notes of the earlier pack are damaged; run with --overwrite and without --resume, or delete the folder"
+            message = "the notes of the earlier pack are damaged; pack with overwrite=True and without resume=True, or delete the folder"
             raise PlanChangedError(at(message, Place(self._folder / _PLAN)))
         names = [name for name in self._plan.keys() | earlier.keys() if self._plan.get(name) != earlier.get(name)]
         if names:
             differences = ", ".join(
                 f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)" for name in sorted(names)
             )
-            remedy = "pack as before, or run with --overwrite and without --resume to start over"
+            remedy = "pack as before, or pack with overwrite=True and without resume=True to start over"
             raise PlanChangedError(at(f"this is not the pack that was begun: {differences}; {remedy}", Place(self._folder)))
 
     def _stands(self, number: int, finished: Finished) -> bool:
