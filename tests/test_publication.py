@@ -107,7 +107,7 @@ def test_resume_alone_finishes_what_overwrite_began_to_publish(source, out, monk
         stop_at(patched, 7)
         with pytest.raises(StoppedError) as caught:
             pack(new, output, options, overwrite=True)
-    assert "--resume" in caught.value.__notes__[0]
+    assert "resume=True" in caught.value.__notes__[0]
     assert pack(new, output, options, resume=True).num_samples == 8
     assert len(fastpack.open(output)) == 8
 
