@@ -67,6 +67,9 @@ class Publication:
         """Removes the old files and renames the new ones, or what is left of both."""
         above = self.folder.parent
         staged = {name for name in self.new if (self.folder / name).exists()}
+        if lost := [name for name in self.new if name not in staged and not (above / name).exists()]:
+            message = "a file that takes its name now is gone; delete the folder and pack again"
+            raise FormatError(at(message, Place(self.folder / lost[0])))
         for name in self.old:
             if name in staged or name not in self.new:  # else the file of that name is the new one already
                 (above / name).unlink(missing_ok=True)
@@ -99,9 +102,11 @@ def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[
 
 
 def may_write(folder: Path, name: str) -> bool:
-    """Whether a pack with that staging folder may write a file of that name: all of them begin alike and lie beside it."""
+    """Whether a pack with that staging folder may write a file of that name: all of them begin and end alike."""
+    output = Path(folder.name[1 : -len(_SUFFIX)])
+    shard = next((name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending)), name)
     is_plain = "/" not in name and "\0" not in name and name not in ("", ".", "..")
-    return is_plain and name.startswith(Path(folder.name[1 : -len(_SUFFIX)]).stem)
+    return is_plain and shard.startswith(output.stem) and shard.endswith(output.suffix)
 
 
 def _is_staging(folder: Path) -> bool:
@@ -114,6 +119,9 @@ def _is_staging(folder: Path) -> bool:
 def companions(shard: Path) -> list[Path]:
     """What belongs to a file of a set and is of no use without it: its index, its report, and its offsets for DALI."""
     return [index_path(shard), report_path(shard), shard.with_name(f"{shard.name}.idx")]
+
+
+_ENDINGS = tuple(path.name[1:] for path in companions(Path("x")))
 
 
 def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ...]:

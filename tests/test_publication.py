@@ -308,6 +308,16 @@ class TestOthersFolders:
         assert names(out) == {place}
 
 
+def test_a_staged_file_that_is_gone(source, out, monkeypatch):
+    with monkeypatch.context() as patched:
+        stop_at(patched, 0)
+        with pytest.raises(StoppedError):
+            pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2))
+    (staging_folder(out / "t.tfrecord") / "t-00001-of-00002.tfrecord").unlink()
+    with pytest.raises(errors.FormatError, match="is gone; delete the folder and pack again"):
+        pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2), resume=True)
+
+
 NESTED = "[" * 100_000
 
 
@@ -374,7 +384,7 @@ class TestDamagedNotes:
     @pytest.mark.parametrize(
         "text",
         ["", "null", NESTED, "{}", '{"new": 7, "old": [], "pack": {}}', '{"new": [], "old": [], "pack": 7}']
-        + [json.dumps({"new": [], "old": [name], "pack": {}}) for name in ("../precious", "/etc/x", "precious", "..", "t\0", 7)],
+        + [json.dumps({"new": [], "old": [name], "pack": {}}) for name in ("../precious", "/etc/x", "precious", "..", "t\0", 7, "t.txt")],
     )
     def test_what_was_to_be_published(self, source, out, stopped, tmp_path, text):
         (tmp_path / "precious").touch()
