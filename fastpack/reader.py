@@ -46,7 +46,8 @@ def open(
 ) -> "Reader":
     """Opens TFRecord, HDF5 or tar files, whoever wrote them, or folders of images, for random access.
 
-    - path: a file, a glob such as "train-*.tfrecord", a folder of shards or of images, or a list of these.
+    - path: a file, the name that a set was packed to, a glob such as "train-*.tfrecord", a folder of shards or of images, or a
+      list of these. A plain file also stands for the shards that were appended to it.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
         - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
@@ -58,7 +59,8 @@ def open(
       lead to outside of it.
     - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
 
-    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
+    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError; and MixedSetError for files that do
+    not belong together, or are being replaced.
 
     >>> dataset = open(getfixture("digits"), transform=None)
     >>> len(dataset), dataset[0]["image"].shape
@@ -204,6 +206,16 @@ class Reader(Sequence[dict[str, Any]]):
         options, memory = replace(self._options, **changes), memory or self._imaging.decoding.memory
         shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
         return Reader(self._index, options, self._files, self._sample_numbers, **shared)
+
+    def with_one_depth(self) -> "Reader":
+        """The same samples, read with bits=8 when some images of a field have 16 bits and nobody said how to read them.
+
+        For looking at a dataset and measuring it, which must not stop at such a choice.
+        """
+        images = [field for field in self.schema.fields if field.kind == "image"]
+        if self._options.bits is None and any(self._blobs.depth(field).is_mixed for field in images):
+            return self.with_options(bits=8)
+        return self
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""
