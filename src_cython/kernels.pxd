@@ -221,6 +221,8 @@ cdef extern from "kernels/decode.h" nogil:
     void fp_decoder_free(fp_decoder* decoder) noexcept
     const char* fp_decoder_message(const fp_decoder* decoder) noexcept
     int64_t fp_decoder_num_sequential(const fp_decoder* decoder) noexcept
+    int64_t fp_decoder_num_odd(const fp_decoder* decoder) noexcept
+    int fp_decoder_is_odd(const fp_decoder* decoder) noexcept
     void fp_use_sequential(int use) noexcept
     int fp_route_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, uint64_t image_bytes) noexcept
 
@@ -435,6 +437,7 @@ cdef extern from "kernels/tar.h" nogil:
         size_t num_members
         uint8_t* own_names
         size_t names_length
+        int64_t num_passed_over
         fp_features suffixes
 
     void fp_members_free(fp_members* members) noexcept

@@ -55,6 +55,8 @@ class EncodedSupply:
         self._source, self._limits = source, limits
         self.schema = _renamed(source.schema, names)
         self.sizes = self.memory_sizes = source.sizes
+        if not isinstance(beside := getattr(source, "sizes_beside", 0), int):
+            self.memory_sizes = self.sizes + beside
 
     def read(self, rows: Rows) -> Batch:
         batch = self._source.read(rows)
@@ -109,7 +111,7 @@ class DecodedSupply:
         self.schema = _renamed(Schema(fields, source.schema.class_names), names)
         sample_bytes = height * width * options.channels * self._options.dtype.itemsize
         self.sizes = np.broadcast_to(np.int64(sample_bytes), len(source))
-        self.memory_sizes = self.sizes + source.sizes
+        self.memory_sizes = self.sizes + source.sizes + getattr(source, "sizes_beside", 0)
 
     def _first_good(self) -> Pictures:
         """The first image whose header can be read."""
