@@ -14,8 +14,8 @@ class Batch(Mapping[str, Any]):
     """Field name -> the values of `num_samples` samples.
 
     A column is an array (n,), a Text or a Ragged. Images are one array (n, H, W, C) when all have one shape,
-    else a list of n arrays; undecoded ones are a Ragged of bytes. Where a sample has a list of images, it has an array
-    (k, H, W, C) or a list of k arrays; undecoded, a Ragged of bytes, so that all are a Ragged of Raggeds.
+    else a list of n arrays; undecoded ones are a Ragged of bytes. Masks are the same without C. Where a sample has a list of
+    images, it has an array (k, H, W, C) or a list of k arrays; undecoded, a Ragged of bytes, so that all are a Ragged of Raggeds.
 
     `mask` (n,) is False for samples that could not be read and `failures` says why, when the reader was
     asked to go on (on_error="mask" or "skip"). `sample_numbers` (n,) are the samples' numbers in the reader.

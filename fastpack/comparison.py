@@ -127,14 +127,17 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
         yield at("the dataset has no names of classes, which its source has; pack it again", place)
 
 
-def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
-    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`."""
+def source_at(path: str | Path, index_dir: Path | None = None, **taking: Any) -> Source:
+    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`.
+
+    - taking: how a folder or a table is taken, as `source_of` has it.
+    """
     if is_table(path):  # what it names elsewhere is only compared, never shown
-        return source_of(path, allow_external=True)
+        return source_of(path, **{**taking, "allow_external": True})
     try:
-        return source_of(path)
+        return source_of(path, **taking)
     except (EmptySourceError, SourceError):
-        return open_dataset(path, decode=False, index_dir=index_dir)
+        return open_dataset(path, decode=False, index_dir=index_dir, **taking)
 
 
 def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list[int]]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, Place, UnreadableFileError, at, warn
+from fastpack.errors import FastpackError, MixedSetError, Place, UnreadableFileError, at, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.learned import Learned
@@ -25,6 +25,7 @@ from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.pool import num_cores, share
 from fastpack.schema import Schema
+from fastpack.temporary import remove_leftovers
 
 Rows = npt.NDArray[np.int64]
 # Called with (bytes done, bytes in all) after each file, and now and then within one.
@@ -72,7 +73,8 @@ def build_indexes(
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
 
-    Raises what a damaged file raises, and UnreadableFileError when an index cannot be written.
+    Several programs may index one file at once. What killed ones left of their indexes is removed. Raises what a damaged file
+    raises, and UnreadableFileError when an index cannot be written.
 
     >>> built = build_indexes(getfixture("digits"))
     >>> built.num_samples, [field.name for field in built.schema.fields]
@@ -82,6 +84,8 @@ def build_indexes(
     given = checked_kinds(kinds)
     shards = find_shards(path)
     folder = None if index_dir is None else Path(index_dir)
+    for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
+        remove_leftovers(kept_in)
     tally = _Tally(progress, [shard.stat().st_size for shard in shards])
 
     def build(number: int) -> Index:
@@ -195,8 +199,11 @@ def indexes_of(
     indexes = _build_all(lambda number: opening.index(shards[number]), len(shards))
     given = opening.choice.kinds
     refuse_kinds(indexes[0], given)
-    common = {**common_kinds(indexes), **given}
-    return _build_all(lambda number: opening.widened(indexes[number], shards[number], common), len(shards)) if common else indexes
+    if common := {**common_kinds(indexes), **given}:
+        indexes = _build_all(lambda number: opening.widened(indexes[number], shards[number], common), len(shards))
+    if len(shards) > 1:
+        _refuse_replaced(indexes)
+    return indexes
 
 
 @dataclass(frozen=True)
@@ -231,6 +238,16 @@ class _Opening:
         if self.save and replace(self.choice, keep_damaged=False) == Choice() and index.lost is None:
             with contextlib.suppress(FastpackError):
                 _save(index, shard, self.folder)
+
+
+def _refuse_replaced(indexes: Sequence[Index]) -> None:
+    """Raises MixedSetError when a file was replaced after it was indexed: then others may be of the set that came."""
+    for shard in (shard for index in indexes for shard in index.shards if shard.container != "folder"):
+        with contextlib.suppress(OSError):
+            facts = os.stat(shard.path)
+            if (facts.st_size, facts.st_mtime_ns) == (shard.size, shard.mtime_ns):
+                continue
+        raise MixedSetError(at("the file was replaced while the dataset was opened; open it again", Place(shard.path)))
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:

@@ -21,7 +21,8 @@ class ReadOptions:
     - transform: a step or a sequence of steps (see transforms.py): which part of each image, at what size,
       how written; None is the whole of each at its own size.
     - seed: of random transforms.
-    - interpolation: "bilinear", "bicubic", "area" or "nearest"; antialiased, but for the last.
+    - interpolation: "bilinear", "bicubic", "area" or "nearest"; antialiased, but for the last. Of images: masks take
+      the nearest pixels.
     - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
       where it is shrunk by as much anyway.
     - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.

@@ -47,7 +47,8 @@ def open(
 ) -> "Reader":
     """Opens TFRecord, HDF5 or tar files, whoever wrote them, or folders of images, for random access.
 
-    - path: a file, a glob such as "train-*.tfrecord", a folder of shards or of images, or a list of these.
+    - path: a file, the name that a set was packed to, a glob such as "train-*.tfrecord", a folder of shards or of images, or a
+      list of these. A plain file also stands for the shards that were appended to it.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
         - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
@@ -61,7 +62,8 @@ def open(
       lead to outside of it.
     - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
 
-    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
+    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError; and MixedSetError for files that do
+    not belong together, or are being replaced.
 
     >>> dataset = open(getfixture("digits"), transform=None)
     >>> len(dataset), dataset[0]["image"].shape

@@ -438,6 +438,7 @@ cdef extern from "kernels/tar.h" nogil:
         size_t num_members
         uint8_t* own_names
         size_t names_length
+        int64_t num_passed_over
         fp_features suffixes
 
     void fp_members_free(fp_members* members) noexcept

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from images import cmyk_jpeg, jpeg, photo, save, with_orientation
+from images import cmyk_jpeg, jpeg, photo, save, to_pillow, with_orientation
 
 import fastpack
 from fastpack.looking.census import Bin, SizeCount, take_census
@@ -72,3 +72,9 @@ def test_pixels_have_no_census(tmp_path):
 def test_nothing_readable(tmp_path):
     census = take_census(dataset_of(tmp_path, [b"no image"]))
     assert (census.pixels, census.sizes, census.num_sizes, census.traits) == ((), (), 0, {"unreadable": 1})
+
+
+def test_palettes_are_counted_with_gray_images(tmp_path):
+    """Both have one channel, and that is all that their headers say."""
+    images = [save(photo(8, 9, 1), "PNG"), save(to_pillow(photo(8, 9)).convert("P"), "PNG"), jpeg(8, 9, channels=1)]
+    assert take_census(dataset_of(tmp_path, images)).traits == {"gray": 1, "gray or palette": 2}

@@ -13,6 +13,7 @@ import click
 import fastpack
 from fastpack.classes import ClassFolder
 from fastpack.index import is_beside
+from fastpack.naming import numbered_members
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _SIDECARS_HELP = "Endings of text files beside the images that become fields, such as txt,json; or none. By default what most images have."
@@ -21,7 +22,7 @@ _IMAGE_COLUMNS_HELP = "Which other columns of a table name images; =mask where p
 
 def existing(ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
     for path in [value] if isinstance(value, str) else value or ():
-        if not os.path.exists(path) and not glob.glob(path):
+        if not os.path.exists(path) and not glob.glob(path) and not numbered_members(Path(path)):
             raise click.BadParameter(f"{path!r} is not there, and no file matches it", ctx, parameter)
     return value
 
@@ -123,13 +124,15 @@ _FOLDER_OPTIONS = [
 ]
 
 
+TABLE_COLUMNS = ("root", "path_column", "label_column", "image_columns")
+
+
 def table_options(command: Command) -> Command:
     """How a table is read: the command gets `columns`, for `fastpack.table`."""
 
     @functools.wraps(command)
     def reading(*arguments: Any, **options: Any) -> Any:
-        names = ("root", "path_column", "label_column", "image_columns")
-        return command(*arguments, columns={name: options.pop(name) for name in names}, **options)
+        return command(*arguments, columns={name: options.pop(name) for name in TABLE_COLUMNS}, **options)
 
     for option in _TABLE_OPTIONS:
         reading = option(reading)

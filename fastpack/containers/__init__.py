@@ -4,24 +4,28 @@ There is one reader, and it is not here: see reader.py.
 """
 
 import contextlib
+import fnmatch
 import glob
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from fastpack.batch import Batch
 from fastpack.classes import ClassFolder
+from fastpack.containers.protocols import ChoosingContainer, SiftingContainer
 from fastpack.errors import (
     CorruptRecordError,
     EmptySourceError,
     FastpackError,
     FormatError,
     MissingFileError,
+    MixedSetError,
     OptionError,
     Place,
     at,
@@ -32,6 +36,8 @@ from fastpack.filenames import path_of
 from fastpack.index import Index, index_path, is_beside
 from fastpack.kinds import GUESSED, Kinds, has_kinds, kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.naming import Member, first_alias, in_order, members_below, missing, strangers
+from fastpack.publication import refuse_unfinished, unfinished_files
 from fastpack.ragged import Text
 from fastpack.schema import Schema
 from fastpack.shard import Shard
@@ -39,8 +45,7 @@ from fastpack.storage import Storage
 from fastpack.tree import has_image_files
 
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
-# What becomes of floats of 64 bits in a format that has none, where 32 bits would change them.
-Float64 = Literal["refuse", "round"]
+Float64 = Literal["refuse", "round"]  # what becomes of floats that a format without 64 bits would change
 # What a writer makes of a batch.
 Piece = TypeVar("Piece")
 # A file, a glob, a folder of shards, or a list of these.
@@ -227,29 +232,6 @@ class Choice:
         return self.class_folder is not None or self.sidecars is not None
 
 
-@runtime_checkable
-class ChoosingContainer(Protocol):
-    """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
-
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index: ...
-
-    def explain(self, path: Path) -> list[str]:
-        """A line for each array: how it is stored and read, or why it is left out."""
-        ...
-
-
-@runtime_checkable
-class SiftingContainer(Protocol):
-    """A format whose checksums cover records as a whole, with all of their fields."""
-
-    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
-        """The table of a file of which some records differ from their checksums: those are its `lost` ones.
-
-        Raises EmptySourceError when all do.
-        """
-        ...
-
-
 def explain(path: Path) -> list[str]:
     """How the arrays of a file are stored and read, where a file may hold several; else nothing."""
     container = of_file(path)
@@ -323,13 +305,10 @@ def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
 def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, or None when there is none, or it is stale or damaged."""
     where = index_path(path, index_dir)
-    if not where.exists():
-        return None
-    try:
-        index = Index.load(where, path.parent)
-    except FastpackError:
-        return None
-    return index if _is_fresh(index, path) else None
+    with contextlib.suppress(FastpackError):
+        if where.exists() and _is_fresh(index := Index.load(where, path.parent), path):
+            return index
+    return None
 
 
 def _is_fresh(index: Index, path: Path) -> bool:
@@ -347,35 +326,70 @@ def _is_fresh(index: Index, path: Path) -> bool:
     return False
 
 
-def find_shards(path: Paths) -> list[Path]:
-    """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
-    if not isinstance(path, (str, os.PathLike)):
-        parts = path if isinstance(path, Iterable) else [path_of("path", path)]
-        shards = [shard for part in parts for shard in find_shards(part)]
-        if not shards:
-            raise EmptySourceError("the list of files is empty")
-        return shards
-    exact = Path(path)
-    if exact.is_dir():
-        found = _without_masters(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
-        if has_images := has_image_files(exact):
-            warn([f"{exact} holds images beside {found[0].name}; only the {len(found):,} packed files are read"] if found else [])
+def find_shards(path: Paths, *, check: bool = True) -> list[Path]:
+    """The files that a path, the name of a set, a glob, a folder or a list of these means, in order for each.
+
+    The name that was packed to stands for all files of its set: numbered ones, and those that were appended.
+
+    - check: raise MixedSetError for files of one set that do not belong together, for a set that is being replaced, and for a
+      set that was found by a folder, a glob or its name and lacks a file.
+    """
+    parts = _flat(path)
+    if not parts:
+        raise EmptySourceError("the list of files is empty")
+    named, shards, wholes = set(parts), list[Path](), list[Path]()
+    sets = members_below(part.parent for part in named if Member.of(part) is None and not part.is_dir())
+    for part in parts:
+        found = _files_of(part, sets.get(part, []))
+        shards += [file for file in found if file == part or file not in named]
+        wholes += found if found != [part] else []
+    if check:
+        refuse_unfinished(shards)
+        for problem in itertools.chain(strangers(shards), missing(wholes)):
+            raise MixedSetError(problem)
+    return shards
+
+
+def _flat(path: Paths) -> list[Path]:
+    if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable):
+        return [path_of("path", path)]
+    return [each for part in path for each in _flat(part)]
+
+
+def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
+    """`numbered`: the numbered files of the set that has this name. Beside a number 0, the plain file is read alone: a master."""
+    if path.is_dir():
+        found = _without_masters(member for member in path.iterdir() if of_suffix(member) and not member.name.startswith("."))
+        if has_images := has_image_files(path):
+            warn([f"{path} holds images beside {found[0].name}; only the {len(found):,} packed files are read"] if found else [])
         if found or has_images:
-            return found or [exact]
-        raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(exact)))
-    if exact.exists():
-        return [exact]
-    found = _without_masters(Path(match) for match in glob.glob(str(path)) if not is_beside(Path(match)))
+            return found or [path]
+        refuse_unfinished(unfinished_files(path, "*"))
+        raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(path)))
+    if path.exists():
+        return [path] if numbered and numbered[0].number == 0 else [path, *(member.path for member in numbered)]
+    if numbered:
+        return [member.path for member in numbered]
+    found = _without_masters(_with_firsts([Path(match) for match in glob.glob(str(path))], path.name))
     if not found:
-        raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
+        refuse_unfinished(unfinished_files(path.parent, path.name))
+        raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(path)))
     return found
 
 
+def _with_firsts(matches: list[Path], pattern: str) -> Iterable[Path]:
+    """Adds the plain file that shards were appended to: it counts as number 0, so a pattern that matches that name means it too."""
+    found = [match for match in matches if not is_beside(match)]
+    outputs = dict.fromkeys(member.output for member in map(Member.of, found) if member)
+    firsts = [output for output in outputs if fnmatch.fnmatchcase(first_alias(output).name, pattern) and output.is_file()]
+    return dict.fromkeys([*firsts, *found])
+
+
 def _without_masters(paths: Iterable[Path]) -> list[Path]:
-    """In sorted order; a master file is left out where its shards are among them, since it shows the same samples."""
-    found = sorted(paths)
-    firsts = {path.name.split("-00000-of-")[0] + path.suffix for path in found if "-00000-of-" in path.name}
-    return [path for path in found if path.name not in firsts or not _is_master(path)]
+    """In order; a master file is left out where its shards are among them, since it shows the same samples."""
+    found = in_order(paths)
+    firsts = {member.output for member in map(Member.of, found) if member and member.number == 0}
+    return [path for path in found if path not in firsts or not _is_master(path)]
 
 
 def _is_master(path: Path) -> bool:

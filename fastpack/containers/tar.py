@@ -1,7 +1,8 @@
 """tar, as WebDataset uses it: neighbouring members whose names agree up to the first dot are one sample.
 
 The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"); members without a dot in
-their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top.
+their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top. Where samples are images
+and nothing else, in folders, it is no set of WebDataset's but photographs, and class = folder.
 """
 
 import os
@@ -16,9 +17,10 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
-from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
 from fastpack.containers.tar_described import DescribedMembers
-from fastpack.containers.tar_schema import IMAGE_ENDINGS, TarSchema, refuse_fields
+from fastpack.containers.tar_members import IMAGE_ENDINGS, archived_classes, every_member, photographs, without_junk
+from fastpack.containers.tar_schema import TarSchema, refuse_fields
 from fastpack.containers.tar_writer import TarWriter
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.headers import guess_kind
@@ -43,6 +45,7 @@ _KINDS_OF_FILES = ("image", "mask", "bytes")
 class TarContainer:
     name = "tar"
     suffixes: tuple[str, ...] = (".tar",)
+    has_class_folders = True
 
     def recognises(self, head: bytes) -> bool:
         return is_header(head)
@@ -65,15 +68,23 @@ class TarContainer:
         kinds: Kinds = GUESSED,
     ) -> Index:
         """A tar has checksums of its headers only; they are compared always."""
+        return self.index_chosen(path, Choice(kinds=kinds), limits)
+
+    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
+        if choice.sidecars is not None:
+            raise OptionError(at("sidecars are for folders of images; choose a tar's fields with fields", Place(path)))
         shard = Shard.of(path, self.name)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise from_os_error(error, "read", path) from error
         try:
-            return _Table(path, descriptor, shard.size, limits, kinds).index(shard)
+            return _Table(path, descriptor, shard.size, limits, choice).index(shard)
         finally:
             os.close(descriptor)
+
+    def explain(self, path: Path) -> list[str]:
+        return []
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
@@ -88,30 +99,32 @@ TAR = TarContainer()
 class _Table:
     """The members of one open archive, sorted into fields."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, kinds: Kinds) -> None:
-        self._path, self._descriptor, self._kinds = path, descriptor, kinds
-        self._members = Members(descriptor, size, limits.max_features)
-        if self._members.failure:
-            status, error_number, row, offset, message = self._members.failure
+    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice) -> None:
+        self._path, self._descriptor = path, descriptor
+        self._class_folder, self._kinds = choice.class_folder, choice.kinds
+        listed = Members(descriptor, size, limits.max_features)
+        if listed.failure:
+            status, error_number, row, offset, message = listed.failure
             raise_status(status, message, Place(path, row, offset), error_number)
+        self._own = TarSchema.read(descriptor)
+        self._members, self._notes = without_junk(listed) if self._own is None else (every_member(listed), ())
+        if self._own is None and self._class_folder != "none":
+            self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
             raise EmptySourceError(at("the archive has no samples: files whose names are a key, a dot and an ending", Place(path)))
         self._num_samples = int(self._members.samples[-1]) + 1
         is_first = np.diff(self._members.samples, prepend=-1) > 0
         self._first_offsets = self._members.offsets[is_first]
-        self._keys = self._all_keys(is_first)
+        self._keys = self._members.keys
+        self._class_names: tuple[str, ...] = ()
         self._fields: list[Field] = []
         self._columns: dict[str, Column] = {}
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
 
-    def _all_keys(self, is_first: npt.NDArray[np.bool_]) -> Text:
-        starts, lengths = self._members.name_offsets[is_first], self._members.key_lengths[is_first]
-        return Text(self._members.names[: starts[-1] + lengths[-1]], offsets_of(lengths))
-
     def index(self, shard: Shard) -> Index:
-        if (described := TarSchema.read(self._descriptor)) is not None:
-            return self._described(described, shard)
+        if self._own is not None:
+            return self._described(self._own, shard)
         for suffixes, name in self._names().items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
@@ -122,13 +135,26 @@ class _Table:
                 self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen, is_given=kind == given)
             else:
                 self._add_column(name, stored_as, chosen, is_text=given == "text")
+        self._add_classes()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
         usual = ("image", "label", "key")
         fields = sorted(self._fields, key=lambda field: (usual.index(field.name) if field.name in usual else len(usual), field.name))
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
-        return Index((shard,), Schema(tuple(fields)), *numbers, self._columns, self._spans, self._infos)
+        schema = Schema(tuple(fields), self._class_names)
+        return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+
+    def _add_classes(self) -> None:
+        """Labels of folders, on request or where samples are images and nothing else."""
+        which = self._class_folder
+        if "label" in self._columns or (which is None and [field.name for field in self._fields] != ["image"]):
+            return
+        classes = archived_classes(self._keys, which)
+        self._notes += classes.notes
+        if classes.labels is not None:
+            self._fields.append(Field("label", "int", dtype="int64"))
+            self._columns["label"], self._class_names = classes.labels, classes.names
 
     def _described(self, described: TarSchema, shard: Shard) -> Index:
         """The index of a tar of ours, which says what it holds."""

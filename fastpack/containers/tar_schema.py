@@ -6,10 +6,10 @@ import tarfile
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from fastpack.containers.tar_members import IMAGE_ENDINGS
 from fastpack.errors import FormatError, SchemaError
 from fastpack.schema import Field, Schema
 
-IMAGE_ENDINGS = ("jpg", "jpeg", "jpe", "png", "webp", "bmp", "tif", "tiff", "gif")
 FORMAT_VERSION = 1
 _UNKNOWN_ENDING = "bin"  # of image files whose format is not known, and of other files
 _BLOCK = 512

@@ -9,7 +9,8 @@ from typing import Any
 
 from fastpack.batch import Batch
 from fastpack.containers import ShardPlan, Writer
-from fastpack.containers.tar_schema import IMAGE_ENDINGS, TarSchema, json_of
+from fastpack.containers.tar_members import IMAGE_ENDINGS
+from fastpack.containers.tar_schema import TarSchema, json_of
 from fastpack.errors import FormatError, Place, at
 from fastpack.headers import FORMATS, ImageFiles
 from fastpack.ragged import Text, encoded

@@ -85,7 +85,8 @@ def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
     is_jpeg = infos["format"] == FORMATS.index("jpeg")
     traits = {
         "progressive": is_jpeg & (infos["progressive"] > 0),
-        "gray": infos["components"] == 1,
+        "gray": is_jpeg & (infos["components"] == 1),
+        "gray or palette": ~is_jpeg & (infos["components"] == 1),
         "CMYK": is_jpeg & (infos["components"] == 4),
         "16 bits": infos["bits"] == 16,
         "turned": infos["orientation"] > 1,

@@ -35,7 +35,8 @@ class PackOptions:
     - resize_max: encode images again of which a side has more pixels, scaled down to that; others stay as they are.
     - quality: 1 to 100: encode all images again, JPEG and WebP with this. Without, what is encoded again has 95.
     - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.
-    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
+    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB". With either, files are numbered, also
+      a single one. Without, there is one file of the output's own name.
     - color: of decoded pixels.
     - bits: of each channel of decoded pixels: 8, or 16, with white at 65535. None takes what the first image has, and
       refuses images of more or fewer.

@@ -158,7 +158,7 @@ class Leaf:
         return rows
 
     def _refuse_uneven(self, rows: Ragged, notes: list[str]) -> None:
-        """Lists in lists are kept flat: only where all have one length can they be told apart again."""
+        """Lists in lists are kept flat: which only lists of one length can be read back from."""
         lengths = np.unique(rows.lengths)
         if len(lengths) > 1:
             message = f"column {self.name!r} holds lists of lists of {lengths[0]} to {lengths[-1]} values, which must be of one length"

@@ -28,8 +28,8 @@ def folder(
             of txt, caption, json and cls that most images have.
 
     Labels count the class folders in sorted order. What is guessed, and what is left out, is in `notes`: hidden
-    and system files, files of other endings, folders without images. Folders that cannot be looked into are faults,
-    with a slash behind their keys; so are images beside the class folders.
+    and system files, files of other endings, folders without images, images beside the class folders. Folders that
+    cannot be looked into are faults, with a slash behind their keys.
 
     Raises EmptySourceError, MissingFileError, UnreadableFileError, or SourceError where folders are called like splits.
     """

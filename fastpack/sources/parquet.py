@@ -69,7 +69,7 @@ class Cells:
 
     def _blocks(self, member: str) -> Iterator[Sequence[Any]]:
         wanted = f"{self.column}.{member}" if self.is_struct else self.column
-        with _told(self.path):
+        with _arrow_errors(self.path):
             for file in _opened(self.parts):
                 for batch in file.iter_batches(_BLOCK_CELLS, columns=[wanted], use_threads=False):
                     values = batch.column(batch.schema.names.index(self.column))
@@ -79,7 +79,7 @@ class Cells:
 def parquet_columns(path: Path, notes: list[str]) -> list[Leaf | Cells]:
     """The columns of a file, or of the files in a folder that is called NAME.parquet, in the order of their names."""
     parts = _parts(path)
-    with _told(path):
+    with _arrow_errors(path):
         schema = next(_opened(parts)).schema_arrow
         for part, file in zip(parts, _opened(parts), strict=True):
             if not file.schema_arrow.equals(schema):
@@ -106,7 +106,7 @@ def _pyarrow() -> Any:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _arrow_errors(path: Path) -> Iterator[None]:
     """Errors of Arrow come out as ours, with the path. Those about the data are OSErrors without a number, too."""
     pyarrow = _pyarrow()
     try:

@@ -14,7 +14,7 @@ _LABEL_NAMES = ("label", "labels", "class", "target", "class_name")
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of columns; None where there is none of the role.
+    """Names of columns; None for a role that no column has.
 
     - notes: what was guessed.
     """
@@ -31,7 +31,7 @@ class Roles:
 
 
 def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
-    """Those that are named, else those whose name is usual; "" is none. Raises SourceError."""
+    """Takes the columns that are named, else those with usual names; "" takes none. Raises SourceError."""
     notes = list[str]()
     found = _named(sheet, path, "path_column") if path else _path_column(sheet, notes)
     others = [name for name in sheet.leaves if name != found]
