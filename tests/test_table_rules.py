@@ -208,7 +208,7 @@ def test_columns_are_named_by_flags():
     assert (list(dataset.columns["key"]), dataset.columns["label"].tolist(), list(dataset.columns["y"])) == (["a.jpg"], [1], ["b.jpg"])
     assert run("pack", ".", "-o", "b.h5", "--label-column", "mark").exit_code == 2
     assert run("verify", "a.h5", "--against", "t.csv").exit_code == 1
-    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "x", "--label-column", "mark").exit_code == 0
+    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "x", "--label-column", "mark", "--image-columns", "").exit_code == 0
     assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "y").exit_code == 1
     assert run("verify", "a.h5", "--path-column", "y").exit_code == 2
 
