@@ -164,11 +164,14 @@ def _refuse_other_bytes(reader: Reader, names: Sequence[str], firsts: Mapping[in
 
 
 def _files_of(dataset: Reader, name: str | None) -> Field:
-    fields = [dataset.schema[name]] if name is not None else [each for each in dataset.schema.blobs if each.kind != "pixels"]
+    files = [each for each in dataset.schema.blobs if each.kind != "pixels"]
+    fields = [dataset.schema[name]] if name is not None else [each for each in files if not each.is_list] or files
     images = [each for each in fields if each.kind == "image"] or [each for each in fields if each.is_image_file]
     found = images or fields
     if not found or not found[0].is_blob or found[0].kind == "pixels":
         raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
+    if found[0].is_list:
+        raise SchemaError(f"a sample has a list of files in {found[0].name!r}, which have no names; read them with fastpack.open")
     return found[0]
 
 

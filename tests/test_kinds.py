@@ -155,3 +155,15 @@ def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
     save_npz(index, arrays | {"info/x/offsets": np.array([0, 1]), "info/x/values": arrays["info/x/values"][:1]})
     with pytest.raises(FormatError, match="another type or length"):
         fastpack.Index.load(index)
+
+
+def test_lists_of_images_are_not_extracted_but_converted(tmp_path):
+    path = tfrecord(tmp_path / "x.tfrecord", JPEGS, JPEGS[:1])
+    frames = fastpack.open(path, fields=["x"])
+    with pytest.raises(SchemaError, match="a list of files in 'x'"):
+        fastpack.extract(frames, tmp_path / "files")
+    with pytest.raises(SchemaError, match="a tar cannot hold 'x', lists of files"):
+        fastpack.convert(path, tmp_path / "x.tar")
+    fastpack.pack(frames.with_options(decode=False), tmp_path / "x.h5")
+    assert fastpack.open(tmp_path / "x.h5", decode=False)[0]["x"] == JPEGS
+    assert {name for name in os.listdir(tmp_path) if not name.endswith(".npz")} == {"x.tfrecord", "x.h5"}
