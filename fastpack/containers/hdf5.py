@@ -15,6 +15,7 @@ from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
+from fastpack.containers.hdf5_opening import open_file
 from fastpack.containers.hdf5_writers import writer_of
 from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, from_os_error
 from fastpack.index import Index
@@ -94,7 +95,7 @@ def _read(path: Path) -> Iterator[h5py.File]:
     """The open file. What the library throws for a damaged one becomes an error that names it."""
     try:
         _register_filters()
-        with _opened(path) as file:
+        with open_file(path) as file:
             yield file
     except MemoryError as error:
         raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
@@ -105,17 +106,6 @@ def _read(path: Path) -> Iterator[h5py.File]:
             raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
         remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
         raise FormatError(at(f"HDF5 cannot read the file ({error}); {remedy}", Place(path))) from error
-
-
-def _opened(path: Path) -> h5py.File:
-    """The file, also one that another process, or this one, is writing for readers to follow (single writer, many readers)."""
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        for options in ({"locking": False}, {}):
-            with contextlib.suppress(OSError):
-                return h5py.File(path, "r", swmr=True, **options)
-        raise error
 
 
 def _register_filters() -> None:
