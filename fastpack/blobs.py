@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack._native.chunks import ReadChunks
+from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.gather import Gather, announce
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs
-from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
+from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error, status_error
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -129,7 +130,20 @@ class Blobs:
             (in_chunks, lambda positions: self._read_chunks(field, rows, positions, flat, options)),
             (~has_span & ~in_chunks, lambda positions: self._fetch_pixels(field, rows, positions, pixels)),
         ]
-        return _read_each(ways, options.keep_going)
+        failures = _read_each(ways, options.keep_going)
+        return failures | self._differing(rows, spans, flat, failures, options) if options.check_pixels else failures
+
+    def _differing(self, rows: Rows, spans: npt.NDArray[Any], flat: Pixels, failures: Failures, options: DecodeOptions) -> Failures:
+        """Which of the pixels that were read differ from a checksum that reading them did not compare."""
+        is_known = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
+        is_known[list(failures)] = False
+        sample_bytes = len(flat) // len(rows)
+        differs = is_known & (crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"])
+        message = "the pixels differ from their CRC32C"
+        found = {row: status_error(5, message, self._index.place(int(rows[row]))) for row in np.flatnonzero(differs).tolist()}
+        if found and not options.keep_going:
+            raise found[min(found)]
+        return found
 
     def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]

@@ -26,6 +26,8 @@ from fastpack.structs import IMAGE_INFO, SPAN
 
 Column = npt.NDArray[Any] | Ragged
 INDEX_VERSION = 1
+# Why nothing is known of a record, by the kernels' status.
+_LOST = {5: "the record differs from its CRC32C", 7: "the record is not a tf.train.Example"}
 _INDEX_SUFFIX = ".index.npz"
 
 
@@ -41,7 +43,7 @@ class Index:
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
-    - lost (n,) bool: samples of which nothing is known, since their records differ from their checksums; None when there are none.
+    - lost (n,) uint8: 0, or for a sample of which nothing is known the kernels' status that says why; None when there are none.
       Such an index is not saved.
     """
 
@@ -56,7 +58,7 @@ class Index:
     files: Text | None = None
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
-    lost: npt.NDArray[np.bool_] | None = None
+    lost: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -114,8 +116,9 @@ class Index:
         """Which of these samples are lost, by their place in `rows`, and what is to be said of them."""
         if self.lost is None:
             return {}
-        lost = np.flatnonzero(self.lost[rows]).tolist()
-        return {row: status_error(5, "the record differs from its CRC32C", self.place(int(rows[row]))) for row in lost}
+        statuses = self.lost[rows]
+        lost = np.flatnonzero(statuses).tolist()
+        return {row: status_error(int(statuses[row]), _LOST[int(statuses[row])], self.place(int(rows[row]))) for row in lost}
 
     @property
     def seal(self) -> Seal | None:
@@ -294,10 +297,10 @@ def concatenate(indexes: Sequence[Index]) -> Index:
     )
 
 
-def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.bool_] | None:
+def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.uint8] | None:
     if all(index.lost is None for index in indexes):
         return None
-    return np.concatenate([np.zeros(len(index), np.bool_) if index.lost is None else index.lost for index in indexes])
+    return np.concatenate([np.zeros(len(index), np.uint8) if index.lost is None else index.lost for index in indexes])
 
 
 def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:

@@ -52,7 +52,8 @@ def open(
     - save_index: keep the index beside each file, so that the next open is instant.
     - index_dir: a folder for the indexes, when that of the files is read-only.
     - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own.
-    - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
+    - untrusted: build the index from the data, and neither load nor save one. HDF5 files are indexed by a process of its own,
+      with limits, and nothing is read by HDF5's library.
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
 
@@ -66,7 +67,7 @@ def open(
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
     choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
-    shards, marks = containers.find_shards(path), options.checkpoints is True
+    shards, marks = containers.find_shards(path, untrusted=untrusted), options.checkpoints is True
     index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
     return Reader(index if names is None else index.select(names), options)
 

@@ -4,19 +4,23 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from images import photo
+from images import jpeg, photo
 from test_hdf5_foreign import write_compact_jpegs
 
 import fastpack
+from fastpack import Paths
 from fastpack.containers import Choice
 from fastpack.containers.hdf5 import HDF5
 from fastpack.errors import FormatError, LimitError
+from fastpack.index import Index, index_path
 from fastpack.limits import Limits
 
 PACKAGES = str(Path(fastpack.__file__).parents[1])
@@ -85,14 +89,24 @@ def write_endless(path):
 
 
 def children_of(pid):
-    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def status_of(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["Z", *"0" * 50]
 
 
 def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return status_of(pid)[0] != "Z"
+
+
+def busy_children_of(pid):
+    """Those that have used a second of the processor: they are inside HDF5's library."""
+    return [child for child in children_of(pid) if sum(map(int, status_of(child)[11:13])) >= 100]
 
 
 def waited_for(condition):
@@ -100,15 +114,13 @@ def waited_for(condition):
 
 
 @pytest.mark.isolated
-@pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGINT])
 def test_the_child_ends_with_its_parent(tmp_path, with_signal):
     path = write_endless(tmp_path / "x.h5")
     code = OPEN.format([PACKAGES, *sys.path], str(path))
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    assert waited_for(lambda: children_of(parent.pid))
-    child = children_of(parent.pid)[0]
-    # It is inside HDF5's library once it has used a second of the processor.
-    assert waited_for(lambda: sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13])) >= 100)
+    assert waited_for(lambda: busy_children_of(parent.pid))
+    child = busy_children_of(parent.pid)[0]
     parent.send_signal(with_signal)
     parent.wait(timeout=30)
     assert waited_for(lambda: not is_running(child))
@@ -126,3 +138,65 @@ def test_memory_is_limited(tmp_path):
 def test_time_is_limited(tmp_path):
     with pytest.raises(LimitError, match=r"max_index_seconds.*x\.h5"):
         HDF5.index_chosen(write_endless(tmp_path / "x.h5"), Choice(untrusted=True), Limits(max_index_seconds=3))
+
+
+# Saved indexes that came with the data
+
+
+def pack_tfrecord(folder):
+    for row in range(4):
+        (folder / f"{row}.jpg").write_bytes(jpeg(20 + row, 24, seed=row))
+    fastpack.pack(Paths([folder / f"{row}.jpg" for row in range(4)], range(4)), folder / "x.tfrecord")
+    return folder / "x.tfrecord"
+
+
+def pack_hdf5(folder):
+    return write_pixels(folder / "x.h5")
+
+
+def pack_tar(folder):
+    with tarfile.open(folder / "x.tar", "w") as archive:
+        for row in range(4):
+            (folder / f"{row}.jpg").write_bytes(jpeg(20 + row, 24, seed=row))
+            archive.add(folder / f"{row}.jpg", f"{row}.jpg")
+    return folder / "x.tar"
+
+
+def pack_folder(folder):
+    for row in range(4):
+        (folder / "x" / f"class{row}").mkdir(parents=True)
+        (folder / "x" / f"class{row}" / "a.jpg").write_bytes(jpeg(20 + row, 24, seed=row))
+    return folder / "x"
+
+
+def lie(path):
+    """The saved index swaps two samples and gives all one label; a trusting reader cannot tell."""
+    fastpack.open(path)
+    index = Index.load(index_path(path), path.parent)
+    spans = {name: of_blob[[1, 0, 2, 3]] for name, of_blob in index.spans.items()}
+    columns = {name: np.full_like(column, 7) if isinstance(column, np.ndarray) else column for name, column in index.columns.items()}
+    replace(index, spans=spans, columns=columns).save(index_path(path))
+
+
+@pytest.mark.parametrize("make", [pack_tfrecord, pack_hdf5, pack_tar, pack_folder])
+@pytest.mark.parametrize("options", [{}, {"on_error": "mask"}, {"checkpoints": True}, {"fields": ["image"]}])
+def test_no_saved_index_is_believed(tmp_path, make, options):
+    path = make(tmp_path)
+    honest = fastpack.open(path, save_index=False, decode=False).index
+    lie(path)
+    saved = index_path(path).read_bytes()
+    lying = fastpack.open(path, decode=False).index
+    assert any((lying.spans[name] != honest.spans[name]).any() for name in honest.spans)
+    found = fastpack.open(path, untrusted=True, decode=False, **options).index
+    assert all((found.spans[name] == honest.spans[name]).all() for name in found.spans)
+    for name, column in found.columns.items():
+        assert list(column) == list(honest.columns[name])
+    assert index_path(path).read_bytes() == saved  # nor is one written
+
+
+def test_no_file_is_opened_to_see_whether_it_is_a_master(tmp_path):
+    for name in ("x.h5", "x-00000-of-00001.h5"):
+        write_pixels(tmp_path / name)
+    with pytest.raises(FormatError, match=r"name the files.*x\.h5"):
+        fastpack.open(tmp_path, untrusted=True)
+    assert len(fastpack.open([tmp_path / "x-00000-of-00001.h5"], untrusted=True)) == 4

@@ -65,6 +65,7 @@ class DecodeOptions:
     truncated: Truncated = "error"
     bits: Bits = 8  # 16 is for whole images
     checkpoints: bool = True  # use those that are there
+    check_pixels: bool = False  # compare also what reading does not decode
     memory: Memory = field(default_factory=Memory, compare=False)  # where batches are written
 
     @property

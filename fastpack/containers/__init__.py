@@ -21,8 +21,10 @@ from fastpack.errors import (
     FastpackError,
     FormatError,
     MissingFileError,
+    NoRecordsError,
     OptionError,
     Place,
+    TruncatedFileError,
     at,
     from_os_error,
 )
@@ -176,6 +178,8 @@ def of_file(path: Path) -> Container:
     if head[:2] == b"\x1f\x8b":
         remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
         raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
+    if not head and any(suffix in path.name.lower() for suffix in named("tfrecord").suffixes):
+        raise NoRecordsError(at("the file is empty: a TFRecord without a record; pack it again, or leave it out", Place(path)))
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
     raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
@@ -187,7 +191,8 @@ class Choice:
 
     - fields: names of fields, or paths of datasets; None takes what the file seems to be about.
     - allow_external: read pixels that the file keeps in files of other folders.
-    - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
+    - untrusted: believe no saved index, let a process of its own index an HDF5 file, and refuse what only the format's library
+      could read.
     - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
     """
 
@@ -231,15 +236,16 @@ def index_of(
 ) -> Index:
     """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it or in `index_dir`.
 
-    What is chosen otherwise than by default is indexed anew and not saved; nor is a damaged file's, which `choice` says to keep.
+    An index is built and not saved if `choice` is not the default one. That of an untrusted file is never loaded.
     """
-    container = of_file(path)
     if choice is None:
         return _index_by_default(path, save, index_dir, limits)
+    container = of_file(path)
     if not isinstance(container, ChoosingContainer):
         try:
-            return _index_by_default(path, save, index_dir, limits)
-        except CorruptRecordError:
+            # A saved index that came with untrusted data may name other bytes of it, and other labels.
+            return container.index(path, limits=limits) if choice.untrusted else _index_by_default(path, save, index_dir, limits)
+        except (CorruptRecordError, FormatError):
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits)
@@ -261,6 +267,13 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
             index.remembering(earlier_index(path, index_dir)).save(index_path(path, index_dir))
     return index
+
+
+def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:
+    """Raises TruncatedFileError for a file without records if its saved index knows some."""
+    if (earlier := earlier_index(path, index_dir)) is not None and len(earlier):
+        message = f"the file has no records, and its saved index knows {len(earlier)}; restore the file, or delete the index"
+        raise TruncatedFileError(at(message, Place(path)))
 
 
 def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
@@ -298,37 +311,44 @@ def _is_fresh(index: Index, path: Path) -> bool:
     return False
 
 
-def find_shards(path: Paths) -> list[Path]:
-    """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
+def find_shards(path: Paths, *, untrusted: bool = False) -> list[Path]:
+    """The files that a path, a glob, a folder or a list of these means, in sorted order for each.
+
+    - untrusted: open none of them; raises FormatError if a file may be the master of others.
+    """
     if not isinstance(path, (str, os.PathLike)):
-        shards = [shard for part in path for shard in find_shards(part)]
+        shards = [shard for part in path for shard in find_shards(part, untrusted=untrusted)]
         if not shards:
             raise EmptySourceError("the list of files is empty")
         return shards
     exact = Path(path)
     if exact.is_dir():
-        found = _without_masters(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
+        members = [member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith(".")]
+        found = _without_masters(members, untrusted)
         if found or has_image_files(exact):
             return found or [exact]
         raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(exact)))
     if exact.exists():
         return [exact]
-    found = _without_masters(Path(match) for match in glob.glob(str(path)) if not is_beside(Path(match)))
+    found = _without_masters([Path(match) for match in glob.glob(str(path)) if not is_beside(Path(match))], untrusted)
     if not found:
         raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
     return found
 
 
-def _without_masters(paths: Iterable[Path]) -> list[Path]:
+def _without_masters(paths: Iterable[Path], untrusted: bool) -> list[Path]:
     """In sorted order; a master file is left out where its shards are among them, since it shows the same samples."""
     found = sorted(paths)
     firsts = {path.name.split("-00000-of-")[0] + path.suffix for path in found if "-00000-of-" in path.name}
-    return [path for path in found if path.name not in firsts or not _is_master(path)]
+    return [path for path in found if path.name not in firsts or not _is_master(path, untrusted)]
 
 
-def _is_master(path: Path) -> bool:
+def _is_master(path: Path, untrusted: bool) -> bool:
     if path.suffix.lower() not in named("hdf5").suffixes:
         return False
+    if untrusted:
+        message = "only HDF5's library can tell whether this file shows its shards, and it is untrusted; name the files to read"
+        raise FormatError(at(message, Place(path)))
     from fastpack.containers.hdf5_master import is_master
 
     return is_master(path)
