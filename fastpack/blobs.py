@@ -1,5 +1,6 @@
 """Blobs: the stored images and arrays of an index's samples, wherever they lie."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from fastpack._native.chunks import ReadChunks
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.gather import Gather, announce
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs
-from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error, status_error
+from fastpack.errors import FastpackError, FormatError, LimitError, Outcome, Place, SchemaError, ShapeError, at, outcome_error, status_error
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -25,6 +26,8 @@ Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
 # Which positions of a batch are read in this way, and how.
 Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
+# A stored array may have so many numbers for each of Limits.max_pixels.
+_NUMBERS_A_PIXEL = 4
 # Neighbours in the file are read at once, up to so many bytes: longer reads save nothing, and threads share them worse.
 _JOINED_BYTES = 2**20
 
@@ -105,6 +108,7 @@ class Blobs:
         if None in field.shape:
             message = f"{field.name} has another shape in another file; open the files apart"
             raise SchemaError(at(message, self._index.place(int(rows[0])) if len(rows) else Place()))
+        self._refuse_large(field, rows, options)
         stored = np.dtype(field.dtype)
         shape = (len(rows), *(size or 0 for size in field.shape))
         if out is not None and (out.shape != shape or out.dtype != stored.newbyteorder("=")):
@@ -118,6 +122,13 @@ class Blobs:
             return pixels, failures
         out[...] = pixels
         return out, failures
+
+    def _refuse_large(self, field: Field, rows: Rows, options: DecodeOptions) -> None:
+        """A dataset may claim any size for samples that were never written."""
+        most, numbers = _NUMBERS_A_PIXEL * options.limits.max_pixels, math.prod(size or 0 for size in field.shape)
+        if numbers > most and len(rows):
+            message = f"a sample of {field.name} has {numbers} numbers, more than {most}; raise max_pixels if the file is real"
+            raise LimitError(at(message, self._index.place(int(rows[0]))))
 
     def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
         """Fills `pixels` with bytes as they are stored."""

@@ -110,6 +110,8 @@ class Imaging:
         if pixels.ndim != 4 or pixels.dtype != np.uint8:
             raise ShapeError(f"a transform needs uint8 pixels (n, height, width, channels), not {pixels.dtype} {pixels.shape}")
         count, height, width, channels = pixels.shape
+        if 0 in pixels.shape[1:]:
+            raise ShapeError(f"there is nothing to transform in pixels of {height} x {width} x {channels}; read them without transform")
         if count == 0 and out is None:
             return self._no_images([width] * 2, [height] * 2, channels, np.uint8)
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))

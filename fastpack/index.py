@@ -188,8 +188,8 @@ class Index:
         return json.dumps(about)
 
     @classmethod
-    def load(cls, path: Path, folder: Path | None = None) -> "Index":
-        """The index in a file, of shards in `folder`; None is the folder of the file.
+    def load(cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> "Index":
+        """The index in a file, of shards in `folder`; None is the folder of the file. `max_bytes` is what the file may have.
 
         Raises FormatError when the file is damaged, hostile or of another version.
         """
@@ -197,7 +197,7 @@ class Index:
         from fastpack.npz import NPZ_ERRORS, load_npz
 
         try:
-            index = cls._from_arrays(load_npz(path), folder or path.parent)
+            index = cls._from_arrays(load_npz(path, max_bytes), folder or path.parent)
             index._check_shape()
             index.check_spans()
             index.check_chunks()

@@ -9,7 +9,7 @@ from fastpack.errors import OptionError
 class Limits:
     """What untrusted files may cost.
 
-    - max_pixels: width x height of one image. 2**28 is a 768 MiB RGB array.
+    - max_pixels: width x height of one image. 2**28 is a 768 MiB RGB array. A stored array may have four numbers for each.
     - max_scans: of a progressive JPEG; each is a pass over the whole image.
     - max_record_bytes: of one TFRecord record.
     - max_features: names of features in one TFRecord; each is a column in memory.

@@ -44,6 +44,9 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 # Called with the bytes of a file that are done.
 BytesDone = Callable[[int], None]
 _HEAD_BYTES = 4096
+# A saved index has at most so many bytes, and so many more for each byte of its file: 60 to 100 for a record of 40 and more.
+_SMALL_INDEX_BYTES = 2**26
+_INDEX_BYTES_A_BYTE = 64
 
 
 @dataclass(frozen=True)
@@ -280,8 +283,16 @@ def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
     with contextlib.suppress(FastpackError):
         where = index_path(path, index_dir)
-        return Index.load(where, path.parent) if where.exists() else None
+        return load_index(where, path) if where.exists() else None
     return None
+
+
+def load_index(where: Path, path: Path) -> Index:
+    """The index in the file `where`, of the file at `path`. Raises FormatError if it is damaged, or larger than an index can be."""
+    if where.stat().st_size <= _SMALL_INDEX_BYTES:
+        return Index.load(where, path.parent)
+    num_bytes = path.stat().st_size if path.is_file() else of_file(path).shard(path).size
+    return Index.load(where, path.parent, max_bytes=_SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * num_bytes)
 
 
 def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
@@ -290,7 +301,7 @@ def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     if not where.exists():
         return None
     try:
-        index = Index.load(where, path.parent)
+        index = load_index(where, path)
     except FastpackError:
         return None
     return index if _is_fresh(index, path) else None
