@@ -214,7 +214,7 @@ class Blobs:
             records = self._index.record_numbers[rows[positions]].tolist()
             files = None if self._index.files is None else self._index.files.take(rows[positions])
             try:
-                fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records, files)
+                fetched = containers.named(shard.container).fetch(shard.path, field, records, files)
             except FastpackError as error:
                 if len(rows) > 1:
                     raise

@@ -250,7 +250,8 @@ class Index:
 
 def _is_column(column: Column, field: Field, num_samples: int) -> bool:
     if isinstance(column, Ragged):
-        return len(column) == num_samples and isinstance(column, Text) == (field.kind == "text" and field.shape == ())
+        is_sound = len(column) == num_samples and isinstance(column, Text) == (field.kind == "text" and field.shape == ())
+        return is_sound and (field.list_length is None or bool((column.lengths == field.list_length).all()))
     return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
 
 
@@ -334,8 +335,8 @@ def _common_schema(indexes: Sequence[Index]) -> Schema:
 
 
 def _kind_of(field: Field) -> str:
-    """Name and kind; of pixels, which are read as they are stored, the dtype as well."""
-    return f"{field.name}: {field.kind} {field.dtype}" if field.kind == "pixels" else f"{field.name}: {field.kind}"
+    """Name and kind; of pixels, which are read as they are stored, the dtype and the axes as well."""
+    return f"{field.name}: {field.kind} {field.dtype} {field.axes}".rstrip() if field.kind == "pixels" else f"{field.name}: {field.kind}"
 
 
 def _concatenate(columns: list[Column], is_list: bool) -> Column:

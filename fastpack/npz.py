@@ -30,7 +30,7 @@ _PADDING_ID = 0xD935  # the extra field that Android's zipalign pads with
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"  # of version 1.0; two bytes of the header's length follow
 _AS_JSON = str.maketrans("'()", '"[]')
 _LAST_COMMA = re.compile(r",\s*([\]}])")
-_NUMBER_TYPE = re.compile(r"[<>|][biuf]\d{1,2}")
+_TYPE = re.compile(r"[<>|=]?[?biufcSUVOmM]\d*(\[\w+\])?")
 _MAX_HEADER_BYTES = 10_000  # as np.load has it
 
 # What numpy and zipfile throw for bytes that are no .npz.
@@ -153,7 +153,7 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def _as_fields(description: Any) -> Any:
     """A list of fields; each is a tuple of a name, a type (or fields again) and, perhaps, a shape."""
     if not isinstance(description, list):
-        if not _NUMBER_TYPE.fullmatch(description):  # numpy warns of some others, and takes objects, dates and text
+        if not _TYPE.fullmatch(description):  # numpy takes more, and warns of some
             raise FormatError(f"it has values of type {description!r}")
         return description
     return [(name, _as_fields(kind), *shape) for name, kind, *shape in description]

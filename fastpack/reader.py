@@ -48,7 +48,8 @@ def open(
 
     - path: a file, a glob such as "train-*.tfrecord", a folder of shards or of images, or a list of these.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
-    - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False.
+    - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
+        - axes: of arrays in HDF5 files of others, where the guess is wrong: {"X": "NCHW"}. docs/formats.md describes the guess.
     - save_index: keep the index beside each file, so that the next open is instant.
     - index_dir: a folder for the indexes, when that of the files is read-only.
     - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own.
@@ -64,9 +65,10 @@ def open(
     if isinstance(fields, str):
         raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
+    axes = changes.pop("axes", None)
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
+    choice = containers.Choice(wanted, allow_external, untrusted, dict(axes or {}), keep_damaged=options.on_error != "raise")
     shards, marks = containers.find_shards(path, untrusted=untrusted), options.checkpoints is True
     index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
     return Reader(index if names is None else index.select(names), options)
@@ -278,8 +280,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name], failed = self._imaging.values(field, rows, epoch, out if field == picture else None)
                 failures |= failed
             else:
-                column = self._index.columns[field.name]
-                fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
+                fields[field.name] = _taken(field, self._index.columns[field.name], rows)
         failures |= self._index.failures(rows)
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -314,3 +315,11 @@ class Reader(Sequence[dict[str, Any]]):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
         rows = rows.astype(np.int64)
         return np.where(rows < 0, rows + len(self), rows)
+
+
+def _taken(field: Field, column: Column, rows: Rows) -> Column:
+    """The values of some samples; lists of one length as an array (n, length)."""
+    if not isinstance(column, Ragged):
+        return column[rows]
+    taken = column.take(rows)
+    return taken if field.list_length is None else np.asarray(taken.values).reshape(len(rows), field.list_length)

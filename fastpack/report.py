@@ -104,7 +104,7 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
         return None
     num_bytes = int(dataset.sizes.sum())
     if picture.kind == "pixels":
-        height, width = (*picture.shape, None, None)[:2]
+        height, width = (*picture.image_shape, None, None)[:2]
         spreads = [None if side is None else Spread(side, side, side) for side in (width, height)]
         return ImageFacts(num_bytes, {f"{np.dtype(picture.dtype).name} pixels": len(dataset)}, *spreads)
     infos = dataset.index.infos[picture.name]

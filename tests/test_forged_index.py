@@ -1,5 +1,6 @@
 """Saved indexes whose checksums hold, since somebody forged them: any value in any place ends in a FastpackError or in a batch."""
 
+import contextlib
 import json
 import os
 import re
@@ -38,10 +39,8 @@ def read_everything(path, **options):
 
 def assert_only_our_errors(path):
     for options in ({}, {"transform": fastpack.Resize(4)}, {"decode": False}, {"check": True}):
-        try:
+        with contextlib.suppress(FastpackError):
             read_everything(path, **options)
-        except FastpackError:
-            pass
 
 
 def places_in(node, path=()):

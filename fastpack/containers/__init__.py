@@ -4,11 +4,12 @@ There is one reader, and it is not here: see reader.py.
 """
 
 import contextlib
+import dataclasses
 import glob
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -31,7 +32,7 @@ from fastpack.errors import (
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
-from fastpack.schema import Schema
+from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
 from fastpack.tree import has_image_files
@@ -57,7 +58,7 @@ class ShardPlan:
     num_samples: int
     num_bytes: int  # of all encoded images together
     layout: Layout = "auto"
-    storage: Storage = field(default_factory=Storage)
+    storage: Storage = dataclasses.field(default_factory=Storage)
 
     @property
     def chunk(self) -> int:
@@ -125,7 +126,7 @@ class Container(Protocol):
         """What tells the file as it is from the file as it was."""
         ...
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
         """Blobs that have no span, through the format's own library. `files` are the names that the index has for them."""
         ...
 
@@ -196,12 +197,14 @@ class Choice:
     - allow_external: read pixels that the file keeps in files of other folders.
     - untrusted: believe no saved index, let a process of its own index an HDF5 file, and refuse what only the format's library
       could read.
+    - axes: of stored arrays, by name or path, where the shape does not tell: {"X": "NCHW"}.
     - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
     """
 
     fields: Sequence[str] | None = None
     allow_external: bool = False
     untrusted: bool = False
+    axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     keep_damaged: bool = False
 
 
@@ -245,6 +248,8 @@ def index_of(
         return _index_by_default(path, save, index_dir, limits)
     container = of_file(path)
     if not isinstance(container, ChoosingContainer):
+        if choice.axes:
+            raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
         try:
             # A saved index that came with untrusted data may name other bytes of it, and other labels.
             return container.index(path, limits=limits) if choice.untrusted else _index_by_default(path, save, index_dir, limits)
@@ -253,7 +258,7 @@ def index_of(
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits)
             raise
-    if choice.allow_external or choice.untrusted:
+    if choice.allow_external or choice.untrusted or choice.axes:
         return container.index_chosen(path, choice, limits)
     with contextlib.suppress(FastpackError):
         index = _index_by_default(path, save, index_dir, limits)

@@ -21,6 +21,7 @@ from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, f
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
+from fastpack.schema import Field
 from fastpack.shard import Shard
 from fastpack.structs import NO_SPAN
 
@@ -79,15 +80,24 @@ class Hdf5Container:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+        """Samples of one dataset; or, where `files` are the paths of datasets, all of each."""
         with _read(path) as file:
-            dataset = safe_dataset(file, stored_as)
-            if dataset is None:
-                raise FormatError(at(f"there is no dataset {stored_as!r} in this file; delete the index", Place(path)))
-            return [np.asarray(dataset[number]) for number in record_numbers]
+            if files is not None:
+                return [np.asarray(_dataset(file, name, path)[()]) for name in files]
+            dataset = _dataset(file, field.source_name, path)
+            before = (slice(None),) * field.axes.find("N") if field.axes else ()
+            return [np.asarray(dataset[(*before, number)]) for number in record_numbers]
 
 
 HDF5 = Hdf5Container()
+
+
+def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    dataset = safe_dataset(file, name)
+    if dataset is None:
+        raise FormatError(at(f"there is no dataset {name!r} in this file; delete the index", Place(path)))
+    return dataset
 
 
 @contextlib.contextmanager
