@@ -20,12 +20,12 @@ from fastpack.codecs.batch import (
     upright_sizes,
 )
 from fastpack.draws import Draws
-from fastpack.errors import ShapeError
+from fastpack.errors import SchemaError, ShapeError
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.pool import num_cores
-from fastpack.schema import Field
+from fastpack.schema import DOUBTFUL, Field
 from fastpack.transforms import Normalize, Plan, least_side, plan_batch
 
 Rows = npt.NDArray[np.int64]
@@ -107,6 +107,9 @@ class Imaging:
     def _transformed(self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
+        if field.axes == DOUBTFUL:
+            choice = f'open it with axes={{"{field.source_name}": "NHWC"}}, or "NCHW"'
+            raise SchemaError(f"{field.name}: samples of {field.shape} do not tell where their channels are; {choice}")
         if field.to_image == tuple(range(len(field.to_image))) or any(isinstance(step, Normalize) for step in self._options.steps):
             return self._placed(_as_images(field, pixels), rows, epoch, out)
         placed = self._placed(_as_images(field, pixels), rows, epoch, None)

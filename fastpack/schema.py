@@ -13,6 +13,7 @@ _AXES = re.compile(r"[NHWC]*")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # The axes of an image, in the order that transforms and codecs have them.
 IMAGE_AXES = "HWC"
+DOUBTFUL = "?"
 # Blobs stay in their files and are read when asked for; the other kinds are columns in memory.
 BLOB_KINDS = ("image", "pixels", "bytes")
 
@@ -28,7 +29,7 @@ class Field:
     - stored_as: the name in the file, where that is another.
     - color: of "pixels": "RGB", "BGR" or "GRAY"; "" when the file does not tell.
     - axes: of "pixels": those of the stored array, such as "NCHW", where they are not samples, height, width, channels. Samples are
-      read with these axes; transforms see them as images.
+      read with these axes; transforms see them as images. "?" is an array whose shape does not tell.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Field:
             raise SchemaError(f"field {self.name!r}: the kind {self.kind!r} is none of {', '.join(KINDS)}")
         if not self.name:
             raise SchemaError("a field needs a name")
-        if self.axes and not (_AXES.fullmatch(self.axes) and len(set(self.axes)) == len(self.axes) == len(self.shape) + ("N" in self.axes)):
+        if not _are_axes(self.axes, len(self.shape)):
             raise SchemaError(f"field {self.name!r}: {self.axes!r} are not the axes of samples of {len(self.shape)} dimensions")
 
     @property
@@ -64,7 +65,7 @@ class Field:
         >>> Field("X", "pixels", (3, 20, 30), axes="NCHW").to_image
         (1, 2, 0)
         """
-        axes = self.axes.replace("N", "") or IMAGE_AXES[: len(self.shape)]
+        axes = self.axes.strip(DOUBTFUL).replace("N", "") or IMAGE_AXES[: len(self.shape)]
         return tuple(axes.index(axis) for axis in IMAGE_AXES if axis in axes)
 
     @property
@@ -75,6 +76,13 @@ class Field:
     @property
     def source_name(self) -> str:
         return self.stored_as or self.name
+
+
+def _are_axes(axes: str, num_dimensions: int) -> bool:
+    if axes in ("", DOUBTFUL):
+        return True
+    count = num_dimensions + ("N" in axes)
+    return bool(_AXES.fullmatch(axes)) and len(set(axes)) == len(axes) == count
 
 
 @dataclass(frozen=True)

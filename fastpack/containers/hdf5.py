@@ -86,7 +86,7 @@ class Hdf5Container:
             if files is not None:
                 return [np.asarray(_dataset(file, name, path)[()]) for name in files]
             dataset = _dataset(file, field.source_name, path)
-            before = (slice(None),) * field.axes.find("N") if field.axes else ()
+            before = (slice(None),) * max(0, field.axes.find("N"))
             return [np.asarray(dataset[(*before, number)]) for number in record_numbers]
 
 

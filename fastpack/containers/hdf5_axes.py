@@ -7,11 +7,10 @@ import re
 from collections.abc import Collection, Sequence
 
 from fastpack.errors import OptionError
+from fastpack.schema import DOUBTFUL
 
 CHANNELS = (1, 3, 4)
 _AXES = re.compile(r"[NHWC]+")
-# Of an array (n, 3, height, 3).
-DOUBTFUL = "?"
 
 
 def guessed_axes(shape: Sequence[int], columns: Collection[int], stacks: Collection[int]) -> str:
@@ -46,4 +45,4 @@ def checked_axes(name: str, shape: Sequence[int], axes: str) -> str:
 
 def sample_shape(shape: Sequence[int], axes: str) -> tuple[int, ...]:
     """The shape of a sample of an array."""
-    return tuple(shape[1:]) if not axes else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")
+    return tuple(shape[1:]) if axes in ("", DOUBTFUL) else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")

@@ -15,7 +15,7 @@ from fastpack.containers.spools import Spools, parts
 from fastpack.errors import SchemaError
 from fastpack.index import Column
 from fastpack.ragged import Ragged, Text
-from fastpack.schema import Field, Schema
+from fastpack.schema import DOUBTFUL, Field, Schema
 
 FORMAT_VERSION = 1
 # What the datasets of our fields are called, as most people call them.
@@ -89,6 +89,8 @@ def write_root(file: h5py.File, schema: Schema, layout: str, columns: Mapping[st
 
 def _as_written(field: Field) -> Field:
     """Samples come first here, wherever the source has them."""
+    if field.axes == DOUBTFUL:
+        return field
     axes = "N" + field.axes.replace("N", "")
     return replace(field, axes="" if axes in ("N", "NHW", "NHWC") else axes)
 

@@ -24,7 +24,7 @@ from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
-from fastpack.schema import Field, Schema
+from fastpack.schema import DOUBTFUL, Field, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
 
@@ -131,6 +131,8 @@ class IndexBuilder:
             return f"{member.path}: {member.stored.shape[1]} numbers a sample"
         if member.kind != "pixels":
             return f"{member.path}: {member.kind} images, {member.num_samples} samples"
+        if member.axes == DOUBTFUL:
+            return f"{member.path}: the shape {member.stored.shape} does not tell where channels are; axes=... decides before a transform"
         if member.axes:
             return f"{member.path}: axes {member.axes}, {member.num_samples} samples; axes=... decides otherwise"
         if member.stored.external or member.stored.is_virtual:
@@ -256,7 +258,7 @@ class IndexBuilder:
             self._chunks[name] = tables
 
     def _located(self, member: Member) -> Pixels:
-        if member.axes and not member.axes.startswith("N"):
+        if member.axes not in ("", DOUBTFUL) and not member.axes.startswith("N"):
             reason = "its samples do not come first, so each lies all over it"
             return Pixels(no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)), reason=reason)
         return locate_pixels(member.stored, self._shard.size, Place(self._path))

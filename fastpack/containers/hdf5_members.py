@@ -9,11 +9,11 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from fastpack.containers.hdf5_axes import DOUBTFUL, checked_axes, guessed_axes
+from fastpack.containers.hdf5_axes import checked_axes, guessed_axes
 from fastpack.containers.hdf5_columns import DATASETS, dataset_name
 from fastpack.errors import LimitError, OptionError, Place, SchemaError, at
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.schema import Field, Schema
+from fastpack.schema import DOUBTFUL, Field, Schema
 
 Kind = Literal["pixels", "picture", "encoded", "vlen", "column", "list", "other"]
 _FIELDS = {dataset: field for field, dataset in DATASETS.items()}
@@ -152,18 +152,9 @@ def choose_members(members: Sequence[Member], wanted: Sequence[str] | None) -> l
     images = _main_images(members)
     beside = [member for member in members if images and member.group == images.group and member.num_samples == images.num_samples]
     if wanted is None:
-        chosen = [member for member in beside if member.kind not in ("other", "picture") and not member.is_long]
-    else:
-        chosen = list({member.path: member for member in (_find(name, beside, members) for name in wanted)}.values())
-    for member in chosen:
-        _refuse_doubtful(member)
-    return chosen
-
-
-def _refuse_doubtful(member: Member) -> None:
-    if member.axes == DOUBTFUL:
-        choice = f'axes={{"{member.path}": "NHWC"}}, or "NCHW"'
-        raise SchemaError(f"{member.path}: the shape {member.stored.shape} does not tell where the channels are; say {choice}")
+        return [member for member in beside if member.kind not in ("other", "picture") and not member.is_long]
+    chosen = [_find(name, beside, members) for name in wanted]
+    return list({member.path: member for member in chosen}.values())
 
 
 def field_names(members: Sequence[Member], own_names: dict[str, str]) -> dict[str, str]:
