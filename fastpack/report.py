@@ -117,6 +117,8 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
     column = dataset.columns.get("label")
     labels = column.values if isinstance(column, Ragged) else column
+    if column is not None and dataset.schema["label"].list_length is not None:  # a number for each class, say
+        return ()
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         return ()
     values, counts = np.unique(labels, return_counts=True)

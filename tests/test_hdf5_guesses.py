@@ -1,8 +1,11 @@
 """What a stranger's HDF5 file is about: a dataset for each picture, axes in any order, lists of labels, types that numpy lacks."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
+from command_line import facts_of, run
 from images import jpeg, photo, read_pillow, save
 
 import fastpack
@@ -282,3 +285,33 @@ def test_names_that_are_not_utf8_are_escaped(tmp_path, name):
     for _ in range(2):
         reader = fastpack.open(path)
         assert reader.columns[name.decode("utf-8", "backslashreplace")].tolist() == [0, 1, 2, 3, 4]
+
+
+# The command line
+
+
+def test_axes_on_the_command_line(tmp_path):
+    path = write(tmp_path / "x.h5", {"X": LAYOUTS["NWHC"]})
+    told = facts_of("info", path, "--axes", "X=NWHC")["images"]
+    assert (told["height"]["min"], told["width"]["min"]) == (20, 30)
+    assert facts_of("ls", path, "--axes", "X=NWHC")["samples"][0]["height"] == 20
+    assert run("info", path, "--axes", "X").exit_code == 2
+    assert run("info", path, "--axes", "X=NWH").exit_code == 2
+
+
+@pytest.mark.parametrize("axes", ["NHWC", "NCHW", "HWCN", "NWHC"])
+@pytest.mark.parametrize("output", ["sheet.png", "sheet.html"])
+def test_previews_look_alike_whatever_the_axes(tmp_path, axes, output):
+    plain = write(tmp_path / "plain.h5", {"X": COLOR, "y": np.arange(5)})
+    path = write(tmp_path / "x.h5", {"X": LAYOUTS[axes], "y": np.arange(5)})
+    assert run("preview", plain, "-o", tmp_path / f"plain-{output}").exit_code == 0
+    assert run("preview", path, "-o", tmp_path / output, "--axes", f"X={axes}").exit_code == 0
+    found = [(tmp_path / name).read_text("latin-1") for name in (f"plain-{output}", output)]
+    pictures = [re.findall(r"base64,[^'\"]+|^.PNG.*", text, re.DOTALL) for text in found]
+    assert pictures[0]
+    assert pictures[0] == pictures[1]
+
+
+def test_lists_of_labels_are_no_classes(tmp_path):
+    path = write(tmp_path / "x.h5", {"images": COLOR, "labels": np.eye(5, 7, dtype=int)})
+    assert facts_of("info", path)["classes"] == []

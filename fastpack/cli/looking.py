@@ -11,7 +11,16 @@ import numpy.typing as npt
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, existing, index_dir_option, json_option, open_dataset, quiet_option, without_indexes
+from fastpack.cli.options import (
+    axes_option,
+    dataset_argument,
+    existing,
+    index_dir_option,
+    json_option,
+    open_dataset,
+    quiet_option,
+    without_indexes,
+)
 from fastpack.errors import OptionError
 from fastpack.looking.census import take_census
 from fastpack.looking.listing import list_samples
@@ -24,9 +33,10 @@ from fastpack.shard import refuse_existing
 
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
+@axes_option
 @index_dir_option
 @json_option
-def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool) -> None:
+def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, axes: dict[str, str]) -> None:
     """Tells what a dataset holds.
 
     Files, samples, fields, classes, sizes and kinds of images, and which decoder takes them: for that alone some images are
@@ -34,7 +44,7 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool) -> None:
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, index_dir)
+    dataset = open_dataset(paths, index_dir, axes)
     description, census, routes = describe(dataset), take_census(dataset), take_routes(dataset)
     if as_json:
         further = {"census": census, "routes": routes}
@@ -91,6 +101,7 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Thumbnails beside each other on a picture.")
 @click.option("--tile", type=click.IntRange(1, 4096), default=160, show_default=True, help="Side of a thumbnail in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+@axes_option
 @index_dir_option
 def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path | None, overwrite: bool, **options: Any) -> None:
     """Writes a contact sheet of some samples.
@@ -104,7 +115,7 @@ def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path 
         refuse_existing([Path(output)], overwrite)
     else:
         check_sheet_output(Path(output), overwrite=overwrite)
-    dataset = open_dataset(paths, index_dir)
+    dataset = open_dataset(paths, index_dir, options.pop("axes"))
     columns, tile = options.pop("columns"), options.pop("tile")
     chosen = _chosen(dataset, **options)
     if as_page:
@@ -127,6 +138,7 @@ def _chosen(dataset: fastpack.Reader, rows: int, seed: int | None, per_class: bo
 @click.option("-n", "--rows", type=click.IntRange(min=1), metavar="N", help="List the first N that fit; by default all.")
 @click.option("--match", metavar="PATTERN", help="Only samples whose key fits, such as 'cat/*'.")
 @click.option("--class", "class_name", metavar="NAME", help="Only samples of this class, by name or label.")
+@axes_option
 @index_dir_option
 @json_option
 def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json: bool, **choice: Any) -> None:
@@ -134,7 +146,8 @@ def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    samples = list(itertools.islice(list_samples(open_dataset(paths, index_dir), **choice), rows))
+    dataset = open_dataset(paths, index_dir, choice.pop("axes"))
+    samples = list(itertools.islice(list_samples(dataset, **choice), rows))
     if as_json:
         terminal.emit({"samples": [dataclasses.asdict(sample) for sample in samples]})
     else:

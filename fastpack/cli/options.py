@@ -48,6 +48,22 @@ def fractions(ctx: click.Context, parameter: click.Parameter, value: str | None)
     return found
 
 
+def axes(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str]:
+    """Of `images=NCHW,masks=NHW`."""
+    found: dict[str, str] = {}
+    for part in value.split(",") if value else ():
+        name, equals, letters = part.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{part!r} is not a pair; write NAME=AXES, such as images=NCHW", ctx, parameter)
+        found[name.strip()] = letters.strip()
+    return found
+
+
+def axes_option(command: Command) -> Command:
+    help = "Axes of arrays in HDF5 files of others, such as images=NCHW, where the guess is wrong."
+    return click.option("--axes", metavar="NAME=AXES", callback=axes, help=help)(command)
+
+
 def dataset_argument(command: Command) -> Command:
     return click.argument("paths", metavar="PATH...", nargs=-1, required=True, callback=existing)(command)
 
@@ -57,8 +73,8 @@ def index_dir_option(command: Command) -> Command:
     return click.option("--index-dir", type=kind, help="Where the saved indexes are, when they are not beside the files.")(command)
 
 
-def open_dataset(paths: tuple[str, ...], index_dir: Path | None) -> fastpack.Reader:
-    return fastpack.open(without_indexes(paths), index_dir=index_dir)
+def open_dataset(paths: tuple[str, ...], index_dir: Path | None, axes: dict[str, str] | None = None) -> fastpack.Reader:
+    return fastpack.open(without_indexes(paths), index_dir=index_dir, axes=axes)
 
 
 def json_option(command: Command) -> Command:
