@@ -42,7 +42,7 @@ class Blobs:
     def pictures(self, field: Field, rows: Rows, options: DecodeOptions) -> Pictures:
         """Where the encoded images (or bytes) of these samples are, and what their headers say."""
         spans = self._index.spans[field.name].take(rows)  # seven times as fast as [rows] for records
-        infos = self._index.infos[field.name].take(rows) if field.kind == "image" else np.zeros(len(rows), IMAGE_INFO)
+        infos = self._index.infos[field.name].take(rows) if field.is_image_file else np.zeros(len(rows), IMAGE_INFO)
 
         def place_of(row: int) -> Place:
             offset = int(spans["offset"][row])
@@ -57,7 +57,7 @@ class Blobs:
         blobs, failures = self._in_memory(field, rows, lying, options)
         fetched = np.zeros(len(rows), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
-        if field.kind == "image":
+        if field.is_image_file:
             infos, _ = probe_blobs(blobs)
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
 

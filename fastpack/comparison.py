@@ -14,7 +14,7 @@ from fastpack.index import Index
 from fastpack.ragged import Ragged, Text
 from fastpack.reader import Reader
 from fastpack.reader import open as open_dataset
-from fastpack.sources import Source, source_of
+from fastpack.sources import Source, is_table, source_of
 
 _BATCH_BYTES = 8 * 2**20
 Rows = npt.NDArray[np.int64]
@@ -52,7 +52,8 @@ def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
     if isinstance(a, Ragged):
         if a == b:
             return np.zeros(len(a), np.bool_)
-        return np.array([not np.array_equal(x, y) for x, y in zip(a, b, strict=True)])
+        are_floats = isinstance(a.values, np.ndarray) and a.values.dtype.kind == "f"
+        return np.array([not np.array_equal(x, y, equal_nan=are_floats) for x, y in zip(a, b, strict=True)])
     different: npt.NDArray[np.bool_] = (a != b) & ~((a != a) & (b != b))  # NaN is NaN
     return different
 
@@ -84,7 +85,8 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
 def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
     """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`."""
     try:
-        return source_of(path)
+        # What a table names elsewhere is read to be compared, and shown to nobody.
+        return source_of(path, allow_external=is_table(path))
     except (EmptySourceError, SourceError):
         return open_dataset(path, decode=False, index_dir=index_dir)
 

@@ -44,7 +44,8 @@ def convert(
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
     with _unpacked(find_shards(path), output.parent) as shards:
-        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir)
+        taking = options.taking if options is not None else {}
+        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, **taking)
         return pack(dataset, output, options, overwrite=overwrite, progress=progress)
 
 

@@ -16,7 +16,8 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
 from fastpack.chunks import ChunkTable
-from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
+from fastpack.classes import ClassMap
+from fastpack.errors import FastpackError, FormatError, OptionError, Place, SchemaError, TruncatedFileError, at, status_error
 from fastpack.ragged import Ragged, Text, concatenate_values
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
@@ -38,13 +39,14 @@ class Index:
     - shard_numbers (n,) uint32, record_numbers (n,) int64: which record of which shard a sample is.
     - columns: field name -> (n,) array, Text or Ragged.
     - spans: blob name -> (n,) SPAN.
-    - infos: image name -> (n,) IMAGE_INFO.
+    - infos: image or mask name -> (n,) IMAGE_INFO.
     - files (n,): what the samples are called in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
     - lost (n,) uint8: 0, or for a sample of which nothing is known the kernels' status that says why; None when there are none.
       Such an index is not saved.
+    - notes: what was guessed about the files, or left out of them, a sentence each.
     """
 
     shards: tuple[Shard, ...]
@@ -59,6 +61,7 @@ class Index:
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
     lost: npt.NDArray[np.uint8] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -90,6 +93,13 @@ class Index:
             chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
             checkpoints={new: self.checkpoints[old] for new, old in found.items() if old in self.checkpoints},
         )
+
+    def relabeled(self, class_names: tuple[str, ...]) -> "Index":
+        """The same samples, whose labels count in `class_names`. Raises SourceError for a class that is not among these."""
+        if "label" not in self.columns:
+            raise OptionError(at("there are no labels to count in the classes; leave classes out", self.place(0)))
+        labels = ClassMap.between(self.schema.class_names, class_names).relabeled(self.columns["label"])
+        return replace(self, columns={**self.columns, "label": labels}, schema=replace(self.schema, class_names=class_names))
 
     def has_fields(self, names: Sequence[str]) -> bool:
         """True when each is a field here, or in the file."""
@@ -183,6 +193,8 @@ class Index:
         ]
         # A folder's files are called by their keys, so they are saved as such.
         about = {"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards, "has_files": self.files is not None}
+        if self.notes:
+            about["notes"] = self.notes
         if self.first_seal is not None:
             about["first_seal"] = [self.first_seal.num_records, self.first_seal.digest]
         return json.dumps(about)
@@ -213,7 +225,7 @@ class Index:
         if about["version"] != INDEX_VERSION:
             raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
         schema = Schema.from_json(about["schema"])
-        images = [field.name for field in schema.blobs if field.kind == "image"]
+        images = [field.name for field in schema.blobs if field.is_image_file]
         checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{name}", arrays, len(arrays["record_numbers"])) for name in images}
         columns = {field.name: _from_arrays(f"column/{field.name}", arrays, field) for field in schema.columns}
         return cls(
@@ -228,6 +240,7 @@ class Index:
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
             files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
+            notes=tuple(map(str, about.get("notes", ()))),
         )
 
     def _check_shape(self) -> None:
@@ -295,6 +308,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         files=_join_files(indexes),
         checkpoints=_join_checkpoints(indexes),
         lost=_join_lost(indexes),
+        notes=tuple(dict.fromkeys(note for index in indexes for note in index.notes)),
     )
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, NoRecordsError, Place, UnreadableFileError, at
+from fastpack.errors import FastpackError, NoRecordsError, Place, UnreadableFileError, at, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -32,7 +32,8 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Indexed:
     """What was indexed: files, how many of them had a fresh index already, samples, what a sample holds, bytes of the
-    files and of their indexes, seconds; how many images have checkpoints, and what these take of the indexes."""
+    files and of their indexes, seconds; how many images have checkpoints, and what these take of the indexes; what was
+    guessed or left out (`notes`)."""
 
     paths: tuple[Path, ...]
     num_fresh: int
@@ -43,6 +44,7 @@ class Indexed:
     seconds: float
     num_marked: int = 0
     checkpoint_bytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def build_indexes(
@@ -97,8 +99,9 @@ def build_indexes(
         return index
 
     indexes = _build_all(build, len(shards), num_workers)
-    kept = [index_path(shard, folder) for shard in shards]
-    return _indexed(shards, sum(is_fresh), concatenate(indexes), kept, time.perf_counter() - started)
+    kept, whole = [index_path(shard, folder) for shard in shards], concatenate(indexes)
+    warn(whole.notes)
+    return _indexed(shards, sum(is_fresh), whole, kept, time.perf_counter() - started)
 
 
 def keep_learned(index: Index, learned: Learned, samples: Rows, index_dir: str | os.PathLike[str] | None, limits: Limits) -> int:
@@ -139,6 +142,7 @@ def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path],
         seconds=seconds,
         num_marked=sum(tables.num_marked for tables in whole.checkpoints.values()),
         checkpoint_bytes=sum(tables.num_bytes for tables in whole.checkpoints.values()),
+        notes=whole.notes,
     )
 
 
@@ -207,3 +211,20 @@ def _build_all(build: Callable[[int], Index], count: int, num_workers: int | Non
     if failures or not found:
         raise min((failures or empty).items())[1]
     return [found[number] for number in sorted(found)]
+
+
+def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index]:
+    """The indexes with labels that count in `names`. Without, those of folders, whose classes are what they happen to hold, count in
+    all of theirs."""
+    if not names:
+        loose = [index for index in indexes if _is_loose(index)]
+        if len({index.schema.class_names for index in loose}) < 2:
+            return list(indexes)
+        names = tuple(sorted({name for index in loose for name in index.schema.class_names}))
+        return [index.relabeled(names) if _is_loose(index) else index for index in indexes]
+    return [index.relabeled(names) for index in indexes]
+
+
+def _is_loose(index: Index) -> bool:
+    kinds = (containers.named(shard.container) for shard in index.shards)
+    return bool(index.schema.class_names) and all(getattr(kind, "has_class_folders", False) for kind in kinds)

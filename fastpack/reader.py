@@ -15,10 +15,10 @@ from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import Failures
 from fastpack.draws import check_epochs
-from fastpack.errors import OptionError, Place
+from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
 from fastpack.index import Column, Index, concatenate
-from fastpack.indexing import indexes_of, keep_learned
+from fastpack.indexing import indexes_of, keep_learned, with_classes
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
@@ -50,9 +50,13 @@ def open(
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
         - axes: of arrays in HDF5 files of others, where the guess is wrong: {"X": "NCHW"}. docs/formats.md describes the guess.
-    - save_index: keep the index beside each file, so that the next open is instant.
+        - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
+        - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others are refused.
+    - save_index: keep the index beside each file, so that the next open is instant. That of a folder of images is kept only in
+      an `index_dir`; `build_indexes` puts it beside the folder.
     - index_dir: a folder for the indexes, when that of the files is read-only.
-    - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own.
+    - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own, and images that links in a folder
+      lead to outside of it.
     - untrusted: build the index from the data, and neither load nor save one. HDF5 files are indexed by a process of its own,
       with limits, and nothing is read by HDF5's library.
 
@@ -65,13 +69,21 @@ def open(
     if isinstance(fields, str):
         raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
-    axes = changes.pop("axes", None)
+    classes, axes, *taken = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, dict(axes or {}), keep_damaged=options.on_error != "raise")
+    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", *taken, axes=dict(axes or {}))
     shards, marks = containers.find_shards(path, untrusted=untrusted), options.checkpoints is True
-    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
+    indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
+    index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
+    warn(index.notes)
     return Reader(index if names is None else index.select(names), options)
+
+
+def _class_list(given: Any) -> tuple[str, ...]:
+    from fastpack.class_lists import class_list  # late: it knows all sources
+
+    return class_list(given)
 
 
 def concat(readers: Sequence["Reader"]) -> "Reader":
@@ -147,6 +159,11 @@ class Reader(Sequence[dict[str, Any]]):
     def class_names(self) -> tuple[str, ...]:
         """Names by label; empty when the files do not tell."""
         return self._index.schema.class_names
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed about the files, or left out of them, a sentence each. `open` warns of them."""
+        return self._index.notes
 
     @property
     def columns(self) -> Mapping[str, Column]:

@@ -84,6 +84,7 @@ class Description:
     images: ImageFacts | None
     classes: tuple[ClassFacts, ...]
     arrays: tuple[str, ...] = ()  # of the first file: how each is stored and read, or why it is left out
+    notes: tuple[str, ...] = ()
 
 
 def describe(dataset: Reader) -> Description:
@@ -95,7 +96,8 @@ def describe(dataset: Reader) -> Description:
     )
     num_bytes = sum(file.num_bytes for file in files)
     arrays = tuple(explain(index.shards[0].path))
-    return Description(files, len(dataset), num_bytes, dataset.schema.fields, _image_facts(dataset), _class_facts(dataset), arrays)
+    facts = _image_facts(dataset), _class_facts(dataset), arrays, dataset.notes
+    return Description(files, len(dataset), num_bytes, dataset.schema.fields, *facts)
 
 
 def _image_facts(dataset: Reader) -> ImageFacts | None:

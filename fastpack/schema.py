@@ -8,14 +8,14 @@ from typing import Literal, get_args
 
 from fastpack.errors import SchemaError
 
-Kind = Literal["image", "pixels", "bytes", "int", "float", "text"]
+Kind = Literal["image", "mask", "pixels", "bytes", "int", "float", "text"]
 _AXES = re.compile(r"[NHWC]*")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # The axes of an image, in the order that transforms and codecs have them.
 IMAGE_AXES = "HWC"
 DOUBTFUL = "?"
 # Blobs stay in their files and are read when asked for; the other kinds are columns in memory.
-BLOB_KINDS = ("image", "pixels", "bytes")
+BLOB_KINDS = ("image", "mask", "pixels", "bytes")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Field:
     """One field of a sample.
 
     - name: what users call it.
-    - kind: "image" (an encoded image file), "pixels" (an array), "bytes", "int", "float" or "text".
+    - kind: "image" (an encoded image file), "mask" (an image file whose pixels are class numbers), "pixels" (an array),
+      "bytes", "int", "float" or "text".
     - shape: of one sample; None where it differs from sample to sample. () is a scalar.
     - dtype: numpy's name for the values of "pixels", "int" and "float".
     - stored_as: the name in the file, where that is another.
@@ -72,6 +73,11 @@ class Field:
     def image_shape(self) -> tuple[int | None, ...]:
         """Height, width and channels of a sample of "pixels", as far as it has them."""
         return tuple(self.shape[axis] for axis in self.to_image)
+
+    @property
+    def is_image_file(self) -> bool:
+        """True for an encoded image file, of colors or of class numbers."""
+        return self.kind in ("image", "mask")
 
     @property
     def source_name(self) -> str:

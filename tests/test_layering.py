@@ -16,7 +16,7 @@ LAYERED = {"packing", "looking", "measuring"}
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
-    {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory", "spool"},
+    {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory", "spool", "gate"},
     {
         "shard",
         "batch",
@@ -29,6 +29,7 @@ LAYERS = [
         "prefetch",
         "npz",
         "tree",
+        "escapes",
         "chunks",
         "checkpoints",
         "rejects",
@@ -36,11 +37,14 @@ LAYERS = [
         "packing.transcode",
         "packing.metadata",
     },
-    {"index", "codecs", "filenames"},
+    {"classes"},
+    {"index", "codecs", "filenames", "splits"},
+    {"sidecars"},
+    {"folders"},
     {"containers", "sources", "options", "packing.staging", "marking"},
     {"learned"},
     {"blobs", "indexing", "packing.supply", "packing.selection"},
-    {"packing.screen", "packing.alteration", "imaging"},
+    {"packing.screen", "packing.alteration", "imaging", "class_lists"},
     {"packing.packer", "master"},
     {"packing.options"},
     {"packing.plan"},

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from images import jpeg, photo, read_pillow, save, with_orientation
+from images import jpeg, photo, read_pillow, save, to_pillow, with_orientation
 
 import fastpack
 from fastpack._native.tar import is_header
@@ -151,7 +151,7 @@ def test_two_images_in_a_sample_are_two_fields(tmp_path):
     mask = save(photo(8, 9, 1), "PNG")
     dataset = opened(write_tar(tmp_path / "x.tar", [("a.jpg", IMAGES[0]), ("a.seg.png", mask), ("b.jpg", IMAGES[1]), ("b.seg.png", mask)]))
     batch = dataset.read([0, 1])
-    assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("key", "text"), ("seg.png", "image")]
+    assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("key", "text"), ("seg.png", "mask")]
     assert (batch["image"].bytes(1), batch["seg.png"].bytes(1)) == (IMAGES[1], mask)
     both = opened(write_tar(tmp_path / "y.tar", [("a.jpg", IMAGES[0]), ("a.png", mask)]))
     assert [(field.name, field.kind) for field in both.schema.fields] == [("key", "text"), ("jpg", "image"), ("png", "image")]
@@ -456,3 +456,12 @@ def test_what_a_header_is(tmp_path):
     assert not is_header(data[:511])
     assert not is_header(bytes(512))
     assert not is_header(IMAGES[0] + bytes(512))
+
+
+def test_only_gray_or_palette_pictures_of_a_telling_name_are_masks(tmp_path):
+    gray, color = save(photo(8, 9, 1), "PNG"), save(photo(8, 9), "PNG")
+    indices = save(to_pillow(photo(8, 9, 1)).convert("P"), "PNG")
+    members = [("labelIds.png", indices), ("mask.png", gray), ("depth.png", gray), ("seg.png", color), ("jpg", IMAGES[0])]
+    schema = opened(write_tar(tmp_path / "x.tar", [(f"a.{name}", data) for name, data in members])).schema
+    assert {field.name for field in schema.fields if field.kind == "mask"} == {"labelids.png", "mask.png"}
+    assert schema.picture.name == "image"

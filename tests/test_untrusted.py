@@ -171,7 +171,7 @@ def pack_folder(folder):
 
 def lie(path):
     """The saved index swaps two samples and gives all one label; a trusting reader cannot tell."""
-    fastpack.open(path)
+    fastpack.build_indexes(path)
     index = Index.load(index_path(path), path.parent)
     spans = {name: of_blob[[1, 0, 2, 3]] for name, of_blob in index.spans.items()}
     columns = {name: np.full_like(column, 7) if isinstance(column, np.ndarray) else column for name, column in index.columns.items()}

@@ -15,6 +15,7 @@ from fastpack.cli.options import (
     axes_option,
     dataset_argument,
     existing,
+    folder_options,
     index_dir_option,
     json_option,
     open_dataset,
@@ -34,9 +35,10 @@ from fastpack.shard import refuse_existing
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
 @axes_option
+@folder_options
 @index_dir_option
 @json_option
-def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, axes: dict[str, str]) -> None:
+def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, axes: dict[str, str], taking: dict[str, Any]) -> None:
     """Tells what a dataset holds.
 
     Files, samples, fields, classes, sizes and kinds of images, and which decoder takes them: for that alone some images are
@@ -44,7 +46,7 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, axes: di
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, index_dir, axes)
+    dataset = open_dataset(paths, index_dir, axes=axes, **taking)
     description, census, routes = describe(dataset), take_census(dataset), take_routes(dataset)
     if as_json:
         further = {"census": census, "routes": routes}
@@ -102,8 +104,11 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
 @click.option("--tile", type=click.IntRange(1, 4096), default=160, show_default=True, help="Side of a thumbnail in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 @axes_option
+@folder_options
 @index_dir_option
-def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path | None, overwrite: bool, **options: Any) -> None:
+def preview(
+    paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path | None, overwrite: bool, taking: dict[str, Any], **options: Any
+) -> None:
     """Writes a contact sheet of some samples.
 
     It shows thumbnails with the class name (or label, or key) below; on a page they can be filtered by class and by name.
@@ -115,7 +120,7 @@ def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path 
         refuse_existing([Path(output)], overwrite)
     else:
         check_sheet_output(Path(output), overwrite=overwrite)
-    dataset = open_dataset(paths, index_dir, options.pop("axes"))
+    dataset = open_dataset(paths, index_dir, axes=options.pop("axes"), **taking)
     columns, tile = options.pop("columns"), options.pop("tile")
     chosen = _chosen(dataset, **options)
     if as_page:
@@ -139,14 +144,15 @@ def _chosen(dataset: fastpack.Reader, rows: int, seed: int | None, per_class: bo
 @click.option("--match", metavar="PATTERN", help="Only samples whose key fits, such as 'cat/*'.")
 @click.option("--class", "class_name", metavar="NAME", help="Only samples of this class, by name or label.")
 @axes_option
+@folder_options
 @index_dir_option
 @json_option
-def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json: bool, **choice: Any) -> None:
+def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json: bool, taking: dict[str, Any], **choice: Any) -> None:
     """Lists samples: key, label, size, and where each lies.
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, index_dir, choice.pop("axes"))
+    dataset = open_dataset(paths, index_dir, axes=choice.pop("axes"), **taking)
     samples = list(itertools.islice(list_samples(dataset, **choice), rows))
     if as_json:
         terminal.emit({"samples": [dataclasses.asdict(sample) for sample in samples]})

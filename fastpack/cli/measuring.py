@@ -10,7 +10,7 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, existing, image_size, index_dir_option, json_option, open_dataset
+from fastpack.cli.options import dataset_argument, existing, folder_options, image_size, index_dir_option, json_option, open_dataset
 from fastpack.comparison import source_at
 from fastpack.errors import OptionError
 from fastpack.measuring.bench import Benchmark, Speed
@@ -55,9 +55,10 @@ def doctor(path: str, size: int | tuple[int, int] | None, index_dir: Path | None
     "-j", "--num-workers", type=click.IntRange(min=1), multiple=True, metavar="N", help="Threads, once or more; by default 1, 2, 4 ..."
 )
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=0.5, show_default=True, help="For each figure, about.")
+@folder_options
 @index_dir_option
 @json_option
-def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, **options: Any) -> None:
+def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, taking: dict[str, Any], **options: Any) -> None:
     """Measures in some seconds how fast a dataset is read, decoded and loaded here, with one thread and with more.
 
     Records as they are stored, whole images, random crops as training takes them, and the same through a Loader; all from memory.
@@ -65,7 +66,7 @@ def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, **
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, options.pop("index_dir"))
+    dataset = open_dataset(paths, options.pop("index_dir"), **taking)
     options["num_workers"] = options["num_workers"] or None
     with terminal.progress("measuring", as_json):
         found = measure(dataset, size=size, **options)

@@ -2,19 +2,27 @@
 
 import dataclasses
 import os
-from pathlib import Path
 from typing import Any
 
 import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import existing, fractions, image_size, json_option, names, quiet_option
-from fastpack.errors import EmptySourceError
+from fastpack.cli.options import (
+    classes_option,
+    existing,
+    folder_options,
+    fractions,
+    image_size,
+    json_option,
+    names,
+    quiet_option,
+    table_options,
+)
+from fastpack.errors import EmptySourceError, OptionError
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.report import packed_text, planned_lines, readable_size
-from fastpack.sources import Source
-from fastpack.sources.table import TABLE_SUFFIXES
+from fastpack.sources import Source, is_table, source_of
 from fastpack.storage import COMPRESSIONS
 
 
@@ -69,8 +77,10 @@ from fastpack.storage import COMPRESSIONS
 )
 @click.option("--include", multiple=True, metavar="GLOB", help="Pack only samples whose key fits: '*.jpg', 'cat/*'. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out samples whose key fits. May be repeated.")
-@click.option("--allow-external", is_flag=True, help="Follow links that lead out of the folder of SRC.")
+@classes_option
+@folder_options
 @click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
+@table_options
 @click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
 @click.option(
     "--split", metavar="train=0.9,val=0.1", callback=fractions, help="Write a dataset for each part, by a hash of the samples' keys."
@@ -85,14 +95,25 @@ from fastpack.storage import COMPRESSIONS
 @click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False, help="Do not wait for the disk.")
 @json_option
 @quiet_option
-def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def pack(
+    src: str,
+    output: str,
+    overwrite: bool,
+    append: bool,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+    taking: dict[str, Any],
+    columns: dict[str, Any],
+    **options: Any,
+) -> None:
     """Packs SRC into TFRecord or HDF5 files.
 
     SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table that names them, or a
     TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
     """
-    pack_options = fastpack.PackOptions(**options)
-    source = _source_at(src, options["allow_external"])
+    pack_options = fastpack.PackOptions(**options, **taking)
+    source = _source_at(src, pack_options, columns)
     with terminal.progress("packing", quiet) as update:
         packed = fastpack.pack(
             source,
@@ -113,16 +134,19 @@ def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_
         click.get_current_context().exit(terminal.EXIT_SKIPPED)
 
 
-def _source_at(path: str, allow_external: bool) -> Source:
+def _source_at(path: str, options: fastpack.PackOptions, columns: dict[str, Any]) -> Source:
     """The images of a folder or of a table; else the dataset that is there."""
-    if Path(path).suffix.lower() in TABLE_SUFFIXES:
-        return fastpack.table(path, allow_external=allow_external)
+    taking = options.taking
+    if is_table(path):
+        return source_of(path, fields=options.fields, **taking, **columns)
+    if given := [name for name, value in columns.items() if value is not None]:
+        raise OptionError(f"--{given[0].replace('_', '-')} is for a table, and {path} is not one; leave it out")
     if not os.path.isdir(path):
-        return fastpack.open(path, decode=False)
+        return fastpack.open(path, decode=False, **taking)
     try:
-        return fastpack.folder(path, allow_external=allow_external)
+        return fastpack.folder(path, **taking)
     except EmptySourceError as no_images:
         try:
-            return fastpack.open(path, decode=False)
+            return fastpack.open(path, decode=False, **taking)
         except EmptySourceError:
             raise no_images from None

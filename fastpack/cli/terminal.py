@@ -3,12 +3,13 @@
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from fastpack.errors import FastpackError, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
+from fastpack.errors import FastpackError, FastpackWarning, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.report import printable
 
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -36,7 +37,7 @@ class Commands(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _errors_told(ctx):
+        with _errors_told(ctx), _notes_told():
             return super().invoke(ctx)
 
 
@@ -58,6 +59,24 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         click.echo("fastpack: interrupted", err=True)
         _tell_notes(error)
         ctx.exit(EXIT_INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _notes_told() -> Iterator[None]:
+    """Prints each note of the library once, as a line on stderr: not where in the code it was found."""
+    told, show = set[str](), warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+        if not issubclass(category, FastpackWarning):
+            show(message, category, *where, **options)
+        elif str(message) not in told:
+            told.add(str(message))
+            click.echo(f"fastpack: {printable(str(message))}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FastpackWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def _tell_notes(error: BaseException) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from fastpack.batch import Batch
+from fastpack.classes import ClassFolder
 from fastpack.errors import (
     CorruptRecordError,
     EmptySourceError,
@@ -28,6 +29,7 @@ from fastpack.errors import (
     TruncatedFileError,
     at,
     from_os_error,
+    warn,
 )
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -197,20 +199,28 @@ class Choice:
     - allow_external: read pixels that the file keeps in files of other folders.
     - untrusted: believe no saved index, let a process of its own index an HDF5 file, and refuse what only the format's library
       could read.
-    - axes: of stored arrays, by name or path, where the shape does not tell: {"X": "NCHW"}.
     - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
+    - class_folder, sidecars: of a folder of images or a tar; see FolderRules.
+    - axes: of stored arrays, by name or path, where the guess is wrong: {"X": "NCHW"}.
     """
 
     fields: Sequence[str] | None = None
     allow_external: bool = False
     untrusted: bool = False
-    axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     keep_damaged: bool = False
+    class_folder: ClassFolder | None = None
+    sidecars: Sequence[str] | None = None
+    axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_of_folders(self) -> bool:
+        """Whether it says something that only folders, or what is sorted into folders, can obey."""
+        return self.class_folder is not None or self.sidecars is not None
 
 
 @runtime_checkable
 class ChoosingContainer(Protocol):
-    """A format of which one file may hold several arrays side by side, or in other files."""
+    """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index: ...
 
@@ -247,9 +257,11 @@ def index_of(
     if choice is None:
         return _index_by_default(path, save, index_dir, limits)
     container = of_file(path)
+    if choice.is_of_folders and not getattr(container, "has_class_folders", False):
+        raise OptionError(at("class_folder and sidecars are for folders of images and tars; leave them out", Place(path)))
+    if choice.axes and container.name != "hdf5":
+        raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
     if not isinstance(container, ChoosingContainer):
-        if choice.axes:
-            raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
         try:
             # A saved index that came with untrusted data may name other bytes of it, and other labels.
             return container.index(path, limits=limits) if choice.untrusted else _index_by_default(path, save, index_dir, limits)
@@ -258,7 +270,7 @@ def index_of(
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits)
             raise
-    if choice.allow_external or choice.untrusted or choice.axes:
+    if choice.allow_external or choice.untrusted or choice.axes or choice.is_of_folders:
         return container.index_chosen(path, choice, limits)
     with contextlib.suppress(FastpackError):
         index = _index_by_default(path, save, index_dir, limits)
@@ -270,8 +282,9 @@ def index_of(
 def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Limits) -> Index:
     if (saved := saved_index(path, index_dir)) is not None:
         return saved
-    index = of_file(path).index(path, limits=limits)
-    if save:
+    container = of_file(path)
+    index = container.index(path, limits=limits)
+    if save and (index_dir is not None or getattr(container, "is_indexed_unasked", True)):
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
             index.remembering(earlier_index(path, index_dir)).save(index_path(path, index_dir))
     return index
@@ -341,7 +354,9 @@ def find_shards(path: Paths, *, untrusted: bool = False) -> list[Path]:
     if exact.is_dir():
         members = [member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith(".")]
         found = _without_masters(members, untrusted)
-        if found or has_image_files(exact):
+        if has_images := has_image_files(exact):
+            warn([f"{exact} holds images beside {found[0].name}; only the {len(found):,} packed files are read"] if found else [])
+        if found or has_images:
             return found or [exact]
         raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(exact)))
     if exact.exists():

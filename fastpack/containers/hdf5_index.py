@@ -16,15 +16,24 @@ from fastpack.containers.hdf5_columns import CHECKSUMS
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
 from fastpack.containers.hdf5_heap import locate_rows, read_texts
 from fastpack.containers.hdf5_layouts import Pixels, contiguous_offset, describe_filters, locate_pixels, no_spans
-from fastpack.containers.hdf5_members import Member, choose_members, field_names, find_members, own_names, safe_dataset, text_attribute
+from fastpack.containers.hdf5_members import (
+    Member,
+    choose_members,
+    field_names,
+    find_members,
+    own_fields,
+    own_names,
+    safe_dataset,
+    text_attribute,
+)
 from fastpack.containers.hdf5_pictures import find_pictures
 from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
-from fastpack.headers import probe_blobs
+from fastpack.headers import guess_kind, probe_blobs
 from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
-from fastpack.schema import DOUBTFUL, Field, Schema
+from fastpack.schema import DOUBTFUL, Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
 
@@ -49,6 +58,7 @@ class IndexBuilder:
         self._names = field_names(self._chosen, own_names(file))
         self._class_names_path = next((member.path for member in self._members if member.path == "class_names"), "")
         self._checksum_paths = {member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")}
+        self._own_fields = own_fields(file)
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
         self._numbers_and_texts = [
@@ -106,13 +116,20 @@ class IndexBuilder:
             shape = sample_shape(dataset.shape, member.axes)
             return Field(name, "pixels", shape, dataset.dtype.str, member.path, known_color, member.axes)
         if member.is_blob:
-            return Field(name, "image", stored_as=member.path)
+            return Field(name, self._kind_of_files(member), stored_as=member.path)
         shape = dataset.shape[1:] if member.kind == "list" else ()
         if dataset.dtype.kind in "iub":
             return Field(name, "int", shape, dtype="int64", stored_as=member.path)
         if dataset.dtype.kind == "f":
             return Field(name, "float", shape, dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
         return Field(name, "text", stored_as=member.path)
+
+    def _kind_of_files(self, member: Member) -> Kind:
+        """The kind that a schema of ours names; a guess in the files of others."""
+        own = self._own_fields.get(member.path)
+        if own is not None and own.is_image_file:
+            return own.kind
+        return guess_kind(member.path, self._infos.get(self._names[member.path], np.zeros(0, IMAGE_INFO)))
 
     def explain(self) -> list[str]:
         """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""

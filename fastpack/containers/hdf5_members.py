@@ -1,6 +1,5 @@
 """What an HDF5 file holds, and which of it are images: found without following a link out of the file."""
 
-import contextlib
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -74,7 +73,7 @@ def find_members(file: h5py.File, limits: Limits = DEFAULT_LIMITS, axes: Mapping
     members = list(_walk(file, limits))
     if axes or text_attribute(file, "format") != "fastpack":
         return _with_axes(members, axes or {})
-    known = {dataset_name(field): field.axes for field in _own_fields(file) if field.axes}
+    known = {name: field.axes for name, field in own_fields(file).items()}
     return [_of_axes(member, known.get(member.path, "")) if member.kind == "pixels" else member for member in members]
 
 
@@ -186,15 +185,18 @@ def text_attribute(member: h5py.File | h5py.Dataset, name: str) -> str:
         return ""
 
 
+def own_fields(file: h5py.File) -> dict[str, Field]:
+    """Map dataset names to the fields of the schema that a file of ours has."""
+    try:
+        schema = Schema.from_json(text_attribute(file, "schema"))
+    except SchemaError:
+        return {}
+    return {dataset_name(field): field for field in schema.fields}
+
+
 def own_names(file: h5py.File) -> dict[str, str]:
     """Dataset name -> field name, as a file of ours says in its schema."""
-    return {field.stored_as: field.name for field in _own_fields(file) if field.stored_as}
-
-
-def _own_fields(file: h5py.File) -> tuple[Field, ...]:
-    with contextlib.suppress(SchemaError):
-        return Schema.from_json(text_attribute(file, "schema")).fields
-    return ()
+    return {name: field.name for name, field in own_fields(file).items() if field.stored_as}
 
 
 def _own_members(group: h5py.Group) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ their names, or with nothing before it, are no part of a sample there, nor are _
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.containers import BytesDone, ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
@@ -143,10 +145,11 @@ class _Table:
         spans = np.zeros(self._num_samples, SPAN)
         spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
         spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
-        self._fields.append(field)
-        self._spans[field.name] = spans
         if field.kind == "image":
             self._infos[field.name] = self._probe(chosen, rows)
+            field = replace(field, kind=guess_kind(field.name, self._infos[field.name]))
+        self._fields.append(field)
+        self._spans[field.name] = spans
 
     def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         infos = np.zeros(self._num_samples, IMAGE_INFO)

@@ -19,6 +19,7 @@ from fastpack.containers.tfrecord_names import CLASS_NAME, MAX_CLASSES, fold_cla
 from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles
 from fastpack.index import Column, Index
+from fastpack.limits import DEFAULT_LIMITS
 from fastpack.ragged import Ragged, Text
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
@@ -27,7 +28,7 @@ from fastpack.structs import SPAN
 
 _FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}
-_WIRE_KINDS = {"image": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
+_WIRE_KINDS = {"image": "bytes", "mask": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
 
 
 class TfRecordWriter(Writer["Records"]):
@@ -39,6 +40,11 @@ class TfRecordWriter(Writer["Records"]):
     def __init__(self, path: Path, plan: ShardPlan, num_workers: int | None) -> None:
         if plan.layout == "pixels":
             raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
+        if len(plan.schema.fields) >= DEFAULT_LIMITS.max_features:  # one is left for the class's name
+            message = (
+                f"{len(plan.schema.fields):,} fields are more than the {DEFAULT_LIMITS.max_features:,} that readers of a TFRecord take"
+            )
+            raise SchemaError(f"{message} (max_features); choose some with fields")
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
         self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
         self._facts = _Facts(path.parent, plan.schema)
@@ -128,7 +134,7 @@ class _Facts:
         self._labels: set[int] = set()  # those that occur, where we name their classes
         self._columns, self._spans, self._infos = Spools(folder), Spools(folder), Spools(folder)
         self._record_numbers = Spool(folder, np.int64)
-        self._are_enough = all(blob.kind == "image" for blob in schema.blobs)
+        self._are_enough = all(blob.is_image_file for blob in schema.blobs)
 
     def add(self, piece: Records, begin: int) -> None:
         """Records that were written from byte `begin` on."""
@@ -158,7 +164,7 @@ class _Facts:
     def _is_plain(self, name: str, values: Any) -> bool:
         """One value in each record, of a kind that the file itself tells."""
         kind, public = self._kinds[name], self._public[name]
-        if kind == "image":
+        if kind in ("image", "mask"):
             return bool((values.probed[0]["format"] != 0).all())
         if isinstance(values, Ragged):
             return isinstance(values, Text) and public in ("key", CLASS_NAME)

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from fastpack.classes import ClassFolder, ClassList, check_class_folder
 from fastpack.codecs import Color
 from fastpack.containers import Layout
 from fastpack.errors import OptionError
@@ -57,6 +58,8 @@ class PackOptions:
     - dry_run: write nothing, and say what would be written.
     - on_error: "raise" stops at the first bad sample, in the order of the source; "skip" leaves bad ones out and reports them,
       one JSON object a line, in a file beside the output, `NAME.rejects.jsonl`.
+    - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
+    - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others than these are refused.
     - checkpoints: keep in the index places inside the JPEGs where decoding may begin: crops take less time then. See build_indexes.
     - sync: wait until the disk has each file before it gets its name.
     """
@@ -84,6 +87,9 @@ class PackOptions:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     allow_external: bool = False
+    class_folder: ClassFolder | None = None
+    classes: ClassList = None
+    sidecars: Sequence[str] | None = None
     fields: Sequence[str] | None = None
     shuffle_seed: int | None = None
     split: Mapping[str, float] = field(default_factory=dict)
@@ -152,7 +158,8 @@ class PackOptions:
         for name, values in {"on_error": get_args(OnError), "duplicates": get_args(Duplicates)}.items():
             if getattr(self, name) not in values:
                 raise OptionError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}")
-        for name in ("include", "exclude", "fields"):
+        check_class_folder(self.class_folder)
+        for name in ("include", "exclude", "fields", "sidecars"):
             if isinstance(getattr(self, name), str):
                 raise OptionError(f"{name} must be a list, such as [{getattr(self, name)!r}]")
         if self.shuffle_seed is not None:
@@ -162,6 +169,11 @@ class PackOptions:
         for name in self.split:
             if not re.fullmatch(r"\w[\w.-]*", name):
                 raise OptionError(f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -")
+
+    @property
+    def taking(self) -> dict[str, Any]:
+        """How a source is opened, as `source_of` and `open` take it."""
+        return {"allow_external": self.allow_external, "class_folder": self.class_folder, "sidecars": self.sidecars}
 
     @property
     def storage(self) -> Storage:

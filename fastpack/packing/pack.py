@@ -1,11 +1,13 @@
 """pack: a Source becomes shards of a standard container, whole or not at all."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fastpack.errors import OptionError, Place, at
+from fastpack.class_lists import class_list
+from fastpack.errors import OptionError, Place, at, warn
 from fastpack.index import Index
 from fastpack.master import write_master
 from fastpack.packing.options import PackOptions
@@ -34,6 +36,7 @@ class Packed:
     - transcodes: with jpeg="fast", what became of the JPEGs.
     - rejects: what was left out, in the order of the source; and duplicates, if they were asked for.
     - report: the file that says so, if there is anything to say.
+    - notes: what was guessed about the source or left out of it, a sentence each. `pack` warns of them.
     - planned: of a dry run, which writes nothing: the files that it would write, and how large they would be, about.
     """
 
@@ -46,10 +49,11 @@ class Packed:
     rejects: tuple[Reject, ...] = ()
     report: Path | None = None
     planned: tuple[PlannedShard, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def pack(
-    source: Source | str | Path,
+    source: Source | str | os.PathLike[str],
     output: str | Path,
     options: PackOptions | None = None,
     *,
@@ -89,8 +93,9 @@ def pack(
         raise OptionError(f"give {'append' if append else 'resume'} or overwrite, not both")
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    samples = source_of(source, allow_external=options.allow_external) if isinstance(source, (str, Path)) else source
-    plan = plan_pack(samples, output, options, append=append, resume=resume)
+    options = replace(options, classes=class_list(options.classes) or None)
+    plan = plan_pack(_samples(source, options), output, options, append=append, resume=resume)
+    warn(plan.source.notes)
     if options.dry_run:
         plan.refuse_faulty()
         return _foreseen(plan, time.perf_counter() - started)
@@ -105,6 +110,15 @@ def pack(
             if name not in plan.paths:  # else the one shard has the name already
                 write_master(name, overwrite=True, sync=options.sync)
     return replace(_told(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes)
+
+
+def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
+    if isinstance(source, (str, os.PathLike)):
+        return source_of(Path(source), fields=options.fields, **options.taking)
+    if not hasattr(source, "read") or not hasattr(source, "schema"):
+        message = f"a source is a path, a fastpack.Paths or a Reader, not {type(source).__name__}"
+        raise OptionError(f"{message}; of files in a list make fastpack.Paths(files, labels)")
+    return source
 
 
 def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
@@ -124,7 +138,8 @@ def _told(plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], s
     output_bytes = sum(path.stat().st_size for path in plan.paths)
     report = plan.report if rejects else None
     num_samples = len(plan.source) - len(faulty)
-    return Packed(plan.paths, num_samples, source_bytes, output_bytes, seconds, rejects=tuple(rejects), report=report)
+    notes = plan.source.notes
+    return Packed(plan.paths, num_samples, source_bytes, output_bytes, seconds, rejects=tuple(rejects), report=report, notes=notes)
 
 
 def _foreseen(plan: PackPlan, seconds: float) -> Packed:
@@ -133,4 +148,5 @@ def _foreseen(plan: PackPlan, seconds: float) -> Packed:
     rejects = sorted([*plan.rejects, *plan.rejected(faults)], key=lambda reject: reject.sample)
     num_samples, source_bytes = len(plan.source) - len(faults), int(plan.source.sizes.sum())
     shards = tuple(map(PlannedShard, plan.paths, plan.num_samples, plan.num_bytes))
-    return Packed(plan.paths, num_samples, source_bytes, sum(plan.num_bytes), seconds, None, tuple(rejects), None, shards)
+    facts = plan.paths, num_samples, source_bytes, sum(plan.num_bytes), seconds
+    return Packed(*facts, rejects=tuple(rejects), planned=shards, notes=plan.source.notes)

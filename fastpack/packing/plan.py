@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack.class_lists import class_list
 from fastpack.codecs.batch import DecodeOptions
 from fastpack.containers import Container
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, at
@@ -110,7 +111,8 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     rows, rejects = _chosen(source, options)
     parts = _split(source, rows, output, options)
     chosen = np.concatenate(list(parts.values())) if options.split else rows
-    selection = Selection(source, chosen, options.fields)
+    selection = Selection(source, chosen, options.fields, class_list(options.classes))
+    selection.refuse_unknown_classes()
     strip = options.metadata == "strip"
     fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
     supply = _supply(container, options, selection, fast_jpegs)

@@ -58,9 +58,9 @@ class EncodedSupply:
     def read(self, rows: Rows) -> Batch:
         batch = self._source.read(rows)
         for blob in self.schema.blobs:
-            if blob.kind == "image" and not isinstance(batch[blob.name], Ragged):
+            if blob.is_image_file and not isinstance(batch[blob.name], Ragged):
                 raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
-            if blob.kind == "image":
+            if blob.is_image_file:
                 self._refuse_bombs(batch[blob.name], rows)
         return batch
 

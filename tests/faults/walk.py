@@ -122,13 +122,13 @@ class Walk:
             self.problems.append(f"{where}: ended with {status}: {told}")
 
 
-def walk(walks: Walk, faults: Iterable[str], num_random: int, told: Callable[[str], None]) -> None:
+def walk(walks: Walk, faults: Iterable[str], every: int, num_random: int, told: Callable[[str], None]) -> None:
     num_calls = walks.num_calls()
     for name in faults:
         before = len(walks.problems)
-        for call in range(1, num_calls + 1):
+        for call in range(1, num_calls + 1, every):
             walks.at_call(call, FAULTS[name])
-        told(f"{name} at each of {num_calls} calls: {len(walks.problems) - before} problems")
+        told(f"{name} at {len(range(0, num_calls, every))} of {num_calls} calls: {len(walks.problems) - before} problems")
     started = time.perf_counter()
     walks.num_calls()
     whole = time.perf_counter() - started
@@ -165,6 +165,7 @@ def main() -> int:
     parser.add_argument("--altering", action="store_true", help="alter the images while packing, and leave a bad one out")
     parser.add_argument("--formats", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="stop at each Nth call only")
     parser.add_argument("--random", type=int, default=0, metavar="N", help="kills at random times")
     arguments = parser.parse_args()
     if "fault_arm" not in os.environ.get("FASTPACK_FAULTS", ""):
@@ -190,7 +191,13 @@ def main() -> int:
             (source / "class-1" / "bad.jpg").write_bytes(b"<html>")
         for format in arguments.formats:
             walks = Walk(shim, source, folder / "packed" / f"set{SUFFIXES[format]}", ALTERING if arguments.altering else {})
-            walk(walks, arguments.faults, arguments.random, lambda line, format=format: print(f"{format}: {line}", flush=True))
+            walk(
+                walks,
+                arguments.faults,
+                arguments.every,
+                arguments.random,
+                lambda line, format=format: print(f"{format}: {line}", flush=True),
+            )
             for problem in walks.problems[:20]:
                 print(f"  {problem}")
             num_problems += len(walks.problems)
