@@ -11,7 +11,7 @@ from images import jpeg, photo, read_pillow, save
 import fastpack
 from fastpack import Limits
 from fastpack.containers.hdf5 import HDF5
-from fastpack.errors import FormatError, LimitError, OptionError, SchemaError
+from fastpack.errors import FastpackWarning, FormatError, LimitError, OptionError, SchemaError
 
 COLOR = np.stack([photo(20, 30, seed=seed) for seed in range(5)])
 GRAY = np.ascontiguousarray(COLOR[..., 0])
@@ -315,3 +315,25 @@ def test_previews_look_alike_whatever_the_axes(tmp_path, axes, output):
 def test_lists_of_labels_are_no_classes(tmp_path):
     path = write(tmp_path / "x.h5", {"images": COLOR, "labels": np.eye(5, 7, dtype=int)})
     assert facts_of("info", path)["classes"] == []
+
+
+# Notes: `open` warns of what it guessed and of what it left out
+
+
+def test_guesses_and_what_is_left_out_are_noted(tmp_path):
+    path = write(tmp_path / "x.h5", {"X": LAYOUTS["NCHW"], "y": np.arange(5), "odd": np.zeros((5, 2), [("a", "i4")]), "z": np.arange(3)})
+    with pytest.warns(FastpackWarning) as warned:
+        reader = fastpack.open(path)
+    assert len(warned) == len(reader.notes) == 2
+    assert re.search(r"^X: axes NCHW, 5 samples.*x\.h5$", reader.notes[0])
+    assert re.search(r"^odd: left out.*x\.h5$", reader.notes[1])
+    assert fastpack.open(path).notes == reader.notes  # of the saved index
+    assert fastpack.open(path, axes={"X": "NCHW"}, fields=["X", "y"]).notes == ()
+    assert fastpack.open(write(tmp_path / "plain.h5", {"X": COLOR, "y": np.arange(5)})).notes == ()
+
+
+def test_pictures_are_noted(tmp_path):
+    path = write(tmp_path / "x.h5", dict(zip(IN_CLASSES, COLOR, strict=True)) | {"other": np.arange(7)})
+    notes = fastpack.open(path).notes
+    assert re.search(r"5 datasets of one picture each, cat/a to dog/d.*x\.h5", notes[0])
+    assert re.search(r"1 other datasets are left out, such as other", notes[1])

@@ -1,6 +1,7 @@
 """The index of one HDF5 file, ours or somebody's."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -51,6 +52,8 @@ class IndexBuilder:
         self._file, self._shard, self._path = file, shard, shard.path
         self._check, self._limits, self._allow_external = check, limits, choice.allow_external
         self._keep_damaged = choice.keep_damaged
+        self._takes_all = choice.fields is None
+        self._are_axes_known = bool(choice.axes) or text_attribute(file, "format") == "fastpack"
         self._traced: Traced | None = None
         self._members = find_members(file, limits, choice.axes)
         self._pictures = find_pictures(self._members, choice.fields)
@@ -103,6 +106,7 @@ class IndexBuilder:
             self._spans,
             self._infos,
             self._chunks,
+            notes=tuple(self._notes()),
         )
         index.check_spans()
         return index
@@ -134,7 +138,7 @@ class IndexBuilder:
     def explain(self) -> list[str]:
         """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""
         if self._pictures:
-            return self._pictures.explain(self._members)
+            return self._pictures.explain()
         chosen = {member.path for member in self._chosen}
         arrays = [member for member in self._members if member.kind != "column" or (self._blobs and member.path not in chosen)]
         return [self._explain(member, member.path in chosen) for member in arrays if member.path not in self._checksum_paths]
@@ -160,6 +164,17 @@ class IndexBuilder:
         if located.reason:
             return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
         return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
+
+    def _notes(self) -> Iterator[str]:
+        """What was guessed, and what was left out that stands beside the images and has as many values."""
+        chosen = {member.path for member in self._chosen}
+        for member in self._blobs:
+            if member.axes and not self._are_axes_known:
+                yield at(self._explain(member, True), Place(self._path))
+        beside = self._blobs[0]
+        for member in self._members if self._takes_all else ():
+            if member.path not in chosen and (member.group, member.num_samples) == (beside.group, beside.num_samples):
+                yield at(self._explain(member, False), Place(self._path))
 
     def _reason(self, member: Member) -> str:
         if member.is_long:

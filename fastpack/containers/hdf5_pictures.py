@@ -5,7 +5,7 @@ They lie side by side (`img_0`, `img_1`), in a group for each class (`cat/img_0`
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,13 +123,24 @@ class Pictures:
     def are_files(self) -> bool:
         return self.members[0].kind in ("column", "other")
 
-    def explain(self, members: Sequence[Member]) -> list[str]:
+    def explain(self) -> list[str]:
         """One line for all pictures, and one for each dataset that is left out."""
+        return [self._summary(), *(f"{path}: left out; it is not one of the pictures" for path in self._left_out())]
+
+    def _notes(self, shard: Shard) -> Iterator[str]:
+        yield at(self._summary(), Place(shard.path))
+        if left_out := self._left_out():
+            message = f"{len(left_out):,} other datasets are left out, such as {left_out[0]}; `fastpack info` lists them"
+            yield at(message, Place(shard.path))
+
+    def _summary(self) -> str:
         first, last = self.members[0], self.members[-1]
+        kind = "image files" if self.are_files else f"{first.stored.shape} {first.stored.dtype}, axes {_axes(first)}"
+        return f"{len(self.members):,} datasets of one picture each, {first.path} to {last.path}: {kind}"
+
+    def _left_out(self) -> list[str]:
         known = {member.path for member in self.members} | {path for paths in self._scalars().values() for path in paths}
-        shape = "image files" if self.are_files else f"{first.stored.shape} {first.stored.dtype}, axes {_axes(first)}"
-        lines = [f"{len(self.members)} datasets of one picture each, {first.path} to {last.path}: {shape}"]
-        return lines + [f"{member.path}: left out; it is not one of the pictures" for member in members if member.path not in known]
+        return [member.path for member in self.others if member.path not in known]
 
     def index(self, shard: Shard) -> Index:
         """Raises FormatError if the pictures differ in shape or type."""
@@ -154,6 +165,7 @@ class Pictures:
             {"image": spans},
             infos,
             files=paths,
+            notes=tuple(self._notes(shard)),
         )
         index.check_spans()
         return index
