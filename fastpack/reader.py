@@ -69,10 +69,11 @@ def open(
     if isinstance(fields, str):
         raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
-    classes, axes, *taken = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
+    classes, axes, class_folder, sidecars = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", *taken, axes=dict(axes or {}))
+    keep_damaged = options.on_error != "raise"
+    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged, class_folder, sidecars, dict(axes or {}))
     shards, marks = containers.find_shards(path, untrusted=untrusted), options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
     index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))

@@ -32,7 +32,7 @@ class Places:
 def main(folder: Path) -> int:
     orders = json.loads((folder / "orders.json").read_bytes())
     die_with(orders["parent"])
-    sys.meta_path.insert(0, Places(orders["packages"]))  # type: ignore[arg-type]  # a finder needs no more
+    sys.meta_path.insert(0, Places(orders["packages"]))
     from fastpack.containers import Choice
     from fastpack.containers.hdf5 import HDF5
     from fastpack.errors import FastpackError

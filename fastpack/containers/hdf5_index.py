@@ -337,7 +337,7 @@ class IndexBuilder:
         if kind == "u" and (values > _LARGEST_INTEGER).any():
             message = f"{member.path} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
             raise FormatError(at(message, Place(self._path)))
-        numbers = as_read(values)
+        numbers = np.asarray(as_read(values))
         is_list = member.kind == "list"
         self._columns[name] = Ragged(numbers.reshape(-1), np.arange(len(values) + 1) * values.shape[1]) if is_list else numbers
 
