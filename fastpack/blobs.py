@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,20 @@ from fastpack import containers
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.gather import Gather, announce
-from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs
-from fastpack.errors import FastpackError, FormatError, LimitError, Outcome, Place, SchemaError, ShapeError, at, outcome_error, status_error
+from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs, upright_sizes
+from fastpack.errors import (
+    FastpackError,
+    FormatError,
+    LimitError,
+    OptionError,
+    Outcome,
+    Place,
+    SchemaError,
+    ShapeError,
+    at,
+    outcome_error,
+    status_error,
+)
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -30,6 +42,26 @@ Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
 _NUMBERS_A_PIXEL = 4
 # Neighbours in the file are read at once, up to so many bytes: longer reads save nothing, and threads share them worse.
 _JOINED_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many of the images of a field have 16 bits a channel, and how many fewer, by their headers."""
+
+    num_deep: int
+    num_shallow: int
+
+    @property
+    def is_mixed(self) -> bool:
+        return bool(self.num_deep and self.num_shallow)
+
+    def refuse_mixture(self, field: Field) -> None:
+        """Raises OptionError when some images have 16 bits and some do not."""
+        if self.is_mixed:
+            raise OptionError(
+                f"{self.num_deep} images of {field.name!r} have 16 bits a channel and {self.num_shallow} have 8; "
+                "open the dataset with bits=8 or bits=16 to say how all are read"
+            )
 
 
 class Blobs:
@@ -60,6 +92,23 @@ class Blobs:
         if field.is_image_file:
             infos, _ = probe_blobs(blobs)
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
+
+    def depth(self, field: Field) -> Depth:
+        infos = self._index.infos[field.name]
+        is_deep, is_readable = infos["bits"] == 16, infos["width"] > 0
+        num_deep = int(np.count_nonzero(is_deep & is_readable))
+        return Depth(num_deep, int(np.count_nonzero(is_readable)) - num_deep)
+
+    def upright_sizes(self, rows: Rows, orient: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """Widths and heights of the pictures that masks follow, 0 where a header cannot be read; None without a picture."""
+        picture = self._index.schema.picture
+        if picture is None:
+            return None
+        if picture.kind == "pixels":
+            height, width = (*picture.shape, None, None)[:2]
+            return np.full(len(rows), width or 0), np.full(len(rows), height or 0)
+        widths, heights = upright_sizes(self._index.infos[picture.name].take(rows), orient, {})
+        return widths.astype(np.int64), heights.astype(np.int64)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
         """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""

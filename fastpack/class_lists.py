@@ -28,12 +28,15 @@ def class_list(given: ClassList) -> tuple[str, ...]:
     """
     if given is None:
         return ()
-    names = _of_path(Path(given)) if isinstance(given, (str, os.PathLike)) else _in_order(given)
+    names = list(_of_path(Path(given)) if isinstance(given, (str, os.PathLike)) else _in_order(given))
     where = f" - at {given}" if isinstance(given, (str, os.PathLike)) else ""
     if not names:
         raise OptionError(f"there are no class names; give names, a file of names or a dataset that has some{where}")
-    if odd := [name for name in names if not isinstance(name, str) or not name]:
-        raise OptionError(f"a class name must be text that is not empty, not {odd[0]!r}{where}")
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise OptionError(f"a class name must be text, not {odd[0]!r}{where}")
+    if "" in names:
+        why = "TFRecords know the names of classes only that have samples"
+        raise OptionError(f"class {names.index('')} has no name ({why}); give a list of all names{where}")
     if len(set(names)) < len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
         raise OptionError(f"the class {twice!r} is listed twice; list each once{where}")

@@ -31,7 +31,7 @@ class Classes:
     """What folders say about the images in them.
 
     - labels: (n,) int64, -1 for images of no class; None when no image has one.
-    - strays: how many images lie beside the folders that are classes, and so have none.
+    - strays: images that lie beside the folders that are classes, and so have none; not those that are unsure.
     - notes: which folders were chosen as classes, where a choice was made.
     """
 
@@ -63,7 +63,7 @@ def classes_of(files: Sequence[str], which: ClassFolder | None = None, unsure: C
     labels, class_names = numbered(name for name in names if name)
     of_folder = np.full(len(folders), _UNKNOWN)
     of_folder[[bool(name) for name in names]] = labels
-    strays = Few.of([file for file in files if "/" not in file]) if "" in folders else Few()
+    strays = Few.of([file for row, file in enumerate(files) if "/" not in file and row not in unsure]) if "" in folders else Few()
     return Classes(of_folder[numbers], tuple(class_names), strays, notes)
 
 

@@ -82,13 +82,17 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
     yield from _compare_labels(dataset, source, ours, theirs)
 
 
-def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
-    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`."""
+def source_at(path: str | Path, index_dir: Path | None = None, **taking: Any) -> Source:
+    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`.
+
+    - taking: how a folder or a table is taken, as `source_of` has it.
+    """
+    if is_table(path):  # what it names elsewhere is only compared, never shown
+        return source_of(path, **{**taking, "allow_external": True})
     try:
-        # What a table names elsewhere is read to be compared, and shown to nobody.
-        return source_of(path, allow_external=is_table(path))
+        return source_of(path, **taking)
     except (EmptySourceError, SourceError):
-        return open_dataset(path, decode=False, index_dir=index_dir)
+        return open_dataset(path, decode=False, index_dir=index_dir, **taking)
 
 
 def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list[int]]:

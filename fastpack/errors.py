@@ -43,6 +43,10 @@ class StagingBusyError(FastpackError, BlockingIOError):
     """Another pack is writing to the same output."""
 
 
+class MixedSetError(FastpackError, ValueError):
+    """Files of one set do not belong together: some are missing, of another pack, or being replaced."""
+
+
 class EmptySourceError(FastpackError, ValueError):
     """Nothing to pack, or nothing to read."""
 

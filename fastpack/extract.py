@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, at, from_os_error
 from fastpack.escapes import raw_name
+from fastpack.filenames import path_of
 from fastpack.headers import FORMATS
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
 from fastpack.schema import Field
 from fastpack.shard import refuse_existing, written_whole
+from fastpack.temporary import create_temporary, remove_leftovers
 from fastpack.tree import IMAGE_SUFFIXES
 
 # Called with (files done, files in all, bytes done) after each batch.
@@ -30,7 +32,6 @@ _BATCH_BYTES = 8 * 2**20
 _BATCH_FILES = 1024
 _ENDINGS = {"jpeg": ".jpg", "unknown": ".bin"}
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,13 @@ def extract(
 
     Raises SchemaError when there are no files in the dataset (pixels, say), FormatError for a key that is no path below
     a folder, comes twice with other bytes or, in a tar, has a dot, OutputExistsError, UnreadableFileError, and what damaged
-    files raise.
+    files raise. What a killed run left of a file is removed by the next one that writes there.
 
     >>> from fastpack.reader import open
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
     10
     """
-    started = time.perf_counter()
+    started, folder = time.perf_counter(), path_of("folder", folder)
     chosen = _files_of(dataset, field)
     names = _names_of(dataset, chosen)
     kept = {chosen.name: chosen.name}
@@ -183,6 +184,7 @@ def _tar(path: Path, overwrite: bool) -> Iterator[Write]:
     import tarfile  # late: few need it
 
     refuse_existing([path], overwrite)
+    remove_leftovers(path.parent)
     with written_whole(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
 
         def write(name: str, data: bytes) -> None:
@@ -207,6 +209,7 @@ class _Folder:
     def __init__(self, root: Path, overwrite: bool) -> None:
         self._root, self._overwrite = root, overwrite
         self._open: tuple[tuple[str, ...], int] | None = None  # the folder that was written to last
+        self._cleaned: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> "_Folder":
         try:
@@ -252,14 +255,16 @@ class _Folder:
             finally:
                 os.close(descriptor)
             descriptor = below
+        if parts not in self._cleaned:
+            remove_leftovers(descriptor)
+            self._cleaned.add(parts)
         self._open = parts, descriptor
         return descriptor
 
     @contextlib.contextmanager
     def _temporary(self, folder: int, name: str) -> Iterator[int]:
         """A file that gets its name when it is whole."""
-        temporary = f".fastpack.{os.getpid()}.tmp"
-        descriptor = os.open(temporary, _FILE_FLAGS, 0o666, dir_fd=folder)
+        temporary, descriptor = create_temporary(folder)
         try:
             yield descriptor
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)

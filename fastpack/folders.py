@@ -3,7 +3,7 @@
 import os
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,15 +82,17 @@ class PhotoFolder:
 
 def look_into(root: Path, rules: FolderRules) -> PhotoFolder:
     """Raises EmptySourceError, MissingFileError, UnreadableFileError; SourceError when it seems to be several datasets."""
-    wanted = SIDECARS if rules.sidecars is None else rules.sidecars
-    tree = walk(root, allow_external=rules.allow_external, beside=wanted)
+    tree = walk(root, allow_external=rules.allow_external, beside=SIDECARS if rules.sidecars is None else rules.sidecars)
     faults: Mapping[int, FastpackError] = tree.faulty_rows()
     if len(tree.files) == len(faults):
         raise EmptySourceError(at(_why_empty(tree, faults), Place(root)))
     keys = escaped_names(tree.files)
     classes = _classes(root, keys, rules, faults)
+    if classes.strays.count:
+        tree, keys, classes = _without_strays(root, tree, keys, classes, faults)
+        faults = tree.faulty_rows()
     sidecars, declined = _sidecars(root, tree, rules)
-    faults = dict(ChainMap(dict(faults), _strays(root, classes, tree.files), *(dict(sidecar.faults) for sidecar in sidecars)))
+    faults = dict(ChainMap(dict(faults), *(dict(sidecar.faults) for sidecar in sidecars)))
     notes = (*classes.notes, *declined, *(sidecar.note for sidecar in sidecars), *_left_out(tree, sidecars))
     return PhotoFolder(root, tree.files, keys, classes.labels, classes.names, sidecars, faults, notes)
 
@@ -100,7 +102,7 @@ def _why_empty(tree: Tree, faults: Mapping[int, FastpackError]) -> str:
     if faults:
         return f"no images here that can be taken (files ending in {endings}), the first: {faults[min(faults)]}; check the folder"
     found = sum(tree.others.values(), Few())
-    there = f"; there are {_counted(found, 'file')} of other endings: {found}" if found.count else ""
+    there = f", but {found.counted('file')} of other endings: {found}" if found.count else ""
     return f"no images here (files ending in {endings}){there}; check the folder"
 
 
@@ -113,16 +115,20 @@ def _classes(root: Path, keys: Text, rules: FolderRules, faults: Mapping[int, Fa
     return beside_training(root, classes) if is_plain else classes
 
 
-def _strays(root: Path, classes: Classes, files: Text) -> dict[int, FastpackError]:
-    """Images beside the class folders. To take them without a label would take the labels from all."""
-    if not classes.strays.count or classes.labels is None:
-        return {}
-    which = f"{_counted(classes.strays, 'image')} beside the folders that are classes ({classes.strays})"
-    remedy = 'move or exclude what is in the wrong place, or give class_folder="none" to have no labels'
-    return {
-        row: SourceError(at(f"there {_are(classes.strays)} {which}, so of no class; {remedy}", Place(root / files[row])))
-        for row in np.flatnonzero(classes.labels < 0).tolist()
-    }
+def _without_strays(
+    root: Path, tree: Tree, keys: Text, classes: Classes, faults: Mapping[int, FastpackError]
+) -> tuple[Tree, Text, Classes]:
+    """Without images beside the class folders, since to take them without a label would take the labels from all; those that are
+    faults stay faults. Where they are the most, it is in doubt what the folders are."""
+    assert classes.labels is not None
+    count, remedy = classes.strays.counted("image"), 'give class_folder="none" to take all, without labels'
+    which = f"{count} beside the class folders, of no class: {classes.strays}"
+    if 2 * classes.strays.count > len(keys):
+        raise SourceError(at(f"there would be left out {which}; {remedy}", Place(root)))
+    rows = np.flatnonzero((classes.labels >= 0) | np.isin(np.arange(len(keys)), list(faults)))
+    files = tree.files.take(rows)
+    kept = replace(classes, labels=classes.labels[rows], notes=(*classes.notes, f"left out {which}; {remedy}"))
+    return replace(tree, files=files), files if keys is tree.files else keys.take(rows), kept
 
 
 def _sidecars(root: Path, tree: Tree, rules: FolderRules) -> tuple[tuple[Sidecar, ...], list[str]]:
@@ -144,26 +150,9 @@ def _sidecars(root: Path, tree: Tree, rules: FolderRules) -> tuple[tuple[Sidecar
 def _left_out(tree: Tree, sidecars: Iterable[Sidecar]) -> list[str]:
     taken = {sidecar.ending for sidecar in sidecars}
     others = sum((some for ending, some in tree.others.items() if ending not in taken), Few())
-    said = {
-        "hidden or system file or folder": ("left out", tree.junk),
-        "file that does not end like an image": ("left out", others),
-        "folder without images": ("no class is made of", tree.empty),
+    notes = {
+        f"left out {tree.junk.counted('hidden or system file or folder', 'hidden or system files and folders')}": tree.junk,
+        f"left out {others.counted('file that does not end like an image', 'files that do not end like images')}": others,
+        f"no class is made of {tree.empty.counted('folder')} without images": tree.empty,
     }
-    return [f"{what} {_counted(few, noun)}: {few}" for noun, (what, few) in said.items() if few.count]
-
-
-def _counted(few: Few, noun: str) -> str:
-    return f"{few.count:,} {noun}" if few.count == 1 else f"{few.count:,} {_plural(noun)}"
-
-
-def _plural(noun: str) -> str:
-    """
-    >>> _plural("file that does not end like an image"), _plural("hidden or system file or folder")
-    ('files that do not end like an image', 'hidden or system files or folders')
-    """
-    irregular = {"file or folder": "files or folders", "file that does": "files that do", "folder": "folders"}
-    return next((noun.replace(one, many, 1) for one, many in irregular.items() if one in noun), noun + "s")
-
-
-def _are(few: Few) -> str:
-    return "is" if few.count == 1 else "are"
+    return [f"{note}: {few}" for note, few in notes.items() if few.count]

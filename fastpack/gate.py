@@ -2,7 +2,7 @@
 
 import os
 
-from fastpack.errors import Place, SourceError, at
+from fastpack.errors import FastpackError, MissingFileError, Place, SourceError, UnreadableFileError, at
 
 
 class Gate:
@@ -23,9 +23,23 @@ class Gate:
         real = os.path.realpath(path)
         return real == self._real_root or real.startswith(os.path.join(self._real_root, ""))
 
-    def fault(self, path: str) -> SourceError | None:
+    def fault(self, path: str) -> FastpackError | None:
+        """What is wrong with a link: it leads out, or nowhere."""
+        if os.path.lexists(path) and not os.path.exists(path):
+            return _dead(path)
         return None if self.lets_pass(path) else self.refusal(path)
 
     def refusal(self, path: str) -> SourceError:
         message = f"this leads out of {self._root}, by a link or by its name; put the files themselves there, or give allow_external"
         return SourceError(at(message, Place(path)))
+
+
+def _dead(path: str) -> FastpackError:
+    remedy = "remove the link, or put back what it leads to"
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return MissingFileError(2, at(f"this link leads to {os.readlink(path)}, where nothing is; {remedy}", Place(path)))
+    except OSError as error:
+        return UnreadableFileError(error.errno, at(f"this link cannot be followed: {error.strerror}; {remedy}", Place(path)))
+    return UnreadableFileError(at("this link led nowhere, and now it does; pack again", Place(path)))

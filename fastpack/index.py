@@ -47,6 +47,7 @@ class Index:
     - lost (n,) uint8: 0, or for a sample of which nothing is known the kernels' status that says why; None when there are none.
       Such an index is not saved.
     - notes: what was guessed about the files, or left out of them, a sentence each.
+    - receipt: a digest of the pack that wrote the file, by which the same pack knows that it was finished; "" where it is not known.
     """
 
     shards: tuple[Shard, ...]
@@ -62,6 +63,7 @@ class Index:
     first_seal: Seal | None = None
     lost: npt.NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
+    receipt: str = ""
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -195,6 +197,8 @@ class Index:
         about = {"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards, "has_files": self.files is not None}
         if self.notes:
             about["notes"] = self.notes
+        if self.receipt:
+            about["receipt"] = self.receipt
         if self.first_seal is not None:
             about["first_seal"] = [self.first_seal.num_records, self.first_seal.digest]
         return json.dumps(about)
@@ -241,6 +245,7 @@ class Index:
             files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
             notes=tuple(map(str, about.get("notes", ()))),
+            receipt=str(about.get("receipt", "")),
         )
 
     def _check_shape(self) -> None:
@@ -294,7 +299,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
     """One index over the samples of all, in order. Raises SchemaError when their fields differ."""
     if len(indexes) == 1:
         return indexes[0]
-    schema = _common_schema(indexes)
+    schema = common_schema(indexes)
     first_shard = np.cumsum([0, *(len(index.shards) for index in indexes[:-1])])
     return Index(
         shards=tuple(shard for index in indexes for shard in index.shards),
@@ -331,11 +336,12 @@ def _join_files(indexes: Sequence[Index]) -> Text | None:
     return Text.concatenate([index.files or Text.of([""] * len(index)) for index in indexes])
 
 
-def _common_schema(indexes: Sequence[Index]) -> Schema:
+def common_schema(indexes: Sequence[Index]) -> Schema:
+    """The schema of all; lists where sizes differ. Raises SchemaError when their fields or class names contradict."""
     first = indexes[0]
     fields = first.schema.fields
     for index in indexes[1:]:
-        ours, theirs = (", ".join(map(_kind_of, kinds)) for kinds in (fields, index.schema.fields))
+        ours, theirs = (", ".join(map(kind_of, kinds)) for kinds in (fields, index.schema.fields))
         if ours != theirs:
             raise SchemaError(
                 f"{first.shards[0].path} has the fields {ours}, but {index.shards[0].path} has {theirs}; "
@@ -348,7 +354,7 @@ def _common_schema(indexes: Sequence[Index]) -> Schema:
     return Schema(fields, merge_class_names([index.schema.class_names for index in indexes]))
 
 
-def _kind_of(field: Field) -> str:
+def kind_of(field: Field) -> str:
     """Name and kind; of pixels, which are read as they are stored, the dtype and the axes as well."""
     return f"{field.name}: {field.kind} {field.dtype} {field.axes}".rstrip() if field.kind == "pixels" else f"{field.name}: {field.kind}"
 

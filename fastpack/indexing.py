@@ -16,13 +16,14 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, NoRecordsError, Place, UnreadableFileError, at, warn
+from fastpack.errors import FastpackError, MixedSetError, NoRecordsError, Place, UnreadableFileError, at, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.pool import num_cores, share
 from fastpack.schema import Schema
+from fastpack.temporary import remove_leftovers
 
 Rows = npt.NDArray[np.int64]
 # Called with (bytes done, bytes in all) after each file, and now and then within one.
@@ -67,6 +68,8 @@ def build_indexes(
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
 
+    Several programs may index one file at once. What killed ones left of their indexes is removed.
+
     Raises what a damaged file raises, with its place, and UnreadableFileError when an index cannot be written.
 
     >>> built = build_indexes(getfixture("digits"))
@@ -76,6 +79,8 @@ def build_indexes(
     started = time.perf_counter()
     shards = find_shards(path)
     folder = None if index_dir is None else Path(index_dir)
+    for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
+        remove_leftovers(kept_in)
     sizes = [shard.stat().st_size for shard in shards]
     is_fresh = [False] * len(shards)
     done = [0] * len(shards)
@@ -185,7 +190,20 @@ def indexes_of(
                 _save(with_them, shards[number], folder)
         return with_them
 
-    return _build_all(build, len(shards))
+    indexes = _build_all(build, len(shards))
+    if len(shards) > 1:
+        _refuse_replaced(indexes)
+    return indexes
+
+
+def _refuse_replaced(indexes: Sequence[Index]) -> None:
+    """Raises MixedSetError when a file was replaced after it was indexed: then others may be of the set that came."""
+    for shard in (shard for index in indexes for shard in index.shards if shard.container != "folder"):
+        with contextlib.suppress(OSError):
+            facts = os.stat(shard.path)
+            if (facts.st_size, facts.st_mtime_ns) == (shard.size, shard.mtime_ns):
+                continue
+        raise MixedSetError(at("the file was replaced while the dataset was opened; open it again", Place(shard.path)))
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fastpack.codecs import Bits, Color
+from fastpack.codecs import Alpha, Bits, Color
 from fastpack.codecs.batch import DecodeOptions, Interpolation, Mode, Truncated
 from fastpack.errors import OptionError
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -25,7 +25,11 @@ class ReadOptions:
     - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
       where it is shrunk by as much anyway.
     - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
-    - bits: 16 gives uint16: images of 16 bits a channel as they are, others with white at 65535; without transform.
+    - bits: of each channel. None gives what the images have: uint16 when all have 16 bits, uint8 when none has;
+      a dataset of both is refused. 16 gives uint16, with white at 65535 for images of fewer bits. 8 gives uint8
+      and drops the lower 8 bits of deeper images.
+    - alpha: "drop" leaves transparency out: pixels have the color that they would have if they were opaque.
+      "white" or "black" shows images on that ground. Masks have none.
     - orient: turn images upright as their EXIF orientation says.
     - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always. A single sample
@@ -49,7 +53,8 @@ class ReadOptions:
     interpolation: Interpolation = "bilinear"
     mode: Mode = "exact"
     color: Color = "RGB"
-    bits: Bits = 8
+    bits: Bits | None = None
+    alpha: Alpha = "drop"
     orient: bool = True
     on_error: OnError = "raise"
     truncated: Truncated = "error"
@@ -75,8 +80,10 @@ class ReadOptions:
             raise OptionError(f"seed must be an integer from 0 to 2**64 - 1, not {self.seed!r}")
         if not isinstance(self.limits, Limits):
             raise OptionError(f"limits must be Limits(...), not {self.limits!r}")
-        if self.bits not in get_args(Bits) or (self.bits == 16 and self.steps):
-            raise OptionError(f"bits must be 8, or 16 without transform, not {self.bits!r}")
+        if self.bits not in (None, *get_args(Bits)):
+            raise OptionError(f"bits must be 8, 16 or None, not {self.bits!r}")
+        if self.alpha not in get_args(Alpha):
+            raise OptionError(f"there is no alpha {self.alpha!r}; choose drop, white or black")
         if any(isinstance(step, type) or not hasattr(step, "apply") for step in self.steps):
             raise OptionError(f"transform must be steps such as Resize(224), not {self.transform!r}")
         if self.interpolation not in get_args(Interpolation) or self.mode not in get_args(Mode):
@@ -100,7 +107,8 @@ class ReadOptions:
             self.num_workers,
             keep_going,
             self.truncated,
-            self.bits,
-            self.checkpoints is not False,
+            self.bits or 8,
+            checkpoints=self.checkpoints is not False,
+            alpha=self.alpha,
             check_pixels=self.check is True,
         )

@@ -46,7 +46,8 @@ def open(
 ) -> "Reader":
     """Opens TFRecord, HDF5 or tar files, whoever wrote them, or folders of images, for random access.
 
-    - path: a file, a glob such as "train-*.tfrecord", a folder of shards or of images, or a list of these.
+    - path: a file, the name that a set was packed to, a glob such as "train-*.tfrecord", a folder of shards or of images, or a
+      list of these. A plain file also stands for the shards that were appended to it.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
         - axes: of arrays in HDF5 files of others, where the guess is wrong: {"X": "NCHW"}. docs/formats.md describes the guess.
@@ -60,7 +61,8 @@ def open(
     - untrusted: build the index from the data, and neither load nor save one. HDF5 files are indexed by a process of its own,
       with limits, and nothing is read by HDF5's library.
 
-    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
+    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError; and MixedSetError for files that do
+    not belong together, or are being replaced.
 
     >>> dataset = open(getfixture("digits"), transform=None)
     >>> len(dataset), dataset[0]["image"].shape
@@ -207,6 +209,16 @@ class Reader(Sequence[dict[str, Any]]):
         options, memory = replace(self._options, **changes), memory or self._imaging.decoding.memory
         shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
         return Reader(self._index, options, self._files, self._sample_numbers, **shared)
+
+    def with_one_depth(self) -> "Reader":
+        """The same samples, read with bits=8 when some images of a field have 16 bits and nobody said how to read them.
+
+        For looking at a dataset and measuring it, which must not stop at such a choice.
+        """
+        images = [field for field in self.schema.fields if field.kind == "image"]
+        if self._options.bits is None and any(self._blobs.depth(field).is_mixed for field in images):
+            return self.with_options(bits=8)
+        return self
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""

@@ -16,7 +16,7 @@ from fastpack.escapes import is_utf8
 from fastpack.filenames import FileNames
 from fastpack.pool import share
 from fastpack.ragged import Text, digest, offsets_of
-from fastpack.tree import Tree
+from fastpack.tree import Few, Tree
 
 # Endings that are looked for: WebDataset's of text and of class numbers, and what captions are called beside them.
 SIDECARS = ("txt", "caption", "json", "cls")
@@ -32,6 +32,7 @@ class Sidecar:
     - names: of those that are there; `rows`: which images they belong to.
     - sizes, times: of these, in bytes and ns.
     - faults: images whose file cannot be taken, by row.
+    - num_strange: files of that ending that no image has the name of.
     """
 
     ending: str
@@ -42,6 +43,7 @@ class Sidecar:
     times: npt.NDArray[np.int64]
     faults: Mapping[int, FastpackError] = field(default_factory=dict)
     is_guess: bool = True
+    num_strange: int = 0
 
     @classmethod
     def of(cls, root: Path, tree: Tree, ending: str, *, is_guess: bool) -> Self:
@@ -55,7 +57,9 @@ class Sidecar:
         there[list(faults)] = False
         rows = np.flatnonzero(there)
         faults = {row: fault for row, fault in faults.items() if not isinstance(fault, MissingFileError)}
-        return cls(ending, len(names), FileNames(beside.take(rows), above), rows, sizes[rows], times[rows], faults, is_guess)
+        strange = max(0, tree.others.get(ending, Few()).count - len(rows) - len(faults))
+        taken = FileNames(beside.take(rows), above)
+        return cls(ending, len(names), taken, rows, sizes[rows], times[rows], faults, is_guess, strange)
 
     @property
     def num_there(self) -> int:
@@ -63,11 +67,15 @@ class Sidecar:
 
     @property
     def note(self) -> str:
-        """What was taken, and of how many images it is missing."""
-        missing = self.num_images - self.num_there
-        few = f"; {missing:,} images have none, and theirs is empty" if missing else ""
-        how = f" (give sidecars=[] to leave {'it' if self.num_there == 1 else 'them'} out)" if self.is_guess else ""
-        return f"the text of {self.num_there:,} .{self.ending} files beside the images is a field{how}{few}"
+        """What was taken, of how many images it is missing, and how many such files no image has."""
+        facts = [f"the .{self.ending} files beside {self.num_there:,} images are the field {self.ending!r}"]
+        if self.is_guess:
+            facts.append("give sidecars=[] to leave them out")
+        if missing := self.num_images - self.num_there:
+            facts.append(f"{missing:,} without one have an empty text")
+        if self.num_strange:
+            facts.append(f"{self.num_strange:,} of no image were left out")
+        return "; ".join(facts)
 
     def reason_against(self) -> str:
         """What speaks against taking it unasked."""
@@ -110,7 +118,7 @@ class Sidecar:
     def _refuse_odd(self, text: Text) -> None:
         if not is_utf8(text):
             row = next(row for row in range(len(text)) if not is_utf8(text[row : row + 1]))
-            message = "the text is not UTF-8; save it as UTF-8, or leave it out of sidecars"
+            message = f"the text is not UTF-8; save it as UTF-8, or give sidecars=[...] without {self.ending!r}"
             raise SourceError(at(message, Place(self.names[row])))
 
 

@@ -13,7 +13,8 @@ def beside_training(root: Path, classes: Classes) -> Classes:
     """The classes of a folder called val, test or the like, beside one called train: where that has all of them and more, labels
     count in those of train, since a model that learned from train knows these numbers. Notes say so."""
     path = Path(os.path.abspath(root))
-    if classes.labels is None or path.name.lower() not in HELD_OUT_SPLITS:
+    labels = classes.labels
+    if labels is None or path.name.lower() not in HELD_OUT_SPLITS:
         return classes
     for name in TRAINING_SPLITS:
         known = _class_folders(path.with_name(name))
@@ -23,8 +24,9 @@ def beside_training(root: Path, classes: Classes) -> Classes:
             classes = replace(classes, notes=(*classes.notes, said)) if known else classes
         elif len(known) > len(ours):
             said = f"labels count in the classes of {name} beside {path.name}, which has {Few.of(set(known) - ours)} too"
-            labels = ClassMap.between(classes.names, known).relabeled(classes.labels)
-            return replace(classes, labels=labels, names=known, notes=(f"{said}; give classes to decide",))
+            found, has_class = labels.copy(), labels >= 0
+            found[has_class] = ClassMap.between(classes.names, known).relabeled(labels[has_class])
+            return replace(classes, labels=found, names=known, notes=(f"{said}; give classes to decide",))
     return classes
 
 

@@ -45,6 +45,13 @@ class Few:
     def __add__(self, other: "Few") -> "Few":
         return Few(self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first)))
 
+    def counted(self, one: str, many: str = "") -> str:
+        """
+        >>> Few(1).counted("file"), Few(2).counted("file")
+        ('1 file', '2 files')
+        """
+        return f"{self.count:,} {one if self.count == 1 else many or one + 's'}"
+
     def __str__(self) -> str:
         """
         >>> str(Few.of(["a", "b", "c", "d"]))
@@ -199,9 +206,9 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads nowhere, or round, is none: whoever reads it as a file will say what is wrong with it."""
+    """A link that leads nowhere, or round, is taken for one when its name has no ending: listing it says what is wrong."""
     try:
-        return entry.is_dir()
+        return entry.is_dir() or ("." not in entry.name and entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:
         return False
 

@@ -83,8 +83,8 @@ KINDS = {
     "tiff RGBA": ("tiff", of_channels(4, "TIFF"), 4, 8),
     "tiff lzw": ("tiff", of_channels(3, "TIFF", compression="tiff_lzw"), 3, 8),
     "tiff big-endian": ("tiff", save(of_mode("I;16B"), "TIFF"), 1, 16),
-    "gif": ("gif", save(of_mode("P"), "GIF"), 3, 8),
-    "gif animated": ("gif", animated("GIF"), 3, 8),
+    "gif": ("gif", save(of_mode("P"), "GIF"), 1, 8),
+    "gif animated": ("gif", animated("GIF"), 1, 8),
 }
 each_kind = pytest.mark.parametrize(("format", "data", "channels", "bits"), KINDS.values(), ids=KINDS)
 

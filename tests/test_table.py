@@ -164,11 +164,13 @@ def test_a_class_is_spelt_in_one_way(notes):
         column_of(["cat", " cat"]).labels(notes)
 
 
-def test_lists_of_labels_are_integers(notes):
-    labels, names = column_of([[1, 2], []]).labels(notes)
-    assert ([row.tolist() for row in labels], names) == ([[1, 2], []], ())
-    with pytest.raises(SourceError, match="lists of names, and labels in lists are integers; number them"):
-        column_of([["a"], []]).labels(notes)
+@pytest.mark.parametrize(
+    ("values", "expected", "class_names"),
+    [([[1, 2], []], [[1, 2], []], []), ([["b", "a"], [], ["b"]], [[1, 0], [], [1]], ["a", "b"])],
+)
+def test_labels_may_be_lists(notes, values, expected, class_names):
+    labels, names = column_of(values).labels(notes)
+    assert ([row.tolist() for row in labels], list(names)) == (expected, class_names)
 
 
 @pytest.mark.parametrize("take", [Leaf.values, lambda leaf: leaf.labels([])])

@@ -1,5 +1,6 @@
 """Parquet tables: each type is kept, or refused by name; images and bytes that stand in the table itself."""
 
+import json
 import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -162,6 +163,39 @@ def test_pixels_of_images_of_the_hub():
     pack(hub(), "a.h5", PackOptions(size=4))
     pack(table(written({"path": ["a.jpg", "b.jpg", "c.jpg"]})), "b.h5", PackOptions(size=4))
     np.testing.assert_array_equal(*(fastpack.open(name).read(range(3))["image"] for name in ("a.h5", "b.h5")))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [(["cat", "dog"], ("cat", "dog")), (["cat"], ()), (5, ()), (None, ())], ids=["all", "few", "odd", "none"]
+)
+def test_names_of_the_hubs_class_labels(names, expected):
+    about = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}, "image": {"_type": "Image"}}}}
+    images = [{"bytes": data, "path": None} for data in FILES]
+    made = pa.table({"image": images, "label": [0, 1, 1]}).replace_schema_metadata({"huggingface": json.dumps(about)})
+    parquet.write_table(made, "t.parquet")
+    source = table("t.parquet")
+    assert source.schema.class_names == expected
+    assert source.columns["label"].tolist() == [0, 1, 1]
+    assert any("'label'" in note for note in source.notes) == isinstance(names, list)
+
+
+def test_names_of_the_hubs_lists_of_class_labels():
+    about = {"info": {"features": {"label": {"feature": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "_type": "Sequence"}}}}
+    made = pa.table({"path": ["a.jpg", "b.jpg"], "label": [[0, 1], []]}).replace_schema_metadata({"huggingface": json.dumps(about)})
+    parquet.write_table(made, "t.parquet")
+    source = table("t.parquet")
+    assert source.schema.class_names == ("cat", "dog")
+    assert [row.tolist() for row in source.columns["label"]] == [[0, 1], []]
+
+
+def test_many_bytes_are_copied_to_a_file(monkeypatch, tmp_path):
+    monkeypatch.setattr("fastpack.spool._HELD_BYTES", 10)
+    monkeypatch.setattr("fastpack.sources.parquet._BLOCK_CELLS", 1)
+    source = table(hub())
+    assert [source.read(np.array([row]))["image"].bytes(0) for row in (2, 0, 1)] == [FILES[2], FILES[0], FILES[1]]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(errors.MissingFileError, match=r"cannot copy the images of the table .*\(TMPDIR\).*none"):
+        table("hub.parquet")
 
 
 def test_paths_in_the_type_of_the_hub():

@@ -68,11 +68,21 @@ def test_formats_mean_the_same(tmp_path, rows):
     for source in sources:
         assert source.schema == expected.schema
         for name, column in expected.columns.items():
-            assert (
-                np.array_equal(source.columns[name], column, equal_nan=True)
-                if isinstance(column, np.ndarray)
-                else (source.columns[name] == column)
-            )
+            assert are_equal(source.columns[name], column)
+
+
+def are_equal(a, b):
+    return np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=rows_of())
+def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
+    source = table(write_table(tmp_path / "t.jsonl", rows))
+    pack(source, tmp_path / "a.h5", overwrite=True)
+    found = fastpack.open(tmp_path / "a.h5").columns
+    assert found.keys() >= source.columns.keys()
+    assert all(are_equal(found[name], column) for name, column in source.columns.items())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -197,6 +207,10 @@ def test_columns_are_named_by_flags():
     dataset = fastpack.open("a.h5")
     assert (list(dataset.columns["key"]), dataset.columns["label"].tolist(), list(dataset.columns["y"])) == (["a.jpg"], [1], ["b.jpg"])
     assert run("pack", ".", "-o", "b.h5", "--label-column", "mark").exit_code == 2
+    assert run("verify", "a.h5", "--against", "t.csv").exit_code == 1
+    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "x", "--label-column", "mark").exit_code == 0
+    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "y").exit_code == 1
+    assert run("verify", "a.h5", "--path-column", "y").exit_code == 2
 
 
 def test_no_labels_on_request():
@@ -287,6 +301,12 @@ def test_fields_are_left_out_before_they_are_judged():
         pack("t.jsonl", "b.tfrecord", PackOptions(fields=["none"]))
 
 
+@pytest.mark.parametrize(("fields", "expected"), [([], ()), (["image"], ()), (["image_column"], ("image_column",)), (["x"], ("x",))])
+def test_fields_are_names_of_fields(fields, expected):
+    pack(csv_of("path,image,x\na.jpg,1,2\n"), "a.tfrecord", PackOptions(fields=fields))
+    assert {field.name for field in fastpack.open("a.tfrecord").schema.fields} == {"image", "key", *expected}
+
+
 def test_nested_columns_go_into_a_tfrecord():
     with open("t.jsonl", "w") as file:
         file.write(
@@ -369,6 +389,16 @@ def test_a_table_can_name_a_second_picture(masks):
     dataset = fastpack.open("a.tfrecord", decode=False)
     assert dataset.schema["mask"].kind == "image"
     assert [bytes(sample["mask"]) for sample in dataset] == masks[:2]
+
+
+def test_further_pictures_count_in_a_shards_size(masks, tmp_path):
+    for name in "abc":
+        (tmp_path / "masks" / f"{name}.png").write_bytes(save(photo(90, 90), "PNG"))
+    csv_of("path,mask\n" + "".join(f"{name}.jpg,masks/{name}.png\n" for name in "abc"))
+    packed = pack("t.csv", "a.tfrecord", PackOptions(shard_size="20KB"))
+    assert len(packed.paths) == 3
+    planned = pack("t.csv", "b.tfrecord", PackOptions(dry_run=True)).planned
+    assert planned[0].num_bytes > 3 * (tmp_path / "masks" / "a.png").stat().st_size > 3 * 10_000
 
 
 def test_pictures_that_are_not_there(masks):
@@ -455,7 +485,28 @@ def test_other_labels_of_one_file_have_no_place_in_a_tar():
         lambda: fastpack.Paths(["a.jpg"], columns={"x": 5}),
         lambda: fastpack.Paths(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
         lambda: fastpack.Paths(["a.jpg"], columns={"x": np.array([1j])}),
+        lambda: fastpack.Paths(["a.jpg"], columns=[1]),
+        lambda: fastpack.Paths(["a.jpg"], columns={5: [1]}),
+        lambda: fastpack.Paths({"a.jpg"}),
+        lambda: fastpack.Paths({"a.jpg": 0}),
+        lambda: fastpack.Paths(["a.jpg"], [0], class_names="cat"),
+        lambda: fastpack.Paths(["a.jpg"], keys="a"),
+        lambda: fastpack.Paths(["a.jpg"], root=5),
         lambda: pack(5, "x.h5"),
+        lambda: pack(["a.jpg"], "x.h5"),
+        lambda: pack(fastpack.Paths(["a.jpg"]), 5),
+        lambda: fastpack.write_tfrecord(["a.jpg"], [0], None),
+        lambda: fastpack.folder(5),
+        lambda: fastpack.read_hdf5(5),
+        lambda: fastpack.open(None),
+        lambda: fastpack.table(5),
+        lambda: fastpack.table(b"t.csv"),
+        lambda: table(csv_of("path\na.jpg\n"), label_column=["x"]),
+        lambda: table(csv_of("path\na.jpg\n"), image_columns=5),
+        lambda: table(csv_of("path\na.jpg\n"), image_columns="path"),
+        lambda: table(csv_of("path\na.jpg\n"), fields=5),
+        lambda: table(csv_of("path\na.jpg\n"), root=5),
+        lambda: table(csv_of("path\na.jpg\n"), root="t.csv"),
     ],
 )
 def test_bad_types_are_errors_of_ours(call):

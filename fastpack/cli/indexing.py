@@ -80,7 +80,8 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace all files of OUT that are there, as a whole.")
+@click.option("--resume", is_flag=True, help="Go on where the same conversion was interrupted, also with --overwrite.")
 @classes_option
 @folder_options
 @index_dir_option
@@ -90,6 +91,7 @@ def convert(
     paths: tuple[str, ...],
     output: str,
     overwrite: bool,
+    resume: bool,
     index_dir: Path | None,
     as_json: bool,
     quiet: bool,
@@ -104,7 +106,7 @@ def convert(
     PATH is a TFRecord (also gzip'ed), HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     if options["format"] is None and Path(output).suffix.lower() in ("", ".tar"):
-        refuse_options(options)
+        refuse_options(options | {"resume": resume or None})
         write_files(paths, output, overwrite=overwrite, index_dir=index_dir, as_json=as_json, quiet=quiet, taking=taking)
         return
     with terminal.progress("converting", quiet) as update:
@@ -114,6 +116,7 @@ def convert(
             fastpack.PackOptions(**options, **taking),
             index_dir=index_dir,
             overwrite=overwrite,
+            resume=resume,
             progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
         )
     if as_json:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.options import (
+    TABLE_COLUMNS,
     axes_option,
     dataset_argument,
     existing,
@@ -20,8 +21,11 @@ from fastpack.cli.options import (
     json_option,
     open_dataset,
     quiet_option,
+    table_options,
     without_indexes,
 )
+from fastpack.cli.words import in_cli_words
+from fastpack.comparison import source_at
 from fastpack.errors import OptionError
 from fastpack.looking.census import take_census
 from fastpack.looking.listing import list_samples
@@ -30,6 +34,7 @@ from fastpack.looking.preview import check_sheet_output, choose_samples, contact
 from fastpack.looking.routes import take_routes
 from fastpack.report import census_text, describe, described_text, listed_text, printable, readable_size, routes_text, verified_text
 from fastpack.shard import refuse_existing
+from fastpack.sources import Source, is_table
 
 
 @click.command(epilog=terminal.EPILOG)
@@ -62,12 +67,14 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, axes: di
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
 @click.option("--decode", is_flag=True, help="Decode each image too.")
+@table_options
 @click.option("--against", metavar="SRC", callback=existing, help="Compare with the folder or table that was packed, byte for byte.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files looked at side by side; by default one a core.")
+@folder_options
 @index_dir_option
 @json_option
 @quiet_option
-def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def verify(paths: tuple[str, ...], against: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compares a dataset with its checksums.
 
     Everything is read, and each problem is listed with its place. Records that were cut off or swapped since the file was
@@ -75,12 +82,16 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
+    source = _compared(against, **options.pop("taking"), **options.pop("columns"))
     with terminal.progress("verifying", quiet) as update:
         verified = fastpack.verify(
             without_indexes(paths),
+            against=source,
             progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
             **options,
         )
+    command = click.get_current_context().command
+    verified = dataclasses.replace(verified, problems=tuple(in_cli_words(problem, command) for problem in verified.problems))
     if as_json:
         terminal.emit(dataclasses.asdict(verified) | {"is_sound": verified.is_sound})
     else:
@@ -90,6 +101,15 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
             click.echo(verified_text(verified))
     if not verified.is_sound:
         click.get_current_context().exit(terminal.EXIT_DATA)
+
+
+def _compared(path: str | None, **taking: Any) -> Source | None:
+    """What a dataset is compared with. Raises OptionError when columns are named and it is no table."""
+    if path is not None and is_table(path):
+        return source_at(path, **taking)
+    if [name for name in TABLE_COLUMNS if taking.pop(name) is not None]:
+        raise OptionError("columns are those of a table; give one with --against, or leave them out")
+    return None if path is None else source_at(path, **taking)
 
 
 @click.command(epilog=terminal.EPILOG)

@@ -26,16 +26,19 @@ from fastpack.report import benchmarked_text, diagnosed_text
 @click.option("--consumer", type=click.FloatRange(min=0, min_open=True), metavar="RATE", help="Images a second that training takes.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True, help="For each stage, about.")
+@folder_options
 @index_dir_option
 @json_option
-def doctor(path: str, size: int | tuple[int, int] | None, index_dir: Path | None, as_json: bool, **options: Any) -> None:
+def doctor(
+    path: str, size: int | tuple[int, int] | None, index_dir: Path | None, as_json: bool, taking: dict[str, Any], **options: Any
+) -> None:
     """Measures how fast images can be loaded, and says what holds them back.
 
     Disk, memory, decoder and, when --consumer tells its speed, training are measured apart; the slowest is the ceiling.
 
     SRC is a folder of images or a table of them; DATASET a TFRecord, HDF5 or tar file, or a folder of these.
     """
-    subject = source_at(path, index_dir)
+    subject = source_at(path, index_dir, **taking)
     if size is not None:
         if not isinstance(subject, fastpack.Reader):
             raise OptionError("--size is for a dataset: a folder of images is decoded as it is")

@@ -13,6 +13,7 @@ import click
 import fastpack
 from fastpack.classes import ClassFolder
 from fastpack.index import is_beside
+from fastpack.naming import numbered_members
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _SIDECARS_HELP = "Endings of text files beside the images that become fields, such as txt,json; or none. By default what most images have."
@@ -21,7 +22,7 @@ _IMAGE_COLUMNS_HELP = "Which other columns of a table name images; =mask where p
 
 def existing(ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
     for path in [value] if isinstance(value, str) else value or ():
-        if not os.path.exists(path) and not glob.glob(path):
+        if not os.path.exists(path) and not glob.glob(path) and not numbered_members(Path(path)):
             raise click.BadParameter(f"{path!r} is not there, and no file matches it", ctx, parameter)
     return value
 
@@ -35,9 +36,24 @@ def image_size(ctx: click.Context, parameter: click.Parameter, value: str | None
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
+def number(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else int(value)
+
+
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Of `a,b`."""
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def renamed(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Of `image=image/encoded,label=y`, given once or more."""
+    found: dict[str, str] = {}
+    for pair in (pair for value in values for pair in value.split(",")):
+        field, equals, name = (part.strip() for part in pair.partition("="))
+        if not (field and equals and name) or field in found:
+            raise click.BadParameter(f"{pair!r} is not a new name of a field; write FIELD=NAME, each field once", ctx, parameter)
+        found[field] = name
+    return found
 
 
 def image_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
@@ -108,13 +124,15 @@ _FOLDER_OPTIONS = [
 ]
 
 
+TABLE_COLUMNS = ("root", "path_column", "label_column", "image_columns")
+
+
 def table_options(command: Command) -> Command:
     """How a table is read: the command gets `columns`, for `fastpack.table`."""
 
     @functools.wraps(command)
     def reading(*arguments: Any, **options: Any) -> Any:
-        names = ("root", "path_column", "label_column", "image_columns")
-        return command(*arguments, columns={name: options.pop(name) for name in names}, **options)
+        return command(*arguments, columns={name: options.pop(name) for name in TABLE_COLUMNS}, **options)
 
     for option in _TABLE_OPTIONS:
         reading = option(reading)

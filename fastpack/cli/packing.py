@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,7 +17,9 @@ from fastpack.cli.options import (
     image_size,
     json_option,
     names,
+    number,
     quiet_option,
+    renamed,
     table_options,
 )
 from fastpack.errors import EmptySourceError, OptionError
@@ -39,10 +42,17 @@ from fastpack.storage import COMPRESSIONS
     "auto: pixels when there is a --size, else encoded.",
 )
 @click.option("--size", metavar="HxW", callback=image_size, help="Resample to height x width, such as 224x320; 224 is 224x224.")
-@click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
-@click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
+@click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files, numbered.")
+@click.option("--shard-size", metavar="SIZE", help="Write numbered files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--color", type=click.Choice(["RGB", "BGR", "GRAY"], case_sensitive=False), default="RGB", help="Of decoded pixels.")
+@click.option("--bits", type=click.Choice(["8", "16"]), callback=number, help="Of decoded pixels; by default those of the images.")
+@click.option(
+    "--alpha",
+    type=click.Choice(["drop", "white", "black"]),
+    default="drop",
+    help="Of decoded or re-encoded images: leave transparency out, or show them on that ground.",
+)
 @click.option(
     "--jpeg",
     type=click.Choice(JPEG_CHOICES),
@@ -80,6 +90,13 @@ from fastpack.storage import COMPRESSIONS
 @classes_option
 @folder_options
 @click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
+@click.option(
+    "--names",
+    metavar="FIELD=NAME",
+    multiple=True,
+    callback=renamed,
+    help="What the files call a field: image=image/encoded. Commas between several; may be repeated.",
+)
 @table_options
 @click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
 @click.option(
@@ -89,9 +106,9 @@ from fastpack.storage import COMPRESSIONS
 @click.option("--dedupe", "duplicates", flag_value="drop", help="Leave out images with exactly the bytes of an earlier one.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @click.option("--checkpoints", is_flag=True, help="Note in the index where decoding may begin inside the JPEGs: crops take less time.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@click.option("--append", is_flag=True, help="Put the samples into new shards beside those that are there.")
-@click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted: finished shards are kept.")
+@click.option("--overwrite", is_flag=True, help="Replace all files of OUT that are there, as a whole.")
+@click.option("--append", is_flag=True, help="Put the samples into new shards of OUT. Labels are mapped to its class names.")
+@click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted, also with --overwrite or --append.")
 @click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False, help="Do not wait for the disk.")
 @json_option
 @quiet_option
@@ -112,8 +129,8 @@ def pack(
     SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table that names them, or a
     TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
     """
-    pack_options = fastpack.PackOptions(**options, **taking)
-    source = _source_at(src, pack_options, columns)
+    pack_options = fastpack.PackOptions(**options, allow_external=taking["allow_external"])
+    source = _source_at(src, pack_options.fields, taking, columns)
     with terminal.progress("packing", quiet) as update:
         packed = fastpack.pack(
             source,
@@ -134,11 +151,10 @@ def pack(
         click.get_current_context().exit(terminal.EXIT_SKIPPED)
 
 
-def _source_at(path: str, options: fastpack.PackOptions, columns: dict[str, Any]) -> Source:
+def _source_at(path: str, fields: Sequence[str] | None, taking: dict[str, Any], columns: dict[str, Any]) -> Source:
     """The images of a folder or of a table; else the dataset that is there."""
-    taking = options.taking
     if is_table(path):
-        return source_of(path, fields=options.fields, **taking, **columns)
+        return source_of(path, fields=fields, **taking, **columns)
     if given := [name for name, value in columns.items() if value is not None]:
         raise OptionError(f"--{given[0].replace('_', '-')} is for a table, and {path} is not one; leave it out")
     if not os.path.isdir(path):

@@ -19,7 +19,6 @@ from fastpack.containers.tfrecord_names import CLASS_NAME, MAX_CLASSES, fold_cla
 from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles
 from fastpack.index import Column, Index
-from fastpack.limits import DEFAULT_LIMITS
 from fastpack.ragged import Ragged, Text
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
@@ -40,11 +39,6 @@ class TfRecordWriter(Writer["Records"]):
     def __init__(self, path: Path, plan: ShardPlan, num_workers: int | None) -> None:
         if plan.layout == "pixels":
             raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
-        if len(plan.schema.fields) >= DEFAULT_LIMITS.max_features:  # one is left for the class's name
-            message = (
-                f"{len(plan.schema.fields):,} fields are more than the {DEFAULT_LIMITS.max_features:,} that readers of a TFRecord take"
-            )
-            raise SchemaError(f"{message} (max_features); choose some with fields")
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
         self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
         self._facts = _Facts(path.parent, plan.schema)

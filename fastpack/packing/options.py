@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fastpack.classes import ClassFolder, ClassList, check_class_folder
-from fastpack.codecs import Color
+from fastpack.codecs import Alpha, Bits, Color
 from fastpack.containers import Layout
 from fastpack.errors import OptionError
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -35,8 +35,12 @@ class PackOptions:
     - resize_max: encode images again of which a side has more pixels, scaled down to that; others stay as they are.
     - quality: 1 to 100: encode all images again, JPEG and WebP with this. Without, what is encoded again has 95.
     - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.
-    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
+    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB". With either, files are numbered, also
+      a single one. Without, there is one file of the output's own name.
     - color: of decoded pixels.
+    - bits: of each channel of decoded pixels: 8, or 16, with white at 65535. None takes what the first image has, and
+      refuses images of more or fewer.
+    - alpha: of decoded pixels and of what is encoded again: see ReadOptions.
     - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see FastJpegs. Pixels stay the same.
     - metadata: "keep" it, or "strip" all but the orientation, from JPEG, PNG and WebP: pixels stay the same.
     - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
@@ -73,6 +77,8 @@ class PackOptions:
     quality: int | None = None
     check: Check = "header"
     color: Color = "RGB"
+    bits: Bits | None = None
+    alpha: Alpha = "drop"
     jpeg: Jpeg = "keep"
     metadata: Metadata = "keep"
     names: Mapping[str, str] = field(default_factory=dict)
@@ -126,6 +132,10 @@ class PackOptions:
         for name, choices in {"jpeg": JPEG_CHOICES, "metadata": METADATA_CHOICES, "check": get_args(Check)}.items():
             if (choice := getattr(self, name)) not in choices:
                 raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
+        if self.bits not in (None, *get_args(Bits)):
+            raise OptionError(f"bits must be 8, 16 or None, not {self.bits!r}")
+        if self.alpha not in get_args(Alpha):
+            raise OptionError(f"there is no alpha {self.alpha!r}; choose drop, white or black")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"quality lies between 1 and 100, not at {self.quality}")
         if self.resize_max is not None and self.resize_max < 1:
@@ -135,6 +145,10 @@ class PackOptions:
         is_encoded_again = self.quality is not None or self.resize_max is not None
         if self.layout == "pixels" and is_encoded_again:
             raise OptionError("pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`")
+        if self.bits is not None and not self.is_decoded:
+            raise OptionError("bits are of decoded pixels; leave them out, or give a size or the layout `pixels`")
+        if self.alpha != "drop" and not (self.is_decoded or is_encoded_again):
+            raise OptionError("image files keep their transparency as they are; leave out alpha, and give it when you read them")
         if self.jpeg == "fast" and (self.is_decoded or is_encoded_again):
             raise OptionError("pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images")
         if self.metadata == "strip" and self.is_decoded:
@@ -151,7 +165,8 @@ class PackOptions:
         if self.is_decoded:
             return Alteration(limits=self.limits)  # it is decoded anyway
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return Alteration(self.check == "decode", self.metadata == "strip", self.resize_max, size, self.quality, self.limits)
+        is_checked, is_stripped = self.check == "decode", self.metadata == "strip"
+        return Alteration(is_checked, is_stripped, self.resize_max, size, self.quality, self.limits, self.alpha)
 
     def _check_choice(self) -> None:
         """What is said about which samples are packed."""

@@ -65,6 +65,12 @@ class Selection:
         return self._sizes
 
     @property
+    def sizes_beside(self) -> Rows | int:
+        """Bytes of each sample's further blobs, where the source knows them."""
+        beside: Rows | int = getattr(self._source, "sizes_beside", 0)
+        return beside if self._rows is None or isinstance(beside, int) else beside[self._rows]
+
+    @property
     def faults(self) -> Mapping[int, FastpackError]:
         """By row, in their order."""
         faults = faults_of(self._source)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastpack.batch import Batch
 from fastpack.classes import ClassFolder
 from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at
+from fastpack.filenames import path_of
 from fastpack.schema import Schema
 from fastpack.sources.folder import folder
 from fastpack.sources.paths import Paths
@@ -23,7 +24,7 @@ class Source(Protocol):
     It may have a method `fingerprints() -> dict[str, str]` besides: what changes when the source does, under the names that
     a message can call it by. An interrupted pack goes on only where all are what they were. And `faults`, sample -> error: what
     is known to be wrong before anything is read, so that a pack need not begin. And `notes`, a tuple of sentences: what was
-    guessed or left out.
+    guessed or left out. And `sizes_beside`: bytes of each sample's further blobs together, (n,), or 0.
     """
 
     @property
@@ -59,7 +60,7 @@ def source_of(
     - class_folder, sidecars: of a folder; see `folder`.
     - columns: of a table; see `table`. A folder has none.
     """
-    path = Path(path)
+    path = path_of("path", path)
     if not path.exists():
         raise MissingFileError(2, at("there is nothing to pack here; check the path", Place(path)))
     if is_table(path):

@@ -123,6 +123,7 @@ class Leaf:
     - offsets: of the rows of lists, the outermost first. Lists of lists are kept flat.
     - num_missing: lists that are missing, which are empty.
     - fault: why it cannot be kept.
+    - class_names: what the table says that its integers count.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Leaf:
     offsets: tuple[Offsets, ...] = ()
     num_missing: int = 0
     fault: FastpackError | None = None
+    class_names: tuple[str, ...] = ()
 
     def within(self, offsets: Offsets, num_missing: int) -> "Leaf":
         return replace(self, offsets=(offsets, *self.offsets), num_missing=num_missing)
@@ -178,14 +180,28 @@ class Leaf:
         if self.fault is None and not self.offsets:
             self.refuse_missing("has no label; give it one, leave the row out, or name another column with label_column")
         values = self.values(notes)
-        if isinstance(values, Text):
-            labels, names = numbered(values)
+        is_list = isinstance(values, Ragged) and not isinstance(values, Text)
+        flat: Any = values.values if is_list else values  # type: ignore[union-attr]
+        names: Sequence[str]
+        if isinstance(flat, Text):
+            labels, names = numbered(flat)
             self._refuse_alike(names)
-            return labels, names
-        if isinstance(values, Ragged) and isinstance(values.values, Text):
-            message = f"column {self.name!r} holds lists of names, and labels in lists are integers"
-            raise SourceError(at(f"{message}; number them, or keep it as a column with label_column=''", self.where))
-        return (values if isinstance(values, Ragged) else self._whole(values, notes)), ()
+        else:
+            labels = flat if is_list else self._whole(flat, notes)
+            names = self._names_of(labels, notes)
+        return (Ragged(labels, values.offsets) if is_list else labels), names  # type: ignore[union-attr]
+
+    def _names_of(self, labels: npt.NDArray[Any], notes: list[str]) -> Sequence[str]:
+        """The names of the classes that integers count, where the table has some."""
+        if not self.class_names or not len(labels):
+            return ()
+        if labels.dtype.kind != "i" or labels.max() >= len(self.class_names):
+            notes.append(
+                f"column {self.name!r}: the table names {len(self.class_names)} classes, and labels are larger; these are left out"
+            )
+            return ()
+        notes.append(f"column {self.name!r}: classes are called as the table's metadata say")
+        return self.class_names
 
     def _refuse_alike(self, names: Sequence[str]) -> None:
         """Names that only spaces around them tell apart are one name, misspelt."""

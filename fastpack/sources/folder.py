@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastpack.classes import ClassFolder
+from fastpack.filenames import path_of
 from fastpack.folders import FolderRules, look_into
 from fastpack.sources.paths import Paths
 
@@ -27,12 +28,12 @@ def folder(
             of txt, caption, json and cls that most images have.
 
     Labels count the class folders in sorted order. What is guessed, and what is left out, is in `notes`: hidden
-    and system files, files of other endings, folders without images. Folders that cannot be looked into are faults,
-    with a slash behind their keys; so are images beside the class folders.
+    and system files, files of other endings, folders without images, images beside the class folders. Folders that
+    cannot be looked into are faults, with a slash behind their keys.
 
     Raises EmptySourceError, MissingFileError, UnreadableFileError, or SourceError where folders are called like splits.
     """
-    found = look_into(Path(root), FolderRules(allow_external, class_folder, sidecars))
+    found = look_into(path_of("root", root), FolderRules(allow_external, class_folder, sidecars))
     columns = found.columns()
     labels = columns.pop("label", found.labels)
     named = {"keys": found.files, "class_names": found.class_names, "columns": columns}

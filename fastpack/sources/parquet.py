@@ -1,10 +1,11 @@
 """Reads Parquet tables as columns, and the image files and other bytes that they hold (docs/tables.md)."""
 
+import json
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -143,8 +144,20 @@ def _columns(schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str])
         except SourceError as error:
             found[number] = [Leaf(name, column, fault=SourceError(at(str(error), Place(path))))]
     _read_columns(columns, parts)
-    found |= {number: list(column.leaves()) for number, column, _ in columns.values()}
+    classes = _class_names(schema)
+    for number, column, _ in columns.values():
+        found[number] = [replace(leaf, class_names=classes.get(leaf.name, ())) for leaf in column.leaves()]
     return [each for number in sorted(found) for each in found[number]]
+
+
+def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Of the columns that Hugging Face's library wrote as class labels."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        labels = {name: of.get("feature", of) for name, of in features.items()}  # lists of labels have it in their feature
+        return {name: tuple(map(str, of["names"])) for name, of in labels.items() if of.get("_type") == "ClassLabel"}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return {}
 
 
 def _read_columns(columns: dict[str, tuple[int, TableColumn, Any]], parts: tuple[Path, ...]) -> None:

@@ -1,7 +1,7 @@
 """A list of image files, with labels and other columns: what the other sources come down to."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any
 
@@ -59,7 +59,7 @@ class Paths:
             self._columns["label"] = _label_column(labels)
         if keys is not None and keys is not False:
             self._columns["key"] = escaped_names(_key_column(keys, self._images))
-        self._columns |= {name: _column(name, values) for name, values in (columns or {}).items()}
+        self._columns |= {name: _column(name, values) for name, values in _named(columns or {})}
         self._blobs: dict[str, tuple[Kind, Pictures]] = {"image": ("image", self._images), **(blobs or {})}
         for name, values in [*self._columns.items(), *((name, pictures) for name, (_, pictures) in self._blobs.items())]:
             if len(values) != len(self):
@@ -78,6 +78,11 @@ class Paths:
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         return self._images.sizes
+
+    @property
+    def sizes_beside(self) -> npt.NDArray[np.int64] | int:
+        """Bytes of each sample's further blobs together."""
+        return sum(pictures.sizes for _, pictures in list(self._blobs.values())[1:])
 
     @property
     def faults(self) -> Mapping[int, FastpackError]:
@@ -121,6 +126,8 @@ def _files(paths: Any) -> FileNames:
     """Raises SourceError for what is not a sequence of paths."""
     if isinstance(paths, FileNames):
         return paths
+    if isinstance(paths, (Set, Mapping)):
+        raise SourceError(f"paths must be in the order of the labels, which a {type(paths).__name__} has not; give a list")
     if isinstance(paths, (str, bytes, os.PathLike)):
         raise SourceError(f"paths must be a sequence of paths, not the one path {paths!r}; for a folder use fastpack.folder")
     try:
@@ -140,6 +147,8 @@ def _key_column(keys: Sequence[str] | bool, images: PictureFiles | PictureCells)
 
 
 def _text_of(name: str, rows: Any) -> Text:
+    if isinstance(rows, str):
+        raise SourceError(f"{name} must be a list, such as [{rows!r}]")
     try:
         return rows if isinstance(rows, Text) else Text.of(rows)
     except (AttributeError, TypeError) as error:
@@ -153,6 +162,12 @@ def _label_column(labels: Any) -> npt.NDArray[np.int64]:
     if column.ndim != 1 or (len(column) and column.dtype.kind not in "iub"):
         raise SourceError(f"labels must be one integer for each image, not {column.dtype} {column.shape}; map names to numbers first")
     return _integers("label", column)
+
+
+def _named(columns: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns):
+        raise SourceError("columns must be a mapping of names to values, such as {'score': [0.5, 1.5]}")
+    return columns.items()
 
 
 def _column(name: str, values: Any) -> ColumnValues:

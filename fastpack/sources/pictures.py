@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.errors import FastpackError, Place, SourceError, at
-from fastpack.filenames import FileNames
+from fastpack.filenames import FileNames, path_of
 from fastpack.headers import ImageFiles, probe_blobs, raise_probe_status
 from fastpack.memory import Memory
 from fastpack.ragged import Ragged, digest, offsets_of
@@ -52,7 +52,7 @@ class PictureFiles:
     ) -> None:
         self.files = paths if isinstance(paths, FileNames) else FileNames(paths)
         self._memory = Memory(max_blocks=_MAX_BLOCKS)
-        refused = {**(links_out(self.files, os.fspath(root)) if root is not None else {}), **faults}
+        refused = {**(links_out(self.files, str(path_of("root", root))) if root is not None else {}), **faults}
         self.sizes, times, not_files = self.files.look(refused)
         self._times = digest(times)
         self.faults: Mapping[int, FastpackError] = not_files | refused

@@ -44,7 +44,7 @@ def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
 
 
 def _named(sheet: Sheet, name: str, argument: str) -> str:
-    if name not in sheet.leaves and not (name in sheet.cells and argument == "path_column"):
+    if not isinstance(name, str) or (name not in sheet.leaves and not (name in sheet.cells and argument == "path_column")):
         raise SourceError(at(f"no column {name!r} for {argument} among {sheet.names}; correct the name", Place(sheet.path)))
     return name
 

@@ -1,13 +1,14 @@
 """A table with a row for each image: CSV, JSON lines or Parquet. Its rules stand in docs/tables.md."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.errors import FastpackError, MissingFileError, OptionError, Place, SchemaError, SourceError, at
+from fastpack.filenames import path_of
 from fastpack.ragged import Text
 from fastpack.schema import Kind
 from fastpack.sources.column import ColumnValues, Leaf
@@ -45,16 +46,18 @@ def table(
       taken as they are; names are numbered in sorted order and become the class names.
     - image_columns: which other columns name images of their own, or {name: "image" or "mask"}; None takes as images those
       whose values all end like an image's name and whose first file is there.
-    - fields: which of the other columns to keep, and to judge; None keeps all.
+    - fields: which of the other columns to keep, and to judge, by the names of their fields; None keeps all.
     - allow_external: take files outside of `root` too, which a path or a link leads to. Otherwise such a file is a fault.
 
     A column `key` has the samples' keys; else these are the paths below `root`. A column `class_name` beside labels names classes.
     The `notes` of the source say what was guessed, renamed, converted or left out. Raises SourceError for a column that is not
     there or cannot be kept, and MissingFileError when none of the files is there.
     """
-    sheet = read_sheet(Path(path))
+    sheet = read_sheet(path_of("path", path))
     roles = find_roles(sheet, path_column, label_column)
-    folder = Path(root) if root is not None else sheet.path.parent
+    folder = sheet.path.parent if root is None else path_of("root", root)
+    if not folder.is_dir():
+        raise MissingFileError(2, at("root must be a folder, which the table's paths are below; check it", Place(folder)))
     making = _Making(sheet, roles, folder, allow_external=allow_external)
     making.take_images()
     making.take_labels()
@@ -126,7 +129,9 @@ class _Making:
         if "://" in first:
             raise SourceError(at(f"the images are given by URLs, such as {first[:80]!r}; download them, and name the files", self._where))
         here = "; below the current folder it is: use root='.'" if os.path.lexists(first) and not os.path.isabs(first) else ""
-        message = f"none of the {len(images):,} images is there: paths are taken below {self._folder or '.'}; give another root{here}"
+        message = (
+            f"none of the {len(images):,} images is there: paths are taken below {self._folder}; give another root or path_column{here}"
+        )
         raise MissingFileError(2, at(message, images.place(0)))
 
     # Labels
@@ -148,7 +153,7 @@ class _Making:
             self._columns["class_name_column"] = names
             return
         found = self._names_by_label(labels, names)
-        if self._class_names and tuple(self._class_names) != tuple(found):
+        if self._class_names and not leaf.class_names and tuple(self._class_names) != tuple(found):
             self._notes.append(f"classes are called as in {named.name!r}; the text of {leaf.name!r} is kept as 'label_column'")
             self._columns["label_column"] = leaf.column.text()
         self._class_names = found
@@ -177,6 +182,7 @@ class _Making:
                 self._columns[self._called(name)] = column.values(self._notes)
 
     def _kinds(self, given: Sequence[str] | Mapping[str, Kind], others: Mapping[str, Leaf | Cells]) -> dict[str, Kind]:
+        _refuse_no_list("image_columns", given)
         kinds: dict[str, Kind] = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, "image")
         for name, kind in kinds.items():
             if name not in others:
@@ -190,10 +196,11 @@ class _Making:
         found = {name: column for name, column in every.items() if name not in self._roles.names}
         if fields is None:
             return found
-        known = {*found, *map(_field_name, found), *self._columns, *_TAKEN, *self._roles.names}
+        _refuse_no_list("fields", fields)
+        known = {*map(_field_name, found), *self._columns, *_TAKEN}
         if unknown := [name for name in fields if name not in known]:
             raise SchemaError(at(f"there is no column {unknown[0]!r}; the columns are {self._sheet.names}", self._where))
-        return {name: column for name, column in found.items() if {name, _field_name(name)} & {*fields}}
+        return {name: column for name, column in found.items() if _field_name(name) in fields}
 
     def _called(self, name: str) -> str:
         """The field that a column becomes. Raises SourceError when another column is that."""
@@ -231,6 +238,11 @@ class _Making:
                 f"column {cells.name!r} holds bytes, packed as the field {field!r} of the kind {kind!r}; image_columns decides"
             )
         return kind, PictureCells(cells.blobs, self._sheet.path, are_images=kind != "bytes")
+
+
+def _refuse_no_list(argument: str, names: object) -> None:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise OptionError(f"{argument} must be a list of names, such as ['a', 'b'], not {names!r}")
 
 
 def _field_name(name: str) -> str:

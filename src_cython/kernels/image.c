@@ -78,8 +78,9 @@ static uint8_t orientation_of(const uint8_t *tiff_data, size_t length) {
 static int probe_tiff(const uint8_t *data, size_t length, fp_image_info *info) {
     info->width = tiff_value(data, length, TIFF_WIDTH, 0);
     info->height = tiff_value(data, length, TIFF_HEIGHT, 0);
-    info->components = (uint8_t)tiff_value(data, length, TIFF_SAMPLES, 1);
-    info->bits = (uint8_t)tiff_value(data, length, TIFF_BITS, 1);
+    uint32_t samples = tiff_value(data, length, TIFF_SAMPLES, 1), bits = tiff_value(data, length, TIFF_BITS, 1);
+    info->components = samples < UINT8_MAX ? (uint8_t)samples : UINT8_MAX;
+    info->bits = bits < UINT8_MAX ? (uint8_t)bits : UINT8_MAX;
     info->orientation = orientation_of(data, length);
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }
@@ -229,7 +230,7 @@ static int probe_gif(const uint8_t *data, size_t length, fp_image_info *info) {
     if (length < 10) return FP_TRUNCATED_IMAGE;
     info->width = fp_load_le32(data + 6) & 0xffff;
     info->height = fp_load_le32(data + 6) >> 16;
-    info->components = 3;
+    info->components = 1; /* indices of a palette */
     info->bits = 8;
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }
