@@ -1,5 +1,6 @@
 """Blobs: the stored images and arrays of an index's samples, wherever they lie."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,9 +10,22 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack._native.chunks import ReadChunks
+from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.gather import Gather, announce
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs, upright_sizes
-from fastpack.errors import FastpackError, FormatError, OptionError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
+from fastpack.errors import (
+    FastpackError,
+    FormatError,
+    LimitError,
+    OptionError,
+    Outcome,
+    Place,
+    SchemaError,
+    ShapeError,
+    at,
+    outcome_error,
+    status_error,
+)
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -24,6 +38,8 @@ Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
 # Which positions of a batch are read in this way, and how.
 Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
+# A stored array may have so many numbers for each of Limits.max_pixels.
+_NUMBERS_A_PIXEL = 4
 # Neighbours in the file are read at once, up to so many bytes: longer reads save nothing, and threads share them worse.
 _JOINED_BYTES = 2**20
 
@@ -141,6 +157,7 @@ class Blobs:
         if None in field.shape:
             message = f"{field.name} has another shape in another file; open the files apart"
             raise SchemaError(at(message, self._index.place(int(rows[0])) if len(rows) else Place()))
+        self._refuse_large(field, rows, options)
         stored = np.dtype(field.dtype)
         shape = (len(rows), *(size or 0 for size in field.shape))
         if out is not None and (out.shape != shape or out.dtype != stored.newbyteorder("=")):
@@ -155,6 +172,13 @@ class Blobs:
         out[...] = pixels
         return out, failures
 
+    def _refuse_large(self, field: Field, rows: Rows, options: DecodeOptions) -> None:
+        """A dataset may claim any size for samples that were never written."""
+        most, numbers = _NUMBERS_A_PIXEL * options.limits.max_pixels, math.prod(size or 0 for size in field.shape)
+        if numbers > most and len(rows):
+            message = f"a sample of {field.name} has {numbers} numbers, more than {most}; raise max_pixels if the file is real"
+            raise LimitError(at(message, self._index.place(int(rows[0]))))
+
     def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
         """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name].take(rows)
@@ -166,7 +190,20 @@ class Blobs:
             (in_chunks, lambda positions: self._read_chunks(field, rows, positions, flat, options)),
             (~has_span & ~in_chunks, lambda positions: self._fetch_pixels(field, rows, positions, pixels)),
         ]
-        return _read_each(ways, options.keep_going)
+        failures = _read_each(ways, options.keep_going)
+        return failures | self._differing(rows, spans, flat, failures, options) if options.check_pixels else failures
+
+    def _differing(self, rows: Rows, spans: npt.NDArray[Any], flat: Pixels, failures: Failures, options: DecodeOptions) -> Failures:
+        """Which of the pixels that were read differ from a checksum that reading them did not compare."""
+        is_known = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
+        is_known[list(failures)] = False
+        sample_bytes = len(flat) // len(rows)
+        differs = is_known & (crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"])
+        message = "the pixels differ from their CRC32C"
+        found = {row: status_error(5, message, self._index.place(int(rows[row]))) for row in np.flatnonzero(differs).tolist()}
+        if found and not options.keep_going:
+            raise found[min(found)]
+        return found
 
     def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
@@ -226,7 +263,7 @@ class Blobs:
             records = self._index.record_numbers[rows[positions]].tolist()
             files = None if self._index.files is None else self._index.files.take(rows[positions])
             try:
-                fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records, files)
+                fetched = containers.named(shard.container).fetch(shard.path, field, records, files)
             except FastpackError as error:
                 if len(rows) > 1:
                     raise

@@ -51,6 +51,10 @@ class EmptySourceError(FastpackError, ValueError):
     """Nothing to pack, or nothing to read."""
 
 
+class NoRecordsError(EmptySourceError):
+    """A TFRecord without a record. Beside others it counts as no samples."""
+
+
 class DuplicateKeyError(FastpackError, ValueError):
     """Two samples of one source have the same key."""
 

@@ -27,6 +27,8 @@ from fastpack.structs import IMAGE_INFO, SPAN
 
 Column = npt.NDArray[Any] | Ragged
 INDEX_VERSION = 1
+# Why nothing is known of a record, by the kernels' status.
+_LOST = {5: "the record differs from its CRC32C", 7: "the record is not a tf.train.Example"}
 _INDEX_SUFFIX = ".index.npz"
 
 
@@ -42,7 +44,7 @@ class Index:
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
-    - lost (n,) bool: samples of which nothing is known, since their records differ from their checksums; None when there are none.
+    - lost (n,) uint8: 0, or for a sample of which nothing is known the kernels' status that says why; None when there are none.
       Such an index is not saved.
     - notes: what was guessed about the files, or left out of them, a sentence each.
     - receipt: a digest of the pack that wrote the file, by which the same pack knows that it was finished; "" where it is not known.
@@ -59,7 +61,7 @@ class Index:
     files: Text | None = None
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
-    lost: npt.NDArray[np.bool_] | None = None
+    lost: npt.NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
     receipt: str = ""
 
@@ -126,8 +128,9 @@ class Index:
         """Which of these samples are lost, by their place in `rows`, and what is to be said of them."""
         if self.lost is None:
             return {}
-        lost = np.flatnonzero(self.lost[rows]).tolist()
-        return {row: status_error(5, "the record differs from its CRC32C", self.place(int(rows[row]))) for row in lost}
+        statuses = self.lost[rows]
+        lost = np.flatnonzero(statuses).tolist()
+        return {row: status_error(int(statuses[row]), _LOST[int(statuses[row])], self.place(int(rows[row]))) for row in lost}
 
     @property
     def seal(self) -> Seal | None:
@@ -201,8 +204,8 @@ class Index:
         return json.dumps(about)
 
     @classmethod
-    def load(cls, path: Path, folder: Path | None = None) -> "Index":
-        """The index in a file, of shards in `folder`; None is the folder of the file.
+    def load(cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> "Index":
+        """The index in a file, of shards in `folder`; None is the folder of the file. `max_bytes` is what the file may have.
 
         Raises FormatError when the file is damaged, hostile or of another version.
         """
@@ -210,7 +213,7 @@ class Index:
         from fastpack.npz import NPZ_ERRORS, load_npz
 
         try:
-            index = cls._from_arrays(load_npz(path), folder or path.parent)
+            index = cls._from_arrays(load_npz(path, max_bytes), folder or path.parent)
             index._check_shape()
             index.check_spans()
             index.check_chunks()
@@ -265,7 +268,8 @@ class Index:
 
 def _is_column(column: Column, field: Field, num_samples: int) -> bool:
     if isinstance(column, Ragged):
-        return len(column) == num_samples and isinstance(column, Text) == (field.kind == "text" and field.shape == ())
+        is_sound = len(column) == num_samples and isinstance(column, Text) == (field.kind == "text" and field.shape == ())
+        return is_sound and (field.list_length is None or bool((column.lengths == field.list_length).all()))
     return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
 
 
@@ -313,10 +317,10 @@ def concatenate(indexes: Sequence[Index]) -> Index:
     )
 
 
-def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.bool_] | None:
+def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.uint8] | None:
     if all(index.lost is None for index in indexes):
         return None
-    return np.concatenate([np.zeros(len(index), np.bool_) if index.lost is None else index.lost for index in indexes])
+    return np.concatenate([np.zeros(len(index), np.uint8) if index.lost is None else index.lost for index in indexes])
 
 
 def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:
@@ -351,8 +355,8 @@ def common_schema(indexes: Sequence[Index]) -> Schema:
 
 
 def kind_of(field: Field) -> str:
-    """Name and kind; of pixels, which are read as they are stored, the dtype as well."""
-    return f"{field.name}: {field.kind} {field.dtype}" if field.kind == "pixels" else f"{field.name}: {field.kind}"
+    """Name and kind; of pixels, which are read as they are stored, the dtype and the axes as well."""
+    return f"{field.name}: {field.kind} {field.dtype} {field.axes}".rstrip() if field.kind == "pixels" else f"{field.name}: {field.kind}"
 
 
 def _concatenate(columns: list[Column], is_list: bool) -> Column:

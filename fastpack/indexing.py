@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, MixedSetError, Place, UnreadableFileError, at, warn
+from fastpack.errors import FastpackError, MixedSetError, NoRecordsError, Place, UnreadableFileError, at, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -176,7 +176,12 @@ def indexes_of(
     is_default = choice is None or replace(choice, keep_damaged=False) == Choice()
 
     def build(number: int) -> Index:
-        index = containers.index_of(shards[number], save=save, index_dir=folder, limits=limits, choice=choice)
+        try:
+            index = containers.index_of(shards[number], save=save, index_dir=folder, limits=limits, choice=choice)
+        except NoRecordsError:
+            if choice is None or not choice.untrusted:
+                containers.refuse_emptied(shards[number], folder)
+            raise
         if not checkpoints or (with_them := marked(index, keep_damaged=keep_damaged)) is index:
             return index
         # That of a damaged file is not kept, nor is any in a read-only folder: they are made again the next time.
@@ -202,22 +207,28 @@ def _refuse_replaced(indexes: Sequence[Index]) -> None:
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:
-    """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number."""
+    """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number.
+
+    A TFRecord without a record is left out if others have some, as TensorFlow reads it.
+    """
     numbers = itertools.count()
     found: dict[int, Index] = {}
     failures: dict[int, FastpackError] = {}
+    empty: dict[int, FastpackError] = {}
 
     def work() -> None:
         while not failures and (number := next(numbers)) < count:
             try:
                 found[number] = build(number)
+            except NoRecordsError as error:
+                empty[number] = error
             except FastpackError as error:
                 failures[number] = error
 
     share(work, min(num_workers or num_cores(), count))
-    if failures:
-        raise failures[min(failures)]
-    return [found[number] for number in range(count)]
+    if failures or not found:
+        raise min((failures or empty).items())[1]
+    return [found[number] for number in sorted(found)]
 
 
 def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index]:

@@ -35,9 +35,11 @@ class ReadOptions:
     - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always. A single sample
       (`reader[3]`) has no mask, so it is there or raises. But for "raise", `open` too goes on past images of HDF5 files and records
-      of TFRecords that differ from their checksums. Of such a record nothing is known: its columns are 0 or empty (`index.lost`).
+      of TFRecords that differ from their checksums, and past records that are not Examples. Of such a record nothing is known:
+      its columns are 0 or empty (`index.lost`).
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
-    - check: compare what is read with its checksum, where the file has one.
+    - check: compare what is read with its checksum, where the file has one. None does so, but for uncompressed pixels of HDF5
+      files: summing them takes as long as reading them. True compares these too, False nothing.
     - checkpoints: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.
       None does so where it does; True makes `open` find such places where it does not, and save them; "learn" finds those of an image
       when it is first decoded, for this process, and `Reader.save_checkpoints` saves them; False does not use them.
@@ -57,7 +59,7 @@ class ReadOptions:
     orient: bool = True
     on_error: OnError = "raise"
     truncated: Truncated = "error"
-    check: bool = True
+    check: bool | None = None
     checkpoints: bool | Literal["learn"] | None = None
     num_workers: int | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -65,6 +67,8 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.color not in ("RGB", "BGR", "GRAY"):
             raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
+        if self.check not in (None, True, False):
+            raise OptionError(f"check must be True, False or None, not {self.check!r}")
         if self.on_error not in get_args(OnError):
             raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
         if not (self.checkpoints in ("learn", None) or isinstance(self.checkpoints, bool)):
@@ -100,11 +104,12 @@ class ReadOptions:
             self.interpolation,
             self.mode,
             self.limits,
-            self.check,
+            self.check is not False,
             self.num_workers,
             keep_going,
             self.truncated,
             self.bits or 8,
             checkpoints=self.checkpoints is not False,
             alpha=self.alpha,
+            check_pixels=self.check is True,
         )

@@ -50,6 +50,7 @@ def open(
       list of these. A plain file also stands for the shards that were appended to it.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
+        - axes: of arrays in HDF5 files of others, where the guess is wrong: {"X": "NCHW"}. docs/formats.md describes the guess.
         - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
         - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others are refused.
     - save_index: keep the index beside each file, so that the next open is instant. That of a folder of images is kept only in
@@ -57,7 +58,8 @@ def open(
     - index_dir: a folder for the indexes, when that of the files is read-only.
     - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own, and images that links in a folder
       lead to outside of it.
-    - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
+    - untrusted: build the index from the data, and neither load nor save one. HDF5 files are indexed by a process of its own,
+      with limits, and nothing is read by HDF5's library.
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError; and MixedSetError for files that do
     not belong together, or are being replaced.
@@ -69,11 +71,12 @@ def open(
     if isinstance(fields, str):
         raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
     names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
-    classes, *taken = (changes.pop(name, None) for name in ("classes", "class_folder", "sidecars"))
+    classes, axes, class_folder, sidecars = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", *taken)
-    shards, marks = containers.find_shards(path), options.checkpoints is True
+    keep_damaged = options.on_error != "raise"
+    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged, class_folder, sidecars, dict(axes or {}))
+    shards, marks = containers.find_shards(path, untrusted=untrusted), options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
     index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
     warn(index.notes)
@@ -307,8 +310,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name], failed = self._imaging.values(field, rows, epoch, out if field == picture else None)
                 failures |= failed
             else:
-                column = self._index.columns[field.name]
-                fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
+                fields[field.name] = _taken(field, self._index.columns[field.name], rows)
         failures |= self._index.failures(rows)
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -343,3 +345,11 @@ class Reader(Sequence[dict[str, Any]]):
             raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
         rows = rows.astype(np.int64)
         return np.where(rows < 0, rows + len(self), rows)
+
+
+def _taken(field: Field, column: Column, rows: Rows) -> Column:
+    """The values of some samples; lists of one length as an array (n, length)."""
+    if not isinstance(column, Ragged):
+        return column[rows]
+    taken = column.take(rows)
+    return taken if field.list_length is None else np.asarray(taken.values).reshape(len(rows), field.list_length)

@@ -68,6 +68,7 @@ class DecodeOptions:
     keeps_bits: bool = False  # refuse an image of more or fewer bits
     alpha: Alpha = "drop"
     checkpoints: bool = True  # use those that are there
+    check_pixels: bool = False  # compare also what reading does not decode
     memory: Memory = field(default_factory=Memory, compare=False)  # where batches are written
 
     @property

@@ -4,13 +4,14 @@ There is one reader, and it is not here: see reader.py.
 """
 
 import contextlib
+import dataclasses
 import fnmatch
 import glob
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -25,8 +26,10 @@ from fastpack.errors import (
     FormatError,
     MissingFileError,
     MixedSetError,
+    NoRecordsError,
     OptionError,
     Place,
+    TruncatedFileError,
     at,
     from_os_error,
     warn,
@@ -37,7 +40,7 @@ from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.naming import Member, first_alias, in_order, members_below, missing, strangers
 from fastpack.publication import refuse_unfinished, unfinished_files
 from fastpack.ragged import Text
-from fastpack.schema import Schema
+from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
 from fastpack.tree import has_image_files
@@ -50,6 +53,9 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 # Called with the bytes of a file that are done.
 BytesDone = Callable[[int], None]
 _HEAD_BYTES = 4096
+# A saved index has at most so many bytes, and so many more for each byte of its file: 60 to 100 for a record of 40 and more.
+_SMALL_INDEX_BYTES = 2**26
+_INDEX_BYTES_A_BYTE = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class ShardPlan:
     num_samples: int
     num_bytes: int  # of all encoded images together
     layout: Layout = "auto"
-    storage: Storage = field(default_factory=Storage)
+    storage: Storage = dataclasses.field(default_factory=Storage)
 
     @property
     def chunk(self) -> int:
@@ -128,7 +134,7 @@ class Container(Protocol):
         """What tells the file as it is from the file as it was."""
         ...
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
         """Blobs that have no span, through the format's own library. `files` are the names that the index has for them."""
         ...
 
@@ -184,6 +190,8 @@ def of_file(path: Path) -> Container:
     if head[:2] == b"\x1f\x8b":
         remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
         raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
+    if not head and any(suffix in path.name.lower() for suffix in named("tfrecord").suffixes):
+        raise NoRecordsError(at("the file is empty: a TFRecord without a record; pack it again, or leave it out", Place(path)))
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
     raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
@@ -195,9 +203,11 @@ class Choice:
 
     - fields: names of fields, or paths of datasets; None takes what the file seems to be about.
     - allow_external: read pixels that the file keeps in files of other folders.
-    - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
+    - untrusted: believe no saved index, let a process of its own index an HDF5 file, and refuse what only the format's library
+      could read.
     - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
     - class_folder, sidecars: of a folder of images or a tar; see FolderRules.
+    - axes: of stored arrays, by name or path, where the guess is wrong: {"X": "NCHW"}.
     """
 
     fields: Sequence[str] | None = None
@@ -206,6 +216,7 @@ class Choice:
     keep_damaged: bool = False
     class_folder: ClassFolder | None = None
     sidecars: Sequence[str] | None = None
+    axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def is_of_folders(self) -> bool:
@@ -247,22 +258,25 @@ def index_of(
 ) -> Index:
     """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it or in `index_dir`.
 
-    What is chosen otherwise than by default is indexed anew and not saved; nor is a damaged file's, which `choice` says to keep.
+    An index is built and not saved if `choice` is not the default one. That of an untrusted file is never loaded.
     """
-    container = of_file(path)
     if choice is None:
         return _index_by_default(path, save, index_dir, limits)
+    container = of_file(path)
     if choice.is_of_folders and not getattr(container, "has_class_folders", False):
         raise OptionError(at("class_folder and sidecars are for folders of images and tars; leave them out", Place(path)))
+    if choice.axes and container.name != "hdf5":
+        raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
     if not isinstance(container, ChoosingContainer):
         try:
-            return _index_by_default(path, save, index_dir, limits)
-        except CorruptRecordError:
+            # A saved index that came with untrusted data may name other bytes of it, and other labels.
+            return container.index(path, limits=limits) if choice.untrusted else _index_by_default(path, save, index_dir, limits)
+        except (CorruptRecordError, FormatError):
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits)
             raise
-    if choice.allow_external or choice.untrusted or choice.is_of_folders:
+    if choice.allow_external or choice.untrusted or choice.axes or choice.is_of_folders:
         return container.index_chosen(path, choice, limits)
     with contextlib.suppress(FastpackError):
         index = _index_by_default(path, save, index_dir, limits)
@@ -282,12 +296,27 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
     return index
 
 
+def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:
+    """Raises TruncatedFileError for a file without records if its saved index knows some."""
+    if (earlier := earlier_index(path, index_dir)) is not None and len(earlier):
+        message = f"the file has no records, and its saved index knows {len(earlier)}; restore the file, or delete the index"
+        raise TruncatedFileError(at(message, Place(path)))
+
+
 def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
     with contextlib.suppress(FastpackError):
         where = index_path(path, index_dir)
-        return Index.load(where, path.parent) if where.exists() else None
+        return load_index(where, path) if where.exists() else None
     return None
+
+
+def load_index(where: Path, path: Path) -> Index:
+    """The index in the file `where`, of the file at `path`. Raises FormatError if it is damaged, or larger than an index can be."""
+    if where.stat().st_size <= _SMALL_INDEX_BYTES:
+        return Index.load(where, path.parent)
+    num_bytes = path.stat().st_size if path.is_file() else of_file(path).shard(path).size
+    return Index.load(where, path.parent, max_bytes=_SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * num_bytes)
 
 
 def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
@@ -296,7 +325,7 @@ def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     if not where.exists():
         return None
     try:
-        index = Index.load(where, path.parent)
+        index = load_index(where, path)
     except FastpackError:
         return None
     return index if _is_fresh(index, path) else None
@@ -317,13 +346,14 @@ def _is_fresh(index: Index, path: Path) -> bool:
     return False
 
 
-def find_shards(path: Paths, *, check: bool = True) -> list[Path]:
+def find_shards(path: Paths, *, check: bool = True, untrusted: bool = False) -> list[Path]:
     """The files that a path, the name of a set, a glob, a folder or a list of these means, in order for each.
 
     The name that was packed to stands for all files of its set: numbered ones, and those that were appended.
 
     - check: raise MixedSetError for files of one set that do not belong together, for a set that is being replaced, and for a
       set that was found by a folder, a glob or its name and lacks a file.
+    - untrusted: open none of them; raises FormatError if a file may be the master of others.
     """
     parts = _flat(path)
     if not parts:
@@ -331,7 +361,7 @@ def find_shards(path: Paths, *, check: bool = True) -> list[Path]:
     named, shards, wholes = set(parts), list[Path](), list[Path]()
     sets = members_below(part.parent for part in named if Member.of(part) is None and not part.is_dir())
     for part in parts:
-        found = _files_of(part, sets.get(part, []))
+        found = _files_of(part, sets.get(part, []), untrusted)
         shards += [file for file in found if file == part or file not in named]
         wholes += found if found != [part] else []
     if check:
@@ -347,10 +377,11 @@ def _flat(path: Paths) -> list[Path]:
     return [each for part in path for each in _flat(part)]
 
 
-def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
+def _files_of(path: Path, numbered: list[Member], untrusted: bool) -> list[Path]:
     """`numbered`: the numbered files of the set that has this name. Beside a number 0, the plain file is read alone: a master."""
     if path.is_dir():
-        found = _without_masters(member for member in path.iterdir() if of_suffix(member) and not member.name.startswith("."))
+        members = [member for member in path.iterdir() if of_suffix(member) and not member.name.startswith(".")]
+        found = _without_masters(members, untrusted)
         if has_images := has_image_files(path):
             warn([f"{path} holds images beside {found[0].name}; only the {len(found):,} packed files are read"] if found else [])
         if found or has_images:
@@ -361,7 +392,7 @@ def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
         return [path] if numbered and numbered[0].number == 0 else [path, *(member.path for member in numbered)]
     if numbered:
         return [member.path for member in numbered]
-    found = _without_masters(_with_firsts([Path(match) for match in glob.glob(str(path))], path.name))
+    found = _without_masters(_with_firsts([Path(match) for match in glob.glob(str(path))], path.name), untrusted)
     if not found:
         refuse_unfinished(unfinished_files(path.parent, path.name))
         raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(path)))
@@ -376,16 +407,19 @@ def _with_firsts(matches: list[Path], pattern: str) -> Iterable[Path]:
     return dict.fromkeys([*firsts, *found])
 
 
-def _without_masters(paths: Iterable[Path]) -> list[Path]:
+def _without_masters(paths: Iterable[Path], untrusted: bool) -> list[Path]:
     """In order; a master file is left out where its shards are among them, since it shows the same samples."""
     found = in_order(paths)
     firsts = {member.output for member in map(Member.of, found) if member and member.number == 0}
-    return [path for path in found if path not in firsts or not _is_master(path)]
+    return [path for path in found if path not in firsts or not _is_master(path, untrusted)]
 
 
-def _is_master(path: Path) -> bool:
+def _is_master(path: Path, untrusted: bool) -> bool:
     if path.suffix.lower() not in named("hdf5").suffixes:
         return False
+    if untrusted:
+        message = "only HDF5's library can tell whether this file shows its shards, and it is untrusted; name the files to read"
+        raise FormatError(at(message, Place(path)))
     from fastpack.containers.hdf5_master import is_master
 
     return is_master(path)

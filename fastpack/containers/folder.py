@@ -61,7 +61,7 @@ class FolderContainer:
     def explain(self, path: Path) -> list[str]:
         return []
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
         """The bytes of these files; what they are numbered is in the index, not in the folder."""
         if files is None:
             raise FormatError(at("the index does not name the files; delete it and it is built again", Place(path)))

@@ -15,11 +15,13 @@ from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
+from fastpack.containers.hdf5_opening import open_file
 from fastpack.containers.hdf5_writers import writer_of
 from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, from_os_error
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Text
+from fastpack.schema import Field
 from fastpack.shard import Shard
 from fastpack.structs import NO_SPAN
 
@@ -78,15 +80,24 @@ class Hdf5Container:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+        """Samples of one dataset; or, where `files` are the paths of datasets, all of each."""
         with _read(path) as file:
-            dataset = safe_dataset(file, stored_as)
-            if dataset is None:
-                raise FormatError(at(f"there is no dataset {stored_as!r} in this file; delete the index", Place(path)))
-            return [np.asarray(dataset[number]) for number in record_numbers]
+            if files is not None:
+                return [np.asarray(_dataset(file, name, path)[()]) for name in files]
+            dataset = _dataset(file, field.source_name, path)
+            before = (slice(None),) * max(0, field.axes.find("N"))
+            return [np.asarray(dataset[(*before, number)]) for number in record_numbers]
 
 
 HDF5 = Hdf5Container()
+
+
+def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    dataset = safe_dataset(file, name)
+    if dataset is None:
+        raise FormatError(at(f"there is no dataset {name!r} in this file; delete the index", Place(path)))
+    return dataset
 
 
 @contextlib.contextmanager
@@ -94,7 +105,7 @@ def _read(path: Path) -> Iterator[h5py.File]:
     """The open file. What the library throws for a damaged one becomes an error that names it."""
     try:
         _register_filters()
-        with _opened(path) as file:
+        with open_file(path) as file:
             yield file
     except MemoryError as error:
         raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
@@ -105,17 +116,6 @@ def _read(path: Path) -> Iterator[h5py.File]:
             raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
         remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
         raise FormatError(at(f"HDF5 cannot read the file ({error}); {remedy}", Place(path))) from error
-
-
-def _opened(path: Path) -> h5py.File:
-    """The file, also one that another process, or this one, is writing for readers to follow (single writer, many readers)."""
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        for options in ({"locking": False}, {}):
-            with contextlib.suppress(OSError):
-                return h5py.File(path, "r", swmr=True, **options)
-        raise error
 
 
 def _register_filters() -> None:

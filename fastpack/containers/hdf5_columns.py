@@ -1,7 +1,7 @@
 """What all layouts of HDF5 that we write have in common: columns, attributes, and which names datasets have."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ from fastpack.containers.spools import Spools, parts
 from fastpack.errors import SchemaError
 from fastpack.index import Column
 from fastpack.ragged import Ragged, Text
-from fastpack.schema import Field, Schema
+from fastpack.schema import DOUBTFUL, Field, Schema
 
 FORMAT_VERSION = 1
 # What the datasets of our fields are called, as most people call them.
@@ -77,13 +77,22 @@ def _without_last_nuls(text: Text) -> Text:
 def write_root(file: h5py.File, schema: Schema, layout: str, columns: Mapping[str, Column]) -> None:
     """What stands beside the images: columns, by the names of their datasets, attributes, and the checksums of all that."""
     file.attrs["format_version"] = FORMAT_VERSION
-    for name, text in {"format": "fastpack", "layout": layout, "schema": Schema(schema.fields).to_json()}.items():
+    told = Schema(tuple(_as_written(field) for field in schema.fields))
+    for name, text in {"format": "fastpack", "layout": layout, "schema": told.to_json()}.items():
         file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5_members.py
     for name, column in columns.items():
         Vector.of(name, column).write(file)
     if schema.class_names:
         Vector.of("class_names", Text.of(schema.class_names)).write(file)
     write_checksums(file)
+
+
+def _as_written(field: Field) -> Field:
+    """Samples come first here, wherever the source has them."""
+    if field.axes == DOUBTFUL:
+        return field
+    axes = "N" + field.axes.replace("N", "")
+    return replace(field, axes="" if axes in ("N", "NHW", "NHWC") else axes)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The index of one HDF5 file, ours or somebody's."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -11,10 +12,11 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.salvage import CheckSpans
 from fastpack.chunks import ChunkTable
 from fastpack.containers import Choice
+from fastpack.containers.hdf5_axes import sample_shape
 from fastpack.containers.hdf5_columns import CHECKSUMS
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
 from fastpack.containers.hdf5_heap import locate_rows, read_texts
-from fastpack.containers.hdf5_layouts import contiguous_offset, describe_filters, locate_pixels, no_spans
+from fastpack.containers.hdf5_layouts import Pixels, contiguous_offset, describe_filters, locate_pixels, no_spans
 from fastpack.containers.hdf5_members import (
     Member,
     choose_members,
@@ -25,13 +27,14 @@ from fastpack.containers.hdf5_members import (
     safe_dataset,
     text_attribute,
 )
+from fastpack.containers.hdf5_pictures import find_pictures
 from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
 from fastpack.headers import guess_kind, probe_blobs
 from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
-from fastpack.schema import Field, Kind, Schema
+from fastpack.schema import DOUBTFUL, Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
 
@@ -49,14 +52,21 @@ class IndexBuilder:
         self._file, self._shard, self._path = file, shard, shard.path
         self._check, self._limits, self._allow_external = check, limits, choice.allow_external
         self._keep_damaged = choice.keep_damaged
+        self._takes_all = choice.fields is None
+        self._are_axes_known = bool(choice.axes) or text_attribute(file, "format") == "fastpack"
         self._traced: Traced | None = None
-        self._members = find_members(file)
-        self._chosen = choose_members(self._members, choice.fields)
+        self._members = find_members(file, limits, choice.axes)
+        self._pictures = find_pictures(self._members, choice.fields)
+        self._chosen = [] if self._pictures else choose_members(self._members, choice.fields)
         self._names = field_names(self._chosen, own_names(file))
+        self._class_names_path = next((member.path for member in self._members if member.path == "class_names"), "")
+        self._checksum_paths = {member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")}
         self._own_fields = own_fields(file)
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
-        self._numbers_and_texts = [member for member in in_rows if member.kind == "column" and not self._holds_checksums(member)]
+        self._numbers_and_texts = [
+            member for member in in_rows if member.kind in ("column", "list") and member.path not in self._checksum_paths
+        ]
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
         self._chunks: dict[str, dict[int, ChunkTable]] = {}
@@ -70,6 +80,8 @@ class IndexBuilder:
         return Schema(tuple(fields), self._class_names())
 
     def index(self) -> Index:
+        if self._pictures:
+            return self._pictures.index(self._shard)
         if not self._blobs:
             raise self._error(
                 "the file has no dataset of images: none of three or more dimensions, and no group with `bytes` and `offsets`"
@@ -94,6 +106,7 @@ class IndexBuilder:
             self._spans,
             self._infos,
             self._chunks,
+            notes=tuple(self._notes()),
         )
         index.check_spans()
         return index
@@ -103,13 +116,16 @@ class IndexBuilder:
         if member.kind == "pixels":
             color = text_attribute(dataset, "color")
             known_color = color if color in ("RGB", "BGR", "GRAY") else ""
-            return Field(name, "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, member.path, known_color)
+            known_color = known_color if not member.axes else ""
+            shape = sample_shape(dataset.shape, member.axes)
+            return Field(name, "pixels", shape, dataset.dtype.str, member.path, known_color, member.axes)
         if member.is_blob:
             return Field(name, self._kind_of_files(member), stored_as=member.path)
+        shape = dataset.shape[1:] if member.kind == "list" else ()
         if dataset.dtype.kind in "iub":
-            return Field(name, "int", dtype="int64", stored_as=member.path)
+            return Field(name, "int", shape, dtype="int64", stored_as=member.path)
         if dataset.dtype.kind == "f":
-            return Field(name, "float", dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
+            return Field(name, "float", shape, dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
         return Field(name, "text", stored_as=member.path)
 
     def _kind_of_files(self, member: Member) -> Kind:
@@ -119,21 +135,27 @@ class IndexBuilder:
             return own.kind
         return guess_kind(member.path, self._infos.get(self._names[member.path], np.zeros(0, IMAGE_INFO)))
 
-    def _holds_checksums(self, member: Member) -> bool:
-        return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind in ("pixels", "vlen"))
-
     def explain(self) -> list[str]:
         """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""
+        if self._pictures:
+            return self._pictures.explain()
         chosen = {member.path for member in self._chosen}
-        return [self._explain(member, member.path in chosen) for member in self._members if member.is_blob or member.kind == "other"]
+        arrays = [member for member in self._members if member.kind != "column" or (self._blobs and member.path not in chosen)]
+        return [self._explain(member, member.path in chosen) for member in arrays if member.path not in self._checksum_paths]
 
     def _explain(self, member: Member, is_chosen: bool) -> str:
-        if member.kind == "other":
+        if member.kind in ("other", "picture"):
             return f"{member.path}: left out; {member.odd_kind}"
         if not is_chosen:
-            return f"{member.path}: left out; it has {member.num_samples} samples; name it with fields=..."
+            return f"{member.path}: left out; {self._reason(member)}; name it with fields=..."
+        if member.kind == "list":
+            return f"{member.path}: {member.stored.shape[1]} numbers a sample"
         if member.kind != "pixels":
             return f"{member.path}: {member.kind} images, {member.num_samples} samples"
+        if member.axes == DOUBTFUL:
+            return f"{member.path}: the shape {member.stored.shape} does not tell where channels are; axes=... decides before a transform"
+        if member.axes:
+            return f"{member.path}: axes {member.axes}, {member.num_samples} samples; axes=... decides otherwise"
         if member.stored.external or member.stored.is_virtual:
             return f"{member.path}: kept in other files; read from its place in them"
         filters = describe_filters(member.stored) or "no filters"
@@ -142,6 +164,23 @@ class IndexBuilder:
         if located.reason:
             return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
         return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
+
+    def _notes(self) -> Iterator[str]:
+        """What was guessed, and what was left out that stands beside the images and has as many values."""
+        chosen = {member.path for member in self._chosen}
+        for member in self._blobs:
+            if member.axes and not self._are_axes_known:
+                yield at(self._explain(member, True), Place(self._path))
+        beside = self._blobs[0]
+        for member in self._members if self._takes_all else ():
+            if member.path not in chosen and (member.group, member.num_samples) == (beside.group, beside.num_samples):
+                yield at(self._explain(member, False), Place(self._path))
+
+    def _reason(self, member: Member) -> str:
+        if member.is_long:
+            return "its numbers would take more than 1 GiB of memory"
+        is_elsewhere = self._blobs and member.group != self._blobs[0].group
+        return f"it has {member.num_samples} samples" + (f" and is not beside {self._blobs[0].path}" if is_elsewhere else "")
 
     def _error(self, message: str) -> FormatError:
         remedy = "name the datasets as docs/formats.md has them, or choose some with fields=..."
@@ -239,8 +278,8 @@ class IndexBuilder:
             self._traced = traced = trace_pixels(dataset, self._shard, allow_external=self._allow_external)
             spans, tables = traced.spans, traced.tables
         else:
-            self._refuse_many(dataset.shape[0], dataset.name)
-            located = locate_pixels(dataset, self._shard.size, Place(self._path))
+            self._refuse_many(member.num_samples, dataset.name)
+            located = self._located(member)
             spans = located.spans
             tables = {} if located.table is None else {0: located.table}
         self._note_pixel_checksums(spans, member.path + CHECKSUMS)
@@ -249,6 +288,12 @@ class IndexBuilder:
         self._spans[name] = spans
         if tables:
             self._chunks[name] = tables
+
+    def _located(self, member: Member) -> Pixels:
+        if member.axes not in ("", DOUBTFUL) and not member.axes.startswith("N"):
+            reason = "its samples do not come first, so each lies all over it"
+            return Pixels(no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)), reason=reason)
+        return locate_pixels(member.stored, self._shard.size, Place(self._path))
 
     def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
         """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that
@@ -288,11 +333,13 @@ class IndexBuilder:
         if kind not in "iubf":
             self._columns[name] = self._texts(dataset)
             return
-        values = dataset[...].reshape(-1)
+        values = dataset[...] if member.kind == "list" else dataset[...].reshape(-1)
         if kind == "u" and (values > _LARGEST_INTEGER).any():
             message = f"{member.path} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
             raise FormatError(at(message, Place(self._path)))
-        self._columns[name] = as_read(values)
+        numbers = np.asarray(as_read(values))
+        is_list = member.kind == "list"
+        self._columns[name] = Ragged(numbers.reshape(-1), np.arange(len(values) + 1) * values.shape[1]) if is_list else numbers
 
     def _texts(self, dataset: h5py.Dataset) -> Text:
         """Text of fixed length is in the dataset; that of variable length the library need not look up one by one."""
@@ -300,10 +347,6 @@ class IndexBuilder:
         if dataset.dtype.hasobject and dataset.ndim == 1:
             texts = read_texts(dataset, self._shard, self._limits)
         return _text_of(dataset[...].reshape(-1)) if texts is None else texts
-
-    @property
-    def _class_names_path(self) -> str:
-        return next((member.path for member in self._members if member.name == "class_names" and not member.group), "")
 
     def _class_names(self) -> tuple[str, ...]:
         member = next((member for member in self._members if member.path == self._class_names_path), None)

@@ -72,7 +72,7 @@ class TarContainer:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
         raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {path}")
 
 

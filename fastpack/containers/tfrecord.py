@@ -18,7 +18,7 @@ from fastpack.containers.tfrecord_names import CLASS_NAME, fold_class_names, pub
 from fastpack.containers.tfrecord_sifted import SiftedRecords
 from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter
-from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
+from fastpack.errors import FormatError, LimitError, NoRecordsError, Place, at, raise_status
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -61,7 +61,7 @@ class TfRecordContainer:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
         raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {path}")
 
 
@@ -133,8 +133,11 @@ class _Table:
 
     def index(self, shard: Shard) -> Index:
         if not self._num_records:
-            raise EmptySourceError(at("the file has no records; pack it again", Place(self._path)))
+            raise NoRecordsError(at("the file has no records; pack it again", Place(self._path)))
         features = {column.name: column for column in self._columns.values()}
+        if len(features) < len(self._columns):
+            message = "two names of features are the same once bytes that are not UTF-8 are escaped; write the file with other names"
+            raise FormatError(at(message, Place(self._path)))
         named = {public: features[name] for name, public in public_names(features).items()}
         fields = [column.field(public) for public, column in named.items()]
         columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}
