@@ -10,6 +10,7 @@ from types import EllipsisType
 from typing import Any, Literal, Self
 
 from fastpack._native.crc32c import crc32c
+from fastpack import checks
 from fastpack.batch import Batch
 from fastpack.course import Course, Deal
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, StateError
@@ -30,6 +31,7 @@ _RANK_VARIABLES = (
 )
 _KEPT_FAILURES = 100
 _NO_LIMIT = 1 << 62
+_LAST_EPOCH = 2**32 - 1
 _LONGEST_ORDER = 48  # characters in a state
 
 
@@ -62,13 +64,16 @@ class LoaderOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("world", 1), ("prefetch", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise OptionError(f"{name} must be an integer of at least {least}, not {value!r}")
-        if self.rank != "auto" and not (isinstance(self.rank, int) and 0 <= self.rank < self.world):
-            raise OptionError(f'rank must lie between 0 and {self.world - 1} (world - 1), or be "auto", not {self.rank!r}')
-        if self.rank == "auto" and self.world != 1:
-            raise OptionError('rank="auto" finds the world too; leave world out')
+            checks.settle(self, **{name: checks.integer(name, getattr(self, name), least)})
+        checks.settle(self, drop_last=checks.flag("drop_last", self.drop_last))
+        checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
+        if self.read_ahead is not None:
+            checks.settle(self, read_ahead=checks.flag("read_ahead", self.read_ahead))
+        if isinstance(self.rank, str) and self.rank == "auto":
+            if self.world != 1:
+                raise OptionError('rank="auto" finds the world too; leave world out')
+        else:
+            checks.settle(self, rank=checks.integer('rank ("auto", or one of world)', self.rank, 0, self.world - 1))
 
     @property
     def of_reading(self) -> dict[str, Any]:
@@ -95,6 +100,8 @@ class Loader:
 
     def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
         """Takes LoaderOptions, or its fields by name, or both. Raises OptionError or EmptySourceError."""
+        checks.instance("dataset", dataset, Reader, "a Reader, as fastpack.open gives it")
+        checks.instance("options", options, LoaderOptions | None, "LoaderOptions(...)")
         chosen = replace(options or LoaderOptions(), **changes)
         if chosen.rank == "auto":
             rank, world = _rank_and_world(os.environ)
@@ -203,9 +210,9 @@ class Loader:
         Raises StateError when the state is of another dataset, order or seed, and says which.
         """
         known = self.state_dict()
-        missing = known.keys() - state.keys()
+        missing = known.keys() - state.keys() if isinstance(state, Mapping) else known.keys()
         if missing or state["version"] != STATE_VERSION:
-            raise StateError(f"this is no state of a loader, or of another version than {STATE_VERSION}: {dict(state)}")
+            raise StateError(f"this is no state of a loader, or of another version than {STATE_VERSION}: {checks.shown(state)}")
         for name, difference in (("dataset", _differing(state["dataset"], known["dataset"])), ("order", ""), ("seed", "")):
             if state[name] != known[name]:
                 message = f"the state is of another {name}: {state[name]}, this loader has {known[name]}{difference}"
@@ -218,13 +225,12 @@ class Loader:
         - step: of an epoch that ran from its beginning with this batch size and world; or
         - position: batch.position, which also finds batches that came after a resume with other sizes.
         """
-        first = position if step is None else step * self.step_size
-        if first is None or (step is not None and position is not None):
+        if (step is None) == (position is None):
             raise OptionError("name the batch by its step or by its position")
+        first = checks.integer("position", position) if step is None else checks.integer("step", step) * self.step_size
         if not 0 <= first < self._course.deal.num_positions:
             raise IndexError(f"position {first} of {self._course.deal.num_positions}")
-        _check_epoch(epoch)
-        return self._course.read(self._dataset, epoch, first)
+        return self._course.read(self._dataset, _epoch(epoch), first)
 
     def close(self) -> None:
         """Stops reading ahead, waits until no thread is at it, and frees the memory that was kept for the next batches.
@@ -251,9 +257,11 @@ class Loader:
         self._iteration = _nothing
 
     def _go_to(self, epoch: int, position: int) -> None:
-        _check_epoch(epoch)
-        if not (isinstance(position, int) and 0 <= position <= self._course.deal.num_positions):
-            raise StateError(f"there is no position {position!r} in an epoch of {self._course.deal.num_positions} samples")
+        epoch = _epoch(epoch)
+        try:
+            position = checks.integer("position", position, 0, self._course.deal.num_positions)
+        except OptionError as error:
+            raise StateError(f"there is no such place in an epoch: {error}") from error
         self._leave()
         self._stand_at(epoch, position)
 
@@ -331,9 +339,8 @@ def _nothing() -> None:
     return None
 
 
-def _check_epoch(epoch: int) -> None:
-    if not (isinstance(epoch, int) and 0 <= epoch < 2**32):
-        raise OptionError(f"epoch must be an integer from 0 to 2**32 - 1, not {epoch!r}")
+def _epoch(epoch: int) -> int:
+    return checks.integer("epoch", epoch, 0, _LAST_EPOCH)
 
 
 def _rank_and_world(environment: Mapping[str, str]) -> tuple[int, int]:

@@ -8,12 +8,14 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack import checks
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError, OptionError, OutputExistsError, Place, TruncatedFileError, UnreadableFileError, at, from_os_error
 
@@ -76,11 +78,11 @@ def parse_size(text: str | int) -> int:
     >>> parse_size("1GB"), parse_size("1.5 MiB")
     (1000000000, 1572864)
     """
-    if isinstance(text, int):
-        return text
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text.lower())
+    if isinstance(text, Integral):
+        return checks.integer("a size", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text.lower()) if isinstance(text, str) else None
     if not match or match[2] not in _SIZE_UNITS:
-        raise OptionError(f"{text!r} is no size; write one like 4096, 500k, 64MiB or 1GB")
+        raise OptionError(f"{checks.shown(text)} is no size; write one like 4096, 500k, 64MiB or 1GB")
     return int(float(match[1]) * _SIZE_UNITS[match[2]])
 
 

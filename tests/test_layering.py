@@ -16,6 +16,7 @@ LAYERED = {"packing", "looking", "measuring"}
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
+    {"checks"},
     {"schema", "limits", "pool", "ragged", "structs", "seal", "draws", "memory", "spool"},
     {
         "shard",
