@@ -11,7 +11,7 @@ from fastpack import containers
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.gather import Gather, announce
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs
-from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
+from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, changed_file_error, outcome_error
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -87,8 +87,7 @@ class Blobs:
             for position, blob in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
                 data = np.asarray(blob).tobytes()
                 if len(data) != lengths[position]:
-                    message = f"{field.name} has changed since it was indexed; open the dataset again"
-                    raise FormatError(at(message, pictures.place_of(position)))
+                    raise changed_file_error(pictures.place_of(position))
                 blobs[position] = data
 
         failures = _read_each([(has_span, read), (~has_span, fetch)], keep_going=True)
@@ -189,7 +188,7 @@ class Blobs:
             records = self._index.record_numbers[rows[positions]].tolist()
             files = None if self._index.files is None else self._index.files.take(rows[positions])
             try:
-                fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records, files)
+                fetched = containers.named(shard.container).fetch(shard, field.source_name, records, files)
             except FastpackError as error:
                 if len(rows) > 1:
                     raise

@@ -15,8 +15,10 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
+from fastpack.checks import settle
 from fastpack.chunks import ChunkTable
 from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
+from fastpack.files import Files
 from fastpack.ragged import Ragged, Text, concatenate_values
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
@@ -37,7 +39,7 @@ class Index:
     - columns: field name -> (n,) array, Text or Ragged.
     - spans: blob name -> (n,) SPAN.
     - infos: image name -> (n,) IMAGE_INFO.
-    - files (n,): what the samples are called in a shard that is a folder; None when there is none.
+    - files (n,): what is known of the samples in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
@@ -53,10 +55,18 @@ class Index:
     spans: Mapping[str, npt.NDArray[Any]]
     infos: Mapping[str, npt.NDArray[Any]]
     chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
-    files: Text | None = None
+    files: Files | None = None
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
     lost: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        """Takes views that cannot be written to: readers, threads and parts share these arrays."""
+        for name in ("shard_numbers", "record_numbers", "lost"):
+            if (values := getattr(self, name)) is not None:
+                settle(self, **{name: _read_only(values)})
+        for name in ("columns", "spans", "infos"):
+            settle(self, **{name: {key: _read_only(values) for key, values in getattr(self, name).items()}})
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -168,6 +178,8 @@ class Index:
         for name, tables in self.chunks.items():
             for number, table in tables.items():
                 arrays |= table.to_arrays(f"chunk/{number}/{name}")
+        if self.files is not None:
+            arrays["file_times"] = self.files.times
         from fastpack.npz import save_npz
 
         with written_whole(path, sync=sync) as temporary:
@@ -223,22 +235,24 @@ class Index:
             infos={name: arrays[f"info/{name}"] for name in images},
             chunks={field.name: _tables(field.name, len(about["shards"]), arrays) for field in schema.blobs if field.kind == "pixels"},
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
-            files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
+            files=Files(columns["key"], arrays["file_times"]) if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
         )
 
     def _check_shape(self) -> None:
         """What a file could say that is no table of samples: any of it means that the index is damaged or a lie."""
-        n = len(self)
+        n, sound = len(self), True
         tables: list[tuple[npt.NDArray[Any], np.dtype[Any]]] = [
             (self.shard_numbers, np.dtype(np.uint32)),
             (self.record_numbers, np.dtype(np.int64)),
             *((spans, SPAN) for spans in self.spans.values()),
             *((infos, IMAGE_INFO) for infos in self.infos.values()),
         ]
-        sound = all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
+        sound = sound and all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
         sound = sound and all(_is_column(self.columns[field.name], field, n) for field in self.schema.columns)
-        sound = sound and (self.files is None or (isinstance(self.files, Text) and len(self.files) == n))
+        if self.files is not None:
+            tables.append((self.files.times, np.dtype(np.int64)))
+            sound = isinstance(self.files.names, Text) and len(self.files.names) == n
         sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
         sound = sound and all(_are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
         if not sound:
@@ -288,7 +302,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         spans={field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard) for field in schema.blobs},
         infos={name: np.concatenate([index.infos[name] for index in indexes]) for name in indexes[0].infos},
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
-        files=_join_files(indexes),
+        files=Files.concatenate([index.files for index in indexes], [len(index) for index in indexes]),
         checkpoints=_join_checkpoints(indexes),
         lost=_join_lost(indexes),
     )
@@ -305,12 +319,6 @@ def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:
     names = dict.fromkeys(name for index in indexes for name in index.checkpoints)
     pieces = {name: [index.checkpoints.get(name) or Checkpoints.none(len(index)) for index in indexes] for name in names}
     return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
-
-
-def _join_files(indexes: Sequence[Index]) -> Text | None:
-    if all(index.files is None for index in indexes):
-        return None
-    return Text.concatenate([index.files or Text.of([""] * len(index)) for index in indexes])
 
 
 def _common_schema(indexes: Sequence[Index]) -> Schema:
@@ -371,6 +379,14 @@ def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field
         return Text(arrays[f"{name}/values"], offsets)
     inner = replace(field, shape=())
     return Ragged(_from_arrays(f"{name}/values", arrays, inner), offsets)
+
+
+def _read_only(values: Column) -> Column:
+    if isinstance(values, Ragged):
+        return values.read_only()
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:

@@ -9,8 +9,8 @@ from functools import cached_property
 from types import EllipsisType
 from typing import Any, Literal, Self
 
-from fastpack._native.crc32c import crc32c
 from fastpack import checks
+from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch
 from fastpack.course import Course, Deal
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, StateError

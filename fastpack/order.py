@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
 from fastpack import checks
+from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
 from fastpack.draws import philox
 from fastpack.errors import OptionError
 from fastpack.ragged import Text
@@ -215,7 +215,7 @@ def parts_of(spread: npt.NDArray[np.float64], fractions: Mapping[str, float]) ->
     >>> parts_of(np.array([0.0, 0.5, 0.95]), {"train": 0.9, "val": 0.1}).tolist()
     [0, 0, 1]
     """
-    sizes = [checks.number(f"the fraction of {name!r}", size, 0) for name, size in _named(fractions).items()]
+    sizes = [checks.number(f"fractions: {name!r}", size, 0) for name, size in _named(fractions).items()]
     ends = np.cumsum(sizes)
     if not sizes or min(sizes) == 0 or not ends[-1] <= 1 + 1e-9:
         raise OptionError(f"fractions must be positive and at most 1 together, not {dict(fractions)}")

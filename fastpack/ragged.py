@@ -65,6 +65,16 @@ class Ragged(Sequence[Any]):
     def _row(self, row: int) -> Any:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
+    def read_only(self) -> Self:
+        """The same rows in the same memory, whose arrays cannot be written to."""
+        rows = type(self).__new__(type(self))
+        values = self.values.read_only() if isinstance(self.values, Ragged) else self.values.view()
+        rows.values, rows.offsets = values, self.offsets.view()
+        for part in (rows.values, rows.offsets):
+            if isinstance(part, np.ndarray):
+                part.flags.writeable = False
+        return rows
+
     def bytes(self, row: int) -> bytes:
         """The memory of one row, 0 <= row < len."""
         piece: bytes = self.values[self.offsets[row] : self.offsets[row + 1]].tobytes()

@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastpack import containers
+from fastpack import checks, containers
 from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
@@ -60,15 +60,27 @@ def open(
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
-    if isinstance(fields, str):
-        raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
-    names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
+    flags = {"save_index": save_index, "allow_external": allow_external, "untrusted": untrusted}
+    save_index, allow_external, untrusted = (checks.flag(name, value) for name, value in flags.items())
+    checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
+    names = _names_of(fields)
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
     choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
-    shards, marks = containers.find_shards(path), options.checkpoints is True
+    # Absolute, so that a later os.chdir changes nothing; links stay links.
+    shards, marks = [shard.absolute() for shard in containers.find_shards(path)], options.checkpoints is True
     index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
     return Reader(index if names is None else index.select(names), options)
+
+
+def _names_of(fields: Mapping[str, str] | Sequence[str] | None) -> dict[str, str] | None:
+    """New name -> name in the files, of the fields that are wanted; None is all of them."""
+    if fields is None:
+        return None
+    if isinstance(fields, Mapping):
+        named = checks.mapping("fields", fields, '{"picture": "image/encoded"}')
+        return dict(zip(named, checks.texts("fields", tuple(named.values())), strict=True))
+    return {name: name for name in checks.texts("fields", fields)}
 
 
 def concat(readers: Sequence["Reader"]) -> "Reader":
@@ -80,6 +92,8 @@ def concat(readers: Sequence["Reader"]) -> "Reader":
     >>> len(concat([dataset, dataset[:3]]))
     13
     """
+    if isinstance(readers, Reader) or not all(isinstance(reader, Reader) for reader in readers):
+        raise OptionError(f"readers must be a list of Readers, not {checks.shown(readers)}")
     if not readers:
         raise OptionError("there is nothing to concatenate; give one reader at least")
     if any(reader.options != readers[0].options for reader in readers):
@@ -268,6 +282,7 @@ class Reader(Sequence[dict[str, Any]]):
         rows = self._rows(indices)
         check_epochs(epoch, len(rows))
         picture = self.schema.picture
+        checks.instance("out", out, np.ndarray | None, "a numpy array")
         if out is not None and (picture is None or (picture.kind == "image" and not self._options.decode)):
             raise OptionError("out receives pixels, and there are none; leave it out, or open a dataset of images with decode=True")
         failures: Failures = {}
@@ -304,8 +319,11 @@ class Reader(Sequence[dict[str, Any]]):
         self._blobs.announce(rows)
 
     def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Rows:
-        rows = np.asarray(indices)
-        if rows.size == 0:
+        try:
+            rows = np.asarray(indices)
+        except ValueError:  # lists of differing length
+            rows = np.zeros(1, np.object_)
+        if rows.size == 0 and rows.ndim == 1:
             return np.zeros(0, np.int64)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")

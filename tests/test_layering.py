@@ -32,6 +32,7 @@ LAYERS = [
         "tree",
         "chunks",
         "checkpoints",
+        "files",
         "rejects",
         "packing.room",
         "packing.transcode",

@@ -8,12 +8,13 @@ import glob
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from fastpack import checks
 from fastpack.batch import Batch
 from fastpack.errors import (
     CorruptRecordError,
@@ -26,9 +27,9 @@ from fastpack.errors import (
     at,
     from_os_error,
 )
+from fastpack.files import Files
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Text
 from fastpack.schema import Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
@@ -120,8 +121,11 @@ class Container(Protocol):
         """What tells the file as it is from the file as it was."""
         ...
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        """Blobs that have no span, through the format's own library. `files` are the names that the index has for them."""
+    def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        """Blobs that have no span, through the format's own library. `files` is what the index knows of them in a folder.
+
+        Raises ChangedFileError when the file is not the shard any more.
+        """
         ...
 
 
@@ -280,32 +284,37 @@ def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
         index = Index.load(where, path.parent)
     except FastpackError:
         return None
-    return index if _is_fresh(index, path) else None
+    shards = _shards_now(index, path)
+    return replace(index, shards=shards) if shards == index.shards else None
 
 
-def _is_fresh(index: Index, path: Path) -> bool:
-    """True when the index is one of the whole file, and of all files that it names, as they are now. These must lie in its own
+def _shards_now(index: Index, path: Path) -> tuple[Shard, ...] | None:
+    """The files that the index names as they are now; None when it is not one of the whole file. Others must lie in the file's own
     folder: an index that somebody left there is not to have us read any file there is."""
-    if index.shards[:1] != (of_file(path).shard(path),):
-        return False
+    first, folder = of_file(path).shard(path), path.parent.resolve()
+    if index.shards[:1] != (first,):
+        return None
     if len(index.shards) == 1:
-        return np.array_equal(index.record_numbers, np.arange(len(index)))
-    folder = path.parent.resolve()
+        return (first,) if np.array_equal(index.record_numbers, np.arange(len(index))) else None
+    if any(shard.path.resolve().parent != folder for shard in index.shards[1:]):
+        return None
     with contextlib.suppress(FastpackError):
-        return all(
-            shard.path.resolve().parent == folder and shard == named(shard.container).shard(shard.path) for shard in index.shards[1:]
-        )
-    return False
+        return first, *(named(shard.container).shard(shard.path) for shard in index.shards[1:])
+    return None
 
 
 def find_shards(path: Paths) -> list[Path]:
     """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
     if not isinstance(path, (str, os.PathLike)):
+        if not isinstance(path, Iterable) or isinstance(path, bytes):
+            raise OptionError(f"path must be a path, a glob or a list of these, not {checks.shown(path)}")
         shards = [shard for part in path for shard in find_shards(part)]
         if not shards:
             raise EmptySourceError("the list of files is empty")
         return shards
     exact = Path(path)
+    if "\0" in str(exact):
+        raise OptionError(f"a path has no NUL in it: {checks.shown(path)}")
     if exact.is_dir():
         found = _without_masters(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
         if found or has_image_files(exact):

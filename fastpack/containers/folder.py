@@ -14,8 +14,9 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
 from fastpack.containers import BytesDone, ShardPlan, Writer
-from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first
+from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, changed_file_error, from_os_error, raise_first
 from fastpack.filenames import FileNames
+from fastpack.files import Files
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
@@ -48,7 +49,7 @@ class FolderContainer:
         return _identity(path, files, sizes, times)
 
     def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
-        """Files have no checksums; the size of each is compared when it is read."""
+        """Files have no checksums; the size and the time of each are compared when it is read."""
         files = image_files(path)
         if not files:
             raise EmptySourceError(at(f"no images here (files ending in {', '.join(IMAGE_SUFFIXES)}); check the folder", Place(path)))
@@ -71,17 +72,19 @@ class FolderContainer:
             columns,
             {"image": spans},
             {"image": infos},
-            files=files,
+            files=Files(files, times),
         )
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         """The bytes of these files; what they are numbered is in the index, not in the folder."""
         if files is None:
-            raise FormatError(at("the index does not name the files; delete it and it is built again", Place(path)))
-        names = FileNames(_path_below(path, file) for file in files)
-        sizes, _, faults = names.look()
+            raise FormatError(at("the index does not name the files; delete it and it is built again", Place(shard.path)))
+        names = FileNames(_path_below(shard.path, file) for file in files.names)
+        sizes, times, faults = names.look()
         if faults:
             raise faults[min(faults)]
+        if (times != files.times).any():
+            raise changed_file_error(Place(names[int(np.argmax(times != files.times))]))
         offsets = offsets_of(sizes)
         values = np.empty(offsets[-1], np.uint8)
         return list(names.read(np.arange(len(names)), values, offsets))

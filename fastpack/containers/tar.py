@@ -17,6 +17,7 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.containers import BytesDone, ShardPlan, Writer
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.files import Files
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
@@ -59,8 +60,8 @@ class TarContainer:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {path}")
+    def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}")
 
 
 TAR = TarContainer()

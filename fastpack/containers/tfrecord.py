@@ -19,6 +19,7 @@ from fastpack.containers.tfrecord_sifted import SiftedRecords
 from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter
 from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
+from fastpack.files import Files
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Ragged, Text, concatenate_values, offsets_of
@@ -51,17 +52,18 @@ class TfRecordContainer:
                     progress(window.base)
                 yield window
 
-        return _table_of(told, path, limits).index(self.shard(path))
+        shard = self.shard(path)  # before it is read: what replaces the file meanwhile is another one then
+        return _table_of(told, path, limits).index(shard)
 
     def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> Index:
-        records = SiftedRecords(path, limits)
-        return records.with_lost(_table_of(records.whole, path, limits).index(self.shard(path)))
+        shard, records = self.shard(path), SiftedRecords(path, limits)
+        return records.with_lost(_table_of(records.whole, path, limits).index(shard))
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {path}")
+    def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}")
 
 
 TFRECORD = TfRecordContainer()
