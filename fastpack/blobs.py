@@ -57,6 +57,22 @@ class Blobs:
             infos, _ = probe_blobs(blobs)
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
 
+    @property
+    def formats(self) -> list[int]:
+        """The image formats that there are, as IMAGE_INFO has them."""
+        found = [np.bincount(infos["format"]) for infos in self._index.infos.values()]
+        return [number for counts in found for number in np.flatnonzero(counts).tolist()]
+
+    def import_modules(self) -> None:
+        """Imports what reading these blobs imports."""
+        fetched = [spans["offset"] == NO_SPAN for spans in self._index.spans.values()]
+        if not any(lost.any() for lost in fetched):
+            return
+        import numpy.ma  # noqa: F401  # by np.unique
+
+        for number in _distinct(self._index.shard_numbers[np.logical_or.reduce(fetched)]):
+            containers.named(self._index.shards[number].container).import_for_fetching()
+
     def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
         """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""
         options = replace(options, keep_going=True)
@@ -121,7 +137,9 @@ class Blobs:
         """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name].take(rows)
         has_span = spans["offset"] != NO_SPAN
-        in_chunks = ~has_span & np.isin(self._index.shard_numbers[rows], list(self._index.chunks.get(field.name, ())))
+        has_chunks = np.zeros(len(self._index.shards), np.bool_)
+        has_chunks[list(self._index.chunks.get(field.name, ()))] = True
+        in_chunks = ~has_span & has_chunks[self._index.shard_numbers[rows]]
         flat = pixels.reshape(-1).view(np.uint8)
         ways: list[Way] = [
             (has_span, lambda positions: self._read_spans(spans, positions, rows, flat, options)),
@@ -145,7 +163,7 @@ class Blobs:
         shard_numbers = self._index.shard_numbers[rows[positions]]
         fds = self._files.descriptors(shard_numbers)
         jobs = []
-        for number in np.unique(shard_numbers).tolist():
+        for number in _distinct(shard_numbers):
             table = self._index.chunks[field.name][number]
             chosen = positions[shard_numbers == number]
             jobs.append(
@@ -182,7 +200,7 @@ class Blobs:
         """Blobs that have no span, shard by shard, through their container."""
         blobs: list[Any] = [None] * len(rows)
         shard_numbers = self._index.shard_numbers[rows]
-        for number in np.unique(shard_numbers):
+        for number in _distinct(shard_numbers):
             shard = self._index.shards[number]
             positions = np.flatnonzero(shard_numbers == number)
             records = self._index.record_numbers[rows[positions]].tolist()
@@ -197,6 +215,10 @@ class Blobs:
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
         return blobs
+
+
+def _distinct(numbers: npt.NDArray[np.uint32]) -> list[int]:
+    return np.flatnonzero(np.bincount(numbers)).tolist()  # type: ignore[no-any-return]
 
 
 def _read_each(ways: list[Way], keep_going: bool) -> Failures:

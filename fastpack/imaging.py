@@ -14,6 +14,7 @@ from fastpack.codecs.batch import (
     check_output,
     decode_pictures,
     empty_outputs,
+    import_codecs,
     place_pixels,
     read_good_blobs,
     refuse_pictures,
@@ -44,6 +45,12 @@ class Imaging:
     def __init__(self, blobs: Blobs, options: ReadOptions, sample_numbers: Rows, memory: Memory, learned: Learned | None) -> None:
         self._blobs, self._options, self._sample_numbers, self._learned = blobs, options, sample_numbers, learned
         self.decoding = replace(options.for_decoding, memory=memory)
+
+    def import_modules(self) -> None:
+        """Imports what reading and decoding import, as threads may read while a process is forked."""
+        self._blobs.import_modules()
+        if self._options.decode:
+            import_codecs(self._blobs.formats, self.decoding)
 
     def values(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Any, Failures]:
         """What a batch of these samples has of one field, and which of them could not be had, whose pixels are 0; or raises for

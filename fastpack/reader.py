@@ -23,6 +23,7 @@ from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.order import parts_of, spread_by_key, spread_by_number
+from fastpack.pool import import_threads
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
@@ -136,6 +137,16 @@ class Reader(Sequence[dict[str, Any]]):
             learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
         self._learned = learned
         self._imaging = Imaging(self._blobs, self._options, self._sample_numbers, memory or Memory(), learned)
+        self._import_modules()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._import_modules()
+
+    def _import_modules(self) -> None:
+        """Imports all that a read imports. A child that is forked while another thread imports would wait for that import for ever."""
+        import_threads()
+        self._imaging.import_modules()
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number

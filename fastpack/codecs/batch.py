@@ -1,6 +1,6 @@
 """Many images at once: JPEGs by the batch kernel, the rest one by one in the same threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -78,6 +78,13 @@ class DecodeOptions:
     def workers_for(self, num_rows: int) -> int:
         """No more threads than rows: waking one costs as much as a small image."""
         return max(1, min(self.num_workers or num_cores(), num_rows))
+
+
+def import_codecs(formats: Sequence[int], options: DecodeOptions) -> None:
+    """Imports the codecs that images of these formats, as IMAGE_INFO has them, will need."""
+    for number in formats:
+        if 0 < number < len(FORMATS) and (number != JPEG or options.bits != 8):
+            codec_of(FORMATS[number])
 
 
 def refuse_pictures(pictures: Pictures, options: DecodeOptions) -> Failures:

@@ -61,3 +61,14 @@ class OpenCvCodec:
 
 
 OPENCV_CODEC = OpenCvCodec()
+
+
+def _begin() -> None:
+    """Lets OpenCV and its libraries make what they make at their first use: a child that is forked meanwhile would wait for it for ever."""
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    for suffix in _SUFFIXES.values():
+        cv2.imdecode(cv2.imencode(suffix, pixel)[1], cv2.IMREAD_COLOR)
+    cv2.cvtColor(pixel, cv2.COLOR_BGR2RGB)
+
+
+_begin()

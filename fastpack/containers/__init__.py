@@ -121,6 +121,10 @@ class Container(Protocol):
         """What tells the file as it is from the file as it was."""
         ...
 
+    def import_for_fetching(self) -> None:
+        """Imports what `fetch` imports: no import may run while others fork."""
+        ...
+
     def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         """Blobs that have no span, through the format's own library. `files` is what the index knows of them in a folder.
 

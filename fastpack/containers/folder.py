@@ -75,6 +75,9 @@ class FolderContainer:
             files=Files(files, times),
         )
 
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
     def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         """The bytes of these files; what they are numbered is in the index, not in the folder."""
         if files is None:

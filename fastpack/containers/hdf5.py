@@ -83,6 +83,9 @@ class Hdf5Container:
         file.flush()  # what this process may have written to it: else closing it would change the file
         return Shard.of_open(file.id.get_vfd_handle(), path, self.name)
 
+    def import_for_fetching(self) -> None:
+        _register_filters()
+
     def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         with _read(shard.path) as file:
             if not shard.is_open_at(file.id.get_vfd_handle()):

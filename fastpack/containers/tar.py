@@ -60,6 +60,9 @@ class TarContainer:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
     def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}")
 

@@ -62,6 +62,9 @@ class TfRecordContainer:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
     def fetch(self, shard: Shard, stored_as: str, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}")
 
