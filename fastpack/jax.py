@@ -7,7 +7,7 @@ int64. What JAX has no arrays for stays on the host: text is a list of str, rows
 from collections.abc import Sequence
 from typing import Any
 
-from fastpack.adapter import AdaptedLoader, check_names, fields_of, in_arrays
+from fastpack.adapter import AdaptedLoader, fields_of, in_arrays
 from fastpack.batch import Batch
 from fastpack.errors import MissingPackageError, OptionError, ShapeError
 from fastpack.loader import Loader as BatchLoader
@@ -74,12 +74,10 @@ class Loader(AdaptedLoader[dict[str, Any]]):
         self, dataset: Reader, options: LoaderOptions | None = None, *, sharding: "jax.sharding.Sharding | None" = None, **changes: Any
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
-        self._on_error = self._loader.dataset.options.on_error
-        check_names(dataset.schema, self._on_error)
         self._sharding = sharding
 
     def convert(self, batch: Batch) -> dict[str, Any]:
-        fields = fields_of(batch, self._on_error)
+        fields = fields_of(batch, self._added)
         pictures = [name for name, values in fields.items() if isinstance(values, list)]
         if pictures and self._sharding is not None:
             raise ShapeError(f"{pictures[0]!r} has images of differing sizes; give a transform such as RandomResizedCrop(224)")

@@ -41,7 +41,10 @@ class LoaderOptions:
 
     - batch_size: samples of a batch, for one rank.
     - shuffle: None is the order of the files; True, a seed, or an ordering: Shuffle(seed, window), Balanced, Mix.
-    - drop_last: leave out the samples at the end of an epoch that do not fill a batch of every rank.
+    - drop_last: leave out the samples at the end of an epoch that do not fill a batch of every rank. By default the last step
+      shares them among the ranks, whose batches then are smaller. Where fewer are left than there are ranks, some ranks get one
+      that another rank has too, so that no batch is empty.
+    - pad_last: fill the last batch of every rank up with samples from the epoch's beginning; batch.mask is False for these.
     - rank, world: which of how many processes this is. rank="auto" asks the variables of the usual launchers
       (torchrun, Slurm, MPI), and is 0 of 1 when there are none.
     - prefetch: batches that are read ahead; 0 reads when asked, in the caller's thread.
@@ -54,6 +57,7 @@ class LoaderOptions:
     batch_size: int = 256
     shuffle: Ordering | int | None = None
     drop_last: bool = False
+    pad_last: bool = False
     rank: int | Literal["auto"] = 0
     world: int = 1
     prefetch: int = 2
@@ -65,7 +69,9 @@ class LoaderOptions:
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("world", 1), ("prefetch", 0)):
             checks.settle(self, **{name: checks.integer(name, getattr(self, name), least)})
-        checks.settle(self, drop_last=checks.flag("drop_last", self.drop_last))
+        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("drop_last", "pad_last")})
+        if self.drop_last and self.pad_last:
+            raise OptionError("the last samples are dropped or their batches padded; give drop_last or pad_last, not both")
         checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
         if self.read_ahead is not None:
             checks.settle(self, read_ahead=checks.flag("read_ahead", self.read_ahead))
@@ -113,7 +119,11 @@ class Loader:
         self._dataset = dataset.with_options(memory=self._memory, **chosen.of_reading)
         self._ordering = ordering_of(chosen.shuffle)
         order = self._ordering.order(dataset)
-        self._course = Course(order, Deal(order.num_positions, chosen.batch_size, int(chosen.rank), chosen.world, chosen.drop_last))
+        self._course = Course(
+            order, Deal(order.num_positions, chosen.batch_size, int(chosen.rank), chosen.world, chosen.drop_last, chosen.pad_last)
+        )
+        if chosen.pad_last and self._dataset.options.on_error == "skip":
+            raise OptionError('on_error="skip" makes batches smaller; leave pad_last out, or choose on_error="mask"')
         if len(dataset) == 0:
             raise EmptySourceError("the dataset has no samples to load")
         if len(self) == 0:

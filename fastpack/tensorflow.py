@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.adapter import AdaptedLoader, check_names, fields_of
+from fastpack.adapter import AdaptedLoader, fields_of
 from fastpack.batch import Batch
 from fastpack.errors import FormatError, MissingPackageError, ShapeError
 from fastpack.loader import Loader as BatchLoader
@@ -44,11 +44,9 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
 
     def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
-        self._on_error = self._loader.dataset.options.on_error
-        check_names(dataset.schema, self._on_error)
 
     def convert(self, batch: Batch) -> Tensors:
-        return {name: _to_tensor(name, values) for name, values in fields_of(batch, self._on_error).items()}
+        return {name: _to_tensor(name, values) for name, values in fields_of(batch, self._added).items()}
 
     def serialize(self) -> str:
         """For tf.train.Checkpoint."""
@@ -60,9 +58,10 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
 
     @property
     def element_spec(self) -> dict[str, Any]:
-        """The type of each field of a batch; the number of samples is fixed when drop_last is."""
+        """The type of each field of a batch; the number of samples is fixed with drop_last and with pad_last."""
         sample = self.convert(self._loader.dataset.read([0]))
-        count = self.options.batch_size if self.options.drop_last and self._on_error != "skip" else None
+        has_full_batches = (self.options.drop_last or self.options.pad_last) and self._loader.dataset.options.on_error != "skip"
+        count = self.options.batch_size if has_full_batches else None
         return {name: _spec_of(value, None if name == "failures" else count) for name, value in sample.items()}
 
     def as_dataset(self, epochs: int = 1) -> "tf.data.Dataset":

@@ -7,7 +7,7 @@ differing sizes, or undecoded, a list of tensors, as are lists of numbers; text 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from fastpack.adapter import AdaptedLoader, check_names, fields_of, in_arrays
+from fastpack.adapter import AdaptedLoader, added_names, fields_of, in_arrays
 from fastpack.batch import Batch
 from fastpack.errors import MissingPackageError, OptionError
 from fastpack.loader import Loader as BatchLoader
@@ -179,7 +179,7 @@ class Loader(AdaptedLoader[Tensors]):
         **changes: Any,
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
-        self._convert = _Converter(self._loader.dataset, channels_last)
+        self._convert = _Converter(self._loader.dataset, channels_last, pads=self.options.pad_last)
         self._pin_memory = pin_memory and torch.accelerator.is_available()
 
     @property
@@ -201,17 +201,16 @@ def _pinned(values: Any) -> Any:
 class _Converter:
     """Batch -> tensors, as the reader's options have it."""
 
-    def __init__(self, reader: Reader, channels_last: bool) -> None:
+    def __init__(self, reader: Reader, channels_last: bool, *, pads: bool = False) -> None:
         options = reader.options
-        check_names(reader.schema, options.on_error)
-        self._on_error = options.on_error
+        self._added = added_names(reader.schema, options.on_error, pads=pads)
         if channels_last and any(isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps):
             raise OptionError('Normalize writes NCHW; for channels_last give it layout="NHWC"')
         pictures = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels")]
         self._permuted = frozenset(pictures if channels_last else ())
 
     def __call__(self, batch: Batch) -> Tensors:
-        fields = fields_of(batch, self._on_error)
+        fields = fields_of(batch, self._added)
         return {name: in_arrays(values, _permuted if name in self._permuted else torch.from_numpy) for name, values in fields.items()}
 
 
