@@ -8,6 +8,7 @@ from fastpack.errors import FastpackError, OptionError
 from fastpack.loader import Loader, LoaderOptions
 from fastpack.options import OnError
 from fastpack.ragged import Ragged, Text
+from fastpack.reader import Reader
 from fastpack.schema import Schema
 
 Delivered = TypeVar("Delivered")
@@ -32,6 +33,11 @@ class AdaptedLoader(Generic[Delivered]):
     def __len__(self) -> int:
         """Batches of an epoch, for this rank."""
         return len(self._loader)
+
+    @property
+    def dataset(self) -> Reader:
+        """What is read, with the loader's options."""
+        return self._loader.dataset
 
     @property
     def options(self) -> LoaderOptions:
@@ -81,6 +87,11 @@ class AdaptedLoader(Generic[Delivered]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def is_random(reader: Reader) -> bool:
+    """True when a sample's pixels are others in each epoch."""
+    return reader.options.decode and any(step.num_draws for step in reader.options.steps)
 
 
 def added_names(schema: Schema, on_error: OnError, *, pads: bool = False) -> frozenset[str]:

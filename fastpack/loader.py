@@ -240,7 +240,7 @@ class Loader:
         first = checks.integer("position", position) if step is None else checks.integer("step", step) * self.step_size
         if not 0 <= first < self._course.deal.num_positions:
             raise IndexError(f"position {first} of {self._course.deal.num_positions}")
-        return self._course.read(self._dataset, _epoch(epoch), first)
+        return self._course.read(self._dataset, epoch_number(epoch), first)
 
     def close(self) -> None:
         """Stops reading ahead, waits until no thread is at it, and frees the memory that was kept for the next batches.
@@ -267,7 +267,7 @@ class Loader:
         self._iteration = _nothing
 
     def _go_to(self, epoch: int, position: int) -> None:
-        epoch = _epoch(epoch)
+        epoch = epoch_number(epoch)
         try:
             position = checks.integer("position", position, 0, self._course.deal.num_positions)
         except OptionError as error:
@@ -349,7 +349,8 @@ def _nothing() -> None:
     return None
 
 
-def _epoch(epoch: int) -> int:
+def epoch_number(epoch: int) -> int:
+    """The epoch, when it is one. Raises OptionError."""
     return checks.integer("epoch", epoch, 0, _LAST_EPOCH)
 
 
