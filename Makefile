@@ -14,13 +14,16 @@ TARGETS ?= decode checkpoints probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-adapters lint types bench bench-baseline bench-guard bench-hdf5 bench-rivals bench-results bench-report demo test-sanitized check-neon fuzz clean help
+.PHONY: build test test-all test-adapters lint types bench bench-baseline bench-guard bench-hdf5 bench-rivals bench-results bench-report demo test-sanitized check-neon fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place; the installed package is this tree
 	@:
 
-test: build $(VENV)/.group-test ## run every test, and every benchmark once without timing
-	$(BIN)/python -m pytest
+test: build $(VENV)/.group-test ## run the tests, and every benchmark once without timing; a cut of those that take minutes
+	$(BIN)/python -m pytest -n auto
+
+test-all: build $(VENV)/.group-test ## the same, with whole fault walks and sweeps
+	$(BIN)/python -m pytest -n auto --all
 
 # A process for each file of tests: PyTorch forks its workers, and a process that has loaded JAX must not fork.
 test-adapters: ## run the adapters' tests beside PyTorch, TensorFlow, JAX and Hugging Face, in an environment of their own

@@ -1,4 +1,4 @@
-"""What the examples in fastpack's docstrings take with getfixture()."""
+"""What the examples in fastpack's docstrings take with getfixture(), and how much is tested."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +11,16 @@ import fastpack
 # An adapter can be imported where its framework is.
 ADAPTERS = {"huggingface": "datasets", "jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 collect_ignore = [f"fastpack/{adapter}.py" for adapter, framework in ADAPTERS.items() if find_spec(framework) is None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="whole fault walks and sweeps, which take minutes, instead of a cut of them")
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether a test that could take minutes may."""
+    return bool(request.config.getoption("--all"))
 
 
 @pytest.fixture

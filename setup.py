@@ -1,12 +1,16 @@
 """The Cython extensions; everything else about the package stands in pyproject.toml."""
 
+import copy
 import os
 import subprocess
 import sys
+import sysconfig
 from glob import glob
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 FILTERS = ["blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"]
 SEQUENTIAL = ["checkpoints", "entropy", "huffman", "idct", "sequential", "upsample", "vectors", "ycc"]
@@ -23,27 +27,42 @@ KERNELS = {
     "tar": ["crc32c", "example", "features", "span", "status", "tar"],
     "features": ["example", "features", "status"],
     "image": ["image"],
+    "raster": ["crc32c", "fax", "png", "span", "status", "unpack"],
     "salvage": ["crc32c", "salvage", "span", "status"],
-    "decode": ["crc32c", "decode", "picture", "resample", *SEQUENTIAL, "span", "status", "weights"],
-    "transcode": ["crc32c", "image", "span", "status", "transcode"],
+    "decode": ["crc32c", "decode", "libjpeg", "picture", "resample", "scans", *SEQUENTIAL, "span", "status", "weights"],
+    "transcode": ["crc32c", "image", "libjpeg", "span", "status", "transcode"],
     "filters": ["crc32c", *FILTERS, "span", "status"],
     "chunks": ["chunks", "crc32c", *FILTERS, "span", "status"],
 }
 # System libraries by module: pkg-config's names, and Debian's of the packages with their headers.
 JPEG = {"libjpeg": "libjpeg-dev"}
 COMPRESSORS = {"libdeflate": "libdeflate-dev", "liblz4": "liblz4-dev", "libzstd": "libzstd-dev"}
-LIBRARIES = {"decode": JPEG, "transcode": JPEG, "filters": COMPRESSORS, "chunks": COMPRESSORS}
+DEFLATE = {"libdeflate": "libdeflate-dev"}
+LIBRARIES = {"decode": JPEG, "transcode": JPEG, "filters": COMPRESSORS, "chunks": COMPRESSORS, "raster": DEFLATE}
+NUM_CORES = len(os.sched_getaffinity(0))
 DEBUG = os.environ.get("FASTPACK_DEBUG") == "1"
 SANITIZERS = os.environ.get("FASTPACK_SANITIZE", "")  # such as "address,undefined"
 
 
-def library_flags(libraries: dict[str, str]) -> dict[str, list[str]]:
-    """Compiler and linker flags of system libraries, as pkg-config tells them."""
+def pkg_config(*arguments: str) -> str | None:
+    """What it prints; None when it fails, or is not installed."""
     try:
-        ask = ["pkg-config", "--cflags", "--libs", *libraries]
-        flags = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split() if libraries else []
+        return subprocess.run(["pkg-config", *arguments], check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        sys.exit(f"fastpack: {', '.join(libraries)} not found: apt-get install pkg-config {' '.join(libraries.values())}")
+        return None
+
+
+def missing_packages() -> list[str]:
+    """Debian's names of all packages that are missing, so that one command installs them."""
+    missing = [] if pkg_config("--version") else ["pkg-config"]
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        missing.append(f"python{sysconfig.get_python_version()}-dev")
+    return missing + [package for library, package in (JPEG | COMPRESSORS).items() if pkg_config("--exists", library) is None]
+
+
+def library_flags(libraries: dict[str, str]) -> dict[str, list[str]]:
+    """Compiler and linker flags of system libraries, as pkg-config gives them."""
+    flags = (pkg_config("--cflags", "--libs", *libraries) or "").split() if libraries else []
     return {
         "extra_compile_args": [flag for flag in flags if not flag.startswith(("-l", "-L"))],
         "extra_link_args": [flag for flag in flags if flag.startswith(("-l", "-L"))],
@@ -67,10 +86,29 @@ def extension(name: str, c_sources: list[str]) -> Extension:
     )
 
 
+class BuildExtensions(build_ext):
+    """Compiles as many extensions at once as there are cores, unless --parallel says otherwise."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or NUM_CORES
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compiles into a folder of its own, since extensions share C sources, and so object files."""
+        own = copy.copy(self)
+        own.build_temp = os.path.join(self.build_temp, ext.name)
+        super(BuildExtensions, own).build_extension(ext)
+
+
+if missing := missing_packages():
+    sys.exit(f"fastpack: the build needs packages that are missing: apt-get install {' '.join(missing)}")
+
 setup(
+    cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(
         [extension(name, c_sources) for name, c_sources in KERNELS.items()],
         include_path=["src_cython"],
+        nthreads=NUM_CORES,
         build_dir="build/cython-debug" if DEBUG else "build/cython",
         compiler_directives={
             "language_level": "3",
@@ -81,5 +119,5 @@ setup(
             "cdivision": True,
             "freethreading_compatible": True,
         },
-    )
+    ),
 )

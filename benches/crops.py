@@ -12,16 +12,27 @@ import numpy.typing as npt
 
 import fastpack
 from benches.contest import Contestant, Entry, MissingError
+from benches.internals import (
+    SPAN,
+    CenterCrop,
+    DecodeOptions,
+    Draws,
+    HorizontalFlip,
+    Origin,
+    Pictures,
+    Plan,
+    Ragged,
+    RandomResizedCrop,
+    ResizeShort,
+    Transform,
+    decode_pictures,
+    plan_batch,
+    probe_blobs,
+)
 from benches.reference import crop_loop
 from benches.rivals.turns import Task
 from benches.workloads import pack_as
-from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
-from fastpack.draws import Draws
 from fastpack.errors import Place
-from fastpack.headers import probe_blobs
-from fastpack.ragged import Ragged
-from fastpack.structs import SPAN
-from fastpack.transforms import CenterCrop, HorizontalFlip, Plan, RandomResizedCrop, ResizeShort, Transform, plan_batch
 
 SIZE = 224
 STEPS: dict[str, tuple[Transform, ...]] = {

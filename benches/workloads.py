@@ -12,14 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
+from benches.internals import (
+    FORMATS,
+    SPAN,
+    DecodeOptions,
+    Layout,
+    Origin,
+    Pictures,
+    Ragged,
+    Resize,
+    decode_pictures,
+    offsets_of,
+    plan_batch,
+    probe_blobs,
+    whole,
+)
 from benches.reference import crop_loop, decode_loop, pread_loop
-from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
-from fastpack.containers import Layout
 from fastpack.errors import Place
-from fastpack.headers import FORMATS, probe_blobs
-from fastpack.ragged import Ragged, offsets_of
-from fastpack.structs import SPAN
-from fastpack.transforms import Resize, plan_batch, whole
 
 _SIZE = 224
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastpack.batch import Batch
 from fastpack.codecs import decode, encode
-from fastpack.errors import FastpackError
+from fastpack.errors import FastpackError, FastpackWarning
 from fastpack.headers import probe
 from fastpack.index import Index
 from fastpack.indexing import Indexed, build_indexes
@@ -76,6 +76,7 @@ __all__ = [
     "CenterCrop",
     "Extracted",
     "FastpackError",
+    "FastpackWarning",
     "Field",
     "HorizontalFlip",
     "Index",

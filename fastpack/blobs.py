@@ -1,7 +1,7 @@
 """Blobs: the stored images and arrays of an index's samples, wherever they lie."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,19 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.gather import Gather, announce
-from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs
-from fastpack.errors import FastpackError, FormatError, Outcome, Place, SchemaError, ShapeError, at, changed_file_error, outcome_error
+from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs, upright_sizes
+from fastpack.errors import (
+    FastpackError,
+    FormatError,
+    OptionError,
+    Outcome,
+    Place,
+    SchemaError,
+    ShapeError,
+    at,
+    changed_file_error,
+    outcome_error,
+)
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -28,6 +39,26 @@ Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
 _JOINED_BYTES = 2**20
 
 
+@dataclass(frozen=True)
+class Depth:
+    """How many of the images of a field have 16 bits a channel, and how many fewer, by their headers."""
+
+    num_deep: int
+    num_shallow: int
+
+    @property
+    def is_mixed(self) -> bool:
+        return bool(self.num_deep and self.num_shallow)
+
+    def refuse_mixture(self, field: Field) -> None:
+        """Raises OptionError when some images have 16 bits and some do not."""
+        if self.is_mixed:
+            raise OptionError(
+                f"{self.num_deep} images of {field.name!r} have 16 bits a channel and {self.num_shallow} have 8; "
+                "open the dataset with bits=8 or bits=16 to say how all are read"
+            )
+
+
 class Blobs:
     """What has a span is read from its file natively, and so is what lies in chunks; the rest its container fetches.
     Thread-safe."""
@@ -38,7 +69,7 @@ class Blobs:
     def pictures(self, field: Field, rows: Rows, options: DecodeOptions) -> Pictures:
         """Where the encoded images (or bytes) of these samples are, and what their headers say."""
         spans = self._index.spans[field.name].take(rows)  # seven times as fast as [rows] for records
-        infos = self._index.infos[field.name].take(rows) if field.kind == "image" else np.zeros(len(rows), IMAGE_INFO)
+        infos = self._index.infos[field.name].take(rows) if field.is_image_file else np.zeros(len(rows), IMAGE_INFO)
 
         def place_of(row: int) -> Place:
             offset = int(spans["offset"][row])
@@ -53,7 +84,7 @@ class Blobs:
         blobs, failures = self._in_memory(field, rows, lying, options)
         fetched = np.zeros(len(rows), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
-        if field.kind == "image":
+        if field.is_image_file:
             infos, _ = probe_blobs(blobs)
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
 
@@ -72,6 +103,23 @@ class Blobs:
 
         for number in _distinct(self._index.shard_numbers[np.logical_or.reduce(fetched)]):
             containers.named(self._index.shards[number].container).import_for_fetching()
+
+    def depth(self, field: Field) -> Depth:
+        infos = self._index.infos[field.name]
+        is_deep, is_readable = infos["bits"] == 16, infos["width"] > 0
+        num_deep = int(np.count_nonzero(is_deep & is_readable))
+        return Depth(num_deep, int(np.count_nonzero(is_readable)) - num_deep)
+
+    def upright_sizes(self, rows: Rows, orient: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """Widths and heights of the pictures that masks follow, 0 where a header cannot be read; None without a picture."""
+        picture = self._index.schema.picture
+        if picture is None:
+            return None
+        if picture.kind == "pixels":
+            height, width = (*picture.shape, None, None)[:2]
+            return np.full(len(rows), width or 0), np.full(len(rows), height or 0)
+        widths, heights = upright_sizes(self._index.infos[picture.name].take(rows), orient, {})
+        return widths.astype(np.int64), heights.astype(np.int64)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
         """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""

@@ -37,6 +37,13 @@ def optional_integer(name: str, value: Any, least: int | None = None, most: int 
     return None if value is None else integer(name, value, least, most)
 
 
+def bits(name: str, value: Any) -> int | None:
+    """Bits of a channel: 8 or 16, or None for as many as the images have."""
+    if (found := optional_integer(name, value)) not in (None, 8, 16):
+        raise OptionError(f"{name} must be 8, 16 or None, not {shown(value)}")
+    return found
+
+
 def seed(name: str, value: Any) -> int:
     return integer(name, value, 0, _MOST_SEED)
 

@@ -52,7 +52,7 @@ def create_hdf5(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Writes decoded images to HDF5: `images` uint8 (N, H, W, 3), RGB, and `labels` int64 (N,).
+    """Writes decoded images to HDF5: `images` uint8 (N, H, W, 3), RGB, uint16 for files of 16 bits, and `labels` int64 (N,).
 
     Images of differing sizes need a `size` (height, width) to be resampled to.
     """

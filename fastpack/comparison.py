@@ -14,7 +14,7 @@ from fastpack.index import Index
 from fastpack.ragged import Ragged, Text
 from fastpack.reader import Reader
 from fastpack.reader import open as open_dataset
-from fastpack.sources import Source, source_of
+from fastpack.sources import Source, is_table, source_of
 
 _BATCH_BYTES = 8 * 2**20
 Rows = npt.NDArray[np.int64]
@@ -52,7 +52,8 @@ def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
     if isinstance(a, Ragged):
         if a == b:
             return np.zeros(len(a), np.bool_)
-        return np.array([not np.array_equal(x, y) for x, y in zip(a, b, strict=True)])
+        are_floats = isinstance(a.values, np.ndarray) and a.values.dtype.kind == "f"
+        return np.array([not np.array_equal(x, y, equal_nan=are_floats) for x, y in zip(a, b, strict=True)])
     different: npt.NDArray[np.bool_] = (a != b) & ~((a != a) & (b != b))  # NaN is NaN
     return different
 
@@ -81,12 +82,17 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
     yield from _compare_labels(dataset, source, ours, theirs)
 
 
-def source_at(path: str | Path, index_dir: Path | None = None) -> Source:
-    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`."""
+def source_at(path: str | Path, index_dir: Path | None = None, **taking: Any) -> Source:
+    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`.
+
+    - taking: how a folder or a table is taken, as `source_of` has it.
+    """
+    if is_table(path):  # what it names elsewhere is only compared, never shown
+        return source_of(path, **{**taking, "allow_external": True})
     try:
-        return source_of(path)
+        return source_of(path, **taking)
     except (EmptySourceError, SourceError):
-        return open_dataset(path, decode=False, index_dir=index_dir)
+        return open_dataset(path, decode=False, index_dir=index_dir, **taking)
 
 
 def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list[int]]:

@@ -4,11 +4,13 @@ import contextlib
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from fastpack.containers import Paths, find_shards, recognised
-from fastpack.errors import CorruptRecordError, OptionError, Place, TruncatedFileError, at, from_os_error
+from fastpack.errors import CorruptRecordError, FastpackError, OptionError, Place, TruncatedFileError, at, from_os_error
+from fastpack.locked_folder import LockedFolder
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import Packed, pack
 from fastpack.reader import open as open_dataset
@@ -26,14 +28,16 @@ def convert(
     *,
     index_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Packed:
     """Writes the samples of a dataset, image files unmodified, in another format: TFRecord or HDF5.
 
-    - path: TFRecord, HDF5 or tar files, or a folder of images; gzip'ed ones too, which are unpacked beside the output
-      first, since they have no random access.
+    - path: TFRecord, HDF5 or tar files, or a folder of images; gzip'ed ones too, which are unpacked first, since they have
+      no random access: into the hidden folder `.OUTPUT.unpacked`, which is removed afterwards, or by the next conversion to
+      that output where this one was killed.
     - index_dir: where the saved indexes are, when they are not beside the files.
-    - output, options, overwrite, progress: as for `pack`.
+    - output, options, overwrite, resume, progress: as for `pack`.
 
     Raises what `open` and `pack` raise, and CorruptRecordError or TruncatedFileError for damaged compressed files.
 
@@ -43,28 +47,51 @@ def convert(
     output = Path(output)
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    with _unpacked(find_shards(path), output.parent) as shards:
-        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir)
-        return pack(dataset, output, options, overwrite=overwrite, progress=progress)
+    options = options or PackOptions()
+    folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
+    with _unpacked(find_shards(path), folder) as shards:
+        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, **options.taking)
+        options = replace(options, class_folder=None, sidecars=None)  # they are obeyed
+        return pack(dataset, output, options, overwrite=overwrite, resume=resume, progress=progress)
 
 
 @contextlib.contextmanager
-def _unpacked(shards: list[Path], folder: Path) -> Iterator[list[Path]]:
+def _unpacked(shards: list[Path], folder: LockedFolder) -> Iterator[list[Path]]:
     """The same files, with those that are compressed replaced by open ones, which are gone afterwards."""
-    import tempfile  # late: it takes a tenth of the time that importing fastpack may take
+    compressed = {shard: folder.path / f"{number:05d}-{shard.name}" for number, shard in enumerate(shards) if _is_compressed(shard)}
+    if not compressed and not folder.path.exists():
+        yield shards
+        return
+    with _emptied(folder):
+        for shard, unpacked in compressed.items():
+            _unpack(shard, unpacked)
+        yield [compressed.get(shard, shard) for shard in shards]
 
-    with contextlib.ExitStack() as pending:
-        temporary: Path | None = None
-        found = []
-        for number, shard in enumerate(shards):
-            if _is_compressed(shard):
-                if temporary is None:
-                    temporary = Path(pending.enter_context(tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder)))
-                unpacked = temporary / f"{number:05d}-{shard.name}"
-                _unpack(shard, unpacked)
-                shard = unpacked
-            found.append(shard)
-        yield found
+
+@contextlib.contextmanager
+def _emptied(folder: LockedFolder) -> Iterator[None]:
+    """The folder, locked and empty. It is removed afterwards."""
+    try:
+        _empty(folder)
+        yield
+        folder.remove()
+    except BaseException:
+        if folder.holds():
+            with contextlib.suppress(OSError):  # the next conversion removes it
+                folder.remove()
+        raise
+    finally:
+        folder.unlock()
+
+
+def _empty(folder: LockedFolder) -> None:
+    try:
+        folder.lock()
+        folder.clear()
+    except OSError as error:
+        if isinstance(error, FastpackError):
+            raise
+        raise from_os_error(error, "unpack into", folder.path) from error
 
 
 def _is_compressed(path: Path) -> bool:

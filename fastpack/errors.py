@@ -6,6 +6,7 @@ and says what to do.
 
 import errno
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -40,6 +41,10 @@ class PlanChangedError(FastpackError, ValueError):
 
 class StagingBusyError(FastpackError, BlockingIOError):
     """Another pack is writing to the same output."""
+
+
+class MixedSetError(FastpackError, ValueError):
+    """Files of one set do not belong together: some are missing, of another pack, or being replaced."""
 
 
 class EmptySourceError(FastpackError, ValueError):
@@ -104,6 +109,16 @@ class StateError(FastpackError, ValueError):
 
 class MissingPackageError(FastpackError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class FastpackWarning(UserWarning):
+    """A note: something was guessed or left out. The text says what, and which argument decides it."""
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Shows the notes of a result to the caller of a public function of this package."""
+    for note in notes:
+        warnings.warn(note, FastpackWarning, stacklevel=3)
 
 
 @dataclass(frozen=True)

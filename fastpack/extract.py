@@ -4,30 +4,34 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, at, from_os_error
+from fastpack.escapes import raw_name
+from fastpack.filenames import path_of
 from fastpack.headers import FORMATS
 from fastpack.ragged import Text, offsets_of
 from fastpack.reader import Reader
 from fastpack.schema import Field
 from fastpack.shard import refuse_existing, written_whole
+from fastpack.temporary import create_temporary, remove_leftovers
 from fastpack.tree import IMAGE_SUFFIXES
 
 # Called with (files done, files in all, bytes done) after each batch.
 Progress = Callable[[int, int, int], None]
 # Takes a file's name, with its folders, and its bytes.
 Write = Callable[[str, bytes], None]
+Rows = npt.NDArray[np.int64]
 _BATCH_BYTES = 8 * 2**20
 _BATCH_FILES = 1024
 _ENDINGS = {"jpeg": ".jpg", "unknown": ".bin"}
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -51,48 +55,77 @@ def extract(
     """Writes the files of a dataset below `folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
 
     Each is called by its sample's key, with the ending of its format when the key has none; or by its number, when
-    there are no keys. No file is written outside the folder, whatever the keys say. A tar is as WebDataset reads it: beside
-    each image, its label is in a file that ends with .cls. The same dataset gives the same bytes.
+    there are no keys. Samples of one key and the same bytes, such as the captions of an image, give one file. No file is
+    written outside the folder, whatever the keys say. A tar is as WebDataset reads it: beside each image, its label is in a
+    file that ends with .cls. The same dataset gives the same bytes.
 
     - field: which, when it is not the main image.
     - overwrite: replace files that are there already.
     - progress: called with (files done, files in all, bytes done).
 
     Raises SchemaError when there are no files in the dataset (pixels, say), FormatError for a key that is no path below
-    a folder, comes twice or, in a tar, has a dot, OutputExistsError, UnreadableFileError, and what damaged files raise.
+    a folder, comes twice with other bytes or, in a tar, has a dot, OutputExistsError, UnreadableFileError, and what damaged
+    files raise. What a killed run left of a file is removed by the next one that writes there.
 
     >>> from fastpack.reader import open
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
     10
     """
-    started = time.perf_counter()
+    started, folder = time.perf_counter(), path_of("folder", folder)
     chosen = _files_of(dataset, field)
     names = _names_of(dataset, chosen)
     kept = {chosen.name: chosen.name}
     reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False, on_error="raise")
-    spans = dataset.index.spans[chosen.name]
-    ends = offsets_of(spans["length"])
     is_tar = Path(folder).suffix.lower() == ".tar"
-    labels = _labels_beside(dataset, names) if is_tar else None
+    rows, firsts = _rows_of_files(names)
+    _refuse_other_bytes(reader, names, firsts, chosen.name)
+    labels = _labels_beside(dataset, names, rows, firsts) if is_tar else None
+    done = num_bytes = 0
     with (_tar if is_tar else _below)(Path(folder), overwrite) as write:
-        first = 0
-        while first < len(names):
-            end = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES, side="right")) - 1
-            end = min(max(end, first + 1), first + _BATCH_FILES, len(names))
-            blobs = reader.read(np.arange(first, end))[chosen.name]
-            for row in range(first, end):
-                write(names[row], blobs.bytes(row - first))
+        for batch in _batches(reader, rows, chosen.name):
+            blobs = reader.read(batch)[chosen.name]
+            for i, row in enumerate(batch.tolist()):
+                write(names[row], blobs.bytes(i))
                 if labels is not None:
                     write(_key_in_tar(names[row]) + ".cls", b"%d" % labels[row])
-            first = end
+            done, num_bytes = done + len(batch), num_bytes + len(blobs.values)
             if progress:
-                progress(first, len(names), int(ends[first]))
-    return Extracted(Path(folder), len(names), int(ends[-1]), time.perf_counter() - started)
+                progress(done, len(rows), num_bytes)
+    return Extracted(Path(folder), len(rows), num_bytes, time.perf_counter() - started)
+
+
+def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
+    """Rows, in order, in batches of some megabytes."""
+    ends = offsets_of(reader.index.spans[name]["length"][rows])
+    first = 0
+    while first < len(rows):
+        end = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES, side="right")) - 1
+        end = min(max(end, first + 1), first + _BATCH_FILES, len(rows))
+        yield rows[first:end]
+        first = end
+
+
+def _rows_of_files(names: Sequence[str]) -> tuple[Rows, dict[int, int]]:
+    """The rows that are written; and of each other row the one that has its name."""
+    seen: dict[str, int] = {}
+    firsts = {row: first for row, name in enumerate(names) if (first := seen.setdefault(name, row)) != row}
+    return np.fromiter(seen.values(), np.int64, len(seen)), firsts
+
+
+def _refuse_other_bytes(reader: Reader, names: Sequence[str], firsts: Mapping[int, int], name: str) -> None:
+    """Two files of one name would overwrite one another."""
+    for batch in _batches(reader, np.array([*firsts], np.int64), name):
+        originals = np.array([firsts[row] for row in batch.tolist()], np.int64)
+        mine, others = reader.read(batch)[name], reader.read(originals)[name]
+        if mine != others:
+            row = next(row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i))
+            message = f"samples {firsts[row]} and {row} are both called {names[row]!r}, with other bytes; nothing was written"
+            raise FormatError(at(message, reader.place(row)))
 
 
 def _files_of(dataset: Reader, name: str | None) -> Field:
-    fields = [dataset.schema[name]] if name is not None else [each for each in dataset.schema.fields if each.kind in ("image", "bytes")]
-    images = [each for each in fields if each.kind == "image"]
+    fields = [dataset.schema[name]] if name is not None else [each for each in dataset.schema.blobs if each.kind != "pixels"]
+    images = [each for each in fields if each.kind == "image"] or [each for each in fields if each.is_image_file]
     found = images or fields
     if not found or not found[0].is_blob or found[0].kind == "pixels":
         raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
@@ -100,19 +133,15 @@ def _files_of(dataset: Reader, name: str | None) -> Field:
 
 
 def _names_of(dataset: Reader, chosen: Field) -> list[str]:
-    """A path below the folder for each sample, none of them twice."""
+    """A path below the folder for each sample."""
     keys = dataset.columns.get("key")
     infos = dataset.index.infos.get(chosen.name)
     formats = ["unknown"] * len(dataset) if infos is None else [FORMATS[number] for number in infos["format"].tolist()]
-    named = list(keys) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
+    named = list(map(raw_name, keys)) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
     names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
-    seen: set[str] = set()
-    for row, (key, name) in enumerate(zip(named, names, strict=True)):
+    for row, key in enumerate(named):
         if "\0" in key or {"", ".", ".."} & set(key.split("/")):  # an absolute path begins with an empty part
             raise FormatError(at(f"the key {key!r} is no path below a folder; nothing was written", dataset.place(row)))
-        if name in seen:
-            raise FormatError(at(f"two samples have the key {name!r}; nothing was written", dataset.place(row)))
-        seen.add(name)
     return names
 
 
@@ -122,10 +151,11 @@ def _key_in_tar(name: str) -> str:
     return above + slash + last.partition(".")[0]
 
 
-def _labels_beside(dataset: Reader, names: list[str]) -> Any:
+def _labels_beside(dataset: Reader, names: list[str], rows: Rows, firsts: Mapping[int, int]) -> Any:
     """The labels that have files of their own in a tar; None when there are none. Checks the names."""
     seen: set[str] = set()
-    for row, name in enumerate(names):
+    for row in rows.tolist():
+        name = names[row]
         key = _key_in_tar(name)
         if name[len(key) + 1 :].count(".") or not key.rpartition("/")[2]:
             message = f"a tar's readers take {name!r} for another key, as they end it at its first dot; extract to a folder"
@@ -134,7 +164,12 @@ def _labels_beside(dataset: Reader, names: list[str]) -> Any:
             raise FormatError(at(f"two samples would have the key {key!r} in a tar; extract to a folder", dataset.place(row)))
         seen.add(key)
     labels = dataset.columns.get("label")
-    return labels if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and labels.ndim == 1 else None
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
+        return None
+    if other := next((row for row, first in firsts.items() if labels[row] != labels[first]), None):
+        message = f"samples {firsts[other]} and {other} have one key, but other labels; extract to a folder"
+        raise FormatError(at(f"{message}; nothing was written", dataset.place(other)))
+    return labels
 
 
 def _with_ending(key: str, format: str) -> str:
@@ -149,6 +184,7 @@ def _tar(path: Path, overwrite: bool) -> Iterator[Write]:
     import tarfile  # late: few need it
 
     refuse_existing([path], overwrite)
+    remove_leftovers(path.parent)
     with written_whole(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
 
         def write(name: str, data: bytes) -> None:
@@ -173,6 +209,7 @@ class _Folder:
     def __init__(self, root: Path, overwrite: bool) -> None:
         self._root, self._overwrite = root, overwrite
         self._open: tuple[tuple[str, ...], int] | None = None  # the folder that was written to last
+        self._cleaned: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> "_Folder":
         try:
@@ -218,14 +255,16 @@ class _Folder:
             finally:
                 os.close(descriptor)
             descriptor = below
+        if parts not in self._cleaned:
+            remove_leftovers(descriptor)
+            self._cleaned.add(parts)
         self._open = parts, descriptor
         return descriptor
 
     @contextlib.contextmanager
     def _temporary(self, folder: int, name: str) -> Iterator[int]:
         """A file that gets its name when it is whole."""
-        temporary = f".fastpack.{os.getpid()}.tmp"
-        descriptor = os.open(temporary, _FILE_FLAGS, 0o666, dir_fd=folder)
+        temporary, descriptor = create_temporary(folder)
         try:
             yield descriptor
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, LookAtFiles
-from fastpack.errors import FastpackError, Place, SourceError, UnreadableFileError, at, from_os_error, raise_first
+from fastpack.errors import FastpackError, OptionError, Place, SourceError, UnreadableFileError, at, from_os_error, raise_first
 from fastpack.headers import ImageFiles
 from fastpack.pool import most_threads, share
 from fastpack.ragged import Growing, Ragged, Text, digest
@@ -23,6 +24,13 @@ _FEW = 256
 _LISTED = 4096
 # Whether the system's names are written as Text is: everywhere but under a locale of old.
 _TEXT_IS_NAMES = sys.getfilesystemencoding() == "utf-8"
+
+
+def path_of(name: str, value: Any) -> Path:
+    """The argument `name` as a path. Raises OptionError for what is not one."""
+    if isinstance(value, (str, os.PathLike)) and not isinstance(os.fspath(value), bytes):
+        return Path(value)
+    raise OptionError(f"{name} must be a path, not {type(value).__name__}; give a str or a pathlib.Path")
 
 
 class FileNames(Sequence[str]):

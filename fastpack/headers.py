@@ -1,5 +1,6 @@
 """What an image file says of itself in its header, for all formats. Nothing is decoded."""
 
+import re
 from functools import cached_property
 from typing import Any, Self
 
@@ -10,11 +11,15 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.image import probe_many
 from fastpack.errors import Place, raise_status
 from fastpack.ragged import Ragged
+from fastpack.schema import Kind
 from fastpack.structs import IMAGE_INFO
 
 # IMAGE_INFO["format"] counts these.
 FORMATS = ("unknown", "jpeg", "png", "webp", "bmp", "tiff", "gif")
 JPEG = FORMATS.index("jpeg")
+# Words in the names of fields that hold class numbers, whatever their writer called the rest.
+_MASK_WORDS = {"annotation", "annotations", "instance", "instances", "label", "labelid", "labelids", "labelmap", "labels"}
+_MASK_WORDS |= {"mask", "masks", "panoptic", "seg", "segm", "segmap", "segmentation", "semantic", "trimap"}
 
 
 class ImageFiles(Ragged):
@@ -68,3 +73,19 @@ def probe(data: bytes, place: Place | None = None) -> npt.NDArray[Any]:
 
 def raise_probe_status(status: int, num_bytes: int, place: Place) -> None:
     raise_status(status, "the image's header cannot be read" if num_bytes else "the file is empty", place)
+
+
+def guess_kind(name: str, infos: npt.NDArray[Any]) -> Kind:
+    """Guess what the image files of a field hold, where the file that has them does not say it.
+
+    A field is a "mask" when a word of its name says so and no picture has more than one channel
+    (gray levels or palette indices). Any other field is an "image".
+
+    >>> gray = np.array([(4, 4, 2, 1, 0, 0, 1, 8, 0)], IMAGE_INFO)
+    >>> guess_kind("gtFine_labelIds.png", gray), guess_kind("depth.png", gray)
+    ('mask', 'image')
+    """
+    words = {word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)}
+    readable = infos[infos["width"] > 0]
+    is_mask = len(readable) and words & _MASK_WORDS and (readable["components"] == 1).all()
+    return "mask" if is_mask else "image"

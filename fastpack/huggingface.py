@@ -13,7 +13,7 @@ from fastpack.headers import probe_blobs, raise_probe_status
 from fastpack.ragged import Ragged, Text
 from fastpack.reader import Reader
 from fastpack.schema import Field, Kind, Schema
-from fastpack.sources.paths import relative_key
+from fastpack.sources.located import relative_key
 
 try:
     import datasets
@@ -45,7 +45,7 @@ def to_datasets(reader: Reader, *, cache_dir: str | Path | None = None) -> "data
 
 
 def _rows(reader: Reader) -> Any:
-    images = [field.name for field in reader.schema.fields if field.kind == "image"]
+    images = [field.name for field in reader.schema.fields if field.is_image_file]
     for sample in reader:
         for name in images:
             sample[name] = {"bytes": sample[name], "path": sample.get("key")}
@@ -53,7 +53,7 @@ def _rows(reader: Reader) -> Any:
 
 
 def _feature_of(field: Field, schema: Schema) -> Any:
-    if field.kind == "image":
+    if field.is_image_file:
         return datasets.Image()
     if field.kind == "pixels":
         if not 2 <= len(field.shape) <= _MAX_ARRAY_DIMS or None in field.shape:
@@ -160,7 +160,7 @@ class Source:
 
     def _values(self, field: Field, column: Any, rows: npt.NDArray[np.int64]) -> Any:
         values = column.combine_chunks()
-        if field.kind == "image":
+        if field.is_image_file:
             return self._images(values, rows)
         if field.kind == "float":
             return values.cast(pa.float32()).fill_null(float("nan")).to_numpy(zero_copy_only=False)

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.blobs import Blobs
+from fastpack.blobs import Blobs, Depth
 from fastpack.codecs.batch import (
+    DecodeOptions,
     Failures,
     Outputs,
     Pictures,
     check_output,
+    decode_masks,
     decode_pictures,
     empty_outputs,
     import_codecs,
@@ -21,7 +23,7 @@ from fastpack.codecs.batch import (
     upright_sizes,
 )
 from fastpack.draws import Draws
-from fastpack.errors import ShapeError
+from fastpack.errors import ShapeError, at
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
@@ -45,6 +47,7 @@ class Imaging:
     def __init__(self, blobs: Blobs, options: ReadOptions, sample_numbers: Rows, memory: Memory, learned: Learned | None) -> None:
         self._blobs, self._options, self._sample_numbers, self._learned = blobs, options, sample_numbers, learned
         self.decoding = replace(options.for_decoding, memory=memory)
+        self._depths: dict[str, Depth] = {}
 
     def import_modules(self) -> None:
         """Imports what reading and decoding import, as threads may read while a process is forked."""
@@ -63,29 +66,63 @@ class Imaging:
         pictures = self._blobs.pictures(field, rows, self.decoding)
         if field.kind == "bytes" or not self._options.decode:
             return read_good_blobs(pictures, self.decoding)
+        options = self._decoding_of(field)
+        if field.kind == "mask":
+            return self._masks(field, pictures, rows, epoch, options)
         if len(rows) == 0 and out is None:
             side = least_side(self._options.steps)
-            return self._no_images([side, 2 * side], [side, side], self.decoding.channels, self.decoding.dtype), {}
+            return self._no_images([side, 2 * side], [side, side], options.channels, options.dtype), {}
         if self._learned and self.decoding.checkpoints:
             num_workers = self.decoding.num_workers or num_cores()
             pictures = self._learned.completed(field.name, self._sample_numbers[rows], pictures, num_workers)
-        return self._decoded(pictures, rows, epoch, out)
+        return self._decoded(pictures, rows, epoch, out, options)
 
-    def _decoded(self, pictures: Pictures, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Outputs, Failures]:
-        options = self.decoding
+    def _decoding_of(self, field: Field) -> DecodeOptions:
+        """The options for the images of a field: of as many bits as they have, when nobody says how many."""
+        if field.name not in self._depths:
+            self._depths[field.name] = self._blobs.depth(field)
+        depth = self._depths[field.name]
+        if self._options.bits is not None and field.kind != "mask":
+            return self.decoding
+        if field.kind != "mask":
+            depth.refuse_mixture(field)
+        return replace(self.decoding, bits=16 if depth.num_deep else 8, keeps_bits=True)
+
+    def _decoded(
+        self, pictures: Pictures, rows: Rows, epoch: int | Rows, out: Pixels | None, options: DecodeOptions
+    ) -> tuple[Outputs, Failures]:
         refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
         plan = self._plan(rows, epoch, *upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in))
+        refused |= _refused_by_plan(plan, pictures, refused)
         if self._options.orient:
             plan.views["orientation"] = pictures.infos["orientation"]
         kind = options.channels, options.dtype
         outs = empty_outputs(plan, *kind, options.memory) if out is None else check_output(out, plan, *kind)
         failures = decode_pictures(pictures, plan, outs, options, refused)
-        for row in failures:
-            if isinstance(outs, list):
-                outs[row] = np.zeros_like(outs[row])  # memory that nobody has touched yet stays so
-            else:
-                outs[row][...] = 0
-        return outs, failures
+        return _cleared(outs, failures), failures
+
+    def _masks(self, field: Field, pictures: Pictures, rows: Rows, epoch: int | Rows, options: DecodeOptions) -> tuple[Outputs, Failures]:
+        """Class numbers (n, height, width): what the transform takes of each mask's picture, nearest pixels, not normalized."""
+        own = upright_sizes(pictures.infos, self._options.orient, refused := refuse_pictures(pictures, options))
+        widths, heights = self._guiding_sizes(rows, own)
+        plan = self._plan(rows, epoch, widths, heights)
+        plan = replace(plan, normalize=None, insets=None if plan.insets is None else replace(plan.insets, fill=0))
+        refused |= _refused_by_plan(plan, pictures, refused) | _refused_by_shape(own, (widths, heights), pictures, refused)
+        if self._options.orient:
+            plan.views["orientation"] = pictures.infos["orientation"]
+        outs = empty_outputs(plan, 1, options.dtype, options.memory)
+        numbers: Outputs = [out[..., 0] for out in outs] if isinstance(outs, list) else outs[..., 0]
+        sizes = list(zip(heights.tolist(), widths.tolist(), strict=True))
+        failures = decode_masks(pictures, plan, sizes, numbers, options, refused)
+        return _cleared(numbers, failures), failures
+
+    def _guiding_sizes(self, rows: Rows, own: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels]:
+        """Widths and heights of the pictures that masks follow: their own where there is no transform, or no picture."""
+        sizes = self._blobs.upright_sizes(rows, self._options.orient) if self._options.steps else None
+        if sizes is None:
+            return own
+        is_known = (sizes[0] > 0) & (sizes[1] > 0)  # else the sample fails for its picture
+        return np.where(is_known, sizes[0], own[0]), np.where(is_known, sizes[1], own[1])
 
     def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
         return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))
@@ -114,15 +151,46 @@ class Imaging:
     def _transformed(self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
-        if pixels.ndim != 4 or pixels.dtype != np.uint8:
-            raise ShapeError(f"a transform needs uint8 pixels (n, height, width, channels), not {pixels.dtype} {pixels.shape}")
+        if pixels.ndim != 4 or pixels.dtype not in (np.uint8, np.uint16):
+            message = "a transform needs uint8 or uint16 pixels (n, height, width, channels)"
+            raise ShapeError(f"{message}, not {pixels.dtype} {pixels.shape}; read them without one")
         count, height, width, channels = pixels.shape
+        kind = channels, pixels.dtype
         if count == 0 and out is None:
-            return self._no_images([width] * 2, [height] * 2, channels, np.uint8)
+            return self._no_images([width] * 2, [height] * 2, *kind)
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
-        outs = empty_outputs(plan, channels, np.uint8, self.decoding.memory) if out is None else check_output(out, plan, channels)
+        if plan.refused:  # all stored pixels have one size
+            raise ShapeError(plan.refused[0])
+        outs = empty_outputs(plan, *kind, self.decoding.memory) if out is None else check_output(out, plan, *kind)
         place_pixels(pixels, plan, outs, self.decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
+
+
+def _refused_by_plan(plan: Plan, pictures: Pictures, refused: Failures) -> Failures:
+    return {row: ShapeError(at(why, pictures.place_of(row))) for row, why in plan.refused.items() if row not in refused}
+
+
+def _refused_by_shape(own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], pictures: Pictures, refused: Failures) -> Failures:
+    """Masks that are no scaled copy of their picture: what fits the one would be somewhere else in the other."""
+    widths, heights = (sizes.astype(np.int64) for sizes in own)
+    skew = np.abs(widths * guiding[1] - heights * guiding[0])
+    bad = np.flatnonzero(skew > np.maximum(guiding[0], guiding[1])).tolist()
+    return {row: _other_shape(own, guiding, row, pictures) for row in bad if row not in refused}
+
+
+def _other_shape(own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], row: int, pictures: Pictures) -> ShapeError:
+    sizes = f"{own[1][row]} x {own[0][row]} and its picture {guiding[1][row]} x {guiding[0][row]}"
+    message = f"the mask is {sizes}, of another shape; make both of one shape, or read them without a transform"
+    return ShapeError(at(message, pictures.place_of(row)))
+
+
+def _cleared(outs: Outputs, failures: Failures) -> Outputs:
+    for row in failures:
+        if isinstance(outs, list):
+            outs[row] = np.zeros_like(outs[row])  # memory that nobody has touched yet stays so
+        else:
+            outs[row][...] = 0
+    return outs
 
 
 def _copy_into(out: Pixels, pixels: Pixels) -> Pixels:

@@ -17,9 +17,10 @@ from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
 from fastpack.checks import settle
 from fastpack.chunks import ChunkTable
-from fastpack.errors import FastpackError, FormatError, Place, SchemaError, TruncatedFileError, at, status_error
+from fastpack.classes import ClassMap
+from fastpack.errors import FastpackError, FormatError, OptionError, Place, SchemaError, TruncatedFileError, at, status_error
 from fastpack.files import Files
-from fastpack.ragged import Ragged, Text, concatenate_values
+from fastpack.ragged import Ragged, Text, concatenate_values, read_only, take, to_arrays
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
 from fastpack.seal import Seal
@@ -38,13 +39,15 @@ class Index:
     - shard_numbers (n,) uint32, record_numbers (n,) int64: which record of which shard a sample is.
     - columns: field name -> (n,) array, Text or Ragged.
     - spans: blob name -> (n,) SPAN.
-    - infos: image name -> (n,) IMAGE_INFO.
+    - infos: image or mask name -> (n,) IMAGE_INFO.
     - files (n,): what is known of the samples in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
     - lost (n,) bool: samples of which nothing is known, since their records differ from their checksums; None when there are none.
       Such an index is not saved.
+    - notes: what was guessed about the files, or left out of them, a sentence each.
+    - receipt: a digest of the pack that wrote the file, by which the same pack knows that it was finished; "" where it is not known.
     """
 
     shards: tuple[Shard, ...]
@@ -59,14 +62,16 @@ class Index:
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
     lost: npt.NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
+    receipt: str = ""
 
     def __post_init__(self) -> None:
         """Takes views that cannot be written to: readers, threads and parts share these arrays."""
         for name in ("shard_numbers", "record_numbers", "lost"):
             if (values := getattr(self, name)) is not None:
-                settle(self, **{name: _read_only(values)})
+                settle(self, **{name: read_only(values)})
         for name in ("columns", "spans", "infos"):
-            settle(self, **{name: {key: _read_only(values) for key, values in getattr(self, name).items()}})
+            settle(self, **{name: {key: read_only(values) for key, values in getattr(self, name).items()}})
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -77,7 +82,7 @@ class Index:
             self,
             shard_numbers=self.shard_numbers[rows],
             record_numbers=self.record_numbers[rows],
-            columns={name: _take(column, rows) for name, column in self.columns.items()},
+            columns={name: take(column, rows) for name, column in self.columns.items()},
             spans={name: spans[rows] for name, spans in self.spans.items()},
             infos={name: infos[rows] for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
@@ -98,6 +103,13 @@ class Index:
             chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
             checkpoints={new: self.checkpoints[old] for new, old in found.items() if old in self.checkpoints},
         )
+
+    def relabeled(self, class_names: tuple[str, ...]) -> "Index":
+        """The same samples, whose labels count in `class_names`. Raises SourceError for a class that is not among these."""
+        if "label" not in self.columns:
+            raise OptionError(at("there are no labels to count in the classes; leave classes out", self.place(0)))
+        labels = ClassMap.between(self.schema.class_names, class_names).relabeled(self.columns["label"])
+        return replace(self, columns={**self.columns, "label": labels}, schema=replace(self.schema, class_names=class_names))
 
     def has_fields(self, names: Sequence[str]) -> bool:
         """True when each is a field here, or in the file."""
@@ -170,7 +182,7 @@ class Index:
             "about": np.frombuffer(self._about().encode(), np.uint8),
         }
         for name, column in self.columns.items():
-            arrays |= _to_arrays(f"column/{name}", column)
+            arrays |= to_arrays(f"column/{name}", column)
         arrays |= {f"span/{name}": spans for name, spans in self.spans.items()}
         arrays |= {f"info/{name}": infos for name, infos in self.infos.items()}
         for name, checkpoints in self.checkpoints.items():
@@ -192,6 +204,10 @@ class Index:
         ]
         # A folder's files are called by their keys, so they are saved as such.
         about = {"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards, "has_files": self.files is not None}
+        if self.notes:
+            about["notes"] = self.notes
+        if self.receipt:
+            about["receipt"] = self.receipt
         if self.first_seal is not None:
             about["first_seal"] = [self.first_seal.num_records, self.first_seal.digest]
         return json.dumps(about)
@@ -222,7 +238,7 @@ class Index:
         if about["version"] != INDEX_VERSION:
             raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
         schema = Schema.from_json(about["schema"])
-        images = [field.name for field in schema.blobs if field.kind == "image"]
+        images = [field.name for field in schema.blobs if field.is_image_file]
         checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{name}", arrays, len(arrays["record_numbers"])) for name in images}
         columns = {field.name: _from_arrays(f"column/{field.name}", arrays, field) for field in schema.columns}
         return cls(
@@ -237,6 +253,8 @@ class Index:
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
             files=Files(columns["key"], arrays["file_times"]) if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
+            notes=tuple(map(str, about.get("notes", ()))),
+            receipt=str(about.get("receipt", "")),
         )
 
     def _check_shape(self) -> None:
@@ -291,7 +309,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
     """One index over the samples of all, in order. Raises SchemaError when their fields differ."""
     if len(indexes) == 1:
         return indexes[0]
-    schema = _common_schema(indexes)
+    schema = common_schema(indexes)
     first_shard = np.cumsum([0, *(len(index.shards) for index in indexes[:-1])])
     return Index(
         shards=tuple(shard for index in indexes for shard in index.shards),
@@ -305,6 +323,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         files=Files.concatenate([index.files for index in indexes], [len(index) for index in indexes]),
         checkpoints=_join_checkpoints(indexes),
         lost=_join_lost(indexes),
+        notes=tuple(dict.fromkeys(note for index in indexes for note in index.notes)),
     )
 
 
@@ -321,11 +340,12 @@ def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:
     return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
 
 
-def _common_schema(indexes: Sequence[Index]) -> Schema:
+def common_schema(indexes: Sequence[Index]) -> Schema:
+    """The schema of all; lists where sizes differ. Raises SchemaError when their fields or class names contradict."""
     first = indexes[0]
     fields = first.schema.fields
     for index in indexes[1:]:
-        ours, theirs = (", ".join(map(_kind_of, kinds)) for kinds in (fields, index.schema.fields))
+        ours, theirs = (", ".join(map(kind_of, kinds)) for kinds in (fields, index.schema.fields))
         if ours != theirs:
             raise SchemaError(
                 f"{first.shards[0].path} has the fields {ours}, but {index.shards[0].path} has {theirs}; "
@@ -338,7 +358,7 @@ def _common_schema(indexes: Sequence[Index]) -> Schema:
     return Schema(fields, merge_class_names([index.schema.class_names for index in indexes]))
 
 
-def _kind_of(field: Field) -> str:
+def kind_of(field: Field) -> str:
     """Name and kind; of pixels, which are read as they are stored, the dtype as well."""
     return f"{field.name}: {field.kind} {field.dtype}" if field.kind == "pixels" else f"{field.name}: {field.kind}"
 
@@ -365,12 +385,6 @@ def _tables(name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]) 
     return {number: ChunkTable.from_arrays(prefix, arrays) for number, prefix in prefixes.items() if f"{prefix}/about" in arrays}
 
 
-def _to_arrays(name: str, column: Column) -> dict[str, npt.NDArray[Any]]:
-    if not isinstance(column, Ragged):
-        return {name: column}
-    return {f"{name}/offsets": column.offsets, **_to_arrays(f"{name}/values", column.values)}
-
-
 def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field) -> Column:
     if name in arrays:
         return arrays[name]
@@ -379,15 +393,3 @@ def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field
         return Text(arrays[f"{name}/values"], offsets)
     inner = replace(field, shape=())
     return Ragged(_from_arrays(f"{name}/values", arrays, inner), offsets)
-
-
-def _read_only(values: Column) -> Column:
-    if isinstance(values, Ragged):
-        return values.read_only()
-    view = values.view()
-    view.flags.writeable = False
-    return view
-
-
-def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
-    return column.take(rows) if isinstance(column, Ragged) else column[rows]

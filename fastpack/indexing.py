@@ -16,13 +16,14 @@ import numpy.typing as npt
 from fastpack import checks, containers
 from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, from_os_error
+from fastpack.errors import FastpackError, MixedSetError, Place, at, from_os_error, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
 from fastpack.pool import num_cores, share
 from fastpack.schema import Schema
+from fastpack.temporary import remove_leftovers
 
 Rows = npt.NDArray[np.int64]
 # Called with (bytes done, bytes in all) after each file, and now and then within one.
@@ -32,7 +33,8 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Indexed:
     """What was indexed: files, how many of them had a fresh index already, samples, what a sample holds, bytes of the
-    files and of their indexes, seconds; how many images have checkpoints, and what these take of the indexes."""
+    files and of their indexes, seconds; how many images have checkpoints, and what these take of the indexes; what was
+    guessed or left out (`notes`)."""
 
     paths: tuple[Path, ...]
     num_fresh: int
@@ -43,6 +45,7 @@ class Indexed:
     seconds: float
     num_marked: int = 0
     checkpoint_bytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def build_indexes(
@@ -65,6 +68,8 @@ def build_indexes(
     - num_workers: how many files at once; None is one a core.
     - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
 
+    Several programs may index one file at once. What killed ones left of their indexes is removed.
+
     Raises what a damaged file raises, with its place, and UnreadableFileError when an index cannot be written.
 
     >>> built = build_indexes(getfixture("digits"))
@@ -74,6 +79,8 @@ def build_indexes(
     started = time.perf_counter()
     shards = find_shards(path)
     folder = _folder_for_indexes(index_dir)
+    for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
+        remove_leftovers(kept_in)
     sizes = [shard.stat().st_size for shard in shards]
     is_fresh = [False] * len(shards)
     done = [0] * len(shards)
@@ -97,8 +104,9 @@ def build_indexes(
         return index
 
     indexes = _build_all(build, len(shards), num_workers)
-    kept = [index_path(shard, folder) for shard in shards]
-    return _indexed(shards, sum(is_fresh), concatenate(indexes), kept, time.perf_counter() - started)
+    kept, whole = [index_path(shard, folder) for shard in shards], concatenate(indexes)
+    warn(whole.notes)
+    return _indexed(shards, sum(is_fresh), whole, kept, time.perf_counter() - started)
 
 
 def keep_learned(index: Index, learned: Learned, samples: Rows, index_dir: str | os.PathLike[str] | None, limits: Limits) -> int:
@@ -139,6 +147,7 @@ def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path],
         seconds=seconds,
         num_marked=sum(tables.num_marked for tables in whole.checkpoints.values()),
         checkpoint_bytes=sum(tables.num_bytes for tables in whole.checkpoints.values()),
+        notes=whole.notes,
     )
 
 
@@ -187,7 +196,20 @@ def indexes_of(
                 _save(with_them, shards[number], folder)
         return with_them
 
-    return _build_all(build, len(shards))
+    indexes = _build_all(build, len(shards))
+    if len(shards) > 1:
+        _refuse_replaced(indexes)
+    return indexes
+
+
+def _refuse_replaced(indexes: Sequence[Index]) -> None:
+    """Raises MixedSetError when a file was replaced after it was indexed: then others may be of the set that came."""
+    for shard in (shard for index in indexes for shard in index.shards if shard.container != "folder"):
+        with contextlib.suppress(OSError):
+            facts = os.stat(shard.path)
+            if (facts.st_size, facts.st_mtime_ns) == (shard.size, shard.mtime_ns):
+                continue
+        raise MixedSetError(at("the file was replaced while the dataset was opened; open it again", Place(shard.path)))
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:
@@ -207,3 +229,20 @@ def _build_all(build: Callable[[int], Index], count: int, num_workers: int | Non
     if failures:
         raise failures[min(failures)]
     return [found[number] for number in range(count)]
+
+
+def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index]:
+    """The indexes with labels that count in `names`. Without, those of folders, whose classes are what they happen to hold, count in
+    all of theirs."""
+    if not names:
+        loose = [index for index in indexes if _is_loose(index)]
+        if len({index.schema.class_names for index in loose}) < 2:
+            return list(indexes)
+        names = tuple(sorted({name for index in loose for name in index.schema.class_names}))
+        return [index.relabeled(names) if _is_loose(index) else index for index in indexes]
+    return [index.relabeled(names) for index in indexes]
+
+
+def _is_loose(index: Index) -> bool:
+    kinds = (containers.named(shard.container) for shard in index.shards)
+    return bool(index.schema.class_names) and all(getattr(kind, "has_class_folders", False) for kind in kinds)

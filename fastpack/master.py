@@ -1,12 +1,12 @@
 """master: one small HDF5 file in which plain h5py sees the shards beside it as one dataset."""
 
-import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fastpack.containers import find_shards, named, of_file
-from fastpack.errors import FormatError, OptionError, OutputExistsError, Place, at
+from fastpack.errors import FormatError, MissingFileError, OptionError, OutputExistsError, Place, at
+from fastpack.naming import numbered_members
 
 
 def write_master(
@@ -45,11 +45,19 @@ def write_master(
             raise FormatError(at("only shards of HDF5 can be shown as one", Place(path)))
     if output.exists() and not overwrite:
         raise OutputExistsError(17, at("a file is there already; ask for overwrite, or choose another name", Place(output)))
+    make_master(output, paths, sync=sync)
+
+
+def make_master(path: Path, shards: Sequence[Path], *, sync: bool) -> None:
+    """Writes a master at `path` that looks for files of the shards' names beside it."""
     from fastpack.containers.hdf5_master import write_master  # takes a tenth of a second, as all that needs h5py
 
-    write_master(output, paths, sync=sync)
+    write_master(path, shards, sync=sync)
 
 
 def list_shards(output: Path) -> list[Path]:
-    """The shards that are named like `output`, in order."""
-    return find_shards(str(output.with_name(f"{glob.escape(output.stem)}-[0-9]*-of-*{output.suffix}")))
+    """The numbered shards that are named like `output`, in order. Raises MissingFileError, or MixedSetError."""
+    found = [member.path for member in numbered_members(output)]
+    if not found:
+        raise MissingFileError(2, at("there are no shards of this name; pack them first, or list them", Place(output)))
+    return find_shards(found)

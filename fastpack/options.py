@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from fastpack import checks
-from fastpack.codecs import Bits, Color
+from fastpack.codecs import Alpha, Bits, Color
 from fastpack.codecs.batch import DecodeOptions, Interpolation, Mode, Truncated
 from fastpack.errors import OptionError
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.transforms import Transform
 
 OnError = Literal["raise", "skip", "mask"]
-_CHOICES = {"color": Color, "interpolation": Interpolation, "mode": Mode, "on_error": OnError, "truncated": Truncated}
+_CHOICES = {"alpha": Alpha, "color": Color, "interpolation": Interpolation, "mode": Mode, "on_error": OnError, "truncated": Truncated}
 _CHECKPOINTS = (True, False, "learn", None)
 
 
@@ -28,7 +28,11 @@ class ReadOptions:
     - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
       where it is shrunk by as much anyway.
     - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
-    - bits: 16 gives uint16: images of 16 bits a channel as they are, others with white at 65535; without transform.
+    - bits: of each channel. None gives what the images have: uint16 when all have 16 bits, uint8 when none has;
+      a dataset of both is refused. 16 gives uint16, with white at 65535 for images of fewer bits. 8 gives uint8
+      and drops the lower 8 bits of deeper images.
+    - alpha: "drop" leaves transparency out: pixels have the color that they would have if they were opaque.
+      "white" or "black" shows images on that ground. Masks have none.
     - orient: turn images upright as their EXIF orientation says.
     - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always. A single sample
@@ -50,7 +54,8 @@ class ReadOptions:
     interpolation: Interpolation = "bilinear"
     mode: Mode = "exact"
     color: Color = "RGB"
-    bits: Bits = 8
+    bits: Bits | None = None
+    alpha: Alpha = "drop"
     orient: bool = True
     on_error: OnError = "raise"
     truncated: Truncated = "error"
@@ -67,10 +72,7 @@ class ReadOptions:
         checks.instance("limits", self.limits, Limits, "Limits(...)")
         if any(isinstance(step, type) or not (hasattr(step, "apply") and hasattr(step, "num_draws")) for step in self.steps):
             raise OptionError(f"transform must be steps such as Resize(224), not {checks.shown(self.transform)}")
-        bits = checks.integer("bits", self.bits)
-        if bits not in get_args(Bits) or (bits == 16 and self.steps):
-            raise OptionError(f"bits must be 8, or 16 without transform, not {self.bits!r}")
-        checks.settle(self, bits=bits, seed=checks.seed("seed", self.seed))
+        checks.settle(self, bits=checks.bits("bits", self.bits), seed=checks.seed("seed", self.seed))
         checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
         checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("decode", "orient", "check")})
 
@@ -92,6 +94,7 @@ class ReadOptions:
             self.num_workers,
             keep_going,
             self.truncated,
-            self.bits,
-            self.checkpoints is not False,
+            self.bits or 8,
+            checkpoints=self.checkpoints is not False,
+            alpha=self.alpha,
         )

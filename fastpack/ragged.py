@@ -199,3 +199,27 @@ def digest(values: "npt.NDArray[Any] | Ragged") -> str:
     if isinstance(values, Ragged):
         return f"{crc32c((digest(values.values) + digest(values.offsets)).encode()):08x}"
     return f"{crc32c(np.ascontiguousarray(values).reshape(-1).view(np.uint8)):08x}"
+
+
+Values = npt.NDArray[Any] | Ragged
+
+
+def take(values: Values, rows: npt.NDArray[np.int64]) -> Values:
+    """The given rows of a column, in that order."""
+    return values.take(rows) if isinstance(values, Ragged) else values[rows]
+
+
+def read_only(values: Values) -> Values:
+    """A view of the column that cannot be written to."""
+    if isinstance(values, Ragged):
+        return values.read_only()
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+def to_arrays(name: str, values: Values) -> dict[str, npt.NDArray[Any]]:
+    """The arrays that the column is made of, by names that begin with `name`."""
+    if not isinstance(values, Ragged):
+        return {name: values}
+    return {f"{name}/offsets": values.offsets, **to_arrays(f"{name}/values", values.values)}

@@ -15,10 +15,10 @@ from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import Failures
 from fastpack.draws import check_epochs
-from fastpack.errors import OptionError, Place
+from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
 from fastpack.index import Column, Index, concatenate
-from fastpack.indexing import indexes_of, keep_learned
+from fastpack.indexing import indexes_of, keep_learned, with_classes
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
@@ -47,15 +47,21 @@ def open(
 ) -> "Reader":
     """Opens TFRecord, HDF5 or tar files, whoever wrote them, or folders of images, for random access.
 
-    - path: a file, a glob such as "train-*.tfrecord", a folder of shards or of images, or a list of these.
+    - path: a file, the name that a set was packed to, a glob such as "train-*.tfrecord", a folder of shards or of images, or a
+      list of these. A plain file also stands for the shards that were appended to it.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
-    - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False.
-    - save_index: keep the index beside each file, so that the next open is instant.
+    - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
+        - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
+        - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others are refused.
+    - save_index: keep the index beside each file, so that the next open is instant. That of a folder of images is kept only in
+      an `index_dir`; `build_indexes` puts it beside the folder.
     - index_dir: a folder for the indexes, when that of the files is read-only.
-    - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own.
+    - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own, and images that links in a folder
+      lead to outside of it.
     - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
 
-    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError.
+    Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError; and MixedSetError for files that do
+    not belong together, or are being replaced.
 
     >>> dataset = open(getfixture("digits"), transform=None)
     >>> len(dataset), dataset[0]["image"].shape
@@ -65,13 +71,22 @@ def open(
     save_index, allow_external, untrusted = (checks.flag(name, value) for name, value in flags.items())
     checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
     names = _names_of(fields)
+    classes, *taken = (changes.pop(name, None) for name in ("classes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged=options.on_error != "raise")
+    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", *taken)
     # Absolute, so that a later os.chdir changes nothing; links stay links.
     shards, marks = [shard.absolute() for shard in containers.find_shards(path)], options.checkpoints is True
-    index = concatenate(indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits))
+    indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
+    index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
+    warn(index.notes)
     return Reader(index if names is None else index.select(names), options)
+
+
+def _class_list(given: Any) -> tuple[str, ...]:
+    from fastpack.class_lists import class_list  # late: it knows all sources
+
+    return class_list(given)
 
 
 def _names_of(fields: Mapping[str, str] | Sequence[str] | None) -> dict[str, str] | None:
@@ -171,6 +186,11 @@ class Reader(Sequence[dict[str, Any]]):
         return self._index.schema.class_names
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed about the files, or left out of them, a sentence each. `open` warns of them."""
+        return self._index.notes
+
+    @property
     def columns(self) -> Mapping[str, Column]:
         """All columns of all samples, in memory: `columns["label"]` touches no image.
 
@@ -211,6 +231,16 @@ class Reader(Sequence[dict[str, Any]]):
         options, memory = replace(self._options, **changes), memory or self._imaging.decoding.memory
         shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
         return Reader(self._index, options, self._files, self._sample_numbers, **shared)
+
+    def with_one_depth(self) -> "Reader":
+        """The same samples, read with bits=8 when some images of a field have 16 bits and nobody said how to read them.
+
+        For looking at a dataset and measuring it, which must not stop at such a choice.
+        """
+        images = [field for field in self.schema.fields if field.kind == "image"]
+        if self._options.bits is None and any(self._blobs.depth(field).is_mixed for field in images):
+            return self.with_options(bits=8)
+        return self
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""

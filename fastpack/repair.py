@@ -17,6 +17,7 @@ from fastpack.packing.pack import pack
 from fastpack.reader import Reader
 from fastpack.salvage import Damage, told_index
 from fastpack.shard import refuse_existing, written_whole
+from fastpack.temporary import remove_leftovers
 
 # Called with (bytes done, bytes in all).
 Progress = Callable[[int, int], None]
@@ -76,6 +77,7 @@ def repair(
     if output.exists() and output.samefile(path):
         raise OptionError(at("the output is the damaged file, which is never changed; choose another name", Place(output)))
     refuse_existing([output], overwrite)
+    remove_leftovers(output.parent)
     told = _told(path, None if index_dir is None else Path(index_dir))
     kind = _container_of(path, told)
     if kind == "tfrecord":

@@ -84,6 +84,7 @@ class Description:
     images: ImageFacts | None
     classes: tuple[ClassFacts, ...]
     arrays: tuple[str, ...] = ()  # of the first file: how each is stored and read, or why it is left out
+    notes: tuple[str, ...] = ()
 
 
 def describe(dataset: Reader) -> Description:
@@ -95,7 +96,8 @@ def describe(dataset: Reader) -> Description:
     )
     num_bytes = sum(file.num_bytes for file in files)
     arrays = tuple(explain(index.shards[0].path))
-    return Description(files, len(dataset), num_bytes, dataset.schema.fields, _image_facts(dataset), _class_facts(dataset), arrays)
+    facts = _image_facts(dataset), _class_facts(dataset), arrays, dataset.notes
+    return Description(files, len(dataset), num_bytes, dataset.schema.fields, *facts)
 
 
 def _image_facts(dataset: Reader) -> ImageFacts | None:
@@ -201,7 +203,8 @@ def routes_text(routes: Routes) -> str:
     shares = [(name, f"{100 * count / routes.num_looked_at:.1f}%", why) for name, count, why in rows if count]
     sampled = routes.num_looked_at < routes.num_images
     head = [f"by the headers of {routes.num_looked_at:,} of {routes.num_images:,} images"] if sampled else []
-    return _in_blocks([("decoders", [*head, *_aligned(shares)])])
+    odd = [f"odd but whole: {routes.num_odd:,}"] if routes.num_odd else []
+    return _in_blocks([("decoders", [*head, *_aligned(shares), *odd])])
 
 
 def _bin_lines(bins: Sequence[Bin], written: Callable[[int], str]) -> list[str]:
@@ -273,7 +276,11 @@ def verified_text(verified: Verified) -> str:
     """The last line of a verification, after its problems."""
     seen = f"{_counted(verified.num_samples, 'sample')} in {_counted(verified.num_files, 'file')}"
     unchecked = f"; {_counted(verified.num_unchecked, 'sample')} without a checksum could be read" if verified.num_unchecked else ""
-    return (f"{seen}: sound" if verified.is_sound else f"{seen}: {_counted(len(verified.problems), 'problem')}") + unchecked
+    num_repeated = _counted(verified.num_repeated_keys, "sample")
+    example = next(iter(verified.repeated_keys), "")
+    repeated = f"; {num_repeated} with the key of an earlier one, such as {example!r}" if verified.num_repeated_keys else ""
+    found = "sound" if verified.is_sound else _counted(len(verified.problems), "problem")
+    return printable(f"{seen}: {found}{unchecked}{repeated}")
 
 
 def repaired_text(repaired: Repaired) -> str:

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 from fastpack.errors import SchemaError
 
-Kind = Literal["image", "pixels", "bytes", "int", "float", "text"]
+Kind = Literal["image", "mask", "pixels", "bytes", "int", "float", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # Blobs stay in their files and are read when asked for; the other kinds are columns in memory.
-BLOB_KINDS = ("image", "pixels", "bytes")
+BLOB_KINDS = ("image", "mask", "pixels", "bytes")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Field:
     """One field of a sample.
 
     - name: what users call it.
-    - kind: "image" (an encoded image file), "pixels" (an array), "bytes", "int", "float" or "text".
+    - kind: "image" (an encoded image file), "mask" (an image file whose pixels are class numbers), "pixels" (an array),
+      "bytes", "int", "float" or "text".
     - shape: of one sample; None where it differs from sample to sample. () is a scalar.
     - dtype: numpy's name for the values of "pixels", "int" and "float".
     - stored_as: the name in the file, where that is another.
@@ -41,6 +42,11 @@ class Field:
     @property
     def is_blob(self) -> bool:
         return self.kind in BLOB_KINDS
+
+    @property
+    def is_image_file(self) -> bool:
+        """True for an encoded image file, of colors or of class numbers."""
+        return self.kind in ("image", "mask")
 
     @property
     def source_name(self) -> str:

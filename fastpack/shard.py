@@ -1,4 +1,4 @@
-"""Shard: one file of a dataset. Its identity, its name among others, and how it comes into being whole."""
+"""Shard: one file of a dataset. Its identity, how it comes into being whole, and its open descriptor."""
 
 import contextlib
 import errno
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fastpack import checks
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError, OptionError, OutputExistsError, Place, UnreadableFileError, changed_file_error, from_os_error
+from fastpack.temporary import temporary_in
 
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE_UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate("kmgt", start=1)}
@@ -68,29 +69,6 @@ def _fingerprint(descriptor: int) -> int:
     return crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, last), crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, 0)))
 
 
-def shard_paths(output: Path, num_shards: int, *, num_before: int = 0) -> list[Path]:
-    """`train.tfrecord` alone, or `train-00000-of-00010.tfrecord` and so on; with `num_before`, behind as many that are there.
-
-    >>> [path.name for path in shard_paths(Path("train.tfrecord"), 2)]
-    ['train-00000-of-00002.tfrecord', 'train-00001-of-00002.tfrecord']
-    >>> [path.name for path in shard_paths(Path("train.tfrecord"), 1, num_before=2)]
-    ['train-00002-of-00003.tfrecord']
-    """
-    in_all = num_before + num_shards
-    if in_all == 1:
-        return [output]
-    names = [f"{output.stem}-{i:05d}-of-{in_all:05d}{output.suffix}" for i in range(num_before, in_all)]
-    return [output.with_name(name) for name in names]
-
-
-def num_shards_of(output: Path) -> int:
-    """How many shards of that name there are: up to the highest number, and one for the plain name alone."""
-    pattern = re.compile(re.escape(output.stem) + r"-(\d{5,})-of-\d{5,}" + re.escape(output.suffix))
-    names = [path.name for path in output.parent.iterdir()] if output.parent.is_dir() else []
-    numbers = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
-    return max(numbers, default=-1) + 1 or int(output.exists())
-
-
 def parse_size(text: str | int) -> int:
     """Bytes in a size such as "1GB", "64MiB", "500k" or 4096.
 
@@ -113,24 +91,22 @@ def refuse_existing(paths: list[Path], overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Gives a temporary name beside `path`; what stands there at the end is synced and takes its name.
+    """Gives the path of a temporary file beside `path`; its content at the end is synced and takes the name.
 
     On an exception the temporary file is removed and `path` is left as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        if sync:
-            sync_path(temporary)
-        os.replace(temporary, path)
-        if sync:
-            sync_path(path.parent)
+        with temporary_in(path.parent) as temporary:
+            yield temporary
+            if sync:
+                sync_path(temporary)
+            os.replace(temporary, path)
+            if sync:
+                sync_path(path.parent)
     except OSError as error:
         if isinstance(error, FastpackError):
             raise
         raise from_os_error(error, "write", path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def sync_path(path: Path) -> None:

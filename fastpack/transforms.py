@@ -5,8 +5,8 @@ They see widths and heights, never a pixel; kernels make the pixels. Random ones
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -27,13 +27,17 @@ class Plan:
 
     - views: (n,) VIEW; orientation is not theirs to know and stays 1.
     - widths, heights: (n,) int64, of what comes out.
-    - normalize: how the levels are written; None is as they are, uint8.
+    - normalize: how the levels are written; None is as they are.
+    - refused: row -> why nothing can be had of this image; its view means nothing.
+    - insets: where the image lies in what comes out, where that is larger; None when it fills it.
     """
 
     views: npt.NDArray[Any]
     widths: Sizes
     heights: Sizes
     normalize: "Normalize | None" = None
+    refused: Mapping[int, str] = field(default_factory=dict)
+    insets: "Insets | None" = None
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -49,6 +53,7 @@ class Plan:
 
     def crop(self, x: Sizes, y: Sizes, widths: Sizes, heights: Sizes) -> "Plan":
         """A part of what comes out so far. Before a resize it narrows the box, after one the window."""
+        self._refuse_padded()
         views = self.views.copy()
         x = np.where(views["flip"] == 1, self.widths - x - widths, x)
         resized = self.is_resized
@@ -62,6 +67,7 @@ class Plan:
         return replace(self, views=views, widths=widths, heights=heights)
 
     def resize(self, widths: Sizes, heights: Sizes) -> "Plan":
+        self._refuse_padded()
         if self.is_resized.any():
             raise OptionError("images can be resized once; a second resize would blur them: leave one out")
         views = self.views.copy()
@@ -71,7 +77,35 @@ class Plan:
     def flip(self, flips: npt.NDArray[np.bool_]) -> "Plan":
         views = self.views.copy()
         views["flip"] ^= flips
-        return replace(self, views=views)
+        insets = None if self.insets is None else self.insets.flip(self.widths, flips)
+        return replace(self, views=views, insets=insets)
+
+    def _refuse_padded(self) -> None:
+        if self.insets is not None:
+            raise OptionError("a crop that pads must be the last crop or resize: put it behind the others")
+
+
+@dataclass(frozen=True, eq=False)
+class Insets:
+    """Rectangles (n,) of the outputs that images fill; the rest is padding.
+
+    - x, y, widths, heights: (n,) int64, in pixels.
+    - fill: the level of what lies around them, of 8 bits.
+    """
+
+    x: Sizes
+    y: Sizes
+    widths: Sizes
+    heights: Sizes
+    fill: int
+
+    def flip(self, widths: Sizes, flips: npt.NDArray[np.bool_]) -> "Insets":
+        return replace(self, x=np.where(flips, widths - self.x - self.widths, self.x))
+
+    def of(self, row: int) -> tuple[slice, slice]:
+        """Rows and columns of one output."""
+        x, y = int(self.x[row]), int(self.y[row])
+        return slice(y, y + int(self.heights[row])), slice(x, x + int(self.widths[row]))
 
 
 class Transform(Protocol):
@@ -160,51 +194,87 @@ class ResizeShort:
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """The middle `size` (height, width) of each image. Raises ShapeError for an image that is smaller.
+    """Crop the middle `size` (height, width) of each image.
+
+    - pad_if_needed: put an image that is smaller in the middle of pixels of the level `fill`, as
+      torchvision does. Without it such an image is refused with a ShapeError that names its sample.
+    - fill: the level of the padding, 0 to 255; masks are padded with 0.
 
     >>> plan_batch([CenterCrop(224)], [500], [375]).views[["x", "y"]].tolist()
     [(138, 76)]
     """
 
     size: Size
+    pad_if_needed: bool = False
+    fill: int = 0
     num_draws = 0
 
     def __post_init__(self) -> None:
-        checks.settle(self, size=checks.size("size", self.size))
+        fill = checks.integer("fill", self.fill, 0, 255)
+        checks.settle(self, size=checks.size("size", self.size), fill=fill)
+        checks.settle(self, pad_if_needed=checks.flag("pad_if_needed", self.pad_if_needed))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         height, width = _height_width(self.size)
-        _refuse_smaller(plan, height, width)
-        # rint rounds halves to even, as Python's round does in torchvision.
-        x, y = np.rint((plan.widths - width) / 2).astype(np.int64), np.rint((plan.heights - height) / 2).astype(np.int64)
-        return plan.crop(x, y, _full(plan, width), _full(plan, height))
+        wide, high = plan.widths - width, plan.heights - height
+        # rint rounds halves to even, as Python's round does in torchvision; its padding is rounded down.
+        x = np.where(wide < 0, -(-wide // 2), np.rint(wide / 2)).astype(np.int64)
+        y = np.where(high < 0, -(-high // 2), np.rint(high / 2)).astype(np.int64)
+        return _crop_at(plan, x, y, (height, width), self.fill if self.pad_if_needed else None)
 
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A `size` (height, width) part of each image, at a place drawn evenly. Raises ShapeError for an image that is smaller."""
+    """Crop a `size` (height, width) part of each image, at a place drawn evenly.
+
+    - pad_if_needed: put an image that is smaller at a place drawn evenly among pixels of the level
+      `fill`. Without it such an image is refused with a ShapeError that names its sample.
+    - fill: the level of the padding, 0 to 255; masks are padded with 0.
+    """
 
     size: Size
+    pad_if_needed: bool = False
+    fill: int = 0
     num_draws = 2
 
     def __post_init__(self) -> None:
-        checks.settle(self, size=checks.size("size", self.size))
+        fill = checks.integer("fill", self.fill, 0, 255)
+        checks.settle(self, size=checks.size("size", self.size), fill=fill)
+        checks.settle(self, pad_if_needed=checks.flag("pad_if_needed", self.pad_if_needed))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         height, width = _height_width(self.size)
-        _refuse_smaller(plan, height, width)
-        x = np.floor(uniforms[:, 0] * (plan.widths - width + 1)).astype(np.int64)
-        y = np.floor(uniforms[:, 1] * (plan.heights - height + 1)).astype(np.int64)
-        return plan.crop(x, y, _full(plan, width), _full(plan, height))
+        x, y = _drawn(uniforms[:, 0], plan.widths - width), _drawn(uniforms[:, 1], plan.heights - height)
+        return _crop_at(plan, x, y, (height, width), self.fill if self.pad_if_needed else None)
 
 
-def _refuse_smaller(plan: Plan, height: int, width: int) -> None:
-    if ((plan.widths < width) | (plan.heights < height)).any():
-        row = int(np.argmax((plan.widths < width) | (plan.heights < height)))
-        raise ShapeError(
-            f"image {row} of the batch is {plan.heights[row]} x {plan.widths[row]}, smaller than the crop of {height} x {width}; "
-            "resize first, for example with ResizeShort"
-        )
+def _drawn(uniforms: npt.NDArray[np.float64], room: Sizes) -> Sizes:
+    """Numbers from 0 to `room`, or from `room` to 0."""
+    places: Sizes = np.floor(uniforms * (np.abs(room) + 1)).astype(np.int64)
+    return np.where(room < 0, -places, places)
+
+
+def _crop_at(plan: Plan, x: Sizes, y: Sizes, size: tuple[int, int], fill: int | None) -> Plan:
+    """Crop at (x, y), where negative numbers place a smaller image inside the output.
+
+    Such an image is refused when `fill` is None.
+    """
+    height, width = size
+    is_smaller = (plan.widths < width) | (plan.heights < height)
+    refused = dict(plan.refused)
+    if fill is None:
+        refused |= {row: _too_small(plan, row, size) for row in np.flatnonzero(is_smaller).tolist()}
+    widths, heights = np.minimum(plan.widths, width), np.minimum(plan.heights, height)
+    cropped = plan.crop(np.maximum(x, 0), np.maximum(y, 0), widths, heights)
+    insets = Insets(np.maximum(-x, 0), np.maximum(-y, 0), widths, heights, fill) if fill is not None and is_smaller.any() else None
+    return replace(cropped, widths=_full(plan, width), heights=_full(plan, height), refused=refused, insets=insets)
+
+
+def _too_small(plan: Plan, row: int, size: tuple[int, int]) -> str:
+    return (
+        f"the image is {plan.heights[row]} x {plan.widths[row]}, smaller than the crop of {size[0]} x {size[1]}; "
+        "resize first, for example with ResizeShort, or crop with pad_if_needed=True"
+    )
 
 
 _ATTEMPTS = 10
@@ -302,5 +372,8 @@ class Normalize:
         """(channels, 256): what is written for each level of each channel."""
         if len(self.mean) != channels:
             raise ShapeError(f"Normalize has {len(self.mean)} channels and the images {channels}; give one mean and std for each")
-        levels = np.arange(256) / 255
-        return np.asarray((levels - np.array(self.mean)[:, None]) / np.array(self.std)[:, None], self.dtype)
+        return np.ascontiguousarray(self.written(np.arange(256)[:, None] / 255).T)
+
+    def written(self, parts: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+        """What is written for parts of white (..., channels)."""
+        return np.asarray((parts - np.array(self.mean)) / np.array(self.std), self.dtype)

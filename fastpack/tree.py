@@ -1,37 +1,82 @@
-"""The image files below a folder, and the classes that its folders are: torchvision's ImageFolder convention."""
+"""Tree: the image files below a folder, in sorted order, and what lies there beside them and is left out."""
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from heapq import nsmallest
 from itertools import groupby
 from pathlib import Path
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from fastpack.errors import FastpackError, Place, SourceError, UnreadableFileError, at, from_os_error
+from fastpack.errors import FastpackError, Place, UnreadableFileError, at, from_os_error
+from fastpack.gate import Gate
 from fastpack.pool import num_cores, share
-from fastpack.ragged import Text, numbered
+from fastpack.ragged import Text
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
+# What systems and programs leave in folders, in lower case. Names that begin with a dot are such, too.
+_JUNK_FOLDERS = ("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found")
+_JUNK = frozenset((*_JUNK_FOLDERS, "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"))
+_NUM_NAMED = 3
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name is passed over.
+
+    >>> is_junk("@eaDir"), is_junk("._cat.jpg"), is_junk("cat.jpg")
+    (True, True, False)
+    """
+    return name[:1] == "." or name.lower() in _JUNK
+
+
+@dataclass(frozen=True)
+class Few:
+    """How many names there are, and the first of them in sorted order."""
+
+    count: int = 0
+    first: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, names: Collection[str]) -> Self:
+        return cls(len(names), tuple(nsmallest(_NUM_NAMED, names)))
+
+    def __add__(self, other: "Few") -> "Few":
+        return Few(self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first)))
+
+    def counted(self, one: str, many: str = "") -> str:
+        """
+        >>> Few(1).counted("file"), Few(2).counted("file")
+        ('1 file', '2 files')
+        """
+        return f"{self.count:,} {one if self.count == 1 else many or one + 's'}"
+
+    def __str__(self) -> str:
+        """
+        >>> str(Few.of(["a", "b", "c", "d"]))
+        'a, b, c and 1 more'
+        """
+        more = self.count - len(self.first)
+        return ", ".join(self.first) + (f" and {more:,} more" if more else "")
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """`bounds`: the folder, without links in its path, that links must not lead out of; None lets them. `prefix`: the path below the
-    root, ending in a slash; `above`: the folders that we came through, by device and inode."""
+    """`prefix`: the path below the root, ending in a slash; `above`: the folders that we came through, by device and inode;
+    `beside`: endings of files that may belong to images."""
 
     path: str
-    bounds: str | None = None
+    gate: Gate
+    beside: tuple[str, ...] = ()
     prefix: str = ""
     is_link: bool = False
     above: frozenset[tuple[int, int]] = frozenset()
 
     def listed(self) -> "_Listed":
         try:
-            self._refuse_links_out()
+            if self.is_link and (refusal := self.gate.fault(self.path)):
+                raise refusal
             facts = os.stat(self.path)
             here = facts.st_dev, facts.st_ino
             if here in self.above:
@@ -50,34 +95,43 @@ class _Folder:
         except FastpackError as fault:
             if not self.prefix:
                 raise
-            return _Listed(fault=fault)
+            return _Listed([_Run(self.prefix, self.prefix, "")], faults={self.prefix: fault})
 
     def _sorted_out(self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]) -> "_Listed":
-        names, folders = list[str](), list[_Folder]()
+        found = _Listed()
+        names, junk, others = list[str](), list[str](), dict[str, list[str]]()
         for entry in entries:
             name = entry.name
-            if name[0] == ".":
-                continue
-            if _is_folder(entry):
+            if is_junk(name):
+                junk.append(self.prefix + name)
+            elif _is_folder(entry):
                 names.append(name + "/")
-                folders.append(replace(self, path=entry.path, prefix=f"{self.prefix}{name}/", is_link=entry.is_symlink(), above=above))
-            elif name.lower().endswith(IMAGE_SUFFIXES):
-                names.append(name)
-        return _Listed(self._runs(sorted(names)), folders)
+                inner = f"{self.prefix}{name}/"
+                found.folders.append(replace(self, path=entry.path, prefix=inner, is_link=entry.is_symlink(), above=above))
+            else:
+                is_image = name.lower().endswith(IMAGE_SUFFIXES)
+                (names if is_image else others.setdefault(self._ending(name), [])).append(name)
+                if (is_image or self._ending(name)) and entry.is_symlink() and (refusal := self.gate.fault(entry.path)):
+                    found.faults[self.prefix + name] = refusal
+        found.runs.extend(self._runs(sorted(names)))
+        return replace(
+            found,
+            junk=Few.of(junk),
+            others={ending: Few.of([self.prefix + name for name in some]) for ending, some in others.items()},
+            empty=Few(1, (self.prefix,)) if self.prefix and not names else Few(),
+        )
 
-    def _runs(self, names: Iterable[str]) -> list["_Run"]:
+    def _ending(self, name: str) -> str:
+        """Which of `beside` the name has; "" is none of them."""
+        ending = name.rpartition(".")[2]
+        return ending if ending in self.beside else ""
+
+    def _runs(self, names: Iterable[str]) -> Iterator["_Run"]:
         """Of the files among sorted names; those of folders end with a slash."""
-        runs = []
         for is_folder, some in groupby(names, lambda name: name[-1] == "/"):
             if not is_folder:
                 first, *others = some
-                runs.append(_Run(self.prefix + first, self.prefix, "/".join([first, *others])))
-        return runs
-
-    def _refuse_links_out(self) -> None:
-        if self.is_link and self.bounds is not None and not is_below(self.path, self.bounds):
-            message = f"this link leads out of {self.bounds}; pack the files themselves, or ask for allow_external"
-            raise SourceError(at(message, Place(self.path)))
+                yield _Run(self.prefix + first, self.prefix, "/".join([first, *others]))
 
 
 @dataclass(frozen=True, order=True)
@@ -95,57 +149,68 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Listed:
-    """Image files in a folder, and the folders in it; or why it was not looked into."""
+    """What is in a folder; of one that could not be looked into, a run of it alone, and why."""
 
     runs: list[_Run] = field(default_factory=list)
     folders: list[_Folder] = field(default_factory=list)
-    fault: FastpackError | None = None
+    faults: dict[str, FastpackError] = field(default_factory=dict)
+    junk: Few = Few()
+    others: dict[str, Few] = field(default_factory=dict)
+    empty: Few = Few()
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What lies below a folder; names are paths below it, with forward slashes.
+
+    - files: image files in sorted order; and among them, each with a slash behind its name, folders that could not be looked into.
+    - faults: what is wrong with some of them, by name: links that lead out, folders. So for files of `others` that lead out.
+    - junk: hidden files and folders, and what systems leave behind.
+    - others: files that are no images by their names, by the endings that were asked for; those of other endings under "".
+    - empty: folders without images or folders.
+    """
+
+    files: Text
+    faults: dict[str, FastpackError]
+    junk: Few
+    others: dict[str, Few]
+    empty: Few
+
+    def faulty_rows(self) -> dict[int, FastpackError]:
+        """Faults by their place among `files`."""
+        return {row: self.faults[file] for row, file in enumerate(self.files) if file in self.faults} if self.faults else {}
+
+
+def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()) -> Tree:
+    """Looks into all folders below `root` but for junk; what is wrong with one of them is no failure of all.
+
+    - allow_external: look into folders, and take files, outside of `root` that links lead to.
+    - beside: endings, such as "txt", of files that may belong to images.
+
+    Raises MissingFileError or UnreadableFileError when `root` cannot be looked into.
+    """
+    runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, Few]()
+    junk, empty = Few(), Few()
+    folders = [_Folder(os.fspath(root), Gate(root, allow_external=allow_external), tuple(beside))]
+    while folders:
+        found = _listed(folders)
+        for each in found:
+            runs += each.runs
+            faults |= each.faults
+            junk, empty = junk + each.junk, empty + each.empty
+            for ending, some in each.others.items():
+                others[ending] = others.get(ending, Few()) + some
+        folders = [folder for each in found for folder in each.folders]
+    runs.sort()
+    return Tree(Text.of(file for run in runs for file in run.files()), faults, junk, others, empty)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads nowhere, or round, is none: whoever reads it as a file will say what is wrong with it."""
+    """A link that leads nowhere, or round, is taken for one when its name has no ending: listing it says what is wrong."""
     try:
-        return entry.is_dir()
+        return entry.is_dir() or ("." not in entry.name and entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:
         return False
-
-
-def is_below(path: str, real_root: str) -> bool:
-    """Whether a path leads to a place below a folder, or to the folder, once all links in it are followed."""
-    real = os.path.realpath(path)
-    return real == real_root or real.startswith(os.path.join(real_root, ""))
-
-
-def image_files(root: Path) -> Text:
-    """Their paths below `root`, with forward slashes, in sorted order. Hidden ones and files of other endings are passed
-    over. Raises MissingFileError or UnreadableFileError."""
-    files, faults = image_files_and_faults(root, allow_external=True)
-    if faults:
-        raise faults[min(faults)]
-    return files
-
-
-def image_files_and_faults(root: Path, *, allow_external: bool = False) -> tuple[Text, dict[int, FastpackError]]:
-    """The image files below `root`, and among them, each with a slash behind its name, the folders that cannot be looked
-    into; what is wrong with these, by their place in the list.
-
-    - allow_external: look into folders outside of `root` that links lead to.
-    """
-    runs: list[_Run] = []
-    faults: dict[str, FastpackError] = {}
-    folders = [_Folder(os.fspath(root), None if allow_external else os.path.realpath(root))]
-    while folders:
-        inner: list[_Folder] = []
-        for folder, found in zip(folders, _listed(folders), strict=True):
-            runs += found.runs
-            inner += found.folders
-            if found.fault is not None:
-                faults[folder.prefix] = found.fault
-                runs.append(_Run(folder.prefix, folder.prefix, ""))
-        folders = inner
-    runs.sort()
-    files = Text.of(file for run in runs for file in run.files())
-    return files, {row: faults[file] for row, file in enumerate(files) if file in faults} if faults else {}
 
 
 def _listed(folders: Sequence[_Folder]) -> list[_Listed]:
@@ -164,22 +229,11 @@ def _listed(folders: Sequence[_Folder]) -> list[_Listed]:
 
 
 def has_image_files(root: Path) -> bool:
-    folders = [_Folder(os.fspath(root))]
+    """Whether there are any, or folders that could not be looked into."""
+    folders = [_Folder(os.fspath(root), Gate(root))]
     while folders:
-        found = folders.pop().listed()
+        found = folders.pop().listed_or_fault()
         if found.runs:
             return True
         folders += found.folders
     return False
-
-
-def classes_of(files: Sequence[str]) -> tuple[npt.NDArray[np.int64] | None, list[str]]:
-    """Labels and class names: each folder directly below the root is a class, in sorted order. None when there are files
-    directly in the root, which have no class, so that nothing here is sorted into classes.
-
-    >>> classes_of(["cat/1.jpg", "dog/a/2.jpg"]), classes_of(["1.jpg"])
-    ((array([0, 1]), ['cat', 'dog']), (None, []))
-    """
-    if not all("/" in file for file in files):
-        return None, []
-    return numbered(file.partition("/")[0] for file in files)

@@ -1,11 +1,8 @@
 """verify: every checksum, every span and, if asked, every decode of a dataset, and whether it is what was packed."""
 
 import dataclasses
-import itertools
 import json
-import re
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +19,12 @@ from fastpack.errors import FastpackError, Place, at
 from fastpack.index import Index, concatenate, index_path
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.marking import marked
+from fastpack.naming import missing, strangers
 from fastpack.options import ReadOptions
+from fastpack.order import spread_by_key
 from fastpack.pool import num_cores, share
+from fastpack.publication import refuse_unfinished
+from fastpack.ragged import Text
 from fastpack.reader import Reader
 from fastpack.salvage import Damage, told_index
 from fastpack.sources import Source
@@ -31,8 +32,7 @@ from fastpack.structs import NO_SPAN
 
 _BATCH_SAMPLES = 256
 _BATCH_BYTES = 64 * 2**20  # of decoded pixels
-_MOST_MISSING = 100  # of one set are told one by one
-_SET_NAME = re.compile(r"(?P<stem>.*)-(?P<number>\d{5,})-of-(?P<count>\d{5,})(?P<suffix>(\..*)?)")
+_MOST_KEYS = 100  # of those that come again are listed
 
 Rows = npt.NDArray[np.int64]
 
@@ -44,12 +44,16 @@ class Verified:
     - num_files, num_samples: what was looked at, whole or damaged.
     - num_unchecked: samples whose images have no checksum in their file; they could be read, no more is known.
     - problems: what is wrong, a line each, with its place.
+    - num_repeated_keys, repeated_keys: how many samples have the key of an earlier one, and the first of these keys. Nothing
+      is damaged, but samples may be there twice.
     """
 
     num_files: int
     num_samples: int
     num_unchecked: int
     problems: tuple[str, ...]
+    num_repeated_keys: int = 0
+    repeated_keys: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -90,19 +94,20 @@ def verify(
     >>> verify(getfixture("digits")).is_sound
     True
     """
-    shards = find_shards(path)
+    shards = find_shards(path, check=False)
     job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
     work = _Work(shards, job, progress, num_passes=1 + decode + (against is not None))
     share(work.run, min(num_workers or num_cores(), len(shards)))
     findings = [work.findings[number] for number in range(len(shards))]
     problems = [problem for finding in findings for problem in finding.problems]
-    is_one_file = isinstance(path, (str, Path)) and Path(path).is_file()
-    problems += [] if is_one_file else _missing_shards(shards)
+    is_one_file = isinstance(path, (str, Path)) and shards == [Path(path)]
+    problems += [] if is_one_file else _set_problems(shards)
     if against is not None:
         problems += _compare(findings, source_at(against) if isinstance(against, (str, Path)) else against, work)
     work.finish()
     num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
-    return Verified(len(shards), num_samples, num_unchecked, tuple(problems))
+    repeated = _repeated_keys(findings)
+    return Verified(len(shards), num_samples, num_unchecked, tuple(problems), len(repeated), tuple(repeated[:_MOST_KEYS]))
 
 
 @dataclass
@@ -167,7 +172,7 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
             problems.append(at(f"{difference}; {remedy}", Place(path)))
     advance(size)
     if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
-        options = ReadOptions(decode=job.decode, on_error="mask", limits=job.limits)
+        options = ReadOptions(decode=job.decode, on_error="mask", bits=8, limits=job.limits)
         problems += _read_all(Reader(finding.dataset, options), advance, size * job.decode)
     finding.problems = problems + finding.problems
     return finding
@@ -261,23 +266,27 @@ def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
             yield at(f"{field.name}: the pixels differ from their CRC32C; restore the file from its source", reader.place(row))
 
 
-def _missing_shards(shards: list[Path]) -> Iterator[str]:
-    """Files of a numbered set that are not there. A set that was appended to has several counts in its names, and its first
-    file may have no number."""
-    found: defaultdict[tuple[Path, str, str], dict[int, int]] = defaultdict(dict)
-    for shard in shards:
-        if match := _SET_NAME.fullmatch(shard.name):
-            found[shard.parent, match["stem"], match["suffix"]][int(match["number"])] = int(match["count"])
-    for (folder, stem, suffix), count_of in found.items():
-        counts = sorted(set(count_of.values()))
-        present = count_of.keys() | ({0} if folder / f"{stem}{suffix}" in shards else set())
-        missing = (number for number in range(counts[-1]) if number not in present)
-        for number in itertools.islice(missing, _MOST_MISSING):  # a name may claim any count
-            count = next(count for count in counts if count > number)
-            name = folder / f"{stem}-{number:05d}-of-{count:05d}{suffix}"
-            yield at("a file of the set is missing; restore it, or pack again", Place(name))
-        if (more := counts[-1] - len(present) - _MOST_MISSING) > 0:
-            yield at(f"{more:,} more files of the set are missing; restore them, or pack again", Place(folder / f"{stem}-*{suffix}"))
+def _set_problems(shards: list[Path]) -> Iterator[str]:
+    """What is wrong with the files as a set."""
+    yield from strangers(shards)
+    yield from missing(shards)
+    try:
+        refuse_unfinished(shards)
+    except FastpackError as error:
+        yield str(error)
+
+
+def _repeated_keys(findings: list[_Finding]) -> list[str]:
+    """The key of each sample that has the key of an earlier one."""
+    columns = [finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None]
+    pieces = [keys for keys in columns if isinstance(keys, Text)]
+    if not pieces:
+        return []
+    keys = Text.concatenate(pieces)
+    _, which, counts = np.unique(spread_by_key(keys, 0), return_inverse=True, return_counts=True)
+    candidates = [keys[row] for row in np.flatnonzero(counts[which] > 1).tolist()]
+    seen: set[str] = set()
+    return [key for key in candidates if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
 
 
 def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 TESTS = Path(__file__).parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 
-from images import factored_jpeg  # noqa: E402
+from images import factored_jpeg, jpeg, with_spectrum, without_segments  # noqa: E402
 
 FACTORS = [getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")]
 # What OpenCV does not write: of each component, across and down.
@@ -33,6 +33,21 @@ def picture(random: np.random.Generator, channels: int) -> npt.NDArray[np.uint8]
 def encode(pixels: npt.NDArray[np.uint8], suffix: str, flags: dict[int, int]) -> bytes:
     encoded = cv2.imencode(suffix, pixels, [value for flag in flags.items() for value in flag])[1]
     return encoded.tobytes()
+
+
+def odd_jpegs() -> dict[str, bytes]:
+    """What libjpeg warns of and takes, and tables that are missing."""
+    plain, restarts = jpeg(40, 56), jpeg(40, 56, restart_marker_blocks=2)
+    return {
+        "spectrum": with_spectrum(plain, 0),
+        "spectrum-restarts": with_spectrum(restarts, 0),
+        "jfif": plain.replace(b"JFIF\0\1", b"JFIF\0\7", 1),
+        "before-frame": plain.replace(b"\xff\xc0", bytes(9) + b"\xff\xc0", 1),
+        "padded": plain[:-2] + bytes(99) + plain[-2:],
+        "padded-restart": restarts.replace(b"\xff\xd1", bytes(20) + b"\xff\xd1", 1),
+        "no-huffman": without_segments(plain, 0xC4),
+        "no-quantization": without_segments(plain, 0xDB),
+    }
 
 
 def main(folder: Path) -> None:
@@ -58,6 +73,8 @@ def main(folder: Path) -> None:
         for options in ({"quality": 90}, {"quality": 60, "optimize": True, "restart_marker_blocks": 3}):
             data = factored_jpeg(70, 90, factors, seed=number, **options)
             (folder / f"factors-{number}-{options['quality']}.jpg").write_bytes(data)
+    for name, data in odd_jpegs().items():
+        (folder / f"{name}.jpg").write_bytes(data)
     for path in (TESTS / "jpegs").iterdir():
         shutil.copy(path, folder)
 

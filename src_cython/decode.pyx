@@ -9,9 +9,11 @@ from kernels cimport (
     fp_decode_span,
     fp_decoder,
     fp_decoder_free,
+    fp_decoder_is_odd,
     fp_decoder_message,
     fp_decoder_new,
     fp_decoder_num_marked,
+    fp_decoder_num_odd,
     fp_decoder_num_sequential,
     fp_fail,
     fp_mark_jpeg,
@@ -82,10 +84,10 @@ cdef class Decoder:
     def route(self, const uint8_t[::1] head, uint64_t image_bytes):
         cdef int route
         if head.shape[0] == 0:
-            return "unreadable"
+            return "unreadable", False
         with nogil:
             route = fp_route_jpeg(self.own_decoder, &head[0], head.shape[0], image_bytes)
-        return ROUTES[route]
+        return ROUTES[route], bool(fp_decoder_is_odd(self.own_decoder))
 
 
 cdef class Target:
@@ -138,6 +140,7 @@ cdef class DecodeBatch:
     cdef int64_t counter
     cdef list nums_sequential
     cdef list nums_marked
+    cdef list nums_odd
     cdef const uint64_t[::1] words
     cdef const int64_t[::1] starts
     cdef const int64_t[::1] ends
@@ -177,7 +180,7 @@ cdef class DecodeBatch:
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)
-        self.nums_sequential, self.nums_marked = [], []
+        self.nums_sequential, self.nums_marked, self.nums_odd = [], [], []
         self.words = None  # which a memoryview is not by itself
         if checkpoints is not None:
             self._take_checkpoints(*checkpoints)
@@ -198,9 +201,13 @@ cdef class DecodeBatch:
             self._decode(decoder.own_decoder)
         self.nums_sequential.append(fp_decoder_num_sequential(decoder.own_decoder))
         self.nums_marked.append(fp_decoder_num_marked(decoder.own_decoder))
+        self.nums_odd.append(fp_decoder_num_odd(decoder.own_decoder))
 
     def num_marked(self):
         return sum(self.nums_marked)
+
+    def num_odd(self):
+        return sum(self.nums_odd)
 
     def num_sequential(self):
         return sum(self.nums_sequential)

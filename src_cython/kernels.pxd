@@ -138,6 +138,24 @@ cdef extern from "kernels/example.h" nogil:
     int fp_walk_values(const fp_entry* entry, fp_values* values) noexcept
 
 
+cdef extern from "kernels/png.h" nogil:
+    uint64_t fp_png_bytes(const uint8_t* header) noexcept
+    int fp_png_samples(const uint8_t* data, size_t length, uint8_t* out, fp_scratch* scratch, const char** why) noexcept
+
+
+cdef extern from "kernels/fax.h" nogil:
+    int fp_unpack_fax(const uint8_t* data, size_t length, int kind, int is_mixed, uint32_t width, uint32_t height,
+                      uint8_t* out) noexcept
+
+
+cdef extern from "kernels/unpack.h" nogil:
+    int fp_unpack_lzw(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
+    int fp_unpack_gif(const uint8_t* data, size_t length, int bits, uint8_t* out, size_t out_length) noexcept
+    int fp_unpack_bits(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
+    int fp_unpack_zlib(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
+    int fp_unpack_runs(const uint8_t* data, size_t length, int bits, uint32_t width, uint32_t height, uint8_t* out) noexcept
+
+
 cdef extern from "kernels/image.h" nogil:
     ctypedef struct fp_image_info:
         uint32_t width
@@ -203,6 +221,8 @@ cdef extern from "kernels/decode.h" nogil:
     void fp_decoder_free(fp_decoder* decoder) noexcept
     const char* fp_decoder_message(const fp_decoder* decoder) noexcept
     int64_t fp_decoder_num_sequential(const fp_decoder* decoder) noexcept
+    int64_t fp_decoder_num_odd(const fp_decoder* decoder) noexcept
+    int fp_decoder_is_odd(const fp_decoder* decoder) noexcept
     void fp_use_sequential(int use) noexcept
     int fp_route_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, uint64_t image_bytes) noexcept
 
@@ -417,6 +437,7 @@ cdef extern from "kernels/tar.h" nogil:
         size_t num_members
         uint8_t* own_names
         size_t names_length
+        int64_t num_passed_over
         fp_features suffixes
 
     void fp_members_free(fp_members* members) noexcept

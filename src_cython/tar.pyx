@@ -30,6 +30,7 @@ cdef class Members:
     cdef readonly object names
     cdef readonly list suffixes
     cdef readonly object failure
+    cdef readonly int64_t num_passed_over
 
     def __cinit__(self, int fd, uint64_t size, size_t max_suffixes):
         self.members.suffixes.max_features = max_suffixes
@@ -44,6 +45,7 @@ cdef class Members:
         with nogil:
             fp_list_members(fd, size, &self.members, &outcome)
         self.failure = outcome_tuple(&outcome)
+        self.num_passed_over = self.members.num_passed_over
         self._export()
         self.suffixes = [
             (<const char*> self.members.suffixes.own_features[i].own_name)[

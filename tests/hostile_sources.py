@@ -22,13 +22,13 @@ BAD = {
     "c/up.jpg": "SourceError",
     "c/zero.jpg": "SourceError",
 }
-# What only a table can name -> the key in the report: the path below the root, where it reads like one.
+# What only a table can name -> the key in the report: the path below the root, or without what leads out of it.
 LEADING_OUT = {
-    "../outside/secret.jpg": "../outside/secret.jpg",
-    "c/../../outside/secret.jpg": "c/../../outside/secret.jpg",
+    "../outside/secret.jpg": "outside/secret.jpg",
+    "c/../../outside/another.jpg": "outside/another.jpg",
     "c/far/../secret.jpg": "c/secret.jpg",
     "c/far/secret.jpg": "c/far/secret.jpg",
-    "/etc/passwd": "/etc/passwd",
+    "/etc/passwd": "etc/passwd",
 }
 NAMED_BAD = dict.fromkeys(LEADING_OUT.values(), "SourceError") | {key.rstrip("/"): reason for key, reason in BAD.items()}
 

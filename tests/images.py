@@ -106,6 +106,23 @@ def with_orientation(jpeg_bytes: bytes, orientation: int, order: str = "<") -> b
     return jpeg_bytes[:2] + exif_segment(orientation, order) + jpeg_bytes[2:]
 
 
+def without_segments(data: bytes, marker: int) -> bytes:
+    """Leaves out the header's segments of one kind: 0xC4, Huffman tables; 0xDB, quantization tables."""
+    kept, at = data[:2], 2
+    while data[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        kept += b"" if data[at + 1] == marker else data[at:end]
+        at = end
+    return kept + data[at:]
+
+
+def with_spectrum(data: bytes, end: int) -> bytes:
+    """Ends the spectrum in the first scan header there. Samsung's phones write 0 instead of 63."""
+    at = data.index(b"\xff\xda")
+    at += data[at + 3]
+    return data[:at] + bytes([end]) + data[at + 1 :]
+
+
 def with_more_scans(progressive: bytes, count: int) -> bytes:
     """The same picture with `count` further scans, each of which says in 14 bytes that it adds nothing."""
     height, width = struct.unpack_from(">HH", progressive, progressive.index(b"\xff\xc2") + 5)

@@ -42,6 +42,8 @@ def test_pack_info_verify(photos, ending):
         "num_samples": 5,
         "problems": [],
         "num_unchecked": 0,
+        "num_repeated_keys": 0,
+        "repeated_keys": [],
         "is_sound": True,
     }
 

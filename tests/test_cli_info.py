@@ -11,6 +11,7 @@ from command_line import facts_of, flip_a_byte_of_the_image, packed, run, write_
 from PIL import Image
 
 import fastpack
+from fastpack.escapes import escaped_name
 from fastpack.report import printable, readable_size
 
 
@@ -101,8 +102,8 @@ def test_names_cannot_drive_the_terminal(tmp_path, name):
     result = run("info", output)
     assert result.exit_code == 0
     assert "\x1b" not in result.stdout
-    assert printable(os.fsdecode(name)) in result.stdout
-    assert facts_of("info", output)["classes"][0]["name"] == os.fsdecode(name)
+    assert printable(escaped_name(os.fsdecode(name))) in result.stdout
+    assert facts_of("info", output)["classes"][0]["name"] == escaped_name(os.fsdecode(name))
 
 
 @pytest.mark.parametrize(

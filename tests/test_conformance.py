@@ -10,7 +10,7 @@ import pytest
 
 from fastpack import Batch, Field, Paths, Ragged, Schema, Text, containers, encode, folder, headers, pack, table
 from fastpack import open as open_dataset
-from fastpack.codecs import codec_of
+from fastpack.codecs import Look, codec_of
 from fastpack.containers import ShardPlan
 from fastpack.errors import EmptySourceError, FastpackError
 from fastpack.index import Index, index_path
@@ -178,7 +178,7 @@ class TestOpened:
         dataset = self.opened(name, tmp_path)
         rows = [5, 0, 5, 3]
         expected = [
-            codec_of("png").decode(self.files(tmp_path)[row], headers.probe(self.files(tmp_path)[row]), "RGB", DEFAULT_LIMITS)
+            codec_of("png").decode(self.files(tmp_path)[row], headers.probe(self.files(tmp_path)[row]), Look(), DEFAULT_LIMITS)
             for row in rows
         ]
         for reader in (dataset, pickle.loads(pickle.dumps(dataset))):
@@ -320,23 +320,23 @@ class TestSource:
 @pytest.mark.parametrize(("format", "tolerance"), [("jpeg", 12), ("png", 0), ("webp", 16), ("bmp", 0), ("tiff", 0)])
 class TestCodec:
     def decode(self, data, format, color="RGB", limits=DEFAULT_LIMITS):
-        return codec_of(format).decode(data, headers.probe(data), color, limits)
+        return codec_of(format).decode(data, headers.probe(data), Look(color), limits)
 
     @pytest.mark.parametrize("size", [(24, 32), (1, 1), (1, 17), (33, 1), (64, 48)])
     def test_round_trip(self, format, tolerance, size):
         pixels = picture(1, *size)
-        decoded = self.decode(codec_of(format).encode(pixels, format, 98), format)
+        decoded = self.decode(encode(pixels, format, quality=98), format)
         assert decoded.dtype == np.uint8
         assert decoded.shape == pixels.shape
         assert np.abs(decoded.astype(int) - pixels).max() <= tolerance
 
     def test_header_says_what_is_inside(self, format, tolerance):
-        info = headers.probe(codec_of(format).encode(picture(2, 21, 37), format, 90))
+        info = headers.probe(encode(picture(2, 21, 37), format, quality=90))
         assert headers.FORMATS[info["format"]] == format
         assert (info["width"], info["height"], info["orientation"]) == (37, 21, 1)
 
     def test_colors(self, format, tolerance):
-        data = codec_of(format).encode(picture(3), format, 98)
+        data = encode(picture(3), format, quality=98)
         rgb, bgr, gray = (self.decode(data, format, color) for color in ("RGB", "BGR", "GRAY"))
         assert (rgb[..., ::-1] == bgr).all()
         assert gray.shape == (24, 32, 1)
@@ -344,12 +344,12 @@ class TestCodec:
         assert np.abs(luma - gray[..., 0]).max() <= tolerance + 2
 
     def test_damage_is_an_error(self, format, tolerance):
-        data = codec_of(format).encode(picture(4, 64, 64), format, 90)
+        data = encode(picture(4, 64, 64), format, quality=90)
         with pytest.raises(FastpackError):
             self.decode(data[: len(data) // 2], format)
 
     def test_limit_on_pixels(self, format, tolerance):
-        data = codec_of(format).encode(picture(5), format, 90)
+        data = encode(picture(5), format, quality=90)
         with pytest.raises(FastpackError, match="max_pixels"):
             self.decode(data, format, limits=Limits(max_pixels=24 * 32 - 1))
         self.decode(data, format, limits=Limits(max_pixels=24 * 32))

@@ -228,9 +228,9 @@ def test_links_are_not_followed(tmp_path):
     assert (tmp_path / "files" / "b.jpg").read_bytes() == FILES["cat/1.jpg"]
 
 
-def test_one_key_twice(tmp_path):
-    with pytest.raises(FormatError, match="two samples"):
-        fastpack.extract(write_keys(tmp_path, ["a.jpg", "a.jpg"]), tmp_path / "files")
+def test_one_key_and_file_twice(tmp_path):
+    assert fastpack.extract(write_keys(tmp_path, ["a.jpg", "a.jpg"]), tmp_path / "files").num_files == 1
+    assert files_below(tmp_path / "files") == {"a.jpg": FILES["cat/1.jpg"]}
 
 
 def test_a_key_that_is_a_folder_of_another(tmp_path):
@@ -335,3 +335,32 @@ def test_many_batches_and_progress(tmp_path, monkeypatch):
     assert files_below(tmp_path / "files") == {key: path.read_bytes() for key, path in zip(keys, paths, strict=True)}
     assert [done[0] for done in seen] == [3, 6, 9, 12, 15, 18, 20]
     assert len(os.listdir("/proc/self/fd")) < 200
+
+
+def test_a_killed_conversion_leaves_nothing_after_the_next_one(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
+    (tmp_path / "out").mkdir()
+    fastpack.pack(fastpack.Paths([tmp_path / "a.jpg"] * 4, range(4)), tmp_path / "a.tfrecord")
+    with open(tmp_path / "a.tfrecord", "rb") as whole, gzip.open(tmp_path / "a.gz", "wb") as file:
+        file.write(whole.read())
+    output, options = tmp_path / "out" / "t.h5", fastpack.PackOptions(shards=2)
+
+    class KilledError(BaseException):
+        pass
+
+    def kill(*_, **__):
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["fastpack.convert"], "pack", kill)
+        patched.setattr("fastpack.locked_folder.LockedFolder.remove", kill)
+        with pytest.raises(KilledError):
+            fastpack.convert(tmp_path / "a.gz", output, options)
+    assert sorted(os.listdir(output.parent)) == [".t.h5.unpacked"]
+    with monkeypatch.context() as patched:
+        patched.setattr("fastpack.publication.Publication.begin", kill)
+        with pytest.raises(KilledError):
+            fastpack.convert(tmp_path / "a.gz", output, options)
+    assert sorted(os.listdir(output.parent)) == [".t.h5.packing"]
+    assert fastpack.convert(tmp_path / "a.gz", output, options, resume=True).num_samples == 4
+    assert not [name for name in os.listdir(output.parent) if name.startswith(".")]

@@ -15,7 +15,7 @@ from test_engine_reading import packed
 
 import fastpack
 from fastpack import CenterCrop, RandomResizedCrop, Resize
-from fastpack.errors import CorruptImageError, UnsupportedImageError
+from fastpack.errors import CorruptImageError, FastpackWarning, UnsupportedImageError
 
 HEIGHT, WIDTH = 21, 37
 
@@ -138,6 +138,7 @@ OTHERS = {
 }
 KINDS = JPEGS | OTHERS
 each_kind = pytest.mark.parametrize("kind", KINDS)
+PALETTES = [kind for kind in KINDS if "palette" in kind or kind.endswith(" P") or kind.startswith("gif")]
 
 
 def difference(found, expected):
@@ -182,10 +183,16 @@ def test_all_kinds_in_one_batch(reader):
     assert difference(batch["image"], expected) <= 1
 
 
-@each_kind
+@pytest.mark.parametrize("kind", PALETTES)
+def test_gray_of_a_colored_palette_is_its_indices(reader, kind):
+    with pytest.warns(FastpackWarning, match="palette indices"):
+        gray = reader.with_options(color="GRAY")[[*KINDS].index(kind)]["image"]
+    assert (gray[..., 0] == np.array(Image.open(io.BytesIO(KINDS[kind])))).all()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in PALETTES])
 def test_gray_is_near_pillows(reader, kind):
-    row = [*KINDS].index(kind)
-    gray = reader.with_options(color="GRAY")[row]["image"]
+    gray = reader.with_options(color="GRAY")[[*KINDS].index(kind)]["image"]
     assert gray.shape[2] == 1
     luma = read_upright(KINDS[kind]) @ np.array([0.299, 0.587, 0.114])
     assert np.abs(gray[..., 0] - luma).mean() < 2  # a JPEG's own luma is not clipped as colours are
@@ -196,7 +203,7 @@ def test_deep_png_keeps_the_upper_bits(channels):
     data = deep_png(channels)
     levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).reshape(HEIGHT, WIDTH, channels)
     expected = (levels >> 8).astype(np.uint8)[..., [0, 0, 0] if channels == 1 else [2, 1, 0]]
-    assert (fastpack.decode(data) == expected).all()
+    assert (fastpack.decode(data, bits=8) == expected).all()
 
 
 def test_a_png_named_jpeg(tmp_path):

@@ -15,10 +15,17 @@ WALK = Path(__file__).parent / "faults" / "walk.py"
 @pytest.mark.skipif(sys.platform != "linux", reason="the shim is preloaded")
 @pytest.mark.parametrize(
     ("format", "faults", "how"),
-    [("tfrecord", ["kill", "ENOSPC"], []), ("hdf5", ["kill", "ENOSPC"], []), ("hdf5", ["kill"], ["--altering"])],
+    [
+        ("tfrecord", ["kill", "ENOSPC"], []),
+        ("hdf5", ["kill", "ENOSPC"], []),
+        ("hdf5", ["kill"], ["--altering"]),
+        ("tfrecord", ["kill"], ["--to", "old", "--last", "42"]),
+        ("hdf5", ["kill"], ["--to", "appended", "--master", "--last", "42"]),
+    ],
 )
-def test_a_pack_that_is_killed_or_meets_a_full_disk(tmp_path, format, faults, how):
-    walk = [sys.executable, WALK, tmp_path, "--formats", format, *how, "--faults", *faults]
+def test_a_pack_that_is_killed_or_meets_a_full_disk(tmp_path, format, faults, how, thorough):
+    every = [] if thorough else ["--every", "7"]  # no divisor of the calls that a shard takes: each kind of call is met
+    walk = [sys.executable, WALK, tmp_path, "--formats", format, *how, *every, "--faults", *faults]
     walked = subprocess.run(walk, capture_output=True, text=True)
     assert walked.returncode == 0, walked.stdout + walked.stderr
     assert walked.stdout.count(" 0 problems") == len(faults)

@@ -5,11 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
+from command_line import run
 from images import jpeg, photo, read_pillow, save
 
 import fastpack
 from fastpack import containers
-from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError
+from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, SourceError
 from fastpack.index import Index, index_path
 from fastpack.npz import load_npz, save_npz
 from fastpack.sources import folder as folder_source
@@ -92,8 +93,17 @@ def test_descriptors_are_not_kept(root):
 # The saved index
 
 
-def test_saved_beside_the_folder_and_used(root, monkeypatch):
-    fastpack.open(root)
+def test_nothing_is_put_beside_a_folder_that_is_looked_at(root, tmp_path):
+    (tmp_path / "kept").mkdir()
+    dataset = fastpack.open(root)
+    assert run("ls", root).exit_code == run("info", root).exit_code == 0
+    assert sorted(os.listdir(tmp_path)) == ["images", "kept"]
+    assert fastpack.open(root, index_dir=tmp_path / "kept").columns["label"].tolist() == dataset.columns["label"].tolist()
+    assert len(os.listdir(tmp_path / "kept")) == 1
+
+
+def test_saved_beside_the_folder_on_request_and_used(root, monkeypatch):
+    fastpack.build_indexes(root)
     assert index_path(root) == root.parent / "images.index.npz"
     monkeypatch.setattr("fastpack.containers.folder.ProbeFiles", None)
     assert fastpack.open(root, decode=False).read([1])["image"].bytes(0) == FILES["cat/deep/2.JPEG"]
@@ -110,7 +120,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_noticed(root, change):
-    fastpack.open(root)
+    fastpack.build_indexes(root)
     assert containers.saved_index(root) is not None
     change(root)
     assert containers.saved_index(root) is None
@@ -138,7 +148,7 @@ def test_a_vanished_file(root):
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "cat/../../secret.jpg"])
 def test_an_index_that_names_files_elsewhere(root, name):
     (root.parent / "secret.jpg").write_bytes(FILES["cat/1.jpg"])
-    fastpack.open(root)
+    fastpack.build_indexes(root)
     arrays = load_npz(index_path(root))
     keys = fastpack.Text.of([name, *sorted(FILES)[1:]])
     index_path(root).unlink()
@@ -155,14 +165,14 @@ def forge(root, change):
 
 
 def test_an_index_without_the_files_names(root):
-    fastpack.open(root)
+    fastpack.build_indexes(root)
     forge(root, lambda about: about.replace(b'"has_files": true', b'"has_files": false'))
     with pytest.raises(FormatError, match="does not name the files"):
         fastpack.open(root).read([0])
 
 
 def test_an_index_whose_names_are_gone(root):
-    fastpack.open(root)
+    fastpack.build_indexes(root)
     forge(root, lambda about: about.replace(b', {\\"name\\":\\"key\\"', b"").replace(b'{\\"name\\":\\"key\\"', b'{\\"name\\":\\"no\\"'))
     with pytest.raises(FormatError):
         Index.load(index_path(root))
@@ -196,11 +206,13 @@ def test_a_link_that_leads_back(root):
         containers.named("folder").index(root)
 
 
-def test_a_link_to_another_folder_is_followed(root, tmp_path):
+def test_a_link_to_another_folder_is_followed_on_request(root, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "9.jpg").write_bytes(FILES["cat/1.jpg"])
     (root / "zebra").symlink_to(tmp_path / "more")
-    assert list(fastpack.open(root).columns["key"]) == [*sorted(FILES), "zebra/9.jpg"]
+    with pytest.raises(SourceError, match=r"^this leads out of .*images/zebra/?$"):
+        fastpack.open(root)
+    assert list(fastpack.open(root, allow_external=True).columns["key"]) == [*sorted(FILES), "zebra/9.jpg"]
 
 
 def test_a_folder_is_not_written_as_a_file(root):

@@ -254,8 +254,8 @@ def test_without_checks_a_flipped_bit_passes_or_is_the_images(tmp_path):
 
 @pytest.mark.parametrize("on_error", ["raise", "mask", "skip"])
 def test_mistakes_of_the_caller_are_raised_all_the_same(good, on_error):
-    with pytest.raises(FastpackError, match="smaller than the crop"):
-        good.with_options(transform=CenterCrop(50), on_error=on_error).read([0])
+    with pytest.raises(FastpackError, match="fill must be"):
+        good.with_options(transform=CenterCrop(8, fill=999), on_error=on_error)
     with pytest.raises(IndexError):
         good.with_options(on_error=on_error).read([NUM_SAMPLES])
 

@@ -15,7 +15,7 @@ from images import write_striped
 import fastpack
 from fastpack import PackOptions, Paths, containers, errors, pack
 from fastpack.index import index_path
-from fastpack.shard import num_shards_of
+from fastpack.naming import num_shards_of
 
 NUM_IMAGES = 23
 
@@ -105,10 +105,13 @@ class TestMaster:
             assert dataset.columns["label"].tolist() == list(range(NUM_IMAGES))
             assert (dataset.read(range(NUM_IMAGES))["image"] == photos[1]).all()
 
-    def test_a_file_that_is_no_master_is_not_left_out(self, photos, tmp_path):
+    def test_a_file_that_is_not_a_master_is_refused_beside_shards(self, photos, tmp_path):
         self.pack(photos, tmp_path, slice(0, 10))
-        pack(Paths(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True), tmp_path / "x.h5", PackOptions(layout="pixels"), overwrite=True)
-        assert len(fastpack.open(tmp_path)) == NUM_IMAGES
+        other = pack(Paths(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True), tmp_path / "other.h5", PackOptions(layout="pixels"))
+        other.paths[0].replace(tmp_path / "x.h5")
+        with pytest.raises(errors.MixedSetError, match=r"x\.h5 and x-00000-of-00002\.h5 do not belong together"):
+            fastpack.open(tmp_path)
+        assert len(fastpack.open(tmp_path / "x.h5")) == NUM_IMAGES - 10
 
     def test_runs_give_the_same_bytes(self, photos, tmp_path):
         for run in ("a", "b"):

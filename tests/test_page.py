@@ -123,7 +123,7 @@ def test_names_that_are_no_utf8(tmp_path):
     dataset = dataset_of(tmp_path, [jpeg()], keys=["caf\udce9.jpg"])
     page = html_page(dataset, [0], title="caf\udce9")
     save_page(page, tmp_path / "page.html")
-    assert data_of((tmp_path / "page.html").read_text(encoding="utf-8"))["samples"][0]["key"] == "caf\udce9.jpg"
+    assert data_of((tmp_path / "page.html").read_text(encoding="utf-8"))["samples"][0]["key"] == r"caf\xe9.jpg"
 
 
 def test_images_that_cannot_be_decoded_are_told(tmp_path):

@@ -1,11 +1,15 @@
-"""The README's Python runs, block after block, as a reader would type it."""
+"""The README's Python and first commands run, block after block, as a reader would type them."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import fastpack
 from fastpack import encode
 
 README = Path(__file__).parent.parent / "README.md"
@@ -31,6 +35,29 @@ def test_python_blocks_run(photos):
     assert names["images"].shape == (2, 64, 64, 3)
     files = sorted(Path("photos").rglob("*.jpg"), key=str)
     assert names["jpeg"] == files[7].read_bytes()
+
+
+def commands_below(heading):
+    section = README.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^    (fastpack .*)$", section, flags=re.M)
+
+
+def in_shell(command):
+    """Runs a command by the shell, which expands globs, with the package that is tested."""
+    environment = os.environ | {"PYTHONPATH": str(Path(fastpack.__file__).parent.parent), "PYTHON": sys.executable}
+    script = 'fastpack() { "$PYTHON" -m fastpack "$@"; }\n' + command
+    return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True)
+
+
+def test_the_commands_for_packing_run_one_after_the_other(photos):
+    commands = commands_below("Pack")
+    assert len(commands) == 4
+    for i in range(50):  # so that each part of the split gets some
+        Path(f"photos/dog/more-{i}.jpg").write_bytes(encode(np.full((20, 30, 3), i, np.uint8), "jpeg"))
+    for command in commands:
+        done = in_shell(command)
+        assert (done.returncode, done.stderr) == (0, ""), command
+    assert not list(Path().glob("set*"))  # --dry-run
 
 
 def test_every_block_is_marked():

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from images import jpeg
@@ -13,6 +12,7 @@ from images import jpeg
 from fastpack import Paths, containers, pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.index import index_path
+from fastpack.locked_folder import LOCK_NAME
 from fastpack.packing.staging import Staging
 
 PLAN = {"samples": 4, "layout": "encoded"}
@@ -94,12 +94,12 @@ def test_what_was_begun_and_not_finished_is_removed(output, shards):
     for name in (NAMES[1], f"{NAMES[1]}.index.npz", f".{NAMES[1]}.index.npz.123.tmp"):
         (folder / name).write_bytes(b"half")
     with staged(output, PLAN, resume=True):
-        assert names(folder) == sorted(["journal.jsonl", "lock", "plan.json", NAMES[0], f"{NAMES[0]}.index.npz"])
+        assert names(folder) == sorted(["journal.jsonl", LOCK_NAME, "plan.json", NAMES[0], f"{NAMES[0]}.index.npz"])
 
 
 def test_without_resume_or_overwrite_they_are_an_error(output, shards):
     stop_after(output, shards, 1)
-    with pytest.raises(OutputExistsError, match="after 1 of its shards; continue it with resume"), staged(output, PLAN):
+    with pytest.raises(OutputExistsError, match="after 1 of its shards; run the same command with --resume"), staged(output, PLAN):
         pass
     with staged(output, PLAN, resume=True) as staging:
         assert staging.is_finished(0)
@@ -191,6 +191,7 @@ def test_stopped_between_two_renames(output, shards, tmp_path, monkeypatch, rena
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from fastpack.locked_folder import LOCK_NAME
 from fastpack.packing.staging import Staging
 with Staging(Path(sys.argv[1]), [Path(sys.argv[1])], {}) as staging:
     staging.path(0).write_bytes(b"half")
@@ -276,7 +277,7 @@ def test_ctrl_c_leaves_the_folder_to_the_packer_that_has_it(output, tmp_path, no
         staging.path(0).write_bytes(b"half")
         with pytest.raises(StagingBusyError):
             for _ in chances(lambda: staged(output, PLAN)):
-                assert names(tmp_path / ".set.tfrecord.packing") == sorted(["lock", "plan.json", NAMES[0]])
+                assert names(tmp_path / ".set.tfrecord.packing") == sorted([LOCK_NAME, "plan.json", NAMES[0]])
         assert staging.path(0).read_bytes() == b"half"
     assert names(tmp_path) == []
 
@@ -288,16 +289,16 @@ def test_a_folder_that_its_packer_removes_is_made_again(output, tmp_path, monkey
 
     def after_its_end(path, *arguments, **options):
         nonlocal is_first
-        if is_first and path == folder / "lock":
+        if is_first and path == folder / LOCK_NAME:
             is_first = False
-            (folder / "lock").unlink(missing_ok=True)
+            (folder / LOCK_NAME).unlink(missing_ok=True)
             folder.rmdir()
         return real(path, *arguments, **options)
 
     monkeypatch.setattr(os, call, after_its_end)
     with staged(output, PLAN) as staging:
         assert not is_first
-        assert names(folder) == ["lock", "plan.json"]
+        assert names(folder) == [LOCK_NAME, "plan.json"]
         with pytest.raises(StagingBusyError), staged(output, PLAN):
             pass
         assert staging.path(0).parent.is_dir()
@@ -313,7 +314,7 @@ def test_a_folder_that_another_packer_takes_up_is_left_to_it(output, tmp_path, m
 
     monkeypatch.setattr(os, "rmdir", after_it_came)
     stop_after(output, [], 0)
-    assert names(folder) == ["lock", "plan.json"]
+    assert names(folder) == [LOCK_NAME, "plan.json"]
     monkeypatch.undo()
     others[0].__exit__(None, None, None)
     assert names(tmp_path) == []
@@ -322,11 +323,11 @@ def test_a_folder_that_another_packer_takes_up_is_left_to_it(output, tmp_path, m
 def test_ctrl_c_while_a_pack_ends_lets_go_of_the_lock(output, tmp_path, monkeypatch):
     """Also where the interruption leaves its folder: the next pack of the same program takes it."""
 
-    def interrupt(path, missing_ok=False):
+    def interrupt(path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), staged(output, PLAN):
-        monkeypatch.setattr(Path, "unlink", interrupt)
+        monkeypatch.setattr(os, "unlink", interrupt)
     monkeypatch.undo()
     with staged(output, PLAN, overwrite=True):
         pass

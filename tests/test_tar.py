@@ -1,13 +1,14 @@
 """tar files, opened where they are: as WebDataset writes them, as tar itself does, and as nobody should."""
 
 import io
+import os
 import tarfile
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from images import jpeg, photo, read_pillow, save, with_orientation
+from images import jpeg, photo, read_pillow, save, to_pillow, with_orientation
 
 import fastpack
 from fastpack._native.tar import is_header
@@ -96,7 +97,9 @@ def test_equals_the_tarfile_module(tmp_path_factory, members, format):
 def test_names_that_are_no_utf8(tmp_path):
     name = b"K\xf6ln.jpg".decode("utf-8", "surrogateescape")
     path = write_tar(tmp_path / "x.tar", [(name, IMAGES[0])], tarfile.GNU_FORMAT)
-    assert list(undecoded(path)["key"]) == [name.removesuffix(".jpg")]
+    assert list(undecoded(path)["key"]) == [r"K\xf6ln"]
+    fastpack.extract(opened(path), tmp_path / "files")
+    assert os.listdir(os.fsencode(tmp_path / "files")) == [b"K\xf6ln.jpg"]
 
 
 def test_pax_sizes_and_global_headers(tmp_path):
@@ -132,6 +135,7 @@ def test_folders_and_names_without_a_key_are_passed_over(tmp_path):
     others = [("README", b"x"), ("a/.hidden.jpg", b"x"), ("__meta.txt__", b"x"), ("a/file.", b"x")]
     path = write_tar(tmp_path / "x.tar", [folder, *others[:2], *samples("a/"), *others[2:]])
     assert list(undecoded(path)["key"]) == ["a/0", "a/1", "a/2", "a/3"]
+    assert opened(path).notes == ("left out 4 files of the archive, hidden or without an ending",)
 
 
 def test_endings_in_capitals(tmp_path):
@@ -151,7 +155,7 @@ def test_two_images_in_a_sample_are_two_fields(tmp_path):
     mask = save(photo(8, 9, 1), "PNG")
     dataset = opened(write_tar(tmp_path / "x.tar", [("a.jpg", IMAGES[0]), ("a.seg.png", mask), ("b.jpg", IMAGES[1]), ("b.seg.png", mask)]))
     batch = dataset.read([0, 1])
-    assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("key", "text"), ("seg.png", "image")]
+    assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("key", "text"), ("seg.png", "mask")]
     assert (batch["image"].bytes(1), batch["seg.png"].bytes(1)) == (IMAGES[1], mask)
     both = opened(write_tar(tmp_path / "y.tar", [("a.jpg", IMAGES[0]), ("a.png", mask)]))
     assert [(field.name, field.kind) for field in both.schema.fields] == [("key", "text"), ("jpg", "image"), ("png", "image")]
@@ -456,3 +460,12 @@ def test_what_a_header_is(tmp_path):
     assert not is_header(data[:511])
     assert not is_header(bytes(512))
     assert not is_header(IMAGES[0] + bytes(512))
+
+
+def test_only_gray_or_palette_pictures_of_a_telling_name_are_masks(tmp_path):
+    gray, color = save(photo(8, 9, 1), "PNG"), save(photo(8, 9), "PNG")
+    indices = save(to_pillow(photo(8, 9, 1)).convert("P"), "PNG")
+    members = [("labelIds.png", indices), ("mask.png", gray), ("depth.png", gray), ("seg.png", color), ("jpg", IMAGES[0])]
+    schema = opened(write_tar(tmp_path / "x.tar", [(f"a.{name}", data) for name, data in members])).schema
+    assert {field.name for field in schema.fields if field.kind == "mask"} == {"labelids.png", "mask.png"}
+    assert schema.picture.name == "image"

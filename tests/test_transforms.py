@@ -2,12 +2,16 @@
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from images import photo, save
+from test_engine_reading import packed
 
+import fastpack
 from fastpack import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort, errors
 from fastpack.draws import Draws, philox
 from fastpack.transforms import plan_batch
@@ -152,8 +156,10 @@ class TestComposition:
 
     @pytest.mark.parametrize("step", [CenterCrop(50), RandomCrop(50)], ids=str)
     def test_crops_of_smaller_images_are_refused(self, step):
-        with pytest.raises(errors.ShapeError, match="image 1 of the batch is 60 x 40.*ResizeShort"):
-            plan_batch([step], [60, 40], [60, 60])
+        plan = plan_batch([step], [60, 40], [60, 60])
+        assert list(plan.refused) == [1]
+        assert re.search("60 x 40, smaller than the crop of 50 x 50; .*ResizeShort.*pad_if_needed", plan.refused[1])
+        assert plan.size == (50, 50)
 
     def test_steps_draw_their_own_numbers(self):
         flips = plan_batch([HorizontalFlip(), HorizontalFlip()], np.full(400, 5), np.full(400, 5), Draws(0, 0, np.arange(400))).views[
@@ -184,3 +190,70 @@ def test_sizes_must_be_positive(step, size):
 def test_options_that_make_no_sense(make):
     with pytest.raises(errors.OptionError):
         make()
+
+
+class TestPadding:
+    """Crops of images that are smaller, with pixels around them."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def dataset(tmp_path_factory):
+        sizes = [(20, 28), (50, 50), (33, 20), (7, 41)]
+        files = [save(photo(*size, seed=seed), "PNG") for seed, size in enumerate(sizes)]
+        return fastpack.open(packed(tmp_path_factory.mktemp("padding"), files, "x.tfrecord"))
+
+    @staticmethod
+    def padded(pixels, size, fill):
+        """As torchvision documents CenterCrop: padded to the size, the odd pixel behind; then cropped."""
+        height, width = (max(0, side - there) for side, there in zip(size, pixels.shape, strict=False))
+        around = [(height // 2, height - height // 2), (width // 2, width - width // 2), (0, 0)]
+        pixels = np.pad(pixels, around, constant_values=fill)
+        y, x = (round((there - side) / 2) for side, there in zip(size, pixels.shape, strict=False))
+        return pixels[y : y + size[0], x : x + size[1]]
+
+    @pytest.mark.parametrize("size", [(32, 32), (21, 45), (60, 61)], ids=str)
+    def test_center_crop(self, dataset, size):
+        images = dataset.with_options(transform=CenterCrop(size, pad_if_needed=True, fill=9)).read(range(4))["image"]
+        for number in range(4):
+            np.testing.assert_array_equal(images[number], self.padded(dataset[number]["image"], size, 9))
+
+    def test_flips_mirror_the_padding(self, dataset):
+        steps = [CenterCrop((31, 33), pad_if_needed=True)]
+        images, flipped = (dataset.with_options(transform=more).read(range(4))["image"] for more in (steps, [*steps, HorizontalFlip(1.0)]))
+        np.testing.assert_array_equal(flipped, images[:, :, ::-1])
+
+    def test_normalized_padding(self, dataset):
+        steps = [CenterCrop(40, pad_if_needed=True, fill=51), Normalize((0.1, 0.2, 0.3), (1.0, 2.0, 4.0))]
+        corner = dataset.with_options(transform=steps).read([0])["image"][0, :, 0, 0]
+        np.testing.assert_allclose(corner, [0.1, 0.0, -0.025], atol=1e-6)
+
+    def test_random_crop_shows_the_whole_image_at_any_place(self, dataset):
+        reader = dataset.with_options(transform=RandomCrop((22, 31), pad_if_needed=True))
+        whole, seen = dataset[0]["image"], set()
+        for epoch in range(40):
+            image = reader.read([0], epoch=epoch)["image"][0]
+            places = [(y, x) for y in range(3) for x in range(4) if (image[y : y + 20, x : x + 28] == whole).all()]
+            assert len(places) == 1
+            seen |= set(places)
+        assert {y for y, _ in seen} == {0, 1, 2}
+        assert {x for _, x in seen} == {0, 1, 2, 3}
+
+    @pytest.mark.parametrize("on_error", ["mask", "skip"])
+    @pytest.mark.parametrize("step", [CenterCrop(32), RandomCrop(32)], ids=str)
+    def test_without_it_a_small_image_is_one_bad_sample(self, dataset, step, on_error):
+        batch = dataset.with_options(transform=step, on_error=on_error).read([0, 1, 3])
+        assert len(batch.failures) == 2
+        assert re.search("20 x 28, smaller than the crop of 32 x 32.*record 0", str(batch.failures[0]))
+        np.testing.assert_array_equal(batch["image"][0 if on_error == "skip" else 1].shape, (32, 32, 3))
+        if on_error == "mask":
+            assert batch.mask.tolist() == [False, True, False]
+
+    def test_what_pads_comes_last(self, dataset):
+        steps = [CenterCrop(32, pad_if_needed=True), Resize(8)]
+        with pytest.raises(errors.OptionError, match="must be the last"):
+            dataset.with_options(transform=steps).read([0])
+
+    @pytest.mark.parametrize("fill", [-1, 256, 0.5, "white"])
+    def test_fill_is_a_level(self, fill):
+        with pytest.raises(errors.OptionError, match="fill"):
+            CenterCrop(32, fill=fill)

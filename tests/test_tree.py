@@ -1,15 +1,12 @@
 """The image files below a folder: found in the order that sorting all their paths gives, whatever is called how."""
 
-import os
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack.tree import classes_of, image_files
+from fastpack.tree import walk
 
 # Letters before and behind the slash and the dot, outside ASCII, and bytes that are no UTF-8.
 STEMS = st.text(st.sampled_from("a0-+.~ !é￿\udc80\udcff"), min_size=1, max_size=3).filter(lambda stem: stem[0] != ".")
@@ -45,7 +42,7 @@ def images(tree, prefix=""):
 def test_files_come_in_sorted_order(tree):
     with tempfile.TemporaryDirectory() as folder:
         grow(Path(folder), tree)
-        assert list(image_files(Path(folder))) == sorted(images(tree))
+        assert list(walk(Path(folder)).files) == sorted(images(tree))
 
 
 def test_a_folder_stands_where_its_slash_does(tmp_path):
@@ -53,19 +50,4 @@ def test_a_folder_stands_where_its_slash_does(tmp_path):
     for file in files:
         (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / file).touch()
-    assert list(image_files(tmp_path)) == sorted(files)
-
-
-@given(files=st.lists(st.lists(STEMS, min_size=2, max_size=3).map("/".join), min_size=1, max_size=9))
-def test_classes_are_numbered_in_sorted_order(files):
-    labels, names = classes_of(files)
-    assert names == sorted({file.split("/")[0] for file in files})
-    assert [names[label] for label in labels] == [file.split("/")[0] for file in files]
-    assert labels.dtype == np.int64
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_file_outside_of_classes_means_no_classes(place):
-    files = ["cat/1.jpg", "dog/2.jpg"]
-    assert classes_of([*files[:place], "3.jpg", *files[place:]]) == (None, [])
-    assert os.sep == "/"
+    assert list(walk(tmp_path).files) == sorted(files)

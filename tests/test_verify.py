@@ -15,13 +15,13 @@ from samples import two_classes
 from wire import bytes_list, entry, example, frame, int_list
 
 import fastpack
-from fastpack import PackOptions, Paths, pack, verify
+from fastpack import PackOptions, Paths, naming, pack, verify
 from fastpack.errors import MissingFileError
 from fastpack.index import index_path
 from fastpack.indexing import build_indexes
 from fastpack.seal import Seal
 from fastpack.structs import SPAN
-from fastpack.verify import _Job, _missing_shards, _Work
+from fastpack.verify import _Job, _Work
 
 ENDINGS = ("tfrecord", "h5")
 NUM_SAMPLES = 6
@@ -64,6 +64,8 @@ def test_report_as_json(packed):
         "num_samples": NUM_SAMPLES,
         "num_unchecked": 0,
         "problems": [],
+        "num_repeated_keys": 0,
+        "repeated_keys": [],
         "is_sound": True,
     }
 
@@ -207,12 +209,12 @@ def test_a_missing_shard(files, tmp_path, ending):
     ],
 )
 def test_missing_shards_of_sets_that_were_appended_to(names, missing):
-    problems = list(_missing_shards([Path("/sets") / name for name in names]))
+    problems = list(naming.missing([Path("/sets") / name for name in names]))
     assert [problem.rsplit("/", 1)[1] for problem in problems] == missing
 
 
 def test_a_name_that_claims_any_count():
-    problems = list(_missing_shards([Path("/sets/a-00003-of-99999999999.x")]))
+    problems = list(naming.missing([Path("/sets/a-00003-of-99999999999.x")]))
     assert len(problems) == 101
     assert problems[-1].startswith("99,999,999,898 more files of the set are missing")
 

@@ -15,6 +15,7 @@ import numpy as np
 
 import fastpack
 from benches.crops import Cropping
+from benches.internals import FILTER, VIEW, Ragged, Resize, Shuffle, probe_blobs
 from benches.photos import make_photos
 from benches.reference import plain, pread_loop
 from benches.workloads import Decoding, Reading
@@ -25,11 +26,6 @@ from fastpack._native.features import Features
 from fastpack._native.filters import Pipeline
 from fastpack._native.tar import Members
 from fastpack._native.tfrecord import scan
-from fastpack.headers import probe_blobs
-from fastpack.order import Shuffle
-from fastpack.ragged import Ragged
-from fastpack.structs import FILTER, VIEW
-from fastpack.transforms import Resize
 
 _NUM_PHOTOS = 16
 _NUM_SMALL = 20_000

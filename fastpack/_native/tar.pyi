@@ -27,6 +27,9 @@ class Members:
     # The keys, one behind the other.
     @property
     def names(self) -> npt.NDArray[np.uint8]: ...
+    # Plain files that are no part of a sample, by their names.
+    @property
+    def num_passed_over(self) -> int: ...
     # In lower case.
     @property
     def suffixes(self) -> list[str]: ...

@@ -8,7 +8,15 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, index_dir_option, json_option, quiet_option, without_indexes
+from fastpack.cli.options import (
+    classes_option,
+    dataset_argument,
+    folder_options,
+    index_dir_option,
+    json_option,
+    quiet_option,
+    without_indexes,
+)
 from fastpack.containers import find_shards, of_file
 from fastpack.convert import convert as convert_dataset
 from fastpack.errors import OptionError
@@ -72,12 +80,23 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
 @click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace all files of OUT that are there, as a whole.")
+@click.option("--resume", is_flag=True, help="Go on where the same conversion was interrupted, also with --overwrite.")
+@classes_option
+@folder_options
 @index_dir_option
 @json_option
 @quiet_option
 def convert(
-    paths: tuple[str, ...], output: str, overwrite: bool, index_dir: Path | None, as_json: bool, quiet: bool, **options: Any
+    paths: tuple[str, ...],
+    output: str,
+    overwrite: bool,
+    resume: bool,
+    index_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+    taking: dict[str, Any],
+    **options: Any,
 ) -> None:
     """Writes a dataset in another format, image files unmodified.
 
@@ -87,16 +106,17 @@ def convert(
     PATH is a TFRecord (also gzip'ed), HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     if options["format"] is None and Path(output).suffix.lower() in ("", ".tar"):
-        refuse_options(options)
-        write_files(paths, output, overwrite=overwrite, index_dir=index_dir, as_json=as_json, quiet=quiet)
+        refuse_options(options | {"resume": resume or None})
+        write_files(paths, output, overwrite=overwrite, index_dir=index_dir, as_json=as_json, quiet=quiet, taking=taking)
         return
     with terminal.progress("converting", quiet) as update:
         packed = convert_dataset(
             without_indexes(paths),
             output,
-            fastpack.PackOptions(**options),
+            fastpack.PackOptions(**options, **taking),
             index_dir=index_dir,
             overwrite=overwrite,
+            resume=resume,
             progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
         )
     if as_json:
@@ -110,6 +130,7 @@ def convert(
 @click.argument("output", metavar="DIR")
 @click.option("--field", help="Which files, when not the images.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@folder_options
 @index_dir_option
 @json_option
 @quiet_option
@@ -131,11 +152,19 @@ def refuse_options(options: dict[str, Any]) -> None:
 
 
 def write_files(
-    paths: tuple[str, ...], output: str, field: str | None = None, *, overwrite: bool, index_dir: Path | None, as_json: bool, quiet: bool
+    paths: tuple[str, ...],
+    output: str,
+    field: str | None = None,
+    *,
+    overwrite: bool,
+    index_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+    taking: dict[str, Any],
 ) -> None:
     with terminal.progress("extracting", quiet) as update:
         extracted = extract_files(
-            fastpack.open(without_indexes(paths), index_dir=index_dir, save_index=False),
+            fastpack.open(without_indexes(paths), index_dir=index_dir, save_index=False, **taking),
             output,
             field=field,
             overwrite=overwrite,

@@ -11,7 +11,20 @@ import numpy.typing as npt
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, existing, index_dir_option, json_option, open_dataset, quiet_option, without_indexes
+from fastpack.cli.options import (
+    TABLE_COLUMNS,
+    dataset_argument,
+    existing,
+    folder_options,
+    index_dir_option,
+    json_option,
+    open_dataset,
+    quiet_option,
+    table_options,
+    without_indexes,
+)
+from fastpack.cli.words import in_cli_words
+from fastpack.comparison import source_at
 from fastpack.errors import OptionError
 from fastpack.looking.census import take_census
 from fastpack.looking.listing import list_samples
@@ -20,13 +33,15 @@ from fastpack.looking.preview import check_sheet_output, choose_samples, contact
 from fastpack.looking.routes import take_routes
 from fastpack.report import census_text, describe, described_text, listed_text, printable, readable_size, routes_text, verified_text
 from fastpack.shard import refuse_existing
+from fastpack.sources import Source, is_table
 
 
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
+@folder_options
 @index_dir_option
 @json_option
-def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool) -> None:
+def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, taking: dict[str, Any]) -> None:
     """Tells what a dataset holds.
 
     Files, samples, fields, classes, sizes and kinds of images, and which decoder takes them: for that alone some images are
@@ -34,7 +49,7 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool) -> None:
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, index_dir)
+    dataset = open_dataset(paths, index_dir, **taking)
     description, census, routes = describe(dataset), take_census(dataset), take_routes(dataset)
     if as_json:
         further = {"census": census, "routes": routes}
@@ -50,12 +65,14 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool) -> None:
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
 @click.option("--decode", is_flag=True, help="Decode each image too.")
+@table_options
 @click.option("--against", metavar="SRC", callback=existing, help="Compare with the folder or table that was packed, byte for byte.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files looked at side by side; by default one a core.")
+@folder_options
 @index_dir_option
 @json_option
 @quiet_option
-def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def verify(paths: tuple[str, ...], against: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compares a dataset with its checksums.
 
     Everything is read, and each problem is listed with its place. Records that were cut off or swapped since the file was
@@ -63,12 +80,16 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
+    source = _compared(against, **options.pop("taking"), **options.pop("columns"))
     with terminal.progress("verifying", quiet) as update:
         verified = fastpack.verify(
             without_indexes(paths),
+            against=source,
             progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
             **options,
         )
+    command = click.get_current_context().command
+    verified = dataclasses.replace(verified, problems=tuple(in_cli_words(problem, command) for problem in verified.problems))
     if as_json:
         terminal.emit(dataclasses.asdict(verified) | {"is_sound": verified.is_sound})
     else:
@@ -78,6 +99,15 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
             click.echo(verified_text(verified))
     if not verified.is_sound:
         click.get_current_context().exit(terminal.EXIT_DATA)
+
+
+def _compared(path: str | None, **taking: Any) -> Source | None:
+    """What a dataset is compared with. Raises OptionError when columns are named and it is no table."""
+    if path is not None and is_table(path):
+        return source_at(path, **taking)
+    if [name for name in TABLE_COLUMNS if taking.pop(name) is not None]:
+        raise OptionError("columns are those of a table; give one with --against, or leave them out")
+    return None if path is None else source_at(path, **taking)
 
 
 @click.command(epilog=terminal.EPILOG)
@@ -91,8 +121,11 @@ def verify(paths: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Thumbnails beside each other on a picture.")
 @click.option("--tile", type=click.IntRange(1, 4096), default=160, show_default=True, help="Side of a thumbnail in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+@folder_options
 @index_dir_option
-def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path | None, overwrite: bool, **options: Any) -> None:
+def preview(
+    paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path | None, overwrite: bool, taking: dict[str, Any], **options: Any
+) -> None:
     """Writes a contact sheet of some samples.
 
     It shows thumbnails with the class name (or label, or key) below; on a page they can be filtered by class and by name.
@@ -104,7 +137,7 @@ def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path 
         refuse_existing([Path(output)], overwrite)
     else:
         check_sheet_output(Path(output), overwrite=overwrite)
-    dataset = open_dataset(paths, index_dir)
+    dataset = open_dataset(paths, index_dir, **taking)
     columns, tile = options.pop("columns"), options.pop("tile")
     chosen = _chosen(dataset, **options)
     if as_page:
@@ -127,14 +160,15 @@ def _chosen(dataset: fastpack.Reader, rows: int, seed: int | None, per_class: bo
 @click.option("-n", "--rows", type=click.IntRange(min=1), metavar="N", help="List the first N that fit; by default all.")
 @click.option("--match", metavar="PATTERN", help="Only samples whose key fits, such as 'cat/*'.")
 @click.option("--class", "class_name", metavar="NAME", help="Only samples of this class, by name or label.")
+@folder_options
 @index_dir_option
 @json_option
-def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json: bool, **choice: Any) -> None:
+def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json: bool, taking: dict[str, Any], **choice: Any) -> None:
     """Lists samples: key, label, size, and where each lies.
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    samples = list(itertools.islice(list_samples(open_dataset(paths, index_dir), **choice), rows))
+    samples = list(itertools.islice(list_samples(open_dataset(paths, index_dir, **taking), **choice), rows))
     if as_json:
         terminal.emit({"samples": [dataclasses.asdict(sample) for sample in samples]})
     else:

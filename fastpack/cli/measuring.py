@@ -10,7 +10,7 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, existing, image_size, index_dir_option, json_option, open_dataset
+from fastpack.cli.options import dataset_argument, existing, folder_options, image_size, index_dir_option, json_option, open_dataset
 from fastpack.comparison import source_at
 from fastpack.errors import OptionError
 from fastpack.measuring.bench import Benchmark, Speed
@@ -26,16 +26,19 @@ from fastpack.report import benchmarked_text, diagnosed_text
 @click.option("--consumer", type=click.FloatRange(min=0, min_open=True), metavar="RATE", help="Images a second that training takes.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True, help="For each stage, about.")
+@folder_options
 @index_dir_option
 @json_option
-def doctor(path: str, size: int | tuple[int, int] | None, index_dir: Path | None, as_json: bool, **options: Any) -> None:
+def doctor(
+    path: str, size: int | tuple[int, int] | None, index_dir: Path | None, as_json: bool, taking: dict[str, Any], **options: Any
+) -> None:
     """Measures how fast images can be loaded, and says what holds them back.
 
     Disk, memory, decoder and, when --consumer tells its speed, training are measured apart; the slowest is the ceiling.
 
     SRC is a folder of images or a table of them; DATASET a TFRecord, HDF5 or tar file, or a folder of these.
     """
-    subject = source_at(path, index_dir)
+    subject = source_at(path, index_dir, **taking)
     if size is not None:
         if not isinstance(subject, fastpack.Reader):
             raise OptionError("--size is for a dataset: a folder of images is decoded as it is")
@@ -55,9 +58,10 @@ def doctor(path: str, size: int | tuple[int, int] | None, index_dir: Path | None
     "-j", "--num-workers", type=click.IntRange(min=1), multiple=True, metavar="N", help="Threads, once or more; by default 1, 2, 4 ..."
 )
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=0.5, show_default=True, help="For each figure, about.")
+@folder_options
 @index_dir_option
 @json_option
-def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, **options: Any) -> None:
+def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, taking: dict[str, Any], **options: Any) -> None:
     """Measures in some seconds how fast a dataset is read, decoded and loaded here, with one thread and with more.
 
     Records as they are stored, whole images, random crops as training takes them, and the same through a Loader; all from memory.
@@ -65,7 +69,7 @@ def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, **
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, options.pop("index_dir"))
+    dataset = open_dataset(paths, options.pop("index_dir"), **taking)
     options["num_workers"] = options["num_workers"] or None
     with terminal.progress("measuring", as_json):
         found = measure(dataset, size=size, **options)

@@ -1,23 +1,28 @@
 """Arguments and options that commands share."""
 
+import functools
 import glob
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 import fastpack
+from fastpack.classes import ClassFolder
 from fastpack.index import is_beside
+from fastpack.naming import numbered_members
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_SIDECARS_HELP = "Endings of text files beside the images that become fields, such as txt,json; or none. By default what most images have."
+_IMAGE_COLUMNS_HELP = "Which other columns of a table name images; =mask where pixels are class numbers; '' for none."
 
 
 def existing(ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
     for path in [value] if isinstance(value, str) else value or ():
-        if not os.path.exists(path) and not glob.glob(path):
+        if not os.path.exists(path) and not glob.glob(path) and not numbered_members(Path(path)):
             raise click.BadParameter(f"{path!r} is not there, and no file matches it", ctx, parameter)
     return value
 
@@ -31,9 +36,30 @@ def image_size(ctx: click.Context, parameter: click.Parameter, value: str | None
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
+def number(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else int(value)
+
+
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Of `a,b`."""
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def renamed(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Of `image=image/encoded,label=y`, given once or more."""
+    found: dict[str, str] = {}
+    for pair in (pair for value in values for pair in value.split(",")):
+        field, equals, name = (part.strip() for part in pair.partition("="))
+        if not (field and equals and name) or field in found:
+            raise click.BadParameter(f"{pair!r} is not a new name of a field; write FIELD=NAME, each field once", ctx, parameter)
+        found[field] = name
+    return found
+
+
+def image_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
+    """Of `depth,labels=mask`."""
+    parts = names(ctx, parameter, value)
+    return None if parts is None else {part.partition("=")[0]: part.partition("=")[2] or "image" for part in parts}
 
 
 def fractions(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, float]:
@@ -57,8 +83,61 @@ def index_dir_option(command: Command) -> Command:
     return click.option("--index-dir", type=kind, help="Where the saved indexes are, when they are not beside the files.")(command)
 
 
-def open_dataset(paths: tuple[str, ...], index_dir: Path | None) -> fastpack.Reader:
-    return fastpack.open(without_indexes(paths), index_dir=index_dir)
+def sidecars(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Of `txt,json`, or `none`."""
+    return [] if value == "none" else names(ctx, parameter, value)
+
+
+def folder_options(command: Command) -> Command:
+    """How a folder of images is taken: the command gets `taking`, for `fastpack.open` and `fastpack.folder`."""
+
+    @functools.wraps(command)
+    def taking(*arguments: Any, allow_external: bool, class_folder: str | None, sidecars: list[str] | None, **options: Any) -> Any:
+        chosen = {"allow_external": allow_external, "class_folder": class_folder, "sidecars": sidecars}
+        return command(*arguments, taking=chosen, **options)
+
+    for option in _FOLDER_OPTIONS:
+        taking = option(taking)
+    return taking  # type: ignore[return-value]
+
+
+_FOLDER_OPTIONS = [
+    click.option("--sidecars", metavar="A,B", callback=sidecars, help=_SIDECARS_HELP),
+    click.option("--class-folder", type=click.Choice(get_args(ClassFolder)), help="Which folder of an image's path is its class."),
+    click.option("--allow-external", is_flag=True, help="Follow links that lead out of a folder of images, or of a table's."),
+]
+
+
+TABLE_COLUMNS = ("root", "path_column", "label_column", "image_columns")
+
+
+def table_options(command: Command) -> Command:
+    """How a table is read: the command gets `columns`, for `fastpack.table`."""
+
+    @functools.wraps(command)
+    def reading(*arguments: Any, **options: Any) -> Any:
+        return command(*arguments, columns={name: options.pop(name) for name in TABLE_COLUMNS}, **options)
+
+    for option in _TABLE_OPTIONS:
+        reading = option(reading)
+    return reading  # type: ignore[return-value]
+
+
+_TABLE_OPTIONS = [
+    click.option("--image-columns", metavar="A,B=mask", callback=image_columns, help=_IMAGE_COLUMNS_HELP),
+    click.option("--label-column", metavar="NAME", help="The column of a table that holds the labels; '' for none."),
+    click.option("--path-column", metavar="NAME", help="The column of a table that names or holds the images."),
+    click.option("--root", metavar="DIR", help="The folder that a table's paths are below; by default the table's own."),
+]
+
+
+def classes_option(command: Command) -> Command:
+    about = "What labels count in: a file with a class name a line, or a dataset, such as the training set."
+    return click.option("--classes", metavar="FILE|DATASET", callback=existing, help=about)(command)
+
+
+def open_dataset(paths: tuple[str, ...], index_dir: Path | None, **taking: Any) -> fastpack.Reader:
+    return fastpack.open(without_indexes(paths), index_dir=index_dir, **taking)
 
 
 def json_option(command: Command) -> Command:

@@ -2,19 +2,30 @@
 
 import dataclasses
 import os
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import existing, fractions, image_size, json_option, names, quiet_option
-from fastpack.errors import EmptySourceError
+from fastpack.cli.options import (
+    classes_option,
+    existing,
+    folder_options,
+    fractions,
+    image_size,
+    json_option,
+    names,
+    number,
+    quiet_option,
+    renamed,
+    table_options,
+)
+from fastpack.errors import EmptySourceError, OptionError
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.report import packed_text, planned_lines, readable_size
-from fastpack.sources import Source
-from fastpack.sources.table import TABLE_SUFFIXES
+from fastpack.sources import Source, is_table, source_of
 from fastpack.storage import COMPRESSIONS
 
 
@@ -31,10 +42,17 @@ from fastpack.storage import COMPRESSIONS
     "auto: pixels when there is a --size, else encoded.",
 )
 @click.option("--size", metavar="HxW", callback=image_size, help="Resample to height x width, such as 224x320; 224 is 224x224.")
-@click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
-@click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
+@click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files, numbered.")
+@click.option("--shard-size", metavar="SIZE", help="Write numbered files of at most this size, such as 1GB or 256MiB.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
 @click.option("--color", type=click.Choice(["RGB", "BGR", "GRAY"], case_sensitive=False), default="RGB", help="Of decoded pixels.")
+@click.option("--bits", type=click.Choice(["8", "16"]), callback=number, help="Of decoded pixels; by default those of the images.")
+@click.option(
+    "--alpha",
+    type=click.Choice(["drop", "white", "black"]),
+    default="drop",
+    help="Of decoded or re-encoded images: leave transparency out, or show them on that ground.",
+)
 @click.option(
     "--jpeg",
     type=click.Choice(JPEG_CHOICES),
@@ -69,8 +87,17 @@ from fastpack.storage import COMPRESSIONS
 )
 @click.option("--include", multiple=True, metavar="GLOB", help="Pack only samples whose key fits: '*.jpg', 'cat/*'. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out samples whose key fits. May be repeated.")
-@click.option("--allow-external", is_flag=True, help="Follow links that lead out of the folder of SRC.")
+@classes_option
+@folder_options
 @click.option("--fields", metavar="A,B", callback=names, help="Which columns of a table to keep beside label and key; by default all.")
+@click.option(
+    "--names",
+    metavar="FIELD=NAME",
+    multiple=True,
+    callback=renamed,
+    help="What the files call a field: image=image/encoded. Commas between several; may be repeated.",
+)
+@table_options
 @click.option("--shuffle-seed", type=click.IntRange(min=0), metavar="N", help="Pack in the random order of this seed.")
 @click.option(
     "--split", metavar="train=0.9,val=0.1", callback=fractions, help="Write a dataset for each part, by a hash of the samples' keys."
@@ -79,20 +106,31 @@ from fastpack.storage import COMPRESSIONS
 @click.option("--dedupe", "duplicates", flag_value="drop", help="Leave out images with exactly the bytes of an earlier one.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @click.option("--checkpoints", is_flag=True, help="Note in the index where decoding may begin inside the JPEGs: crops take less time.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@click.option("--append", is_flag=True, help="Put the samples into new shards beside those that are there.")
-@click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted: finished shards are kept.")
+@click.option("--overwrite", is_flag=True, help="Replace all files of OUT that are there, as a whole.")
+@click.option("--append", is_flag=True, help="Put the samples into new shards of OUT. Labels are mapped to its class names.")
+@click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted, also with --overwrite or --append.")
 @click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False, help="Do not wait for the disk.")
 @json_option
 @quiet_option
-def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def pack(
+    src: str,
+    output: str,
+    overwrite: bool,
+    append: bool,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+    taking: dict[str, Any],
+    columns: dict[str, Any],
+    **options: Any,
+) -> None:
     """Packs SRC into TFRecord or HDF5 files.
 
     SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table that names them, or a
     TFRecord or HDF5 dataset: a file, a folder of shards, or a glob in quotes.
     """
-    pack_options = fastpack.PackOptions(**options)
-    source = _source_at(src, options["allow_external"])
+    pack_options = fastpack.PackOptions(**options, allow_external=taking["allow_external"])
+    source = _source_at(src, pack_options.fields, taking, columns)
     with terminal.progress("packing", quiet) as update:
         packed = fastpack.pack(
             source,
@@ -113,16 +151,18 @@ def pack(src: str, output: str, overwrite: bool, append: bool, resume: bool, as_
         click.get_current_context().exit(terminal.EXIT_SKIPPED)
 
 
-def _source_at(path: str, allow_external: bool) -> Source:
+def _source_at(path: str, fields: Sequence[str] | None, taking: dict[str, Any], columns: dict[str, Any]) -> Source:
     """The images of a folder or of a table; else the dataset that is there."""
-    if Path(path).suffix.lower() in TABLE_SUFFIXES:
-        return fastpack.table(path, allow_external=allow_external)
+    if is_table(path):
+        return source_of(path, fields=fields, **taking, **columns)
+    if given := [name for name, value in columns.items() if value is not None]:
+        raise OptionError(f"--{given[0].replace('_', '-')} is for a table, and {path} is not one; leave it out")
     if not os.path.isdir(path):
-        return fastpack.open(path, decode=False)
+        return fastpack.open(path, decode=False, **taking)
     try:
-        return fastpack.folder(path, allow_external=allow_external)
+        return fastpack.folder(path, **taking)
     except EmptySourceError as no_images:
         try:
-            return fastpack.open(path, decode=False)
+            return fastpack.open(path, decode=False, **taking)
         except EmptySourceError:
             raise no_images from None

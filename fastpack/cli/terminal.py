@@ -3,12 +3,14 @@
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from fastpack.errors import FastpackError, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
+from fastpack.cli.words import in_cli_words
+from fastpack.errors import FastpackError, FastpackWarning, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.report import printable
 
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -36,7 +38,7 @@ class Commands(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _errors_told(ctx):
+        with _errors_told(ctx), _notes_told(ctx):
             return super().invoke(ctx)
 
 
@@ -48,22 +50,46 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         _emit_error(ctx, error, error.format_message())
         raise  # click prints the usage
     except FastpackError as error:
-        message = str(error.args[-1])  # an OSError's own text would begin with its number
+        message = in_cli_words(str(error.args[-1]), _invoked(ctx))  # an OSError's own text would begin with its number
         _emit_error(ctx, error, message)
         click.echo(f"fastpack: {printable(message)}", err=True)
-        _tell_notes(error)
+        _tell_notes(error, ctx)
         ctx.exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_DATA)
     except KeyboardInterrupt as error:
         _emit_error(ctx, error, "interrupted")
         click.echo("fastpack: interrupted", err=True)
-        _tell_notes(error)
+        _tell_notes(error, ctx)
         ctx.exit(EXIT_INTERRUPTED)
 
 
-def _tell_notes(error: BaseException) -> None:
+def _invoked(ctx: click.Context) -> click.Command | None:
+    """The command that the group was asked for."""
+    name = ctx.invoked_subcommand
+    return ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
+
+
+@contextlib.contextmanager
+def _notes_told(ctx: click.Context) -> Iterator[None]:
+    """Prints each note of the library once, as a line on stderr: not where in the code it was found."""
+    told, show = set[str](), warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+        if not issubclass(category, FastpackWarning):
+            show(message, category, *where, **options)
+        elif str(message) not in told:
+            told.add(str(message))
+            click.echo(f"fastpack: {printable(in_cli_words(str(message), _invoked(ctx)))}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FastpackWarning)
+        warnings.showwarning = tell
+        yield
+
+
+def _tell_notes(error: BaseException, ctx: click.Context) -> None:
     """What is kept for a pack that resumes, say."""
     for note in getattr(error, "__notes__", ()):
-        click.echo(f"fastpack: {printable(note)}", err=True)
+        click.echo(f"fastpack: {printable(in_cli_words(note, _invoked(ctx)))}", err=True)
 
 
 def _emit_error(ctx: click.Context, error: BaseException, message: str) -> None:

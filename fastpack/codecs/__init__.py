@@ -1,5 +1,6 @@
 """Codecs: bytes <-> pixels, a module for each way of doing it."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -10,23 +11,38 @@ from fastpack.limits import DEFAULT_LIMITS, Limits
 
 Color = Literal["RGB", "BGR", "GRAY"]
 Bits = Literal[8, 16]
+Alpha = Literal["drop", "white", "black"]
 Pixels = npt.NDArray[np.uint8 | np.uint16]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is wanted of an image's colors.
+
+    - color: the channels of what comes out.
+    - bits: of each channel; None is as many as the file has, 8 or 16. A deeper image is cut to 8,
+      a shallower one fills 16 (see `widen`).
+    - alpha: "drop" leaves transparency out: pixels have the color that they would have if they were
+      opaque. "white" and "black" show the image on that ground.
+    """
+
+    color: Color = "RGB"
+    bits: Bits | None = 8
+    alpha: Alpha = "drop"
 
 
 class Codec(Protocol):
     """Bytes <-> pixels for some image formats."""
 
-    formats: tuple[str, ...]
+    @property
+    def formats(self) -> tuple[str, ...]: ...
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits, bits: Bits = 8) -> Pixels:
-        """Pixels as stored, (height, width, 3), or (height, width, 1) for GRAY; not turned upright.
-
-        Of `bits` bits a channel; a deeper image is cut to 8, a shallower one fills 16 (see `widen`).
-        """
+    def decode(self, data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
+        """Pixels as stored, (height, width, 3), or (height, width, 1) for GRAY; not turned upright."""
         ...
 
-    def encode(self, pixels: npt.NDArray[np.uint8], format: str, quality: int) -> bytes:
-        """A file of that format; `pixels` is RGB (height, width, 3) or gray (height, width, 1)."""
+    def numbers(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
+        """The class numbers of a mask, (height, width, 1), uint8 or uint16; not turned upright."""
         ...
 
 
@@ -36,16 +52,42 @@ def codec_of(format: str) -> Codec:
         from fastpack.codecs.jpeg import JPEG_CODEC
 
         return JPEG_CODEC
-    from fastpack.codecs.opencv import OPENCV_CODEC
+    if format == "png":
+        from fastpack.codecs.png import PNG_CODEC
 
-    return OPENCV_CODEC
+        return PNG_CODEC
+    if format == "bmp":
+        from fastpack.codecs.bmp import BMP_CODEC
+
+        return BMP_CODEC
+    if format == "tiff":
+        from fastpack.codecs.tiff import TIFF_CODEC
+
+        return TIFF_CODEC
+    if format == "gif":
+        from fastpack.codecs.gif import GIF_CODEC
+
+        return GIF_CODEC
+    from fastpack.codecs.opencv import WEBP_CODEC
+
+    return WEBP_CODEC
 
 
-def decode(data: bytes, *, color: Color = "RGB", orient: bool = True, bits: Bits = 8, limits: Limits = DEFAULT_LIMITS) -> Pixels:
-    """Pixels of one encoded image: uint8, (height, width, 3), or (height, width, 1) for GRAY.
+def decode(
+    data: bytes,
+    *,
+    color: Color = "RGB",
+    orient: bool = True,
+    bits: Bits | None = None,
+    alpha: Alpha = "drop",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Pixels:
+    """Decode one image file to (height, width, 3), or (height, width, 1) for GRAY.
 
     - orient: turn it upright as its EXIF orientation says.
-    - bits: 16 gives uint16: PNG and TIFF of 16 bits a channel as they are, other images with white at 65535.
+    - bits: 8 gives uint8, 16 gives uint16 with white at 65535. None keeps what the file has: uint16 for
+      PNG and TIFF of 16 bits a channel, else uint8.
+    - alpha: "drop" leaves transparency out; "white" or "black" shows the image on that ground.
 
     Raises CorruptImageError, UnsupportedImageError or LimitError.
 
@@ -53,16 +95,18 @@ def decode(data: bytes, *, color: Color = "RGB", orient: bool = True, bits: Bits
     (4, 6, 3)
     """
     info = probe(data)
-    pixels = codec_of(FORMATS[info["format"]]).decode(data, info, color, limits, bits)
+    pixels = codec_of(FORMATS[info["format"]]).decode(data, info, Look(color, bits, alpha), limits)
     return turn_upright(pixels, int(info["orientation"])) if orient else pixels
 
 
-def encode(pixels: npt.NDArray[np.uint8], format: str = "jpeg", *, quality: int = 95) -> bytes:
-    """An image file of `pixels`, RGB (height, width, 3) or gray (height, width, 1), uint8.
+def encode(pixels: Pixels, format: str = "jpeg", *, quality: int = 95) -> bytes:
+    """An image file of `pixels`, RGB (height, width, 3) or gray (height, width, 1), uint8; uint16 for PNG and TIFF.
 
     `quality` (1 to 100) is for JPEG and WebP. Raises UnsupportedImageError for an unknown format.
     """
-    return codec_of(format).encode(pixels, format, quality)
+    from fastpack.codecs.opencv import encode_image
+
+    return encode_image(pixels, format, quality)
 
 
 def widen(pixels: Pixels) -> Pixels:

@@ -1,4 +1,4 @@
-"""Many images at once: JPEGs by the batch kernel, the rest one by one in the same threads."""
+"""Many images at once: JPEGs by the batch kernel, other formats and masks one by one in the same threads."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,8 +10,9 @@ import numpy.typing as npt
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack._native.gather import Gather
 from fastpack.checkpoints import Checkpoints
-from fastpack.codecs import Bits, Color, codec_of, turn_upright
-from fastpack.errors import FastpackError, Place, ShapeError, at, outcome_error, raise_first, status_error
+from fastpack.codecs import Alpha, Bits, Color, Look, codec_of
+from fastpack.codecs.deep import place_deep, place_numbers
+from fastpack.errors import FastpackError, Place, ShapeError, UnsupportedImageError, at, outcome_error, raise_first, status_error
 from fastpack.headers import FORMATS, JPEG
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.memory import Memory
@@ -63,13 +64,19 @@ class DecodeOptions:
     num_workers: int | None = None
     keep_going: bool = False
     truncated: Truncated = "error"
-    bits: Bits = 8  # 16 is for whole images
+    bits: Bits = 8
+    keeps_bits: bool = False  # refuse an image of more or fewer bits
+    alpha: Alpha = "drop"
     checkpoints: bool = True  # use those that are there
     memory: Memory = field(default_factory=Memory, compare=False)  # where batches are written
 
     @property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(np.uint16 if self.bits == 16 else np.uint8)
+
+    @property
+    def look(self) -> Look:
+        return Look(self.color, None if self.keeps_bits else self.bits, self.alpha)
 
     @property
     def channels(self) -> int:
@@ -153,10 +160,23 @@ def check_output(out: Pixels, plan: Plan, channels: int, dtype: npt.DTypeLike = 
 
 
 def _rows_of(outs: Outputs, plan: Plan) -> list[Pixels]:
-    """Each output as (height, width, channels), whatever its layout."""
+    """Each output as (height, width, channels), whatever its layout; without its padding, which is written here."""
+    rows = list(outs)
     if plan.normalize is not None and plan.normalize.layout == "NCHW":
-        return [out.transpose(1, 2, 0) for out in outs]
-    return list(outs)
+        rows = [out.transpose(1, 2, 0) for out in rows]
+    if plan.insets is None:
+        return rows
+    for row in rows:
+        row[...] = _padding(plan, row)
+    return [out[plan.insets.of(row)] for row, out in enumerate(rows)]
+
+
+def _padding(plan: Plan, out: Pixels) -> Pixels | int:
+    """What is written for the level of the padding."""
+    assert plan.insets is not None
+    if plan.normalize is not None:
+        return plan.normalize.written(np.full(out.shape[2], plan.insets.fill / 255))
+    return plan.insets.fill * (257 if out.dtype == np.uint16 else 1)
 
 
 def _table(plan: Plan, channels: int) -> Pixels | None:
@@ -209,34 +229,77 @@ def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: Decode
 
 
 def _decode_others(pictures: Pictures, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> Failures:
-    targets, table = _rows_of(outs, plan), _table(plan, options.channels)
+    targets = _rows_of(outs, plan)
+
+    def draw(row: int, data: bytes, decoder: Decoder) -> None:
+        info = pictures.infos[row]
+        pixels = codec_of(FORMATS[info["format"]]).decode(data, info, options.look, options.limits)
+        if pixels.dtype != options.dtype:
+            raise _of_other_bits(pixels, options)
+        _place(pixels, plan, row, targets[row], options, decoder)
+
+    return _draw_each(pictures, options, rows, draw)
+
+
+def decode_masks(
+    pictures: Pictures, plan: Plan, sizes: Sequence[tuple[int, int]], outs: Outputs, options: DecodeOptions, refused: Failures
+) -> Failures:
+    """Decode masks (n, height, width) by the plan of their pictures; failures as `decode_pictures` has them.
+
+    - sizes: (height, width) of each picture, upright, which the plan's views count in.
+    """
+    targets = _rows_of(outs, plan)
+
+    def draw(row: int, data: bytes, decoder: Decoder) -> None:
+        info = pictures.infos[row]
+        numbers = codec_of(FORMATS[info["format"]]).numbers(data, info, options.limits)[..., 0]
+        if numbers.itemsize > targets[row].itemsize:
+            raise _of_other_bits(numbers, options)
+        place_numbers(numbers, plan.views[row], sizes[row], targets[row])
+
+    wanted = [row for row in range(len(pictures.infos)) if row not in refused]
+    failures = refused | _draw_each(pictures, options, np.array(wanted, np.int64), draw)
+    if failures and not options.keep_going:
+        raise failures[min(failures)]
+    return failures
+
+
+def _draw_each(pictures: Pictures, options: DecodeOptions, rows: Rows, draw: Callable[[int, bytes, Decoder], None]) -> Failures:
+    """Calls `draw` with the undecoded bytes of each row, from several threads; gives the failures, with their places."""
     left = iter(rows.tolist())  # next() on one iterator is atomic: each row is taken once
     failures: Failures = {}
 
     def work() -> None:
         decoder = Decoder()
         for row in left:
-            place, info, view = pictures.place_of(row), pictures.infos[row], plan.views[row : row + 1]
             try:
                 data = read_blobs(pictures, np.array([row]), replace(options, num_workers=1)).bytes(0)
-                pixels = _decode_one(data, info, options, place)
-                if options.bits == 16:
-                    targets[row][...] = turn_upright(pixels, int(view["orientation"][0]))
-                    continue
-                outcome = decoder.place(pixels, view, targets[row], interpolation=options.interpolation, table=table)
-                raise_first([outcome], lambda _, place=place: place)  # type: ignore[misc]
             except FastpackError as error:
                 failures[row] = error
+                continue
+            try:
+                draw(row, data, decoder)
+            except FastpackError as error:
+                failures[row] = type(error)(at(str(error), pictures.place_of(row)))
 
     share(work, options.workers_for(len(rows)))
     return failures
 
 
-def _decode_one(data: bytes, info: npt.NDArray[Any], options: DecodeOptions, place: Place) -> Pixels:
-    try:
-        return codec_of(FORMATS[info["format"]]).decode(data, info, options.color, options.limits, options.bits)
-    except FastpackError as error:
-        raise type(error)(at(str(error), place)) from error
+def _of_other_bits(pixels: Pixels, options: DecodeOptions) -> FastpackError:
+    return UnsupportedImageError(
+        f"the image has {8 * pixels.itemsize} bits a channel, and others, or the index, say {options.bits}; "
+        "say which to give with bits=8 or bits=16, or rebuild the index with `fastpack index --rebuild`"
+    )
+
+
+def _place(pixels: Pixels, plan: Plan, row: int, target: Pixels, options: DecodeOptions, decoder: Decoder) -> None:
+    """Crops, resamples and writes stored pixels."""
+    if pixels.dtype == np.uint16:
+        place_deep(pixels, plan.views[row], target, options.interpolation, plan.normalize)
+        return
+    table, view = _table(plan, pixels.shape[2]), plan.views[row : row + 1]
+    raise_first([decoder.place(pixels, view, target, interpolation=options.interpolation, table=table)], lambda _: Place())
 
 
 def read_blobs(pictures: Pictures, rows: Rows, options: DecodeOptions) -> Ragged:
@@ -275,13 +338,11 @@ def _gather(pictures: Pictures, rows: Rows, options: DecodeOptions) -> tuple[Rag
 def place_pixels(stored: Pixels, plan: Plan, outs: Outputs, options: DecodeOptions) -> None:
     """Crops, resamples and writes pixels (n, height, width, channels) that are decoded already."""
     left = iter(range(len(stored)))
-    targets, table = _rows_of(outs, plan), _table(plan, stored.shape[3])
+    targets = _rows_of(outs, plan)
 
     def work() -> None:
         decoder = Decoder()
         for row in left:
-            pixels, view = np.ascontiguousarray(stored[row]), plan.views[row : row + 1]
-            outcome = decoder.place(pixels, view, targets[row], interpolation=options.interpolation, table=table)
-            raise_first([outcome], lambda _: Place())
+            _place(np.ascontiguousarray(stored[row]), plan, row, targets[row], options, decoder)
 
     share(work, options.workers_for(len(stored)))

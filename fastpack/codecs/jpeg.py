@@ -1,4 +1,4 @@
-"""JPEG: decoded by the native kernel over libjpeg-turbo, encoded through OpenCV's copy of it."""
+"""JPEG: decoded by the native kernel over libjpeg-turbo."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.decode import DecodeBatch
-from fastpack.codecs import Bits, Color, Pixels, widen
-from fastpack.errors import Place, raise_first, raise_status
+from fastpack.codecs import Look, Pixels, widen
+from fastpack.errors import Place, UnsupportedImageError, raise_first, raise_status
 from fastpack.limits import Limits
 from fastpack.structs import SPAN, VIEW
 
@@ -15,7 +15,7 @@ from fastpack.structs import SPAN, VIEW
 class JpegCodec:
     formats: tuple[str, ...] = ("jpeg",)
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], color: Color, limits: Limits, bits: Bits = 8) -> Pixels:
+    def decode(self, data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
         spans = np.zeros(1, SPAN)
         spans["length"] = len(data)
         if int(info["width"]) * int(info["height"]) > limits.max_pixels:
@@ -23,24 +23,26 @@ class JpegCodec:
         views = np.zeros(1, VIEW)
         views["width"], views["height"] = info["width"], info["height"]
         views["scaled_width"], views["scaled_height"] = info["width"], info["height"]
-        out = np.empty((info["height"], info["width"], 1 if color == "GRAY" else 3), np.uint8)
+        out = np.empty((info["height"], info["width"], 1 if look.color == "GRAY" else 3), np.uint8)
         job = DecodeBatch(
             spans,
             views,
             [out],
-            color=color,
+            color=look.color,
             max_pixels=limits.max_pixels,
             max_scans=limits.max_scans,
             memory=np.frombuffer(data, np.uint8),
         )
         job.run()
         raise_first(job.failures(), lambda _: Place())
-        return widen(out) if bits == 16 else out
+        return widen(out) if look.bits == 16 else out
 
-    def encode(self, pixels: npt.NDArray[np.uint8], format: str, quality: int) -> bytes:
-        from fastpack.codecs.opencv import OPENCV_CODEC
-
-        return OPENCV_CODEC.encode(pixels, format, quality)
+    def numbers(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
+        if info["components"] != 1:
+            raise UnsupportedImageError(
+                "a mask has one channel, and this JPEG has several; save its class numbers as a gray or palette PNG"
+            )
+        return self.decode(data, info, Look("GRAY"), limits)
 
 
 JPEG_CODEC = JpegCodec()

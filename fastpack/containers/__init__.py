@@ -4,7 +4,9 @@ There is one reader, and it is not here: see reader.py.
 """
 
 import contextlib
+import fnmatch
 import glob
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -14,22 +16,27 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from fastpack import checks
 from fastpack.batch import Batch
+from fastpack.classes import ClassFolder
 from fastpack.errors import (
     CorruptRecordError,
     EmptySourceError,
     FastpackError,
     FormatError,
     MissingFileError,
+    MixedSetError,
     OptionError,
     Place,
     at,
     from_os_error,
+    warn,
 )
+from fastpack.filenames import path_of
 from fastpack.files import Files
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
+from fastpack.naming import Member, first_alias, in_order, members_below, missing, strangers
+from fastpack.publication import refuse_unfinished, unfinished_files
 from fastpack.schema import Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
@@ -197,17 +204,25 @@ class Choice:
     - allow_external: read pixels that the file keeps in files of other folders.
     - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
     - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
+    - class_folder, sidecars: of a folder of images or a tar; see FolderRules.
     """
 
     fields: Sequence[str] | None = None
     allow_external: bool = False
     untrusted: bool = False
     keep_damaged: bool = False
+    class_folder: ClassFolder | None = None
+    sidecars: Sequence[str] | None = None
+
+    @property
+    def is_of_folders(self) -> bool:
+        """Whether it says something that only folders, or what is sorted into folders, can obey."""
+        return self.class_folder is not None or self.sidecars is not None
 
 
 @runtime_checkable
 class ChoosingContainer(Protocol):
-    """A format of which one file may hold several arrays side by side, or in other files."""
+    """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index: ...
 
@@ -244,6 +259,8 @@ def index_of(
     container = of_file(path)
     if choice is None:
         return _index_by_default(path, save, index_dir, limits)
+    if choice.is_of_folders and not getattr(container, "has_class_folders", False):
+        raise OptionError(at("class_folder and sidecars are for folders of images and tars; leave them out", Place(path)))
     if not isinstance(container, ChoosingContainer):
         try:
             return _index_by_default(path, save, index_dir, limits)
@@ -252,7 +269,7 @@ def index_of(
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits)
             raise
-    if choice.allow_external or choice.untrusted:
+    if choice.allow_external or choice.untrusted or choice.is_of_folders:
         return container.index_chosen(path, choice, limits)
     with contextlib.suppress(FastpackError):
         index = _index_by_default(path, save, index_dir, limits)
@@ -264,8 +281,9 @@ def index_of(
 def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Limits) -> Index:
     if (saved := saved_index(path, index_dir)) is not None:
         return saved
-    index = of_file(path).index(path, limits=limits)
-    if save:
+    container = of_file(path)
+    index = container.index(path, limits=limits)
+    if save and (index_dir is not None or getattr(container, "is_indexed_unasked", True)):
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
             index.remembering(earlier_index(path, index_dir)).save(index_path(path, index_dir))
     return index
@@ -307,36 +325,70 @@ def _shards_now(index: Index, path: Path) -> tuple[Shard, ...] | None:
     return None
 
 
-def find_shards(path: Paths) -> list[Path]:
-    """The files that a path, a glob, a folder or a list of these means, in sorted order for each."""
-    if not isinstance(path, (str, os.PathLike)):
-        if not isinstance(path, Iterable) or isinstance(path, bytes):
-            raise OptionError(f"path must be a path, a glob or a list of these, not {checks.shown(path)}")
-        shards = [shard for part in path for shard in find_shards(part)]
-        if not shards:
-            raise EmptySourceError("the list of files is empty")
-        return shards
-    exact = Path(path)
-    if "\0" in str(exact):
-        raise OptionError(f"a path has no NUL in it: {checks.shown(path)}")
-    if exact.is_dir():
-        found = _without_masters(member for member in exact.iterdir() if of_suffix(member) and not member.name.startswith("."))
-        if found or has_image_files(exact):
-            return found or [exact]
-        raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(exact)))
-    if exact.exists():
-        return [exact]
-    found = _without_masters(Path(match) for match in glob.glob(str(path)) if not is_beside(Path(match)))
+def find_shards(path: Paths, *, check: bool = True) -> list[Path]:
+    """The files that a path, the name of a set, a glob, a folder or a list of these means, in order for each.
+
+    The name that was packed to stands for all files of its set: numbered ones, and those that were appended.
+
+    - check: raise MixedSetError for files of one set that do not belong together, for a set that is being replaced, and for a
+      set that was found by a folder, a glob or its name and lacks a file.
+    """
+    parts = _flat(path)
+    if not parts:
+        raise EmptySourceError("the list of files is empty")
+    named, shards, wholes = set(parts), list[Path](), list[Path]()
+    sets = members_below(part.parent for part in named if Member.of(part) is None and not part.is_dir())
+    for part in parts:
+        found = _files_of(part, sets.get(part, []))
+        shards += [file for file in found if file == part or file not in named]
+        wholes += found if found != [part] else []
+    if check:
+        refuse_unfinished(shards)
+        for problem in itertools.chain(strangers(shards), missing(wholes)):
+            raise MixedSetError(problem)
+    return shards
+
+
+def _flat(path: Paths) -> list[Path]:
+    if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable):
+        return [path_of("path", path)]
+    return [each for part in path for each in _flat(part)]
+
+
+def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
+    """`numbered`: the numbered files of the set that has this name. Beside a number 0, the plain file is read alone: a master."""
+    if path.is_dir():
+        found = _without_masters(member for member in path.iterdir() if of_suffix(member) and not member.name.startswith("."))
+        if has_images := has_image_files(path):
+            warn([f"{path} holds images beside {found[0].name}; only the {len(found):,} packed files are read"] if found else [])
+        if found or has_images:
+            return found or [path]
+        refuse_unfinished(unfinished_files(path, "*"))
+        raise EmptySourceError(at("no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`", Place(path)))
+    if path.exists():
+        return [path] if numbered and numbered[0].number == 0 else [path, *(member.path for member in numbered)]
+    if numbered:
+        return [member.path for member in numbered]
+    found = _without_masters(_with_firsts([Path(match) for match in glob.glob(str(path))], path.name))
     if not found:
-        raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(exact)))
+        refuse_unfinished(unfinished_files(path.parent, path.name))
+        raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(path)))
     return found
 
 
+def _with_firsts(matches: list[Path], pattern: str) -> Iterable[Path]:
+    """Adds the plain file that shards were appended to: it counts as number 0, so a pattern that matches that name means it too."""
+    found = [match for match in matches if not is_beside(match)]
+    outputs = dict.fromkeys(member.output for member in map(Member.of, found) if member)
+    firsts = [output for output in outputs if fnmatch.fnmatchcase(first_alias(output).name, pattern) and output.is_file()]
+    return dict.fromkeys([*firsts, *found])
+
+
 def _without_masters(paths: Iterable[Path]) -> list[Path]:
-    """In sorted order; a master file is left out where its shards are among them, since it shows the same samples."""
-    found = sorted(paths)
-    firsts = {path.name.split("-00000-of-")[0] + path.suffix for path in found if "-00000-of-" in path.name}
-    return [path for path in found if path.name not in firsts or not _is_master(path)]
+    """In order; a master file is left out where its shards are among them, since it shows the same samples."""
+    found = in_order(paths)
+    firsts = {member.output for member in map(Member.of, found) if member and member.number == 0}
+    return [path for path in found if path not in firsts or not _is_master(path)]
 
 
 def _is_master(path: Path) -> bool:

@@ -66,7 +66,7 @@ def _refuse_names(schema: Schema) -> None:
     for field in schema.columns:
         name = dataset_name(field)
         if "/" in name or name in ("", ".", "..") or names.count(name) > 1:
-            raise SchemaError(f"the column {field.name!r} cannot be called {name!r} in this HDF5 file; choose another name with `names`")
+            raise SchemaError(f"the column {field.name!r} cannot be called {name!r} in this HDF5 file; choose another name with names=...")
 
 
 def _without_last_nuls(text: Text) -> Text:

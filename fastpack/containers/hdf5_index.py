@@ -15,14 +15,23 @@ from fastpack.containers.hdf5_columns import CHECKSUMS
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
 from fastpack.containers.hdf5_heap import locate_rows, read_texts
 from fastpack.containers.hdf5_layouts import contiguous_offset, describe_filters, locate_pixels, no_spans
-from fastpack.containers.hdf5_members import Member, choose_members, field_names, find_members, own_names, safe_dataset, text_attribute
+from fastpack.containers.hdf5_members import (
+    Member,
+    choose_members,
+    field_names,
+    find_members,
+    own_fields,
+    own_names,
+    safe_dataset,
+    text_attribute,
+)
 from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
-from fastpack.headers import probe_blobs
+from fastpack.headers import guess_kind, probe_blobs
 from fastpack.index import Column, Index
 from fastpack.limits import Limits
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text, offsets_of
-from fastpack.schema import Field, Schema
+from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
 
@@ -44,6 +53,7 @@ class IndexBuilder:
         self._members = find_members(file)
         self._chosen = choose_members(self._members, choice.fields)
         self._names = field_names(self._chosen, own_names(file))
+        self._own_fields = own_fields(file)
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
         self._numbers_and_texts = [member for member in in_rows if member.kind == "column" and not self._holds_checksums(member)]
@@ -95,12 +105,19 @@ class IndexBuilder:
             known_color = color if color in ("RGB", "BGR", "GRAY") else ""
             return Field(name, "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, member.path, known_color)
         if member.is_blob:
-            return Field(name, "image", stored_as=member.path)
+            return Field(name, self._kind_of_files(member), stored_as=member.path)
         if dataset.dtype.kind in "iub":
             return Field(name, "int", dtype="int64", stored_as=member.path)
         if dataset.dtype.kind == "f":
             return Field(name, "float", dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
         return Field(name, "text", stored_as=member.path)
+
+    def _kind_of_files(self, member: Member) -> Kind:
+        """The kind that a schema of ours names; a guess in the files of others."""
+        own = self._own_fields.get(member.path)
+        if own is not None and own.is_image_file:
+            return own.kind
+        return guess_kind(member.path, self._infos.get(self._names[member.path], np.zeros(0, IMAGE_INFO)))
 
     def _holds_checksums(self, member: Member) -> bool:
         return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind in ("pixels", "vlen"))

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from fastpack.containers.hdf5_columns import DATASETS
+from fastpack.containers.hdf5_columns import DATASETS, dataset_name
 from fastpack.errors import SchemaError
-from fastpack.schema import Schema
+from fastpack.schema import Field, Schema
 
 Kind = Literal["pixels", "encoded", "vlen", "column", "other"]
 _FIELDS = {dataset: field for field, dataset in DATASETS.items()}
@@ -110,13 +110,18 @@ def text_attribute(member: h5py.File | h5py.Dataset, name: str) -> str:
         return ""
 
 
-def own_names(file: h5py.File) -> dict[str, str]:
-    """Dataset name -> field name, as a file of ours says in its schema."""
+def own_fields(file: h5py.File) -> dict[str, Field]:
+    """Map dataset names to the fields of the schema that a file of ours has."""
     try:
         schema = Schema.from_json(text_attribute(file, "schema"))
     except SchemaError:
         return {}
-    return {field.stored_as: field.name for field in schema.fields if field.stored_as}
+    return {dataset_name(field): field for field in schema.fields}
+
+
+def own_names(file: h5py.File) -> dict[str, str]:
+    """Dataset name -> field name, as a file of ours says in its schema."""
+    return {name: field.name for name, field in own_fields(file).items() if field.stored_as}
 
 
 def _own_members(group: h5py.Group) -> Iterator[tuple[str, Any]]:

@@ -1,11 +1,13 @@
 """tar, as WebDataset uses it: neighbouring members whose names agree up to the first dot are one sample.
 
 Read-only. The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"); members without a dot in
-their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top.
+their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top. Where samples are images
+and nothing else, in folders, it is no set of WebDataset's but photographs, and class = folder.
 """
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,12 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
-from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.classes import ClassFolder
+from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
+from fastpack.containers.tar_members import IMAGE_ENDINGS, archived_classes, photographs, without_junk
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.files import Files
+from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share
@@ -26,7 +31,6 @@ from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
 from fastpack.structs import IMAGE_INFO, SPAN
 
-_IMAGES = ("jpg", "jpeg", "jpe", "png", "webp", "bmp", "tif", "tiff", "gif")
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript", "json", "jsn")
@@ -38,6 +42,7 @@ _ALIASES = {"cls": "label"}
 class TarContainer:
     name = "tar"
     suffixes: tuple[str, ...] = (".tar",)
+    has_class_folders = True
 
     def recognises(self, head: bytes) -> bool:
         return is_header(head)
@@ -47,15 +52,23 @@ class TarContainer:
 
     def index(self, path: Path, *, check: bool = True, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None) -> Index:
         """A tar has checksums of its headers only; they are compared always."""
+        return self.index_chosen(path, Choice(), limits)
+
+    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
+        if choice.sidecars is not None:
+            raise OptionError(at("sidecars are for folders of images; choose a tar's fields with fields", Place(path)))
         shard = Shard.of(path, self.name)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise from_os_error(error, "read", path) from error
         try:
-            return _Table(path, descriptor, shard.size, limits).index(shard)
+            return _Table(path, descriptor, shard.size, limits, choice.class_folder).index(shard)
         finally:
             os.close(descriptor)
+
+    def explain(self, path: Path) -> list[str]:
+        return []
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
@@ -73,26 +86,26 @@ TAR = TarContainer()
 class _Table:
     """The members of one open archive, sorted into fields."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits) -> None:
-        self._path, self._descriptor = path, descriptor
-        self._members = Members(descriptor, size, limits.max_features)
-        if self._members.failure:
-            status, error_number, row, offset, message = self._members.failure
+    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, class_folder: ClassFolder | None = None) -> None:
+        self._path, self._descriptor, self._class_folder = path, descriptor, class_folder
+        listed = Members(descriptor, size, limits.max_features)
+        if listed.failure:
+            status, error_number, row, offset, message = listed.failure
             raise_status(status, message, Place(path, row, offset), error_number)
+        self._members, self._notes = without_junk(listed)
+        if class_folder != "none":
+            self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
             raise EmptySourceError(at("the archive has no samples: files whose names are a key, a dot and an ending", Place(path)))
         self._num_samples = int(self._members.samples[-1]) + 1
         is_first = np.diff(self._members.samples, prepend=-1) > 0
         self._first_offsets = self._members.offsets[is_first]
-        self._keys = self._all_keys(is_first)
+        self._keys = self._members.keys
+        self._class_names: tuple[str, ...] = ()
         self._fields: list[Field] = []
         self._columns: dict[str, Column] = {}
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
-
-    def _all_keys(self, is_first: npt.NDArray[np.bool_]) -> Text:
-        starts, lengths = self._members.name_offsets[is_first], self._members.key_lengths[is_first]
-        return Text(self._members.names[: starts[-1] + lengths[-1]], offsets_of(lengths))
 
     def index(self, shard: Shard) -> Index:
         for suffixes, name in self._names().items():
@@ -104,18 +117,31 @@ class _Table:
                 self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen)
             else:
                 self._add_column(name, stored_as, chosen)
+        self._add_classes()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
         usual = ("image", "label", "key")
         fields = sorted(self._fields, key=lambda field: (usual.index(field.name) if field.name in usual else len(usual), field.name))
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
-        return Index((shard,), Schema(tuple(fields)), *numbers, self._columns, self._spans, self._infos)
+        schema = Schema(tuple(fields), self._class_names)
+        return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+
+    def _add_classes(self) -> None:
+        """Labels of folders, on request or where samples are images and nothing else."""
+        which = self._class_folder
+        if "label" in self._columns or (which is None and [field.name for field in self._fields] != ["image"]):
+            return
+        classes = archived_classes(self._keys, which)
+        self._notes += classes.notes
+        if classes.labels is not None:
+            self._fields.append(Field("label", "int", dtype="int64"))
+            self._columns["label"], self._class_names = classes.labels, classes.names
 
     def _names(self) -> dict[tuple[int, ...], str]:
         """Numbers of suffixes -> the field that they are. Image files of any ending are one field, when no sample has two."""
         suffixes = self._members.suffixes
-        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in _IMAGES)
+        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in IMAGE_ENDINGS)
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
         joined = images if images and (np.diff(rows) > 0).all() else ()
         names = {joined: "image"} if joined else {}
@@ -137,7 +163,7 @@ class _Table:
         if name == "image":
             return "image"
         ending = self._members.suffixes[self._members.suffix_numbers[chosen[0]]].rsplit(".", 1)[-1]
-        if ending in _IMAGES:
+        if ending in IMAGE_ENDINGS:
             return "image"
         is_short = bool((self._members.sizes[chosen] <= _MAX_TEXT_BYTES).all())
         return "text" if ending in _TEXTS + _NUMBERS and is_short else "bytes"
@@ -147,10 +173,11 @@ class _Table:
         spans = np.zeros(self._num_samples, SPAN)
         spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
         spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
-        self._fields.append(field)
-        self._spans[field.name] = spans
         if field.kind == "image":
             self._infos[field.name] = self._probe(chosen, rows)
+            field = replace(field, kind=guess_kind(field.name, self._infos[field.name]))
+        self._fields.append(field)
+        self._spans[field.name] = spans
 
     def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         infos = np.zeros(self._num_samples, IMAGE_INFO)

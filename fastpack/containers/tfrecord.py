@@ -20,6 +20,7 @@ from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter
 from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
 from fastpack.files import Files
+from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.ragged import Ragged, Text, concatenate_values, offsets_of
@@ -143,7 +144,7 @@ class _Table:
         fields = [column.field(public) for public, column in named.items()]
         columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}
         spans = {f.name: named[f.name].spans() for f in fields if f.is_blob}
-        infos = {f.name: named[f.name].infos() for f in fields if f.kind == "image"}
+        infos = {f.name: named[f.name].infos() for f in fields if f.is_image_file}
         class_names = fold_class_names(columns)
         schema = Schema(tuple(f for f in fields if f.name in columns or f.name in spans), class_names)
         numbers = np.zeros(self._num_records, np.uint32)
@@ -199,7 +200,8 @@ class _FeatureColumn:
         counts = np.concatenate(self._counts)
         scalar = bool((counts == 1).all()) or self.kind in ("image", "bytes")
         dtype = {"int": "int64", "float": "float32"}.get(self.kind, "")
-        return Field(name, self.kind, () if scalar else (None,), dtype, "" if name == self.name else self.name)
+        kind = guess_kind(self.name, self.infos()) if self.kind == "image" else self.kind
+        return Field(name, kind, () if scalar else (None,), dtype, "" if name == self.name else self.name)
 
     def column(self, field: Field) -> Column:
         counts = np.concatenate(self._counts)

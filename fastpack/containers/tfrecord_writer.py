@@ -27,7 +27,7 @@ from fastpack.structs import SPAN
 
 _FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}
-_WIRE_KINDS = {"image": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
+_WIRE_KINDS = {"image": "bytes", "mask": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
 
 
 class TfRecordWriter(Writer["Records"]):
@@ -128,7 +128,7 @@ class _Facts:
         self._labels: set[int] = set()  # those that occur, where we name their classes
         self._columns, self._spans, self._infos = Spools(folder), Spools(folder), Spools(folder)
         self._record_numbers = Spool(folder, np.int64)
-        self._are_enough = all(blob.kind == "image" for blob in schema.blobs)
+        self._are_enough = all(blob.is_image_file for blob in schema.blobs)
 
     def add(self, piece: Records, begin: int) -> None:
         """Records that were written from byte `begin` on."""
@@ -158,7 +158,7 @@ class _Facts:
     def _is_plain(self, name: str, values: Any) -> bool:
         """One value in each record, of a kind that the file itself tells."""
         kind, public = self._kinds[name], self._public[name]
-        if kind == "image":
+        if kind in ("image", "mask"):
             return bool((values.probed[0]["format"] != 0).all())
         if isinstance(values, Ragged):
             return isinstance(values, Text) and public in ("key", CLASS_NAME)

@@ -66,7 +66,7 @@ def _encodable(text: str) -> str:
 
 
 def _samples(dataset: Reader, rows: Rows, tile: int) -> Iterator[dict[str, Any]]:
-    reader = dataset.with_options(decode=True, color="RGB", on_error="mask")
+    reader = dataset.with_one_depth().with_options(decode=True, color="RGB", on_error="mask")
     field = dataset.schema.picture
     assert field is not None
     for first in range(0, len(rows), _BATCH_SAMPLES):

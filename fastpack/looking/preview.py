@@ -71,7 +71,7 @@ def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[
     cell_height, cell_width = tile + _CAPTION_HEIGHT + _GAP, tile + _GAP
     num_lines = -(-len(rows) // columns)
     sheet: Rgb = np.full((num_lines * cell_height + _GAP, columns * cell_width + _GAP, 3), _BACKGROUND, np.uint8)
-    reader, lettering = dataset.with_options(decode=True, color="RGB"), Lettering()
+    reader, lettering = dataset.with_one_depth().with_options(decode=True, color="RGB"), Lettering()
     for line in range(num_lines):
         # A line at a time, so that memory holds no more whole images than stand beside each other.
         batch = reader.read(rows[line * columns : (line + 1) * columns])

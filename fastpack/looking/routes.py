@@ -15,6 +15,8 @@ from fastpack.schema import Field
 from fastpack.sources import Source
 
 Rows = npt.NDArray[np.int64]
+# Of an image its route, or its format when it is not a JPEG; and whether its headers are odd.
+Route = tuple[str, bool]
 
 # Of larger datasets, so many images are looked at: a share of a half is then known to some 3%.
 _MOST_LOOKED_AT = 1000
@@ -33,6 +35,7 @@ class Routes:
       scans", "not 8 bits", "CMYK or RGB", "subsampling", "unusual headers" or "small" (no data worth making tables for).
     - others: images for OpenCV, by format.
     - num_unreadable: of which not even the header could be read.
+    - num_odd: JPEGs whose headers break the standard in a way that changes no pixel.
     """
 
     num_images: int
@@ -41,6 +44,7 @@ class Routes:
     libjpeg: dict[str, int]
     others: dict[str, int]
     num_unreadable: int
+    num_odd: int = 0
 
 
 def take_routes(dataset: Reader | Source, *, seed: int = 0) -> Routes | None:
@@ -55,33 +59,34 @@ def take_routes(dataset: Reader | Source, *, seed: int = 0) -> Routes | None:
         return None
     rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:_MOST_LOOKED_AT])
     sizes, decoder = dataset.sizes[rows], Decoder()
-    kinds: Counter[str] = Counter()
+    routes: list[Route] = []
     for first in range(0, len(rows), _BATCH_SAMPLES):
         part = slice(first, first + _BATCH_SAMPLES)
-        kinds.update(_kinds(dataset, picture, rows[part], sizes[part], decoder))
+        routes += _routes(dataset, picture, rows[part], sizes[part], decoder)
+    kinds = Counter(kind for kind, _ in routes)
     ours, unreadable = kinds.pop("ours", 0), kinds.pop("unreadable", 0)
     formats = {name: count for name, count in kinds.items() if name in FORMATS}
-    return Routes(len(dataset), len(rows), ours, _most_first(kinds - Counter(formats)), _most_first(formats), unreadable)
+    libjpeg, num_odd = kinds - Counter(formats), sum(is_odd for _, is_odd in routes)
+    return Routes(len(dataset), len(rows), ours, _most_first(libjpeg), _most_first(formats), unreadable, num_odd)
 
 
-def _kinds(dataset: Reader | Source, picture: Field, rows: Rows, sizes: Rows, decoder: Decoder) -> list[str]:
-    """Of each image its route, or its format when it is no JPEG."""
+def _routes(dataset: Reader | Source, picture: Field, rows: Rows, sizes: Rows, decoder: Decoder) -> list[Route]:
     if not isinstance(dataset, Reader):
-        return _kinds_by(dataset.read(rows)[picture.name], sizes, decoder)
-    kinds = _kinds_by(dataset.heads(picture, rows, _HEAD_BYTES), sizes, decoder)
-    unsure = [i for i, kind in enumerate(kinds) if kind == "unreadable" and sizes[i] > _HEAD_BYTES]
+        return _routes_by(dataset.read(rows)[picture.name], sizes, decoder)
+    routes = _routes_by(dataset.heads(picture, rows, _HEAD_BYTES), sizes, decoder)
+    unsure = [i for i, (kind, _) in enumerate(routes) if kind == "unreadable" and sizes[i] > _HEAD_BYTES]
     if unsure:
         whole = dataset.heads(picture, rows[unsure], int(sizes[unsure].max()))
-        for i, kind in zip(unsure, _kinds_by(whole, sizes[unsure], decoder), strict=True):
-            kinds[i] = kind
-    return kinds
+        for i, route in zip(unsure, _routes_by(whole, sizes[unsure], decoder), strict=True):
+            routes[i] = route
+    return routes
 
 
-def _kinds_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[str]:
+def _routes_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[Route]:
     infos, statuses = probe_blobs(heads)
     facts = zip(statuses.tolist(), infos["format"].tolist(), sizes.tolist(), strict=True)
     return [
-        "unreadable" if status else decoder.route(heads[i], size) if format == JPEG else FORMATS[format]
+        ("unreadable", False) if status else decoder.route(heads[i], size) if format == JPEG else (FORMATS[format], False)
         for i, (status, format, size) in enumerate(facts)
     ]
 

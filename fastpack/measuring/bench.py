@@ -89,6 +89,7 @@ def bench(
     counts = [*dict.fromkeys(num_workers)] if num_workers is not None else _thread_counts(num_cores())
     if seconds <= 0 or not counts or min(counts) < 1:
         raise OptionError("seconds must be positive, and num_workers numbers of at least 1")
+    dataset = dataset.with_one_depth()
     training = dataset.with_options(decode=True, transform=(RandomResizedCrop(size), HorizontalFlip()), num_workers=max(counts))
     diagnosis = doctor(training, num_workers=max(counts), seconds=seconds, seed=seed)
     rows = sampled(dataset.sizes, seed)

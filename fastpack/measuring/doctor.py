@@ -234,7 +234,7 @@ def _available_memory() -> int | None:
 
 class _ReaderSubject:
     def __init__(self, reader: Reader) -> None:
-        self._reader, self.sizes = reader, reader.sizes
+        self._reader, self.sizes = reader.with_one_depth(), reader.sizes
         picture = reader.schema.picture
         self._is_encoded = picture is not None and picture.kind == "image"
 

@@ -7,8 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.batch import Batch
-from fastpack.codecs import Color, codec_of, encode
-from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
+from fastpack.codecs import Alpha, Color, Look, Pixels, codec_of, encode
+from fastpack.codecs.batch import (
+    DecodeOptions,
+    Failures,
+    Origin,
+    Pictures,
+    decode_masks,
+    decode_pictures,
+    empty_outputs,
+    refuse_pictures,
+    upright_sizes,
+)
 from fastpack.errors import FastpackError, Place, at
 from fastpack.headers import FORMATS, JPEG, probe_blobs
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -16,13 +26,16 @@ from fastpack.packing.metadata import strip_metadata
 from fastpack.packing.supply import EncodedSupply
 from fastpack.packing.transcode import FastJpegs
 from fastpack.ragged import Ragged
+from fastpack.schema import Field, Kind
 from fastpack.sources import Source
 from fastpack.structs import SPAN
-from fastpack.transforms import Resize, plan_batch
+from fastpack.transforms import Plan, Resize, plan_batch
 
 Rows = npt.NDArray[np.int64]
 
 _DEFAULT_QUALITY = 95
+# What holds 16 bits a channel.
+_DEEP_FORMATS = ("png", "tiff")
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,10 @@ class Alteration:
     - size: (height, width) to resample it to.
     - quality: of what is encoded anew, for JPEG and WebP; with it, all are.
 
-    What is encoded anew stands upright, has 8 bits, no transparency and no metadata, and stays in its format.
+    - alpha: what becomes of transparency in what is encoded anew.
+
+    What is encoded anew stands upright, without transparency and metadata, in its format. PNG and TIFF keep 16 bits.
+    Masks are resized to the nearest pixels and encoded as PNG, their class numbers as gray levels.
     """
 
     check: bool = False
@@ -44,35 +60,41 @@ class Alteration:
     size: tuple[int, int] | None = None
     quality: int | None = None
     limits: Limits = DEFAULT_LIMITS
+    alpha: Alpha = "drop"
 
     @property
     def is_needed(self) -> bool:
-        return self != Alteration(limits=self.limits)
+        return self != Alteration(limits=self.limits, alpha=self.alpha)
 
     @property
     def encodes_again(self) -> bool:
         """Then nobody knows beforehand how large the files will be."""
         return (self.resize_max, self.size, self.quality) != (None, None, None)
 
-    def apply(self, data: bytes, info: npt.NDArray[Any], place: Place) -> bytes:
+    def apply(self, data: bytes, info: npt.NDArray[Any], place: Place, kind: Kind = "image") -> bytes:
         """The file to write. Raises, with `place`, what decoding meets.
 
         - info: what the header says, one IMAGE_INFO.
+        - kind: "image" or "mask".
         """
         format = FORMATS[info["format"]]
-        size = self._size_of(info)
+        size = self._size_of(info, kind)
         try:
+            if size is not None and kind == "mask":
+                return encode(self._numbers(data, info, size, place), "png")
             if size is not None:
                 return encode(self._pixels(data, info, size, place), format, quality=self.quality or _DEFAULT_QUALITY)
-            if self.check:
-                codec_of(format).decode(data, info, "RGB", self.limits)
+            if self.check and kind == "mask":
+                codec_of(format).numbers(data, info, self.limits)
+            elif self.check:
+                codec_of(format).decode(data, info, Look(bits=None), self.limits)
             return strip_metadata(data, format, int(info["orientation"])) if self.strip else data
         except FastpackError as error:
             if str(place) in str(error):
                 raise
             raise type(error)(at(str(error), place)) from error
 
-    def _size_of(self, info: npt.NDArray[Any]) -> tuple[int, int] | None:
+    def _size_of(self, info: npt.NDArray[Any], kind: Kind) -> tuple[int, int] | None:
         """Height and width to encode the image anew with; None leaves it as it is."""
         if self.size is not None:
             return self.size
@@ -81,22 +103,42 @@ class Alteration:
         if most is not None and max(height, width) > most:
             larger = max(height, width)
             return max(1, round(height * most / larger)), max(1, round(width * most / larger))
-        return None if self.quality is None else (height, width)
+        return None if self.quality is None or kind == "mask" else (height, width)
 
-    def _pixels(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> npt.NDArray[np.uint8]:
-        """Upright (height, width, 3), or (height, width, 1) of a gray image."""
-        color: Color = "GRAY" if info["components"] == 1 else "RGB"
-        options = DecodeOptions(color, limits=self.limits, num_workers=1)
-        spans = np.zeros(1, SPAN)
-        spans["length"] = len(data)
-        pictures = Pictures(Origin(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: place)
-        refused = refuse_pictures(pictures, options)
-        plan = plan_batch((Resize(size),), *upright_sizes(pictures.infos, True, refused))
-        plan.views["orientation"] = info["orientation"]
-        outs = empty_outputs(plan, options.channels)
+    def _pixels(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> Pixels:
+        """Upright (height, width, 3), or (height, width, 1) of an image that has one channel and no colors."""
+        is_deep = info["bits"] == 16 and FORMATS[info["format"]] in _DEEP_FORMATS
+        color: Color = "GRAY" if info["format"] == JPEG and info["components"] == 1 else "RGB"
+        options = DecodeOptions(color, limits=self.limits, num_workers=1, bits=16 if is_deep else 8, alpha=self.alpha)
+        pictures, plan, refused = _one(data, info, size, options, place)
+        outs = empty_outputs(plan, options.channels, options.dtype)
         decode_pictures(pictures, plan, outs, options, refused)
-        pixels: npt.NDArray[np.uint8] = outs[0]
-        return pixels
+        pixels: Pixels = outs[0]
+        is_gray = info["components"] <= 2 and bool((pixels == pixels[..., :1]).all())
+        return np.ascontiguousarray(pixels[..., :1]) if is_gray else pixels
+
+    def _numbers(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> Pixels:
+        """Upright class numbers (height, width, 1)."""
+        options = DecodeOptions("GRAY", limits=self.limits, num_workers=1, bits=16 if info["bits"] == 16 else 8)
+        pictures, plan, refused = _one(data, info, size, options, place)
+        outs = empty_outputs(plan, 1, options.dtype)
+        widths, heights = upright_sizes(pictures.infos, True, refused)
+        decode_masks(pictures, plan, [(int(heights[0]), int(widths[0]))], [outs[0][..., 0]], options, refused)
+        numbers: Pixels = outs[0]
+        return numbers
+
+
+def _one(
+    data: bytes, info: npt.NDArray[Any], size: tuple[int, int], options: DecodeOptions, place: Place
+) -> tuple[Pictures, Plan, Failures]:
+    """A picture, the plan that resizes it, and whether it is refused."""
+    spans = np.zeros(1, SPAN)
+    spans["length"] = len(data)
+    pictures = Pictures(Origin(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: place)
+    refused = refuse_pictures(pictures, options)
+    plan = plan_batch((Resize(size),), *upright_sizes(pictures.infos, True, refused))
+    plan.views["orientation"] = info["orientation"]
+    return pictures, plan, refused
 
 
 class AlteredSupply:
@@ -113,18 +155,20 @@ class AlteredSupply:
 
     def read(self, rows: Rows) -> Batch:
         batch = self._supply.read(rows)
-        altered = {blob.name: self._altered(batch[blob.name], rows) for blob in self.schema.blobs if blob.kind == "image"}
+        altered = {blob.name: self._altered(blob, batch[blob.name], rows) for blob in self.schema.blobs if blob.is_image_file}
         if self._fast_jpegs is not None and (picture := self.schema.picture) is not None and picture.name in altered:
             altered[picture.name] = _made_fast(self._fast_jpegs, altered[picture.name], rows)
         return Batch({**batch, **altered}, len(rows))
 
-    def _altered(self, blobs: Ragged, rows: Rows) -> Ragged:
+    def _altered(self, field: Field, blobs: Ragged, rows: Rows) -> Ragged:
         if not self._alteration.is_needed:
             return blobs
         infos, statuses = probe_blobs(blobs)
         places = [self._source.place(int(row)) for row in rows]
         apply = self._alteration.apply
-        return Ragged.of_bytes(blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], place) for i, place in enumerate(places))
+        return Ragged.of_bytes(
+            blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], place, field.kind) for i, place in enumerate(places)
+        )
 
 
 def _made_fast(fast_jpegs: FastJpegs, blobs: Ragged, rows: Rows) -> Ragged:

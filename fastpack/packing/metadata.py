@@ -9,6 +9,8 @@ import zlib
 
 from fastpack.errors import CorruptImageError
 
+# The next marker. Decoders skip other bytes before it, so they are left out.
+_MARKER = re.compile(rb"\xff+[^\x00\xff]")
 # The marker behind a scan's data; 0xFF00 is a byte of data, and restarts are among it.
 _AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
@@ -43,12 +45,11 @@ def _tiff(orientation: int) -> bytes:
 def _strip_jpeg(data: bytes, orientation: int) -> bytes:
     pieces, at = [data[:2]], 2
     while at < len(data):
-        if data[at] != 0xFF:
+        found = _MARKER.search(data, at)
+        if not found:
             raise CorruptImageError("the JPEG has no marker where one should be; restore it from its source, or leave it out")
-        while data[at] == 0xFF:
-            at += 1
-        marker, first = data[at], at - 1
-        at += 1
+        at = found.end()
+        marker, first = data[at - 1], at - 2
         if marker in _STANDALONE or marker == _EOI:
             pieces.append(data[first:at])
             if marker == _EOI:

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from fastpack import checks
-from fastpack.codecs import Color
+from fastpack.classes import ClassFolder, ClassList, check_class_folder
+from fastpack.codecs import Alpha, Bits, Color
 from fastpack.containers import NAMES, Layout
 from fastpack.errors import OptionError
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -24,6 +25,7 @@ Check = Literal["header", "decode"]
 _CHOICES: dict[str, Sequence[str]] = {
     "layout": get_args(Layout),
     "color": get_args(Color),
+    "alpha": get_args(Alpha),
     "jpeg": JPEG_CHOICES,
     "metadata": METADATA_CHOICES,
     "check": get_args(Check),
@@ -46,8 +48,12 @@ class PackOptions:
     - resize_max: encode images again of which a side has more pixels, scaled down to that; others stay as they are.
     - quality: 1 to 100: encode all images again, JPEG and WebP with this. Without, what is encoded again has 95.
     - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.
-    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB".
+    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB". With either, files are numbered, also
+      a single one. Without, there is one file of the output's own name.
     - color: of decoded pixels.
+    - bits: of each channel of decoded pixels: 8, or 16, with white at 65535. None takes what the first image has, and
+      refuses images of more or fewer.
+    - alpha: of decoded pixels and of what is encoded again: see ReadOptions.
     - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see FastJpegs. Pixels stay the same.
     - metadata: "keep" it, or "strip" all but the orientation, from JPEG, PNG and WebP: pixels stay the same.
     - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
@@ -69,6 +75,8 @@ class PackOptions:
     - dry_run: write nothing, and say what would be written.
     - on_error: "raise" stops at the first bad sample, in the order of the source; "skip" leaves bad ones out and reports them,
       one JSON object a line, in a file beside the output, `NAME.rejects.jsonl`.
+    - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
+    - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others than these are refused.
     - checkpoints: keep in the index places inside the JPEGs where decoding may begin: crops take less time then. See build_indexes.
     - sync: wait until the disk has each file before it gets its name.
     """
@@ -82,6 +90,8 @@ class PackOptions:
     quality: int | None = None
     check: Check = "header"
     color: Color = "RGB"
+    bits: Bits | None = None
+    alpha: Alpha = "drop"
     jpeg: Jpeg = "keep"
     metadata: Metadata = "keep"
     names: Mapping[str, str] = field(default_factory=dict)
@@ -96,6 +106,9 @@ class PackOptions:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     allow_external: bool = False
+    class_folder: ClassFolder | None = None
+    classes: ClassList = None
+    sidecars: Sequence[str] | None = None
     fields: Sequence[str] | None = None
     shuffle_seed: int | None = None
     split: Mapping[str, float] = field(default_factory=dict)
@@ -134,8 +147,9 @@ class PackOptions:
         checks.settle(self, **{name: checks.texts(name, getattr(self, name)) for name in ("include", "exclude")})
         if self.format is not None:
             checks.choice("format", self.format, NAMES)
-        if self.fields is not None:
-            checks.settle(self, fields=checks.texts("fields", self.fields))
+        for name in ("fields", "sidecars"):
+            if getattr(self, name) is not None:
+                checks.settle(self, **{name: checks.texts(name, getattr(self, name))})
         if self.shuffle_seed is not None:
             checks.settle(self, shuffle_seed=checks.seed("shuffle_seed", self.shuffle_seed))
         if self.size is not None:
@@ -143,6 +157,7 @@ class PackOptions:
         checks.texts("names", list(checks.mapping("names", self.names, '{"image": "image/encoded"}').values()))
         checks.mapping("split", self.split, '{"train": 0.9, "val": 0.1}')
         checks.instance("limits", self.limits, Limits, "Limits(...)")
+        checks.settle(self, bits=checks.bits("bits", self.bits))
         checks.settle(self, chunk=self.storage.chunk, level=self.storage.level)
 
     def _check_alteration(self) -> None:
@@ -152,6 +167,10 @@ class PackOptions:
         is_encoded_again = self.quality is not None or self.resize_max is not None
         if self.layout == "pixels" and is_encoded_again:
             raise OptionError("pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`")
+        if self.bits is not None and not self.is_decoded:
+            raise OptionError("bits are of decoded pixels; leave them out, or give a size or the layout `pixels`")
+        if self.alpha != "drop" and not (self.is_decoded or is_encoded_again):
+            raise OptionError("image files keep their transparency as they are; leave out alpha, and give it when you read them")
         if self.jpeg == "fast" and (self.is_decoded or is_encoded_again):
             raise OptionError("pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images")
         if self.metadata == "strip" and self.is_decoded:
@@ -168,15 +187,22 @@ class PackOptions:
         if self.is_decoded:
             return Alteration(limits=self.limits)  # it is decoded anyway
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return Alteration(self.check == "decode", self.metadata == "strip", self.resize_max, size, self.quality, self.limits)
+        is_checked, is_stripped = self.check == "decode", self.metadata == "strip"
+        return Alteration(is_checked, is_stripped, self.resize_max, size, self.quality, self.limits, self.alpha)
 
     def _check_choice(self) -> None:
         """What is said about which samples are packed."""
+        check_class_folder(self.class_folder)
         if self.split:
             parts_of(np.zeros(0), self.split)
         for name in self.split:
             if not re.fullmatch(r"\w[\w.-]*", name):
                 raise OptionError(f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -")
+
+    @property
+    def taking(self) -> dict[str, Any]:
+        """How a source is opened, as `source_of` and `open` take it."""
+        return {"allow_external": self.allow_external, "class_folder": self.class_folder, "sidecars": self.sidecars}
 
     @property
     def storage(self) -> Storage:

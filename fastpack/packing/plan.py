@@ -1,6 +1,6 @@
 """PackPlan: what a pack will write: which samples, from where, in which order, into which files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack import containers
+from fastpack.class_lists import class_list
 from fastpack.codecs.batch import DecodeOptions
 from fastpack.containers import Container
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, at
+from fastpack.naming import data_members, num_shards_of, shard_paths
 from fastpack.order import parts_of, spread_by_key
 from fastpack.packing.alteration import AlteredSupply
+from fastpack.packing.appending import Joined
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pipeline import Pipeline, Stages
 from fastpack.packing.screen import Screen
@@ -24,7 +27,7 @@ from fastpack.packing.supply import DecodedSupply, EncodedSupply, Supply
 from fastpack.packing.transcode import FastJpegs, Transcodes
 from fastpack.ragged import digest
 from fastpack.rejects import Reject, report_path
-from fastpack.shard import num_shards_of, parse_size, shard_paths
+from fastpack.shard import parse_size
 from fastpack.sources import Source
 
 Rows = npt.NDArray[np.int64]
@@ -45,6 +48,9 @@ class PackPlan:
     - supply: gives them as they are to be written.
     - fast_jpegs: makes slow JPEGs fast on the way, if that was asked for.
     - outputs: the path that each split was to be written to; one where nothing is split.
+    - masters: the final names of files that show the shards of an output as one.
+    - joined: the sets that the shards are appended to.
+    - notes: what was guessed about the source, left out of it or changed in it, a sentence each.
     - paths, cuts: the final names of the shards; first sample of each, and the number of samples.
     - rejects: what is left out whatever its bytes: duplicates.
     - report: where it is told what was left out.
@@ -59,6 +65,9 @@ class PackPlan:
     cuts: tuple[int, ...]
     rejects: tuple[Reject, ...]
     report: Path
+    masters: tuple[Path, ...] = ()
+    joined: Joined | None = None
+    notes: tuple[str, ...] = ()
     fast_jpegs: FastJpegs | None = None
 
     @property
@@ -67,9 +76,14 @@ class PackPlan:
         return [end - first for first, end in pairwise(self.cuts)]
 
     @property
+    def stored_sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each sample's blobs as they are written, (n,), about."""
+        return self.supply.sizes + self.source.sizes_beside
+
+    @property
     def num_bytes(self) -> list[int]:
         """Of each shard, about."""
-        sizes = self.supply.sizes
+        sizes = self.stored_sizes
         return [int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES for first, end in pairwise(self.cuts)]
 
     def transcodes(self, shard: int) -> Transcodes | None:
@@ -105,25 +119,74 @@ class PackPlan:
 
 
 def plan_pack(source: Source, output: Path, options: PackOptions, *, append: bool = False, resume: bool = False) -> PackPlan:
-    """Raises EmptySourceError, OptionError or what the first sample meets, when its size is needed."""
+    """Raises EmptySourceError, OptionError, SchemaError or what the first sample meets, when its size is needed."""
     container = _container(output, options)
+    earlier = interrupted_names(output) if append and resume else []  # some of them may have taken their names already
+    joined = Joined.of(outputs_of(output, options), earlier) if append else None
+    given = class_list(options.classes)
+    classes = joined.classes_for(source, given) if joined else given
     rows, rejects = _chosen(source, options)
     parts = _split(source, rows, output, options)
     chosen = np.concatenate(list(parts.values())) if options.split else rows
-    selection = Selection(source, chosen, options.fields)
+    selection = Selection(source, chosen, options.fields, classes)
+    selection.refuse_unknown_classes()
     strip = options.metadata == "strip"
     fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
     supply = _supply(container, options, selection, fast_jpegs)
-    cuts, paths = [0], list[Path]()
-    for name, part in parts.items():
-        ends = _shard_ends(supply.sizes[cuts[-1] : cuts[-1] + len(part)], options)
-        paths += shard_paths(name, len(ends), num_before=num_shards_of(name) if append else 0)
-        cuts += [cuts[-1] + end for end in ends]
-    if append and resume and len(earlier := interrupted_names(output)) == len(paths):
-        paths = [output.with_name(name) for name in earlier]  # some of them may have taken their names already
-    report = report_path(paths[0] if append else output)
+    if joined and not options.names:  # else only what is written tells what a reader will find
+        joined.refuse_fields(supply.schema)
+    cuts, paths = _cut(parts, supply.sizes + selection.sizes_beside, options, append=append)
+    if len(earlier) == len(paths):
+        paths = [output.with_name(name) for name in earlier]
     outputs = tuple(parts)
-    return PackPlan(container, options, selection, supply, outputs, tuple(paths), tuple(cuts), tuple(rejects), report, fast_jpegs)
+    masters = _masters(outputs, paths, options, append=append)
+    report = report_path(paths[0] if append else output)
+    return PackPlan(
+        container,
+        options,
+        selection,
+        supply,
+        outputs,
+        tuple(paths),
+        tuple(cuts),
+        tuple(rejects),
+        report,
+        masters,
+        joined,
+        (*selection.notes, *(joined.notes_on(source) if joined and not given else ())),
+        fast_jpegs,
+    )
+
+
+def outputs_of(output: Path, options: PackOptions) -> list[Path]:
+    """The path that each split is written to; the output itself where nothing is split."""
+    return [output.with_name(f"{output.stem}-{name}{output.suffix}") for name in options.split] or [output]
+
+
+def _cut(parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: PackOptions, *, append: bool) -> tuple[list[int], list[Path]]:
+    """First sample of each shard and the number of samples; the shards' names."""
+    cuts, paths = [0], list[Path]()
+    is_numbered = options.shards is not None or options.shard_size is not None
+    for name, part in parts.items():
+        ends = _shard_ends(sizes[cuts[-1] : cuts[-1] + len(part)], options)
+        num_before = num_shards_of(name) if append else 0
+        paths += shard_paths(name, len(ends), num_before=num_before, is_numbered=is_numbered)
+        cuts += [cuts[-1] + end for end in ends]
+    return cuts, paths
+
+
+def _masters(outputs: Sequence[Path], paths: Sequence[Path], options: PackOptions, *, append: bool) -> tuple[Path, ...]:
+    """A master that is there is kept up to date. Raises OptionError where samples lie under its name."""
+    found = []
+    for output in outputs:
+        is_there = append and output.is_file()
+        is_data = output in paths or (is_there and output in data_members(output))
+        if is_data and is_there and options.master:
+            message = "the set's first file has the name that a master would get; pack it with --shards 1 first, or leave the master out"
+            raise OptionError(at(message, Place(output)))
+        if not is_data and (options.master or is_there):
+            found.append(output)
+    return tuple(found)
 
 
 def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
@@ -153,7 +216,7 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
     if (keys := keys_of(source)) is None:
         raise OptionError("a split looks at the samples' keys, and these have none; give keys to the source")
     parts = parts_of(spread_by_key(keys, 0)[rows], options.split)
-    found = {output.with_name(f"{output.stem}-{name}{output.suffix}"): rows[parts == part] for part, name in enumerate(options.split)}
+    found = {path: rows[parts == part] for part, path in enumerate(outputs_of(output, options))}
     for path, part in found.items():
         if len(part) == 0:
             raise EmptySourceError(at("no sample falls into this split; give it a larger part, or more samples", Place(path)))
@@ -173,8 +236,8 @@ def _supply(container: Container, options: PackOptions, source: Source, fast_jpe
         supply = EncodedSupply(source, options.names, options.limits)
         is_altered = options.alteration.is_needed or fast_jpegs is not None
         return AlteredSupply(supply, source, options.alteration, fast_jpegs) if is_altered else supply
-    decoding = DecodeOptions(options.color, limits=options.limits)
-    return DecodedSupply(source, options.names, options.size, decoding)
+    decoding = DecodeOptions(options.color, limits=options.limits, alpha=options.alpha)
+    return DecodedSupply(source, options.names, options.size, decoding, options.bits)
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.batch import Batch
+from fastpack.classes import ClassMap
 from fastpack.errors import FastpackError, OptionError, Place
+from fastpack.escapes import escaped_bytes
 from fastpack.order import Shuffle
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Schema
@@ -29,6 +31,9 @@ class Selection:
     """Samples `rows` of a source, in that order.
 
     - fields: which columns to keep beside image, label and key; None keeps all.
+    - classes: what the labels shall count in; () leaves them as they are.
+
+    Keys are UTF-8, whatever the source's are.
 
     >>> from fastpack import encode
     >>> from fastpack.sources import Paths
@@ -38,12 +43,18 @@ class Selection:
     [7, 5]
     """
 
-    def __init__(self, source: Source, rows: Rows, fields: Sequence[str] | None = None) -> None:
+    def __init__(self, source: Source, rows: Rows, fields: Sequence[str] | None = None, classes: tuple[str, ...] = ()) -> None:
         self._source, self._num_samples = source, len(rows)
         # None: all samples in the source's order, so that nothing needs to be kept of each.
         self._rows = None if _are_all(rows, len(source)) else rows
         self._schema = source.schema if fields is None else _with_columns(source.schema, fields)
         self._sizes = source.sizes if self._rows is None else source.sizes[rows]
+        self._classes: ClassMap | None = None
+        if classes:
+            if "label" not in source.schema:
+                raise OptionError("the source has no labels to count in the classes; leave classes out")
+            self._classes = ClassMap.between(source.schema.class_names, classes)
+            self._schema = replace(self._schema, class_names=classes)
 
     @property
     def schema(self) -> Schema:
@@ -54,6 +65,12 @@ class Selection:
         return self._sizes
 
     @property
+    def sizes_beside(self) -> Rows | int:
+        """Bytes of each sample's further blobs, where the source knows them."""
+        beside: Rows | int = getattr(self._source, "sizes_beside", 0)
+        return beside if self._rows is None or isinstance(beside, int) else beside[self._rows]
+
+    @property
     def faults(self) -> Mapping[int, FastpackError]:
         """By row, in their order."""
         faults = faults_of(self._source)
@@ -61,6 +78,11 @@ class Selection:
             return {row: faults[row] for row in sorted(faults)}
         rows = np.flatnonzero(np.isin(self._rows, list(faults))) if faults else ()
         return {int(row): faults[self.number(int(row))] for row in rows}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the source guessed or left out, a sentence each."""
+        return tuple(getattr(self._source, "notes", ()))
 
     def __len__(self) -> int:
         return self._num_samples
@@ -82,7 +104,22 @@ class Selection:
 
     def read(self, rows: Rows) -> Batch:
         batch = _read_whole(self._source, rows if self._rows is None else self._rows[rows])
-        return Batch({each.name: batch[each.name] for each in self._schema.fields}, batch.num_samples)
+        return Batch({each.name: self._taken(each.name, batch[each.name]) for each in self._schema.fields}, batch.num_samples)
+
+    def _taken(self, name: str, values: Any) -> Any:
+        if name == "label" and self._classes is not None:
+            return self._classes.relabeled(values)
+        if name == "key" and isinstance(values, Text):
+            return escaped_bytes(values)
+        return values
+
+    def refuse_unknown_classes(self) -> None:
+        """Before anything is written, where the source has its labels at hand."""
+        labels = getattr(self._source, "columns", {}).get("label")
+        if self._classes is not None and labels is not None:
+            chosen = np.arange(len(self._source)) if self._rows is None else self._rows
+            good = chosen[~np.isin(chosen, list(faults_of(self._source)))]
+            self._classes.relabeled(labels.take(good) if isinstance(labels, Ragged) else labels[good])
 
     def fingerprints(self) -> dict[str, str]:
         chosen = "all" if self._rows is None else digest(self._rows)

@@ -1,57 +1,69 @@
-"""Staging: where the shards of one pack are made, and how they become visible together.
+"""Staging: where the shards of one pack are made, and what a later pack keeps of them.
 
 A hidden folder beside the output, `.NAME.packing`, in which stand
 
-    lock             held by the one packer; the system lets go of it when the packer dies; the last to go
+    fastpack.lock    marks the folder as ours; held by the one packer until it ends, in whatever way; the last to go
     plan.json        what is being packed, and how: another plan is never continued
-    journal.jsonl    a line for each finished shard, written once the disk has the shard and its index: what it is, and which
-                     samples were left out of it
-    NAME...          the shards themselves, and their indexes
+    journal.jsonl    the finished shards, each noted once the disk has the shard and its index
+    publish.json     once all are finished: the files that are replaced as a whole, see publication.py
+    NAME...          the shards themselves, their indexes, the report and the master
 
-At the end everything takes its final name, and the folder goes. Whatever happens before, nothing stands under a final
-name, and a later pack with the same plan keeps the shards that the journal lists.
+Before `publish.json` is there, nothing changes beside the folder, and a later pack with the same plan keeps the shards
+that the journal lists. After it, a later pack completes the replacement.
 """
 
-import errno
-import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fastpack.errors import FastpackError, OutputExistsError, Place, PlanChangedError, StagingBusyError, at, from_os_error
 from fastpack.index import Index, index_path
+from fastpack.locked_folder import LOCK_NAME, LockedFolder, is_held, read_note
+from fastpack.naming import members_of
+from fastpack.packing import journal
+from fastpack.packing.journal import Finished
 from fastpack.packing.transcode import Transcodes
+from fastpack.publication import (
+    DONE,
+    PENDING,
+    Publication,
+    companions,
+    concerns_sets,
+    may_write,
+    replaced_names,
+    staging_folder,
+    staging_folders,
+)
 from fastpack.rejects import Reject, report_path, report_text
 from fastpack.shard import Shard, sync_path, written_whole
+from fastpack.temporary import remove_leftovers
 
 # Names of what makes up the source and the options -> JSON values; two packs are one when their plans are equal.
 Plan = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """A shard as the journal has it."""
-
-    size: int
-    fingerprint: int
-    rejects: tuple[Reject, ...] = ()
-    transcodes: Transcodes | None = None
+_PLAN = "plan.json"
+_RESUME = "run the same command with --resume (resume=True) to go on"
 
 
 class Staging:
-    """The staging folder of one output, locked for as long as this is open.
+    """The staging folder of one output, locked while this is open.
 
-    - output: what the pack was asked to write; the folder is called after it.
-    - paths: the final names of all shards, in the output's folder.
-    - plan: what must be equal for finished shards of an earlier pack to be kept.
-    - report: the final name of the report on samples that were left out; written where there are any.
-    - resume: keep them. Without, and without `overwrite`, an earlier pack that left any is an error.
-    - sync: wait for the disk before a shard counts as finished.
+    Args:
+        output: what the pack was asked to write; the folder is called after it.
+        paths: the final names of all shards, in the output's folder.
+        plan: what must be equal for finished shards of an earlier pack to be kept.
+        outputs: the sets that the shards belong to; by default the output's.
+        masters: the final names of files that show shards as one.
+        report: the final name of the report on samples that were left out; written where there are any.
+        append: the shards join those of the sets, instead of being all of them.
+        resume: keep finished shards. Without, and without `overwrite`, an earlier pack that left any is an error.
+        overwrite: replace all files of the sets.
+        sync: wait for the disk before a shard counts as finished.
 
     Entering it makes and locks the folder; raises StagingBusyError, PlanChangedError or OutputExistsError.
     """
@@ -62,25 +74,36 @@ class Staging:
         paths: Sequence[Path],
         plan: Plan,
         *,
+        outputs: Sequence[Path] = (),
+        masters: Sequence[Path] = (),
         report: Path | None = None,
+        append: bool = False,
         resume: bool = False,
         overwrite: bool = False,
         sync: bool = True,
     ) -> None:
         self._paths, self._sync = list(paths), sync
+        self._outputs, self._masters = list(outputs) or [output], list(masters)
         self._report = report or report_path(output)
-        self._folder = staging_folder(output)
-        self._plan = json.loads(json.dumps({**plan, "shards": [path.name for path in paths]}))
-        self._resume, self._overwrite = resume, overwrite
-        self._lock = -1
-        self._finished: dict[int, _Finished] = {}
+        self._place = LockedFolder(staging_folder(output))
+        self._folder = self._place.path
+        self._receipt = receipt_of(plan)
+        names = {"shards": [path.name for path in paths], "outputs": [path.name for path in self._outputs]}
+        self._plan = json.loads(json.dumps({**plan, **names}))
+        self._append, self._resume, self._overwrite = append, resume, overwrite
+        self._finished: dict[int, Finished] = {}
+        self._is_published = False
 
     def __enter__(self) -> "Staging":
         """All that is done stands inside the `try`: wherever Ctrl-C interrupts it, what was made is removed again."""
         try:
             with _told(self._folder):
-                self._take_lock()
+                self._place.lock()
+                remove_leftovers(self._folder.parent)
+                if (pending := Publication.load(self._folder)) is not None:
+                    pending.complete(sync=self._sync)
                 self._finished = self._earlier()
+                self._refuse_crossing()
                 self._refuse_existing()
             return self
         except BaseException:
@@ -95,16 +118,25 @@ class Staging:
                     self._remove()
             elif error is not None and self._folder.exists():
                 kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
-                error.add_note(f"{kept}; continue with resume, or start over with overwrite")
+                error.add_note(f"{kept}; {_RESUME}, or with --overwrite (overwrite=True) to start over")
         finally:
-            self._unlock()
+            self._place.unlock()
 
     def path(self, number: int) -> Path:
         """Where shard `number` is made."""
-        return self._folder / self._paths[number].name
+        return self.staged(self._paths[number])
+
+    def staged(self, final: Path) -> Path:
+        """Where a file of that name is made."""
+        return self._folder / final.name
 
     def is_finished(self, number: int) -> bool:
         return number in self._finished
+
+    @property
+    def is_published(self) -> bool:
+        """Whether an earlier pack with this plan got as far as to give all files their names."""
+        return self._is_published
 
     @property
     def rejects(self) -> list[Reject]:
@@ -120,47 +152,55 @@ class Staging:
     def finish(self, number: int, index: Index, rejects: Sequence[Reject] = (), transcodes: Transcodes | None = None) -> None:
         """The shard is complete, and `index` is what was found in it: from here on it is kept. `rejects` were left out of it;
         `transcodes` became of its JPEGs."""
-        path = self.path(number)
+        path, shard = self.path(number), index.shards[0]
+        finished = Finished(shard.size, shard.fingerprint, len(index), tuple(rejects), transcodes)
         with _told(path):
             if self._sync:
                 sync_path(path)
-            index.save(index_path(path), sync=self._sync)
-            shard = index.shards[0]
-            facts = {"shard": number, "size": shard.size, "fingerprint": shard.fingerprint, "samples": len(index)}
-            made_fast = {"transcodes": asdict(transcodes)} if transcodes is not None else {}
-            self._note({**facts, "rejects": [reject.facts() for reject in rejects], **made_fast})
-        self._finished[number] = _Finished(shard.size, shard.fingerprint, tuple(rejects), transcodes)
+            replace(index, receipt=self._receipt).save(index_path(path), sync=self._sync)
+            journal.note(self._folder, finished.entry(number), sync=self._sync)
+        self._finished[number] = finished
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
         """Everything takes its final name; the report says of `rejects` why they were left out."""
-        self._publish_report(rejects)
-        for number, final in enumerate(self._paths):
-            for staged, name in ((self.path(number), final), (index_path(self.path(number)), index_path(final))):
-                with _told(name):
-                    if staged.exists():  # else an earlier pack was stopped between its renames
-                        os.replace(staged, name)
         with _told(self._folder):
-            if self._sync:
-                sync_path(self._paths[0].parent)
+            if not self._is_published:
+                publication = self._publication(rejects)
+                publication.begin(sync=self._sync)
+                publication.complete(sync=self._sync)
             self._remove()
 
-    def _publish_report(self, rejects: Sequence[Reject]) -> None:
-        """First, so that no shard is ever seen whose samples are missing in silence. One that stood there is of what is replaced."""
-        staged = self._folder / self._report.name
-        with _told(self._report):
-            if not rejects:
-                self._report.unlink(missing_ok=True)
-                return
-            staged.write_text(report_text(rejects))
-            if self._sync:
-                sync_path(staged)
-            os.replace(staged, self._report)
+    def _publication(self, rejects: Sequence[Reject]) -> Publication:
+        """The report comes first, so that no shard is ever seen whose samples are missing in silence."""
+        if rejects:
+            self._stage_report(rejects)
+        shards = [file for path in self._paths for file in (path, index_path(path))]
+        files = [*([self._report] if rejects else []), *shards, *self._masters]
+        new = tuple(file.name for file in files if self.staged(file).exists())
+        if self._append:
+            old = tuple(file.name for master in self._masters for file in companions(master) if file.exists())
+        else:
+            old = replaced_names(self._outputs, new)
+        entries = [finished.entry(number) for number, finished in self._finished.items()]
+        return Publication(self._folder, new, old, {"plan": self._plan, "shards": entries})
+
+    def _stage_report(self, rejects: Sequence[Reject]) -> None:
+        staged = self.staged(self._report)
+        staged.write_text(report_text(rejects))
+        if self._sync:
+            sync_path(staged)
 
     # What an earlier pack left.
 
-    def _earlier(self) -> dict[int, _Finished]:
+    def _earlier(self) -> dict[int, Finished]:
         """The finished shards that are kept."""
-        found = self._read_journal()
+        if (self._folder / DONE).exists():
+            found = self._published()
+            self._is_published = len(found) == len(self._paths)
+            if self._is_published:
+                return found
+            self._clear()
+        found = journal.read_journal(self._folder, len(self._paths))
         if found and self._resume:
             self._refuse_other_plan()
             kept = {number: facts for number, facts in found.items() if self._stands(number, facts)}
@@ -168,148 +208,120 @@ class Staging:
             return kept
         if found and not self._overwrite:
             stopped = f"an earlier pack stopped after {len(found)} of its shards"
-            raise OutputExistsError(at(f"{stopped}; continue it with resume, or start over with overwrite", Place(self._folder)))
+            message = f"{stopped}; {_RESUME}, or with --overwrite (overwrite=True) to start over"
+            raise OutputExistsError(at(message, Place(self._folder)))
         self._clear()
-        with written_whole(self._folder / "plan.json", sync=self._sync) as temporary:
+        with written_whole(self._folder / _PLAN, sync=self._sync) as temporary:
             temporary.write_text(json.dumps(self._plan))
         return {}
 
-    def _read_journal(self) -> dict[int, _Finished]:
-        """A line that is cut off belongs to a shard that was not finished then; those after it were, by a pack that went on."""
-        try:
-            lines = (self._folder / "journal.jsonl").read_text().splitlines()
-        except FileNotFoundError:
-            return {}
-        finished: dict[int, _Finished] = {}
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                rejects = tuple(Reject.from_facts(facts) for facts in entry["rejects"])
-                transcodes = Transcodes(**entry["transcodes"]) if "transcodes" in entry else None
-                finished[int(entry["shard"])] = _Finished(int(entry["size"]), int(entry["fingerprint"]), rejects, transcodes)
-            except (ValueError, KeyError, TypeError):
-                continue
-        return finished
+    def _published(self) -> dict[int, Finished]:
+        """The shards of a pack with this plan that gave all files their names, and was stopped before this folder was gone."""
+        with suppress(FastpackError):  # a damaged note: what it says is done already
+            done = Publication.load(self._folder, DONE)
+            if self._resume and done is not None and done.pack.get("plan") == self._plan:
+                return journal.finished_of(done.pack.get("shards") or (), len(self._paths))
+        return {}
 
     def _refuse_other_plan(self) -> None:
-        earlier = json.loads((self._folder / "plan.json").read_text())
+        earlier = read_plan(self._folder)
+        if earlier is None:
+            message = "the notes of the earlier pack are damaged; run with --overwrite and without --resume, or delete the folder"
+            raise PlanChangedError(at(message, Place(self._folder / _PLAN)))
         names = [name for name in self._plan.keys() | earlier.keys() if self._plan.get(name) != earlier.get(name)]
         if names:
             differences = ", ".join(
                 f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)" for name in sorted(names)
             )
-            message = f"this is not the pack that was begun: {differences}; pack as before, or start over with overwrite"
-            raise PlanChangedError(at(message, Place(self._folder)))
+            remedy = "pack as before, or run with --overwrite and without --resume to start over"
+            raise PlanChangedError(at(f"this is not the pack that was begun: {differences}; {remedy}", Place(self._folder)))
 
-    def _stands(self, number: int, finished: _Finished) -> bool:
-        """True when the shard of the journal is there, in staging or under its final name already."""
-        for path in (self.path(number), self._paths[number]):
-            if path.exists():
-                shard = Shard.of(path, "")
-                return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
-        return False
+    def _stands(self, number: int, finished: Finished) -> bool:
+        """Whether the shard that the journal lists is there."""
+        path = self.path(number)
+        if not path.is_file():
+            return False
+        shard = Shard.of(path, "")
+        return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
+
+    def _refuse_crossing(self) -> None:
+        """Raises StagingBusyError when a pack that runs now, to another output, writes a file of the same set."""
+        ours = [path.name for path in self._paths]
+        for folder in staging_folders(self._folder.parent):
+            plan = read_plan(folder) if folder != self._folder else None
+            if plan is None:
+                continue
+            their_outputs = map(Path, _names(plan, "outputs"))
+            is_crossing = concerns_sets(_names(plan, "shards"), self._outputs) or concerns_sets(ours, their_outputs)
+            if is_crossing and is_held(folder):
+                message = "another pack writes files of the same names now; wait for it, or choose another name"
+                raise StagingBusyError(at(message, Place(folder)))
 
     def _refuse_existing(self) -> None:
-        """Of a pack that goes on, what has taken its name already is no reason to refuse."""
-        if self._overwrite:
+        for path in (*self._paths, *map(index_path, self._paths), *self._masters, self._report):
+            if path.is_dir():
+                raise OutputExistsError(at("a folder has the output's name; choose another name, or move the folder", Place(path)))
+        if self._overwrite or self._is_published:
             return
-        if self._report.exists() and not self._finished:
+        if self._report.exists():
             message = "a report of an earlier pack is there already; ask for overwrite, or choose another name"
             raise OutputExistsError(at(message, Place(self._report)))
-        for number, path in enumerate(self._paths):
-            is_ours = self.is_finished(number) and not self.path(number).exists()
-            if path.exists() and not is_ours:
+        in_the_way = self._paths if self._append else [path for output in self._outputs for path in members_of(output)]
+        for path in in_the_way:
+            if os.path.lexists(path):
                 raise OutputExistsError(at("the output is there already; ask for overwrite, or choose another name", Place(path)))
 
     def _remove_halves(self, kept: Mapping[int, Any]) -> None:
         """What an earlier pack had begun and not finished."""
         whole = {path.name for number in kept for path in (self.path(number), index_path(self.path(number)))}
         for member in self._folder.iterdir():
-            if member.name not in whole | {"lock", "plan.json", "journal.jsonl"}:
+            if member.name not in whole | {LOCK_NAME, _PLAN, journal.NAME}:
                 member.unlink()
 
     def _clear(self) -> None:
-        """Removes all but the lock; the journal last but one, so that whoever finds it finds what it needs."""
-        last = ["journal.jsonl", "plan.json"]
-        members = [member for member in self._folder.iterdir() if member.name != "lock"]
-        for member in sorted(members, key=lambda member: last.index(member.name) if member.name in last else -1):
-            member.unlink()
-
-    def _note(self, entry: dict[str, Any]) -> None:
-        """On a line of its own, wherever an earlier pack may have stopped."""
-        descriptor = os.open(self._folder / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            left = f"\n{json.dumps(entry)}\n".encode()
-            while left:
-                left = left[os.write(descriptor, left) :]
-            if self._sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if self._sync:
-            sync_path(self._folder)
+        """The journal goes before the plan, so that a pack that finds it finds what it needs."""
+        self._place.clear(last=[journal.NAME, _PLAN, DONE])
 
     def _remove(self) -> None:
-        """The lock goes last: a packer that makes one of its own before we are done keeps the folder."""
-        self._clear()
-        (self._folder / "lock").unlink()
-        try:
-            self._folder.rmdir()
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
-                raise
-
-    # The lock, which this holds until it is closed or this program ends, in whatever way.
-
-    def _take_lock(self) -> None:
-        while True:
-            self._folder.mkdir(exist_ok=True)
-            try:
-                if self._locks():
-                    return
-            except FileNotFoundError:
-                pass
-            except BlockingIOError:
-                message = "another pack writes to this output now; wait for it, or choose another name"
-                raise StagingBusyError(at(message, Place(self._folder))) from None
-            # Otherwise the packer before us has just removed its folder.
-
-    def _locks(self) -> bool:
-        """True when the folder's lock is ours now; false when it had lost its name until we had it."""
-        self._unlock()
-        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(self._lock), os.stat(self._folder / "lock"))
-
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            descriptor, self._lock = self._lock, -1  # first, so that none is ever closed twice
-            os.close(descriptor)
+        self._place.remove(last=[journal.NAME, _PLAN, DONE])
 
     def _withdraw(self) -> None:
-        """Of a pack that has not begun nothing is left, but what others hold or can go on with."""
+        """Removes all that this pack made, unless another pack holds the lock or there is something to go on with."""
         try:
             with suppress(OSError):  # no folder was made, or another packer has it
-                if self._locks() and not (self._folder / "journal.jsonl").exists():
+                if self._place.relock() and {journal.NAME, PENDING, DONE}.isdisjoint(os.listdir(self._folder)):
                     self._remove()
         finally:
-            self._unlock()
+            self._place.unlock()
 
 
-def staging_folder(output: Path) -> Path:
-    """`.train.tfrecord.packing`, say."""
-    return output.with_name(f".{output.name}.packing")
+def receipt_of(plan: Plan) -> str:
+    """What the indexes of finished shards say of their pack."""
+    return hashlib.blake2b(json.dumps(plan, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def read_plan(folder: Path) -> dict[str, Any] | None:
+    """The plan of the pack whose staging folder this is; None when it is missing or damaged."""
+    try:
+        return dict(json.loads(read_note(folder / _PLAN)))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
 
 
 def interrupted_names(output: Path) -> list[str]:
     """What the shards of an earlier pack are to be called, when it left any."""
     folder = staging_folder(output)
-    try:
-        if (folder / "journal.jsonl").exists():
-            return [str(name) for name in json.loads((folder / "plan.json").read_text())["shards"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return []
+    plan: Any = read_plan(folder) if (folder / journal.NAME).exists() else None
+    with suppress(FastpackError):
+        if (done := Publication.load(folder, DONE)) is not None:
+            plan = done.pack.get("plan")
+    return [name for name in _names(plan, "shards") if may_write(folder, name)]
+
+
+def _names(plan: Any, key: str) -> list[str]:
+    """The file names that a plan has under a key; none where it is damaged."""
+    names = plan.get(key) if isinstance(plan, dict) else None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.batch import Batch
+from fastpack.codecs import Bits
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
 from fastpack.errors import FastpackError, OptionError, ShapeError, status_error
 from fastpack.headers import probe_blobs
@@ -54,13 +55,15 @@ class EncodedSupply:
         self._source, self._limits = source, limits
         self.schema = _renamed(source.schema, names)
         self.sizes = self.memory_sizes = source.sizes
+        if not isinstance(beside := getattr(source, "sizes_beside", 0), int):
+            self.memory_sizes = self.sizes + beside
 
     def read(self, rows: Rows) -> Batch:
         batch = self._source.read(rows)
         for blob in self.schema.blobs:
-            if blob.kind == "image" and not isinstance(batch[blob.name], Ragged):
+            if blob.is_image_file and not isinstance(batch[blob.name], Ragged):
                 raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
-            if blob.kind == "image":
+            if blob.is_image_file:
                 self._refuse_bombs(batch[blob.name], rows)
         return batch
 
@@ -74,35 +77,52 @@ class EncodedSupply:
 
 
 class DecodedSupply:
-    """Pixels of one size: of `size`, or, when it is None, of that which all images have.
+    """Pixels of one size: of `size`, or, when it is None, of that which all images have; and of `bits` bits a channel, or, when it is
+    None, of as many as all have.
 
     A batch is decoded by the thread that asks for it, so ask from several.
     """
 
     keeps_sizes = True
 
-    def __init__(self, source: Source, names: Mapping[str, str], size: int | tuple[int, int] | None, options: DecodeOptions) -> None:
+    def __init__(
+        self,
+        source: Source,
+        names: Mapping[str, str],
+        size: int | tuple[int, int] | None,
+        options: DecodeOptions,
+        bits: Bits | None = None,
+    ) -> None:
         self._source = source
         picture = source.schema.picture
         assert picture is not None
         self._name = picture.name
         self._steps = () if size is None else (Resize(size),)
         self._options = replace(options, num_workers=1)
-        height, width = (size, size) if isinstance(size, int) else size or self._size_of_first_good()
-        pixels = Field(picture.name, "pixels", (height, width, options.channels), "|u1", color=options.color)
+        first = self._first_good() if size is None or bits is None else None
+        if bits is None and first is not None:
+            self._options = replace(self._options, bits=16 if first.infos["bits"][0] == 16 else 8, keeps_bits=True)
+        elif bits is not None:
+            self._options = replace(self._options, bits=bits)
+        height, width = (size, size) if isinstance(size, int) else size or _upright_size(first)
+        dtype = self._options.dtype.str
+        pixels = Field(picture.name, "pixels", (height, width, options.channels), dtype, color=options.color)
         fields = tuple(pixels if other == picture else other for other in source.schema.fields)
         self.schema = _renamed(Schema(fields, source.schema.class_names), names)
-        self.sizes = np.broadcast_to(np.int64(height * width * options.channels), len(source))
-        self.memory_sizes = self.sizes + source.sizes
+        sample_bytes = height * width * options.channels * self._options.dtype.itemsize
+        self.sizes = np.broadcast_to(np.int64(sample_bytes), len(source))
+        self.memory_sizes = self.sizes + source.sizes + getattr(source, "sizes_beside", 0)
 
-    def _size_of_first_good(self) -> tuple[int, int]:
+    def _first_good(self) -> Pictures:
+        """The first image whose header can be read."""
         failure: FastpackError | None = None
         for number in range(len(self._source)):
             row = np.array([number], np.int64)
             try:
-                plan, refused = self._plan(self._pictures(self._source.read(row), row))
+                pictures = self._pictures(self._source.read(row), row)
+                refused = refuse_pictures(pictures, self._options)
                 if not refused:
-                    return int(plan.heights[0]), int(plan.widths[0])
+                    return pictures
                 failure = failure or refused[0]
             except FastpackError as error:
                 failure = failure or error
@@ -113,7 +133,7 @@ class DecodedSupply:
         batch = self._source.read(rows)
         pictures = self._pictures(batch, rows)
         plan, refused = self._plan(pictures)
-        outs = empty_outputs(plan, self._options.channels, np.uint8, self._options.memory)
+        outs = empty_outputs(plan, self._options.channels, self._options.dtype, self._options.memory)
         if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
             raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
         decode_pictures(pictures, plan, outs, self._options, refused)
@@ -131,3 +151,10 @@ class DecodedSupply:
         plan = plan_batch(self._steps, *upright_sizes(pictures.infos, True, refused))
         plan.views["orientation"] = pictures.infos["orientation"]
         return plan, refused
+
+
+def _upright_size(pictures: Pictures | None) -> tuple[int, int]:
+    """(height, width) of the first picture."""
+    assert pictures is not None
+    widths, heights = upright_sizes(pictures.infos, True, {})
+    return int(heights[0]), int(widths[0])

@@ -194,9 +194,9 @@ def _named(pieces: Array, told: Index, spans: Array, lost: npt.NDArray[np.bool_]
 
 
 def copy_records(path: Path, survey: Survey, output: Path, advance: Advance | None = None) -> None:
-    """Writes the whole records to a new file, with frames that are whole too. Raises what reading or writing meets."""
+    """Writes the whole records to a file, with frames that are whole too. Raises what reading or writing meets."""
     try:
-        with opened(path) as source, open(output, "xb", buffering=_COPIED_BYTES) as file:
+        with opened(path) as source, open(output, "wb", buffering=_COPIED_BYTES) as file:
             for run in _runs(survey):
                 _copy_run(source, survey.records[run], file, path)
                 if advance:

@@ -1,17 +1,21 @@
 """Sources: where samples to pack come from, a module for each kind."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.batch import Batch
-from fastpack.errors import MissingFileError, Place, SourceError, at
+from fastpack.classes import ClassFolder
+from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at
+from fastpack.filenames import path_of
 from fastpack.schema import Schema
 from fastpack.sources.folder import folder
 from fastpack.sources.paths import Paths
-from fastpack.sources.table import TABLE_SUFFIXES, table
+from fastpack.sources.rows import TABLE_SUFFIXES, is_table
+from fastpack.sources.table import table
 
 
 class Source(Protocol):
@@ -19,7 +23,8 @@ class Source(Protocol):
 
     It may have a method `fingerprints() -> dict[str, str]` besides: what changes when the source does, under the names that
     a message can call it by. An interrupted pack goes on only where all are what they were. And `faults`, sample -> error: what
-    is known to be wrong before anything is read, so that a pack need not begin.
+    is known to be wrong before anything is read, so that a pack need not begin. And `notes`, a tuple of sentences: what was
+    guessed or left out. And `sizes_beside`: bytes of each sample's further blobs together, (n,), or 0.
     """
 
     @property
@@ -41,19 +46,30 @@ class Source(Protocol):
         ...
 
 
-def source_of(path: str | Path, *, allow_external: bool = False) -> Paths:
+def source_of(
+    path: str | Path,
+    *,
+    allow_external: bool = False,
+    class_folder: ClassFolder | None = None,
+    sidecars: Sequence[str] | None = None,
+    **columns: Any,
+) -> Paths:
     """The source at a path: a folder of images, or a CSV, JSONL or Parquet table of them.
 
     - allow_external: follow links that lead out of the folder.
+    - class_folder, sidecars: of a folder; see `folder`.
+    - columns: of a table; see `table`. A folder has none.
     """
-    path = Path(path)
-    if path.is_dir():
-        return folder(path, allow_external=allow_external)
+    path = path_of("path", path)
     if not path.exists():
         raise MissingFileError(2, at("there is nothing to pack here; check the path", Place(path)))
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        return table(path, allow_external=allow_external)
+    if is_table(path):
+        if class_folder is not None or sidecars is not None:
+            raise OptionError(at("class_folder and sidecars are for a folder of images; a table has columns", Place(path)))
+        return table(path, allow_external=allow_external, **columns)
+    if path.is_dir():
+        return folder(path, allow_external=allow_external, class_folder=class_folder, sidecars=sidecars)
     raise SourceError(at(f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Place(path)))
 
 
-__all__ = ["Paths", "Source", "folder", "source_of", "table"]
+__all__ = ["TABLE_SUFFIXES", "Paths", "Source", "folder", "is_table", "source_of", "table"]

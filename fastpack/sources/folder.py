@@ -1,27 +1,40 @@
 """A folder tree of images: torchvision's ImageFolder convention, class = folder, in sorted order; or a flat folder."""
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from fastpack.errors import EmptySourceError, Place, at
-from fastpack.filenames import FileNames
+from fastpack.classes import ClassFolder
+from fastpack.filenames import path_of
+from fastpack.folders import FolderRules, look_into
 from fastpack.sources.paths import Paths
-from fastpack.tree import IMAGE_SUFFIXES, classes_of, image_files_and_faults
 
 
-def folder(root: str | Path, *, allow_external: bool = False) -> Paths:
+def folder(
+    root: str | Path,
+    *,
+    allow_external: bool = False,
+    class_folder: ClassFolder | None = None,
+    sidecars: Sequence[str] | None = None,
+) -> Paths:
     """The images below `root`, in sorted order; the key is the path below `root`.
 
-    With subfolders, each folder directly below `root` that holds images is a class, and `label` its
-    place among them in sorted order. Without, there are no labels. Hidden files and files of other
-    endings are passed over. Files that lie outside `root`, once links are followed, are faults unless `allow_external` is
-    asked for. So are folders there, which are not looked into, and those that cannot be: such a folder is one sample, with a slash
-    behind its key. Raises EmptySourceError, MissingFileError or UnreadableFileError.
+    Args:
+        root: the folder. It may be a link itself.
+        allow_external: take files and folders outside of `root` that links lead to. Without, each is a fault.
+        class_folder: "first" or "last": which folder of a path is the class. "none": no labels.
+            None takes the last where folders lie in folders, all images at one depth, and no two last ones
+            have one name; else the first.
+        sidecars: endings of text files beside the images, such as "txt", that become columns. None takes those
+            of txt, caption, json and cls that most images have.
+
+    Labels count the class folders in sorted order. What is guessed, and what is left out, is in `notes`: hidden
+    and system files, files of other endings, folders without images, images beside the class folders. Folders that
+    cannot be looked into are faults, with a slash behind their keys.
+
+    Raises EmptySourceError, MissingFileError, UnreadableFileError, or SourceError where folders are called like splits.
     """
-    files, faults = image_files_and_faults(Path(root), allow_external=allow_external)
-    if len(files) == len(faults):
-        why = f"; folders were not looked into, the first: {next(iter(faults.values()))}" if faults else ""
-        raise EmptySourceError(at(f"no images here (files ending in {', '.join(IMAGE_SUFFIXES)}){why}; check the folder", Place(root)))
-    labels, class_names = classes_of(files)
-    paths, bounds = FileNames(files, os.path.join(root, "")), None if allow_external else root
-    return Paths(paths, labels, keys=files, class_names=class_names, root=bounds, faults=faults)
+    found = look_into(path_of("root", root), FolderRules(allow_external, class_folder, sidecars))
+    columns = found.columns()
+    labels = columns.pop("label", found.labels)
+    named = {"keys": found.files, "class_names": found.class_names, "columns": columns}
+    return Paths(found.names, labels, **named, faults=found.faults, notes=found.notes)  # type: ignore[arg-type]

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastpack.errors import FastpackError, Place, SourceError, at
-from fastpack.tree import is_below
+from fastpack.errors import FastpackError
+from fastpack.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -19,21 +19,20 @@ class _Folder:
 def links_out(paths: Iterable[str], root: str) -> dict[int, FastpackError]:
     """An error for each file that lies outside `root`, once all links are followed. A folder below `root` is listed once, and only
     links in it are followed; nothing outside is listed or opened. What becomes a link later is not noticed."""
-    real_root = os.path.realpath(root)
+    gate = Gate(root)
     folders: dict[str, _Folder] = {}
     faults: dict[int, FastpackError] = {}
     for row, path in enumerate(paths):
         above, _, name = path.rpartition(os.sep)
         if (folder := folders.get(above)) is None:
-            folder = folders[above] = _look(above, real_root)
-        if not folder.is_below or (name in folder.links and not is_below(path, real_root)):
-            message = f"this leads out of {root}, by its name or by a link; pack the files themselves, or ask for allow_external"
-            faults[row] = SourceError(at(message, Place(path)))
+            folder = folders[above] = _look(above, gate)
+        if not folder.is_below or (name in folder.links and not gate.lets_pass(path)):
+            faults[row] = gate.refusal(path)
     return faults
 
 
-def _look(folder: str, real_root: str) -> _Folder:
-    if not is_below(folder, real_root):
+def _look(folder: str, gate: Gate) -> _Folder:
+    if not gate.lets_pass(folder):
         return _Folder(False, frozenset())
     try:
         with os.scandir(folder or os.curdir) as entries:

@@ -1,8 +1,7 @@
 """A list of image files, with labels and other columns: what the other sources come down to."""
 
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any
 
@@ -11,35 +10,28 @@ import numpy.typing as npt
 
 from fastpack._native.order import hash_rows
 from fastpack.batch import Batch
-from fastpack.errors import (
-    DuplicateKeyError,
-    EmptySourceError,
-    FastpackError,
-    Place,
-    SourceError,
-)
+from fastpack.errors import DuplicateKeyError, EmptySourceError, FastpackError, Place, SourceError
+from fastpack.escapes import escaped_bytes, escaped_names
 from fastpack.filenames import FileNames
-from fastpack.headers import probe_blobs, raise_probe_status
-from fastpack.memory import Memory
-from fastpack.ragged import Ragged, Text, digest, offsets_of
-from fastpack.schema import Field, Schema
-from fastpack.sources.links import links_out
-
-ColumnValues = npt.NDArray[Any] | Text
-# Batches of as many threads are read into memory that is there already.
-_MAX_BLOCKS = 32
+from fastpack.ragged import Ragged, Text, digest
+from fastpack.schema import Field, Kind, Schema
+from fastpack.sources.column import ColumnValues
+from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
 
 
 class Paths:
     """A Source over image files.
 
-    - paths: the files, in the order of the samples. A file may come more than once.
+    - paths: the files, in the order of the samples. A file may come more than once. Or Pictures, which have a root and faults
+      of their own.
     - labels: an integer for each, or None for no labels.
     - keys: a name for each, unique among different files; None takes none, True takes the paths as they are.
     - class_names: names[label].
     - root: refuse files that lie outside it once links are followed, without looking at them; None takes them wherever they are.
-    - columns: further values for each file: field name -> array (n,) of integers or floats, or Text.
+    - columns: further values for each file: field name -> integers, floats or text (n,), or a Ragged of lists of these.
+    - blobs: further files or bytes for each: field name -> (kind, Pictures).
     - faults: files that are known to be bad and are not looked at: sample -> what is wrong.
+    - notes: what was guessed about the files or left out of them, a sentence each.
 
     Raises EmptySourceError or SourceError (lengths differ). A file that is not there, is no file or has the key of another is
     among the `faults`, and reading it raises what stands there; one that is empty or no image is found when it is read.
@@ -47,43 +39,50 @@ class Paths:
 
     def __init__(
         self,
-        paths: Sequence[str | os.PathLike[str]],
+        paths: Sequence[str | os.PathLike[str]] | PictureFiles | PictureCells,
         labels: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
         *,
         keys: Sequence[str] | bool | None = None,
         class_names: Sequence[str] = (),
         columns: Mapping[str, ColumnValues] | None = None,
+        blobs: Mapping[str, tuple[Kind, Pictures]] | None = None,
         root: str | os.PathLike[str] | None = None,
         faults: Mapping[int, FastpackError] = MappingProxyType({}),
+        notes: Sequence[str] = (),
     ) -> None:
-        self._files = paths if isinstance(paths, FileNames) else FileNames(paths)
-        if not len(self._files):
+        self._images: PictureFiles | PictureCells
+        self._images = paths if isinstance(paths, (PictureFiles, PictureCells)) else PictureFiles(_files(paths), root, faults)
+        if not len(self._images):
             raise EmptySourceError("there are no images to pack; check the path and the names' endings")
         self._columns: dict[str, ColumnValues] = {}
         if labels is not None:
             self._columns["label"] = _label_column(labels)
         if keys is not None and keys is not False:
-            self._columns["key"] = self._files.as_text() if keys is True else keys if isinstance(keys, Text) else Text.of(keys)
-        self._columns |= columns or {}
-        for name, column in self._columns.items():
-            if len(column) != len(self):
-                raise SourceError(f"there are {len(self)} images but {len(column)} values of {name!r}; give one for each")
-        self._class_names = tuple(class_names)
-        self._memory = Memory(max_blocks=_MAX_BLOCKS)
-        refused = {**(links_out(self._files, os.fspath(root)) if root is not None else {}), **faults}
-        self._sizes, times, not_files = self._files.look(refused)
-        self._times = digest(times)
-        duplicates = _duplicates(self._columns["key"], self._files) if "key" in self._columns else {}
-        self._faults = duplicates | not_files | refused
+            self._columns["key"] = escaped_names(_key_column(keys, self._images))
+        self._columns |= {name: _column(name, values) for name, values in _named(columns or {})}
+        self._blobs: dict[str, tuple[Kind, Pictures]] = {"image": ("image", self._images), **(blobs or {})}
+        for name, values in [*self._columns.items(), *((name, pictures) for name, (_, pictures) in self._blobs.items())]:
+            if len(values) != len(self):
+                raise SourceError(f"there are {len(self)} images but {len(values)} values of {name!r}; give one for each")
+        self._class_names, self.notes = tuple(escaped_bytes(_text_of("class_names", class_names))), tuple(notes)
+        self._faults = _duplicates(self._columns["key"], self._images) if "key" in self._columns else {}
+        for _, pictures in reversed(self._blobs.values()):
+            self._faults |= pictures.faults
 
     @property
     def schema(self) -> Schema:
-        fields = (Field("image", "image"), *(_field_of(name, column) for name, column in self._columns.items()))
+        blobs = (Field(name, kind) for name, (kind, _) in self._blobs.items())
+        fields = (*blobs, *(_field_of(name, column) for name, column in self._columns.items()))
         return Schema(fields, self._class_names)
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
-        return self._sizes
+        return self._images.sizes
+
+    @property
+    def sizes_beside(self) -> npt.NDArray[np.int64] | int:
+        """Bytes of each sample's further blobs together."""
+        return sum(pictures.sizes for _, pictures in list(self._blobs.values())[1:])
 
     @property
     def faults(self) -> Mapping[int, FastpackError]:
@@ -97,21 +96,19 @@ class Paths:
 
     def fingerprints(self) -> dict[str, str]:
         """What changes when another list of files is packed, or a file of it has changed: its name -> a checksum."""
-        digests = {
-            "names of the files": self._files.digest(),
-            "sizes of the files": digest(self._sizes),
-            "times of the files": self._times,
-        }
+        digests = dict(self._images.fingerprints())
+        for name, (_, pictures) in list(self._blobs.items())[1:]:
+            digests |= {f"{what}, {name}": value for what, value in pictures.fingerprints().items()}
         return digests | {f"column {name}": digest(column) for name, column in self._columns.items()}
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._images)
 
     def place(self, row: int) -> Place:
-        return Place(self._files[row])
+        return self._images.place(row)
 
     def __repr__(self) -> str:
-        return f"Paths({len(self)} images, {', '.join(self._columns) or 'no columns'})"
+        return f"Paths({len(self)} images, {', '.join([*list(self._blobs)[1:], *self._columns]) or 'no columns'})"
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
         """Image files whole, and their columns: read by the thread that asks, so ask from several.
@@ -120,41 +117,101 @@ class Paths:
         """
         if self._faults and (bad := next((row for row in rows.tolist() if row in self._faults), None)) is not None:
             raise self._faults[bad]
-        offsets = offsets_of(self._sizes[rows])
-        values = self._memory.empty((int(offsets[-1]),), np.uint8)
-        images = self._files.read(rows, values, offsets)
-        self._refuse_unreadable(images, rows)
+        blobs = {name: pictures.read(rows) for name, (_, pictures) in self._blobs.items()}
         fields = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in self._columns.items()}
-        return Batch({"image": images, **fields}, len(rows))
-
-    def _refuse_unreadable(self, images: Ragged, rows: npt.NDArray[np.int64]) -> None:
-        _, statuses = probe_blobs(images)
-        if statuses.any():
-            row = int(np.flatnonzero(statuses)[0])
-            raise_probe_status(int(statuses[row]), int(images.lengths[row]), self.place(int(rows[row])))
+        return Batch({**blobs, **fields}, len(rows))
 
 
-def _label_column(labels: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
-    column = np.asarray(labels)
+def _files(paths: Any) -> FileNames:
+    """Raises SourceError for what is not a sequence of paths."""
+    if isinstance(paths, FileNames):
+        return paths
+    if isinstance(paths, (Set, Mapping)):
+        raise SourceError(f"paths must be in the order of the labels, which a {type(paths).__name__} has not; give a list")
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise SourceError(f"paths must be a sequence of paths, not the one path {paths!r}; for a folder use fastpack.folder")
+    try:
+        return FileNames(paths)
+    except TypeError as error:
+        found = next((each for each in paths if not isinstance(each, (str, os.PathLike))), None) if np.iterable(paths) else paths
+        message = f"images are given by the paths of their files, not as {type(found).__name__}"
+        raise SourceError(f"{message}; write them to files first, with fastpack.encode(array, 'png') say") from error
+
+
+def _key_column(keys: Sequence[str] | bool, images: PictureFiles | PictureCells) -> Text:
+    if keys is not True:
+        return _text_of("keys", keys)
+    if not isinstance(images, PictureFiles):
+        raise SourceError("images that a table holds have no paths to be their keys; give the keys")
+    return images.files.as_text()
+
+
+def _text_of(name: str, rows: Any) -> Text:
+    if isinstance(rows, str):
+        raise SourceError(f"{name} must be a list, such as [{rows!r}]")
+    try:
+        return rows if isinstance(rows, Text) else Text.of(rows)
+    except (AttributeError, TypeError) as error:
+        raise SourceError(f"{name} must be text, one for each; map numbers with str") from error
+    except UnicodeEncodeError as error:
+        raise SourceError(f"{name} hold {error.object!r}, which is no text: {error.reason}; correct it") from error
+
+
+def _label_column(labels: Any) -> npt.NDArray[np.int64]:
+    column = labels if isinstance(labels, np.ndarray) else _array("label", labels)
     if column.ndim != 1 or (len(column) and column.dtype.kind not in "iub"):
         raise SourceError(f"labels must be one integer for each image, not {column.dtype} {column.shape}; map names to numbers first")
+    return _integers("label", column)
+
+
+def _named(columns: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns):
+        raise SourceError("columns must be a mapping of names to values, such as {'score': [0.5, 1.5]}")
+    return columns.items()
+
+
+def _column(name: str, values: Any) -> ColumnValues:
+    """As the source gives it: int64, float32, float64, Text or a Ragged."""
+    if isinstance(values, Ragged):
+        return values
+    column = values if isinstance(values, np.ndarray) else _array(name, values)
+    if column.ndim == 1 and column.dtype.kind == "U":
+        return Text.of(column.tolist())
+    if column.ndim == 1 and column.dtype.kind in "iub":
+        return _integers(name, column)
+    if column.ndim == 1 and column.dtype.kind == "f" and column.dtype.itemsize <= 8:
+        return column.astype(np.float64 if column.dtype.itemsize == 8 else np.float32, copy=False)
+    message = f"column {name!r} must be integers, floats or text, one for each image, not {column.dtype} {column.shape}"
+    raise SourceError(f"{message}; give lists as a Ragged")
+
+
+def _array(name: str, values: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        message = f"{name!r} must be one value for each image, not lists of differing length"
+        raise SourceError(f"{message}; give those as a fastpack.Ragged in columns") from error
+
+
+def _integers(name: str, column: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    if column.dtype.kind == "u" and len(column) and column.max() >= 2**63:
+        raise SourceError(f"{name!r} holds {column.max()}, which does not fit into 64 bits with a sign; give it as text")
     return column.astype(np.int64, copy=False)
 
 
 def _field_of(name: str, column: ColumnValues) -> Field:
-    if isinstance(column, Text):
-        return Field(name, "text")
-    if column.ndim == 1 and column.dtype.kind in "iub":
-        return Field(name, "int", dtype="int64")
-    if column.ndim == 1 and column.dtype.kind == "f":
-        return Field(name, "float", dtype="float32")
-    raise SourceError(f"column {name!r} must be integers, floats or text, one for each image, not {column.dtype} {column.shape}")
+    is_ragged = isinstance(column, Ragged) and not isinstance(column, Text)
+    flat: Any = column.values if is_ragged else column  # type: ignore[union-attr]
+    shape = (None,) if is_ragged else ()
+    if isinstance(flat, Text):
+        return Field(name, "text", shape)
+    return Field(name, "float" if flat.dtype.kind == "f" else "int", shape, flat.dtype.name)
 
 
-def _duplicates(keys: ColumnValues, paths: FileNames) -> dict[int, FastpackError]:
+def _duplicates(keys: ColumnValues, images: PictureFiles | PictureCells) -> dict[int, FastpackError]:
     """An error for each file whose key an earlier one has."""
     assert isinstance(keys, Text)
-    if paths.is_made_of(keys):  # so equal keys are one file
+    if isinstance(images, PictureFiles) and images.files.is_made_of(keys):  # so equal keys are one file
         return {}
     hashes = np.empty(len(keys), np.uint64)
     hash_rows(keys.values, keys.offsets, 0, hashes)
@@ -163,13 +220,8 @@ def _duplicates(keys: ColumnValues, paths: FileNames) -> dict[int, FastpackError
     seen: dict[str, str] = {}
     faults: dict[int, FastpackError] = {}
     for row in np.flatnonzero(np.isin(hashes, repeated)).tolist():  # all others have a key of their own
-        key, path = keys[row], paths[row]
+        key, path = keys[row], str(images.place(row))
         if seen.setdefault(key, path) != path:
-            message = f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own"
+            message = f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own, in a column `key` say"
             faults[row] = DuplicateKeyError(message)
     return faults
-
-
-def relative_key(path: str | Path, root: str | Path) -> str:
-    """A file's path below the root, with forward slashes."""
-    return os.path.relpath(path, root).replace(os.sep, "/")

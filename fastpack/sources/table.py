@@ -1,27 +1,30 @@
-"""A table with a row for each image: CSV, JSON lines or Parquet, as Hugging Face's imagefolder has it."""
+"""A table with a row for each image: CSV, JSON lines or Parquet. Its rules stand in docs/tables.md."""
 
-import csv
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from fastpack.errors import EmptySourceError, MissingPackageError, Place, SourceError, at, from_os_error
-from fastpack.filenames import FileNames
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.errors import FastpackError, MissingFileError, OptionError, Place, SchemaError, SourceError, at
+from fastpack.filenames import path_of
 from fastpack.ragged import Text
-from fastpack.sources.column import TableColumn
-from fastpack.sources.paths import Paths, relative_key
+from fastpack.schema import Kind
+from fastpack.sources.column import ColumnValues, Leaf
+from fastpack.sources.links import links_out
+from fastpack.sources.located import located, outer_key, with_slashes
+from fastpack.sources.parquet import Cells
+from fastpack.sources.paths import Paths
+from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
+from fastpack.sources.roles import Roles, find_roles
+from fastpack.sources.rows import Sheet, read_sheet
+from fastpack.tree import IMAGE_SUFFIXES
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-_PATH_COLUMNS = ("file_name", "path", "file", "filename", "image")
-_LABEL_COLUMNS = ("label", "labels", "class", "target")
-# Rows that are there as Python objects at one time.
-_BLOCK_ROWS = 4096
-# Finds in names, joined by NULs, a part that is empty, "." or "..": all others are the path below the folder as they stand.
-_IS_ODD = re.compile(r"(?:\A|[/\0])\.{0,2}(?:[/\0]|\Z)")
+# What samples call their image, label and key.
+_TAKEN = ("image", "label", "key")
+# From here on, a label is not the number of a class.
+_MAX_CLASSES = 2**20
 
 
 def table(
@@ -30,157 +33,218 @@ def table(
     root: str | Path | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
+    image_columns: Sequence[str] | Mapping[str, Kind] | None = None,
+    fields: Sequence[str] | None = None,
     allow_external: bool = False,
 ) -> Paths:
-    """The images that a table names, in its order, with its other columns.
+    """The images that a table names or holds, in its order, with its other columns. All rules: docs/tables.md.
 
     - root: what the table's paths are relative to; None is the table's folder.
-    - path_column: None takes the first of file_name, path, file, filename, image.
-    - label_column: None takes the first of label, labels, class, target, if there. Integers are taken
-      as they are; names are numbered in sorted order and become the class names.
-    - allow_external: take files outside of `root` too, which a path or a link leads to.
+    - path_column: None takes the first of file_name, path, file, filename, image, file_path, filepath, image_path; else the one
+      column whose first value ends like an image's name.
+    - label_column: None takes the first of label, labels, class, target, class_name, if there; "" takes none. Integers are
+      taken as they are; names are numbered in sorted order and become the class names.
+    - image_columns: which other columns name images of their own, or {name: "image" or "mask"}; None takes as images those
+      whose values all end like an image's name and whose first file is there.
+    - fields: which of the other columns to keep, and to judge, by the names of their fields; None keeps all.
+    - allow_external: take files outside of `root` too, which a path or a link leads to. Otherwise such a file is a fault.
 
-    Every other column becomes a field: integers, floats or text. The key is the path below `root`, or, of one that leads out
-    of it, the path as the table has it. Such a file is a fault and is not looked at, unless `allow_external` is asked for.
-    Raises SourceError when a column is missing.
+    A column `key` has the samples' keys; else these are the paths below `root`. A column `class_name` beside labels names classes.
+    The `notes` of the source say what was guessed, renamed, converted or left out. Raises SourceError for a column that is not
+    there or cannot be kept, and MissingFileError when none of the files is there.
     """
-    path = Path(path)
-    columns = _read_columns(path)
-    where = Place(path)
-    path_column = path_column or _first_of(_PATH_COLUMNS, columns)
-    if path_column is None or path_column not in columns:
-        raise SourceError(at(f"no column of file names among {', '.join(columns) or 'none'}; name it with path_column", where))
-    label_column = label_column or _first_of(_LABEL_COLUMNS, columns)
-    if label_column is not None and label_column not in columns:
-        raise SourceError(at(f"no column {label_column!r} among {', '.join(columns)}", where))
-    folder = Path(root) if root is not None else path.parent
-    if label_column == path_column:
-        raise SourceError(at(f"column {label_column!r} cannot be both the names and the labels; name another", where))
-    files, keys = _located(columns.pop(path_column).text(), folder)
-    labels, class_names = columns.pop(label_column).labels() if label_column else (None, ())
-    extra = {name: columns.pop(name).typed() for name in list(columns) if name not in ("image", "label", "key")}
-    bounds = None if allow_external else folder
-    return Paths(files, labels, keys=keys, class_names=class_names, columns=extra, root=bounds)
+    sheet = read_sheet(path_of("path", path))
+    roles = find_roles(sheet, path_column, label_column)
+    folder = sheet.path.parent if root is None else path_of("root", root)
+    if not folder.is_dir():
+        raise MissingFileError(2, at("root must be a folder, which the table's paths are below; check it", Place(folder)))
+    making = _Making(sheet, roles, folder, allow_external=allow_external)
+    making.take_images()
+    making.take_labels()
+    making.take_others(image_columns, fields)
+    return making.source()
 
 
-def _first_of(wanted: Sequence[str], columns: Mapping[str, Any]) -> str | None:
-    return next((name for name in wanted if name in columns), None)
+class _Making:
+    """A source in the making: column after column of a sheet is taken into it."""
 
+    def __init__(self, sheet: Sheet, roles: Roles, folder: Path, *, allow_external: bool) -> None:
+        self._sheet, self._roles, self._folder = sheet, roles, folder
+        self._bounds = None if allow_external else folder
+        self._notes = [*sheet.notes, *roles.notes]
+        self._where = Place(sheet.path)
+        self._images: PictureFiles | PictureCells
+        self._names, self._keys = Text.of(()), Text.of(())
+        self._class_names: Sequence[str] = ()
+        self._columns: dict[str, ColumnValues] = {}
+        self._blobs: dict[str, tuple[Kind, Pictures]] = {}
 
-class _Root:
-    """The folder that a table's names are below."""
+    def source(self) -> Paths:
+        return Paths(
+            self._images,
+            keys=self._keys,
+            class_names=self._class_names,
+            columns=self._columns,
+            blobs=self._blobs,
+            notes=[*dict.fromkeys(self._notes)],
+        )
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.above = os.fspath(folder / "_")[:-1]
-        self._absolute = os.path.join(os.path.abspath(folder), "")
+    # Images and keys
 
-    def located(self, name: str) -> tuple[str, str]:
-        """The file's path and its key, as pathlib and os.path have them, which take ten times as long: they are asked for few."""
-        if not _IS_ODD.search(name):
-            return self.above + name, name
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        below = "/".join(parts)
-        if parts and ".." not in parts:
-            if name[0] != "/":
-                return self.above + below, below
-            if name[1] != "/" and f"/{below}".startswith(self._absolute):
-                return f"/{below}", f"/{below}".removeprefix(self._absolute)
-        path = self._folder / name
-        key = relative_key(path, self._folder)
-        return os.fspath(path), name if key.split("/")[0] == ".." else key
-
-
-def _located(names: Text, folder: Path) -> tuple[FileNames, Text]:
-    """The files that a table names, and their keys: one text for both, where paths are the folder and the key. Mostly it is the names'."""
-    root = _Root(folder)
-    if not any(_IS_ODD.search("\0".join(block)) for block in names.blocks()):
-        return FileNames(names, root.above), names
-    keys = Text.of(root.located(name)[1] for name in names)
-    if all(path == root.above + key for path, key in map(root.located, names)):
-        return FileNames(keys, root.above), keys
-    return FileNames(root.located(name)[0] for name in names), keys
-
-
-def _read_columns(path: Path) -> dict[str, TableColumn]:
-    try:
-        if path.suffix.lower() == ".parquet":
-            columns = _parquet_columns(path)
+    def take_images(self) -> None:
+        name = self._roles.path
+        if name in self._sheet.cells:
+            cells: Cells = self._sheet.cells[name]
+            self._images, keys = PictureCells(cells.blobs, self._sheet.path), self._cell_keys(cells)
         else:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                columns = _json_columns(file, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_columns(file, path)
-    except OSError as error:
-        raise from_os_error(error, "read the table", path) from error
-    except csv.Error as error:
-        raise SourceError(at(f"the table cannot be read ({error}); save it again", Place(path))) from error
-    except UnicodeDecodeError as error:
-        raise SourceError(at(f"the table is not UTF-8 ({error.reason}); save it as UTF-8", Place(path, offset=error.start))) from error
-    except UnicodeEncodeError as error:
-        message = f"{error.object!r} is neither text nor a file's name: {error.reason}; correct it"
-        raise SourceError(at(message, Place(path))) from error
-    if not any(map(len, columns.values())):
-        raise EmptySourceError(at("the table has no rows", Place(path)))
-    return columns
+            self._names = with_slashes(self._sheet.leaves[name].text("the paths of images"), self._folder, self._notes)
+            files, keys = located(self._names, self._folder, self._notes)
+            self._images = PictureFiles(files, self._bounds, self._unnamed(self._names, name))
+            self._refuse_all_missing(self._images)
+        self._keys = keys if self._roles.key is None else self._own_keys(self._sheet.leaves[self._roles.key])
+
+    def _cell_keys(self, cells: Cells) -> Text:
+        """The names that stand beside the images, where these tell them apart; else the numbers of the rows."""
+        names = list(cells.names)
+        if all(names) and len(set(names)) == len(names):
+            return Text.of(map(outer_key, names))
+        self._notes.append(f"the images of column {cells.name!r} have no names of their own; their keys are the numbers of their rows")
+        return Text.of(f"{row:08d}" for row in range(len(names)))
+
+    def _own_keys(self, leaf: Leaf) -> Text:
+        leaf.refuse_missing("has no key; give it one, or rename the column to have the paths as keys")
+        return leaf.text("the keys")
+
+    def _unnamed(self, names: Text, column: str) -> dict[int, FastpackError]:
+        message = f"column {column!r}: the row names no image; leave the row out"
+        rows = np.flatnonzero(names.lengths == 0).tolist()
+        return {row: SourceError(at(message, Place(self._sheet.path, record=row))) for row in rows}
+
+    def _refuse_all_missing(self, images: PictureFiles) -> None:
+        """One error for a wrong folder, and not one for each file."""
+        faults = images.faults.values()
+        if len(faults) < len(images) or not all(isinstance(fault, MissingFileError) for fault in faults):
+            return
+        first = self._names[0]
+        if "://" in first:
+            raise SourceError(at(f"the images are given by URLs, such as {first[:80]!r}; download them, and name the files", self._where))
+        here = "; below the current folder it is: use root='.'" if os.path.lexists(first) and not os.path.isabs(first) else ""
+        message = (
+            f"none of the {len(images):,} images is there: paths are taken below {self._folder}; give another root or path_column{here}"
+        )
+        raise MissingFileError(2, at(message, images.place(0)))
+
+    # Labels
+
+    def take_labels(self) -> None:
+        if self._roles.label is None:
+            return
+        leaf = self._sheet.leaves[self._roles.label]
+        labels, self._class_names = leaf.labels(self._notes)
+        self._columns["label"] = labels
+        if self._roles.class_name is not None:
+            self._take_class_names(self._sheet.leaves[self._roles.class_name], leaf)
+
+    def _take_class_names(self, named: Leaf, leaf: Leaf) -> None:
+        """The column class_name names what label numbers. Where the labels are text themselves, they stay as a column."""
+        labels, names = self._columns["label"], named.text("the names of classes")
+        if not isinstance(labels, np.ndarray) or labels.dtype.kind != "i" or not 0 <= labels.min() <= labels.max() < _MAX_CLASSES:
+            self._notes.append(f"column {named.name!r} is kept as 'class_name_column', since the labels are not numbers of classes")
+            self._columns["class_name_column"] = names
+            return
+        found = self._names_by_label(labels, names)
+        if self._class_names and not leaf.class_names and tuple(self._class_names) != tuple(found):
+            self._notes.append(f"classes are called as in {named.name!r}; the text of {leaf.name!r} is kept as 'label_column'")
+            self._columns["label_column"] = leaf.column.text()
+        self._class_names = found
+
+    def _names_by_label(self, labels: npt.NDArray[np.int64], names: Text) -> list[str]:
+        found, first_rows = [""] * (int(labels.max()) + 1), dict[int, int]()
+        for row, (label, name) in enumerate(zip(labels.tolist(), names, strict=True)):
+            if found[label] != name and first_rows.setdefault(label, row) != row:
+                message = f"the class {label} is called {found[label]!r} in row {first_rows[label]} and {name!r} here; give it one name"
+                raise SourceError(at(message, Place(self._sheet.path, record=row)))
+            found[label] = name
+            first_rows.setdefault(label, row)
+        return found
+
+    # All other columns
+
+    def take_others(self, image_columns: Sequence[str] | Mapping[str, Kind] | None, fields: Sequence[str] | None) -> None:
+        others = self._others(fields)
+        kinds = None if image_columns is None else self._kinds(image_columns, others)
+        for name, column in others.items():
+            if isinstance(column, Cells):
+                self._blobs[self._called(name)] = self._held(column, (kinds or {}).get(name))
+            elif name in kinds if kinds is not None else self._names_images(column):
+                self._blobs[self._called(name)] = (kinds or {}).get(name, "image"), self._files(column)
+            else:
+                self._columns[self._called(name)] = column.values(self._notes)
+
+    def _kinds(self, given: Sequence[str] | Mapping[str, Kind], others: Mapping[str, Leaf | Cells]) -> dict[str, Kind]:
+        _refuse_no_list("image_columns", given)
+        kinds: dict[str, Kind] = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, "image")
+        for name, kind in kinds.items():
+            if name not in others:
+                raise SourceError(at(f"no column {name!r} for image_columns among {self._sheet.names}; correct the name", self._where))
+            if kind not in ("image", "mask"):
+                raise OptionError(f"a column of image files is of the kind image or mask, not {kind!r}")
+        return kinds
+
+    def _others(self, fields: Sequence[str] | None) -> Mapping[str, Leaf | Cells]:
+        every: dict[str, Leaf | Cells] = {**self._sheet.leaves, **self._sheet.cells}
+        found = {name: column for name, column in every.items() if name not in self._roles.names}
+        if fields is None:
+            return found
+        _refuse_no_list("fields", fields)
+        known = {*map(_field_name, found), *self._columns, *_TAKEN}
+        if unknown := [name for name in fields if name not in known]:
+            raise SchemaError(at(f"there is no column {unknown[0]!r}; the columns are {self._sheet.names}", self._where))
+        return {name: column for name, column in found.items() if _field_name(name) in fields}
+
+    def _called(self, name: str) -> str:
+        """The field that a column becomes. Raises SourceError when another column is that."""
+        field = _field_name(name)
+        if field != name:
+            self._notes.append(f"column {name!r} is kept as {field!r}, since {name!r} is what samples call something else")
+        if field in self._columns or field in self._blobs:
+            raise SourceError(at(f"two columns would be called {field!r}; rename one of them", self._where))
+        return field
+
+    def _names_images(self, column: Leaf) -> bool:
+        """Whether all values end like an image's name, and the first file is there."""
+        if column.fault or column.offsets or column.column.first_rows.keys() != {str}:
+            return False
+        names = column.column.text()
+        if not all(name.lower().endswith(IMAGE_SUFFIXES) for name in names) or names == self._names:
+            return False
+        first = str(located(names[:1], self._folder, [])[0][0])
+        if (self._bounds is not None and links_out([first], os.fspath(self._bounds))) or not os.path.isfile(first):
+            self._notes.append(f"column {column.name!r} is kept as text, though it reads like images: its first file is not there")
+            return False
+        about = f"column {column.name!r} names images, which are packed as the field {_field_name(column.name)!r}"
+        self._notes.append(f"{about}; name it in image_columns as a mask, if its pixels are class numbers")
+        return True
+
+    def _files(self, column: Leaf) -> PictureFiles:
+        names = with_slashes(column.text("the paths of images"), self._folder, self._notes)
+        return PictureFiles(located(names, self._folder, self._notes)[0], self._bounds, self._unnamed(names, column.name))
+
+    def _held(self, cells: Cells, kind: Kind | None) -> tuple[Kind, PictureCells]:
+        if kind is None:
+            kind = "image" if cells.are_images else "bytes"
+            field = _field_name(cells.name)
+            self._notes.append(
+                f"column {cells.name!r} holds bytes, packed as the field {field!r} of the kind {kind!r}; image_columns decides"
+            )
+        return kind, PictureCells(cells.blobs, self._sheet.path, are_images=kind != "bytes")
 
 
-def _columns(names: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> dict[str, TableColumn]:
-    """Of rows with a value for each name."""
-    columns = [TableColumn(name, path) for name in names]
-    rows = iter(rows)
-    while block := list(islice(rows, _BLOCK_ROWS)):
-        for column, values in zip(columns, zip(*block, strict=True), strict=True):
-            column.extend(values)
-    return dict(zip(names, columns, strict=True))
+def _refuse_no_list(argument: str, names: object) -> None:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise OptionError(f"{argument} must be a list of names, such as ['a', 'b'], not {names!r}")
 
 
-def _csv_columns(file: Any, path: Path) -> dict[str, TableColumn]:
-    rows = filter(None, csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True))
-    names = next(rows, [])
-    return _columns(names, _full_rows(rows, len(names), path), path)
-
-
-def _full_rows(rows: Iterable[list[str]], num_names: int, path: Path) -> Iterator[list[str]]:
-    for number, row in enumerate(rows):
-        if len(row) != num_names:
-            raise SourceError(at("the row has not as many values as the header has names", Place(path, record=number)))
-        yield row
-
-
-def _json_columns(file: Any, path: Path) -> dict[str, TableColumn]:
-    rows = _json_rows(file, path)
-    first = next(rows, {})
-    return _columns(list(first), (list(map(row.__getitem__, first)) for row in chain([first] if first else [], rows)), path)
-
-
-def _json_rows(file: Any, path: Path) -> Iterator[dict[str, Any]]:
-    names: Any = None
-    for number, line in enumerate(file):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise SourceError(at(f"the line is not JSON ({error})", Place(path, record=number))) from error
-        if isinstance(row, dict) and names is None:
-            names = row.keys()
-        if not isinstance(row, dict) or row.keys() != names:
-            raise SourceError(at("each line must be an object with the names of the first", Place(path, record=number)))
-        yield row
-
-
-def _parquet_columns(path: Path) -> dict[str, TableColumn]:
-    try:
-        from pyarrow import ArrowInvalid, default_memory_pool, parquet
-    except ImportError as error:
-        raise MissingPackageError("Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'") from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            columns = [TableColumn(name, path) for name in names]
-            for batch in file.iter_batches(_BLOCK_ROWS, use_threads=False):  # each thread keeps memory of its own
-                for column, values in zip(columns, batch.columns, strict=True):
-                    column.extend(values.to_pylist())
-        default_memory_pool().release_unused()  # it keeps several times what it ever gave
-    except ArrowInvalid as error:
-        raise SourceError(at(f"the table is not Parquet ({error})", Place(path))) from error
-    return dict(zip(names, columns, strict=True))
+def _field_name(name: str) -> str:
+    """A column must not be taken for the image, label or key of the samples."""
+    return f"{name}_column" if name in _TAKEN else name

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
 #include <jerror.h>
 
-#include "sequential.h"
+#include "libjpeg.h"
+#include "scans.h"
 
 static int sequential_use = FP_WHERE_IT_PAYS;
 
@@ -19,18 +19,21 @@ enum { WORTH_TABLES = 3000 };
 
 struct fp_decoder {
     struct jpeg_decompress_struct jpeg;
-    struct jpeg_error_mgr errors;
+    fp_jpeg_errors errors;
     struct jpeg_progress_mgr progress;
     jmp_buf escape;
     int status;              /* what to return after an escape */
     int accept_damage;
+    int is_odd;              /* libjpeg warned of this image */
+    const uint8_t *scan_data; /* of the first scan */
+    size_t scan_length;
     uint32_t max_scans;
     char message[JMSG_LENGTH_MAX];
     fp_scratch stored;       /* pixels as the file stores them */
     fp_scratch converted;    /* a row in a colour space that libjpeg leaves to us */
     fp_easel easel;
     fp_sequential *own_sequential;
-    int64_t num_sequential, num_marked;
+    int64_t num_sequential, num_marked, num_odd;
 };
 
 /* Libjpeg reports failures by callback; each leaves by longjmp, as its documentation asks. */
@@ -56,12 +59,14 @@ static void on_error(j_common_ptr common) {
                    : code == JERR_OUT_OF_MEMORY ? FP_NO_MEMORY : FP_CORRUPT_IMAGE);
 }
 
-/* A warning is data that libjpeg made up, but for two that speak of a header's version only. */
+static int is_other_data(fp_decoder *decoder);
+
 static void on_message(j_common_ptr common, int level) {
-    const fp_decoder *decoder = common->client_data;
-    int code = common->err->msg_code;
-    if (level >= 0 || decoder->accept_damage || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM) return;
-    escape(common, is_end_of_data(code) ? FP_TRUNCATED_IMAGE : FP_CORRUPT_IMAGE);
+    fp_decoder *decoder = common->client_data;
+    if (level >= 0) return;
+    if (!decoder->accept_damage && !fp_jpeg_is_harmless(common) && !is_other_data(decoder))
+        escape(common, is_end_of_data(common->err->msg_code) ? FP_TRUNCATED_IMAGE : FP_CORRUPT_IMAGE);
+    decoder->is_odd = 1;
 }
 
 static void on_progress(j_common_ptr common) {
@@ -75,15 +80,15 @@ static void on_progress(j_common_ptr common) {
 fp_decoder *fp_decoder_new(void) {
     fp_decoder *volatile decoder = calloc(1, sizeof *decoder);
     if (!decoder) return NULL;
-    decoder->jpeg.err = jpeg_std_error(&decoder->errors);
-    decoder->errors.error_exit = on_error;
-    decoder->errors.emit_message = on_message;
+    decoder->jpeg.err = jpeg_std_error(&decoder->errors.libjpeg);
+    decoder->errors.libjpeg.error_exit = on_error;
+    decoder->errors.libjpeg.emit_message = on_message;
     decoder->jpeg.client_data = decoder;
     if (setjmp(decoder->escape)) {
         free(decoder);
         return NULL;
     }
-    jpeg_create_decompress(&decoder->jpeg);
+    fp_jpeg_create(&decoder->jpeg);
     decoder->own_sequential = fp_sequential_new();
     if (!decoder->own_sequential) {
         fp_decoder_free(decoder);
@@ -106,6 +111,10 @@ void fp_decoder_free(fp_decoder *decoder) {
 }
 
 int64_t fp_decoder_num_sequential(const fp_decoder *decoder) { return decoder->num_sequential; }
+
+int64_t fp_decoder_num_odd(const fp_decoder *decoder) { return decoder->num_odd; }
+
+int fp_decoder_is_odd(const fp_decoder *decoder) { return decoder->is_odd; }
 
 int64_t fp_decoder_num_marked(const fp_decoder *decoder) { return decoder->num_marked; }
 
@@ -136,6 +145,20 @@ int fp_place_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, 
 }
 
 /* JPEG */
+
+/* A sequential scan has all of the spectrum, whatever its header says. libjpeg warns of others. */
+static int has_odd_spectrum(const struct jpeg_decompress_struct *jpeg) {
+    int is_whole = jpeg->Ss == 0 && jpeg->Se == DCTSIZE2 - 1 && jpeg->Ah == 0 && jpeg->Al == 0;
+    return !jpeg->progressive_mode && !jpeg->arith_code && !is_whole;
+}
+
+static void read_header(fp_decoder *decoder, const uint8_t *data, size_t length) {
+    decoder->is_odd = 0;
+    fp_jpeg_read_header(&decoder->jpeg, data, length);
+    decoder->scan_data = decoder->jpeg.src->next_input_byte;
+    decoder->scan_length = decoder->jpeg.src->bytes_in_buffer;
+    decoder->is_odd |= has_odd_spectrum(&decoder->jpeg);
+}
 
 /* Photoshop writes CMYK inverted, and every reader has come to expect it; the formula is Pillow's. */
 static void cmyk_to_rgb(const uint8_t *in, uint8_t *out, uint32_t width, int color) {
@@ -222,115 +245,40 @@ static int is_whole_picture(const struct jpeg_decompress_struct *jpeg, const fp_
 
 /* Without libjpeg's decoder */
 
-/* Upsampling 4:4:0, earlier versions round differently. */
-enum { ROUNDS_BY_TURNS_DOWN = LIBJPEG_TURBO_VERSION_NUMBER >= 2001005 };
-
-/* Chroma, of which both components are alike, has a whole part of luma's samples along and down; and an MCU has no more blocks
-   than the format allows, which libjpeg looks at only when it begins to decode. */
-static int has_plain_sampling(const struct jpeg_decompress_struct *jpeg) {
-    const jpeg_component_info *c = jpeg->comp_info;
-    if (jpeg->num_components == 1) return 1;
-    if (c[0].h_samp_factor * c[0].v_samp_factor + 2 * c[1].h_samp_factor * c[1].v_samp_factor > FP_MAX_BLOCKS) return 0;
-    return c[1].h_samp_factor == c[2].h_samp_factor && c[1].v_samp_factor == c[2].v_samp_factor &&
-           c[0].h_samp_factor % c[1].h_samp_factor == 0 && c[0].v_samp_factor % c[1].v_samp_factor == 0;
-}
-
-static int has_plain_colors(const struct jpeg_decompress_struct *jpeg) {
-    return (jpeg->num_components == 3 && jpeg->jpeg_color_space == JCS_YCbCr) ||
-           (jpeg->num_components == 1 && jpeg->jpeg_color_space == JCS_GRAYSCALE);
-}
-
-static int is_one_scan_in_order(const struct jpeg_decompress_struct *jpeg) {
-    for (int i = 0; i < jpeg->comps_in_scan; i++)
-        if (jpeg->cur_comp_info[i] != &jpeg->comp_info[i]) return 0;
-    return jpeg->Ss == 0 && jpeg->Se == 63 && jpeg->Ah == 0 && jpeg->Al == 0;
-}
-
-/* FP_OURS, or the first thing that makes it libjpeg's. */
-static int route_of(const struct jpeg_decompress_struct *jpeg) {
-    if (jpeg->progressive_mode) return FP_PROGRESSIVE;
-    if (jpeg->arith_code) return FP_ARITHMETIC;
-    if (jpeg->data_precision != 8) return FP_NOT_8_BITS;
-    if (!has_plain_colors(jpeg)) return FP_OTHER_COLORS;
-    if (jpeg->comps_in_scan != jpeg->num_components) return FP_SEVERAL_SCANS;
-    if (!has_plain_sampling(jpeg)) return FP_OTHER_SAMPLING;
-    return is_one_scan_in_order(jpeg) ? FP_OURS : FP_UNUSUAL_HEADERS;
-}
-
-static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *codes) {
-    if (number < 0 || number >= FP_MAX_TABLES || !tables[number]) return 0;
-    memcpy(codes[number].counts, tables[number]->bits + 1, sizeof codes->counts);
-    memcpy(codes[number].symbols, tables[number]->huffval, sizeof codes->symbols);
-    return 1;
-}
-
 static int is_worth_tables(size_t length) { return sequential_use == FP_ALWAYS || length >= WORTH_TABLES; }
 
-/* How many blocks an MCU has of each component: one, when there is one component, whatever its factors are. */
-static void describe_blocks(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
-    const jpeg_component_info *luma = &jpeg->comp_info[0], *chroma = &jpeg->comp_info[1];
-    int is_gray = jpeg->num_components == 1;
-    scan->num_components = (uint32_t)jpeg->num_components;
-    scan->blocks_across = is_gray ? 1 : (uint32_t)luma->h_samp_factor;
-    scan->blocks_down = is_gray ? 1 : (uint32_t)luma->v_samp_factor;
-    scan->chroma_across = is_gray ? 1 : (uint32_t)chroma->h_samp_factor;
-    scan->chroma_down = is_gray ? 1 : (uint32_t)chroma->v_samp_factor;
-    scan->rows_at_once = is_gray ? (uint32_t)luma->v_samp_factor : 1;
-}
-
-/* Sizes of an image that is decoded `reduced` times smaller. Like libjpeg, makes chroma as large as it can be made by its
-   transform, and upsamples the rest: by a triangle, which needs three samples in a row, where it has one. */
-static int describe_sizes(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
-    describe_blocks(jpeg, scan);
-    uint32_t edge = 8 / reduced, across = scan->blocks_across / scan->chroma_across, down = scan->blocks_down / scan->chroma_down;
-    uint32_t larger = 1;
-    while (larger < reduced && across % (2 * larger) == 0 && down % (2 * larger) == 0) larger *= 2;
-    scan->width = (jpeg->image_width + reduced - 1) / reduced;
-    scan->height = (jpeg->image_height + reduced - 1) / reduced;
-    scan->edge = edge;
-    scan->chroma_edge = edge * larger;
-    scan->across = across / larger;
-    scan->down = down / larger;
-    int is_triangle = scan->across == 1 ? scan->down == 2 : scan->across == 2 && scan->down <= 2 && scan->width > 4;
-    scan->blends = edge > 1 && is_triangle;
-    return ROUNDS_BY_TURNS_DOWN || !scan->blends || scan->across == 2;
-}
-
-/* What is left to decode after the headers; 0 when the image is for libjpeg. */
+/* 0 when the image is for libjpeg. */
 static int describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
-    if (route_of(jpeg) != FP_OURS || !describe_sizes(jpeg, reduced, scan)) return 0;
-    scan->restart_interval = jpeg->restart_interval;
-    scan->data = jpeg->src->next_input_byte;
-    scan->length = jpeg->src->bytes_in_buffer;
-    scan->image = NULL;
-    scan->checkpoints = NULL;
+    if (!fp_describe_scan(jpeg, reduced, scan)) return 0;
     scan->is_worth_tables = is_worth_tables(scan->length);
-    for (int i = 0; i < jpeg->num_components; i++) {
-        const jpeg_component_info *c = &jpeg->comp_info[i];
-        if (!copy_table(jpeg->dc_huff_tbl_ptrs, c->dc_tbl_no, scan->dc)) return 0;
-        if (!copy_table(jpeg->ac_huff_tbl_ptrs, c->ac_tbl_no, scan->ac)) return 0;
-        if (c->quant_tbl_no < 0 || c->quant_tbl_no >= NUM_QUANT_TBLS || !jpeg->quant_tbl_ptrs[c->quant_tbl_no]) return 0;
-        scan->components[i].dc = (uint32_t)c->dc_tbl_no;
-        scan->components[i].ac = (uint32_t)c->ac_tbl_no;
-        scan->components[i].steps = jpeg->quant_tbl_ptrs[c->quant_tbl_no]->quantval;
-    }
     return 1;
+}
+
+/* True when libjpeg has just skipped bytes after the data of an image of our kind, and they are not
+   more MCUs. Cameras write other bytes there; more MCUs than the image has are left by lost bits. */
+static int is_other_data(fp_decoder *decoder) {
+    const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+    fp_scan scan;
+    if (decoder->errors.libjpeg.msg_code != JWRN_EXTRANEOUS_DATA || !fp_describe_scan(jpeg, 1, &scan)) return 0;
+    scan.data = decoder->scan_data;
+    scan.length = decoder->scan_length;
+    return !fp_sequential_goes_on(decoder->own_sequential, &scan);
 }
 
 int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint64_t image_bytes) {
     decoder->accept_damage = 1;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
+        decoder->is_odd = 0;
         return decoder->status == FP_UNSUPPORTED_IMAGE ? FP_NOT_8_BITS : FP_UNREADABLE;
     }
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)head, (unsigned long)length);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, head, length);
     fp_scan scan;
     uint64_t rest = image_bytes > length ? image_bytes - length : 0;
-    int route = route_of(&decoder->jpeg);
-    if (route == FP_OURS && !describe_scan(&decoder->jpeg, 1, &scan)) route = FP_UNUSUAL_HEADERS;
+    int route = fp_route_of(&decoder->jpeg);
+    if (route == FP_OURS && !fp_describe_scan(&decoder->jpeg, 1, &scan)) route = FP_UNUSUAL_HEADERS;
     else if (route == FP_OURS && !is_worth_tables(scan.length + rest)) route = FP_SMALL;
-    jpeg_abort_decompress(&decoder->jpeg);
+    fp_jpeg_end(&decoder->jpeg);
     return route;
 }
 
@@ -385,13 +333,13 @@ int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, cons
     decoder->accept_damage = options->accept_damage;
     decoder->message[0] = 0;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
         return decoder->status;
     }
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, data, length);
     int status = decode(decoder, options, view, target);
-    jpeg_abort_decompress(&decoder->jpeg);
+    decoder->num_odd += status == FP_OK && decoder->is_odd && !options->accept_damage;
+    fp_jpeg_end(&decoder->jpeg);
     return status;
 }
 
@@ -400,7 +348,7 @@ int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, cons
 /* What is left to decode of an image in `data` once its headers are read; what lies behind them need not be there yet. 0 when
    it is not of our kind. */
 static int describe_marked(const fp_decoder *decoder, const uint8_t *data, const fp_checkpoints *checkpoints, uint32_t reduced, fp_scan *scan) {
-    if (!describe_scan(&decoder->jpeg, reduced, scan)) return 0;
+    if (!fp_describe_scan(&decoder->jpeg, reduced, scan)) return 0;
     scan->image = data;
     scan->length = (size_t)(checkpoints->image_bytes - fp_checkpoints_head_bytes(checkpoints));
     scan->is_worth_tables = is_worth_tables(scan->length);
@@ -441,18 +389,18 @@ static int decode_marked(fp_decoder *decoder, const uint8_t *data, const fp_read
     decoder->accept_damage = 0;
     int is_decoded = 0;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
         return 0;
     }
     fp_scan scan;
     fp_plan plan;
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)head_bytes);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, data, head_bytes);
     if (describe_marked(decoder, data, checkpoints, reduction(&decoder->jpeg, options, view, target), &scan) &&
         plan_marked(decoder, options, view, target, &scan, &plan, bytes) && read_rest(r, head_bytes, bytes, checkpoints, outcome))
         is_decoded = decode_sequential(decoder, &scan, options, &plan, view, target) == FP_OK;
-    jpeg_abort_decompress(&decoder->jpeg);
+    fp_jpeg_end(&decoder->jpeg);
     decoder->num_marked += is_decoded;
+    decoder->num_odd += is_decoded && decoder->is_odd;
     return is_decoded;
 }
 
@@ -474,19 +422,17 @@ int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32
     decoder->max_scans = 1;
     decoder->accept_damage = 0;
     if (setjmp(decoder->escape)) {
-        jpeg_abort_decompress(&decoder->jpeg);
+        fp_jpeg_end(&decoder->jpeg);
         return decoder->status == FP_NO_MEMORY ? FP_NO_MEMORY : FP_OK;
     }
     fp_scan scan;
-    jpeg_mem_src(&decoder->jpeg, (unsigned char *)data, (unsigned long)length);
-    jpeg_read_header(&decoder->jpeg, TRUE);
+    read_header(decoder, data, length);
     int status = FP_OK;
-    if (describe_scan(&decoder->jpeg, 1, &scan)) {
+    if (fp_describe_scan(&decoder->jpeg, 1, &scan)) {
         scan.image = data;
-        scan.is_worth_tables = 1;
         scan.checkpoints = &checkpoints;
         status = fp_sequential_mark(decoder->own_sequential, &scan, words, num_words);
     }
-    jpeg_abort_decompress(&decoder->jpeg);
+    fp_jpeg_end(&decoder->jpeg);
     return status;
 }

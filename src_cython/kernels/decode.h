@@ -11,7 +11,7 @@ typedef struct {
     int32_t color;
     int32_t interpolation;
     int32_t may_reduce;      /* decode smaller (1/2, 1/4, 1/8) where the view shrinks by as much */
-    int32_t accept_damage;   /* libjpeg's warnings are no failures: pixels that it made up are taken */
+    int32_t accept_damage;   /* libjpeg's warnings are no failures */
     uint32_t max_scans;
     uint64_t max_pixels;
 } fp_decode_options;
@@ -23,6 +23,8 @@ void fp_decoder_free(fp_decoder *decoder);
 /* Libjpeg's own words for the last failure. */
 const char *fp_decoder_message(const fp_decoder *decoder);
 
+/* How many images were decoded in spite of a warning of libjpeg's that changes no pixel. */
+int64_t fp_decoder_num_odd(const fp_decoder *decoder);
 /* How many images the decoder of our own has decoded. */
 int64_t fp_decoder_num_sequential(const fp_decoder *decoder);
 /* For tests and benches: which images it decodes of those that it can. */
@@ -38,12 +40,14 @@ enum fp_route {
     FP_NOT_8_BITS = 4,
     FP_OTHER_COLORS = 5,     /* neither gray nor YCbCr */
     FP_OTHER_SAMPLING = 6,
-    FP_UNUSUAL_HEADERS = 7,  /* tables that are missing, components in another order, a spectrum that is not whole */
+    FP_UNUSUAL_HEADERS = 7,  /* tables that are missing, components in another order */
     FP_SMALL = 8,            /* tables would take longer than they save */
     FP_UNREADABLE = 9
 };
 /* By the first bytes of an image; FP_UNREADABLE when the headers do not end in them. */
 int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint64_t image_bytes);
+/* True when libjpeg warned of something odd in the headers that were read last. */
+int fp_decoder_is_odd(const fp_decoder *decoder);
 
 int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,
                    const fp_view *view, const fp_target *target);

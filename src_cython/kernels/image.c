@@ -46,6 +46,7 @@ static int tiff_open(const uint8_t *data, size_t length, tiff *t, size_t *direct
 /* The first value of a SHORT or LONG tag in the first directory; `missing` when it is not there. */
 static uint32_t tiff_value(const uint8_t *data, size_t length, uint32_t tag, uint32_t missing) {
     tiff t;
+    size_t place;
     size_t entry;
     if (!tiff_open(data, length, &t, &entry)) return missing;
     uint32_t num_entries = tiff_u16(&t, entry);
@@ -53,15 +54,19 @@ static uint32_t tiff_value(const uint8_t *data, size_t length, uint32_t tag, uin
     for (; num_entries > 0 && entry <= length && length - entry >= 12; num_entries--, entry += 12) {
         if (tiff_u16(&t, entry) != tag) continue;
         uint32_t type = tiff_u16(&t, entry + 2);
-        if (tiff_u32(&t, entry + 4) < 1) return missing;
-        if (type == 3) return tiff_u16(&t, entry + 8);
-        return type == 4 ? tiff_u32(&t, entry + 8) : missing;
+        uint32_t count = tiff_u32(&t, entry + 4);
+        if (count < 1) return missing;
+        if (type == 4) return count == 1 ? tiff_u32(&t, entry + 8) : missing;
+        if (type != 3) return missing;
+        place = count <= 2 ? entry + 8 : tiff_u32(&t, entry + 8); /* more than four bytes lie elsewhere */
+        return place <= length - 2 ? tiff_u16(&t, place) : missing;
     }
     return missing;
 }
 
 #define TIFF_WIDTH 256
 #define TIFF_HEIGHT 257
+#define TIFF_BITS 258
 #define TIFF_ORIENTATION 274
 #define TIFF_SAMPLES 277
 
@@ -73,7 +78,9 @@ static uint8_t orientation_of(const uint8_t *tiff_data, size_t length) {
 static int probe_tiff(const uint8_t *data, size_t length, fp_image_info *info) {
     info->width = tiff_value(data, length, TIFF_WIDTH, 0);
     info->height = tiff_value(data, length, TIFF_HEIGHT, 0);
-    info->components = (uint8_t)tiff_value(data, length, TIFF_SAMPLES, 1);
+    uint32_t samples = tiff_value(data, length, TIFF_SAMPLES, 1), bits = tiff_value(data, length, TIFF_BITS, 1);
+    info->components = samples < UINT8_MAX ? (uint8_t)samples : UINT8_MAX;
+    info->bits = bits < UINT8_MAX ? (uint8_t)bits : UINT8_MAX;
     info->orientation = orientation_of(data, length);
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }
@@ -140,7 +147,7 @@ static int walk_png_chunks(const uint8_t *data, size_t length, fp_image_info *in
 }
 
 static int probe_png(const uint8_t *data, size_t length, fp_image_info *info) {
-    static const uint8_t channels[] = {1, 0, 3, 3, 2, 0, 4};
+    static const uint8_t channels[] = {1, 0, 3, 1, 2, 0, 4}; /* a palette image has one: its indices */
     if (length < 29) return FP_TRUNCATED_IMAGE;
     if (memcmp(data + 12, "IHDR", 4) != 0 || data[25] > 6) return FP_CORRUPT_IMAGE;
     info->width = fp_load_be32(data + 16);
@@ -213,6 +220,8 @@ static int probe_bmp(const uint8_t *data, size_t length, fp_image_info *info) {
         compression = fp_load_le32(data + 30);
     }
     if (!info->width || !info->height || info->width > INT32_MAX) return FP_CORRUPT_IMAGE;
+    info->components = bits <= 8 ? 1 : 3; /* up to 8 bits a pixel are indices of a palette */
+    info->bits = 8;
     int is_plain = compression == 0 || compression == 3;
     return is_plain && !bmp_rows_are_there(data, length, info, bits) ? FP_TRUNCATED_IMAGE : FP_OK;
 }
@@ -221,7 +230,7 @@ static int probe_gif(const uint8_t *data, size_t length, fp_image_info *info) {
     if (length < 10) return FP_TRUNCATED_IMAGE;
     info->width = fp_load_le32(data + 6) & 0xffff;
     info->height = fp_load_le32(data + 6) >> 16;
-    info->components = 3;
+    info->components = 1; /* indices of a palette */
     info->bits = 8;
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }

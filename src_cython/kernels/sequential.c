@@ -451,6 +451,18 @@ int fp_sequential_mark(fp_sequential *s, const fp_scan *scan, fp_scratch *words,
     return FP_OK;
 }
 
+int fp_sequential_goes_on(fp_sequential *s, const fp_scan *scan) {
+    fp_box whole = {0, 0, scan->width, scan->height};
+    if (set_up(s, scan, &whole, FP_PIXELS_RGB) || scan->restart_interval) return 1;
+    if (fp_entropy_start(&s->entropy, scan->data, scan->length)) return 1;
+    if (!fp_entropy_decode(&s->entropy, s->needed.per_row * s->needed.num_rows, NULL)) return 1;
+    if (!fp_entropy_is_sound(&s->entropy)) return 1;
+    uint64_t end = (uint64_t)(s->entropy.end - s->entropy.copy.own_bytes) * 8;
+    while (fp_entropy_decode(&s->entropy, 1, NULL) && fp_entropy_is_sound(&s->entropy))
+        if (end - fp_entropy_tell(&s->entropy, &s->entropy.lane) < 8) return 1;
+    return 0;
+}
+
 int fp_sequential_decode(fp_sequential *s, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,
                          int64_t stride) {
     drawing d = {box, pixels, box->y, out, stride};

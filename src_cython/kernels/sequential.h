@@ -49,6 +49,9 @@ int fp_sequential_bytes(const fp_scan *scan, const fp_box *box, uint64_t *first,
    data is anything but flawless, or has restarts. FP_OK or FP_NO_MEMORY. */
 int fp_sequential_mark(fp_sequential *sequential, const fp_scan *scan, fp_scratch *words, size_t *num_words);
 
+/* True when the data after the last MCU is, or may be, whole MCUs up to its end: bits were lost before. */
+int fp_sequential_goes_on(fp_sequential *sequential, const fp_scan *scan);
+
 /* Decodes the box into rows `stride` bytes apart. FP_OK, FP_NO_MEMORY or FP_LEFT_TO_LIBJPEG. */
 int fp_sequential_decode(fp_sequential *sequential, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,
                          int64_t stride);

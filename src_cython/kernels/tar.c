@@ -240,7 +240,10 @@ static int number_suffix(archive *tar, fp_members *members, const uint8_t *suffi
 static int add_member(archive *tar, fp_members *members, uint64_t offset, uint64_t size) {
     const uint8_t *name = tar->name.own_bytes;
     size_t length = tar->name_length, key_length = key_length_of(name, length);
-    if (key_length == 0 || is_note(name, length)) return FP_OK;
+    if (key_length == 0 || is_note(name, length)) {
+        members->num_passed_over++;
+        return FP_OK;
+    }
     if (!grow_members(members, key_length)) return fail(tar, FP_NO_MEMORY, "no memory for the members");
     fp_member member = {offset, size, members->names_length, (uint32_t)key_length, -1, 0};
     if (number_suffix(tar, members, name + key_length + 1, length - key_length - 1, &member.suffix)) return tar->outcome->status;

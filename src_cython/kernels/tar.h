@@ -24,6 +24,7 @@ typedef struct {
     uint8_t *own_names;
     size_t names_length;
     size_t names_capacity;
+    int64_t num_passed_over; /* plain files that belong to no sample */
     fp_features suffixes;
 } fp_members;
 

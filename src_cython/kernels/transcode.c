@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
 #include <jerror.h>
 
 #include "image.h"
+#include "libjpeg.h"
 #include "span.h"
 
 enum { MAX_MARKER = 0xffff, ROOM = 1024 };
@@ -16,7 +16,7 @@ enum { MAX_MARKER = 0xffff, ROOM = 1024 };
 struct fp_transcoder {
     struct jpeg_decompress_struct source, written;
     struct jpeg_compress_struct output;
-    struct jpeg_error_mgr errors;
+    fp_jpeg_errors errors;
     struct jpeg_progress_mgr progress;
     struct jpeg_destination_mgr destination;
     jmp_buf escape;
@@ -35,10 +35,8 @@ static void on_error(j_common_ptr common) {
     escape(common->client_data, common->err->msg_code == JERR_OUT_OF_MEMORY ? FP_NO_MEMORY : FP_TOO_UNUSUAL);
 }
 
-/* A warning is data that libjpeg made up, but for two that speak of a header's version only. */
 static void on_message(j_common_ptr common, int level) {
-    int code = common->err->msg_code;
-    if (level < 0 && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM) escape(common->client_data, FP_TOO_UNUSUAL);
+    if (level < 0 && !fp_jpeg_is_harmless(common)) escape(common->client_data, FP_TOO_UNUSUAL);
 }
 
 static void on_progress(j_common_ptr common) {
@@ -68,21 +66,21 @@ static void end_output(j_compress_ptr jpeg) {
 fp_transcoder *fp_transcoder_new(void) {
     fp_transcoder *volatile transcoder = calloc(1, sizeof *transcoder);
     if (!transcoder) return NULL;
-    jpeg_std_error(&transcoder->errors);
-    transcoder->errors.error_exit = on_error;
-    transcoder->errors.emit_message = on_message;
+    jpeg_std_error(&transcoder->errors.libjpeg);
+    transcoder->errors.libjpeg.error_exit = on_error;
+    transcoder->errors.libjpeg.emit_message = on_message;
     transcoder->progress.progress_monitor = on_progress;
     transcoder->destination.init_destination = begin_output;
     transcoder->destination.empty_output_buffer = on_full_output;
     transcoder->destination.term_destination = end_output;
     j_common_ptr objects[] = {(j_common_ptr)&transcoder->source, (j_common_ptr)&transcoder->written, (j_common_ptr)&transcoder->output};
-    for (int i = 0; i < 3; i++) objects[i]->err = &transcoder->errors, objects[i]->client_data = transcoder;
+    for (int i = 0; i < 3; i++) objects[i]->err = &transcoder->errors.libjpeg, objects[i]->client_data = transcoder;
     if (setjmp(transcoder->escape)) {
         fp_transcoder_free(transcoder);
         return NULL;
     }
-    jpeg_create_decompress(&transcoder->source);
-    jpeg_create_decompress(&transcoder->written);
+    fp_jpeg_create(&transcoder->source);
+    fp_jpeg_create(&transcoder->written);
     jpeg_create_compress(&transcoder->output);
     for (int i = 0; i < 3; i++) objects[i]->progress = &transcoder->progress;
     transcoder->output.dest = &transcoder->destination;
@@ -183,8 +181,7 @@ static int has_same_coefficients(fp_transcoder *t, int component, jvirt_barray_p
 static int is_same(fp_transcoder *t, jvirt_barray_ptr *coefficients, const fp_image_info *info) {
     fp_image_info written;
     if (fp_probe(t->bytes.own_bytes, t->length, &written) != FP_OK || written.orientation != info->orientation) return 0;
-    jpeg_mem_src(&t->written, t->bytes.own_bytes, (unsigned long)t->length);
-    jpeg_read_header(&t->written, TRUE);
+    fp_jpeg_read_header(&t->written, t->bytes.own_bytes, t->length);
     if (!is_one_scan(&t->written) || t->written.restart_interval || !is_alike(&t->source, &t->written)) return 0;
     jvirt_barray_ptr *ours = jpeg_read_coefficients(&t->written);
     int same = is_complete(&t->written) && t->written.src->bytes_in_buffer == 0;
@@ -196,8 +193,7 @@ static int transcode(fp_transcoder *t, const uint8_t *data, size_t length, const
     fp_image_info info;
     if (fp_probe(data, length, &info) != FP_OK || info.format != FP_JPEG) return FP_TOO_UNUSUAL;
     ask_for_markers(&t->source, options->strip);
-    jpeg_mem_src(&t->source, (unsigned char *)data, (unsigned long)length);
-    jpeg_read_header(&t->source, TRUE);
+    fp_jpeg_read_header(&t->source, data, length);
     if (is_one_scan(&t->source)) return FP_ONE_SCAN_ALREADY;
     if ((uint64_t)t->source.image_width * t->source.image_height > options->max_pixels) return FP_TOO_UNUSUAL;
     jvirt_barray_ptr *coefficients = jpeg_read_coefficients(&t->source);
@@ -215,8 +211,8 @@ int fp_transcode(fp_transcoder *t, const uint8_t *data, size_t length, const fp_
     t->status = FP_OK;
     int status = setjmp(t->escape) ? t->status : transcode(t, data, length, options);
     jpeg_abort_compress(&t->output);
-    jpeg_abort_decompress(&t->written);
-    jpeg_abort_decompress(&t->source);
+    fp_jpeg_end(&t->written);
+    fp_jpeg_end(&t->source);
     *out = t->bytes.own_bytes;
     *out_length = t->length;
     return status;

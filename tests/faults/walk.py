@@ -2,6 +2,7 @@
 the call fails, and what then stands on the disk is looked at; then the pack is resumed.
 
     python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5] [--faults kill tear EIO ...] [--random N]
+        [--to nothing old appended] [--master] [--last N]
 
 Runs itself again with the shim preloaded. Prints a line for each format and fault, and ends with 1 when anything was found.
 """
@@ -9,6 +10,7 @@ Runs itself again with the shim preloaded. Prints a line for each format and fau
 import argparse
 import ctypes
 import errno
+import itertools
 import os
 import random
 import shutil
@@ -17,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 KILL, SHORT, TEAR = -1, -2, -3
@@ -34,35 +38,72 @@ class Walk:
     """Packs of one source to one name, each in a child, with one fault at most.
 
     - options: of PackOptions.
+    - to: what is there before: "nothing"; an "old" set of more files that is overwritten; or a set that is "appended" to.
     """
 
-    def __init__(self, shim: ctypes.CDLL, source: Path, output: Path, options: Mapping[str, Any]) -> None:
+    def __init__(self, shim: ctypes.CDLL, source: Path, output: Path, options: Mapping[str, Any], to: str = "nothing") -> None:
         self._shim, self._source, self._folder, self._output, self._options = shim, source, output.parent, output, options
+        self._how: dict[str, bool] = {"old": {"overwrite": True}, "appended": {"append": True}}.get(to, {})
         self.problems: list[str] = []
-        self._expected = self._undisturbed()
+        self._before: dict[str, bytes] = {}
+        if to != "nothing":
+            self._before = self._undisturbed({"shards": 3 if to == "old" else 1, "include": ["class-0/*"]}, {})
+        size_before = self._num_samples() if self._before else 0
+        self._expected = self._undisturbed({}, self._how)
+        self._size = self._num_samples()
+        self._sizes = {size_before, self._size}
 
-    def _undisturbed(self) -> dict[str, bytes]:
+    def _undisturbed(self, options: Mapping[str, Any], how: Mapping[str, bool]) -> dict[str, bytes]:
+        """The files after a pack that meets no fault."""
         self._empty()
-        status, told = self._pack()
+        status, told = self._pack(options=options, how=how)
         if status != DONE:
             raise SystemExit(f"the pack fails without any fault: {told}")
-        return self._found()
+        return {path.name: path.read_bytes() for path in self._folder.iterdir()}
 
     def _empty(self) -> None:
+        """What is there before, and nothing else."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
+        for name, data in self._before.items():
+            (self._folder / name).write_bytes(data)
+
+    def _num_samples(self) -> int | str:
+        """How many samples a reader finds in the folder, or the error that it meets."""
+        status, told = self._in_child(self._counts)
+        return int(told) if status == DONE else told
+
+    def _counts(self) -> str:
+        import fastpack
+
+        dataset = fastpack.open(self._folder, save_index=False)
+        if any(dataset.read([row]).failures for row in range(len(dataset))):
+            raise AssertionError("a sample cannot be read")
+        return str(len(dataset))
 
     def _found(self) -> dict[str, bytes]:
-        """Name -> bytes of everything in the folder; of an index only the name, since it holds times."""
-        return {path.name: b"" if path.name.endswith(".npz") or path.is_dir() else path.read_bytes() for path in self._folder.iterdir()}
+        """Name -> bytes of everything in the folder."""
+        return {path.name: b"" if path.is_dir() else path.read_bytes() for path in self._folder.iterdir()}
 
-    def _pack(self, call: int = 0, fault: int = 0, *, resume: bool = False, until: float | None = None) -> tuple[int, str]:
+    def _pack(
+        self,
+        call: int = 0,
+        fault: int = 0,
+        *,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        how: Mapping[str, bool] | None = None,
+        until: float | None = None,
+    ) -> tuple[int, str]:
         """(how the child ended, what it said); a negative number is the signal that ended it."""
+        chosen = {"shards": 2, **self._options, **options}
+        return self._in_child(lambda: self._packs(call, fault, chosen, self._how if how is None else how), until)
+
+    def _in_child(self, work: Callable[[], str], until: float | None = None) -> tuple[int, str]:
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
-            os._exit(self._packs(call, fault, resume, writing))
+            os._exit(_ended(work, writing))
         os.close(writing)
         if until is not None:
             time.sleep(until)
@@ -71,23 +112,15 @@ class Walk:
             told = pipe.read()
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
 
-    def _packs(self, call: int, fault: int, resume: bool, writing: int) -> int:
+    def _packs(self, call: int, fault: int, options: Mapping[str, Any], how: Mapping[str, bool]) -> str:
         import fastpack
-        from fastpack.errors import OutputExistsError
 
         self._shim.fault_arm(os.fsencode(self._folder), call, fault)
         try:
-            fastpack.pack(self._source, self._output, fastpack.PackOptions(shards=2, **self._options), resume=resume)
-            status, told = DONE, str(self._shim.fault_count())
-        except OutputExistsError as error:
-            status, told = EXISTS, str(error)
-        except fastpack.FastpackError as error:
-            status, told = REFUSED, str(error)
-        except BaseException as error:
-            status, told = STRANGE, f"{type(error).__name__}: {error}"
-        self._shim.fault_arm(b"", 0, 0)
-        os.write(writing, told.encode())
-        return status
+            fastpack.pack(self._source, self._output, fastpack.PackOptions(**options), **how)
+            return str(self._shim.fault_count())
+        finally:
+            self._shim.fault_arm(b"", 0, 0)
 
     def num_calls(self) -> int:
         self._empty()
@@ -103,15 +136,23 @@ class Walk:
 
     def _check(self, where: str, fault: int, status: int, told: str) -> None:
         self._check_end(where, fault, status, told)
-        for name, data in self._found().items():
-            if not name.startswith(".") and self._expected.get(name) != data:
-                self.problems.append(f"{where}: {name} stands under its final name and is not whole")
-        status, told = self._pack(resume=True)
+        self._check_files(where)
+        if isinstance(size := self._num_samples(), int) and size not in self._sizes:
+            self.problems.append(f"{where}: a reader finds {size} samples")
+        status, told = self._pack(how={**self._how, "resume": True})
         if status not in (DONE, EXISTS):
             self.problems.append(f"{where}: resuming failed: {told}")
-        found = self._found()
-        if found != self._expected:
-            self.problems.append(f"{where}: after resuming there are {sorted(found)}, or their bytes differ")
+        self._check_files(where)
+        if sorted(found := self._found()) != sorted(self._expected):
+            self.problems.append(f"{where}: after resuming there are {sorted(found)}")
+        if (size := self._num_samples()) != self._size:
+            self.problems.append(f"{where}: after resuming a reader finds {size} samples")
+
+    def _check_files(self, where: str) -> None:
+        """Indexes hold times, so a reader says whether they fit."""
+        for name, data in self._found().items():
+            if not name.startswith(".") and not name.endswith(".npz") and data not in (self._expected.get(name), self._before.get(name)):
+                self.problems.append(f"{where}: {name} stands under its final name and is not whole")
 
     def _check_end(self, where: str, fault: int, status: int, told: str) -> None:
         """A child that was not killed either succeeds or says which path failed and how."""
@@ -122,13 +163,31 @@ class Walk:
             self.problems.append(f"{where}: ended with {status}: {told}")
 
 
-def walk(walks: Walk, faults: Iterable[str], num_random: int, told: Callable[[str], None]) -> None:
+def _ended(work: Callable[[], str], writing: int) -> int:
+    """Does a child's work and tells what came of it. Returns the exit status."""
+    from fastpack.errors import FastpackError, OutputExistsError
+
+    try:
+        status, told = DONE, work()
+    except OutputExistsError as error:
+        status, told = EXISTS, str(error)
+    except FastpackError as error:
+        status, told = REFUSED, str(error)
+    except BaseException as error:
+        status, told = STRANGE, f"{type(error).__name__}: {error}"
+    os.write(writing, told.encode())
+    return status
+
+
+def walk(walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told: Callable[[str], None]) -> None:
+    """`calls`: which of the numbered calls."""
     num_calls = walks.num_calls()
     for name in faults:
         before = len(walks.problems)
-        for call in range(1, num_calls + 1):
+        chosen = range(1, num_calls + 1)[calls]
+        for call in chosen:
             walks.at_call(call, FAULTS[name])
-        told(f"{name} at each of {num_calls} calls: {len(walks.problems) - before} problems")
+        told(f"{name} at {len(chosen)} of {num_calls} calls: {len(walks.problems) - before} problems")
     started = time.perf_counter()
     walks.num_calls()
     whole = time.perf_counter() - started
@@ -163,8 +222,12 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where to pack, for as long as this runs")
     parser.add_argument("--photos", type=Path, help="images to pack (default: a few that are made)")
     parser.add_argument("--altering", action="store_true", help="alter the images while packing, and leave a bad one out")
+    parser.add_argument("--to", nargs="+", choices=["nothing", "old", "appended"], default=["nothing"], help="what is there before")
+    parser.add_argument("--master", action="store_true", help="pack pixels, and a master (HDF5)")
+    parser.add_argument("--last", type=int, metavar="N", help="only at the last N calls: those that publish")
     parser.add_argument("--formats", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="stop at each Nth call only")
     parser.add_argument("--random", type=int, default=0, metavar="N", help="kills at random times")
     arguments = parser.parse_args()
     if "fault_arm" not in os.environ.get("FASTPACK_FAULTS", ""):
@@ -179,8 +242,10 @@ def main() -> int:
     import fastpack.containers.tar
     import fastpack.containers.tfrecord
     import fastpack.npz
-    import fastpack.packing.pack  # noqa: F401
+    import fastpack.packing.pack
+    import fastpack.reader
 
+    warnings.simplefilter("ignore", fastpack.FastpackWarning)  # appending says which classes are new
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     num_problems = 0
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
@@ -188,9 +253,12 @@ def main() -> int:
         source = arguments.photos or made_photos(folder / "photos", 12)
         if arguments.altering and arguments.photos is None:
             (source / "class-1" / "bad.jpg").write_bytes(b"<html>")
-        for format in arguments.formats:
-            walks = Walk(shim, source, folder / "packed" / f"set{SUFFIXES[format]}", ALTERING if arguments.altering else {})
-            walk(walks, arguments.faults, arguments.random, lambda line, format=format: print(f"{format}: {line}", flush=True))
+        options = ALTERING if arguments.altering else {"size": 8, "master": True} if arguments.master else {}
+        calls = slice(-arguments.last if arguments.last else None, None, arguments.every)
+        for format, to in itertools.product(arguments.formats, arguments.to):
+            walks = Walk(shim, source, folder / "packed" / f"set{SUFFIXES[format]}", options, to)
+            name = f"{format} to {to}"
+            walk(walks, arguments.faults, calls, arguments.random, lambda line, name=name: print(f"{name}: {line}", flush=True))
             for problem in walks.problems[:20]:
                 print(f"  {problem}")
             num_problems += len(walks.problems)

@@ -1,0 +1,45 @@
+"""Gate: refuses what lies outside a source's folder once links are followed. Every route into a source asks it."""
+
+import os
+
+from fastpack.errors import FastpackError, MissingFileError, Place, SourceError, UnreadableFileError, at
+
+
+class Gate:
+    """Knows a source's folder without the links in its own path. With `allow_external` it lets everything pass.
+
+    >>> Gate("photos").fault("photos/cat/1.jpg") is None, str(Gate("photos").fault("photos/../1.jpg"))[:28]
+    (True, 'this leads out of photos, by')
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, allow_external: bool = False) -> None:
+        self._root = os.fspath(root)
+        self._real_root = None if allow_external else os.path.realpath(root)
+
+    def lets_pass(self, path: str) -> bool:
+        """Whether a path leads to the folder, or to a place below it, once all links in it are followed."""
+        if self._real_root is None:
+            return True
+        real = os.path.realpath(path)
+        return real == self._real_root or real.startswith(os.path.join(self._real_root, ""))
+
+    def fault(self, path: str) -> FastpackError | None:
+        """What is wrong with a link: it leads out, or nowhere."""
+        if os.path.lexists(path) and not os.path.exists(path):
+            return _dead(path)
+        return None if self.lets_pass(path) else self.refusal(path)
+
+    def refusal(self, path: str) -> SourceError:
+        message = f"this leads out of {self._root}, by a link or by its name; put the files themselves there, or give allow_external"
+        return SourceError(at(message, Place(path)))
+
+
+def _dead(path: str) -> FastpackError:
+    remedy = "remove the link, or put back what it leads to"
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return MissingFileError(2, at(f"this link leads to {os.readlink(path)}, where nothing is; {remedy}", Place(path)))
+    except OSError as error:
+        return UnreadableFileError(error.errno, at(f"this link cannot be followed: {error.strerror}; {remedy}", Place(path)))
+    return UnreadableFileError(at("this link led nowhere, and now it does; pack again", Place(path)))

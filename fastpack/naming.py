@@ -1,0 +1,171 @@
+"""Naming: the files of a set, which share the name that was packed to.
+
+The set `train.tfrecord` is the file of that name, or the shards `train-00000-of-00002.tfrecord` and so on. A pack that
+appends numbers its shards on, and each name keeps the count of its own time:
+
+    train-00000-of-00002  train-00001-of-00002     packed
+    train-00002-of-00004  train-00003-of-00004     appended
+
+A plain file that shards were appended to counts as number 0. So the end of a shard's own pack is its count, and of two
+shards the one with the higher number has the same count, or a higher one that begins behind the lower count.
+"""
+
+import itertools
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastpack.errors import Place, at
+
+_NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})((?:\..*)?)", re.DOTALL)
+_MOST_MISSING = 100  # of one set are listed one by one
+
+
+@dataclass(frozen=True)
+class Member:
+    """A shard of a set: its number, how many shards there were with its pack, and the set's own name."""
+
+    path: Path
+    number: int
+    count: int
+    output: Path
+
+    @classmethod
+    def of(cls, path: Path) -> "Member | None":
+        """None for a file without a number.
+
+        >>> member = Member.of(Path("train-00001-of-00002.tfrecord"))
+        >>> member.number, member.count, str(member.output)
+        (1, 2, 'train.tfrecord')
+        """
+        match = _NAME.fullmatch(path.name)
+        return match and cls(path, int(match[2]), int(match[3]), path.with_name(match[1] + match[4]))
+
+    def sibling(self, number: int, count: int) -> Path:
+        """Where another shard of the set lies."""
+        match = _NAME.fullmatch(self.path.name)
+        return self.path.with_name(_numbered(match[1], number, count, match[4])) if match else self.path
+
+
+def _numbered(stem: str, number: int, count: int, suffix: str) -> str:
+    return f"{stem}-{number:05d}-of-{count:05d}{suffix}"
+
+
+def shard_paths(output: Path, num_shards: int, *, num_before: int = 0, is_numbered: bool = True) -> list[Path]:
+    """The names of `num_shards` files, numbered after the `num_before` that exist.
+
+    Without `is_numbered`, a single file has the output's own name.
+
+    >>> [path.name for path in shard_paths(Path("train.tfrecord"), 2)]
+    ['train-00000-of-00002.tfrecord', 'train-00001-of-00002.tfrecord']
+    >>> [path.name for path in shard_paths(Path("train.tfrecord"), 1, num_before=2)]
+    ['train-00002-of-00003.tfrecord']
+    """
+    count = num_before + num_shards
+    if count == 1 and not is_numbered:
+        return [output]
+    return [output.with_name(_numbered(output.stem, number, count, output.suffix)) for number in range(num_before, count)]
+
+
+def numbered_members(output: Path) -> list[Member]:
+    """The numbered files of a set, in order."""
+    return members_below([output.parent], start=f"{output.stem}-").get(output, [])
+
+
+def members_below(folders: Iterable[Path], start: str = "") -> dict[Path, list[Member]]:
+    """The numbered files in some folders, by set and in order. `start`: how the names begin."""
+    found: defaultdict[Path, list[Member]] = defaultdict(list)
+    for folder in dict.fromkeys(folders):
+        for name in _file_names(folder, start):
+            if (member := Member.of(folder / name)) and not member.path.is_dir():
+                found[member.output].append(member)
+    return {output: sorted(members, key=lambda member: (member.number, member.count)) for output, members in found.items()}
+
+
+def _file_names(folder: Path, start: str) -> list[str]:
+    """Of files that may be numbered."""
+    try:
+        return [name for name in os.listdir(folder) if name.startswith(start) and "-of-" in name]
+    except OSError:  # it is not there, or cannot be listed
+        return []
+
+
+def members_of(output: Path) -> list[Path]:
+    """All files of a set, in order; the plain one is the first."""
+    plain = [output] if os.path.lexists(output) else []
+    return plain + [member.path for member in numbered_members(output)]
+
+
+def data_members(output: Path) -> list[Path]:
+    """The files of a set that hold its samples, in order. Beside a number 0, the plain file is a master, which shows them again."""
+    numbered = numbered_members(output)
+    plain = [output] if output.is_file() and not (numbered and numbered[0].number == 0) else []
+    return plain + [member.path for member in numbered]
+
+
+def num_shards_of(output: Path) -> int:
+    """Counts the shards of a set, gaps included; a plain file alone is one."""
+    return max((member.number + 1 for member in numbered_members(output)), default=int(output.exists()))
+
+
+def first_alias(output: Path) -> Path:
+    """The name that a plain file would have with a number; a pattern that matches it means the plain file too."""
+    return shard_paths(output, 1)[0]
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Sorted by name, and within a set by number. A plain file stands where its number 0 would.
+
+    >>> names = ["s-00001-of-00002.h5", "s.h5", "s-100000-of-100001.h5", "s-99999-of-100000.h5"]
+    >>> [path.name for path in in_order(map(Path, names))]
+    ['s.h5', 's-00001-of-00002.h5', 's-99999-of-100000.h5', 's-100000-of-100001.h5']
+    """
+    listed = list(paths)
+    outputs = {member.output for member in map(Member.of, listed) if member}
+
+    def place(path: Path) -> tuple[Path, int, Path]:
+        if member := Member.of(path):
+            return first_alias(member.output), member.number, path
+        return (first_alias(path), 0, path) if path in outputs else (path, 0, path)
+
+    return sorted(listed, key=place)
+
+
+def strangers(paths: Iterable[Path]) -> Iterator[str]:
+    """A line for each two files that cannot be of one set by their names."""
+    remedy = "they are of different packs; remove what is left of the older one, or open them apart"
+    for output, members in _sets(paths).items():
+        for lower, higher in itertools.pairwise(members):
+            is_same_pack = lower.count == higher.count and lower.number < higher.number
+            if not is_same_pack and not lower.count <= higher.number:
+                yield at(f"{lower.path.name} and {higher.path.name} do not belong together; {remedy}", Place(output.parent))
+
+
+def missing(paths: Iterable[Path]) -> Iterator[str]:
+    """A line for each numbered file that is neither listed nor beside those that are."""
+    for output, members in _sets(paths).items():
+        counts = sorted({member.count for member in members})
+        present = {member.number for member in members} | {member.number for member in numbered_members(output)}
+        present |= {0} if output.exists() else set()
+        absent = (number for number in range(counts[-1]) if number not in present)
+        for number in itertools.islice(absent, _MOST_MISSING):  # a name may claim any count
+            count = next(count for count in counts if count > number)
+            yield at("a file of the set is missing; restore it, or pack again", Place(members[0].sibling(number, count)))
+        if (more := counts[-1] - len(present) - _MOST_MISSING) > 0:
+            yield at(f"{more:,} more files of the set are missing; restore them, or pack again", Place(output))
+
+
+def _sets(paths: Iterable[Path]) -> dict[Path, list[Member]]:
+    """Output -> its members among the paths, by number; the plain file is number 0."""
+    listed = list(dict.fromkeys(paths))
+    found: defaultdict[Path, list[Member]] = defaultdict(list)
+    for member in map(Member.of, listed):
+        if member:
+            found[member.output].append(member)
+    for path in listed:
+        if path in found:
+            found[path].append(Member(path, 0, 1, output=path))
+    return {output: sorted(members, key=lambda member: (member.number, member.count)) for output, members in found.items()}

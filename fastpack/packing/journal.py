@@ -1,0 +1,106 @@
+"""Journal: the shards of a pack that are finished, a JSON object a line, for a later pack that resumes."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastpack.locked_folder import read_note
+from fastpack.packing.transcode import Transcodes
+from fastpack.rejects import Reject
+from fastpack.shard import sync_path
+
+Value = TypeVar("Value")
+NAME = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished shard: size and fingerprint of its file, its number of samples, what was left out, what became of JPEGs."""
+
+    size: int
+    fingerprint: int
+    samples: int
+    rejects: tuple[Reject, ...] = ()
+    transcodes: Transcodes | None = None
+
+    def entry(self, number: int) -> dict[str, Any]:
+        """As the journal has it, for shard `number`."""
+        facts: dict[str, Any] = {"shard": number, "size": self.size, "fingerprint": self.fingerprint, "samples": self.samples}
+        made_fast = {"transcodes": asdict(self.transcodes)} if self.transcodes is not None else {}
+        return {**facts, "rejects": [reject.facts() for reject in self.rejects], **made_fast}
+
+
+def finished_of(entries: Iterable[Any], num_shards: int) -> dict[int, Finished]:
+    """The shards that these entries list, by number. An entry that is damaged lists none: its shard is made again."""
+    found = {}
+    for entry in entries:
+        try:
+            number, finished = _finished(entry)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+        if 0 <= number < num_shards:
+            found[number] = finished
+    return found
+
+
+def read_journal(folder: Path, num_shards: int) -> dict[int, Finished]:
+    """The finished shards. A line that is cut off belongs to a shard that was not finished then."""
+    try:
+        lines = read_note(folder / NAME).splitlines()
+    except FileNotFoundError:
+        return {}
+    return finished_of(map(_parsed, lines), num_shards)
+
+
+def note(folder: Path, entry: Mapping[str, Any], *, sync: bool) -> None:
+    """Adds an entry, on a line of its own wherever an earlier pack stopped."""
+    descriptor = os.open(folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        left = f"\n{json.dumps(entry)}\n".encode()
+        while left:
+            left = left[os.write(descriptor, left) :]
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if sync:
+        sync_path(folder)
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finished(entry: Any) -> tuple[int, Finished]:
+    """Raises TypeError, KeyError, ValueError or AttributeError for anything else than `Finished.entry` gives."""
+    number, size, fingerprint, samples = (_checked(entry[name], int) for name in ("shard", "size", "fingerprint", "samples"))
+    rejects = tuple(_reject(facts) for facts in _checked(entry["rejects"], list))
+    transcodes = _transcodes(entry["transcodes"]) if "transcodes" in entry else None
+    return number, Finished(size, fingerprint, samples, rejects, transcodes)
+
+
+def _reject(facts: Any) -> Reject:
+    reject = Reject.from_facts(facts)
+    _checked(reject.sample, int)
+    for text in (reject.reason, reject.message, reject.key or "", reject.path or ""):
+        _checked(text, str)
+    return reject
+
+
+def _transcodes(facts: Any) -> Transcodes:
+    transcodes = Transcodes(**facts)
+    for number in (transcodes.num_transcoded, transcodes.bytes_before, transcodes.bytes_after, *transcodes.left_alone.values()):
+        _checked(number, int)
+    return transcodes
+
+
+def _checked(value: Value, kind: type) -> Value:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value

@@ -1,0 +1,220 @@
+"""Reads Parquet tables as columns, and the image files and other bytes that they hold (docs/tables.md)."""
+
+import json
+import tempfile
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastpack.errors import EmptySourceError, FastpackError, MissingPackageError, Place, SourceError, at, from_os_error
+from fastpack.headers import probe_blobs
+from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.sources.column import Leaf, TableColumn
+from fastpack.spool import Spool
+
+_BLOCK_ROWS = 4096
+_BLOCK_CELLS = 64  # of images, say
+_MAX_DEPTH = 32
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A column of bytes: images as Hugging Face's hub has them, {bytes, path}, or binary values."""
+
+    name: str
+    path: Path
+    parts: tuple[Path, ...]
+    column: str
+    is_struct: bool
+
+    @cached_property
+    def names(self) -> Text:
+        """What each image is called; "" where that is not said."""
+        return Text.of(path or "" for block in self._blocks("path") for path in block) if self.is_struct else Text.of([""] * self.num_rows)
+
+    @cached_property
+    def blobs(self) -> Ragged:
+        """All values: in a file without a name in the folder for temporary files, once they are large. A missing one is empty."""
+        lengths = array("q")
+        folder = Path(tempfile.gettempdir())
+        with closing(Spool(folder, np.uint8)) as spool:
+            for block in self._blocks("bytes"):
+                lengths.extend(len(cell or b"") for cell in block)
+                try:
+                    spool.append(np.frombuffer(b"".join(filter(None, block)), np.uint8))
+                except OSError as error:
+                    raise from_os_error(error, "copy the images of the table to a file for this time (TMPDIR)", folder) from error
+            return Ragged(spool.whole(), offsets_of(np.frombuffer(lengths, np.int64)))
+
+    @property
+    def num_rows(self) -> int:
+        return sum(file.metadata.num_rows for file in _opened(self.parts))
+
+    @cached_property
+    def are_images(self) -> bool:
+        """Whether all that are there begin like one."""
+        infos, _ = probe_blobs(self.blobs)
+        return self.is_struct or bool((infos["format"] != 0)[self.blobs.lengths > 0].all())
+
+    @cached_property
+    def are_paths(self) -> bool:
+        """No bytes, but names of files."""
+        return self.is_struct and not any(any(block) for block in self._blocks("bytes"))
+
+    def _blocks(self, member: str) -> Iterator[Sequence[Any]]:
+        wanted = f"{self.column}.{member}" if self.is_struct else self.column
+        with _told(self.path):
+            for file in _opened(self.parts):
+                for batch in file.iter_batches(_BLOCK_CELLS, columns=[wanted], use_threads=False):
+                    values = batch.column(batch.schema.names.index(self.column))
+                    yield (values.field(member) if self.is_struct else values).to_pylist()
+
+
+def parquet_columns(path: Path, notes: list[str]) -> list[Leaf | Cells]:
+    """The columns of a file, or of the files in a folder that is called NAME.parquet, in the order of their names."""
+    parts = _parts(path)
+    with _told(path):
+        schema = next(_opened(parts)).schema_arrow
+        for part, file in zip(parts, _opened(parts), strict=True):
+            if not file.schema_arrow.equals(schema):
+                raise SourceError(at(f"this file has not the columns of {parts[0].name}, or other types; write it alike", Place(part)))
+        return _columns(schema, path, parts, notes)
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    if not path.is_dir():
+        return (path,)
+    parts = tuple(sorted(part for part in path.iterdir() if part.suffix == ".parquet" and part.name[0] not in "._"))
+    if not parts:
+        raise EmptySourceError(at("no .parquet files are in this folder; check the path", Place(path)))
+    return parts
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingPackageError("Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'") from error
+    return pyarrow
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of Arrow come out as ours, with the path. Those about the data are OSErrors without a number, too."""
+    pyarrow = _pyarrow()
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, FastpackError):
+            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise from_os_error(error, "read the table", path) from error
+        message = f"the table is not Parquet that can be read ({' '.join(str(error)[:200].split())}); write it again"
+        raise SourceError(at(message, Place(path))) from error
+    finally:
+        pyarrow.default_memory_pool().release_unused()  # it keeps several times what it ever gave
+
+
+def _opened(parts: Sequence[Path]) -> Iterator[Any]:
+    for part in parts:
+        with _pyarrow().parquet.ParquetFile(part) as file:
+            yield file
+
+
+def _columns(schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str]) -> list[Leaf | Cells]:
+    found: dict[int, list[Leaf | Cells]] = {}
+    columns: dict[str, tuple[int, TableColumn, Any]] = {}
+    for number, (name, of) in enumerate(zip(schema.names, schema.types, strict=True)):
+        if schema.names.count(name) > 1:
+            raise SourceError(at(f"two columns are called {name[:80]!r}; rename one of them", Place(path)))
+        cells = Cells(name, path, parts, name, _is_image(of))
+        if _is_binary(of) or (cells.is_struct and not cells.are_paths):
+            found[number] = [cells]
+            continue
+        try:
+            column = TableColumn(name, path, is_typed=not _pyarrow().types.is_decimal(of), depth=1)
+            columns[name] = number, column, _plain(of, name, notes)
+        except SourceError as error:
+            found[number] = [Leaf(name, column, fault=SourceError(at(str(error), Place(path))))]
+    _read_columns(columns, parts)
+    classes = _class_names(schema)
+    for number, column, _ in columns.values():
+        found[number] = [replace(leaf, class_names=classes.get(leaf.name, ())) for leaf in column.leaves()]
+    return [each for number in sorted(found) for each in found[number]]
+
+
+def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Of the columns that Hugging Face's library wrote as class labels."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        labels = {name: of.get("feature", of) for name, of in features.items()}  # lists of labels have it in their feature
+        return {name: tuple(map(str, of["names"])) for name, of in labels.items() if of.get("_type") == "ClassLabel"}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _read_columns(columns: dict[str, tuple[int, TableColumn, Any]], parts: tuple[Path, ...]) -> None:
+    for file in _opened(parts):
+        for batch in file.iter_batches(_BLOCK_ROWS, columns=list(columns), use_threads=False):  # each thread keeps memory of its own
+            for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                if name in columns:
+                    _, column, plain = columns[name]
+                    column.extend(_listed(values, plain))
+
+
+def _listed(values: Any, plain: Any) -> list[Any]:
+    """As Python's values; of images that are files elsewhere, their paths."""
+    if _is_image(values.type):
+        values = values.field("path")
+    return (values if values.type == plain else values.cast(plain)).to_pylist()  # type: ignore[no-any-return]
+
+
+# Types
+
+
+def _is_binary(of: Any) -> bool:
+    types = _pyarrow().types
+    return bool(types.is_binary(of) or types.is_large_binary(of) or types.is_fixed_size_binary(of) or types.is_binary_view(of))
+
+
+def _is_image(of: Any) -> bool:
+    """Hugging Face's Image: the bytes of a file, or the path of one."""
+    types = _pyarrow().types
+    return types.is_struct(of) and {each.name for each in of} == {"bytes", "path"} and _is_binary(of.field("bytes").type)
+
+
+def _plain(of: Any, name: str, notes: list[str], depth: int = 0) -> Any:
+    """The type that values are read as: text for times and decimals, which stay exact. Raises SourceError for what has no such type."""
+    pyarrow = _pyarrow()
+    types = pyarrow.types
+    if depth > _MAX_DEPTH:
+        raise SourceError(f"column {name!r} is nested more than {_MAX_DEPTH} deep; write it flat")
+    if types.is_dictionary(of):
+        return _plain(of.value_type, name, notes, depth)
+    if _is_image(of) and depth == 0:
+        return pyarrow.string()
+    if types.is_list(of) or types.is_large_list(of) or types.is_fixed_size_list(of):
+        return pyarrow.list_(_plain(of.value_type, name, notes, depth + 1))
+    if types.is_struct(of):
+        return pyarrow.struct([(each.name, _plain(each.type, f"{name}.{each.name}", notes, depth + 1)) for each in of])
+    if types.is_temporal(of) and not types.is_duration(of) and not types.is_interval(of):
+        notes.append(f"column {name!r} holds {of}, which is kept as text")
+        return pyarrow.string()
+    if types.is_decimal(of):
+        if depth:
+            notes.append(f"column {name!r} holds {of}, which is kept as text")
+        return pyarrow.string()
+    if types.is_floating(of):
+        return pyarrow.float64()
+    if types.is_integer(of) or types.is_boolean(of) or types.is_null(of):
+        return of
+    if types.is_string(of) or types.is_large_string(of) or types.is_string_view(of):
+        return pyarrow.string()
+    raise SourceError(f"column {name!r} holds {of}, which cannot be kept; write it as numbers or text, or leave it out with fields")

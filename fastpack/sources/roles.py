@@ -1,0 +1,86 @@
+"""Which columns of a table name its images, their labels, their keys and their classes (docs/tables.md)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastpack.errors import Place, SourceError, at
+from fastpack.sources.column import Leaf
+from fastpack.sources.rows import Sheet
+from fastpack.tree import IMAGE_SUFFIXES
+
+_PATH_NAMES = ("file_name", "path", "file", "filename", "image", "file_path", "filepath", "image_path")
+_LABEL_NAMES = ("label", "labels", "class", "target", "class_name")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Names of columns; None where there is none of the role.
+
+    - notes: what was guessed.
+    """
+
+    path: str
+    label: str | None
+    key: str | None
+    class_name: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> set[str]:
+        return {name for name in (self.path, self.label, self.key, self.class_name) if name is not None}
+
+
+def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
+    """Those that are named, else those whose name is usual; "" is none. Raises SourceError."""
+    notes = list[str]()
+    found = _named(sheet, path, "path_column") if path else _path_column(sheet, notes)
+    others = [name for name in sheet.leaves if name != found]
+    labels = _label_column(others, notes) if label is None else _named(sheet, label, "label_column") if label else None
+    if labels == found:
+        raise SourceError(at(f"column {labels!r} cannot be both the names and the labels; name another", Place(sheet.path)))
+    keys = "key" if "key" in others and labels != "key" else None
+    classes = "class_name" if labels is not None and labels != "class_name" and "class_name" in others else None
+    return Roles(found, labels, keys, classes, tuple(notes))
+
+
+def _named(sheet: Sheet, name: str, argument: str) -> str:
+    if not isinstance(name, str) or (name not in sheet.leaves and not (name in sheet.cells and argument == "path_column")):
+        raise SourceError(at(f"no column {name!r} for {argument} among {sheet.names}; correct the name", Place(sheet.path)))
+    return name
+
+
+def _usual(wanted: Sequence[str], among: Sequence[str], notes: list[str], role: str) -> str | None:
+    """The first of the usual names, whatever their case and with spaces or hyphens too."""
+    spelled = {name: name.casefold().replace(" ", "_").replace("-", "_") for name in among}
+    found = sorted((wanted.index(usual), name) for name, usual in spelled.items() if usual in wanted)
+    if found and found[0][1] not in wanted:
+        notes.append(f"column {found[0][1]!r} holds {role}")
+    others = [name for _, name in found[1:] if name != "class_name"]
+    if others:
+        notes.append(f"column {found[0][1]!r} holds {role}; {', '.join(map(repr, others))} stays a column of its own")
+    return found[0][1] if found else None
+
+
+def _path_column(sheet: Sheet, notes: list[str]) -> str:
+    if found := _usual(_PATH_NAMES, [*sheet.leaves, *sheet.cells], notes, "the images"):
+        return found
+    likely = [*(name for name, leaf in sheet.leaves.items() if _names_an_image(leaf)), *sheet.cells]
+    if len(likely) != 1:
+        seem = f"; {', '.join(map(repr, likely[:9]))} look like some" if likely else ""
+        message = f"no column of file names ({', '.join(_PATH_NAMES)}) among {sheet.names}{seem}; name it with path_column"
+        raise SourceError(at(message, Place(sheet.path)))
+    notes.append(f"column {likely[0]!r} holds the images, by its first value")
+    return likely[0]
+
+
+def _names_an_image(leaf: Leaf) -> bool:
+    if leaf.fault or leaf.offsets or not leaf.column.first_rows.keys() <= {str, type(None)}:
+        return False
+    return str(leaf.column.text()[0]).lower().endswith(IMAGE_SUFFIXES)
+
+
+def _label_column(others: Sequence[str], notes: list[str]) -> str | None:
+    found = _usual(_LABEL_NAMES, others, notes, "the labels")
+    if found is None and others:
+        notes.append(f"the samples have no labels: no column is called {', '.join(_LABEL_NAMES)}; name one with label_column")
+    return found
