@@ -17,7 +17,8 @@ class Batch(Mapping[str, Any]):
     else a list of n arrays; undecoded ones are a Ragged of bytes. Masks are the same without C.
 
     `mask` (n,) is False for samples that could not be read and `failures` says why, when the reader was
-    asked to go on (on_error="mask" or "skip"). `sample_numbers` (n,) are the samples' numbers in the reader.
+    asked to go on (on_error="mask" or "skip"); and for those that fill up a loader's last batch (pad_last).
+    `sample_numbers` (n,) are the samples' numbers in the reader.
 
     In a batch from a loader, `epoch`, `step` and `position` (global, of the step's first sample) say when it came.
 

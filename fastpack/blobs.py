@@ -23,6 +23,7 @@ from fastpack.errors import (
     SchemaError,
     ShapeError,
     at,
+    changed_file_error,
     outcome_error,
     status_error,
 )
@@ -93,6 +94,22 @@ class Blobs:
             infos, _ = probe_blobs(blobs)
         return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
 
+    @property
+    def formats(self) -> list[int]:
+        """The image formats that there are, as IMAGE_INFO has them."""
+        found = [np.bincount(infos["format"]) for infos in self._index.infos.values()]
+        return [number for counts in found for number in np.flatnonzero(counts).tolist()]
+
+    def import_modules(self) -> None:
+        """Imports what reading these blobs imports."""
+        fetched = [spans["offset"] == NO_SPAN for spans in self._index.spans.values()]
+        if not any(lost.any() for lost in fetched):
+            return
+        import numpy.ma  # noqa: F401  # by np.unique
+
+        for number in _distinct(self._index.shard_numbers[np.logical_or.reduce(fetched)]):
+            containers.named(self._index.shards[number].container).import_for_fetching()
+
     def depth(self, field: Field) -> Depth:
         infos = self._index.infos[field.name]
         is_deep, is_readable = infos["bits"] == 16, infos["width"] > 0
@@ -140,8 +157,7 @@ class Blobs:
             for position, blob in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
                 data = np.asarray(blob).tobytes()
                 if len(data) != lengths[position]:
-                    message = f"{field.name} has changed since it was indexed; open the dataset again"
-                    raise FormatError(at(message, pictures.place_of(position)))
+                    raise changed_file_error(pictures.place_of(position))
                 blobs[position] = data
 
         failures = _read_each([(has_span, read), (~has_span, fetch)], keep_going=True)
@@ -183,7 +199,9 @@ class Blobs:
         """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name].take(rows)
         has_span = spans["offset"] != NO_SPAN
-        in_chunks = ~has_span & np.isin(self._index.shard_numbers[rows], list(self._index.chunks.get(field.name, ())))
+        has_chunks = np.zeros(len(self._index.shards), np.bool_)
+        has_chunks[list(self._index.chunks.get(field.name, ()))] = True
+        in_chunks = ~has_span & has_chunks[self._index.shard_numbers[rows]]
         flat = pixels.reshape(-1).view(np.uint8)
         ways: list[Way] = [
             (has_span, lambda positions: self._read_spans(spans, positions, rows, flat, options)),
@@ -220,7 +238,7 @@ class Blobs:
         shard_numbers = self._index.shard_numbers[rows[positions]]
         fds = self._files.descriptors(shard_numbers)
         jobs = []
-        for number in np.unique(shard_numbers).tolist():
+        for number in _distinct(shard_numbers):
             table = self._index.chunks[field.name][number]
             chosen = positions[shard_numbers == number]
             jobs.append(
@@ -257,13 +275,13 @@ class Blobs:
         """Blobs that have no span, shard by shard, through their container."""
         blobs: list[Any] = [None] * len(rows)
         shard_numbers = self._index.shard_numbers[rows]
-        for number in np.unique(shard_numbers):
+        for number in _distinct(shard_numbers):
             shard = self._index.shards[number]
             positions = np.flatnonzero(shard_numbers == number)
             records = self._index.record_numbers[rows[positions]].tolist()
             files = None if self._index.files is None else self._index.files.take(rows[positions])
             try:
-                fetched = containers.named(shard.container).fetch(shard.path, field, records, files)
+                fetched = containers.named(shard.container).fetch(shard, field, records, files)
             except FastpackError as error:
                 if len(rows) > 1:
                     raise
@@ -272,6 +290,10 @@ class Blobs:
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
         return blobs
+
+
+def _distinct(numbers: npt.NDArray[np.uint32]) -> list[int]:
+    return np.flatnonzero(np.bincount(numbers)).tolist()
 
 
 def _read_each(ways: list[Way], keep_going: bool) -> Failures:

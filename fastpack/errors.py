@@ -67,6 +67,10 @@ class FormatError(FastpackError, ValueError):
     """A file is not what its name or its user says, or lacks what is needed to read it."""
 
 
+class ChangedFileError(FormatError):
+    """A file is not the one that was indexed: it was replaced or written to under an open dataset."""
+
+
 class SchemaError(FastpackError, ValueError):
     """Samples and schema do not agree, or a schema cannot be written to a format."""
 
@@ -200,6 +204,10 @@ def raise_first(outcomes: Iterable[Outcome], place_of: Callable[[int], Place]) -
     if failures:
         first = min(failures, key=lambda failure: failure[2])
         raise outcome_error(first, place_of(first[2]))
+
+
+def changed_file_error(place: Place) -> ChangedFileError:
+    return ChangedFileError(at("the file has changed since it was indexed; open the dataset again", place))
 
 
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:

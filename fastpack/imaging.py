@@ -16,6 +16,7 @@ from fastpack.codecs.batch import (
     decode_masks,
     decode_pictures,
     empty_outputs,
+    import_codecs,
     place_pixels,
     read_good_blobs,
     refuse_pictures,
@@ -47,6 +48,12 @@ class Imaging:
         self._blobs, self._options, self._sample_numbers, self._learned = blobs, options, sample_numbers, learned
         self.decoding = replace(options.for_decoding, memory=memory)
         self._depths: dict[str, Depth] = {}
+
+    def import_modules(self) -> None:
+        """Imports what reading and decoding import, as threads may read while a process is forked."""
+        self._blobs.import_modules()
+        if self._options.decode:
+            import_codecs(self._blobs.formats, self.decoding)
 
     def values(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Any, Failures]:
         """What a batch of these samples has of one field, and which of them could not be had, whose pixels are 0; or raises for

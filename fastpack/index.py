@@ -15,10 +15,12 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
+from fastpack.checks import settle
 from fastpack.chunks import ChunkTable
 from fastpack.classes import ClassMap
 from fastpack.errors import FastpackError, FormatError, OptionError, Place, SchemaError, TruncatedFileError, at, status_error
-from fastpack.ragged import Ragged, Text, concatenate_values
+from fastpack.files import Files
+from fastpack.ragged import Ragged, Text, concatenate_values, read_only, take, to_arrays
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
 from fastpack.seal import Seal
@@ -40,7 +42,7 @@ class Index:
     - columns: field name -> (n,) array, Text or Ragged.
     - spans: blob name -> (n,) SPAN.
     - infos: image or mask name -> (n,) IMAGE_INFO.
-    - files (n,): what the samples are called in a shard that is a folder; None when there is none.
+    - files (n,): what is known of the samples in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
@@ -58,12 +60,20 @@ class Index:
     spans: Mapping[str, npt.NDArray[Any]]
     infos: Mapping[str, npt.NDArray[Any]]
     chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
-    files: Text | None = None
+    files: Files | None = None
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
     lost: npt.NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
     receipt: str = ""
+
+    def __post_init__(self) -> None:
+        """Takes views that cannot be written to: readers, threads and parts share these arrays."""
+        for name in ("shard_numbers", "record_numbers", "lost"):
+            if (values := getattr(self, name)) is not None:
+                settle(self, **{name: read_only(values)})
+        for name in ("columns", "spans", "infos"):
+            settle(self, **{name: {key: read_only(values) for key, values in getattr(self, name).items()}})
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -74,7 +84,7 @@ class Index:
             self,
             shard_numbers=self.shard_numbers[rows],
             record_numbers=self.record_numbers[rows],
-            columns={name: _take(column, rows) for name, column in self.columns.items()},
+            columns={name: take(column, rows) for name, column in self.columns.items()},
             spans={name: spans[rows] for name, spans in self.spans.items()},
             infos={name: infos[rows] for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
@@ -175,7 +185,7 @@ class Index:
             "about": np.frombuffer(self._about().encode(), np.uint8),
         }
         for name, column in self.columns.items():
-            arrays |= _to_arrays(f"column/{name}", column)
+            arrays |= to_arrays(f"column/{name}", column)
         arrays |= {f"span/{name}": spans for name, spans in self.spans.items()}
         arrays |= {f"info/{name}": infos for name, infos in self.infos.items()}
         for name, checkpoints in self.checkpoints.items():
@@ -183,6 +193,8 @@ class Index:
         for name, tables in self.chunks.items():
             for number, table in tables.items():
                 arrays |= table.to_arrays(f"chunk/{number}/{name}")
+        if self.files is not None:
+            arrays["file_times"] = self.files.times
         from fastpack.npz import save_npz
 
         with written_whole(path, sync=sync) as temporary:
@@ -242,7 +254,7 @@ class Index:
             infos={name: arrays[f"info/{name}"] for name in images},
             chunks={field.name: _tables(field.name, len(about["shards"]), arrays) for field in schema.blobs if field.kind == "pixels"},
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
-            files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
+            files=Files(columns["key"], arrays["file_times"]) if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
             notes=tuple(map(str, about.get("notes", ()))),
             receipt=str(about.get("receipt", "")),
@@ -250,16 +262,18 @@ class Index:
 
     def _check_shape(self) -> None:
         """What a file could say that is no table of samples: any of it means that the index is damaged or a lie."""
-        n = len(self)
+        n, sound = len(self), True
         tables: list[tuple[npt.NDArray[Any], np.dtype[Any]]] = [
             (self.shard_numbers, np.dtype(np.uint32)),
             (self.record_numbers, np.dtype(np.int64)),
             *((spans, SPAN) for spans in self.spans.values()),
             *((infos, IMAGE_INFO) for infos in self.infos.values()),
         ]
-        sound = all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
+        sound = sound and all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
         sound = sound and all(_is_column(self.columns[field.name], field, n) for field in self.schema.columns)
-        sound = sound and (self.files is None or (isinstance(self.files, Text) and len(self.files) == n))
+        if self.files is not None:
+            tables.append((self.files.times, np.dtype(np.int64)))
+            sound = isinstance(self.files.names, Text) and len(self.files.names) == n
         sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
         sound = sound and all(_are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
         if not sound:
@@ -310,7 +324,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         spans={field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard) for field in schema.blobs},
         infos={name: np.concatenate([index.infos[name] for index in indexes]) for name in indexes[0].infos},
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
-        files=_join_files(indexes),
+        files=Files.concatenate([index.files for index in indexes], [len(index) for index in indexes]),
         checkpoints=_join_checkpoints(indexes),
         lost=_join_lost(indexes),
         notes=tuple(dict.fromkeys(note for index in indexes for note in index.notes)),
@@ -328,12 +342,6 @@ def _join_checkpoints(indexes: Sequence[Index]) -> dict[str, Checkpoints]:
     names = dict.fromkeys(name for index in indexes for name in index.checkpoints)
     pieces = {name: [index.checkpoints.get(name) or Checkpoints.none(len(index)) for index in indexes] for name in names}
     return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
-
-
-def _join_files(indexes: Sequence[Index]) -> Text | None:
-    if all(index.files is None for index in indexes):
-        return None
-    return Text.concatenate([index.files or Text.of([""] * len(index)) for index in indexes])
 
 
 def common_schema(indexes: Sequence[Index]) -> Schema:
@@ -381,12 +389,6 @@ def _tables(name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]) 
     return {number: ChunkTable.from_arrays(prefix, arrays) for number, prefix in prefixes.items() if f"{prefix}/about" in arrays}
 
 
-def _to_arrays(name: str, column: Column) -> dict[str, npt.NDArray[Any]]:
-    if not isinstance(column, Ragged):
-        return {name: column}
-    return {f"{name}/offsets": column.offsets, **_to_arrays(f"{name}/values", column.values)}
-
-
 def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field) -> Column:
     if name in arrays:
         return arrays[name]
@@ -395,7 +397,3 @@ def _from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field
         return Text(arrays[f"{name}/values"], offsets)
     inner = replace(field, shape=())
     return Ragged(_from_arrays(f"{name}/values", arrays, inner), offsets)
-
-
-def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
-    return column.take(rows) if isinstance(column, Ragged) else column[rows]

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fastpack import containers
+from fastpack import checks, containers
 from fastpack.checkpoints import Checkpoints
 from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, MixedSetError, NoRecordsError, Place, UnreadableFileError, at, warn
+from fastpack.errors import FastpackError, MixedSetError, NoRecordsError, Place, at, from_os_error, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -78,7 +78,7 @@ def build_indexes(
     """
     started = time.perf_counter()
     shards = find_shards(path)
-    folder = None if index_dir is None else Path(index_dir)
+    folder = _folder_for_indexes(index_dir)
     for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
         remove_leftovers(kept_in)
     sizes = [shard.stat().st_size for shard in shards]
@@ -114,7 +114,7 @@ def keep_learned(index: Index, learned: Learned, samples: Rows, index_dir: str |
 
     Returns how many images have checkpoints then, of all that the files hold. Raises what `build_indexes` raises.
     """
-    num_marked, folder = 0, None if index_dir is None else Path(index_dir)
+    num_marked, folder = 0, _folder_for_indexes(index_dir)
     for number, shard in enumerate(index.shards):
         whole = containers.index_of(shard.path, index_dir=folder, limits=limits)
         rows = np.flatnonzero(index.shard_numbers == number)
@@ -152,10 +152,21 @@ def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path],
 
 
 def _save(index: Index, shard: Path, folder: Path | None) -> None:
-    where = index_path(shard, folder)
-    if not where.parent.is_dir():
-        raise UnreadableFileError(at("the folder for the indexes is not there; make it first", Place(where.parent)))
-    index.save(where)
+    index.save(index_path(shard, folder))
+
+
+def _folder_for_indexes(index_dir: str | os.PathLike[str] | None, *, make: bool = True) -> Path | None:
+    """The folder that the user names; with `make`, it is there afterwards."""
+    if index_dir is None:
+        return None
+    checks.instance("index_dir", index_dir, str | os.PathLike, "a path")
+    folder = Path(index_dir)
+    try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise from_os_error(error, "make the folder for the indexes", folder) from error
+    return folder
 
 
 def indexes_of(
@@ -171,7 +182,7 @@ def indexes_of(
 
     - checkpoints: make those that are missing.
     """
-    folder = None if index_dir is None else Path(index_dir)
+    folder = _folder_for_indexes(index_dir, make=save)
     keep_damaged = choice is not None and choice.keep_damaged
     is_default = choice is None or replace(choice, keep_damaged=False) == Choice()
 

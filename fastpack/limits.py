@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fastpack.errors import OptionError
+from fastpack.checks import integer, settle
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,7 @@ class Limits:
     max_index_seconds: int = 600
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value <= 0:
-                raise OptionError(f"{name} must be positive, not {value}")
+        settle(self, **{name: integer(name, value, 1) for name, value in vars(self).items()})
 
 
 DEFAULT_LIMITS = Limits()

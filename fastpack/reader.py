@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastpack import containers
+from fastpack import checks, containers
 from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
@@ -23,6 +23,7 @@ from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.order import parts_of, spread_by_key, spread_by_number
+from fastpack.pool import import_threads
 from fastpack.ragged import Ragged, Text, digest
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
@@ -68,15 +69,16 @@ def open(
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
-    if isinstance(fields, str):
-        raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
-    names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
-    classes, axes, class_folder, sidecars = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
+    flags = {"save_index": save_index, "allow_external": allow_external, "untrusted": untrusted}
+    save_index, allow_external, untrusted = (checks.flag(name, value) for name, value in flags.items())
+    checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
+    names = _names_of(fields)
+    classes, axes, *taken = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    keep_damaged = options.on_error != "raise"
-    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged, class_folder, sidecars, dict(axes or {}))
-    shards, marks = containers.find_shards(path, untrusted=untrusted), options.checkpoints is True
+    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", *taken, dict(axes or {}))
+    # Absolute, so that a later os.chdir changes nothing; links stay links.
+    shards, marks = [shard.absolute() for shard in containers.find_shards(path, untrusted=untrusted)], options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
     index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
     warn(index.notes)
@@ -89,6 +91,16 @@ def _class_list(given: Any) -> tuple[str, ...]:
     return class_list(given)
 
 
+def _names_of(fields: Mapping[str, str] | Sequence[str] | None) -> dict[str, str] | None:
+    """New name -> name in the files, of the fields that are wanted; None is all of them."""
+    if fields is None:
+        return None
+    if isinstance(fields, Mapping):
+        named = checks.mapping("fields", fields, '{"picture": "image/encoded"}')
+        return dict(zip(named, checks.texts("fields", tuple(named.values())), strict=True))
+    return {name: name for name in checks.texts("fields", fields)}
+
+
 def concat(readers: Sequence["Reader"]) -> "Reader":
     """One Reader over the samples of all, in order. They must have the same fields, and be read with the same options.
 
@@ -98,6 +110,8 @@ def concat(readers: Sequence["Reader"]) -> "Reader":
     >>> len(concat([dataset, dataset[:3]]))
     13
     """
+    if isinstance(readers, Reader) or not all(isinstance(reader, Reader) for reader in readers):
+        raise OptionError(f"readers must be a list of Readers, not {checks.shown(readers)}")
     if not readers:
         raise OptionError("there is nothing to concatenate; give one reader at least")
     if any(reader.options != readers[0].options for reader in readers):
@@ -140,6 +154,16 @@ class Reader(Sequence[dict[str, Any]]):
             learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
         self._learned = learned
         self._imaging = Imaging(self._blobs, self._options, self._sample_numbers, memory or Memory(), learned)
+        self._import_modules()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._import_modules()
+
+    def _import_modules(self) -> None:
+        """Imports all that a read imports. A child that is forked while another thread imports would wait for that import for ever."""
+        import_threads()
+        self._imaging.import_modules()
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
@@ -301,6 +325,7 @@ class Reader(Sequence[dict[str, Any]]):
         rows = self._rows(indices)
         check_epochs(epoch, len(rows))
         picture = self.schema.picture
+        checks.instance("out", out, np.ndarray | None, "a numpy array")
         if out is not None and (picture is None or (picture.kind == "image" and not self._options.decode)):
             raise OptionError("out receives pixels, and there are none; leave it out, or open a dataset of images with decode=True")
         failures: Failures = {}
@@ -336,8 +361,11 @@ class Reader(Sequence[dict[str, Any]]):
         self._blobs.announce(rows)
 
     def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Rows:
-        rows = np.asarray(indices)
-        if rows.size == 0:
+        try:
+            rows = np.asarray(indices)
+        except ValueError:  # lists of differing length
+            rows = np.zeros(1, np.object_)
+        if rows.size == 0 and rows.ndim == 1:
             return np.zeros(0, np.int64)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")

@@ -88,6 +88,13 @@ class DecodeOptions:
         return max(1, min(self.num_workers or num_cores(), num_rows))
 
 
+def import_codecs(formats: Sequence[int], options: DecodeOptions) -> None:
+    """Imports the codecs that images of these formats, as IMAGE_INFO has them, will need."""
+    for number in formats:
+        if 0 < number < len(FORMATS) and (number != JPEG or options.bits != 8):
+            codec_of(FORMATS[number])
+
+
 def refuse_pictures(pictures: Pictures, options: DecodeOptions) -> Failures:
     """Those that must not be decoded, by what their headers say."""
     infos = pictures.infos

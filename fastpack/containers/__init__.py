@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -35,11 +35,11 @@ from fastpack.errors import (
     warn,
 )
 from fastpack.filenames import path_of
+from fastpack.files import Files
 from fastpack.index import Index, index_path, is_beside
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.naming import Member, first_alias, in_order, members_below, missing, strangers
 from fastpack.publication import refuse_unfinished, unfinished_files
-from fastpack.ragged import Text
 from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
@@ -134,8 +134,15 @@ class Container(Protocol):
         """What tells the file as it is from the file as it was."""
         ...
 
-    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        """Blobs that have no span, through the format's own library. `files` are the names that the index has for them."""
+    def import_for_fetching(self) -> None:
+        """Imports what `fetch` imports: no import may run while others fork."""
+        ...
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        """Blobs that have no span, through the format's own library. `files` is what the index knows of them in a folder.
+
+        Raises ChangedFileError when the file is not the shard any more.
+        """
         ...
 
 
@@ -328,22 +335,23 @@ def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
         index = load_index(where, path)
     except FastpackError:
         return None
-    return index if _is_fresh(index, path) else None
+    shards = _shards_now(index, path)
+    return replace(index, shards=shards) if shards == index.shards else None
 
 
-def _is_fresh(index: Index, path: Path) -> bool:
-    """True when the index is one of the whole file, and of all files that it names, as they are now. These must lie in its own
+def _shards_now(index: Index, path: Path) -> tuple[Shard, ...] | None:
+    """The files that the index names as they are now; None when it is not one of the whole file. Others must lie in the file's own
     folder: an index that somebody left there is not to have us read any file there is."""
-    if index.shards[:1] != (of_file(path).shard(path),):
-        return False
+    first, folder = of_file(path).shard(path), path.parent.resolve()
+    if index.shards[:1] != (first,):
+        return None
     if len(index.shards) == 1:
-        return np.array_equal(index.record_numbers, np.arange(len(index)))
-    folder = path.parent.resolve()
+        return (first,) if np.array_equal(index.record_numbers, np.arange(len(index))) else None
+    if any(shard.path.resolve().parent != folder for shard in index.shards[1:]):
+        return None
     with contextlib.suppress(FastpackError):
-        return all(
-            shard.path.resolve().parent == folder and shard == named(shard.container).shard(shard.path) for shard in index.shards[1:]
-        )
-    return False
+        return first, *(named(shard.container).shard(shard.path) for shard in index.shards[1:])
+    return None
 
 
 def find_shards(path: Paths, *, check: bool = True, untrusted: bool = False) -> list[Path]:

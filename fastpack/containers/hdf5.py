@@ -17,10 +17,10 @@ from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
 from fastpack.containers.hdf5_opening import open_file
 from fastpack.containers.hdf5_writers import writer_of
-from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, from_os_error
+from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, changed_file_error, from_os_error
+from fastpack.files import Files
 from fastpack.index import Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Text
 from fastpack.schema import Field
 from fastpack.shard import Shard
 from fastpack.structs import NO_SPAN
@@ -54,7 +54,7 @@ class Hdf5Container:
         choice: Choice = _BY_DEFAULT,
     ) -> Index:
         with _read(path) as file:
-            shard = Shard.of(path, self.name)
+            shard = self._opened_shard(file, path)
             if check:
                 refuse_damaged(file, shard)
             return IndexBuilder(file, shard, check=check, limits=limits, choice=choice).index()
@@ -75,17 +75,27 @@ class Hdf5Container:
     def explain(self, path: Path) -> list[str]:
         """A line for each array of images in the file: how it is stored and read, or why it is left out."""
         with _read(path) as file:
-            return IndexBuilder(file, Shard.of(path, self.name), check=False, limits=DEFAULT_LIMITS, choice=_BY_DEFAULT).explain()
+            return IndexBuilder(file, self._opened_shard(file, path), check=False, limits=DEFAULT_LIMITS, choice=_BY_DEFAULT).explain()
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        """Samples of one dataset; or, where `files` are the paths of datasets, all of each."""
-        with _read(path) as file:
+    def _opened_shard(self, file: h5py.File, path: Path) -> Shard:
+        """Of the very file that the library has open, whatever has the path by now."""
+        file.flush()  # what this process may have written to it: else closing it would change the file
+        return Shard.of_open(file.id.get_vfd_handle(), path, self.name)
+
+    def import_for_fetching(self) -> None:
+        _register_filters()
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        """Samples of one dataset; or, where `files` names datasets, all of each."""
+        with _read(shard.path) as file:
+            if not shard.is_open_at(file.id.get_vfd_handle()):
+                raise changed_file_error(Place(shard.path))
             if files is not None:
-                return [np.asarray(_dataset(file, name, path)[()]) for name in files]
-            dataset = _dataset(file, field.source_name, path)
+                return [np.asarray(_dataset(file, name, shard.path)[()]) for name in files.names]
+            dataset = _dataset(file, field.source_name, shard.path)
             before = (slice(None),) * max(0, field.axes.find("N"))
             return [np.asarray(dataset[(*before, number)]) for number in record_numbers]
 

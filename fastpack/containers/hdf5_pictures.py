@@ -18,6 +18,7 @@ from fastpack.containers.hdf5_axes import CHANNELS
 from fastpack.containers.hdf5_layouts import contiguous_offset
 from fastpack.containers.hdf5_members import Member
 from fastpack.errors import FormatError, Place, SchemaError, at, raise_first, raise_status
+from fastpack.files import Files
 from fastpack.headers import probe_blobs
 from fastpack.index import Column, Index
 from fastpack.pool import share
@@ -164,7 +165,7 @@ class Pictures:
             columns,
             {"image": spans},
             infos,
-            files=paths,
+            files=Files(paths, np.zeros(count, np.int64)),  # the shard tells when they changed
             notes=tuple(self._notes(shard)),
         )
         index.check_spans()

@@ -21,6 +21,7 @@ from fastpack.classes import ClassFolder
 from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
 from fastpack.containers.tar_members import IMAGE_ENDINGS, archived_classes, photographs, without_junk
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.files import Files
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -72,8 +73,11 @@ class TarContainer:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {path}")
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}")
 
 
 TAR = TarContainer()

@@ -19,6 +19,7 @@ from fastpack.containers.tfrecord_sifted import SiftedRecords
 from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter
 from fastpack.errors import FormatError, LimitError, NoRecordsError, Place, at, raise_status
+from fastpack.files import Files
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.limits import DEFAULT_LIMITS, Limits
@@ -52,17 +53,21 @@ class TfRecordContainer:
                     progress(window.base)
                 yield window
 
-        return _table_of(told, path, limits).index(self.shard(path))
+        shard = self.shard(path)  # before it is read: what replaces the file meanwhile is another one then
+        return _table_of(told, path, limits).index(shard)
 
     def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> Index:
-        records = SiftedRecords(path, limits)
-        return records.with_lost(_table_of(records.whole, path, limits).index(self.shard(path)))
+        shard, records = self.shard(path), SiftedRecords(path, limits)
+        return records.with_lost(_table_of(records.whole, path, limits).index(shard))
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, field: Field, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {path}")
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}")
 
 
 TFRECORD = TfRecordContainer()
