@@ -73,10 +73,10 @@ def open(
     save_index, allow_external, untrusted = (checks.flag(name, value) for name, value in flags.items())
     checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
     names = _names_of(fields)
-    classes, axes, *taken = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
+    classes, axes, class_folder, sidecars = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", *taken, dict(axes or {}))
+    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", class_folder, sidecars, dict(axes or {}))
     # Absolute, so that a later os.chdir changes nothing; links stay links.
     shards, marks = [shard.absolute() for shard in containers.find_shards(path, untrusted=untrusted)], options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
