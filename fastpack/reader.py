@@ -14,6 +14,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import Failures
+from fastpack.containers.choice import Choice
 from fastpack.draws import check_epochs
 from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
@@ -75,7 +76,7 @@ def open(
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
     keep_damaged = options.on_error != "raise"
-    choice = containers.Choice(wanted, allow_external, untrusted, keep_damaged, class_folder, sidecars, dict(axes or {}))
+    choice = Choice(wanted, allow_external, untrusted, keep_damaged, class_folder, sidecars, dict(axes or {}))
     shards, marks = containers.find_shards(path, untrusted=untrusted), options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
     index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
