@@ -29,8 +29,7 @@ from fastpack.structs import IMAGE_INFO, SPAN
 
 Column = npt.NDArray[Any] | Ragged
 INDEX_VERSION = 1
-# Why nothing is known of a record, by the kernels' status.
-_LOST = {5: "the record differs from its CRC32C", 7: "the record is not a tf.train.Example"}
+_LOST = {5: "the record differs from its CRC32C", 7: "the record is not a tf.train.Example"}  # by kernels' status
 _INDEX_SUFFIX = ".index.npz"
 
 

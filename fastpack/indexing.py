@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from fastpack import checks, containers
 from fastpack.checkpoints import Checkpoints
-from fastpack.containers import Choice, Paths, find_shards
+from fastpack.containers import Paths, find_shards
+from fastpack.containers.choice import Choice
 from fastpack.errors import FastpackError, MixedSetError, NoRecordsError, Place, at, from_os_error, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.learned import Learned

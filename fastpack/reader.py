@@ -14,6 +14,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import Failures
+from fastpack.containers.choice import Choice
 from fastpack.draws import check_epochs
 from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
@@ -76,7 +77,7 @@ def open(
     classes, axes, class_folder, sidecars = (changes.pop(name, None) for name in ("classes", "axes", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", class_folder, sidecars, dict(axes or {}))
+    choice = Choice(wanted, allow_external, untrusted, options.on_error != "raise", class_folder, sidecars, dict(axes or {}))
     # Absolute, so that a later os.chdir changes nothing; links stay links.
     shards, marks = [shard.absolute() for shard in containers.find_shards(path, untrusted=untrusted)], options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)

@@ -17,7 +17,7 @@ from test_hdf5_foreign import write_compact_jpegs
 
 import fastpack
 from fastpack import Paths
-from fastpack.containers import Choice
+from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5 import HDF5
 from fastpack.errors import FormatError, LimitError
 from fastpack.index import Index, index_path

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
-from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers.choice import Choice
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, Outcome, Place, at, changed_file_error, outcome_error
 from fastpack.escapes import raw_name
 from fastpack.filenames import FileNames

@@ -11,7 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from fastpack import containers, errors
-from fastpack.containers import Choice
+from fastpack.containers.choice import Choice
 from fastpack.errors import FastpackError, FormatError, LimitError, Place, at
 from fastpack.index import Index
 from fastpack.limits import Limits

@@ -33,7 +33,7 @@ def main(folder: Path) -> int:
     orders = json.loads((folder / "orders.json").read_bytes())
     die_with(orders["parent"])
     sys.meta_path.insert(0, Places(orders["packages"]))
-    from fastpack.containers import Choice
+    from fastpack.containers.choice import Choice
     from fastpack.containers.hdf5 import HDF5
     from fastpack.errors import FastpackError
     from fastpack.limits import Limits

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.salvage import CheckSpans
 from fastpack.chunks import ChunkTable
-from fastpack.containers import Choice
+from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5_axes import sample_shape
 from fastpack.containers.hdf5_columns import CHECKSUMS
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels

@@ -18,7 +18,8 @@ from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.classes import ClassFolder
-from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers.choice import Choice
 from fastpack.containers.tar_members import IMAGE_ENDINGS, archived_classes, photographs, without_junk
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.files import Files
