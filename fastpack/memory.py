@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.errors import OutOfMemoryError
+
 Block = npt.NDArray[np.uint8]
 
 # Smaller ones malloc hands out again by itself.
@@ -49,7 +51,10 @@ class Memory:
         if num_bytes < _SMALL_BYTES:
             return np.empty(shape, kind)
         free = self._free
-        return np.asarray(_Lease(free.take(num_bytes), free, shape, kind))
+        try:
+            return np.asarray(_Lease(free.take(num_bytes), free, shape, kind))
+        except (MemoryError, ValueError) as error:  # numpy has no array of 2**63 bytes
+            raise OutOfMemoryError(f"there is no memory for {num_bytes:,} bytes; use smaller batches, or a smaller size") from error
 
     def clear(self) -> None:
         """Lets go of the free blocks; those that are looked at now will not come back."""
