@@ -266,7 +266,7 @@ class Blobs:
 
 
 def _distinct(numbers: npt.NDArray[np.uint32]) -> list[int]:
-    return np.flatnonzero(np.bincount(numbers)).tolist()  # type: ignore[no-any-return]
+    return np.flatnonzero(np.bincount(numbers)).tolist()
 
 
 def _read_each(ways: list[Way], keep_going: bool) -> Failures:

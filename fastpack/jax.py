@@ -62,7 +62,7 @@ class DataSource:
         """Once, when half of the samples came again: a look at some of them is nothing to warn of."""
         if len(self._was_asked) == 0:
             return
-        self._num_repeated += np.count_nonzero(self._was_asked[rows])
+        self._num_repeated += int(np.count_nonzero(self._was_asked[rows]))
         self._was_asked[rows] = True
         if 2 * self._num_repeated > np.count_nonzero(self._was_asked):
             self._was_asked = self._was_asked[:0]

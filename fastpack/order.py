@@ -198,7 +198,7 @@ def ordering_of(shuffle: "Ordering | int | None") -> Ordering:
     if hasattr(shuffle, "order") and not isinstance(shuffle, type):
         return shuffle
     if isinstance(shuffle, Integral):
-        return Shuffle(shuffle)  # type: ignore[arg-type]  # made an int there
+        return Shuffle(shuffle)  # made an int there
     raise OptionError(f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {checks.shown(shuffle)}")
 
 
