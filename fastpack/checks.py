@@ -16,6 +16,7 @@ from fastpack.errors import OptionError
 Size = int | tuple[int, int]
 _LONGEST_SHOWN = 80  # characters of a value in a message
 _MOST_SEED = 2**64 - 1
+_MOST_SIDE = 2**31 - 1
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -85,10 +86,10 @@ def size(name: str, value: Any) -> Size:
     (224, 256)
     """
     if not _is_list(value):
-        return integer(name, value, 1)
+        return integer(name, value, 1, _MOST_SIDE)
     if len(value) != 2:
         raise OptionError(f"{name} must be (height, width) or one integer, not {shown(value)}")
-    return integer(name, value[0], 1), integer(name, value[1], 1)
+    return integer(name, value[0], 1, _MOST_SIDE), integer(name, value[1], 1, _MOST_SIDE)
 
 
 def flag(name: str, value: Any) -> bool:

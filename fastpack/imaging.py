@@ -166,6 +166,8 @@ class Imaging:
         if pixels.ndim != 4 or pixels.dtype not in (np.uint8, np.uint16):
             message = "a transform needs uint8 or uint16 pixels (n, height, width, channels)"
             raise ShapeError(f"{message}, not {pixels.dtype} {pixels.shape}; read them without one")
+        if 0 in pixels.shape[1:]:
+            raise ShapeError(f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform")
         count, height, width, channels = pixels.shape
         if 0 in pixels.shape[1:]:
             raise ShapeError(f"there is nothing to transform in pixels of {height} x {width} x {channels}; read them without transform")

@@ -185,7 +185,7 @@ class ResizeShort:
     num_draws = 0
 
     def __post_init__(self) -> None:
-        checks.settle(self, size=checks.integer("size", self.size, 1))
+        checks.settle(self, size=checks.integer("size", self.size, 1, 2**31 - 1))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         shorter = np.minimum(plan.widths, plan.heights)
