@@ -8,6 +8,7 @@ from fastpack.errors import FastpackError, OptionError
 from fastpack.loader import Loader, LoaderOptions
 from fastpack.options import OnError
 from fastpack.ragged import Ragged, Text
+from fastpack.reader import Reader
 from fastpack.schema import Schema
 
 Delivered = TypeVar("Delivered")
@@ -18,6 +19,7 @@ class AdaptedLoader(Generic[Delivered]):
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
+        self._added = added_names(loader.dataset.schema, loader.dataset.options.on_error, pads=loader.options.pad_last)
 
     def convert(self, batch: Batch) -> Delivered:
         """The batch in the framework's arrays."""
@@ -31,6 +33,11 @@ class AdaptedLoader(Generic[Delivered]):
     def __len__(self) -> int:
         """Batches of an epoch, for this rank."""
         return len(self._loader)
+
+    @property
+    def dataset(self) -> Reader:
+        """What is read, with the loader's options."""
+        return self._loader.dataset
 
     @property
     def options(self) -> LoaderOptions:
@@ -82,26 +89,35 @@ class AdaptedLoader(Generic[Delivered]):
         self.close()
 
 
-def check_names(schema: Schema, on_error: OnError) -> None:
-    """Raises OptionError when what `fields_of` adds has the name of a field."""
-    added = {"raise": set(), "skip": {"failures"}, "mask": {"mask", "failures"}}[on_error]
+def is_random(reader: Reader) -> bool:
+    """True when a sample's pixels are others in each epoch."""
+    return reader.options.decode and any(step.num_draws for step in reader.options.steps)
+
+
+def added_names(schema: Schema, on_error: OnError, *, pads: bool = False) -> frozenset[str]:
+    """Which of `mask` and `failures` a batch has beside its fields. Raises OptionError when a field has that name.
+
+    - pads: the loader fills its last batches up.
+    """
+    added = {"raise": set(), "skip": {"failures"}, "mask": {"mask", "failures"}}[on_error] | ({"mask"} if pads else set())
     taken = sorted(added & {field.name for field in schema.fields})
     if taken:
-        name = taken[0]
-        raise OptionError(f"on_error={on_error!r} adds {name!r}, but a field has that name; open the dataset with fields=... and another")
+        why = f"on_error={on_error!r}" if on_error != "raise" else "pad_last=True"
+        raise OptionError(f"{why} adds {taken[0]!r}, but a field has that name; open the dataset with fields=... and another")
+    return frozenset(added)
 
 
-def fields_of(batch: Batch, on_error: OnError) -> dict[str, Any]:
-    """The batch's fields and, where reading goes on past bad images, `failures` (a text for each) and `mask`.
+def fields_of(batch: Batch, added: frozenset[str]) -> dict[str, Any]:
+    """The batch's fields and, of what `added_names` gives, `mask` and `failures` (a text for each).
 
     >>> import numpy as np
-    >>> sorted(fields_of(Batch({"label": np.arange(3)}, 3), "mask"))
+    >>> sorted(fields_of(Batch({"label": np.arange(3)}, 3), frozenset({"mask", "failures"})))
     ['failures', 'label', 'mask']
     """
     fields = dict(batch)
-    if on_error == "mask":
+    if "mask" in added:
         fields["mask"] = batch.mask
-    if on_error != "raise":
+    if "failures" in added:
         fields["failures"] = Text.of(str(failure) for failure in batch.failures)
     return fields
 

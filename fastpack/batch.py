@@ -18,7 +18,8 @@ class Batch(Mapping[str, Any]):
     images, it has an array (k, H, W, C) or a list of k arrays; undecoded, a Ragged of bytes, so that all are a Ragged of Raggeds.
 
     `mask` (n,) is False for samples that could not be read and `failures` says why, when the reader was
-    asked to go on (on_error="mask" or "skip"). `sample_numbers` (n,) are the samples' numbers in the reader.
+    asked to go on (on_error="mask" or "skip"); and for those that fill up a loader's last batch (pad_last).
+    `sample_numbers` (n,) are the samples' numbers in the reader.
 
     In a batch from a loader, `epoch`, `step` and `position` (global, of the step's first sample) say when it came.
 

@@ -1,5 +1,6 @@
 """Blobs: the stored images and arrays of an index's samples, wherever they lie."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,9 +10,23 @@ import numpy.typing as npt
 
 from fastpack import containers
 from fastpack._native.chunks import ReadChunks
+from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.gather import Gather, announce
 from fastpack.codecs.batch import DecodeOptions, Failures, Origin, Pictures, read_good_blobs, upright_sizes
-from fastpack.errors import FastpackError, FormatError, OptionError, Outcome, Place, SchemaError, ShapeError, at, outcome_error
+from fastpack.errors import (
+    FastpackError,
+    FormatError,
+    LimitError,
+    OptionError,
+    Outcome,
+    Place,
+    SchemaError,
+    ShapeError,
+    at,
+    changed_file_error,
+    outcome_error,
+    status_error,
+)
 from fastpack.headers import probe_blobs
 from fastpack.index import Index
 from fastpack.pool import share
@@ -24,6 +39,8 @@ Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
 # Which positions of a batch are read in this way, and how.
 Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
+# A stored array may have so many numbers for each of Limits.max_pixels.
+_NUMBERS_A_PIXEL = 4
 # Neighbours in the file are read at once, up to so many bytes: longer reads save nothing, and threads share them worse.
 _JOINED_BYTES = 2**20
 
@@ -117,6 +134,23 @@ class Blobs:
         failures = {blob: failed[int(of_blob[blob])] for blob in np.flatnonzero(lost).tolist()}
         return Pictures(Origin(memory=lists.values), placed, infos, place_of, failures)
 
+    @property
+    def formats(self) -> list[int]:
+        """The image formats that there are, as IMAGE_INFO has them."""
+        found = [np.bincount(flat_values(infos)["format"]) for infos in self._index.infos.values()]
+        return [number for counts in found for number in np.flatnonzero(counts).tolist()]
+
+    def import_modules(self) -> None:
+        """Imports what reading these blobs imports."""
+        # Lists have spans wherever they lie.
+        fetched = [spans["offset"] == NO_SPAN for spans in self._index.spans.values() if not isinstance(spans, Ragged)]
+        if not any(lost.any() for lost in fetched):
+            return
+        import numpy.ma  # noqa: F401  # by np.unique
+
+        for number in _distinct(self._index.shard_numbers[np.logical_or.reduce(fetched)]):
+            containers.named(self._index.shards[number].container).import_for_fetching()
+
     def depth(self, field: Field) -> Depth:
         infos = flat_values(self._index.infos[field.name])
         is_deep, is_readable = infos["bits"] == 16, infos["width"] > 0
@@ -164,8 +198,7 @@ class Blobs:
             for position, blob in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
                 data = np.asarray(blob).tobytes()
                 if len(data) != lengths[position]:
-                    message = f"{field.name} has changed since it was indexed; open the dataset again"
-                    raise FormatError(at(message, pictures.place_of(position)))
+                    raise changed_file_error(pictures.place_of(position))
                 blobs[position] = data
 
         failures = _read_each([(has_span, read), (~has_span, fetch)], keep_going=True)
@@ -181,6 +214,7 @@ class Blobs:
         if None in field.shape:
             message = f"{field.name} has another shape in another file; open the files apart"
             raise SchemaError(at(message, self._index.place(int(rows[0])) if len(rows) else Place()))
+        self._refuse_large(field, rows, options)
         stored = np.dtype(field.dtype)
         shape = (len(rows), *(size or 0 for size in field.shape))
         if out is not None and (out.shape != shape or out.dtype != stored.newbyteorder("=")):
@@ -195,18 +229,40 @@ class Blobs:
         out[...] = pixels
         return out, failures
 
+    def _refuse_large(self, field: Field, rows: Rows, options: DecodeOptions) -> None:
+        """A dataset may claim any size for samples that were never written."""
+        most, numbers = _NUMBERS_A_PIXEL * options.limits.max_pixels, math.prod(size or 0 for size in field.shape)
+        if numbers > most and len(rows):
+            message = f"a sample of {field.name} has {numbers} numbers, more than {most}; raise max_pixels if the file is real"
+            raise LimitError(at(message, self._index.place(int(rows[0]))))
+
     def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
         """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name].take(rows)
         has_span = spans["offset"] != NO_SPAN
-        in_chunks = ~has_span & np.isin(self._index.shard_numbers[rows], list(self._index.chunks.get(field.name, ())))
+        has_chunks = np.zeros(len(self._index.shards), np.bool_)
+        has_chunks[list(self._index.chunks.get(field.name, ()))] = True
+        in_chunks = ~has_span & has_chunks[self._index.shard_numbers[rows]]
         flat = pixels.reshape(-1).view(np.uint8)
         ways: list[Way] = [
             (has_span, lambda positions: self._read_spans(spans, positions, rows, flat, options)),
             (in_chunks, lambda positions: self._read_chunks(field, rows, positions, flat, options)),
             (~has_span & ~in_chunks, lambda positions: self._fetch_pixels(field, rows, positions, pixels)),
         ]
-        return _read_each(ways, options.keep_going)
+        failures = _read_each(ways, options.keep_going)
+        return failures | self._differing(rows, spans, flat, failures, options) if options.check_pixels else failures
+
+    def _differing(self, rows: Rows, spans: npt.NDArray[Any], flat: Pixels, failures: Failures, options: DecodeOptions) -> Failures:
+        """Which of the pixels that were read differ from a checksum that reading them did not compare."""
+        is_known = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
+        is_known[list(failures)] = False
+        sample_bytes = len(flat) // len(rows)
+        differs = is_known & (crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"])
+        message = "the pixels differ from their CRC32C"
+        found = {row: status_error(5, message, self._index.place(int(rows[row]))) for row in np.flatnonzero(differs).tolist()}
+        if found and not options.keep_going:
+            raise found[min(found)]
+        return found
 
     def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
@@ -223,7 +279,7 @@ class Blobs:
         shard_numbers = self._index.shard_numbers[rows[positions]]
         fds = self._files.descriptors(shard_numbers)
         jobs = []
-        for number in np.unique(shard_numbers).tolist():
+        for number in _distinct(shard_numbers):
             table = self._index.chunks[field.name][number]
             chosen = positions[shard_numbers == number]
             jobs.append(
@@ -260,13 +316,13 @@ class Blobs:
         """Blobs that have no span, shard by shard, through their container."""
         blobs: list[Any] = [None] * len(rows)
         shard_numbers = self._index.shard_numbers[rows]
-        for number in np.unique(shard_numbers):
+        for number in _distinct(shard_numbers):
             shard = self._index.shards[number]
             positions = np.flatnonzero(shard_numbers == number)
             records = self._index.record_numbers[rows[positions]].tolist()
             files = None if self._index.files is None else self._index.files.take(rows[positions])
             try:
-                fetched = containers.named(shard.container).fetch(shard.path, field.source_name, records, files)
+                fetched = containers.named(shard.container).fetch(shard, field, records, files)
             except FastpackError as error:
                 if len(rows) > 1:
                     raise
@@ -287,6 +343,10 @@ def _share_records(spans: npt.NDArray[Any], owner: Rows) -> bool:
     )
     same = (before["record_offset"] == behind["record_offset"]) & (before["shard"] == behind["shard"]) & (ends <= behind["offset"])
     return len(behind) > 0 and bool(inside.all() and same.all())
+
+
+def _distinct(numbers: npt.NDArray[np.uint32]) -> list[int]:
+    return np.flatnonzero(np.bincount(numbers)).tolist()
 
 
 def _read_each(ways: list[Way], keep_going: bool) -> Failures:

@@ -18,6 +18,7 @@ from fastpack.structs import CHUNK, FILTER, NO_SPAN
 _CHECKING_FILTERS = (1, 3)
 # What the kernels take: FP_MAX_RANK, FP_MAX_FILTERS.
 MAX_RANK = 8
+_MOST_NUMBERS = 2**63
 MAX_FILTERS = 8
 Rows = npt.NDArray[np.int64]
 Wanted = tuple[Rows, Rows, Rows, Rows]
@@ -102,6 +103,7 @@ class ChunkTable:
         sound = sound and len(self.filters) <= MAX_FILTERS and self.filters.dtype == FILTER and can_decode(self.filters)
         sound = sound and self.fill.dtype == np.uint8 and self.fill.ndim == 1 and 0 < len(self.fill) <= 16
         sound = sound and self.chunks.dtype == CHUNK
+        sound = sound and max(math.prod(self.shape), self.chunk_bytes) < _MOST_NUMBERS
         if not sound or self.chunks.shape != (math.prod(self.grid),):
             raise FormatError(at("the table of chunks makes no sense; delete the index, or restore the file from its source", place))
 

@@ -21,7 +21,9 @@ class Deal:
 
     A step takes batch_size * world positions, or what is left; rank r of w gets those of its m from m * r // w to
     m * (r + 1) // w. So all ranks have the same number of steps, and in the last one batches that differ by one sample
-    at most; where fewer samples are left than there are ranks, some get an empty batch.
+    at most. Where fewer positions are left than there are ranks, some ranks get one that another has too: never none.
+
+    With pad_last, each batch of the last step is full: after the last position come those from the epoch's beginning.
     """
 
     num_positions: int
@@ -29,6 +31,7 @@ class Deal:
     rank: int
     world: int
     drop_last: bool
+    pad_last: bool = False
 
     @property
     def step_size(self) -> int:
@@ -44,8 +47,19 @@ class Deal:
 
     def mine(self, position: int) -> npt.NDArray[np.int64]:
         """This rank's positions of the step that begins at `position`."""
+        if self.pad_last:
+            first = position + self.rank * self.batch_size
+            return np.arange(first, first + self.batch_size) % self.num_positions
         count = self.end(position) - position
-        return np.arange(position + count * self.rank // self.world, position + count * (self.rank + 1) // self.world)
+        first, end = (position + count * rank // self.world for rank in (self.rank, self.rank + 1))
+        return np.arange(first, max(end, first + 1))
+
+    def num_padding(self, position: int) -> int:
+        """How many at the end of `mine` only fill the batch up."""
+        if not self.pad_last:
+            return 0
+        end = position + (self.rank + 1) * self.batch_size
+        return min(max(0, end - self.num_positions), self.batch_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +76,7 @@ class Course:
         visits = self.visits(epoch, position)
         batch = reader.read(visits.samples, epoch=visits.passes)
         batch.epoch, batch.step, batch.position = epoch, position // self.deal.step_size, position
+        batch.mask[len(batch.mask) - self.deal.num_padding(position) :] = False
         return batch
 
     def prefetch(self, reader: Reader, start: tuple[int, int], depth: int, read_ahead: bool | None) -> Prefetch[Batch]:

@@ -52,7 +52,10 @@ class Draws:
 
 def check_epochs(epochs: int | npt.NDArray[np.int64], num_samples: int) -> None:
     """Raises OptionError for what is no epoch, nor one for each sample."""
-    given = np.asarray(epochs)
+    try:
+        given = np.asarray(epochs)
+    except ValueError:  # lists of differing length
+        given = np.zeros(0, np.object_)
     if given.shape not in ((), (num_samples,)) or given.dtype.kind not in "iu":
         raise OptionError(f"epoch must be an integer, or one for each of {num_samples} samples, not {given.dtype} {given.shape}")
     if given.size and not 0 <= given.min() <= given.max() < 2**32:

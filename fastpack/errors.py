@@ -51,6 +51,10 @@ class EmptySourceError(FastpackError, ValueError):
     """Nothing to pack, or nothing to read."""
 
 
+class NoRecordsError(EmptySourceError):
+    """A TFRecord without a record. Beside others it counts as no samples."""
+
+
 class DuplicateKeyError(FastpackError, ValueError):
     """Two samples of one source have the same key."""
 
@@ -61,6 +65,10 @@ class SourceError(FastpackError, ValueError):
 
 class FormatError(FastpackError, ValueError):
     """A file is not what its name or its user says, or lacks what is needed to read it."""
+
+
+class ChangedFileError(FormatError):
+    """A file is not the one that was indexed: it was replaced or written to under an open dataset."""
 
 
 class SchemaError(FastpackError, ValueError):
@@ -196,6 +204,10 @@ def raise_first(outcomes: Iterable[Outcome], place_of: Callable[[int], Place]) -
     if failures:
         first = min(failures, key=lambda failure: failure[2])
         raise outcome_error(first, place_of(first[2]))
+
+
+def changed_file_error(place: Place) -> ChangedFileError:
+    return ChangedFileError(at("the file has changed since it was indexed; open the dataset again", place))
 
 
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:

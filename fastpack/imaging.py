@@ -17,20 +17,21 @@ from fastpack.codecs.batch import (
     decode_masks,
     decode_pictures,
     empty_outputs,
+    import_codecs,
     place_pixels,
     read_good_blobs,
     refuse_pictures,
     upright_sizes,
 )
 from fastpack.draws import Draws
-from fastpack.errors import ShapeError, at
+from fastpack.errors import SchemaError, ShapeError, at
 from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.pool import num_cores
 from fastpack.ragged import Ragged
-from fastpack.schema import Field
-from fastpack.transforms import Plan, least_side, plan_batch
+from fastpack.schema import DOUBTFUL, Field
+from fastpack.transforms import Normalize, Plan, least_side, plan_batch
 
 Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
@@ -49,6 +50,12 @@ class Imaging:
         self._blobs, self._options, self._sample_numbers, self._learned = blobs, options, sample_numbers, learned
         self.decoding = replace(options.for_decoding, memory=memory)
         self._depths: dict[str, Depth] = {}
+
+    def import_modules(self) -> None:
+        """Imports what reading and decoding import, as threads may read while a process is forked."""
+        self._blobs.import_modules()
+        if self._options.decode:
+            import_codecs(self._blobs.formats, self.decoding)
 
     def values(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Any, Failures]:
         """What a batch of these samples has of one field, and which of them could not be had, whose pixels are 0; or raises for
@@ -162,18 +169,34 @@ class Imaging:
         stored, failures = self._blobs.pixels(field, rows, self.decoding, out if is_final else None)
         if is_mirrored and are_images:
             stored = np.ascontiguousarray(stored[..., ::-1])
-        pixels = stored if is_final else self._transformed(stored, rows, epoch, out)
+        pixels = stored if is_final else self._transformed(field, stored, rows, epoch, out)
         if failures:
             pixels[list(failures)] = 0
         return pixels, failures
 
-    def _transformed(self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
+    def _transformed(self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
+        if field.axes == DOUBTFUL:
+            choice = f'open it with axes={{"{field.source_name}": "NHWC"}}, or "NCHW"'
+            raise SchemaError(f"{field.name}: samples of {field.shape} do not tell where their channels are; {choice}")
+        if field.to_image == tuple(range(len(field.to_image))) or any(isinstance(step, Normalize) for step in self._options.steps):
+            return self._placed(_as_images(field, pixels), rows, epoch, out)
+        placed = self._placed(_as_images(field, pixels), rows, epoch, None)
+        back = np.argsort((*field.to_image, 2)[:3]) + 1  # as the file has its axes; Normalize has a layout of its own
+        placed = np.ascontiguousarray(placed.transpose(0, *back))
+        return placed if out is None else _copy_into(out, placed)
+
+    def _placed(self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
+        """Images (n, height, width, channels), transformed."""
         if pixels.ndim != 4 or pixels.dtype not in (np.uint8, np.uint16):
             message = "a transform needs uint8 or uint16 pixels (n, height, width, channels)"
             raise ShapeError(f"{message}, not {pixels.dtype} {pixels.shape}; read them without one")
+        if 0 in pixels.shape[1:]:
+            raise ShapeError(f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform")
         count, height, width, channels = pixels.shape
+        if 0 in pixels.shape[1:]:
+            raise ShapeError(f"there is nothing to transform in pixels of {height} x {width} x {channels}; read them without transform")
         kind = channels, pixels.dtype
         if count == 0 and out is None:
             return self._no_images([width] * 2, [height] * 2, *kind)
@@ -192,6 +215,14 @@ def _by_owner(failures: Failures, offsets: Rows) -> Failures:
     for owner, blob in zip(owners.tolist(), sorted(failures), strict=True):
         found.setdefault(owner, failures[blob])
     return found
+
+
+def _as_images(field: Field, pixels: Pixels) -> Pixels:
+    """Stored pixels with height, width and channels in that order; one channel where there is none."""
+    if pixels.ndim != len(field.to_image) + 1:
+        return pixels  # of more dimensions than an image has
+    images = pixels.transpose(0, *(axis + 1 for axis in field.to_image))
+    return np.ascontiguousarray(images[..., None] if images.ndim == 3 else images)
 
 
 def _refused_by_plan(plan: Plan, pictures: Pictures, refused: Failures) -> Failures:

@@ -14,21 +14,13 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c
 from fastpack._native.spans import first_outside
 from fastpack.checkpoints import Checkpoints
+from fastpack.checks import settle
 from fastpack.chunks import ChunkTable
 from fastpack.classes import ClassMap
 from fastpack.errors import FastpackError, FormatError, OptionError, Place, SchemaError, TruncatedFileError, at, status_error
-from fastpack.index_arrays import (
-    Column,
-    are_alike,
-    are_pixels,
-    are_places,
-    chunk_tables,
-    escaped,
-    from_arrays,
-    is_column,
-    to_arrays,
-)
-from fastpack.ragged import Ragged, Text, concatenate_values, flat_values, owners
+from fastpack.files import Files
+from fastpack.index_arrays import Column, are_alike, are_pixels, are_places, chunk_tables, escaped, from_arrays, is_column
+from fastpack.ragged import Ragged, Text, concatenate_values, flat_values, owners, read_only, take, to_arrays
 from fastpack.rejects import is_report
 from fastpack.schema import Field, Schema, merge_class_names
 from fastpack.seal import Seal
@@ -36,6 +28,7 @@ from fastpack.shard import Shard, written_whole
 from fastpack.structs import IMAGE_INFO, SPAN
 
 INDEX_VERSION = 1
+_LOST = {5: "the record differs from its CRC32C", 7: "the record is not a tf.train.Example"}  # by kernels' status
 _INDEX_SUFFIX = ".index.npz"
 
 
@@ -47,11 +40,11 @@ class Index:
     - columns: field name -> (n,) array, Text or Ragged.
     - spans: blob name -> (n,) SPAN; of a list of blobs, Ragged of SPAN.
     - infos: image or mask name -> IMAGE_INFO, one for each span.
-    - files (n,): what the samples are called in a shard that is a folder; None when there is none.
+    - files (n,): what is known of the samples in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
     - checkpoints: image name -> Checkpoints (n,), where they were made.
     - first_seal: of the file as it was first indexed, when it has changed since.
-    - lost (n,) bool: samples of which nothing is known, since their records differ from their checksums; None when there are none.
+    - lost (n,) uint8: 0, or for a sample of which nothing is known the kernels' status that says why; None when there are none.
       Such an index is not saved.
     - notes: what was guessed about the files, or left out of them, a sentence each.
     - receipt: a digest of the pack that wrote the file, by which the same pack knows that it was finished; "" where it is not known.
@@ -65,12 +58,20 @@ class Index:
     spans: Mapping[str, Any]
     infos: Mapping[str, Any]
     chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
-    files: Text | None = None
+    files: Files | None = None
     checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
     first_seal: Seal | None = None
-    lost: npt.NDArray[np.bool_] | None = None
+    lost: npt.NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
     receipt: str = ""
+
+    def __post_init__(self) -> None:
+        """Takes views that cannot be written to: readers, threads and parts share these arrays."""
+        for name in ("shard_numbers", "record_numbers", "lost"):
+            if (values := getattr(self, name)) is not None:
+                settle(self, **{name: read_only(values)})
+        for name in ("columns", "spans", "infos"):
+            settle(self, **{name: {key: read_only(values) for key, values in getattr(self, name).items()}})
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -81,9 +82,9 @@ class Index:
             self,
             shard_numbers=self.shard_numbers[rows],
             record_numbers=self.record_numbers[rows],
-            columns={name: _take(column, rows) for name, column in self.columns.items()},
-            spans={name: _take(spans, rows) for name, spans in self.spans.items()},
-            infos={name: _take(infos, rows) for name, infos in self.infos.items()},
+            columns={name: take(column, rows) for name, column in self.columns.items()},
+            spans={name: take(spans, rows) for name, spans in self.spans.items()},
+            infos={name: take(infos, rows) for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
             checkpoints={name: checkpoints.take(rows) for name, checkpoints in self.checkpoints.items()},
             lost=None if self.lost is None else self.lost[rows],
@@ -135,8 +136,9 @@ class Index:
         """Which of these samples are lost, by their place in `rows`, and what is to be said of them."""
         if self.lost is None:
             return {}
-        lost = np.flatnonzero(self.lost[rows]).tolist()
-        return {row: status_error(5, "the record differs from its CRC32C", self.place(int(rows[row]))) for row in lost}
+        statuses = self.lost[rows]
+        lost = np.flatnonzero(statuses).tolist()
+        return {row: status_error(int(statuses[row]), _LOST[int(statuses[row])], self.place(int(rows[row]))) for row in lost}
 
     @property
     def seal(self) -> Seal | None:
@@ -198,6 +200,8 @@ class Index:
         for name, of_shards in self.chunks.items():
             for number, chunks in of_shards.items():
                 arrays |= chunks.to_arrays(f"chunk/{number}/{escaped(name)}")
+        if self.files is not None:
+            arrays["file_times"] = self.files.times
         from fastpack.npz import save_npz
 
         with written_whole(path, sync=sync) as temporary:
@@ -220,8 +224,8 @@ class Index:
         return json.dumps(about)
 
     @classmethod
-    def load(cls, path: Path, folder: Path | None = None) -> "Index":
-        """The index in a file, of shards in `folder`; None is the folder of the file.
+    def load(cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> "Index":
+        """The index in a file, of shards in `folder`; None is the folder of the file. `max_bytes` is what the file may have.
 
         Raises FormatError when the file is damaged, hostile or of another version.
         """
@@ -229,7 +233,7 @@ class Index:
         from fastpack.npz import NPZ_ERRORS, load_npz
 
         try:
-            index = cls._of_arrays(load_npz(path), folder or path.parent)
+            index = cls._of_arrays(load_npz(path, max_bytes), folder or path.parent)
             index._check_shape()
             index.check_spans()
             index.check_chunks()
@@ -265,7 +269,7 @@ class Index:
                 if field.kind == "pixels"
             },
             checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
-            files=columns["key"] if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
+            files=Files(columns["key"], arrays["file_times"]) if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
             first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
             notes=tuple(map(str, about.get("notes", ()))),
             receipt=str(about.get("receipt", "")),
@@ -273,17 +277,19 @@ class Index:
 
     def _check_shape(self) -> None:
         """What a file could say that is no table of samples: any of it means that the index is damaged or a lie."""
-        n = len(self)
+        n, sound = len(self), True
         tables: list[tuple[npt.NDArray[Any], np.dtype[Any]]] = [
             (self.shard_numbers, np.dtype(np.uint32)),
             (self.record_numbers, np.dtype(np.int64)),
         ]
-        sound = all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
+        if self.files is not None:
+            tables.append((self.files.times, np.dtype(np.int64)))
+            sound = isinstance(self.files.names, Text) and len(self.files.names) == n
+        sound = sound and all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
         sound = sound and all(are_places(self.schema[name], spans, SPAN, n) for name, spans in self.spans.items())
         sound = sound and all(are_places(self.schema[name], infos, IMAGE_INFO, n) for name, infos in self.infos.items())
         sound = sound and all(are_alike(self.spans[name], infos) for name, infos in self.infos.items())
         sound = sound and all(is_column(self.columns[field.name], field, n) for field in self.schema.columns)
-        sound = sound and (self.files is None or (isinstance(self.files, Text) and len(self.files) == n))
         sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
         sound = sound and all(are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
         if not sound:
@@ -321,17 +327,17 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         },
         infos={name: _concatenate([index.infos[name] for index in indexes], schema[name].is_list) for name in indexes[0].infos},
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
-        files=_join_files(indexes),
+        files=Files.concatenate([index.files for index in indexes], [len(index) for index in indexes]),
         checkpoints=_join_checkpoints(indexes, schema),
         lost=_join_lost(indexes),
         notes=tuple(dict.fromkeys(note for index in indexes for note in index.notes)),
     )
 
 
-def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.bool_] | None:
+def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.uint8] | None:
     if all(index.lost is None for index in indexes):
         return None
-    return np.concatenate([np.zeros(len(index), np.bool_) if index.lost is None else index.lost for index in indexes])
+    return np.concatenate([np.zeros(len(index), np.uint8) if index.lost is None else index.lost for index in indexes])
 
 
 def _join_checkpoints(indexes: Sequence[Index], schema: Schema) -> dict[str, Checkpoints]:
@@ -339,12 +345,6 @@ def _join_checkpoints(indexes: Sequence[Index], schema: Schema) -> dict[str, Che
     names = dict.fromkeys(name for index in indexes for name in index.checkpoints if not schema[name].is_list)
     pieces = {name: [index.checkpoints.get(name) or Checkpoints.none(len(index)) for index in indexes] for name in names}
     return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
-
-
-def _join_files(indexes: Sequence[Index]) -> Text | None:
-    if all(index.files is None for index in indexes):
-        return None
-    return Text.concatenate([index.files or Text.of([""] * len(index)) for index in indexes])
 
 
 def common_schema(indexes: Sequence[Index]) -> Schema:
@@ -368,8 +368,8 @@ def _common_field(mine: Field, other: Field) -> Field:
 
 
 def kind_of(field: Field) -> str:
-    """Name and kind; of pixels, which are read as they are stored, the dtype as well."""
-    return f"{field.name}: {field.kind} {field.dtype}" if field.kind == "pixels" else f"{field.name}: {field.kind}"
+    """Name and kind; of pixels, which are read as they are stored, the dtype and the axes as well."""
+    return f"{field.name}: {field.kind} {field.dtype} {field.axes}".rstrip() if field.kind == "pixels" else f"{field.name}: {field.kind}"
 
 
 def _concatenate(columns: list[Column], is_list: bool) -> Column:
@@ -387,7 +387,3 @@ def _concatenate_spans(pieces: list[Any], first_shard: npt.NDArray[np.int64], fi
 
 def _join_tables(pieces: list[Mapping[int, ChunkTable]], first_shard: npt.NDArray[np.int64]) -> dict[int, ChunkTable]:
     return {number + int(first): table for tables, first in zip(pieces, first_shard, strict=True) for number, table in tables.items()}
-
-
-def _take(column: Any, rows: npt.NDArray[np.int64]) -> Any:
-    return column.take(rows) if isinstance(column, Ragged) else column[rows]

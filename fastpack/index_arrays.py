@@ -27,12 +27,6 @@ def chunk_tables(name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[An
     return {number: ChunkTable.from_arrays(prefix, arrays) for number, prefix in prefixes.items() if f"{prefix}/about" in arrays}
 
 
-def to_arrays(name: str, column: Column) -> dict[str, npt.NDArray[Any]]:
-    if not isinstance(column, Ragged):
-        return {name: column}
-    return {f"{name}/offsets": column.offsets, **to_arrays(f"{name}/values", column.values)}
-
-
 def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field) -> Column:
     if name in arrays:
         return arrays[name]
@@ -46,7 +40,8 @@ def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field)
 def is_column(column: Column, field: Field, num_samples: int) -> bool:
     if isinstance(column, Ragged):
         is_text = isinstance(flat_values(column), Text)
-        return len(column) == num_samples and (type(column) is Ragged) == field.is_list and is_text == (field.kind == "text")
+        is_sound = len(column) == num_samples and (type(column) is Ragged) == field.is_list and is_text == (field.kind == "text")
+        return is_sound and (field.list_length is None or bool((column.lengths == field.list_length).all()))
     return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
 
 

@@ -14,10 +14,11 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from fastpack import containers
+from fastpack import checks, containers
 from fastpack.checkpoints import Checkpoints
-from fastpack.containers import Choice, Paths, find_shards
-from fastpack.errors import FastpackError, MixedSetError, Place, UnreadableFileError, at, warn
+from fastpack.containers import Paths, find_shards
+from fastpack.containers.choice import Choice
+from fastpack.errors import FastpackError, MixedSetError, NoRecordsError, Place, at, from_os_error, warn
 from fastpack.index import Index, concatenate, index_path
 from fastpack.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.learned import Learned
@@ -83,7 +84,7 @@ def build_indexes(
     started = time.perf_counter()
     given = checked_kinds(kinds)
     shards = find_shards(path)
-    folder = None if index_dir is None else Path(index_dir)
+    folder = _folder_for_indexes(index_dir)
     for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
         remove_leftovers(kept_in)
     tally = _Tally(progress, [shard.stat().st_size for shard in shards])
@@ -138,7 +139,7 @@ def keep_learned(index: Index, learned: Learned, samples: Rows, index_dir: str |
 
     Returns how many images have checkpoints then, of all that the files hold. Raises what `build_indexes` raises.
     """
-    num_marked, folder = 0, None if index_dir is None else Path(index_dir)
+    num_marked, folder = 0, _folder_for_indexes(index_dir)
     for number, shard in enumerate(index.shards):
         whole = containers.index_of(shard.path, index_dir=folder, limits=limits)
         rows = np.flatnonzero(index.shard_numbers == number)
@@ -176,10 +177,21 @@ def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path],
 
 
 def _save(index: Index, shard: Path, folder: Path | None) -> None:
-    where = index_path(shard, folder)
-    if not where.parent.is_dir():
-        raise UnreadableFileError(at("the folder for the indexes is not there; make it first", Place(where.parent)))
-    index.save(where)
+    index.save(index_path(shard, folder))
+
+
+def _folder_for_indexes(index_dir: str | os.PathLike[str] | None, *, make: bool = True) -> Path | None:
+    """The folder that the user names; with `make`, it is there afterwards."""
+    if index_dir is None:
+        return None
+    checks.instance("index_dir", index_dir, str | os.PathLike, "a path")
+    folder = Path(index_dir)
+    try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise from_os_error(error, "make the folder for the indexes", folder) from error
+    return folder
 
 
 def indexes_of(
@@ -195,7 +207,7 @@ def indexes_of(
 
     - checkpoints: make those that are missing.
     """
-    opening = _Opening(save, None if index_dir is None else Path(index_dir), choice or Choice(), checkpoints, limits)
+    opening = _Opening(save, _folder_for_indexes(index_dir, make=save), choice or Choice(), checkpoints, limits)
     indexes = _build_all(lambda number: opening.index(shards[number]), len(shards))
     given = opening.choice.kinds
     refuse_kinds(indexes[0], given)
@@ -217,7 +229,12 @@ class _Opening:
     limits: Limits
 
     def index(self, shard: Path) -> Index:
-        index = containers.index_of(shard, save=self.save, index_dir=self.folder, limits=self.limits, choice=self.choice)
+        try:
+            index = containers.index_of(shard, save=self.save, index_dir=self.folder, limits=self.limits, choice=self.choice)
+        except NoRecordsError:
+            if not self.choice.untrusted:
+                containers.refuse_emptied(shard, self.folder)
+            raise
         if not self.checkpoints or (with_them := marked(index, keep_damaged=self.choice.keep_damaged)) is index:
             return index
         # That of a damaged file is not kept, nor is any in a read-only folder: they are made again the next time.
@@ -251,22 +268,28 @@ def _refuse_replaced(indexes: Sequence[Index]) -> None:
 
 
 def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:
-    """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number."""
+    """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number.
+
+    A TFRecord without a record is left out if others have some, as TensorFlow reads it.
+    """
     numbers = itertools.count()
     found: dict[int, Index] = {}
     failures: dict[int, FastpackError] = {}
+    empty: dict[int, FastpackError] = {}
 
     def work() -> None:
         while not failures and (number := next(numbers)) < count:
             try:
                 found[number] = build(number)
+            except NoRecordsError as error:
+                empty[number] = error
             except FastpackError as error:
                 failures[number] = error
 
     share(work, min(num_workers or num_cores(), count))
-    if failures:
-        raise failures[min(failures)]
-    return [found[number] for number in range(count)]
+    if failures or not found:
+        raise min((failures or empty).items())[1]
+    return [found[number] for number in sorted(found)]
 
 
 def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index]:

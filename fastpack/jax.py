@@ -4,14 +4,17 @@ On the CPU an aligned batch is not copied: the jax.Array keeps its memory. Where
 int64. What JAX has no arrays for stays on the host: text is a list of str, rows of differing length are a list.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from fastpack.adapter import AdaptedLoader, check_names, fields_of, in_arrays
+import numpy as np
+
+from fastpack.adapter import AdaptedLoader, fields_of, in_arrays, is_random
 from fastpack.batch import Batch
 from fastpack.errors import MissingPackageError, OptionError, ShapeError
 from fastpack.loader import Loader as BatchLoader
-from fastpack.loader import LoaderOptions
+from fastpack.loader import LoaderOptions, epoch_number
 from fastpack.reader import Reader
 
 try:
@@ -26,6 +29,7 @@ class DataSource:
     - reader: from `fastpack.open`, with on_error="raise".
     - epoch: whose numbers random transforms draw. Grain counts epochs where a source cannot see it, so give
       each its own: `MapDataset.concatenate([MapDataset.source(DataSource(reader, epoch=e)).shuffle(e) for e in range(90)])`.
+      A source whose samples come again, as behind `repeat`, warns that their random crops are the same.
 
     Thread-safe and picklable; Grain's batches are one read each. Needs nothing of JAX or Grain itself.
 
@@ -38,7 +42,9 @@ class DataSource:
     def __init__(self, reader: Reader, *, epoch: int = 0) -> None:
         if reader.options.on_error != "raise":
             raise OptionError('a data source gives each sample that is asked for; choose on_error="raise", or a Loader')
-        self._reader, self._epoch = reader, epoch
+        self._reader, self._epoch = reader, epoch_number(epoch)
+        self._was_asked = np.zeros(len(reader) if is_random(reader) else 0, np.bool_)
+        self._num_repeated = 0
 
     def __len__(self) -> int:
         return len(self._reader)
@@ -49,7 +55,21 @@ class DataSource:
     def _getitems(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Samples in one read: what Grain calls for a batch."""
         batch = self._reader.read(rows, epoch=self._epoch)
+        self._warn_of_repeating(rows)
         return [batch.sample(i) for i in range(batch.num_samples)]
+
+    def _warn_of_repeating(self, rows: Sequence[int]) -> None:
+        """Once, when half of the samples came again: a look at some of them is nothing to warn of."""
+        if len(self._was_asked) == 0:
+            return
+        self._num_repeated += int(np.count_nonzero(self._was_asked[rows]))
+        self._was_asked[rows] = True
+        if 2 * self._num_repeated > np.count_nonzero(self._was_asked):
+            self._was_asked = self._was_asked[:0]
+            warnings.warn(
+                "samples come again with the same random crops; give each epoch a source of its own: DataSource(reader, epoch=...)",
+                stacklevel=4,
+            )
 
     def __repr__(self) -> str:
         return f"DataSource({self._reader!r}, epoch={self._epoch})"
@@ -74,12 +94,10 @@ class Loader(AdaptedLoader[dict[str, Any]]):
         self, dataset: Reader, options: LoaderOptions | None = None, *, sharding: "jax.sharding.Sharding | None" = None, **changes: Any
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
-        self._on_error = self._loader.dataset.options.on_error
-        check_names(dataset.schema, self._on_error)
         self._sharding = sharding
 
     def convert(self, batch: Batch) -> dict[str, Any]:
-        fields = fields_of(batch, self._on_error)
+        fields = fields_of(batch, self._added)
         pictures = [name for name, values in fields.items() if isinstance(values, list)]
         if pictures and self._sharding is not None:
             raise ShapeError(f"{pictures[0]!r} has images of differing sizes; give a transform such as RandomResizedCrop(224)")

@@ -9,6 +9,7 @@ from functools import cached_property
 from types import EllipsisType
 from typing import Any, Literal, Self
 
+from fastpack import checks
 from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch
 from fastpack.course import Course, Deal
@@ -30,6 +31,7 @@ _RANK_VARIABLES = (
 )
 _KEPT_FAILURES = 100
 _NO_LIMIT = 1 << 62
+_LAST_EPOCH = 2**32 - 1
 _LONGEST_ORDER = 48  # characters in a state
 
 
@@ -39,7 +41,10 @@ class LoaderOptions:
 
     - batch_size: samples of a batch, for one rank.
     - shuffle: None is the order of the files; True, a seed, or an ordering: Shuffle(seed, window), Balanced, Mix.
-    - drop_last: leave out the samples at the end of an epoch that do not fill a batch of every rank.
+    - drop_last: leave out the samples at the end of an epoch that do not fill a batch of every rank. By default the last step
+      shares them among the ranks, whose batches then are smaller. Where fewer are left than there are ranks, some ranks get one
+      that another rank has too, so that no batch is empty.
+    - pad_last: fill the last batch of every rank up with samples from the epoch's beginning; batch.mask is False for these.
     - rank, world: which of how many processes this is. rank="auto" asks the variables of the usual launchers
       (torchrun, Slurm, MPI), and is 0 of 1 when there are none.
     - prefetch: batches that are read ahead; 0 reads when asked, in the caller's thread.
@@ -52,6 +57,7 @@ class LoaderOptions:
     batch_size: int = 256
     shuffle: Ordering | int | None = None
     drop_last: bool = False
+    pad_last: bool = False
     rank: int | Literal["auto"] = 0
     world: int = 1
     prefetch: int = 2
@@ -62,13 +68,18 @@ class LoaderOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("world", 1), ("prefetch", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise OptionError(f"{name} must be an integer of at least {least}, not {value!r}")
-        if self.rank != "auto" and not (isinstance(self.rank, int) and 0 <= self.rank < self.world):
-            raise OptionError(f'rank must lie between 0 and {self.world - 1} (world - 1), or be "auto", not {self.rank!r}')
-        if self.rank == "auto" and self.world != 1:
-            raise OptionError('rank="auto" finds the world too; leave world out')
+            checks.settle(self, **{name: checks.integer(name, getattr(self, name), least)})
+        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("drop_last", "pad_last")})
+        if self.drop_last and self.pad_last:
+            raise OptionError("the last samples are dropped or their batches padded; give drop_last or pad_last, not both")
+        checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
+        if self.read_ahead is not None:
+            checks.settle(self, read_ahead=checks.flag("read_ahead", self.read_ahead))
+        if isinstance(self.rank, str) and self.rank == "auto":
+            if self.world != 1:
+                raise OptionError('rank="auto" finds the world too; leave world out')
+        else:
+            checks.settle(self, rank=checks.integer('rank ("auto", or one of world)', self.rank, 0, self.world - 1))
 
     @property
     def of_reading(self) -> dict[str, Any]:
@@ -95,6 +106,8 @@ class Loader:
 
     def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
         """Takes LoaderOptions, or its fields by name, or both. Raises OptionError or EmptySourceError."""
+        checks.instance("dataset", dataset, Reader, "a Reader, as fastpack.open gives it")
+        checks.instance("options", options, LoaderOptions | None, "LoaderOptions(...)")
         chosen = replace(options or LoaderOptions(), **changes)
         if chosen.rank == "auto":
             rank, world = _rank_and_world(os.environ)
@@ -106,7 +119,11 @@ class Loader:
         self._dataset = dataset.with_options(memory=self._memory, **chosen.of_reading)
         self._ordering = ordering_of(chosen.shuffle)
         order = self._ordering.order(dataset)
-        self._course = Course(order, Deal(order.num_positions, chosen.batch_size, int(chosen.rank), chosen.world, chosen.drop_last))
+        self._course = Course(
+            order, Deal(order.num_positions, chosen.batch_size, int(chosen.rank), chosen.world, chosen.drop_last, chosen.pad_last)
+        )
+        if chosen.pad_last and self._dataset.options.on_error == "skip":
+            raise OptionError('on_error="skip" makes batches smaller; leave pad_last out, or choose on_error="mask"')
         if len(dataset) == 0:
             raise EmptySourceError("the dataset has no samples to load")
         if len(self) == 0:
@@ -203,9 +220,9 @@ class Loader:
         Raises StateError when the state is of another dataset, order or seed, and says which.
         """
         known = self.state_dict()
-        missing = known.keys() - state.keys()
+        missing = known.keys() - state.keys() if isinstance(state, Mapping) else known.keys()
         if missing or state["version"] != STATE_VERSION:
-            raise StateError(f"this is no state of a loader, or of another version than {STATE_VERSION}: {dict(state)}")
+            raise StateError(f"this is no state of a loader, or of another version than {STATE_VERSION}: {checks.shown(state)}")
         for name, difference in (("dataset", _differing(state["dataset"], known["dataset"])), ("order", ""), ("seed", "")):
             if state[name] != known[name]:
                 message = f"the state is of another {name}: {state[name]}, this loader has {known[name]}{difference}"
@@ -218,13 +235,12 @@ class Loader:
         - step: of an epoch that ran from its beginning with this batch size and world; or
         - position: batch.position, which also finds batches that came after a resume with other sizes.
         """
-        first = position if step is None else step * self.step_size
-        if first is None or (step is not None and position is not None):
+        if (step is None) == (position is None):
             raise OptionError("name the batch by its step or by its position")
+        first = checks.integer("position", position) if step is None else checks.integer("step", step) * self.step_size
         if not 0 <= first < self._course.deal.num_positions:
             raise IndexError(f"position {first} of {self._course.deal.num_positions}")
-        _check_epoch(epoch)
-        return self._course.read(self._dataset, epoch, first)
+        return self._course.read(self._dataset, epoch_number(epoch), first)
 
     def close(self) -> None:
         """Stops reading ahead, waits until no thread is at it, and frees the memory that was kept for the next batches.
@@ -251,9 +267,11 @@ class Loader:
         self._iteration = _nothing
 
     def _go_to(self, epoch: int, position: int) -> None:
-        _check_epoch(epoch)
-        if not (isinstance(position, int) and 0 <= position <= self._course.deal.num_positions):
-            raise StateError(f"there is no position {position!r} in an epoch of {self._course.deal.num_positions} samples")
+        epoch = epoch_number(epoch)
+        try:
+            position = checks.integer("position", position, 0, self._course.deal.num_positions)
+        except OptionError as error:
+            raise StateError(f"there is no such place in an epoch: {error}") from error
         self._leave()
         self._stand_at(epoch, position)
 
@@ -331,9 +349,9 @@ def _nothing() -> None:
     return None
 
 
-def _check_epoch(epoch: int) -> None:
-    if not (isinstance(epoch, int) and 0 <= epoch < 2**32):
-        raise OptionError(f"epoch must be an integer from 0 to 2**32 - 1, not {epoch!r}")
+def epoch_number(epoch: int) -> int:
+    """The epoch, when it is one. Raises OptionError."""
+    return checks.integer("epoch", epoch, 0, _LAST_EPOCH)
 
 
 def _rank_and_world(environment: Mapping[str, str]) -> tuple[int, int]:

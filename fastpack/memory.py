@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.errors import OutOfMemoryError
+
 Block = npt.NDArray[np.uint8]
 
 # Smaller ones malloc hands out again by itself.
@@ -43,13 +45,17 @@ class Memory:
         return len(self._free.blocks)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of this shape, that holds anything."""
+        """An array of this shape, that holds anything. Raises OutOfMemoryError if there is no room for it, or never can be."""
         kind = np.dtype(dtype)
-        num_bytes = math.prod(shape) * kind.itemsize
-        if num_bytes < _SMALL_BYTES:
-            return np.empty(shape, kind)
-        free = self._free
-        return np.asarray(_Lease(free.take(num_bytes), free, shape, kind))
+        try:
+            num_bytes = math.prod(shape) * kind.itemsize
+            if num_bytes < _SMALL_BYTES:
+                return np.empty(shape, kind)
+            free = self._free
+            return np.asarray(_Lease(free.take(num_bytes), free, shape, kind))
+        except (MemoryError, ValueError, OverflowError) as error:  # of numpy: no memory, or more than 2**63 bytes
+            message = f"there is no memory for {kind} {shape}; free memory, use smaller batches, or a transform to a smaller size"
+            raise OutOfMemoryError(message) from error
 
     def clear(self) -> None:
         """Lets go of the free blocks; those that are looked at now will not come back."""

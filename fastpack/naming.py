@@ -72,23 +72,23 @@ def shard_paths(output: Path, num_shards: int, *, num_before: int = 0, is_number
 
 def numbered_members(output: Path) -> list[Member]:
     """The numbered files of a set, in order."""
-    return members_below([output.parent], start=f"{output.stem}-").get(output, [])
+    found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix).get(output, [])
+    return [member for member in found if not member.path.is_dir()]
 
 
-def members_below(folders: Iterable[Path], start: str = "") -> dict[Path, list[Member]]:
-    """The numbered files in some folders, by set and in order. `start`: how the names begin."""
+def members_below(folders: Iterable[Path], start: str = "", end: str = "") -> dict[Path, list[Member]]:
+    """The numbered files in some folders, by set and in order. `start`, `end`: how the names begin and end."""
     found: defaultdict[Path, list[Member]] = defaultdict(list)
     for folder in dict.fromkeys(folders):
-        for name in _file_names(folder, start):
-            if (member := Member.of(folder / name)) and not member.path.is_dir():
+        for name in _numbered_names(folder, start, end):
+            if member := Member.of(folder / name):
                 found[member.output].append(member)
     return {output: sorted(members, key=lambda member: (member.number, member.count)) for output, members in found.items()}
 
 
-def _file_names(folder: Path, start: str) -> list[str]:
-    """Of files that may be numbered."""
+def _numbered_names(folder: Path, start: str, end: str) -> list[str]:
     try:
-        return [name for name in os.listdir(folder) if name.startswith(start) and "-of-" in name]
+        return [name for name in os.listdir(folder) if name.startswith(start) and name.endswith(end) and "-of-" in name]
     except OSError:  # it is not there, or cannot be listed
         return []
 
@@ -148,8 +148,9 @@ def missing(paths: Iterable[Path]) -> Iterator[str]:
     """A line for each numbered file that is neither listed nor beside those that are."""
     for output, members in _sets(paths).items():
         counts = sorted({member.count for member in members})
-        present = {member.number for member in members} | {member.number for member in numbered_members(output)}
-        present |= {0} if output.exists() else set()
+        present = {member.number for member in members}
+        if len(present) < counts[-1]:  # others may lie beside those that are listed
+            present |= {member.number for member in numbered_members(output)} | ({0} if output.exists() else set())
         absent = (number for number in range(counts[-1]) if number not in present)
         for number in itertools.islice(absent, _MOST_MISSING):  # a name may claim any count
             count = next(count for count in counts if count > number)

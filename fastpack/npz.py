@@ -30,10 +30,12 @@ _PADDING_ID = 0xD935  # the extra field that Android's zipalign pads with
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"  # of version 1.0; two bytes of the header's length follow
 _AS_JSON = str.maketrans("'()", '"[]')
 _LAST_COMMA = re.compile(r",\s*([\]}])")
+_TYPE = re.compile(r"[<>|=]?[?biufcSUVOmM]\d*(\[\w+\])?")
 _MAX_HEADER_BYTES = 10_000  # as np.load has it
 
 # What numpy and zipfile throw for bytes that are no .npz.
-_DATA_ERRORS = (ValueError, KeyError, TypeError, IndexError, SyntaxError, RecursionError, struct.error)  # SyntaxError: of some dtypes
+# SyntaxError: of some dtypes; RuntimeError: of a deep JSON, or a zip of a later version; ArithmeticError: of large numbers.
+_DATA_ERRORS = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RuntimeError, ArithmeticError, struct.error)
 NPZ_ERRORS = (OSError, EOFError, MemoryError, zipfile.BadZipFile, *_DATA_ERRORS)
 
 
@@ -82,8 +84,15 @@ def _checksum(file: BinaryIO, num_bytes: int) -> int:
     return seal
 
 
-def load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a file, checked against its checksums. Raises FormatError, or one of NPZ_ERRORS, when it is damaged."""
+def load_npz(path: Path, max_bytes: int | None = None) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a file, checked against its checksums.
+
+    - max_bytes: what the file may have; a hole in it takes no disk, and all of it would be read.
+
+    Raises FormatError, or one of NPZ_ERRORS, when it is damaged.
+    """
+    if max_bytes is not None and path.stat().st_size > max_bytes:
+        raise FormatError(f"it has more than {max_bytes} bytes")
     with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
         data = _read_whole(file)
         members = archive.infolist()
@@ -144,5 +153,7 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def _as_fields(description: Any) -> Any:
     """A list of fields; each is a tuple of a name, a type (or fields again) and, perhaps, a shape."""
     if not isinstance(description, list):
+        if not _TYPE.fullmatch(description):  # numpy takes more, and warns of some
+            raise FormatError(f"it has values of type {description!r}")
         return description
     return [(name, _as_fields(kind), *shape) for name, kind, *shape in description]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from fastpack import checks
 from fastpack.codecs import Alpha, Bits, Color
 from fastpack.codecs.batch import DecodeOptions, Interpolation, Mode, Truncated
 from fastpack.errors import OptionError
@@ -11,6 +12,8 @@ from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.transforms import Transform
 
 OnError = Literal["raise", "skip", "mask"]
+_CHOICES = {"alpha": Alpha, "color": Color, "interpolation": Interpolation, "mode": Mode, "on_error": OnError, "truncated": Truncated}
+_CHECKPOINTS = (True, False, "learn", None)
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,11 @@ class ReadOptions:
     - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
       batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always. A single sample
       (`reader[3]`) has no mask, so it is there or raises. But for "raise", `open` too goes on past images of HDF5 files and records
-      of TFRecords that differ from their checksums. Of such a record nothing is known: its columns are 0 or empty (`index.lost`).
+      of TFRecords that differ from their checksums, and past records that are not Examples. Of such a record nothing is known:
+      its columns are 0 or empty (`index.lost`).
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
-    - check: compare what is read with its checksum, where the file has one.
+    - check: compare what is read with its checksum, where the file has one. None does so, but for uncompressed pixels of HDF5
+      files: summing them takes as long as reading them. True compares these too, False nothing.
     - checkpoints: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.
       None does so where it does; True makes `open` find such places where it does not, and save them; "learn" finds those of an image
       when it is first decoded, for this process, and `Reader.save_checkpoints` saves them; False does not use them.
@@ -57,34 +62,23 @@ class ReadOptions:
     orient: bool = True
     on_error: OnError = "raise"
     truncated: Truncated = "error"
-    check: bool = True
+    check: bool | None = None
     checkpoints: bool | Literal["learn"] | None = None
     num_workers: int | None = None
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
-        if self.color not in ("RGB", "BGR", "GRAY"):
-            raise OptionError(f"there is no color {self.color!r}; choose RGB, BGR or GRAY")
-        if self.on_error not in get_args(OnError):
-            raise OptionError(f"there is no on_error {self.on_error!r}; choose raise, skip or mask")
-        if not (self.checkpoints in ("learn", None) or isinstance(self.checkpoints, bool)):
-            raise OptionError(f'checkpoints must be True, False, "learn" or None, not {self.checkpoints!r}')
-        if self.truncated not in get_args(Truncated):
-            raise OptionError(f"there is no truncated {self.truncated!r}; choose error or accept")
-        if self.num_workers is not None and not (isinstance(self.num_workers, int) and self.num_workers >= 1):
-            raise OptionError(f"num_workers must be an integer of at least 1, not {self.num_workers!r}")
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**64:
-            raise OptionError(f"seed must be an integer from 0 to 2**64 - 1, not {self.seed!r}")
-        if not isinstance(self.limits, Limits):
-            raise OptionError(f"limits must be Limits(...), not {self.limits!r}")
-        if self.bits not in (None, *get_args(Bits)):
-            raise OptionError(f"bits must be 8, 16 or None, not {self.bits!r}")
-        if self.alpha not in get_args(Alpha):
-            raise OptionError(f"there is no alpha {self.alpha!r}; choose drop, white or black")
-        if any(isinstance(step, type) or not hasattr(step, "apply") for step in self.steps):
-            raise OptionError(f"transform must be steps such as Resize(224), not {self.transform!r}")
-        if self.interpolation not in get_args(Interpolation) or self.mode not in get_args(Mode):
-            raise OptionError(f"there is no interpolation {self.interpolation!r} or no mode {self.mode!r}")
+        for name, choices in _CHOICES.items():
+            checks.choice(name, getattr(self, name), get_args(choices))
+        if not (self.checkpoints is None or isinstance(self.checkpoints, (bool, str))) or self.checkpoints not in _CHECKPOINTS:
+            raise OptionError(f'checkpoints must be True, False, "learn" or None, not {checks.shown(self.checkpoints)}')
+        checks.instance("limits", self.limits, Limits, "Limits(...)")
+        if any(isinstance(step, type) or not (hasattr(step, "apply") and hasattr(step, "num_draws")) for step in self.steps):
+            raise OptionError(f"transform must be steps such as Resize(224), not {checks.shown(self.transform)}")
+        checks.settle(self, bits=checks.bits("bits", self.bits), seed=checks.seed("seed", self.seed))
+        checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
+        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("decode", "orient")})
+        checks.settle(self, check=None if self.check is None else checks.flag("check", self.check))
 
     @property
     def steps(self) -> tuple[Transform, ...]:
@@ -100,11 +94,12 @@ class ReadOptions:
             self.interpolation,
             self.mode,
             self.limits,
-            self.check,
+            self.check is not False,
             self.num_workers,
             keep_going,
             self.truncated,
             self.bits or 8,
             checkpoints=self.checkpoints is not False,
             alpha=self.alpha,
+            check_pixels=self.check is True,
         )

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack import checks
 from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
 from fastpack.draws import philox
 from fastpack.errors import OptionError
@@ -103,11 +105,11 @@ class Shuffle:
     run: int | None = None
 
     def __post_init__(self) -> None:
-        _check_seed(self.seed)
-        if self.window is not None and self.window < 1:
-            raise OptionError(f"window must be at least 1, not {self.window}")
-        if self.run is not None and (self.window is None or not 1 <= self.run <= self.window):
-            raise OptionError(f"run must lie between 1 and the window, not {self.run}")
+        window = checks.optional_integer("window", self.window, 1)
+        if self.run is not None and window is None:
+            raise OptionError("run is for a window; give a window, or leave run out")
+        run = checks.optional_integer("run", self.run, 1, window)
+        checks.settle(self, seed=checks.seed("seed", self.seed), window=window, run=run)
 
     def order(self, table: Table) -> "_Permutation | _Windows":
         if self.window is None or self.window >= len(table):
@@ -135,8 +137,8 @@ class Balanced:
     num_samples: int | None = None
 
     def __post_init__(self) -> None:
-        _check_seed(self.seed)
-        _check_num_samples(self.num_samples)
+        checks.instance("column", self.column, str, "the name of a column")
+        _settle_seed_and_num_samples(self)
 
     def order(self, table: Table) -> "_Mixture":
         if self.column not in table.columns:
@@ -166,10 +168,14 @@ class Mix:
     num_samples: int | None = None
 
     def __post_init__(self) -> None:
-        _check_seed(self.seed)
-        _check_num_samples(self.num_samples)
-        if not all(0 <= weight < math.inf for weight in self.weights) or not sum(self.weights) > 0:
-            raise OptionError(f"weights must be positive numbers, or zero, not {self.weights}")
+        _settle_seed_and_num_samples(self)
+        weights = checks.numbers("weights", self.weights, 0)
+        if not sum(weights) > 0:
+            raise OptionError(f"one of the weights must be positive, not {checks.shown(self.weights)}")
+        if all(isinstance(weight, Integral) for weight in self.weights):
+            checks.settle(self, weights=tuple(map(int, self.weights)))
+        else:
+            checks.settle(self, weights=weights)
 
     def order(self, table: Table) -> "_Mixture":
         sizes = np.array(table.part_sizes, np.int64)
@@ -185,18 +191,20 @@ class Mix:
 
 def ordering_of(shuffle: "Ordering | int | None") -> Ordering:
     """What a loader's `shuffle` means: None or False, True, a seed, or an ordering as it is."""
-    if shuffle is None or shuffle is False:
+    if isinstance(shuffle, (bool, np.bool_)):
+        return Shuffle(0) if shuffle else Sequential()
+    if shuffle is None:
         return Sequential()
-    if isinstance(shuffle, int):
-        return Shuffle(int(shuffle) if shuffle is not True else 0)
-    if not hasattr(shuffle, "order"):
-        raise OptionError(f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {shuffle!r}")
-    return shuffle
+    if hasattr(shuffle, "order") and not isinstance(shuffle, type):
+        return shuffle
+    if isinstance(shuffle, Integral):
+        return Shuffle(shuffle)  # an int, once made
+    raise OptionError(f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {checks.shown(shuffle)}")
 
 
 def spread_by_key(keys: Text, seed: int) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each key, that depends on nothing but the key and the seed."""
-    hashes = np.empty(len(keys), np.uint64)
+    seed, hashes = checks.seed("seed", seed), np.empty(len(keys), np.uint64)
     hash_rows(keys.values, keys.offsets, seed, hashes)
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
@@ -207,14 +215,16 @@ def parts_of(spread: npt.NDArray[np.float64], fractions: Mapping[str, float]) ->
     >>> parts_of(np.array([0.0, 0.5, 0.95]), {"train": 0.9, "val": 0.1}).tolist()
     [0, 0, 1]
     """
-    ends = np.cumsum(list(fractions.values()))
-    if not fractions or not min(fractions.values()) > 0 or not ends[-1] <= 1 + 1e-9:
+    sizes = [checks.number(f"fractions: {name!r}", size, 0) for name, size in _named(fractions).items()]
+    ends = np.cumsum(sizes)
+    if not sizes or min(sizes) == 0 or not ends[-1] <= 1 + 1e-9:
         raise OptionError(f"fractions must be positive and at most 1 together, not {dict(fractions)}")
     return np.searchsorted(ends, spread, side="right")
 
 
 def spread_by_number(size: int, seed: int) -> npt.NDArray[np.float64]:
     """A number in (0, 1) for each of `size` samples: in random order, evenly spaced."""
+    seed = checks.seed("seed", seed)
     return (_permuted(np.arange(size), size, _keys(seed, 0, _SPLIT)) + 0.5) / max(1, size)
 
 
@@ -353,11 +363,10 @@ def _quotas(weights: Sequence[float]) -> Numbers:
     return quotas
 
 
-def _check_seed(seed: int) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise OptionError(f"seed must be an integer from 0 to 2**64 - 1, not {seed!r}")
+def _named(fractions: Any) -> dict[str, Any]:
+    return checks.mapping("fractions", fractions, '{"train": 0.9, "val": 0.1}')
 
 
-def _check_num_samples(num_samples: int | None) -> None:
-    if num_samples is not None and num_samples < 1:
-        raise OptionError(f"num_samples must be at least 1, not {num_samples}")
+def _settle_seed_and_num_samples(ordering: "Balanced | Mix") -> None:
+    num_samples = checks.optional_integer("num_samples", ordering.num_samples, 1)
+    checks.settle(ordering, seed=checks.seed("seed", ordering.seed), num_samples=num_samples)

@@ -68,7 +68,18 @@ class Prefetch(Generic[Item]):
 
     def _start_lanes(self) -> None:
         while self._idle and self._has_room():
-            submit(self._work, self._idle.pop(), self._begin())
+            make, number = self._idle.pop(), self._begin()
+            if not submit(self._work, make, number):
+                self._depth = 0  # no thread can be started: each item is made when it is asked for, by whoever asks
+                self._work_here(make, number)
+
+    def _work_here(self, make: Callable[[int], Item], number: int) -> None:
+        """In the caller's thread, which has the lock, and gives it to the other lanes meanwhile."""
+        self._changed.release()
+        try:
+            self._work(make, number)
+        finally:
+            self._changed.acquire()
 
     def _has_room(self) -> bool:
         return not self._is_closed and self._num_begun < min(self._num_items, self._num_asked + self._depth)

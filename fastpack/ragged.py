@@ -65,6 +65,16 @@ class Ragged(Sequence[Any]):
     def _row(self, row: int) -> Any:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
+    def read_only(self) -> Self:
+        """The same rows in the same memory, whose arrays cannot be written to."""
+        rows = type(self).__new__(type(self))
+        values = self.values.read_only() if isinstance(self.values, Ragged) else self.values.view()
+        rows.values, rows.offsets = values, self.offsets.view()
+        for part in (rows.values, rows.offsets):
+            if isinstance(part, np.ndarray):
+                part.flags.writeable = False
+        return rows
+
     def bytes(self, row: int) -> bytes:
         """The memory of one row, 0 <= row < len."""
         piece: bytes = self.values[self.offsets[row] : self.offsets[row + 1]].tobytes()
@@ -203,3 +213,27 @@ def digest(values: "npt.NDArray[Any] | Ragged") -> str:
     if isinstance(values, Ragged):
         return f"{crc32c((digest(values.values) + digest(values.offsets)).encode()):08x}"
     return f"{crc32c(np.ascontiguousarray(values).reshape(-1).view(np.uint8)):08x}"
+
+
+Values = npt.NDArray[Any] | Ragged
+
+
+def take(values: Values, rows: npt.NDArray[np.int64]) -> Values:
+    """The given rows of a column, in that order."""
+    return values.take(rows) if isinstance(values, Ragged) else values[rows]
+
+
+def read_only(values: Values) -> Values:
+    """A view of the column that cannot be written to."""
+    if isinstance(values, Ragged):
+        return values.read_only()
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+def to_arrays(name: str, values: Values) -> dict[str, npt.NDArray[Any]]:
+    """The arrays that the column is made of, by names that begin with `name`."""
+    if not isinstance(values, Ragged):
+        return {name: values}
+    return {f"{name}/offsets": values.offsets, **to_arrays(f"{name}/values", values.values)}

@@ -9,11 +9,12 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastpack import containers
+from fastpack import checks, containers
 from fastpack._native.crc32c import crc32c
 from fastpack.batch import Batch, settled
 from fastpack.blobs import Blobs
 from fastpack.codecs.batch import Failures
+from fastpack.containers.choice import Choice
 from fastpack.draws import check_epochs
 from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
@@ -24,6 +25,7 @@ from fastpack.learned import Learned
 from fastpack.memory import Memory
 from fastpack.options import ReadOptions
 from fastpack.order import parts_of, spread_by_key, spread_by_number
+from fastpack.pool import import_threads
 from fastpack.ragged import Ragged, Text, digest, flat_values, owners
 from fastpack.schema import Field, Schema
 from fastpack.shard import OpenShards
@@ -51,6 +53,7 @@ def open(
       list of these. A plain file also stands for the shards that were appended to it.
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
+        - axes: of arrays in HDF5 files of others, where the guess is wrong: {"X": "NCHW"}. docs/formats.md describes the guess.
         - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
         - kinds: what fields are, where a file does not say it and the guess is wrong: {"caption": "text"}, or "image", "mask"
           or "bytes". What `pack` wrote needs none. docs/formats.md describes the guess; `build_indexes` keeps the kinds.
@@ -60,7 +63,8 @@ def open(
     - index_dir: a folder for the indexes, when that of the files is read-only.
     - allow_external: read pixels that an HDF5 file keeps in files of other folders than its own, and images that links in a folder
       lead to outside of it.
-    - untrusted: let a process of its own, with limits, index HDF5 files, and read nothing by HDF5's library.
+    - untrusted: build the index from the data, and neither load nor save one. HDF5 files are indexed by a process of its own,
+      with limits, and nothing is read by HDF5's library.
 
     Raises MissingFileError, EmptySourceError, FormatError, CorruptRecordError or SchemaError; and MixedSetError for files that do
     not belong together, or are being replaced.
@@ -69,14 +73,17 @@ def open(
     >>> len(dataset), dataset[0]["image"].shape
     (10, (8, 8, 3))
     """
-    if isinstance(fields, str):
-        raise OptionError(f"fields must be a list or a mapping, such as [{fields!r}]")
-    names = None if fields is None else dict(fields) if isinstance(fields, Mapping) else {name: name for name in fields}
-    classes, kinds, *taken = (changes.pop(name, None) for name in ("classes", "kinds", "class_folder", "sidecars"))
+    flags = {"save_index": save_index, "allow_external": allow_external, "untrusted": untrusted}
+    save_index, allow_external, untrusted = (checks.flag(name, value) for name, value in flags.items())
+    checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
+    names = _names_of(fields)
+    classes, axes, kinds, *taken = (changes.pop(name, None) for name in ("classes", "axes", "kinds", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
     wanted = None if names is None else tuple(names.values())
-    choice = containers.Choice(wanted, allow_external, untrusted, options.on_error != "raise", checked_kinds(kinds or {}), *taken)
-    shards, marks = containers.find_shards(path), options.checkpoints is True
+    goes_on, given = options.on_error != "raise", checked_kinds(kinds or {})
+    choice = Choice(wanted, allow_external, untrusted, goes_on, *taken, axes=dict(axes or {}), kinds=given)
+    # Absolute, so that a later os.chdir changes nothing; links stay links.
+    shards, marks = [shard.absolute() for shard in containers.find_shards(path, untrusted=untrusted)], options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
     index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
     warn(index.notes)
@@ -89,6 +96,16 @@ def _class_list(given: Any) -> tuple[str, ...]:
     return class_list(given)
 
 
+def _names_of(fields: Mapping[str, str] | Sequence[str] | None) -> dict[str, str] | None:
+    """New name -> name in the files, of the fields that are wanted; None is all of them."""
+    if fields is None:
+        return None
+    if isinstance(fields, Mapping):
+        named = checks.mapping("fields", fields, '{"picture": "image/encoded"}')
+        return dict(zip(named, checks.texts("fields", tuple(named.values())), strict=True))
+    return {name: name for name in checks.texts("fields", fields)}
+
+
 def concat(readers: Sequence["Reader"]) -> "Reader":
     """One Reader over the samples of all, in order. They must have the same fields, and be read with the same options.
 
@@ -98,6 +115,8 @@ def concat(readers: Sequence["Reader"]) -> "Reader":
     >>> len(concat([dataset, dataset[:3]]))
     13
     """
+    if isinstance(readers, Reader) or not all(isinstance(reader, Reader) for reader in readers):
+        raise OptionError(f"readers must be a list of Readers, not {checks.shown(readers)}")
     if not readers:
         raise OptionError("there is nothing to concatenate; give one reader at least")
     if any(reader.options != readers[0].options for reader in readers):
@@ -140,6 +159,16 @@ class Reader(Sequence[dict[str, Any]]):
             learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
         self._learned = learned
         self._imaging = Imaging(self._blobs, self._options, self._sample_numbers, memory or Memory(), learned)
+        self._import_modules()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._import_modules()
+
+    def _import_modules(self) -> None:
+        """Imports all that a read imports. A child that is forked while another thread imports would wait for that import for ever."""
+        import_threads()
+        self._imaging.import_modules()
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
@@ -197,7 +226,10 @@ class Reader(Sequence[dict[str, Any]]):
         return self._bytes_of([] if picture is None else [blob for blob in self.schema.blobs if blob != picture])
 
     def _bytes_of(self, blobs: Sequence[Field]) -> Rows:
-        return sum((_bytes_of_samples(self._index.spans[blob.name]) for blob in blobs), np.zeros(len(self), np.int64))
+        total = np.zeros(len(self), np.int64)
+        for spans in (self._index.spans[blob.name] for blob in blobs):
+            np.add.at(total, owners(spans), flat_values(spans)["length"].astype(np.int64))
+        return total
 
     def fingerprints(self) -> dict[str, str]:
         """What changes when other samples, or other files, are read: its name -> checksums. Where the files lie does not matter."""
@@ -310,6 +342,7 @@ class Reader(Sequence[dict[str, Any]]):
         rows = self._rows(indices)
         check_epochs(epoch, len(rows))
         picture = self.schema.picture
+        checks.instance("out", out, np.ndarray | None, "a numpy array")
         if out is not None and (picture is None or (picture.kind == "image" and not self._options.decode)):
             raise OptionError("out receives pixels, and there are none; leave it out, or open a dataset of images with decode=True")
         failures: Failures = {}
@@ -319,8 +352,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name], failed = self._imaging.values(field, rows, epoch, out if field == picture else None)
                 failures |= failed
             else:
-                column = self._index.columns[field.name]
-                fields[field.name] = column.take(rows) if isinstance(column, Ragged) else column[rows]
+                fields[field.name] = _taken(field, self._index.columns[field.name], rows)
         failures |= self._index.failures(rows)
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -346,8 +378,11 @@ class Reader(Sequence[dict[str, Any]]):
         self._blobs.announce(rows)
 
     def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Rows:
-        rows = np.asarray(indices)
-        if rows.size == 0:
+        try:
+            rows = np.asarray(indices)
+        except ValueError:  # lists of differing length
+            rows = np.zeros(1, np.object_)
+        if rows.size == 0 and rows.ndim == 1:
             return np.zeros(0, np.int64)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")
@@ -357,6 +392,9 @@ class Reader(Sequence[dict[str, Any]]):
         return np.where(rows < 0, rows + len(self), rows)
 
 
-def _bytes_of_samples(spans: Any) -> Rows:
-    lengths = flat_values(spans)["length"].astype(np.int64)
-    return np.bincount(owners(spans), lengths, len(spans)).astype(np.int64) if isinstance(spans, Ragged) else lengths
+def _taken(field: Field, column: Column, rows: Rows) -> Column:
+    """The values of some samples; lists of one length as an array (n, length)."""
+    if not isinstance(column, Ragged):
+        return column[rows]
+    taken = column.take(rows)
+    return taken if field.list_length is None else np.asarray(taken.values).reshape(len(rows), field.list_length)

@@ -109,12 +109,13 @@ def _nothing_whole(path: Path) -> CorruptRecordError:
 
 
 def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None) -> Repaired:
-    from fastpack.salvage.tfrecord import copy_records, survey_tfrecord, walk_records  # late: few need it
+    from fastpack.salvage.tfrecord import copy_records, survey_tfrecord, walk_records, without_strangers  # late: few need it
 
     size = path.stat().st_size
     survey = survey_tfrecord(path, told, limits, _part(progress, size, 0))
     if len(survey.records) == 0:
         raise _nothing_whole(path)
+    survey = without_strangers(path, survey)
     with written_whole(output) as temporary:
         copy_records(path, survey, temporary, _part(progress, size, size))
         written = walk_records(temporary, limits)

@@ -106,7 +106,7 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
         return None
     num_bytes = int(dataset.sizes.sum())
     if picture.kind == "pixels":
-        height, width = (*picture.shape, None, None)[:2]
+        height, width = (*picture.image_shape, None, None)[:2]
         spreads = [None if side is None else Spread(side, side, side) for side in (width, height)]
         return ImageFacts(num_bytes, {f"{np.dtype(picture.dtype).name} pixels": len(dataset)}, *spreads)
     infos = dataset.index.infos[picture.name]
@@ -119,6 +119,8 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
     column = dataset.columns.get("label")
     labels = column.values if isinstance(column, Ragged) else column
+    if column is not None and dataset.schema["label"].list_length is not None:  # a number for each class, say
+        return ()
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         return ()
     values, counts = np.unique(labels, return_counts=True)

@@ -2,13 +2,18 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from fastpack.errors import SchemaError
 
 Kind = Literal["image", "mask", "pixels", "bytes", "int", "float", "text"]
+_AXES = re.compile(r"[NHWC]*")
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# The axes of an image, in the order that transforms and codecs have them.
+IMAGE_AXES = "HWC"
+DOUBTFUL = "?"
 # Blobs stay in their files and are read when asked for; the other kinds are columns in memory.
 BLOB_KINDS = ("image", "mask", "pixels", "bytes")
 
@@ -24,6 +29,8 @@ class Field:
     - dtype: numpy's name for the values of "pixels", "int" and "float".
     - stored_as: the name in the file, where that is another.
     - color: of "pixels": "RGB", "BGR" or "GRAY"; "" when the file does not tell.
+    - axes: of "pixels": those of the stored array, such as "NCHW", where they are not samples, height, width, channels. Samples are
+      read with these axes; transforms see them as images. "?" is an array whose shape does not tell.
     """
 
     name: str
@@ -32,16 +39,40 @@ class Field:
     dtype: str = ""
     stored_as: str = ""
     color: str = ""
+    axes: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SchemaError(f"field {self.name!r}: the kind {self.kind!r} is none of {', '.join(KINDS)}")
         if not self.name:
             raise SchemaError("a field needs a name")
+        if not _are_axes(self.axes, len(self.shape)):
+            raise SchemaError(f"field {self.name!r}: {self.axes!r} are not the axes of samples of {len(self.shape)} dimensions")
 
     @property
     def is_blob(self) -> bool:
         return self.kind in BLOB_KINDS
+
+    @property
+    def list_length(self) -> int | None:
+        """How many values a sample has in a column of lists of one length, which is read as an array; None in other columns."""
+        is_fixed = not self.is_blob and len(self.shape) == 1 and isinstance(self.shape[0], int)
+        return self.shape[0] if is_fixed else None
+
+    @property
+    def to_image(self) -> tuple[int, ...]:
+        """Which axis of a sample is its height, its width and its channels; without channels two axes.
+
+        >>> Field("X", "pixels", (3, 20, 30), axes="NCHW").to_image
+        (1, 2, 0)
+        """
+        axes = self.axes.strip(DOUBTFUL).replace("N", "") or IMAGE_AXES[: len(self.shape)]
+        return tuple(axes.index(axis) for axis in IMAGE_AXES if axis in axes)
+
+    @property
+    def image_shape(self) -> tuple[int | None, ...]:
+        """Height, width and channels of a sample of "pixels", as far as it has them."""
+        return tuple(self.shape[axis] for axis in self.to_image)
 
     @property
     def is_image_file(self) -> bool:
@@ -56,6 +87,13 @@ class Field:
     @property
     def source_name(self) -> str:
         return self.stored_as or self.name
+
+
+def _are_axes(axes: str, num_dimensions: int) -> bool:
+    if axes in ("", DOUBTFUL):
+        return True
+    count = num_dimensions + ("N" in axes)
+    return bool(_AXES.fullmatch(axes)) and len(set(axes)) == len(axes) == count
 
 
 @dataclass(frozen=True)
@@ -109,7 +147,11 @@ class Schema:
         return name or str(label)
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=True, separators=(",", ":"))
+        data = dataclasses.asdict(self)
+        for field in data["fields"]:
+            if not field["axes"]:  # files that were written before it was known stay as they are
+                del field["axes"]
+        return json.dumps(data, ensure_ascii=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Schema":

@@ -7,15 +7,17 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack import checks
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, OptionError, OutputExistsError, Place, TruncatedFileError, UnreadableFileError, at, from_os_error
+from fastpack.errors import FastpackError, OptionError, OutputExistsError, Place, UnreadableFileError, changed_file_error, from_os_error
 from fastpack.temporary import temporary_in
 
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -27,25 +29,44 @@ _LEAST_KEPT = 16  # files that stay open, however few a process may have
 
 @dataclass(frozen=True)
 class Shard:
-    """One file as it was when it was indexed: size in bytes, modification time in ns, a checksum of its ends."""
+    """One file as it was when it was indexed: size in bytes, modification time in ns, a checksum of its ends.
+
+    The inode, where it is known, spares reading the ends again. It is not compared: a copy has another, and some network file systems
+    give a file another one now and then.
+    """
 
     path: Path
     container: str
     size: int
     mtime_ns: int
     fingerprint: int
+    inode: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, path: Path, container: str) -> "Shard":
         try:
-            with open(path, "rb") as file:
-                status = os.fstat(file.fileno())
-                fingerprint = crc32c(file.read(_FINGERPRINT_BYTES))
-                file.seek(max(0, status.st_size - _FINGERPRINT_BYTES))
-                fingerprint = crc32c(file.read(_FINGERPRINT_BYTES), fingerprint)
+            with open(path, "rb", buffering=0) as file:
+                return cls.of_open(file.fileno(), path, container)
         except OSError as error:
             raise from_os_error(error, "read", path) from error
-        return cls(path, container, status.st_size, status.st_mtime_ns, fingerprint)
+
+    @classmethod
+    def of_open(cls, descriptor: int, path: Path, container: str) -> "Shard":
+        status = os.fstat(descriptor)
+        return cls(path, container, status.st_size, status.st_mtime_ns, _fingerprint(descriptor), status.st_ino)
+
+    def is_open_at(self, descriptor: int) -> bool:
+        """True when the open file is this one."""
+        status = os.fstat(descriptor)
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+            return False
+        return status.st_ino == self.inode or _fingerprint(descriptor) == self.fingerprint
+
+
+def _fingerprint(descriptor: int) -> int:
+    """A checksum of both ends of an open file."""
+    last = max(0, os.fstat(descriptor).st_size - _FINGERPRINT_BYTES)
+    return crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, last), crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, 0)))
 
 
 def parse_size(text: str | int) -> int:
@@ -54,11 +75,11 @@ def parse_size(text: str | int) -> int:
     >>> parse_size("1GB"), parse_size("1.5 MiB")
     (1000000000, 1572864)
     """
-    if isinstance(text, int):
-        return text
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text.lower())
+    if isinstance(text, Integral):
+        return checks.integer("a size", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text.lower()) if isinstance(text, str) else None
     if not match or match[2] not in _SIZE_UNITS:
-        raise OptionError(f"{text!r} is no size; write one like 4096, 500k, 64MiB or 1GB")
+        raise OptionError(f"{checks.shown(text)} is no size; write one like 4096, 500k, 64MiB or 1GB")
     return int(float(match[1]) * _SIZE_UNITS[match[2]])
 
 
@@ -108,6 +129,9 @@ class OpenShards:
 
     A descriptor is only ever read at given offsets, so threads and forked children may share it. Of the files that a process may have
     open, no more than a part stay open for the next read: a dataset may have thousands.
+
+    Each file is compared with its shard when it is opened, and again when it was written to while it stayed open. A file that
+    another one replaced is still read as long as it stays open: its bytes are those that were indexed.
     """
 
     def __init__(self, shards: tuple[Shard, ...]) -> None:
@@ -129,7 +153,9 @@ class OpenShards:
         return table
 
     def _file(self, number: int) -> "_OpenFile":
-        file = self._kept.pop(number, None) or self._open(self._shards[number])
+        shard, file = self._shards[number], self._kept.pop(number, None)
+        if file is None or not shard.is_open_at(file.descriptor):
+            file = self._open(shard)
         self._kept[number] = file  # as the one that was used last
         while len(self._kept) > self._most_kept:
             with contextlib.suppress(KeyError):  # another thread was faster
@@ -138,12 +164,12 @@ class OpenShards:
 
     def _open(self, shard: Shard) -> "_OpenFile":
         try:
-            return _OpenFile(_open_unchanged(shard))
+            return _open_unchanged(shard)
         except UnreadableFileError as error:
             if error.errno != errno.EMFILE:
                 raise
         self._kept.clear()  # closes those that nobody reads now
-        return _OpenFile(_open_unchanged(shard))
+        return _open_unchanged(shard)
 
 
 class _OpenFile:
@@ -166,12 +192,12 @@ def _most_kept() -> int:
     return max(_LEAST_KEPT, most // 4) if most != resource.RLIM_INFINITY else sys.maxsize
 
 
-def _open_unchanged(shard: Shard) -> int:
+def _open_unchanged(shard: Shard) -> _OpenFile:
     try:
-        descriptor = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
+        file = _OpenFile(os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC))
+        is_unchanged = shard.is_open_at(file.descriptor)
     except OSError as error:
         raise from_os_error(error, "read", shard.path) from error
-    if os.fstat(descriptor).st_size != shard.size:
-        os.close(descriptor)
-        raise TruncatedFileError(at("the file has changed since it was indexed; open the dataset again", Place(shard.path)))
-    return descriptor
+    if not is_unchanged:
+        raise changed_file_error(Place(shard.path))
+    return file

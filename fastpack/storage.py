@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from fastpack import checks
 from fastpack.errors import OptionError
 from fastpack.structs import FILTER
 
@@ -46,19 +47,18 @@ class Storage:
     chunk: int | None = None
 
     def __post_init__(self) -> None:
-        if self.compression not in COMPRESSIONS:
-            raise OptionError(f"there is no compression {self.compression!r}; choose one of {', '.join(COMPRESSIONS)}")
-        if self.level is not None:
-            self._check_level(self.level)
-        if self.chunk is not None and self.chunk < 1:
-            raise OptionError(f"a chunk holds at least 1 sample, not {self.chunk}")
+        checks.choice("compression", self.compression, COMPRESSIONS)
+        level = None if self.level is None else self._checked_level(self.level)
+        checks.settle(self, level=level, chunk=checks.optional_integer("chunk", self.chunk, 1))
+        checks.settle(self, shuffle=checks.flag("shuffle", self.shuffle))
+        if self.fletcher32 is not None:
+            checks.settle(self, fletcher32=checks.flag("fletcher32", self.fletcher32))
 
-    def _check_level(self, level: int) -> None:
+    def _checked_level(self, level: int) -> int:
         if self.compression not in _LEVELS:
             raise OptionError(f"the compression {self.compression!r} has no levels; leave the level out")
         least, most, _ = _LEVELS[self.compression]
-        if not least <= level <= most:
-            raise OptionError(f"{self.compression} has the levels {least} to {most}, not {level}")
+        return checks.integer(f"level of {self.compression}", level, least, most)
 
     @property
     def is_filtered(self) -> bool:

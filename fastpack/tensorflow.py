@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.adapter import AdaptedLoader, check_names, fields_of
+from fastpack import checks
+from fastpack.adapter import AdaptedLoader, fields_of
 from fastpack.batch import Batch
 from fastpack.errors import FormatError, MissingPackageError, ShapeError
 from fastpack.loader import Loader as BatchLoader
@@ -27,6 +28,7 @@ Tensors = dict[str, Any]
 
 # Eigen reads tensors in vectors of this many bytes, and TensorFlow ends the process when one is not aligned so.
 _ALIGNED_BYTES = 64
+_NO_END = 2**62  # steps that no run reaches
 
 
 class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
@@ -44,11 +46,9 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
 
     def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
-        self._on_error = self._loader.dataset.options.on_error
-        check_names(dataset.schema, self._on_error)
 
     def convert(self, batch: Batch) -> Tensors:
-        return {name: _to_tensor(name, values) for name, values in fields_of(batch, self._on_error).items()}
+        return {name: _to_tensor(name, values) for name, values in fields_of(batch, self._added).items()}
 
     def serialize(self) -> str:
         """For tf.train.Checkpoint."""
@@ -60,14 +60,16 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
 
     @property
     def element_spec(self) -> dict[str, Any]:
-        """The type of each field of a batch; the number of samples is fixed when drop_last is."""
+        """The type of each field of a batch; the number of samples is fixed with drop_last and with pad_last."""
         sample = self.convert(self._loader.dataset.read([0]))
-        count = self.options.batch_size if self.options.drop_last and self._on_error != "skip" else None
+        has_full_batches = (self.options.drop_last or self.options.pad_last) and self._loader.dataset.options.on_error != "skip"
+        count = self.options.batch_size if has_full_batches else None
         return {name: _spec_of(value, None if name == "failures" else count) for name, value in sample.items()}
 
     def as_dataset(self, epochs: int = 1) -> "tf.data.Dataset":
         """A tf.data.Dataset of the steps from here to the end of `epochs` epochs, of known cardinality and `element_spec`.
 
+        Iterated again, as `fit(epochs=2)` and `repeat` do, it gives as many steps after those: other orders, other crops.
         A batch depends on its step alone, so tf.train.Checkpoint(iterator=iter(dataset)) saves the step that
         was last taken, also behind prefetch; this Loader stays where it is.
 
@@ -77,15 +79,17 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
         >>> dataset.element_spec["image"].shape.as_list(), len(dataset)
         ([5, 8, 8, 3], 4)
         """
-        spec = self.element_spec
+        epochs, spec = checks.integer("epochs", epochs, 1), self.element_spec
         flat_spec = tf.nest.flatten(spec, expand_composites=True)
 
         epoch, first, end = self.epoch, self._loader.position, (self.epoch + 1) * len(self)
         # Steps are counted from the first epoch on, and in this one back from its end: it may have begun with steps of another size.
         begin = end - self._loader.num_steps_left
+        turns = _Turns(begin, (epoch + epochs) * len(self) - begin)
 
         def read(number: Any) -> list[Any]:
-            if (step := int(number)) < end:
+            turns.note(step := int(number))
+            if step < end:
                 batch = self._loader.replay(epoch, position=first + (step - begin) * self._loader.step_size)
             else:
                 batch = self._loader.replay(*divmod(step, len(self)))
@@ -100,9 +104,31 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
             batch: Tensors = tf.nest.pack_sequence_as(spec, tensors, expand_composites=True)
             return batch
 
-        steps = tf.data.Dataset.range(begin, (epoch + epochs) * len(self))
-        batches = steps.map(batch_of, num_parallel_calls=max(1, self.options.prefetch), deterministic=True)
+        batches = turns.steps().map(batch_of, num_parallel_calls=max(1, self.options.prefetch), deterministic=True)
         return batches.with_options(_pipeline_options())
+
+
+class _Turns:
+    """The steps of one iteration of a tf.data.Dataset after the other: `count` each, from `begin` on."""
+
+    def __init__(self, begin: int, count: int) -> None:
+        self._begin, self._count = begin, count
+        self._next = 0
+
+    def steps(self) -> "tf.data.Dataset":
+        """Step numbers. What a checkpoint saves of them is the step itself, so it does not matter which turn a restored iterator
+        begins with: it goes on in that of the step."""
+        first = tf.data.Dataset.from_tensors(0).map(lambda _: tf.py_function(self._start, [], tf.int64))
+        steps = first.flat_map(lambda begin: tf.data.Dataset.range(begin, _NO_END).take(self._count))
+        return steps.apply(tf.data.experimental.assert_cardinality(self._count))
+
+    def note(self, step: int) -> None:
+        """A step is read: the next turn comes after that of the step."""
+        self._next = max(self._next, (step - self._begin) // self._count + 1)
+
+    def _start(self) -> int:
+        self._next += 1
+        return self._begin + (self._next - 1) * self._count
 
 
 def _pipeline_options() -> "tf.data.Options":

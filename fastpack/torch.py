@@ -4,14 +4,19 @@ Tensors share memory with the batch they come from; nothing is copied. Images of
 differing sizes, or undecoded, a list of tensors, as are lists of numbers; text is a list of str.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
-from fastpack.adapter import AdaptedLoader, check_names, fields_of, in_arrays
+import numpy as np
+import numpy.typing as npt
+
+from fastpack import checks
+from fastpack.adapter import AdaptedLoader, added_names, fields_of, in_arrays, is_random
 from fastpack.batch import Batch
 from fastpack.errors import MissingPackageError, OptionError
 from fastpack.loader import Loader as BatchLoader
-from fastpack.loader import LoaderOptions
+from fastpack.loader import LoaderOptions, epoch_number
 from fastpack.pool import num_cores
 from fastpack.reader import Reader
 from fastpack.transforms import Normalize
@@ -33,7 +38,10 @@ class Dataset(data.Dataset[Tensors]):
       torch.channels_last. Else they come as the reader gives them, (H, W, C) or as Normalize has it.
 
     With `collate_fn=collate` a DataLoader passes batches on as they were read, instead of putting samples
-    together again. Picklable and safe to fork; `set_epoch` reaches workers that are running already.
+    together again. A subclass may define `__getitem__`: DataLoader then asks it for each sample, which is read by itself.
+
+    Random transforms draw other numbers each time a sample is asked for. `set_epoch` makes them reproducible: the first time
+    after it, a sample gets what it gets in that epoch. Picklable and safe to fork; workers that are running already see it.
 
     >>> import fastpack
     >>> dataset = Dataset(fastpack.open(getfixture("digits")))
@@ -48,21 +56,40 @@ class Dataset(data.Dataset[Tensors]):
         self._convert = _Converter(reader, channels_last)
         self._reader = reader
         self._worker_reader: Reader | None = None
-        self._epoch = _SharedNumber(0)
+        self._epoch = _SharedNumbers(1, torch.int64)
+        self._times_asked = _SharedNumbers(len(reader) if is_random(reader) else 0, torch.uint8)
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch's numbers random transforms draw; to be called before each, as DistributedSampler's."""
-        self._epoch.set(epoch)
+        self._epoch.numbers[0] = epoch_number(epoch)
+        self._times_asked.numbers.fill(0)
 
     def __len__(self) -> int:
         return len(self._reader)
 
     def __getitem__(self, i: int) -> Tensors:
-        return self.__getitems__([i])[0]
+        if self._overrides("__getitems__") and not self._overrides("__getitem__"):
+            return self.__getitems__([i])[0]
+        return self._read([i])[0]
 
-    def __getitems__(self, rows: Sequence[int]) -> "Samples":
+    def __getitems__(self, rows: Sequence[int]) -> "Sequence[Tensors]":
         """All samples of a batch in one read: DataLoader asks for them so."""
-        return Samples(self._convert(self._reader_here().read(rows, epoch=self._epoch.get())), len(rows))
+        return [self[i] for i in rows] if self._overrides("__getitem__") else self._read(rows)
+
+    def _overrides(self, method: str) -> bool:
+        return getattr(type(self), method) is not getattr(Dataset, method)
+
+    def _read(self, rows: Sequence[int]) -> "Samples":
+        epochs = int(self._epoch.numbers[0]) + self._times(rows)
+        return Samples(self._convert(self._reader_here().read(rows, epoch=epochs)), len(rows))
+
+    def _times(self, rows: Sequence[int]) -> "npt.NDArray[np.int64]":
+        """How often each of these was asked for since `set_epoch`, up to 255 times, after which the numbers begin again."""
+        counts, times = self._times_asked.numbers, np.zeros(len(rows), np.int64)
+        for place, row in enumerate(rows if len(counts) else ()):
+            times[place] = counts[row]
+            counts[row] = (times[place] + 1) % 256
+        return times
 
     def _reader_here(self) -> Reader:
         if data.get_worker_info() is None:
@@ -105,9 +132,11 @@ class IterableDataset(data.IterableDataset[Tensors]):
     """Whole batches for DataLoader(..., batch_size=None): those of a fastpack Loader, in its order.
 
     Arguments as `Loader`'s. Each of a DataLoader's workers makes every n-th batch, so that together they
-    give each once and in order, however many they are. `set_epoch` says which epoch is next, and reaches
-    workers that are running already; iterating again without it gives the same epoch again.
-    The iterators have state_dict and load_state_dict, as torchdata's StatefulDataLoader wants.
+    give each once and in order, however many they are. The iterators have state_dict and load_state_dict, as
+    torchdata's StatefulDataLoader wants.
+
+    Each iteration gives the next epoch. `set_epoch` says which one, and reaches workers that are running already. Workers that
+    are new in each epoch (without persistent_workers) know of no earlier one: they need `set_epoch`, and warn without it.
 
     >>> import fastpack
     >>> batches = IterableDataset(fastpack.open(getfixture("digits")), batch_size=4)
@@ -118,11 +147,11 @@ class IterableDataset(data.IterableDataset[Tensors]):
     def __init__(self, dataset: Reader, options: LoaderOptions | None = None, *, channels_last: bool = False, **changes: Any) -> None:
         self._dataset, self._channels_last = dataset, channels_last
         self._loader = Loader(dataset, options, channels_last=channels_last, **changes)
-        self._epoch = _SharedNumber(0)
+        self._epochs = _Epochs(do_differ=self._loader.options.shuffle is not None or is_random(self._loader.dataset))
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next iteration gives."""
-        self._epoch.set(epoch)
+        self._epochs.set(epoch_number(epoch))
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -130,16 +159,59 @@ class IterableDataset(data.IterableDataset[Tensors]):
     def __iter__(self) -> "_Steps":
         worker = data.get_worker_info()
         if worker is None:
-            return _Steps(self._loader, self._epoch.get(), 0, 1)
+            return _Steps(self._loader, self._epochs, 0, 1)
         loader = Loader(_with_share_of_cores(self._dataset), self._loader.options, channels_last=self._channels_last)
-        return _Steps(loader, self._epoch.get(), worker.id, worker.num_workers)
+        return _Steps(loader, self._epochs, worker.id, worker.num_workers)
+
+
+class _Epochs:
+    """Which epoch an iteration gives: the one that was set, then one after the other.
+
+    Each process counts its own iterations, so a DataLoader's workers agree as long as they live. What is shared: the epoch that was
+    set, how often one was, and the last such time in which an epoch was begun by a new worker.
+    """
+
+    def __init__(self, *, do_differ: bool) -> None:
+        self._shared = _SharedNumbers(3, torch.int64)
+        self._do_differ = do_differ
+        self._times_set = self._num_begun = 0
+
+    def set(self, epoch: int) -> None:
+        self._shared.numbers[0] = epoch
+        self._shared.numbers[1] += 1
+
+    def begin(self) -> int:
+        epoch, times_set, _ = self._shared.numbers.tolist()
+        if times_set != self._times_set:
+            self._times_set, self._num_begun = times_set, 0
+        if self._num_begun == 0:
+            self._warn_of_repeating(epoch, times_set)
+        self._num_begun += 1
+        return int(epoch) + self._num_begun - 1
+
+    def resume(self, epoch: int) -> None:
+        """What was begun is this epoch; after it comes the next."""
+        self._num_begun = epoch - int(self._shared.numbers[0]) + 1
+
+    def _warn_of_repeating(self, epoch: int, times_set: int) -> None:
+        worker = data.get_worker_info()
+        if worker is None or worker.id != 0:
+            return
+        if self._do_differ and self._shared.numbers[2] == times_set + 1:
+            warnings.warn(
+                f"these workers are new and give epoch {epoch} once more, in the same order and with the same crops; call set_epoch "
+                "before each epoch, or give the DataLoader persistent_workers=True, or use fastpack.torch.Loader",
+                stacklevel=2,
+            )
+        self._shared.numbers[2] = times_set + 1
 
 
 class _Steps(Iterator[Tensors]):
     """Every `stride`-th batch of an epoch, from `step` on. A batch depends on (epoch, step) alone, so these two are its state."""
 
-    def __init__(self, loader: "Loader", epoch: int, step: int, stride: int) -> None:
-        self._loader, self._epoch, self._step, self._stride = loader, epoch, step, stride
+    def __init__(self, loader: "Loader", epochs: _Epochs, step: int, stride: int) -> None:
+        self._loader, self._epochs, self._step, self._stride = loader, epochs, step, stride
+        self._epoch = epochs.begin()
 
     def __next__(self) -> Tensors:
         if self._step >= len(self._loader):
@@ -154,6 +226,7 @@ class _Steps(Iterator[Tensors]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._loader.load_state_dict(state["loader"])  # raises when it is of another dataset
         self._epoch, self._step = state["epoch"], state["step"]
+        self._epochs.resume(self._epoch)
 
 
 class Loader(AdaptedLoader[Tensors]):
@@ -179,17 +252,49 @@ class Loader(AdaptedLoader[Tensors]):
         **changes: Any,
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
-        self._convert = _Converter(self._loader.dataset, channels_last)
-        self._pin_memory = pin_memory and torch.accelerator.is_available()
+        self._convert = _Converter(self._loader.dataset, channels_last, pads=self.options.pad_last)
+        self._pin_memory = checks.flag("pin_memory", pin_memory) and torch.accelerator.is_available()
+        self._resumed_at: tuple[int, int] | None = None
 
     @property
-    def sampler(self) -> Self:
+    def batch_size(self) -> int:
+        return self.options.batch_size
+
+    @property
+    def sampler(self) -> "_Beginnings":
         """Where Lightning looks for a `set_epoch` to call before each epoch."""
-        return self
+        return _Beginnings(self)
+
+    @property
+    def batch_sampler(self) -> None:
+        """Lightning looks for one; batches are made here."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues at the same sample, with another batch size or world too. Raises when the state is of another dataset."""
+        super().load_state_dict(state)
+        self._resumed_at = self.epoch, self.position
+
+    def begin(self, epoch: int) -> None:
+        """Goes to the beginning of an epoch, unless the loader was just put into the middle of it by `load_state_dict`.
+
+        So `set_epoch` is called by trainers that leave epochs unfinished, as Lightning's check of a few batches for validation.
+        """
+        if (self.epoch, self.position) != self._resumed_at or epoch != self.epoch:
+            super().load_state_dict(self.state_dict() | {"epoch": epoch, "position": 0})
 
     def convert(self, batch: Batch) -> Tensors:
         tensors = self._convert(batch)
         return {name: _pinned(values) for name, values in tensors.items()} if self._pin_memory else tensors
+
+
+class _Beginnings:
+    """What a loader is to a trainer that looks for a sampler."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def set_epoch(self, epoch: int) -> None:
+        self._loader.begin(epoch)
 
 
 def _pinned(values: Any) -> Any:
@@ -201,17 +306,16 @@ def _pinned(values: Any) -> Any:
 class _Converter:
     """Batch -> tensors, as the reader's options have it."""
 
-    def __init__(self, reader: Reader, channels_last: bool) -> None:
+    def __init__(self, reader: Reader, channels_last: bool, *, pads: bool = False) -> None:
         options = reader.options
-        check_names(reader.schema, options.on_error)
-        self._on_error = options.on_error
+        self._added = added_names(reader.schema, options.on_error, pads=pads)
         if channels_last and any(isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps):
             raise OptionError('Normalize writes NCHW; for channels_last give it layout="NHWC"')
         pictures = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels")]
         self._permuted = frozenset(pictures if channels_last else ())
 
     def __call__(self, batch: Batch) -> Tensors:
-        fields = fields_of(batch, self._on_error)
+        fields = fields_of(batch, self._added)
         return {name: in_arrays(values, _permuted if name in self._permuted else torch.from_numpy) for name, values in fields.items()}
 
 
@@ -220,17 +324,15 @@ def _permuted(images: Any) -> torch.Tensor:
     return tensor.movedim(-1, -3) if tensor.ndim >= 3 else tensor
 
 
-class _SharedNumber:
-    """An integer that a process and its DataLoader's workers see alike, also those that were started before it changed."""
+class _SharedNumbers:
+    """Integers that a process and its DataLoader's workers see alike, also those that were started before they changed."""
 
-    def __init__(self, value: int) -> None:
-        self._tensor = torch.tensor(value, dtype=torch.int64).share_memory_()
+    def __init__(self, count: int, dtype: torch.dtype) -> None:
+        self._tensor = torch.zeros(count, dtype=dtype).share_memory_()
 
-    def get(self) -> int:
-        return int(self._tensor.item())
-
-    def set(self, value: int) -> None:
-        self._tensor.fill_(value)
+    @property
+    def numbers(self) -> "npt.NDArray[Any]":
+        return self._tensor.numpy()  # type: ignore[no-any-return]
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self._tensor = state["_tensor"].share_memory_()  # a plain copy is shared with nobody yet

@@ -12,12 +12,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fastpack import checks
+from fastpack.checks import Size
 from fastpack.draws import Draws
 from fastpack.errors import OptionError, ShapeError
 from fastpack.structs import VIEW
 
 Sizes = npt.NDArray[np.int64]
-Size = int | tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +139,7 @@ def plan_batch(steps: Sequence[Transform], widths: npt.ArrayLike, heights: npt.A
 
 
 def _height_width(size: Size) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-    if min(pair) < 1:
-        raise OptionError(f"size must be positive, not {size}")
-    return pair
+    return (size, size) if isinstance(size, int) else size
 
 
 def least_side(steps: Sequence[Transform]) -> int:
@@ -168,7 +166,7 @@ class Resize:
     num_draws = 0
 
     def __post_init__(self) -> None:
-        _height_width(self.size)
+        checks.settle(self, size=checks.size("size", self.size))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         height, width = _height_width(self.size)
@@ -187,7 +185,7 @@ class ResizeShort:
     num_draws = 0
 
     def __post_init__(self) -> None:
-        _height_width(self.size)
+        checks.settle(self, size=checks.integer("size", self.size, 1, 2**31 - 1))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         shorter = np.minimum(plan.widths, plan.heights)
@@ -212,8 +210,9 @@ class CenterCrop:
     num_draws = 0
 
     def __post_init__(self) -> None:
-        _height_width(self.size)
-        _check_fill(self.fill)
+        fill = checks.integer("fill", self.fill, 0, 255)
+        checks.settle(self, size=checks.size("size", self.size), fill=fill)
+        checks.settle(self, pad_if_needed=checks.flag("pad_if_needed", self.pad_if_needed))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         height, width = _height_width(self.size)
@@ -239,8 +238,9 @@ class RandomCrop:
     num_draws = 2
 
     def __post_init__(self) -> None:
-        _height_width(self.size)
-        _check_fill(self.fill)
+        fill = checks.integer("fill", self.fill, 0, 255)
+        checks.settle(self, size=checks.size("size", self.size), fill=fill)
+        checks.settle(self, pad_if_needed=checks.flag("pad_if_needed", self.pad_if_needed))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         height, width = _height_width(self.size)
@@ -252,11 +252,6 @@ def _drawn(uniforms: npt.NDArray[np.float64], room: Sizes) -> Sizes:
     """Numbers from 0 to `room`, or from `room` to 0."""
     places: Sizes = np.floor(uniforms * (np.abs(room) + 1)).astype(np.int64)
     return np.where(room < 0, -places, places)
-
-
-def _check_fill(fill: int) -> None:
-    if not isinstance(fill, int) or not 0 <= fill <= 255:
-        raise OptionError(f"fill must be an integer from 0 to 255, not {fill!r}")
 
 
 def _crop_at(plan: Plan, x: Sizes, y: Sizes, size: tuple[int, int], fill: int | None) -> Plan:
@@ -302,9 +297,8 @@ class RandomResizedCrop:
     num_draws = 2 * _ATTEMPTS + 2
 
     def __post_init__(self) -> None:
-        _height_width(self.size)
-        if not (0 < self.scale[0] <= self.scale[1] and 0 < self.ratio[0] <= self.ratio[1]):
-            raise OptionError(f"scale and ratio must be (low, high), positive, not {self.scale} and {self.ratio}")
+        scale, ratio = checks.low_high("scale", self.scale), checks.low_high("ratio", self.ratio)
+        checks.settle(self, size=checks.size("size", self.size), scale=scale, ratio=ratio)
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         widths, heights = self._fallback(plan)
@@ -340,8 +334,7 @@ class HorizontalFlip:
     num_draws = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise OptionError(f"p must lie between 0 and 1, not {self.p}")
+        checks.settle(self, p=checks.number("p", self.p, 0, 1))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         return plan.flip(uniforms[:, 0] < self.p)
@@ -363,12 +356,16 @@ class Normalize:
     num_draws = 0
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or 0 in self.std:
-            raise OptionError("mean and std need one number for each channel, and no std may be 0")
-        if self.dtype not in ("float32", "float16") or self.layout not in ("NCHW", "NHWC"):
-            raise OptionError(f"dtype is float32 or float16 and layout NCHW or NHWC, not {self.dtype!r} and {self.layout!r}")
+        mean, std = checks.numbers("mean", self.mean), checks.numbers("std", self.std)
+        if len(mean) != len(std) or 0 in std:
+            raise OptionError(f"mean and std need one number for each channel, and no std may be 0, not {mean} and {std}")
+        checks.choice("dtype", self.dtype, ("float32", "float16"))
+        checks.choice("layout", self.layout, ("NCHW", "NHWC"))
+        checks.settle(self, mean=mean, std=std)
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+        if plan.normalize is not None:
+            raise OptionError("images can be normalized once; leave one Normalize out")
         return replace(plan, normalize=self)
 
     def table(self, channels: int) -> npt.NDArray[Any]:

@@ -54,7 +54,7 @@ cdef class Features:
     def name(self, Py_ssize_t feature):
         self._check(feature)
         return (<const char*> self.table.own_features[feature].own_name)[
-            :self.table.own_features[feature].name_length].decode("utf-8", "surrogateescape")
+            :self.table.own_features[feature].name_length].decode("utf-8", "backslashreplace")
 
     def kind(self, Py_ssize_t feature):
         self._check(feature)

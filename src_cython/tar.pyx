@@ -49,7 +49,7 @@ cdef class Members:
         self._export()
         self.suffixes = [
             (<const char*> self.members.suffixes.own_features[i].own_name)[
-                :self.members.suffixes.own_features[i].name_length].decode("utf-8", "surrogateescape")
+                :self.members.suffixes.own_features[i].name_length].decode("utf-8", "backslashreplace")
             for i in range(self.members.suffixes.num_features)
         ]
 

@@ -1,6 +1,18 @@
 """What the tests do to files: they change bytes of them."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+
+
+def in_place(path: Path, pieces: Mapping[int, bytes]) -> None:
+    """Writes these bytes at these places, as a bad disk does: the file's time stays."""
+    status = path.stat()
+    with open(path, "r+b") as file:
+        for at_byte, data in pieces.items():
+            file.seek(at_byte)
+            file.write(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def change(path: Path, old: bytes, new: bytes) -> None:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from damage import in_place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from images import jpeg, photo, save
@@ -65,9 +66,7 @@ def test_opening_makes_and_keeps_them(packed):
 def test_a_damaged_image_has_none(packed, on_error):
     whole = fastpack.open(packed, checkpoints=True, save_index=False)
     index_path(packed).unlink()
-    with open(packed, "r+b") as file:
-        file.seek(int(whole.index.spans["image"]["offset"][2]) + 40)
-        file.write(b"\xa5" * 9)
+    in_place(packed, {int(whole.index.spans["image"]["offset"][2]) + 40: b"\xa5" * 9})
     with pytest.raises(CorruptRecordError, match="record 2"):
         fastpack.open(packed, checkpoints=True)
     reader = fastpack.open(packed, checkpoints=True, on_error=on_error)
@@ -160,9 +159,7 @@ def test_a_crop_reads_a_part(packed):
     dataset = fastpack.open(packed, checkpoints=True, transform=CenterCrop(16))
     expected = dataset[0]["image"]
     span = dataset.index.spans["image"][0]
-    with open(packed, "r+b") as file:
-        file.seek(int(span["offset"] + span["length"]) - 40)
-        file.write(b"\0" * 30)
+    in_place(packed, {int(span["offset"] + span["length"]) - 40: b"\0" * 30})
     assert (dataset[0]["image"] == expected).all()
     for reader in (dataset.with_options(checkpoints=False), dataset.with_options(transform=None)):
         with pytest.raises(CorruptRecordError):

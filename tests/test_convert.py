@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+from damage import in_place
 from images import jpeg, photo, save
 from test_tar import write_tar
 from wire import bytes_list, entry, example, frame, int_list
@@ -297,9 +298,8 @@ def test_pixels_are_no_files(root, tmp_path):
 
 def test_damage_names_the_record(tmp_path):
     dataset = write_keys(tmp_path, ["a.jpg", "b.jpg"])
-    data = bytearray((tmp_path / "x.tfrecord").read_bytes())
-    data[-50] ^= 1
-    (tmp_path / "x.tfrecord").write_bytes(data)
+    data = (tmp_path / "x.tfrecord").read_bytes()
+    in_place(tmp_path / "x.tfrecord", {len(data) - 50: bytes([data[-50] ^ 1])})
     with pytest.raises(CorruptRecordError, match=r"x\.tfrecord, record 1.*key b\.jpg|x\.tfrecord, record 1"):
         fastpack.extract(dataset, tmp_path / "files")
 
@@ -309,9 +309,7 @@ def test_damage_names_the_record(tmp_path):
 def test_a_reader_that_goes_on_past_bad_samples_makes_no_wrong_files(tmp_path, on_error, write):
     """Neither does one get another's bytes, nor none."""
     dataset = write_keys(tmp_path, ["a.jpg", "b.jpg", "c.jpg"]).with_options(decode=False, on_error=on_error)
-    with open(tmp_path / "x.tfrecord", "r+b") as file:
-        file.seek(int(dataset.index.spans["image"]["offset"][1]) + 20)
-        file.write(b"\0\1\2\3")
+    in_place(tmp_path / "x.tfrecord", {int(dataset.index.spans["image"]["offset"][1]) + 20: b"\0\1\2\3"})
     with pytest.raises(CorruptRecordError, match="record 1"):
         if write == "extract":
             fastpack.extract(dataset, tmp_path / "files")

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+from damage import in_place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from images import jpeg
@@ -137,8 +138,7 @@ def test_a_row_that_changed_is_found_when_read(tmp_path):
     reader = fastpack.open(tmp_path / "x.h5", decode=False)
     data = bytearray((tmp_path / "x.h5").read_bytes())
     data[data.index(files[1].read_bytes()) + 50] ^= 1
-    with open(tmp_path / "x.h5", "r+b") as file:
-        file.write(data)
+    in_place(tmp_path / "x.h5", {0: bytes(data)})
     assert reader.read([0, 2])["image"].bytes(1) == files[2].read_bytes()
     with pytest.raises(CorruptRecordError, match=r"x\.h5, record 1"):
         reader.read([1])

@@ -4,13 +4,14 @@ import os
 
 import numpy as np
 import pytest
+from damage import in_place
 from images import jpeg, photo, save, with_more_scans
 from test_pool import run_python
 from wire import bytes_list, entry, example, float_list, frame, header, int_list
 
 import fastpack
 from fastpack import PackOptions, Paths
-from fastpack.errors import CorruptRecordError, FastpackError, FormatError, LimitError, TruncatedFileError
+from fastpack.errors import ChangedFileError, CorruptRecordError, FastpackError, FormatError, LimitError, TruncatedFileError
 from fastpack.index import index_path
 from fastpack.limits import Limits
 
@@ -65,9 +66,8 @@ def test_tfrecord_cut_while_it_is_open(tmp_path):
     reader.read([3])
     with open(path, "r+b") as file:
         file.truncate(STARTS[3] + 50)
-    reader.read([2])
-    with pytest.raises(TruncatedFileError, match=r"x\.tfrecord, record 3"):
-        reader.read([2, 3])
+    with pytest.raises(ChangedFileError, match=r"open the dataset again - at .*x\.tfrecord"):
+        reader.read([2])
 
 
 @pytest.mark.parametrize("bit", range(3, 8 * STARTS[-1], 509))
@@ -83,11 +83,7 @@ def test_flipped_bit_in_a_tfrecord(tmp_path, bit):
 def test_flipped_bit_after_it_was_indexed(tmp_path):
     path = write_tfrecord(tmp_path / "x.tfrecord")
     reader = fastpack.open(path)
-    with open(path, "r+b") as file:
-        file.seek(STARTS[2] + 300)
-        byte = file.read(1)[0]
-        file.seek(-1, 1)
-        file.write(bytes([byte ^ 16]))
+    in_place(path, {STARTS[2] + 300: bytes([path.read_bytes()[STARTS[2] + 300] ^ 16])})
     reader.read([0, 1, 3])
     with pytest.raises(CorruptRecordError, match=r"x\.tfrecord, record 2"):
         reader.read([0, 1, 2, 3])

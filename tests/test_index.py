@@ -3,6 +3,7 @@
 import os
 import threading
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from test_tar import samples, write_tar
 from wire import bytes_list, entry, example, frame, int_list
 
 import fastpack
-from fastpack import build_indexes, containers
+from fastpack import Ragged, Text, build_indexes, containers
 from fastpack.containers.tfrecord_offsets import read_offsets, write_offsets
 from fastpack.errors import CorruptRecordError, FormatError, MissingFileError, SchemaError, UnreadableFileError
 from fastpack.index import Index, index_path
@@ -159,11 +160,40 @@ def test_index_dir_by_another_way_to_the_file(tmp_path, monkeypatch):
     assert containers.saved_index(path.relative_to(tmp_path), tmp_path / "kept") is not None
 
 
-def test_index_dir_that_is_not_there(tmp_path):
+def test_a_folder_for_indexes_is_made(tmp_path):
     path = write_shards(tmp_path)[0]
-    with pytest.raises(UnreadableFileError, match="make it first"):
-        build_indexes(path, index_dir=tmp_path / "nowhere")
-    assert len(indexes_of([path], index_dir=tmp_path / "nowhere")[0]) == 1  # to open, an index is a convenience
+    build_indexes(path, index_dir=tmp_path / "built" / "here")
+    fastpack.open(path, index_dir=str(tmp_path / "opened"))
+    assert [len(list(folder.iterdir())) for folder in (tmp_path / "built" / "here", tmp_path / "opened")] == [1, 1]
+    fastpack.open(path, index_dir=tmp_path / "not made", save_index=False)
+    assert not (tmp_path / "not made").exists()
+
+
+def test_a_folder_for_indexes_that_cannot_be_made(tmp_path):
+    path = write_shards(tmp_path)[0]
+    for use in (build_indexes, fastpack.open):
+        with pytest.raises(UnreadableFileError, match="folder for the indexes"):
+            use(path, index_dir=path / "in a file")
+
+
+def columns_of(index):
+    for column in (index.shard_numbers, index.record_numbers, *index.columns.values(), *index.spans.values(), *index.infos.values()):
+        while isinstance(column, Ragged):
+            yield column.offsets
+            column = column.values
+        yield column
+
+
+def test_columns_cannot_be_written_to(tmp_path):
+    samples = {"label": np.array([3, 4]), "key": Text.of(["a", "b"]), "boxes": Ragged(np.array([1.5, 2.5]), np.array([0, 0, 2]))}
+    dataset = fastpack.open(write_shards(tmp_path), decode=False)
+    facts = dataset.columns["width"]
+    arrays = [facts, *columns_of(dataset.index), *columns_of(dataset[1:].index), *columns_of(dataset.take([1, 0]).index)]
+    index = replace(dataset.index, columns=samples)
+    arrays += [*columns_of(index), index.columns["label"][1:], index.columns["boxes"][1]]
+    assert not any(array.flags.writeable for array in arrays)
+    samples["label"][0] = samples["boxes"].values[0] = 9  # what was given stays the giver's
+    dataset.read([0])["label"][0] = 9
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -16,6 +16,7 @@ LAYERED = {"packing", "looking", "measuring"}
 # Lowest layer first. A module may import modules of layers below its own, never its siblings.
 LAYERS = [
     {"errors", "_native"},
+    {"checks"},
     {
         "schema",
         "limits",
@@ -46,6 +47,7 @@ LAYERS = [
         "escapes",
         "chunks",
         "checkpoints",
+        "files",
         "rejects",
         "packing.room",
         "packing.transcode",

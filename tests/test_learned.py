@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from damage import in_place
 from images import jpeg, photo, save
 
 import fastpack
@@ -102,9 +103,7 @@ def test_a_damaged_image_hides_no_other(packed):
     expected = made_beforehand(packed)
     dataset = learning(packed, on_error="skip")
     span = dataset.index.spans["image"][2]
-    with open(dataset.index.shards[0].path, "r+b") as file:
-        file.seek(int(span["offset"]) + 40)
-        file.write(b"\xa5" * 9)
+    in_place(dataset.index.shards[0].path, {int(span["offset"]) + 40: b"\xa5" * 9})
     for _ in range(2):
         assert len(dataset.read(np.arange(6)).failures) == 1
     dataset.read([0, 1, 3, 4, 5])

@@ -36,6 +36,11 @@ def labels_of(batches):
     return [label for batch in batches for label in batch["label"].tolist()]
 
 
+def without_repeats(labels):
+    """What ranks get twice, because there are fewer samples than ranks, comes one right after the other."""
+    return [label for i, label in enumerate(labels) if i == 0 or label != labels[i - 1]]
+
+
 def order_of(dataset, shuffle, epoch):
     return shuffle.order(dataset).visits(epoch, np.arange(len(dataset))).samples.tolist()
 
@@ -67,7 +72,7 @@ def test_every_sample_once_whatever_the_world_the_batch_and_the_interruptions(la
         assert all(other == states[0] for other in states)
         delivered += [label for step in zip(*by_rank, strict=True) for label in labels_of(step)]
         state = json.loads(json.dumps(states[0]))
-    assert delivered == order_of(dataset, shuffle, epoch)
+    assert without_repeats(delivered) == order_of(dataset, shuffle, epoch)
     assert (state["epoch"], state["position"]) == (epoch + 1, 0)
 
 
@@ -85,15 +90,46 @@ def test_ranks_have_the_same_steps_and_nearly_the_same_samples(labels, world, ba
     for step in zip(*by_rank, strict=True):
         sizes = [batch.num_samples for batch in step]
         assert max(sizes) - min(sizes) <= 1
-        assert max(sizes) <= batch_size
-    in_all = sum(batch.num_samples for batches in by_rank for batch in batches)
-    assert in_all == (NUM_SAMPLES // (batch_size * world) * batch_size * world if drop_last else NUM_SAMPLES)
+        assert 1 <= min(sizes) <= max(sizes) <= batch_size
+    in_order = [label for step in zip(*by_rank, strict=True) for label in labels_of(step)]
+    wanted = order_of(labels, Shuffle(1), 0)
+    assert without_repeats(in_order) == (wanted[: NUM_SAMPLES // (batch_size * world) * batch_size * world] if drop_last else wanted)
+    in_last_step = NUM_SAMPLES % (batch_size * world)
+    assert len(in_order) - len(set(in_order)) == (world - in_last_step if not drop_last and 0 < in_last_step < world else 0)
 
 
-def test_fewer_samples_than_ranks_leave_some_an_empty_batch(labels):
-    batches = [next(iter(Loader(labels.take([5, 6]), rank=rank, world=4))) for rank in range(4)]
-    assert sorted(labels_of(batches)) == [5, 6]
-    assert sorted(batch.num_samples for batch in batches) == [0, 0, 1, 1]
+@given(st.integers(1, NUM_SAMPLES), st.integers(1, 9), st.integers(1, 12), st.integers(0, NUM_SAMPLES), st.booleans())
+def test_no_rank_ever_gets_an_empty_batch(labels, size, batch_size, world, position, pads):
+    """Wherever it goes on, and however few samples there are."""
+    options = LoaderOptions(batch_size, 1, world=world, prefetch=0, pad_last=pads)
+    by_rank = []
+    for rank in range(world):
+        loader = Loader(labels.take(np.arange(size)), options, rank=rank)
+        loader.load_state_dict(loader.state_dict() | {"position": min(position, size)})
+        by_rank.append([batch for batch in loader if batch.epoch == 0 or position >= size])
+    assert len({len(batches) for batches in by_rank}) == 1
+    sizes = {batch.num_samples for batches in by_rank for batch in batches}
+    assert sizes == {batch_size} if pads else min(sizes) >= 1
+    first = min(position, size) % size
+    wanted = order_of(labels.take(np.arange(size)), Shuffle(1), 1 if position >= size else 0)[first:]
+    came = [label for step in zip(*by_rank, strict=True) for batch in step for label in batch["label"][batch.mask].tolist()]
+    assert (came if pads else without_repeats(came)) == wanted
+
+
+def test_padding_comes_from_the_beginning_of_the_epoch(dataset):
+    loaders = [Loader(dataset, batch_size=8, shuffle=2, rank=rank, world=3, pad_last=True, drop_last=False) for rank in range(3)]
+    batches = [list(loader)[-1] for loader in loaders]
+    order = order_of(dataset, Shuffle(2), 0)
+    assert labels_of(batches) == order[24:] + order[: 48 - NUM_SAMPLES]
+    assert [batch.mask.sum() for batch in batches] == [8, 8, 1]
+    first = loaders[0].replay(0, 0)
+    assert (batches[2]["image"][1:] == first["image"][:7]).all()
+
+
+@pytest.mark.parametrize("more", [{"drop_last": True}, {"on_error": "skip"}], ids=str)
+def test_padding_goes_with_neither_dropping_nor_skipping(labels, more):
+    with pytest.raises(OptionError, match="pad_last"):
+        Loader(labels, pad_last=True, **more)
 
 
 @pytest.mark.parametrize("shuffle", [None, True, 3, Shuffle(1, window=8), Balanced(2), Mix((2, 1), seed=1)], ids=repr)
@@ -210,7 +246,7 @@ def test_with_other_ranks_and_batches_each_sample_has_the_same_pixels(dataset, w
         resumed = Loader(dataset, batch_size=batch_size, shuffle=3, rank=rank, world=world)
         resumed.load_state_dict(interrupted.state_dict())
         came += list(resumed)
-    assert sorted(labels_of(came)) == list(range(NUM_SAMPLES))
+    assert sorted(set(labels_of(came))) == list(range(NUM_SAMPLES))
     for batch in came:
         assert all((image == expected[label]).all() for label, image in zip(batch["label"].tolist(), batch["image"], strict=True))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from damage import in_place
 from samples import numbered_shards
 
 import fastpack
@@ -36,8 +37,7 @@ def damaged(request, shards, tmp_path):
     reader = fastpack.open(path, transform=Resize(8), decode=request.param == "decoded")
     data = bytearray(path.read_bytes())
     data[int(reader.index.spans["image"]["offset"][BAD]) + 60] ^= 1
-    with open(path, "r+b") as file:
-        file.write(data)
+    in_place(path, {0: bytes(data)})
     return reader
 
 

@@ -1,8 +1,12 @@
 """Bad samples that lie in no encoded span: stored pixels, compressed or not, files of a folder, what a library must fetch."""
 
+import os
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
+from damage import in_place
 from images import jpeg
 
 import fastpack
@@ -10,6 +14,7 @@ from fastpack import Normalize, Resize
 from fastpack.containers.hdf5 import Hdf5Container
 from fastpack.errors import CorruptRecordError, FastpackError, FormatError
 from fastpack.index import index_path
+from fastpack.shard import Shard
 
 NUM_SAMPLES = 9
 PIXELS = np.random.default_rng(0).integers(1, 256, (NUM_SAMPLES, 6, 5, 3), np.uint8)
@@ -33,23 +38,18 @@ def with_damaged_chunks(path, bad):
         images = file.create_dataset("images", data=PIXELS, chunks=(1, 6, 5, 3), compression="gzip")
         places = [images.id.get_chunk_info(row).byte_offset for row in bad]
     reader = fastpack.open(path, save_index=False)
-    with open(path, "r+b") as file:
-        for place in places:
-            file.seek(place)
-            file.write(b"\xff" * 16)
+    in_place(path, dict.fromkeys(places, b"\xff" * 16))
     return reader
 
 
 def cut_short(path, bad):
-    """While it is open: what lies behind the cut cannot be read any more."""
+    """A file whose index came from elsewhere: what lies behind the cut cannot be read."""
     with h5py.File(path, "w") as file:
         images = file.create_dataset("images", data=PIXELS)
         first = images.id.get_offset()
-    reader = fastpack.open(path, save_index=False)
-    reader.read([0])
-    with open(path, "r+b") as file:
-        file.truncate(first + min(bad) * PIXELS[0].nbytes)
-    return reader
+    index = fastpack.open(path, save_index=False).index
+    os.truncate(path, first + min(bad) * PIXELS[0].nbytes)
+    return fastpack.Reader(replace(index, shards=(Shard.of(path, "hdf5"),)))
 
 
 def not_to_be_fetched(path, bad):
@@ -69,10 +69,10 @@ def pixels(request, tmp_path, monkeypatch):
     damage, bad = request.param
     fetch = Hdf5Container.fetch
 
-    def fail(container, path, stored_as, record_numbers, files=None):
+    def fail(container, shard, stored_as, record_numbers, files=None):
         if damage is not_to_be_fetched and set(bad) & set(record_numbers):
-            raise FormatError(f"HDF5 cannot read the file - at {path}")
-        return fetch(container, path, stored_as, record_numbers, files)
+            raise FormatError(f"HDF5 cannot read the file - at {shard.path}")
+        return fetch(container, shard, stored_as, record_numbers, files)
 
     monkeypatch.setattr(Hdf5Container, "fetch", fail)
     return damage(tmp_path / "pixels.h5", bad), bad
@@ -157,9 +157,7 @@ def test_a_batch_of_a_folder_and_of_damaged_records(folder, tmp_path, on_error):
     both = fastpack.concat(readers)
     span = both.index.spans["image"][2]
     readers[0].read([0])
-    with open(tmp_path / "packed.tfrecord", "r+b") as file:
-        file.seek(int(span["offset"]) + 20)
-        file.write(b"\0\1\2\3")
+    in_place(tmp_path / "packed.tfrecord", {int(span["offset"]) + 20: b"\0\1\2\3"})
     (folder / "cat" / "5.jpg").unlink()
     batch = both.read([1, 2, 9 + 5, 9 + 2])
     assert isinstance(batch.failures[0], CorruptRecordError)
@@ -215,10 +213,7 @@ def test_images_that_differ_when_they_are_indexed(folder, tmp_path, layout, on_e
     """Opening goes on past them as reading does, also among neighbours that are read together; what is asked to raise raises at once."""
     good = packed_h5(folder, tmp_path / "x.h5", layout)
     index_path(tmp_path / "x.h5").unlink()
-    with open(tmp_path / "x.h5", "r+b") as file:
-        for row in (3, 8):
-            file.seek(int(good.index.spans["image"]["offset"][row]) + 40)
-            file.write(b"\1\2\3\4\5")
+    in_place(tmp_path / "x.h5", {int(good.index.spans["image"]["offset"][row]) + 40: b"\1\2\3\4\5" for row in (3, 8)})
     with pytest.raises(CorruptRecordError, match="record 3"):
         fastpack.open(tmp_path / "x.h5")
     reader = fastpack.open(tmp_path / "x.h5", on_error=on_error)

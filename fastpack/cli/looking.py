@@ -13,6 +13,7 @@ import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.options import (
     TABLE_COLUMNS,
+    axes_option,
     dataset_argument,
     existing,
     folder_options,
@@ -39,11 +40,12 @@ from fastpack.sources import Source, is_table
 
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
+@axes_option
 @folder_options
 @kinds_option
 @index_dir_option
 @json_option
-def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, taking: dict[str, Any], kinds: dict[str, str]) -> None:
+def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, taking: dict[str, Any], **options: Any) -> None:
     """Tells what a dataset holds.
 
     Files, samples, fields, classes, sizes and kinds of images, and which decoder takes them: for that alone some images are
@@ -51,7 +53,7 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, taking: 
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, index_dir, kinds=kinds, **taking)
+    dataset = open_dataset(paths, index_dir, **options, **taking)
     description, census, routes = describe(dataset), take_census(dataset), take_routes(dataset)
     if as_json:
         further = {"census": census, "routes": routes}
@@ -123,6 +125,7 @@ def _compared(path: str | None, **taking: Any) -> Source | None:
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Thumbnails beside each other on a picture.")
 @click.option("--tile", type=click.IntRange(1, 4096), default=160, show_default=True, help="Side of a thumbnail in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+@axes_option
 @folder_options
 @kinds_option
 @index_dir_option
@@ -138,7 +141,7 @@ def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path 
         refuse_existing([Path(output)], overwrite)
     else:
         check_sheet_output(Path(output), overwrite=overwrite)
-    dataset = open_dataset(paths, index_dir, kinds=options.pop("kinds"), **options.pop("taking"))
+    dataset = open_dataset(paths, index_dir, axes=options.pop("axes"), kinds=options.pop("kinds"), **options.pop("taking"))
     columns, tile = options.pop("columns"), options.pop("tile")
     chosen = _chosen(dataset, **options)
     if as_page:
@@ -161,6 +164,7 @@ def _chosen(dataset: fastpack.Reader, rows: int, seed: int | None, per_class: bo
 @click.option("-n", "--rows", type=click.IntRange(min=1), metavar="N", help="List the first N that fit; by default all.")
 @click.option("--match", metavar="PATTERN", help="Only samples whose key fits, such as 'cat/*'.")
 @click.option("--class", "class_name", metavar="NAME", help="Only samples of this class, by name or label.")
+@axes_option
 @folder_options
 @kinds_option
 @index_dir_option
@@ -170,7 +174,7 @@ def ls(paths: tuple[str, ...], rows: int | None, index_dir: Path | None, as_json
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    dataset = open_dataset(paths, index_dir, kinds=options.pop("kinds"), **options.pop("taking"))
+    dataset = open_dataset(paths, index_dir, axes=options.pop("axes"), kinds=options.pop("kinds"), **options.pop("taking"))
     samples = list(itertools.islice(list_samples(dataset, **options), rows))
     if as_json:
         terminal.emit({"samples": [dataclasses.asdict(sample) for sample in samples]})

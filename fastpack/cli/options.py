@@ -74,6 +74,22 @@ def fractions(ctx: click.Context, parameter: click.Parameter, value: str | None)
     return found
 
 
+def axes(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str]:
+    """Of `images=NCHW,masks=NHW`."""
+    found: dict[str, str] = {}
+    for part in value.split(",") if value else ():
+        name, equals, letters = part.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{part!r} is not a pair; write NAME=AXES, such as images=NCHW", ctx, parameter)
+        found[name.strip()] = letters.strip()
+    return found
+
+
+def axes_option(command: Command) -> Command:
+    help = "Axes of arrays in HDF5 files of others, such as images=NCHW, where the guess is wrong."
+    return click.option("--axes", metavar="NAME=AXES", callback=axes, help=help)(command)
+
+
 def dataset_argument(command: Command) -> Command:
     return click.argument("paths", metavar="PATH...", nargs=-1, required=True, callback=existing)(command)
 

@@ -68,6 +68,7 @@ class DecodeOptions:
     keeps_bits: bool = False  # refuse an image of more or fewer bits
     alpha: Alpha = "drop"
     checkpoints: bool = True  # use those that are there
+    check_pixels: bool = False  # compare also what reading does not decode
     memory: Memory = field(default_factory=Memory, compare=False)  # where batches are written
 
     @property
@@ -85,6 +86,13 @@ class DecodeOptions:
     def workers_for(self, num_rows: int) -> int:
         """No more threads than rows: waking one costs as much as a small image."""
         return max(1, min(self.num_workers or num_cores(), num_rows))
+
+
+def import_codecs(formats: Sequence[int], options: DecodeOptions) -> None:
+    """Imports the codecs that images of these formats, as IMAGE_INFO has them, will need."""
+    for number in formats:
+        if 0 < number < len(FORMATS) and (number != JPEG or options.bits != 8):
+            codec_of(FORMATS[number])
 
 
 def refuse_pictures(pictures: Pictures, options: DecodeOptions) -> Failures:

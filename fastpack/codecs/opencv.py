@@ -47,3 +47,18 @@ def encode_image(pixels: npt.NDArray[np.uint8 | np.uint16], format: str, quality
     if not written:
         raise UnsupportedImageError(f"OpenCV cannot write this array as {format}")
     return data.tobytes()
+
+
+def _begin() -> None:
+    """Lets OpenCV and its libraries make what they make at their first use.
+
+    A child that is forked meanwhile would wait for it for ever.
+    """
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    for suffix in _SUFFIXES.values():
+        cv2.imencode(suffix, pixel)
+    cv2.imdecode(cv2.imencode(".webp", pixel)[1], cv2.IMREAD_UNCHANGED)
+    cv2.cvtColor(pixel, cv2.COLOR_BGR2RGB)
+
+
+_begin()

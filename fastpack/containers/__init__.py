@@ -4,21 +4,21 @@ There is one reader, and it is not here: see reader.py.
 """
 
 import contextlib
+import dataclasses
 import fnmatch
 import glob
 import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from fastpack.batch import Batch
-from fastpack.classes import ClassFolder
-from fastpack.containers.protocols import ChoosingContainer, SiftingContainer
+from fastpack.containers.choice import Choice
+from fastpack.containers.protocols import ChoosingContainer, SiftingContainer, Writer
 from fastpack.errors import (
     CorruptRecordError,
     EmptySourceError,
@@ -26,33 +26,36 @@ from fastpack.errors import (
     FormatError,
     MissingFileError,
     MixedSetError,
+    NoRecordsError,
     OptionError,
     Place,
+    TruncatedFileError,
     at,
     from_os_error,
     warn,
 )
 from fastpack.filenames import path_of
+from fastpack.files import Files
 from fastpack.index import Index, index_path, is_beside
 from fastpack.kinds import GUESSED, Kinds, has_kinds, kinds_of
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.naming import Member, first_alias, in_order, members_below, missing, strangers
 from fastpack.publication import refuse_unfinished, unfinished_files
-from fastpack.ragged import Text
-from fastpack.schema import Schema
+from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.storage import Storage
 from fastpack.tree import has_image_files
 
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
 Float64 = Literal["refuse", "round"]  # what becomes of floats that a format without 64 bits would change
-# What a writer makes of a batch.
-Piece = TypeVar("Piece")
 # A file, a glob, a folder of shards, or a list of these.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 # Called with the bytes of a file that are done.
 BytesDone = Callable[[int], None]
 _HEAD_BYTES = 4096
+# A saved index has at most so many bytes, and so many more for each byte of its file: 60 to 100 for a record of 40 and more.
+_SMALL_INDEX_BYTES = 2**26
+_INDEX_BYTES_A_BYTE = 64
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ShardPlan:
     num_samples: int
     num_bytes: int  # of all encoded images together
     layout: Layout = "auto"
-    storage: Storage = field(default_factory=Storage)
+    storage: Storage = dataclasses.field(default_factory=Storage)
     float64: Float64 = "refuse"
 
     @property
@@ -74,39 +77,6 @@ class ShardPlan:
             return 1
         sample_bytes = math.prod(size or 1 for size in picture.shape) * np.dtype(picture.dtype).itemsize
         return self.storage.chunk_for(sample_bytes, self.num_samples)
-
-
-class Writer(Protocol[Piece]):
-    """Takes the samples of one shard, batch after batch, each in two steps.
-
-    `encode` may run in any thread, for several batches at once; then comes `place`, for one batch at a time and in the order of the
-    samples: a file takes one write after the other anyway, and threads that wait for it burn time.
-    """
-
-    def encode(self, batch: Batch) -> Piece:
-        """All that can be done without knowing where in the file the batch goes."""
-        ...
-
-    def place(self, piece: Piece) -> None:
-        """Writes the piece behind the one before, and compares what then stands in the file with what was to be written, as far as
-        that can be told so early."""
-        ...
-
-    def write(self, batch: Batch) -> None:
-        """Both, for a caller who writes batch after batch in one thread."""
-        self.place(self.encode(batch))
-
-    def close(self) -> Index | None:
-        """Completes the file and compares the rest of what stands there with what was written. Gives the file's index, or None
-        when only the container can tell it.
-
-        A writer that is not closed leaves nothing of use.
-        """
-        ...
-
-    def abandon(self) -> None:
-        """Lets go of the file after a failure."""
-        ...
 
 
 class Container(Protocol):
@@ -145,8 +115,15 @@ class Container(Protocol):
         """What tells the file as it is from the file as it was."""
         ...
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        """Blobs that have no span, through the format's own library. `files` are the names that the index has for them."""
+    def import_for_fetching(self) -> None:
+        """Imports what `fetch` imports: no import may run while others fork."""
+        ...
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        """Blobs that have no span, through the format's own library. `files` is what the index knows of them in a folder.
+
+        Raises ChangedFileError when the file is not the shard any more.
+        """
         ...
 
 
@@ -201,35 +178,11 @@ def of_file(path: Path) -> Container:
     if head[:2] == b"\x1f\x8b":
         remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
         raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
+    if not head and any(suffix in path.name.lower() for suffix in named("tfrecord").suffixes):
+        raise NoRecordsError(at("the file is empty: a TFRecord without a record; pack it again, or leave it out", Place(path)))
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
     raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What is wanted of a file that holds several arrays, and how much it is trusted.
-
-    - fields: names of fields, or paths of datasets; None takes what the file seems to be about.
-    - allow_external: read pixels that the file keeps in files of other folders.
-    - untrusted: let a process of its own index the file, and refuse what only the format's library could read.
-    - keep_damaged: index images and records that differ from their checksums too, so that reading these, and only these, is an error.
-    - kinds: what fields are, where the file does not say it.
-    - class_folder, sidecars: of a folder of images or a tar; see FolderRules.
-    """
-
-    fields: Sequence[str] | None = None
-    allow_external: bool = False
-    untrusted: bool = False
-    keep_damaged: bool = False
-    kinds: Kinds = field(default_factory=dict)
-    class_folder: ClassFolder | None = None
-    sidecars: Sequence[str] | None = None
-
-    @property
-    def is_of_folders(self) -> bool:
-        """Whether it says something that only folders, or what is sorted into folders, can obey."""
-        return self.class_folder is not None or self.sidecars is not None
 
 
 def explain(path: Path) -> list[str]:
@@ -243,21 +196,26 @@ def index_of(
 ) -> Index:
     """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it or in `index_dir`.
 
-    What is chosen otherwise than by default is indexed anew and not saved; nor is a damaged file's, which `choice` says to keep.
+    An index is built and not saved if `choice` is not the default one. That of an untrusted file is never loaded.
     """
     container = of_file(path)
     choice = choice or Choice()
     if choice.is_of_folders and not getattr(container, "has_class_folders", False):
         raise OptionError(at("class_folder and sidecars are for folders of images and tars; leave them out", Place(path)))
+    if choice.axes and container.name != "hdf5":
+        raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
     if not isinstance(container, ChoosingContainer):
         try:
+            # A saved index that came with untrusted data may name other bytes of it, and other labels.
+            if choice.untrusted:
+                return container.index(path, limits=limits, kinds=choice.kinds)
             return _index_by_default(path, save, index_dir, limits, choice.kinds)
-        except CorruptRecordError:
+        except (CorruptRecordError, FormatError):
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits, choice.kinds)
             raise
-    if choice.allow_external or choice.untrusted or choice.is_of_folders:
+    if choice.allow_external or choice.untrusted or choice.axes or choice.is_of_folders:
         return container.index_chosen(path, choice, limits)
     if choice == Choice():
         return _index_by_default(path, save, index_dir, limits)
@@ -294,45 +252,61 @@ def build_index(
     return container.index(path, limits=limits, kinds=known)
 
 
+def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:
+    """Raises TruncatedFileError for a file without records if its saved index knows some."""
+    if (earlier := earlier_index(path, index_dir)) is not None and len(earlier):
+        message = f"the file has no records, and its saved index knows {len(earlier)}; restore the file, or delete the index"
+        raise TruncatedFileError(at(message, Place(path)))
+
+
 def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
     with contextlib.suppress(FastpackError):
         where = index_path(path, index_dir)
-        return Index.load(where, path.parent) if where.exists() else None
+        return load_index(where, path) if where.exists() else None
     return None
+
+
+def load_index(where: Path, path: Path) -> Index:
+    """The index in the file `where`, of the file at `path`. Raises FormatError if it is damaged, or larger than an index can be."""
+    if where.stat().st_size <= _SMALL_INDEX_BYTES:
+        return Index.load(where, path.parent)
+    num_bytes = path.stat().st_size if path.is_file() else of_file(path).shard(path).size
+    return Index.load(where, path.parent, max_bytes=_SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * num_bytes)
 
 
 def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, or None when there is none, or it is stale or damaged."""
     where = index_path(path, index_dir)
     with contextlib.suppress(FastpackError):
-        if where.exists() and _is_fresh(index := Index.load(where, path.parent), path):
-            return index
+        if where.exists() and (shards := _shards_now(index := load_index(where, path), path)) == index.shards:
+            return replace(index, shards=shards)
     return None
 
 
-def _is_fresh(index: Index, path: Path) -> bool:
-    """True when the index is one of the whole file, and of all files that it names, as they are now. These must lie in its own
+def _shards_now(index: Index, path: Path) -> tuple[Shard, ...] | None:
+    """The files that the index names as they are now; None when it is not one of the whole file. Others must lie in the file's own
     folder: an index that somebody left there is not to have us read any file there is."""
-    if index.shards[:1] != (of_file(path).shard(path),):
-        return False
+    first, folder = of_file(path).shard(path), path.parent.resolve()
+    if index.shards[:1] != (first,):
+        return None
     if len(index.shards) == 1:
-        return np.array_equal(index.record_numbers, np.arange(len(index)))
-    folder = path.parent.resolve()
+        return (first,) if np.array_equal(index.record_numbers, np.arange(len(index))) else None
+    if any(shard.path.resolve().parent != folder for shard in index.shards[1:]):
+        return None
     with contextlib.suppress(FastpackError):
-        return all(
-            shard.path.resolve().parent == folder and shard == named(shard.container).shard(shard.path) for shard in index.shards[1:]
-        )
-    return False
+        return first, *(named(shard.container).shard(shard.path) for shard in index.shards[1:])
+    return None
 
 
-def find_shards(path: Paths, *, check: bool = True) -> list[Path]:
+def find_shards(path: Paths, *, check: bool = True, untrusted: bool = False) -> list[Path]:
     """The files that a path, the name of a set, a glob, a folder or a list of these means, in order for each.
 
     The name that was packed to stands for all files of its set: numbered ones, and those that were appended.
 
     - check: raise MixedSetError for files of one set that do not belong together, for a set that is being replaced, and for a
       set that was found by a folder, a glob or its name and lacks a file.
+    - untrusted: open none of them; raises FormatError if a file may be the master of others.
     """
     parts = _flat(path)
     if not parts:
@@ -340,7 +314,7 @@ def find_shards(path: Paths, *, check: bool = True) -> list[Path]:
     named, shards, wholes = set(parts), list[Path](), list[Path]()
     sets = members_below(part.parent for part in named if Member.of(part) is None and not part.is_dir())
     for part in parts:
-        found = _files_of(part, sets.get(part, []))
+        found = _files_of(part, sets.get(part, []), untrusted)
         shards += [file for file in found if file == part or file not in named]
         wholes += found if found != [part] else []
     if check:
@@ -356,10 +330,11 @@ def _flat(path: Paths) -> list[Path]:
     return [each for part in path for each in _flat(part)]
 
 
-def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
+def _files_of(path: Path, numbered: list[Member], untrusted: bool) -> list[Path]:
     """`numbered`: the numbered files of the set that has this name. Beside a number 0, the plain file is read alone: a master."""
     if path.is_dir():
-        found = _without_masters(member for member in path.iterdir() if of_suffix(member) and not member.name.startswith("."))
+        members = [member for member in path.iterdir() if of_suffix(member) and not member.name.startswith(".")]
+        found = _without_masters(members, untrusted)
         if has_images := has_image_files(path):
             warn([f"{path} holds images beside {found[0].name}; only the {len(found):,} packed files are read"] if found else [])
         if found or has_images:
@@ -370,7 +345,7 @@ def _files_of(path: Path, numbered: list[Member]) -> list[Path]:
         return [path] if numbered and numbered[0].number == 0 else [path, *(member.path for member in numbered)]
     if numbered:
         return [member.path for member in numbered]
-    found = _without_masters(_with_firsts([Path(match) for match in glob.glob(str(path))], path.name))
+    found = _without_masters(_with_firsts([Path(match) for match in glob.glob(str(path))], path.name), untrusted)
     if not found:
         refuse_unfinished(unfinished_files(path.parent, path.name))
         raise MissingFileError(2, at("no such file, and no file matches; check the path", Place(path)))
@@ -385,16 +360,19 @@ def _with_firsts(matches: list[Path], pattern: str) -> Iterable[Path]:
     return dict.fromkeys([*firsts, *found])
 
 
-def _without_masters(paths: Iterable[Path]) -> list[Path]:
+def _without_masters(paths: Iterable[Path], untrusted: bool) -> list[Path]:
     """In order; a master file is left out where its shards are among them, since it shows the same samples."""
     found = in_order(paths)
     firsts = {member.output for member in map(Member.of, found) if member and member.number == 0}
-    return [path for path in found if path not in firsts or not _is_master(path)]
+    return [path for path in found if path not in firsts or not _is_master(path, untrusted)]
 
 
-def _is_master(path: Path) -> bool:
+def _is_master(path: Path, untrusted: bool) -> bool:
     if path.suffix.lower() not in named("hdf5").suffixes:
         return False
+    if untrusted:
+        message = "only HDF5's library can tell whether this file shows its shards, and it is untrusted; name the files to read"
+        raise FormatError(at(message, Place(path)))
     from fastpack.containers.hdf5_master import is_master
 
     return is_master(path)

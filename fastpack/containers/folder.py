@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
-from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
-from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, Outcome, Place, at, outcome_error
+from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers.choice import Choice
+from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, Outcome, Place, at, changed_file_error, outcome_error
 from fastpack.escapes import raw_name
 from fastpack.filenames import FileNames
+from fastpack.files import Files
 from fastpack.folders import FolderRules, PhotoFolder, look_into
 from fastpack.index import Column, Index
 from fastpack.kinds import GUESSED, Kinds, given_kind
@@ -63,7 +65,7 @@ class FolderContainer:
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
     ) -> Index:
-        """Files have no checksums; the size of each is compared when it is read."""
+        """Files have no checksums; the size and the time of each are compared when it is read."""
         return _with_kinds(_index(look_into(path, FolderRules()), keep_going=False), kinds)
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
@@ -74,13 +76,18 @@ class FolderContainer:
     def explain(self, path: Path) -> list[str]:
         return []
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         """The bytes of these files; what they are numbered is in the index, not in the folder."""
         if files is None:
-            raise FormatError(at("the index does not name the files; delete it and it is built again", Place(path)))
-        names = FileNames(_path_below(path, raw_name(file)) for file in files)
-        sizes, _, faults = names.look()
+            raise FormatError(at("the index does not name the files; delete it and it is built again", Place(shard.path)))
+        names = FileNames(_path_below(shard.path, raw_name(file)) for file in files.names)
+        sizes, times, faults = names.look()
         _raise_first(faults)
+        if (times != files.times).any():
+            raise changed_file_error(Place(names[int(np.argmax(times != files.times))]))
         offsets = offsets_of(sizes)
         values = np.empty(offsets[-1], np.uint8)
         return list(names.read(np.arange(len(names)), values, offsets))
@@ -110,7 +117,7 @@ def _index(found: PhotoFolder, *, keep_going: bool) -> Index:
     if not is_good.any():
         raise EmptySourceError(at(f"no image here can be read, the first: {faults[min(faults)]}; check the folder", Place(found.root)))
     shard = _identity(found, sizes[is_good], times[is_good])
-    return _table(found, rows[is_good], shard, sizes[is_good], infos[is_good], _note(faults))
+    return _table(found, rows[is_good], shard, sizes[is_good], times[is_good], infos[is_good], _note(faults))
 
 
 def _with_kinds(index: Index, kinds: Kinds) -> Index:
@@ -140,7 +147,7 @@ def _note(faults: dict[int, FastpackError]) -> tuple[str, ...]:
     return (f"left out {which} that cannot be read, or must not; the first: {faults[min(faults)]}",)
 
 
-def _table(found: PhotoFolder, rows: Rows, shard: Shard, sizes: npt.NDArray[np.uint64], infos: Any, notes: tuple[str, ...]) -> Index:
+def _table(found: PhotoFolder, rows: Rows, shard: Shard, sizes: Any, times: Rows, infos: Any, notes: tuple[str, ...]) -> Index:
     beside = found.columns()
     labels = beside.pop("label", found.labels)
     columns: dict[str, Column] = {} if labels is None else {"label": labels}
@@ -157,7 +164,7 @@ def _table(found: PhotoFolder, rows: Rows, shard: Shard, sizes: npt.NDArray[np.u
         columns,
         {"image": spans},
         {"image": infos},
-        files=columns["key"],  # type: ignore[arg-type]  # a Text
+        files=Files(columns["key"], times),  # type: ignore[arg-type]  # a Text
         notes=found.notes + notes,
     )
 

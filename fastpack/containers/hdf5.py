@@ -12,18 +12,20 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import refuse_fields
 from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
+from fastpack.containers.hdf5_opening import open_file
 from fastpack.containers.hdf5_writers import writer_of
-from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, from_os_error
+from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, changed_file_error, from_os_error
+from fastpack.files import Files
 from fastpack.index import Index
 from fastpack.kinds import GUESSED, Kinds
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Text
-from fastpack.schema import Schema
+from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 from fastpack.structs import NO_SPAN
 
@@ -61,7 +63,7 @@ class Hdf5Container:
     ) -> Index:
         choice = replace(choice, kinds=kinds) if kinds else choice
         with _read(path) as file:
-            shard = Shard.of(path, self.name)
+            shard = self._opened_shard(file, path)
             if check:
                 refuse_damaged(file, shard)
             return IndexBuilder(file, shard, check=check, limits=limits, choice=choice).index()
@@ -82,20 +84,39 @@ class Hdf5Container:
     def explain(self, path: Path) -> list[str]:
         """A line for each array of images in the file: how it is stored and read, or why it is left out."""
         with _read(path) as file:
-            return IndexBuilder(file, Shard.of(path, self.name), check=False, limits=DEFAULT_LIMITS, choice=_BY_DEFAULT).explain()
+            return IndexBuilder(file, self._opened_shard(file, path), check=False, limits=DEFAULT_LIMITS, choice=_BY_DEFAULT).explain()
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        with _read(path) as file:
-            dataset = safe_dataset(file, stored_as)
-            if dataset is None:
-                raise FormatError(at(f"there is no dataset {stored_as!r} in this file; delete the index", Place(path)))
-            return [np.asarray(dataset[number]) for number in record_numbers]
+    def _opened_shard(self, file: h5py.File, path: Path) -> Shard:
+        """Of the very file that the library has open, whatever has the path by now."""
+        file.flush()  # what this process may have written to it: else closing it would change the file
+        return Shard.of_open(file.id.get_vfd_handle(), path, self.name)
+
+    def import_for_fetching(self) -> None:
+        _register_filters()
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        """Samples of one dataset; or, where `files` names datasets, all of each."""
+        with _read(shard.path) as file:
+            if not shard.is_open_at(file.id.get_vfd_handle()):
+                raise changed_file_error(Place(shard.path))
+            if files is not None:
+                return [np.asarray(_dataset(file, name, shard.path)[()]) for name in files.names]
+            dataset = _dataset(file, field.source_name, shard.path)
+            before = (slice(None),) * max(0, field.axes.find("N"))
+            return [np.asarray(dataset[(*before, number)]) for number in record_numbers]
 
 
 HDF5 = Hdf5Container()
+
+
+def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    dataset = safe_dataset(file, name)
+    if dataset is None:
+        raise FormatError(at(f"there is no dataset {name!r} in this file; delete the index", Place(path)))
+    return dataset
 
 
 @contextlib.contextmanager
@@ -103,7 +124,7 @@ def _read(path: Path) -> Iterator[h5py.File]:
     """The open file. What the library throws for a damaged one becomes an error that names it."""
     try:
         _register_filters()
-        with _opened(path) as file:
+        with open_file(path) as file:
             yield file
     except MemoryError as error:
         raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
@@ -114,17 +135,6 @@ def _read(path: Path) -> Iterator[h5py.File]:
             raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
         remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
         raise FormatError(at(f"HDF5 cannot read the file ({error}); {remedy}", Place(path))) from error
-
-
-def _opened(path: Path) -> h5py.File:
-    """The file, also one that another process, or this one, is writing for readers to follow (single writer, many readers)."""
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        for options in ({"locking": False}, {}):
-            with contextlib.suppress(OSError):
-                return h5py.File(path, "r", swmr=True, **options)
-        raise error
 
 
 def _register_filters() -> None:

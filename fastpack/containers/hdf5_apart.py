@@ -1,39 +1,76 @@
-"""Indexing an HDF5 file in a process of its own: HDF5's library can crash, hang or take all memory on a file that was made to do
-harm, and then only that process is lost. Runs as `python -m fastpack.containers.hdf5_apart`, with its orders as JSON on
-the standard input; ends well with an index in a file, or says as JSON which error it met."""
+"""Indexes an HDF5 file in a process of its own. HDF5's library can crash, hang or take all memory on a file that was made to
+do harm; then only that process is lost. hdf5_child.py is what it runs."""
 
+import contextlib
 import json
-import resource
+import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from fastpack import errors
-from fastpack.containers import Choice
+import h5py
+import numpy as np
+
+from fastpack import containers, errors
+from fastpack.containers.choice import Choice
 from fastpack.errors import FastpackError, FormatError, LimitError, Place, at
 from fastpack.index import Index
 from fastpack.limits import Limits
 
+_PACKAGE = Path(containers.__file__).parents[1]
+_CHILD = _PACKAGE / "containers" / "hdf5_child.py"
+
 
 def index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
-    """The index of one file, built by a child that may use max_index_bytes of memory and max_index_seconds.
+    """Builds the index of one file in a child that may use max_index_bytes of memory and max_index_seconds.
 
     Raises what indexing raises; FormatError when the child dies, LimitError when it takes too long.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "index.npz"
-        orders = {"path": str(path.absolute()), "saved": str(saved), "limits": asdict(limits), "choice": asdict(choice)}
-        child = [sys.executable, "-m", __name__]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        orders = {
+            "path": str(path.absolute()),
+            "limits": asdict(limits),
+            "choice": asdict(choice),
+            "parent": os.getpid(),
+            "packages": _packages(),
+        }
+        (folder / "orders.json").write_text(json.dumps(orders))
         try:
-            ended = subprocess.run(child, input=json.dumps(orders).encode(), capture_output=True, timeout=limits.max_index_seconds)
+            ended = _run(folder, limits.max_index_seconds)
         except subprocess.TimeoutExpired as error:
             raise _slow(path, limits) from error
         if ended.returncode != 0:
             raise _failure(ended, path, limits)
-        return Index.load(saved, path.parent)
+        return Index.load(folder / "index.npz", path.parent)
+
+
+def _packages() -> dict[str, str]:
+    """The folder of each package that the child imports, as this process has imported them."""
+    folders = {module.__name__: str(Path(module.__file__ or "").absolute().parents[1]) for module in (h5py, np)}
+    return folders | {"fastpack": str(_PACKAGE.absolute().parent), "hdf5plugin": folders["h5py"]}
+
+
+def _run(folder: Path, seconds: float) -> "subprocess.CompletedProcess[bytes]":
+    """Runs the child in our own empty folder: a path of the dynamic linker may name the current one."""
+    command = [sys.executable, "-I", "-S", str(_CHILD.absolute()), str(folder)]
+    with _lifeline() as stdin:
+        return subprocess.run(command, stdin=stdin, capture_output=True, timeout=seconds, cwd=folder)
+
+
+@contextlib.contextmanager
+def _lifeline() -> Iterator[int]:
+    """A pipe that ends when this process does."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def _slow(path: Path, limits: Limits) -> LimitError:
@@ -52,34 +89,3 @@ def _failure(ended: "subprocess.CompletedProcess[bytes]", path: Path, limits: Li
             return _slow(path, limits)
         how = signal.strsignal(-ended.returncode) if ended.returncode < 0 else f"exit status {ended.returncode}"
         return FormatError(at(f"HDF5's library broke down on the file ({how}); restore it from its source", Place(path)))
-
-
-def _main() -> int:
-    orders = json.loads(sys.stdin.buffer.read())
-    limits, choice = Limits(**orders["limits"]), Choice(**orders["choice"])
-    _restrain(limits)
-    from fastpack.containers.hdf5 import HDF5
-
-    try:
-        index = HDF5.index(Path(orders["path"]), limits=limits, choice=choice)
-        index.save(Path(orders["saved"]))
-    except FastpackError as error:
-        arguments = [argument for argument in error.args if isinstance(argument, (str, int)) or argument is None]
-        sys.stdout.write(json.dumps({"error": type(error).__name__, "arguments": arguments}))
-        return 1
-    return 0
-
-
-def _restrain(limits: Limits) -> None:
-    bounds = {
-        resource.RLIMIT_AS: limits.max_index_bytes,
-        resource.RLIMIT_CPU: limits.max_index_seconds,
-        resource.RLIMIT_CORE: 0,
-    }
-    for what, most in bounds.items():
-        _, hard = resource.getrlimit(what)
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

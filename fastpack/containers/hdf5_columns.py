@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fastpack.containers.spools import Spools
 from fastpack.errors import SchemaError
 from fastpack.index import Column
 from fastpack.ragged import Ragged, Text, offsets_of
-from fastpack.schema import Field, Schema
+from fastpack.schema import DOUBTFUL, Field, Schema
 
 FORMAT_VERSION = 1
 # What the datasets of our fields are called, as most people call them.
@@ -145,7 +146,8 @@ def _is_possible(path: Iterable[str]) -> bool:
 def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[Vector]) -> None:
     """What stands beside the images: fields, by their datasets, attributes, and the checksums of all that."""
     file.attrs["format_version"] = FORMAT_VERSION
-    for name, text in {"format": "fastpack", "layout": layout, "schema": Schema(schema.fields).to_json()}.items():
+    told = Schema(tuple(_as_written(field) for field in schema.fields))
+    for name, text in {"format": "fastpack", "layout": layout, "schema": told.to_json()}.items():
         file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5_members.py
     for vector in vectors:
         vector.write(file)
@@ -153,3 +155,11 @@ def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[V
         for vector in vectors_of(CLASS_NAMES, Field(CLASS_NAMES, "text"), Text.of(schema.class_names)):
             vector.write(file)
     write_checksums(file)
+
+
+def _as_written(field: Field) -> Field:
+    """Samples come first here, wherever the source has them."""
+    if field.axes == DOUBTFUL:
+        return field
+    axes = "N" + field.axes.replace("N", "")
+    return replace(field, axes="" if axes in ("N", "NHW", "NHWC") else axes)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from fastpack._native.pieces import write_rows
 from fastpack.batch import Batch
-from fastpack.containers import Choice, ShardPlan, Writer
+from fastpack.containers import ShardPlan, Writer
+from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile

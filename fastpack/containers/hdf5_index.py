@@ -1,7 +1,7 @@
 """The index of one HDF5 file, ours or somebody's."""
 
 import contextlib
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -11,33 +11,34 @@ import numpy.typing as npt
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.salvage import CheckSpans
 from fastpack.chunks import ChunkTable
-from fastpack.containers import Choice
+from fastpack.containers.choice import Choice
+from fastpack.containers.hdf5_axes import sample_shape
+from fastpack.containers.hdf5_columns import CLASS_NAMES
 from fastpack.containers.hdf5_elsewhere import Traced, trace_pixels
-from fastpack.containers.hdf5_heap import locate_rows, read_texts
-from fastpack.containers.hdf5_layouts import contiguous_offset, describe_filters, locate_pixels, no_spans
+from fastpack.containers.hdf5_heap import locate_rows
+from fastpack.containers.hdf5_layouts import Pixels, describe_filters, locate_pixels, no_spans
 from fastpack.containers.hdf5_members import (
     Member,
     choose_members,
     field_names,
     find_members,
     own_names,
-    safe_dataset,
     text_attribute,
 )
-from fastpack.containers.hdf5_values import as_read, text_of
+from fastpack.containers.hdf5_pictures import find_pictures
+from fastpack.containers.hdf5_values import StoredValues
 from fastpack.containers.hdf5_vectors import CHECKSUMS
-from fastpack.errors import FormatError, LimitError, Place, at, raise_first, raise_status
+from fastpack.errors import Place, at, raise_first, raise_status
 from fastpack.headers import guess_kind, probe_blobs
 from fastpack.index import Column, Index
 from fastpack.kinds import given_kind
 from fastpack.limits import Limits
 from fastpack.pool import share
-from fastpack.ragged import Ragged, Text, flat_values
-from fastpack.schema import Field, Kind, Schema
+from fastpack.ragged import Ragged, flat_values
+from fastpack.schema import DOUBTFUL, Field, Kind, Schema
 from fastpack.shard import Shard
-from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN, SPAN
+from fastpack.structs import IMAGE_FACTS, IMAGE_INFO, NO_SPAN
 
-_LARGEST_INTEGER = 2**63 - 1
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
@@ -50,18 +51,23 @@ class IndexBuilder:
 
     def __init__(self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, choice: Choice) -> None:
         self._file, self._shard, self._path = file, shard, shard.path
+        self._values = StoredValues(shard, limits)
         self._check, self._limits, self._allow_external = check, limits, choice.allow_external
         self._keep_damaged = choice.keep_damaged
+        self._takes_all = choice.fields is None
+        self._are_axes_known = bool(choice.axes) or text_attribute(file, "format") == "fastpack"
         self._traced: Traced | None = None
-        self._members = find_members(file)
-        self._chosen = choose_members(self._members, choice.fields)
+        self._members = find_members(file, limits, choice.axes)
+        self._pictures = find_pictures(self._members, choice.fields)
+        self._chosen = [] if self._pictures else choose_members(self._members, choice.fields)
         self._names = field_names(self._chosen, own_names(file))
+        self._class_names_path = next((member.path for member in self._members if member.path == CLASS_NAMES), "")
+        self._checksum_paths = {member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")}
         self._kinds = choice.kinds
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
-        self._numbers_and_texts = [
-            member for member in in_rows if member.kind in ("column", "rows") and not member.is_blob and not self._holds_checksums(member)
-        ]
+        columns = [member for member in in_rows if member.kind in ("column", "list", "rows") and not member.is_blob]
+        self._numbers_and_texts = [member for member in columns if member.path not in self._checksum_paths]
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
         self._chunks: dict[str, dict[int, ChunkTable]] = {}
@@ -75,8 +81,10 @@ class IndexBuilder:
         return Schema(tuple(fields), self._class_names())
 
     def index(self) -> Index:
+        if self._pictures:
+            return self._pictures.index(self._shard)
         if not self._blobs:
-            raise self._error(
+            raise self._values.error(
                 "the file has no dataset of images: none of three or more dimensions, and no group with `bytes` and `offsets`"
             )
         for member in self._blobs:
@@ -84,12 +92,12 @@ class IndexBuilder:
         num_samples = self._blobs[0].num_samples
         odd = [member for member in self._chosen if member.num_samples != num_samples and member.path != self._class_names_path]
         if odd:
-            raise self._error(f"{odd[0].path} has {odd[0].num_samples} samples and {self._blobs[0].path} has {num_samples}")
+            raise self._values.error(f"{odd[0].path} has {odd[0].num_samples} samples and {self._blobs[0].path} has {num_samples}")
         for member in self._numbers_and_texts:
             self._add_column(member)
         traced = self._traced
         if traced is not None and len(self._blobs) > 1:
-            raise self._error("several arrays of images of which one lies in other files; choose one with fields=...")
+            raise self._values.error("several arrays of images of which one lies in other files; choose one with fields=...")
         index = Index(
             (self._shard,) if traced is None else traced.shards,
             self.schema(),
@@ -99,6 +107,7 @@ class IndexBuilder:
             self._spans,
             self._infos,
             self._chunks,
+            notes=tuple(self._notes()),
         )
         index.check_spans()
         return index
@@ -108,16 +117,19 @@ class IndexBuilder:
         if member.kind == "pixels":
             color = text_attribute(dataset, "color")
             known_color = color if color in ("RGB", "BGR", "GRAY") else ""
-            return Field(name, "pixels", tuple(dataset.shape[1:]), dataset.dtype.str, member.path, known_color)
+            known_color = known_color if not member.axes else ""
+            shape = sample_shape(dataset.shape, member.axes)
+            return Field(name, "pixels", shape, dataset.dtype.str, member.path, known_color, member.axes)
         if member.is_blob:
-            shape = (None,) if member.kind == "rows" else ()
-            return Field(name, self._kind_of_files(member), shape, stored_as=member.path)
+            of_one: tuple[None, ...] = (None,) if member.kind == "rows" else ()
+            return Field(name, self._kind_of_files(member), of_one, stored_as=member.path)
         if member.kind == "rows":
             return self._field_of_rows(member)
+        shape = dataset.shape[1:] if member.kind == "list" else ()
         if dataset.dtype.kind in "iub":
-            return Field(name, "int", dtype="int64", stored_as=member.path)
+            return Field(name, "int", shape, dtype="int64", stored_as=member.path)
         if dataset.dtype.kind == "f":
-            return Field(name, "float", dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
+            return Field(name, "float", shape, dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
         return Field(name, "text", stored_as=member.path)
 
     def _kind_of_files(self, member: Member) -> Kind:
@@ -139,23 +151,29 @@ class IndexBuilder:
         if own.kind == "text" or dtype.kind not in "iubf":
             return Field(name, "text", (None,), stored_as=member.path)
         kind: Kind = "float" if dtype.kind == "f" else "int"
-        return Field(name, kind, (None,), "int64" if kind == "int" else dtype.newbyteorder("=").name, member.path)
-
-    def _holds_checksums(self, member: Member) -> bool:
-        return any(member.path == other.path + CHECKSUMS for other in self._chosen if other.kind in ("pixels", "vlen"))
+        return Field(name, kind, own.shape, "int64" if kind == "int" else dtype.newbyteorder("=").name, member.path)
 
     def explain(self) -> list[str]:
         """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""
+        if self._pictures:
+            return self._pictures.explain()
         chosen = {member.path for member in self._chosen}
-        return [self._explain(member, member.path in chosen) for member in self._members if member.is_blob or member.kind == "other"]
+        arrays = [member for member in self._members if member.kind != "column" or (self._blobs and member.path not in chosen)]
+        return [self._explain(member, member.path in chosen) for member in arrays if member.path not in self._checksum_paths]
 
     def _explain(self, member: Member, is_chosen: bool) -> str:
-        if member.kind == "other":
+        if member.kind in ("other", "picture"):
             return f"{member.path}: left out; {member.odd_kind}"
         if not is_chosen:
-            return f"{member.path}: left out; it has {member.num_samples} samples; name it with fields=..."
+            return f"{member.path}: left out; {self._reason(member)}; name it with fields=..."
+        if member.kind == "list":
+            return f"{member.path}: {member.stored.shape[1]} numbers a sample"
         if member.kind != "pixels":
             return f"{member.path}: {member.kind} images, {member.num_samples} samples"
+        if member.axes == DOUBTFUL:
+            return f"{member.path}: the shape {member.stored.shape} does not tell where channels are; axes=... decides before a transform"
+        if member.axes:
+            return f"{member.path}: axes {member.axes}, {member.num_samples} samples; axes=... decides otherwise"
         if member.stored.external or member.stored.is_virtual:
             return f"{member.path}: kept in other files; read from its place in them"
         filters = describe_filters(member.stored) or "no filters"
@@ -165,9 +183,22 @@ class IndexBuilder:
             return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
         return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
 
-    def _error(self, message: str) -> FormatError:
-        remedy = "name the datasets as docs/formats.md has them, or choose some with fields=..."
-        return FormatError(at(f"{message}; {remedy}", Place(self._path)))
+    def _notes(self) -> Iterator[str]:
+        """What was guessed, and what was left out that stands beside the images and has as many values."""
+        chosen = {member.path for member in self._chosen}
+        for member in self._blobs:
+            if member.axes and not self._are_axes_known:
+                yield at(self._explain(member, True), Place(self._path))
+        beside = self._blobs[0]
+        for member in self._members if self._takes_all else ():
+            if member.path not in chosen and (member.group, member.num_samples) == (beside.group, beside.num_samples):
+                yield at(self._explain(member, False), Place(self._path))
+
+    def _reason(self, member: Member) -> str:
+        if member.is_long:
+            return "its numbers would take more than 1 GiB of memory"
+        is_elsewhere = self._blobs and member.group != self._blobs[0].group
+        return f"it has {member.num_samples} samples" + (f" and is not beside {self._blobs[0].path}" if is_elsewhere else "")
 
     def _add_blobs(self, member: Member) -> None:
         if member.kind == "encoded":
@@ -179,26 +210,8 @@ class IndexBuilder:
         else:
             self._add_rows(member)
 
-    def _vector(self, group: h5py.Group, name: str, kinds: str, length: int | None = None) -> h5py.Dataset:
-        """A member of a group that must be there, in one dimension, of numbers of these kinds."""
-        dataset = safe_dataset(group, name)
-        if dataset is None or dataset.ndim != 1 or dataset.dtype.kind not in kinds or length not in (None, len(dataset)):
-            count = "" if length is None else f" {length}"
-            raise self._error(f"{group.name}/{name} must be{count} integers in one dimension, in this file")
-        return dataset
-
-    def _refuse_external(self, dataset: h5py.Dataset) -> None:
-        if dataset.external or dataset.is_virtual:
-            raise self._error(f"{dataset.name} keeps its data in other files, which are not read")
-
-    def _refuse_many(self, num_samples: int, name: str) -> None:
-        """Each sample takes a byte at least, but in a dataset that claims to be larger than its file."""
-        if num_samples > self._shard.size:
-            message = f"{name} claims {num_samples} samples in a file of {self._shard.size} bytes; restore the file from its source"
-            raise LimitError(at(message, Place(self._path)))
-
     def _add_encoded(self, member: Member) -> None:
-        name, spans = self._names[member.path], self._spans_of(member.stored)
+        name, spans = self._names[member.path], self._values.spans_of(member.stored)
         self._spans[name] = spans
         self._check_blobs(spans)
         if self._kind_of_files(member) == "bytes":
@@ -208,49 +221,14 @@ class IndexBuilder:
 
     def _add_lists(self, member: Member) -> None:
         """Lists of files, which only files of ours have."""
-        name, offsets = self._names[member.path], self._offsets(member.stored)
-        spans = self._spans_of(self._group(member.stored, "values"))
+        name, offsets = self._names[member.path], self._values.offsets(member.stored)
+        spans = self._values.spans_of(self._values.group(member.stored, "values"))
         if offsets[-1] != len(spans):
-            raise self._error(f"{member.path}/offsets must rise from 0 to the number of values")
+            raise self._values.error(f"{member.path}/offsets must rise from 0 to the number of values")
         self._spans[name] = Ragged(spans, offsets)
         self._check_blobs(spans)
         if self._kind_of_files(member) != "bytes":
             self._infos[name] = Ragged(self._probe(spans), offsets)
-
-    def _group(self, group: h5py.Group, name: str) -> h5py.Group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], h5py.Group):
-            raise self._error(f"{group.name}/{name} must be a group, in this file")
-        return group[name]
-
-    def _offsets(self, group: h5py.Group) -> npt.NDArray[np.int64]:
-        stored = self._vector(group, "offsets", "iu")
-        self._refuse_many(len(stored), stored.name)
-        offsets = stored[...].astype(np.int64)
-        if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
-            raise self._error(f"{group.name}/offsets must rise from 0 to the number of values")
-        return offsets
-
-    def _spans_of(self, group: h5py.Group) -> npt.NDArray[Any]:
-        """Where the files of one group of `bytes` and `offsets` lie."""
-        blob, stored_offsets = self._vector(group, "bytes", "u"), self._vector(group, "offsets", "iu")
-        self._refuse_many(len(stored_offsets), stored_offsets.name)
-        if blob.dtype != np.uint8:
-            raise self._error(f"{blob.name} must be uint8")
-        offsets = stored_offsets[...].astype(np.uint64)
-        if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any() or offsets[-1] > blob.shape[0]:
-            raise self._error(f"{group.name}/offsets must rise from 0 to the number of bytes")
-        first = contiguous_offset(blob) if blob.shape[0] else 0  # HDF5 gives nothing no place
-        if first is None:
-            raise self._error(f"{group.name}/bytes must be one contiguous piece")
-        if first + blob.shape[0] > self._shard.size:
-            raise_status(3, f"{blob.name} goes past the end of the file", Place(self._path, offset=first))
-        spans = np.zeros(len(offsets) - 1, SPAN)
-        spans["offset"] = offsets[:-1] + np.uint64(first)
-        spans["length"] = offsets[1:] - offsets[:-1]
-        if "crc32c" in group:
-            spans["crc32c"] = self._vector(group, "crc32c", "u", len(spans))[...]
-            spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
-        return spans
 
     def _stored_infos(self, group: h5py.Group, num_samples: int) -> npt.NDArray[Any] | None:
         """What the images' headers say, as we note it beside them; None in a file without."""
@@ -258,7 +236,7 @@ class IndexBuilder:
             return None
         infos = np.zeros(num_samples, IMAGE_INFO)
         for name in IMAGE_FACTS:
-            infos[name] = self._vector(group, name, "u", num_samples)[...]
+            infos[name] = self._values.vector(group, name, "u", num_samples)[...]
         return infos
 
     def _probe(self, spans: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -292,8 +270,8 @@ class IndexBuilder:
             self._traced = traced = trace_pixels(dataset, self._shard, allow_external=self._allow_external)
             spans, tables = traced.spans, traced.tables
         else:
-            self._refuse_many(dataset.shape[0], dataset.name)
-            located = locate_pixels(dataset, self._shard.size, Place(self._path))
+            self._values.refuse_many(member.num_samples, dataset.name)
+            located = self._located(member)
             spans = located.spans
             tables = {} if located.table is None else {0: located.table}
         self._note_pixel_checksums(spans, member.path + CHECKSUMS)
@@ -303,12 +281,18 @@ class IndexBuilder:
         if tables:
             self._chunks[name] = tables
 
+    def _located(self, member: Member) -> Pixels:
+        if member.axes not in ("", DOUBTFUL) and not member.axes.startswith("N"):
+            reason = "its samples do not come first, so each lies all over it"
+            return Pixels(no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)), reason=reason)
+        return locate_pixels(member.stored, self._shard.size, Place(self._path))
+
     def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
         """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that
         would take as long as the reading, where nothing has to be decoded."""
         if name not in self._file:
             return
-        spans["crc32c"] = self._vector(self._file, name, "u", len(spans))[...]
+        spans["crc32c"] = self._values.vector(self._file, name, "u", len(spans))[...]
         if (spans["offset"] != NO_SPAN).all():
             checked = spans.copy()
             checked["record_offset"], checked["record_length"] = spans["offset"], spans["length"]
@@ -318,8 +302,8 @@ class IndexBuilder:
     def _add_rows(self, member: Member) -> None:
         """Image files as rows of variable length."""
         dataset = member.stored
-        self._refuse_external(dataset)
-        self._refuse_many(dataset.shape[0], dataset.name)
+        self._values.refuse_external(dataset)
+        self._values.refuse_many(dataset.shape[0], dataset.name)
         name = self._names[member.path]
         spans = locate_rows(dataset, self._shard, self._limits)
         if spans is None:  # only the library finds them, and fetches them
@@ -328,7 +312,7 @@ class IndexBuilder:
             self._infos[name], _ = probe_blobs(blobs)
             return
         if (checksums := member.path + CHECKSUMS) in self._file:
-            spans["crc32c"] = self._vector(self._file, checksums, "u", len(spans))[...]
+            spans["crc32c"] = self._values.vector(self._file, checksums, "u", len(spans))[...]
             spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
         self._check_blobs(spans)
         self._spans[name] = spans
@@ -336,58 +320,24 @@ class IndexBuilder:
 
     def _add_column(self, member: Member) -> None:
         if member.kind == "rows":
-            self._columns[self._names[member.path]] = self._rows_of(member.stored, self._field_of_rows(member))
+            self._columns[self._names[member.path]] = self._values.rows_of(member.stored, self._field_of_rows(member))
             return
         dataset = member.stored
-        self._refuse_external(dataset)
+        self._values.refuse_external(dataset)
         name, kind = self._names[member.path], dataset.dtype.kind
         if kind not in "iubf":
-            self._columns[name] = self._texts(dataset)
+            self._columns[name] = self._values.texts(dataset)
             return
-        self._columns[name] = self._numbers(dataset)
-
-    def _numbers(self, dataset: h5py.Dataset) -> npt.NDArray[Any]:
-        values = dataset[...].reshape(-1)
-        if dataset.dtype.kind == "u" and (values > _LARGEST_INTEGER).any():
-            message = f"{dataset.name} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
-            raise FormatError(at(message, Place(self._path)))
-        return as_read(values)  # type: ignore[return-value]  # an array
-
-    def _rows_of(self, group: h5py.Group, field: Field) -> Ragged:
-        """The lists, or the texts of any length, of a group of `values` and `offsets`."""
-        offsets = self._offsets(group)
-        values: Any
-        if not field.is_list:
-            values = self._vector(group, "values", "u", int(offsets[-1]))
-            if values.dtype != np.uint8:
-                raise self._error(f"{values.name} must be uint8")
-            return Text(values[...], offsets)
-        if field.kind == "text" and isinstance(group.get("values"), h5py.Group):
-            values = self._rows_of(self._group(group, "values"), replace(field, shape=()))
-        elif field.kind == "text":
-            values = self._texts(self._vector(group, "values", "SO"))
-        else:
-            values = self._numbers(self._vector(group, "values", "iubf"))
-        if len(values) != offsets[-1]:
-            raise self._error(f"{group.name}/offsets must rise from 0 to the number of values")
-        return Ragged(values, offsets)
-
-    def _texts(self, dataset: h5py.Dataset) -> Text:
-        """Text of fixed length is in the dataset; that of variable length the library need not look up one by one."""
-        texts = None
-        if dataset.dtype.hasobject and dataset.ndim == 1:
-            texts = read_texts(dataset, self._shard, self._limits)
-        return text_of(dataset[...].reshape(-1)) if texts is None else texts
-
-    @property
-    def _class_names_path(self) -> str:
-        return next((member.path for member in self._members if member.name == "class_names" and not member.group), "")
+        values = dataset[...] if member.kind == "list" else dataset[...].reshape(-1)
+        numbers = self._values.numbers(values, dataset.name)
+        is_list = member.kind == "list"
+        self._columns[name] = Ragged(numbers.reshape(-1), np.arange(len(values) + 1) * values.shape[1]) if is_list else numbers
 
     def _class_names(self) -> tuple[str, ...]:
         member = next((member for member in self._members if member.path == self._class_names_path), None)
         if member is not None and member.kind == "rows":
-            return tuple(self._rows_of(member.stored, Field(member.path, "text")))
+            return tuple(self._values.rows_of(member.stored, Field(member.path, "text")))
         if member is None or member.kind != "column" or member.stored.ndim != 1 or not h5py.check_string_dtype(member.stored.dtype):
             return ()
-        self._refuse_external(member.stored)
-        return tuple(self._texts(member.stored))
+        self._values.refuse_external(member.stored)
+        return tuple(self._values.texts(member.stored))

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastpack.containers import Choice
+from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5_checksums import write_checksums
 from fastpack.containers.hdf5_columns import CLASS_NAMES, FORMAT_VERSION
 from fastpack.containers.hdf5_disk import WrittenFile

@@ -17,12 +17,14 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
-from fastpack.containers import BytesDone, Choice, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers.choice import Choice
 from fastpack.containers.tar_described import DescribedMembers
 from fastpack.containers.tar_members import IMAGE_ENDINGS, archived_classes, every_member, photographs, without_junk
 from fastpack.containers.tar_schema import TarSchema, refuse_fields
 from fastpack.containers.tar_writer import TarWriter
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.files import Files
 from fastpack.headers import guess_kind
 from fastpack.index import Column, Index
 from fastpack.kinds import GUESSED, Kinds, given_kind
@@ -89,8 +91,11 @@ class TarContainer:
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {path}")
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}")
 
 
 TAR = TarContainer()

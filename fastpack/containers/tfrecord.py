@@ -17,12 +17,12 @@ from fastpack.containers.tfrecord_names import CLASS_NAME, fold_class_names, pub
 from fastpack.containers.tfrecord_sifted import SiftedRecords
 from fastpack.containers.tfrecord_windows import Window, windows
 from fastpack.containers.tfrecord_writer import TfRecordWriter, refuse_fields
-from fastpack.errors import EmptySourceError, FormatError, LimitError, Place, at, raise_status
+from fastpack.errors import FormatError, LimitError, NoRecordsError, Place, at, raise_status
+from fastpack.files import Files
 from fastpack.index import Index
 from fastpack.kinds import GUESSED, Kinds, given_kind
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.ragged import Text
-from fastpack.schema import Schema
+from fastpack.schema import Field, Schema
 from fastpack.shard import Shard
 
 _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
@@ -55,24 +55,27 @@ class TfRecordContainer:
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
     ) -> Index:
-        table = _Table(path, limits, kinds)
+        shard, table = self.shard(path), _Table(path, limits, kinds)  # before it is read: what replaces the file is another one
         for window in windows(path, check, limits):
             if progress:
                 progress(window.base)
             table.add(window)
-        return table.index(self.shard(path))
+        return table.index(shard)
 
     def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
-        records, table = SiftedRecords(path, limits), _Table(path, limits, kinds)
+        shard, records, table = self.shard(path), SiftedRecords(path, limits), _Table(path, limits, kinds)
         for window in records.whole():
             table.add(window)
-        return records.with_lost(table.index(self.shard(path)))
+        return records.with_lost(table.index(shard))
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
-    def fetch(self, path: Path, stored_as: str, record_numbers: Sequence[int], files: Text | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {path}")
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}")
 
 
 TFRECORD = TfRecordContainer()
@@ -121,8 +124,11 @@ class _Table:
 
     def index(self, shard: Shard) -> Index:
         if not self._num_records:
-            raise EmptySourceError(at("the file has no records; pack it again", Place(self._path)))
+            raise NoRecordsError(at("the file has no records; pack it again", Place(self._path)))
         features = {column.name: column for column in self._columns.values()}
+        if len(features) < len(self._columns):
+            message = "two names of features are the same once bytes that are not UTF-8 are escaped; write the file with other names"
+            raise FormatError(at(message, Place(self._path)))
         named = {public: features[name] for name, public in public_names(features).items()}
         fields = [column.field(public) for public, column in named.items()]
         columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}

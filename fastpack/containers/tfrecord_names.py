@@ -44,7 +44,7 @@ def public_names(names: Collection[str]) -> dict[str, str]:
 
 def names_classes(schema: Schema) -> bool:
     """Whether we write the name of its class into each record."""
-    return bool(schema.class_names) and "label" in schema and CLASS_NAME not in schema
+    return bool(schema.class_names) and "label" in schema and schema["label"].shape == () and CLASS_NAME not in schema
 
 
 def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:

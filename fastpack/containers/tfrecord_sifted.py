@@ -1,4 +1,4 @@
-"""Sifted: the records of a damaged TFRecord, of which those that differ from their checksums are lost.
+"""Sifted: the records of a TFRecord, of which those are lost that differ from their checksums or are not Examples.
 
 The checksum covers all of a record, so nothing is known of a lost one but where it is.
 """
@@ -25,21 +25,22 @@ class SiftedRecords:
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self._path, self._limits = path, limits
-        self._are_whole: list[Mask] = []
+        self._statuses: list[npt.NDArray[np.uint8]] = []
         self._lost: list[npt.NDArray[Any]] = []
 
     def whole(self) -> Iterator[Window]:
         """The whole ones; the others are noted. Raises for damaged frames, as behind these nobody knows where a record begins."""
-        self._are_whole, self._lost = [], []
+        self._statuses, self._lost = [], []
         for window in windows(self._path, False, self._limits):
-            are_whole = window.are_whole()
-            self._are_whole.append(are_whole)
-            self._lost.append(_spans_of(window.take(~are_whole)))
-            yield window.take(are_whole)
+            statuses = window.statuses()
+            self._statuses.append(statuses)
+            self._lost.append(_spans_of(window.take(statuses != 0)))
+            yield window.take(statuses == 0)
 
     def with_lost(self, index: Index) -> Index:
         """The index of all records, from that of the whole ones. Those that are lost have 0 for a number, and empty texts and blobs."""
-        are_whole = np.concatenate(self._are_whole)
+        statuses = np.concatenate(self._statuses)
+        are_whole = statuses == 0
         spans = {name: _spread(found, are_whole) for name, found in index.spans.items()}
         for of_blob in spans.values():
             if isinstance(of_blob, np.ndarray):  # else their lists are empty
@@ -51,7 +52,7 @@ class SiftedRecords:
             columns={name: _spread(column, are_whole) for name, column in index.columns.items()},
             spans=spans,
             infos={name: _spread(infos, are_whole) for name, infos in index.infos.items()},
-            lost=~are_whole,
+            lost=statuses,
         )
 
 

@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
+from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.errors import Place, from_os_error, raise_status
 from fastpack.limits import Limits
 
+# The kernels' statuses: see src_cython/kernels/status.h.
+BAD_DATA_CRC, BAD_PROTO = 5, 7
+_PARSED_RECORDS = 256
 _WINDOW_BYTES = 8 * 2**20  # as pack.py has its batches, and for the same reason
 
 
@@ -32,11 +36,26 @@ class Window:
         """Some of the records."""
         return Window(self.data, self.base, self.record_numbers[rows], self.offsets[rows], self.lengths[rows], self.crcs[rows])
 
-    def are_whole(self) -> npt.NDArray[np.bool_]:
-        """Which records are as their checksums say."""
+    def statuses(self) -> npt.NDArray[np.uint8]:
+        """What is wrong with each record: 0, or the kernels' status of one that differs from its checksum or is not an Example."""
         bounds = np.zeros(2 * len(self.offsets) + 1, np.int64)
         bounds[1::2], bounds[2::2] = self.offsets, self.offsets + self.lengths
-        return np.asarray(crc32c_rows(self.data, bounds)[1::2] == self.crcs)
+        statuses = np.where(crc32c_rows(self.data, bounds)[1::2] == self.crcs, 0, BAD_DATA_CRC).astype(np.uint8)
+        whole = np.flatnonzero(statuses == 0)
+        statuses[whole[~are_examples(self.data, self.offsets[whole], self.lengths[whole])]] = BAD_PROTO
+        return statuses
+
+
+def are_examples(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which of these records of `data` are a tf.train.Example, (n,)."""
+    sound = np.ones(len(offsets), np.bool_)
+    # A pass ends at the first bad record and costs as much as the rest is long, so it takes a few records.
+    for first in range(0, len(offsets), _PARSED_RECORDS):
+        end = first + _PARSED_RECORDS
+        while failure := Features(len(data)).add(data, offsets[first:end], lengths[first:end]):
+            first += failure[2] + 1
+            sound[first - 1] = failure[0] != BAD_PROTO
+    return sound
 
 
 def windows(path: Path, check: bool, limits: Limits) -> Iterator[Window]:

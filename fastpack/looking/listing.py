@@ -91,7 +91,7 @@ def listed(dataset: Reader, number: int) -> Listed:
         span = dataset.index.spans[picture.name][number]
         offset = None if span["offset"] == NO_SPAN else int(span["offset"])
         format = f"{np.dtype(picture.dtype).name} pixels" if picture.kind == "pixels" else ""
-        height, width = (*(size or 0 for size in picture.shape), 0, 0)[:2]
+        height, width = (*(size or 0 for size in picture.image_shape), 0, 0)[:2]
     if picture is not None and picture.kind == "image":
         info = dataset.index.infos[picture.name][number]
         height, width = _upright(int(info["height"]), int(info["width"]), int(info["orientation"]))

@@ -88,7 +88,7 @@ def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> list[di
 
 
 def _picture(batch: Batch, i: int, field: Field, tile: int) -> dict[str, Any]:
-    pixels = fitted(as_rgb(np.asarray(batch[field.name][i])), tile, enlarge=False)
+    pixels = fitted(as_rgb(batch[field.name][i], field), tile, enlarge=False)
     data = base64.b64encode(encode(np.ascontiguousarray(pixels), "jpeg", quality=_QUALITY)).decode()
     return {"src": f"data:image/jpeg;base64,{data}", "fault": ""}
 

@@ -79,7 +79,7 @@ def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[
             sample = batch.sample(column)
             top, left = _GAP + line * cell_height, _GAP + column * cell_width
             cell = sheet[top : top + tile + _CAPTION_HEIGHT, left : left + tile]
-            _place_thumbnail(cell[:tile], as_rgb(np.asarray(sample[picture.name])))
+            _place_thumbnail(cell[:tile], as_rgb(sample[picture.name], picture))
             lettering.write(cell[tile:], _caption(sample, dataset.schema, lettering))
     return sheet
 

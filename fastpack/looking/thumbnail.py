@@ -1,19 +1,21 @@
 """thumbnail: any image array, small enough to stand among others."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.errors import ShapeError
+from fastpack.schema import Field
 
 Rgb = npt.NDArray[np.uint8]
 
 
-def as_rgb(pixels: npt.NDArray[Any]) -> Rgb:
-    """Any image array as RGB: gray is repeated, alpha dropped, other number types stretched to 0..255."""
+def as_rgb(values: npt.ArrayLike, field: Field) -> Rgb:
+    """Any image array of a field as RGB: gray is repeated, alpha dropped, other number types stretched to 0..255."""
     import cv2
 
+    pixels = np.asarray(values)
+    if field.axes and pixels.ndim == len(field.to_image):
+        pixels = pixels.transpose(field.to_image)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:

@@ -251,7 +251,7 @@ class _ReaderSubject:
         if index.files is None:
             return shards
         # Of a folder each file is opened as it is read.
-        return [shards[index.shard_numbers[row]] / index.files[row] for row in rows.tolist()]
+        return [shards[index.shard_numbers[row]] / index.files.names[row] for row in rows.tolist()]
 
     def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         picture = self._reader.schema.picture

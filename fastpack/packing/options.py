@@ -7,12 +7,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from fastpack import checks
 from fastpack.classes import ClassFolder, ClassList, check_class_folder
 from fastpack.codecs import Alpha, Bits, Color
-from fastpack.containers import Float64, Layout
+from fastpack.containers import NAMES, Float64, Layout
 from fastpack.errors import OptionError
 from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.order import Shuffle, parts_of
+from fastpack.order import parts_of
 from fastpack.packing.alteration import Alteration
 from fastpack.packing.packer import Manner
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
@@ -21,6 +22,19 @@ from fastpack.shard import parse_size
 from fastpack.storage import Compression, Storage
 
 Check = Literal["header", "decode"]
+_CHOICES: dict[str, Sequence[str]] = {
+    "layout": get_args(Layout),
+    "color": get_args(Color),
+    "alpha": get_args(Alpha),
+    "jpeg": JPEG_CHOICES,
+    "metadata": METADATA_CHOICES,
+    "check": get_args(Check),
+    "float64": get_args(Float64),
+    "duplicates": get_args(Duplicates),
+    "on_error": get_args(OnError),
+}
+_COUNTS = {"shards": None, "resize_max": None, "num_workers": None, "quality": 100}  # the highest that makes sense
+_FLAGS = ("master", "allow_external", "dry_run", "checkpoints", "sync")
 
 
 @dataclass(frozen=True)
@@ -109,18 +123,15 @@ class PackOptions:
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
+        self._settle()
         if self.shards is not None and self.shard_size is not None:
             raise OptionError("give shards or shard_size, not both")
-        if self.shards is not None and self.shards < 1:
-            raise OptionError(f"shards must be at least 1, not {self.shards}")
         for name in ("shard_size", "memory"):
             size = getattr(self, name)
             if size is not None and parse_size(size) < 1:
                 raise OptionError(f"{name} must be positive, not {size}")
         self._check_choice()
         self._check_alteration()
-        if self.layout not in ("auto", "encoded", "vlen", "pixels"):
-            raise OptionError(f"there is no layout {self.layout!r}; choose encoded, vlen or pixels")
         if self.layout in ("encoded", "vlen") and self.size is not None and self.quality is None:
             message = f"the layout `{self.layout}` keeps image files as they are; leave the size out, give a quality, or choose `pixels`"
             raise OptionError(message)
@@ -129,20 +140,31 @@ class PackOptions:
         if self.master and not self.is_decoded:
             raise OptionError("a master file shows decoded pixels; give a size, or the layout `pixels`")
 
+    def _settle(self) -> None:
+        """Checks each value by itself."""
+        for name, choices in _CHOICES.items():
+            checks.choice(name, getattr(self, name), choices)
+        for name, most in _COUNTS.items():
+            checks.settle(self, **{name: checks.optional_integer(name, getattr(self, name), 1, most)})
+        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in _FLAGS})
+        checks.settle(self, **{name: checks.texts(name, getattr(self, name)) for name in ("include", "exclude")})
+        if self.format is not None:
+            checks.choice("format", self.format, NAMES)
+        for name in ("fields", "sidecars"):
+            if getattr(self, name) is not None:
+                checks.settle(self, **{name: checks.texts(name, getattr(self, name))})
+        if self.shuffle_seed is not None:
+            checks.settle(self, shuffle_seed=checks.seed("shuffle_seed", self.shuffle_seed))
+        if self.size is not None:
+            checks.settle(self, size=checks.size("size", self.size))
+        checks.texts("names", list(checks.mapping("names", self.names, '{"image": "image/encoded"}').values()))
+        checks.mapping("split", self.split, '{"train": 0.9, "val": 0.1}')
+        checks.instance("limits", self.limits, Limits, "Limits(...)")
+        checks.settle(self, bits=checks.bits("bits", self.bits))
+        checks.settle(self, chunk=self.storage.chunk, level=self.storage.level)
+
     def _check_alteration(self) -> None:
         """What is said about what happens to the images."""
-        given = {"jpeg": JPEG_CHOICES, "metadata": METADATA_CHOICES, "check": get_args(Check), "float64": get_args(Float64)}
-        for name, choices in given.items():
-            if (choice := getattr(self, name)) not in choices:
-                raise OptionError(f"{name} is {' or '.join(choices)}, not {choice!r}")
-        if self.bits not in (None, *get_args(Bits)):
-            raise OptionError(f"bits must be 8, 16 or None, not {self.bits!r}")
-        if self.alpha not in get_args(Alpha):
-            raise OptionError(f"there is no alpha {self.alpha!r}; choose drop, white or black")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise OptionError(f"quality lies between 1 and 100, not at {self.quality}")
-        if self.resize_max is not None and self.resize_max < 1:
-            raise OptionError(f"resize_max must be at least 1, not {self.resize_max}")
         if self.resize_max is not None and self.size is not None:
             raise OptionError("give size, which all images get, or resize_max, which none exceeds; not both")
         is_encoded_again = self.quality is not None or self.resize_max is not None
@@ -173,15 +195,7 @@ class PackOptions:
 
     def _check_choice(self) -> None:
         """What is said about which samples are packed."""
-        for name, values in {"on_error": get_args(OnError), "duplicates": get_args(Duplicates)}.items():
-            if getattr(self, name) not in values:
-                raise OptionError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}")
         check_class_folder(self.class_folder)
-        for name in ("include", "exclude", "fields", "sidecars"):
-            if isinstance(getattr(self, name), str):
-                raise OptionError(f"{name} must be a list, such as [{getattr(self, name)!r}]")
-        if self.shuffle_seed is not None:
-            Shuffle(self.shuffle_seed)  # raises for what is no seed
         if self.split:
             parts_of(np.zeros(0), self.split)
         for name in self.split:

@@ -239,8 +239,6 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
 
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
-        if options.format not in containers.NAMES:
-            raise OptionError(f"{options.format!r} is no format that is written; choose one of {', '.join(containers.NAMES)}")
         return containers.named(options.format)
     if (container := containers.of_suffix(output)) is None or container.name not in containers.NAMES:
         raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format")

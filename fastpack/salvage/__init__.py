@@ -53,7 +53,7 @@ def told_index(path: Path, index_dir: Path | None = None) -> Index | None:
     where = index_path(path, index_dir)
     if not where.exists():
         return None
-    index = Index.load(where, path.parent)
+    index = containers.load_index(where, path)
     if len(index.shards) > 1:  # a master file's; what its shards held, their own indexes know
         return None
     if not np.array_equal(index.record_numbers, np.arange(len(index))):

@@ -1,5 +1,6 @@
 """Salvage of TFRecord: the records that are whole, found again behind each damaged place."""
 
+import io
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from fastpack import containers
 from fastpack._native.crc32c import crc32c, mask
 from fastpack._native.salvage import Walk
+from fastpack.containers.tfrecord_windows import are_examples
 from fastpack.errors import FastpackError, Place, from_os_error, raise_status
 from fastpack.index import Index
 from fastpack.kinds import kinds_of
@@ -35,6 +37,7 @@ _WHOLE_KINDS = 2  # the first so many
 _WALKED_PIECES = 4096
 _WALKED_BYTES = 64 * 2**20
 _COPIED_BYTES = 2**20
+_NO_EXAMPLE = "the record is not a tf.train.Example"
 _PAST_END = "the file ends before this record"
 
 
@@ -81,6 +84,32 @@ def survey_tfrecord(path: Path, told: Index | None, limits: Limits = DEFAULT_LIM
     merged = _merged(found, spans, held)
     damages = _named(pieces, told, spans, ~_accounted(spans, merged))
     return Survey(merged, np.isin(merged["offset"], framed), tuple(damages))
+
+
+def without_strangers(path: Path, survey: Survey) -> Survey:
+    """Leaves out records that are not a tf.train.Example, if others are: no reader opens a file that mixes them.
+
+    Each is then a damage. A file of other records only keeps them all.
+    """
+    is_example = np.concatenate([_are_examples(path, survey.records[run]) for run in _runs(survey)])
+    if is_example.all() or not is_example[survey.records["length"] > 0].any():  # an empty record is one, too
+        return survey
+    strange = survey.records[~is_example]
+    damages = [
+        Damage(_NO_EXAMPLE, offset=int(record["offset"]) - HEADER_BYTES, length=int(record["length"]) + FRAME_BYTES) for record in strange
+    ]
+    in_order = sorted([*survey.damages, *damages], key=lambda damage: damage.offset or 0)
+    return Survey(survey.records[is_example], survey.is_framed[is_example], tuple(in_order))
+
+
+def _are_examples(path: Path, records: Array) -> npt.NDArray[np.bool_]:
+    first, last = records[0], records[-1]
+    data = np.empty(int(last["offset"] + last["length"] - first["offset"]), np.uint8)
+    with io.BufferedReader(opened(path)) as file:
+        file.seek(int(first["offset"]))
+        if file.readinto(data.data) != len(data):
+            raise_status(3, "the file became shorter while it was read", Place(path))
+    return are_examples(data, records["offset"] - first["offset"], np.ascontiguousarray(records["length"]))
 
 
 def whole_samples(path: Path, survey: Survey, told: Index | None, limits: Limits = DEFAULT_LIMITS) -> Index | None:

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -84,6 +85,18 @@ def test_grain_shuffles_and_resumes(reader, grain):
     assert [sample["image"].tobytes() for sample in resumed] == rest
     assert len(before) + len(rest) == 52
     assert sorted(sample["key"] for sample in before[:26]) == list(reader.columns["key"])
+
+
+def test_a_source_that_repeats_warns(reader, grain):
+    dataset = grain.MapDataset.source(fj.DataSource(reader)).repeat(2)
+    with pytest.warns(UserWarning, match="same random crops.*epoch="):
+        list(dataset)
+    plain = grain.MapDataset.source(fj.DataSource(reader.with_options(transform=fastpack.Resize(8)))).repeat(2)
+    source = fj.DataSource(reader)
+    source[0]
+    with warnings.catch_warnings(action="error"):
+        assert len(list(plain)) == 52
+        assert len(list(grain.MapDataset.source(source))) == 26  # one look at one before is no epoch
 
 
 def test_grain_workers(reader, grain, tmp_path):

@@ -89,8 +89,8 @@ def test_element_spec_of_full_batches(reader):
 def test_dataset(reader):
     dataset = ftf.Loader(reader, **OPTIONS).as_dataset(epochs=2)
     assert int(dataset.cardinality()) == 14
-    for _ in range(2):  # a dataset may be gone through again
-        for got, batch in zip(dataset, expected(reader, 2), strict=True):
+    for first in (0, 14):  # gone through again, it gives the epochs after those
+        for got, batch in zip(dataset, expected(reader, 4)[first : first + 14], strict=True):
             assert_same(got, batch)
 
 
@@ -117,10 +117,10 @@ def test_dataset_begins_within_a_step_after_a_resume_with_another_batch_size(rea
         assert_same(got, batch)
 
 
-def test_a_rank_for_which_no_sample_is_left(reader):
-    """25 samples are 12 for each of two ranks, in steps of 4 and 4, and one for the second alone."""
+def test_two_ranks_share_the_last_sample(reader):
+    """25 samples are 12 for each of two ranks, in steps of 4 and 4, and one for both."""
     counts = [[batch["image"].shape for batch in ftf.Loader(reader[:25], batch_size=4, rank=rank, world=2).as_dataset()] for rank in (0, 1)]
-    assert [shapes[-1] for shapes in counts] == [(0, 16, 12, 3), (1, 16, 12, 3)]
+    assert [shapes[-1] for shapes in counts] == [(1, 16, 12, 3), (1, 16, 12, 3)]
 
 
 def test_bad_images_in_a_dataset(broken):
@@ -172,6 +172,76 @@ def test_checkpoint_of_an_iterator(reader, tmp_path, buffered):
     tf.train.Checkpoint(batches=resumed).restore(path).assert_consumed()
     for got, batch in zip(resumed, expected(reader, 2)[3:], strict=True):
         assert_same(got, batch)
+
+
+@pytest.mark.parametrize("taken", [0, 3, 6])
+def test_checkpoint_of_a_later_turn(reader, tmp_path, taken):
+    """Also in another process, whose own turns begin with the first."""
+    dataset = ftf.Loader(reader, **OPTIONS).as_dataset()
+    list(dataset), list(dataset)
+    batches = iter(dataset)
+    for _ in range(taken):
+        next(batches)
+    path = tf.train.Checkpoint(batches=batches).save(tmp_path / "model")
+    dataset = ftf.Loader(reader, **OPTIONS).as_dataset()
+    resumed = iter(dataset)
+    tf.train.Checkpoint(batches=resumed).restore(path).assert_consumed()
+    if taken:  # one that has not begun belongs to no turn
+        for got, batch in zip(resumed, expected(reader, 3)[14 + taken :], strict=True):
+            assert_same(got, batch)
+        for got, batch in zip(dataset, expected(reader, 4)[21:], strict=True):
+            assert_same(got, batch)
+
+
+def test_a_repeated_dataset_goes_on_with_the_next_epochs(reader):
+    dataset = ftf.Loader(reader, **OPTIONS).as_dataset().repeat(3)
+    for got, batch in zip(dataset, expected(reader, 3), strict=True):
+        assert_same(got, batch)
+
+
+def pairs(dataset, seen=None):
+    """Images and labels; the sums of the images are written down."""
+
+    def pair(batch):
+        images = tf.cast(batch["image"], tf.float32) / 255
+        if seen is not None:
+            noted = tf.py_function(lambda total: seen.append(float(total)), [tf.reduce_sum(images)], [])
+            with tf.control_dependencies([noted]):
+                images = tf.identity(images)
+        return images, batch["label"]
+
+    return dataset.map(pair)
+
+
+def model_of_one_layer():
+    model = tf.keras.Sequential([tf.keras.layers.Flatten(), tf.keras.layers.Dense(7)])
+    model.compile("sgd", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def sums(batches):
+    return [float((batch["image"].astype(np.float32) / 255).sum()) for batch in batches]
+
+
+@pytest.mark.parametrize("steps", [None, 7])
+def test_keras_epochs(reader, steps):
+    """fit(epochs=2) with validation: training sees one epoch after the other, and validation all samples each time."""
+    trained, validated, plain = [], [], reader.with_options(transform=fastpack.Resize((16, 12)))
+    training = ftf.Loader(reader, **OPTIONS).as_dataset()
+    validation = ftf.Loader(plain, batch_size=13).as_dataset()
+    training = training.repeat() if steps else training
+    model_of_one_layer().fit(
+        pairs(training, trained), validation_data=pairs(validation, validated), epochs=2, steps_per_epoch=steps, shuffle=False, verbose=0
+    )
+    assert trained[:14] == pytest.approx(sums(expected(reader, 2)), rel=1e-4)
+    assert validated == pytest.approx(sums(Loader(plain, batch_size=13)) * 2, rel=1e-4)
+
+
+def test_keras_evaluates_and_predicts(reader):
+    dataset = pairs(ftf.Loader(reader.with_options(transform=fastpack.Resize((16, 12))), batch_size=4).as_dataset())
+    model = model_of_one_layer()
+    assert model.evaluate(dataset, verbose=0) == model.evaluate(dataset, verbose=0)
+    assert model.predict(dataset, verbose=0).shape == (26, 7)
 
 
 def test_keras_trains_from_a_dataset(reader):

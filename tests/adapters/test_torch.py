@@ -2,6 +2,8 @@
 
 import itertools
 import pickle
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +11,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import ConcatDataset, DataLoader, DistributedSampler, Subset  # noqa: E402
+from torch.utils.data import (  # noqa: E402
+    BatchSampler,
+    ChainDataset,
+    ConcatDataset,
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    Subset,
+    WeightedRandomSampler,
+    random_split,
+)
 
 import fastpack  # noqa: E402
 import fastpack.torch as ft  # noqa: E402
@@ -19,6 +31,9 @@ from fastpack.loader import Loader  # noqa: E402
 BATCH = 4
 # (num_workers, start method, persistent): what a DataLoader can be given.
 WORKERS = [(0, None, False), *itertools.product([2], ["fork", "spawn"], [False, True])]
+
+# Those that need not start an interpreter for each epoch.
+QUICK_WORKERS = [setup for setup in WORKERS if setup[1:] != ("spawn", False)]
 
 
 def workers(num_workers, method, persistent):
@@ -111,7 +126,8 @@ def test_samples_of_several(reader):
     dataset = ft.Dataset(reader)
     together = dataset.__getitems__([7, 0, 7])
     assert [sample["key"] for sample in together] == ["pic/07.jpg", "pic/00.jpg", "pic/07.jpg"]
-    assert all((sample["image"] == dataset[row]["image"]).all() for sample, row in zip(together, [7, 0, 7], strict=True))
+    for sample, row, epoch in zip(together, [7, 0, 7], [0, 0, 1], strict=True):  # what comes twice gets two crops
+        assert (sample["image"].numpy() == reader.read([row], epoch=epoch)["image"][0]).all()
 
 
 def test_collate_copies_nothing(reader):
@@ -122,7 +138,7 @@ def test_collate_copies_nothing(reader):
 def test_collate_of_single_samples(reader):
     dataset = ft.Dataset(reader)
     batch = ft.collate([dataset[i] for i in (2, 9)])
-    assert (batch["image"] == dataset.__getitems__([2, 9]).batch["image"]).all()
+    assert (batch["image"].numpy() == reader.read([2, 9])["image"]).all()
     assert [boxes.tolist() for boxes in batch["boxes"]] == [[], [0, 1, 2]]
     assert batch["key"] == ["pic/02.jpg", "pic/09.jpg"]
 
@@ -163,6 +179,134 @@ def test_other_datasets_on_top(reader):
     assert keys_of(both) == [list(reader.columns["key"])] * 2
 
 
+# What users put on top
+
+
+class WithLength(ft.Dataset):
+    """Adds something to each sample."""
+
+    def __getitem__(self, i):
+        sample = super().__getitem__(i)
+        return {"image": sample["image"], "label": int(sample["label"]), "length": len(sample["key"]), "row": i}
+
+
+class WithRows(ft.Dataset):
+    """Adds something to each batch."""
+
+    def __getitems__(self, rows):
+        return [{"image": sample["image"], "row": row} for sample, row in zip(super().__getitems__(rows), rows, strict=True)]
+
+
+class WithBoth(WithLength):
+    def __getitems__(self, rows):
+        return [sample | {"batch": len(rows)} for sample in super().__getitems__(rows)]
+
+
+@pytest.mark.parametrize("setup", [(0, None, False), (2, "fork", False)], ids=str)
+@pytest.mark.parametrize("collate", [ft.collate, None], ids=["ours", "default"])
+@pytest.mark.parametrize("kind", [WithLength, WithRows, WithBoth])
+def test_methods_of_subclasses_are_called(reader, setup, collate, kind):
+    samples = kind(reader)
+    batches = DataLoader(samples, batch_size=BATCH, **({"collate_fn": collate} if collate else {}), **workers(*setup))
+    for _ in range(2):
+        came = list(batches)
+        assert [row for batch in came for row in list(batch["row"])] == list(range(26))
+        assert [set(batch) for batch in came] == [set(samples[0])] * 7 if kind is not WithBoth else "batch" in came[0]
+    assert samples[5]["row"] == 5
+    del batches
+
+
+def test_parts_of_subclasses(reader):
+    samples = WithLength(reader)
+    first, second = random_split(samples, [20, 6])
+    sampler = WeightedRandomSampler([1.0] * 26, 40)
+    for data, count in [(Subset(samples, [3, 1, 20]), 3), (first, 20), (second, 6), (ConcatDataset([samples, second]), 32)]:
+        rows = [row for batch in DataLoader(data, batch_size=4, shuffle=True) for row in batch["row"].tolist()]
+        assert len(rows) == len(data) == count
+    assert sum(len(batch["row"]) for batch in DataLoader(samples, batch_size=4, sampler=sampler)) == 40
+    by_batch = BatchSampler(RandomSampler(samples), 5, drop_last=True)
+    assert [len(batch["row"]) for batch in DataLoader(samples, batch_sampler=by_batch)] == [5] * 5
+    assert DataLoader(samples, batch_size=None)  # and samples one by one
+    assert sum(1 for _ in DataLoader(samples, batch_size=None)) == 26
+
+
+def test_chained_iterables(reader):
+    parts = [ft.IterableDataset(reader[:10], batch_size=BATCH), ft.IterableDataset(reader[10:], batch_size=BATCH)]
+    batches = DataLoader(ChainDataset(parts), batch_size=None)
+    assert sum(keys_of(batches), []) == list(reader.columns["key"])
+    assert len(batches) == 7
+
+
+# Epochs that nobody sets
+
+
+@pytest.mark.parametrize("setup", QUICK_WORKERS, ids=str)
+def test_each_time_a_sample_gets_other_crops(reader, setup):
+    samples = ft.Dataset(reader)
+    batches = DataLoader(samples, batch_size=BATCH, collate_fn=ft.collate, **workers(*setup))
+    for epoch in range(3):
+        for got, batch in zip(batches, expected(reader, epoch), strict=True):
+            assert_same(got, batch)
+    samples.set_epoch(7)
+    for epoch in (7, 8):
+        for got, batch in zip(batches, expected(reader, epoch), strict=True):
+            assert_same(got, batch)
+    del batches
+
+
+def test_samples_without_random_transforms_are_not_counted(reader):
+    assert len(ft.Dataset(reader.with_options(transform=fastpack.Resize(8)))._times_asked.numbers) == 0
+
+
+@pytest.mark.filterwarnings("ignore:these workers are new:UserWarning")
+@pytest.mark.parametrize("setup", QUICK_WORKERS, ids=str)
+def test_each_iteration_is_the_next_epoch(reader, setup):
+    """But for workers that are new in each: those warn."""
+    dataset = ft.IterableDataset(reader, batch_size=BATCH, shuffle=2)
+    batches = DataLoader(dataset, batch_size=None, **workers(*setup))
+    is_new = setup[0] > 0 and not setup[2]
+    for first in (0, 5):
+        dataset.set_epoch(first)
+        for epoch in range(first, first + 3):
+            for got, batch in zip(batches, expected(reader, first if is_new else epoch, shuffle=2), strict=True):
+                assert_same(got, batch)
+    del batches
+
+
+REPEATING = """
+import sys, warnings
+import fastpack, fastpack.torch
+from torch.utils.data import DataLoader
+
+if __name__ == "__main__":
+    dataset = fastpack.torch.IterableDataset(fastpack.open(sys.argv[1], fields=["label"]), batch_size=4, shuffle=eval(sys.argv[2]))
+    batches = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="fork")
+    for epoch in range(2):
+        if sys.argv[3] == "set":
+            dataset.set_epoch(epoch)
+        list(batches)
+"""
+
+
+@pytest.mark.parametrize(("shuffle", "sets", "warns"), [("1", "not", True), ("1", "set", False), ("None", "not", False)])
+def test_workers_that_repeat_an_epoch_warn(shards, shuffle, sets, warns):
+    run = subprocess.run([sys.executable, "-c", REPEATING, shards[0], shuffle, sets], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("give epoch 0 once more") == warns
+
+
+@pytest.mark.parametrize("junk", [-1, 1.5, "1", None, True])
+@pytest.mark.parametrize("make", [ft.Dataset, ft.IterableDataset, ft.Loader], ids=["Dataset", "IterableDataset", "Loader"])
+def test_epochs_that_are_none(reader, make, junk):
+    with pytest.raises(fastpack.FastpackError, match="epoch must be an integer"):
+        make(reader).set_epoch(junk)
+
+
+def test_what_loops_ask_of_a_loader(reader):
+    loader = ft.Loader(reader, batch_size=BATCH)
+    assert (len(loader.dataset), loader.batch_size, len(loader)) == (26, BATCH, 7)
+
+
 @pytest.mark.parametrize("make", [ft.Dataset, ft.IterableDataset, ft.Loader], ids=["Dataset", "IterableDataset", "Loader"])
 def test_picklable(reader, make):
     made = make(reader)
@@ -201,6 +345,7 @@ def test_iterable_matrix(reader, setup):
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning")
+@pytest.mark.filterwarnings("ignore:these workers are new:UserWarning")
 @pytest.mark.parametrize("num_workers", [3, 9])
 def test_workers_share_a_ranks_part(reader, num_workers):
     """9 workers are more than there are batches."""

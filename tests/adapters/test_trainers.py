@@ -95,6 +95,57 @@ def test_lightning_trains_on_a_dataset(reader, lightning):
     assert model.seen == expected(reader, 1) * 2
 
 
+def with_evaluation(model):
+    """Writes down what each stage sees."""
+    model.stages = {"validate": [], "test": [], "predict": []}
+
+    def step_of(stage):
+        def step(self, batch, batch_idx):
+            self.stages[stage].append(batch["key"])
+            return self.layer(batch["image"].flatten(1).float() / 255)
+
+        return step
+
+    for stage, name in (("validate", "validation_step"), ("test", "test_step"), ("predict", "predict_step")):
+        setattr(type(model), name, step_of(stage))
+    return model
+
+
+QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "enable_checkpointing": False}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("checked", [0, 2])
+def test_lightning_validates_all_of_a_loader(reader, lightning, checked):
+    """Also behind the check of a few batches, which leaves the loader in the middle of an epoch."""
+    model = with_evaluation(model_of(lightning))
+    trainer = lightning.Trainer(accelerator="cpu", devices=1, max_epochs=2, num_sanity_val_steps=checked, **QUIET)
+    trainer.fit(model, ft.Loader(reader, batch_size=BATCH, shuffle=1), ft.Loader(reader, batch_size=BATCH))
+    assert model.seen == expected(reader, 2, shuffle=1)
+    assert model.stages["validate"] == expected(reader, 1)[:checked] + expected(reader, 1) * 2
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
+@pytest.mark.parametrize("limit", [1.0, 3])
+def test_lightning_evaluates_on_a_loader(reader, lightning, stage, limit):
+    """Twice, and each time from the beginning, however many batches it takes."""
+    model = with_evaluation(model_of(lightning))
+    limits = {f"limit_{name}_batches": limit for name in ("val", "test", "predict")}
+    trainer, loader = lightning.Trainer(accelerator="cpu", devices=1, **QUIET, **limits), ft.Loader(reader, batch_size=BATCH)
+    for _ in range(2):
+        getattr(trainer, stage)(model, loader)
+    wanted = expected(reader, 1)
+    assert model.stages[stage] == (wanted if limit == 1.0 else wanted[:limit]) * 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_epochs_that_are_left_unfinished(reader, lightning):
+    model = model_of(lightning)
+    train(lightning, model, ft.Loader(reader, batch_size=BATCH, shuffle=1), max_epochs=2, limit_train_batches=3)
+    assert model.seen == expected(reader, 2, shuffle=1)[:3] + expected(reader, 2, shuffle=1)[7:10]
+
+
 # Accelerate
 
 

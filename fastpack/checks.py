@@ -1,0 +1,157 @@
+"""Checks: each takes an option's value and gives it back in Python's own type, or raises OptionError.
+
+Numpy's integers and floats are taken wherever a number is; a bool is never a number.
+"""
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fastpack.errors import OptionError
+
+Size = int | tuple[int, int]
+_LONGEST_SHOWN = 80  # characters of a value in a message
+_MOST_SEED = 2**64 - 1
+_MOST_SIDE = 2**31 - 1
+
+
+def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """An integer between `least` and `most`, both included.
+
+    >>> integer("shards", np.int64(3), least=1)
+    3
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or not _lies_between(number, least, most):
+        raise OptionError(f"{name} must be an integer{_range(least, most)}, not {shown(value)}")
+    return number
+
+
+def optional_integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int | None:
+    return None if value is None else integer(name, value, least, most)
+
+
+def bits(name: str, value: Any) -> int | None:
+    """Bits of a channel: 8 or 16, or None for as many as the images have."""
+    if (found := optional_integer(name, value)) not in (None, 8, 16):
+        raise OptionError(f"{name} must be 8, 16 or None, not {shown(value)}")
+    return found
+
+
+def seed(name: str, value: Any) -> int:
+    return integer(name, value, 0, _MOST_SEED)
+
+
+def number(name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
+    """A finite number between `least` and `most`, both included."""
+    try:
+        found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found) or not _lies_between(found, least, most):
+        raise OptionError(f"{name} must be a number{_range(least, most)}, not {shown(value)}")
+    return found
+
+
+def numbers(name: str, values: Any, least: float | None = None) -> tuple[float, ...]:
+    """One number or more, in a list, a tuple or an array.
+
+    >>> numbers("mean", [0, 0.5])
+    (0.0, 0.5)
+    """
+    if not _is_list(values) or len(values) == 0:
+        raise OptionError(f"{name} must be a list of numbers, not {shown(values)}")
+    return tuple(number(name, value, least) for value in values)
+
+
+def low_high(name: str, values: Any) -> tuple[float, float]:
+    """Two positive numbers, the lower one first."""
+    pair = numbers(name, values)
+    if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
+        raise OptionError(f"{name} must be (low, high), both positive, not {shown(values)}")
+    return pair[0], pair[1]
+
+
+def size(name: str, value: Any) -> Size:
+    """(height, width), or one number for both, in pixels.
+
+    >>> size("size", [224, np.int32(256)])
+    (224, 256)
+    """
+    if not _is_list(value):
+        return integer(name, value, 1, _MOST_SIDE)
+    if len(value) != 2:
+        raise OptionError(f"{name} must be (height, width) or one integer, not {shown(value)}")
+    return integer(name, value[0], 1, _MOST_SIDE), integer(name, value[1], 1, _MOST_SIDE)
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise OptionError(f"{name} must be True or False, not {shown(value)}")
+    return bool(value)
+
+
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise OptionError(f"{name} must be {' or '.join(map(repr, choices))}, not {shown(value)}")
+    return value
+
+
+def texts(name: str, values: Any) -> tuple[str, ...]:
+    """Strings in a list; a string alone would be a list of its letters."""
+    if isinstance(values, str):
+        raise OptionError(f"{name} must be a list, such as [{values!r}]")
+    if isinstance(values, Mapping) or not hasattr(values, "__iter__"):
+        raise OptionError(f"{name} must be a list of strings, not {shown(values)}")
+    found = tuple(values)
+    if not all(isinstance(value, str) for value in found):
+        raise OptionError(f"{name} must be a list of strings, not {shown(values)}")
+    return found
+
+
+def mapping(name: str, values: Any, example: str) -> dict[str, Any]:
+    """Values by name."""
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise OptionError(f"{name} must be a mapping such as {example}, not {shown(values)}")
+    return dict(values)
+
+
+def instance(name: str, value: Any, kind: Any, remedy: str) -> None:
+    """Raises OptionError when the value is not a `kind`."""
+    if not isinstance(value, kind):
+        raise OptionError(f"{name} must be {remedy}, not {shown(value)}")
+
+
+def settle(options: object, **values: Any) -> None:
+    """Puts checked values into a frozen dataclass that is being made."""
+    for name, value in values.items():
+        object.__setattr__(options, name, value)
+
+
+def shown(value: Any) -> str:
+    """The value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def _is_list(value: Any) -> bool:
+    is_array = isinstance(value, np.ndarray) and value.ndim == 1
+    return is_array or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)))
+
+
+def _lies_between(value: Any, least: float | None, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _range(least: float | None, most: float | None) -> str:
+    if most is not None:
+        shown_most = "2**64 - 1" if most == _MOST_SEED else most
+        return f" from {least} to {shown_most}"
+    return "" if least is None else f" of at least {least}"
