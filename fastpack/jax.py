@@ -59,12 +59,12 @@ class DataSource:
         return [batch.sample(i) for i in range(batch.num_samples)]
 
     def _warn_of_repeating(self, rows: Sequence[int]) -> None:
-        """Once, when half of the samples came again: a look at some of them is nothing to warn of."""
+        """Once, when as many samples came again as there are: a look at some of them, or a resume, is nothing to warn of."""
         if len(self._was_asked) == 0:
             return
         self._num_repeated += int(np.count_nonzero(self._was_asked[rows]))
         self._was_asked[rows] = True
-        if 2 * self._num_repeated > np.count_nonzero(self._was_asked):
+        if self._num_repeated >= len(self._was_asked):
             self._was_asked = self._was_asked[:0]
             warnings.warn(
                 "samples come again with the same random crops; give each epoch a source of its own: DataSource(reader, epoch=...)",
