@@ -18,7 +18,8 @@ from fastpack.containers.choice import Choice
 from fastpack.draws import check_epochs
 from fastpack.errors import OptionError, Place, warn
 from fastpack.imaging import Imaging
-from fastpack.index import Column, Index, concatenate
+from fastpack.index import Index, concatenate
+from fastpack.index_arrays import Column
 from fastpack.indexing import indexes_of, keep_learned, with_classes
 from fastpack.kinds import checked_kinds
 from fastpack.learned import Learned
@@ -77,11 +78,10 @@ def open(
     save_index, allow_external, untrusted = (checks.flag(name, value) for name, value in flags.items())
     checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
     names = _names_of(fields)
-    classes, axes, kinds, *taken = (changes.pop(name, None) for name in ("classes", "axes", "kinds", "class_folder", "sidecars"))
+    classes, axes, kinds, folder, beside = (changes.pop(name, None) for name in ("classes", "axes", "kinds", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
-    wanted = None if names is None else tuple(names.values())
-    goes_on, given = options.on_error != "raise", checked_kinds(kinds or {})
-    choice = Choice(wanted, allow_external, untrusted, goes_on, *taken, axes=dict(axes or {}), kinds=given)
+    wanted, given, goes_on = None if names is None else tuple(names.values()), checked_kinds(kinds or {}), options.on_error != "raise"
+    choice = Choice(wanted, allow_external, untrusted, goes_on, folder, beside, dict(axes or {}), given)
     # Absolute, so that a later os.chdir changes nothing; links stay links.
     shards, marks = [shard.absolute() for shard in containers.find_shards(path, untrusted=untrusted)], options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
@@ -216,7 +216,7 @@ class Reader(Sequence[dict[str, Any]]):
         """Bytes of each sample's stored image, (n,); of all its blobs, where none is the main image."""
         picture = self.schema.picture
         if picture is not None:
-            return self._index.spans[picture.name]["length"].astype(np.int64)
+            return np.asarray(self._index.spans[picture.name]["length"], np.int64)
         return self._bytes_of(self.schema.blobs)
 
     @property
@@ -226,7 +226,7 @@ class Reader(Sequence[dict[str, Any]]):
         return self._bytes_of([] if picture is None else [blob for blob in self.schema.blobs if blob != picture])
 
     def _bytes_of(self, blobs: Sequence[Field]) -> Rows:
-        total = np.zeros(len(self), np.int64)
+        total: Rows = np.zeros(len(self), np.int64)
         for spans in (self._index.spans[blob.name] for blob in blobs):
             np.add.at(total, owners(spans), flat_values(spans)["length"].astype(np.int64))
         return total

@@ -82,7 +82,7 @@ def test_threads_memory_and_runs_change_no_byte(photos, tmp_path, options):
 
 def test_tfrecord_does_not_depend_on_threads_or_memory(photos, tmp_path):
     for number, (num_workers, memory) in enumerate([(1, None), (3, 1), (5, "2kB")]):
-        pack(source(photos), tmp_path / f"{number}.tfrecord", PackOptions(num_workers=num_workers, memory=memory, shards=1))
+        pack(source(photos), tmp_path / f"{number}.tfrecord", PackOptions(num_workers=num_workers, memory=memory))
     assert len({(tmp_path / f"{number}.tfrecord").read_bytes() for number in range(3)}) == 1
 
 

@@ -114,7 +114,7 @@ def convert(
     """
     if options["format"] is None and Path(output).suffix == "":
         refuse_options(options | {"resume": resume or None})
-        shown = {"as_json": as_json, "quiet": quiet}
+        shown: dict[str, Any] = {"as_json": as_json, "quiet": quiet}
         write_files(paths, output, overwrite=overwrite, index_dir=index_dir, taking=taking, kinds=kinds, whole=True, **shown)
         return
     with terminal.progress("converting", quiet) as update:

@@ -14,14 +14,16 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
-from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan
 from fastpack.containers.choice import Choice
+from fastpack.containers.protocols import Writer
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, Outcome, Place, at, changed_file_error, outcome_error
 from fastpack.escapes import raw_name
 from fastpack.filenames import FileNames
 from fastpack.files import Files
 from fastpack.folders import FolderRules, PhotoFolder, look_into
-from fastpack.index import Column, Index
+from fastpack.index import Index
+from fastpack.index_arrays import Column
 from fastpack.kinds import GUESSED, Kinds, given_kind
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share

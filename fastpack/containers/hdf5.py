@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan
 from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import refuse_fields
@@ -20,6 +20,7 @@ from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_members import safe_dataset
 from fastpack.containers.hdf5_opening import open_file
 from fastpack.containers.hdf5_writers import writer_of
+from fastpack.containers.protocols import Writer
 from fastpack.errors import FastpackError, FormatError, LimitError, Place, at, changed_file_error, from_os_error
 from fastpack.files import Files
 from fastpack.index import Index

@@ -16,7 +16,7 @@ from fastpack.containers.hdf5_vectors import CHECKSUMS, Vector, vectors_of
 from fastpack.containers.numbers import integers
 from fastpack.containers.spools import Spools
 from fastpack.errors import SchemaError
-from fastpack.index import Column
+from fastpack.index_arrays import Column
 from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import DOUBTFUL, Field, Schema
 
@@ -119,7 +119,7 @@ def refuse_fields(schema: Schema) -> None:
 
 def _refuse_names(schema: Schema) -> None:
     """HDF5 takes slashes for groups and dots for the group itself; and a name within another's group would be part of that."""
-    taken = {(CLASS_NAMES,)}
+    taken: set[tuple[str, ...]] = {(CLASS_NAMES,)}
     for field, name in _names(schema):
         path = tuple(name.split("/"))
         above = [path[:length] for length in range(1, len(path) + 1)]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastpack._native.pieces import write_rows
 from fastpack.batch import Batch
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import ShardPlan
 from fastpack.containers.choice import Choice
 from fastpack.containers.hdf5_checksums import refuse_damaged
 from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
@@ -22,6 +22,7 @@ from fastpack.containers.hdf5_index import IndexBuilder
 from fastpack.containers.hdf5_layouts import contiguous_offset
 from fastpack.containers.hdf5_values import as_read
 from fastpack.containers.hdf5_vectors import Vector
+from fastpack.containers.protocols import Writer
 from fastpack.containers.spools import parts
 from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles

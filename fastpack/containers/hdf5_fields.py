@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from fastpack.batch import Batch
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import ShardPlan
 from fastpack.containers.hdf5_columns import Columns, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
+from fastpack.containers.protocols import Writer
 
 
 class FieldsWriter(Writer[Batch]):

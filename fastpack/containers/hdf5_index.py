@@ -30,7 +30,8 @@ from fastpack.containers.hdf5_values import StoredValues
 from fastpack.containers.hdf5_vectors import CHECKSUMS
 from fastpack.errors import Place, at, raise_first, raise_status
 from fastpack.headers import guess_kind, probe_blobs
-from fastpack.index import Column, Index
+from fastpack.index import Index
+from fastpack.index_arrays import Column
 from fastpack.kinds import given_kind
 from fastpack.limits import Limits
 from fastpack.pool import share
@@ -68,8 +69,8 @@ class IndexBuilder:
         self._blobs = [member for member in in_rows if member.is_blob]
         columns = [member for member in in_rows if member.kind in ("column", "list", "rows") and not member.is_blob]
         self._numbers_and_texts = [member for member in columns if member.path not in self._checksum_paths]
-        self._spans: dict[str, npt.NDArray[Any]] = {}
-        self._infos: dict[str, npt.NDArray[Any]] = {}
+        self._spans: dict[str, Any] = {}
+        self._infos: dict[str, Any] = {}
         self._chunks: dict[str, dict[int, ChunkTable]] = {}
         self._columns: dict[str, Column] = {}
 

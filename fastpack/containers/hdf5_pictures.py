@@ -20,7 +20,8 @@ from fastpack.containers.hdf5_members import Member
 from fastpack.errors import FormatError, Place, SchemaError, at, raise_first, raise_status
 from fastpack.files import Files
 from fastpack.headers import probe_blobs
-from fastpack.index import Column, Index
+from fastpack.index import Index
+from fastpack.index_arrays import Column
 from fastpack.pool import share
 from fastpack.ragged import Ragged, Text
 from fastpack.schema import Field, Schema

@@ -13,10 +13,11 @@ from fastpack._native.filters import Pipeline
 from fastpack._native.salvage import CheckSpans
 from fastpack.batch import Batch
 from fastpack.chunks import has_checksums
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import ShardPlan
 from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.containers.hdf5_vectors import CHECKSUMS
+from fastpack.containers.protocols import Writer
 from fastpack.errors import Place, SchemaError, ShapeError, raise_status
 from fastpack.pool import share
 from fastpack.schema import Field

@@ -11,7 +11,7 @@ from fastpack.containers.hdf5_heap import read_texts
 from fastpack.containers.hdf5_layouts import contiguous_offset
 from fastpack.containers.hdf5_members import safe_dataset
 from fastpack.errors import FormatError, LimitError, Place, at, raise_status
-from fastpack.index import Column
+from fastpack.index_arrays import Column
 from fastpack.limits import Limits
 from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import Field
@@ -73,7 +73,7 @@ class StoredValues:
     def offsets(self, group: h5py.Group) -> npt.NDArray[np.int64]:
         stored = self.vector(group, "offsets", "iu")
         self.refuse_many(len(stored), stored.name)
-        offsets = stored[...].astype(np.int64)
+        offsets: npt.NDArray[np.int64] = stored[...].astype(np.int64)
         if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
             raise self.error(f"{group.name}/offsets must rise from 0 to the number of values")
         return offsets

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.containers.spools import parts
-from fastpack.index import Column
+from fastpack.index_arrays import Column
 from fastpack.ragged import Ragged, Text
 from fastpack.schema import Field
 from fastpack.spool import let_go

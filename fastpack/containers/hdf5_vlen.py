@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.batch import Batch
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import ShardPlan
 from fastpack.containers.hdf5_columns import Columns, dataset_name, write_root
 from fastpack.containers.hdf5_disk import WrittenFile
 from fastpack.containers.hdf5_vectors import CHECKSUMS
+from fastpack.containers.protocols import Writer
 from fastpack.errors import Place, raise_status
 from fastpack.ragged import Ragged
 from fastpack.schema import Field

@@ -6,12 +6,13 @@ HDF5's library lays files out and writes metadata. Image files go around it, str
 from pathlib import Path
 from typing import Any
 
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import ShardPlan
 from fastpack.containers.hdf5_columns import DATASETS, dataset_name
 from fastpack.containers.hdf5_encoded import EncodedWriter
 from fastpack.containers.hdf5_fields import FieldsWriter
 from fastpack.containers.hdf5_pixels import PixelsWriter
 from fastpack.containers.hdf5_vlen import VlenWriter
+from fastpack.containers.protocols import Writer
 from fastpack.errors import SchemaError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.index import Column
+from fastpack.index_arrays import Column
 from fastpack.ragged import Ragged, Text
 from fastpack.spool import Spool, let_go
 

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
-from fastpack.containers import BytesDone, ShardPlan, Writer
+from fastpack.containers import BytesDone, ShardPlan
 from fastpack.containers.choice import Choice
+from fastpack.containers.protocols import Writer
 from fastpack.containers.tar_described import DescribedMembers
 from fastpack.containers.tar_members import IMAGE_ENDINGS, archived_classes, every_member, photographs, without_junk
 from fastpack.containers.tar_schema import TarSchema, refuse_fields
@@ -26,7 +27,8 @@ from fastpack.containers.tar_writer import TarWriter
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.files import Files
 from fastpack.headers import guess_kind
-from fastpack.index import Column, Index
+from fastpack.index import Index
+from fastpack.index_arrays import Column
 from fastpack.kinds import GUESSED, Kinds, given_kind
 from fastpack.limits import DEFAULT_LIMITS, Limits
 from fastpack.pool import share

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastpack.containers.tar_schema import TarSchema
 from fastpack.errors import FormatError, Place, at
-from fastpack.index import Column
+from fastpack.index_arrays import Column
 from fastpack.ragged import Ragged, Text, offsets_of
 from fastpack.schema import Field, Schema
 
@@ -75,4 +75,4 @@ def _parsed(field: Field, values: list[Any]) -> Column:
     if not all(isinstance(each, kinds) and not isinstance(each, bool) for each in flat):
         raise TypeError("another type")
     column: Any = Text.of(flat) if field.kind == "text" else np.array(flat, np.dtype(field.dtype))
-    return Ragged(column, offsets_of([len(row) for row in rows])) if field.is_list else column  # type: ignore[no-any-return]
+    return Ragged(column, offsets_of([len(row) for row in rows])) if field.is_list else column

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastpack.batch import Batch
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import ShardPlan
+from fastpack.containers.protocols import Writer
 from fastpack.containers.tar_members import IMAGE_ENDINGS
 from fastpack.containers.tar_schema import TarSchema, json_of
 from fastpack.errors import FormatError, Place, at

@@ -9,7 +9,7 @@ from fastpack._native.features import Features
 from fastpack._native.image import probe_many
 from fastpack.containers.tfrecord_windows import Window
 from fastpack.headers import guess_kind
-from fastpack.index import Column
+from fastpack.index_arrays import Column
 from fastpack.ragged import Ragged, Text, concatenate_values, offsets_of
 from fastpack.schema import Field, Kind
 from fastpack.structs import IMAGE_INFO, SPAN

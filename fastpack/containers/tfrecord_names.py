@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from fastpack.index import Column
+from fastpack.index_arrays import Column
 from fastpack.ragged import Ragged, Text, flat_values
 from fastpack.schema import Schema
 

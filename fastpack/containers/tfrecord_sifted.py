@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.containers.tfrecord_windows import Window, windows
-from fastpack.index import Column, Index
+from fastpack.index import Index
+from fastpack.index_arrays import Column
 from fastpack.limits import Limits
 from fastpack.ragged import Ragged, offsets_of
 from fastpack.structs import SPAN

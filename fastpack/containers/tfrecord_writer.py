@@ -13,13 +13,15 @@ import numpy.typing as npt
 
 from fastpack._native.example import ExampleFrames
 from fastpack.batch import Batch
-from fastpack.containers import ShardPlan, Writer
+from fastpack.containers import ShardPlan
 from fastpack.containers.numbers import integers, narrow_floats
+from fastpack.containers.protocols import Writer
 from fastpack.containers.spools import Spools
 from fastpack.containers.tfrecord_names import CLASS_NAME, MAX_CLASSES, fold_class_names, names_classes, public_names
 from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
 from fastpack.headers import ImageFiles
-from fastpack.index import Column, Index
+from fastpack.index import Index
+from fastpack.index_arrays import Column
 from fastpack.ragged import Ragged, Text, flat_values
 from fastpack.schema import Field, Kind, Schema
 from fastpack.shard import Shard
@@ -183,8 +185,8 @@ class _Facts:
             return isinstance(values.values, np.ndarray) and self._kinds[name] not in _DTYPES
         if self._folded and name == self._schema["label"].source_name:
             is_usual = self._public[name] == "label" and values.dtype.kind == "i"
-            return is_usual and 0 <= values.min() <= values.max() < MAX_CLASSES
-        return values.ndim == 1
+            return bool(is_usual and 0 <= values.min() <= values.max() < MAX_CLASSES)
+        return bool(values.ndim == 1)
 
     def index(self, shard: Shard) -> Index | None:
         """What the indexer would find in the file; None where that depends on more than we know here."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.containers import Container, Float64, Layout, ShardPlan, Writer
+from fastpack.containers import Container, Float64, Layout, ShardPlan
+from fastpack.containers.protocols import Writer
 from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Place, at, from_os_error
 from fastpack.index import Index
 from fastpack.kinds import kind_of
