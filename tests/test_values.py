@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack import Batch, Field, Limits, Ragged, Resize, Schema, Text, errors
+from fastpack.containers.numbers import narrow_floats
 from fastpack.schema import merge_class_names
 from fastpack.shard import Shard, parse_size, written_whole
 
@@ -178,3 +179,16 @@ def test_resize_refuses(size):
 def test_limits_are_positive(name):
     with pytest.raises(errors.OptionError, match=name):
         Limits(**{name: 0})
+
+
+@pytest.mark.parametrize("number", [0.1, 2.5, -1e-5, 123.456, np.nan, np.inf, 16777216.0])
+def test_floats_that_32_bits_spell_alike_are_kept(number):
+    held = narrow_floats("x", np.array([number]), rounds=False)
+    assert float(str(held[0])) == number or np.isnan(number)
+
+
+@pytest.mark.parametrize("number", [1700000001.25, 1e300, 16777217.0, 0.1 + 0.2, 5e-324])
+def test_floats_that_32_bits_would_change_are_refused(number):
+    with pytest.raises(errors.SchemaError, match=r"'x' has .*float64='round'"):
+        narrow_floats("x", np.array([0.5, number]), rounds=False)
+    assert narrow_floats("x", np.array([number]), rounds=True).dtype == np.float32

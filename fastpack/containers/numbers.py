@@ -23,17 +23,25 @@ def integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def narrow_floats(name: str, values: npt.ArrayLike, *, rounds: bool) -> npt.NDArray[np.float32]:
-    """As 32-bit floats. Raises SchemaError for a value that would change, unless `rounds`.
+    """As 32-bit floats. Raises SchemaError for a number that these would change, unless `rounds`.
 
-    >>> narrow_floats("x", np.array([0.5]), rounds=False)
-    array([0.5], dtype=float32)
+    A number is unchanged if it is written with the same digits: 0.1 is, although both are only near one tenth.
+
+    >>> narrow_floats("x", np.array([0.5, 0.1]), rounds=False)
+    array([0.5, 0.1], dtype=float32)
     """
     array = np.asarray(values)
     with np.errstate(over="ignore"):
         narrow = array.astype(np.float32, copy=False)
-    changed = np.flatnonzero((narrow.astype(array.dtype, copy=False) != array) & (array == array)) if not rounds else np.zeros(0, int)
-    if changed.size:
-        value: Any = array.reshape(-1)[changed[0]]
-        message = f"{name!r} has {value!r}, which the 32-bit floats of TFRecord hold as {narrow.reshape(-1)[changed[0]]!r}"
-        raise SchemaError(f"{message}; choose HDF5, or round with float64='round' (--float64 round)")
-    return narrow
+    if rounds or (found := _first_changed(array.reshape(-1), narrow.reshape(-1))) is None:
+        return narrow
+    value: Any = array.reshape(-1)[found]
+    message = f"{name!r} has {value}, which the 32-bit floats of TFRecord hold as {narrow.reshape(-1)[found]}"
+    raise SchemaError(f"{message}; choose HDF5, or round with float64='round' (--float64 round)")
+
+
+def _first_changed(wide: npt.NDArray[Any], narrow: npt.NDArray[np.float32]) -> int | None:
+    """The first number that is written with other digits in 32 bits than in 64."""
+    inexact = np.flatnonzero((narrow.astype(wide.dtype, copy=False) != wide) & (wide == wide))
+    respelled = inexact[narrow[inexact].astype(np.str_).astype(np.float64) != wide[inexact]]
+    return int(respelled[0]) if respelled.size else None
