@@ -34,7 +34,7 @@ SOURCES = {
     "inverse DCT": ("idct",),
     "upsampling and colour": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),
-    "rest of the decoder": ("decode", "libjpeg", "scans", "sequential", "transcode", "vectors"),
+    "rest of the decoder": ("decode", "fax", "libjpeg", "png", "scans", "sequential", "transcode", "unpack", "vectors"),
     "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
 }
 # Of the system's time, what it was asked for: the first of these that a frame matches.

@@ -195,8 +195,6 @@ class Imaging:
         if 0 in pixels.shape[1:]:
             raise ShapeError(f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform")
         count, height, width, channels = pixels.shape
-        if 0 in pixels.shape[1:]:
-            raise ShapeError(f"there is nothing to transform in pixels of {height} x {width} x {channels}; read them without transform")
         kind = channels, pixels.dtype
         if count == 0 and out is None:
             return self._no_images([width] * 2, [height] * 2, *kind)

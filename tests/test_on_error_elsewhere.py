@@ -202,7 +202,7 @@ def test_a_single_sample_is_never_filled_in(pixels, on_error):
 
 
 def packed_h5(folder, output, layout):
-    options = {"size": 6, "shards": 1} if layout == "pixels" else {"layout": layout}
+    options = {"size": 6} if layout == "pixels" else {"layout": layout}
     fastpack.pack(folder, output, fastpack.PackOptions(**options))
     return fastpack.open(output)
 

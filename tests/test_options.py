@@ -25,7 +25,7 @@ from fastpack import (
     ResizeShort,
     Shuffle,
 )
-from fastpack.errors import FastpackError, OptionError, OutOfMemoryError, ShapeError
+from fastpack.errors import FastpackError, LimitError, OptionError, ShapeError
 from fastpack.storage import Storage
 
 WITHOUT = {RandomResizedCrop: (8,), Resize: (8,), ResizeShort: (8,), CenterCrop: (8,), RandomCrop: (8,)}
@@ -121,7 +121,7 @@ def test_what_numpy_would_say_of_sizes(tmp_path):
         file.create_dataset("images", (2, 2**31, 2**31, 3), "u1", chunks=(1, 64, 64, 3))
     with h5py.File(tmp_path / "zero.h5", "w") as file:
         file.create_dataset("images", (5, 0, 0, 3), "u1")
-    with pytest.raises(OutOfMemoryError, match="smaller batches"):
+    with pytest.raises(LimitError, match="max_pixels"):
         fastpack.open(tmp_path / "huge.h5", save_index=False).read([0])
     with pytest.raises(ShapeError, match="no pixels"):
         fastpack.open(tmp_path / "zero.h5", save_index=False, transform=Resize(8)).read([0])

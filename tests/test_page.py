@@ -9,6 +9,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from damage import in_place
 from images import jpeg, read_pillow, with_orientation
 
 import fastpack
@@ -138,9 +139,9 @@ def test_images_that_cannot_be_decoded_are_told(tmp_path):
 def test_records_that_are_damaged_are_told(tmp_path):
     dataset = dataset_of(tmp_path, [jpeg(40, 40), jpeg(50, 50, seed=1), jpeg(30, 30)])
     path = dataset.index.shards[0].path
-    data = bytearray(path.read_bytes())
-    data[data.index(jpeg(50, 50, seed=1)) + 300] ^= 1
-    path.write_bytes(data)
+    data = path.read_bytes()
+    at_byte = data.index(jpeg(50, 50, seed=1)) + 300
+    in_place(path, {at_byte: bytes([data[at_byte] ^ 1])})
     samples = data_of(html_page(dataset, [0, 1, 2]))["samples"]
     assert [bool(sample["src"]) for sample in samples] == [True, False, True]
     assert "CRC32C" in samples[1]["fault"]

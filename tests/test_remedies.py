@@ -22,7 +22,7 @@ COMMANDS = main.commands
 OPTIONS = {name: {flag for each in command.params for flag in [*each.opts, *each.secondary_opts]} for name, command in COMMANDS.items()}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Of others: what our messages advise to use.
-THEIRS = {"num_parallel_calls", "cast_column", "parse_single_example", "decode_image", "channels_last"}
+THEIRS = {"num_parallel_calls", "cast_column", "parse_single_example", "decode_image", "channels_last", "persistent_workers"}
 
 
 def docstring_of(node: ast.AST) -> ast.AST | None:
@@ -149,11 +149,11 @@ def test_a_link_out_names_the_option(tmp_path, photos):
 
 def test_a_column_that_hdf5_refuses_can_be_renamed(tmp_path, photos):
     table = tmp_path / "t.csv"
-    table.write_text("path,label,bbox/x\nphotos/cat/0.jpeg,a,1\nphotos/cat/1.jpeg,b,2\n")
+    table.write_text("path,label,class_names\nphotos/cat/0.jpeg,a,1\nphotos/cat/1.jpeg,b,2\n")
     result = invoke("pack", table, "-o", tmp_path / "x.h5")
     assert result.exit_code == 1
     assert "choose another name with --names FIELD=NAME" in result.stderr
-    assert invoke("pack", table, "-o", tmp_path / "x.h5", "--names", "bbox/x=bbox_x,label=y").exit_code == 0
+    assert invoke("pack", table, "-o", tmp_path / "x.h5", "--names", "class_names=bbox_x,label=y").exit_code == 0
     with h5py.File(tmp_path / "x.h5") as file:
         assert np.array_equal(file["bbox_x"], [1, 2])
         assert "y" in file

@@ -37,7 +37,7 @@ def narrow_floats(name: str, values: npt.ArrayLike, *, rounds: bool) -> npt.NDAr
         return narrow
     value: Any = array.reshape(-1)[found]
     message = f"{name!r} has {value}, which the 32-bit floats of TFRecord hold as {narrow.reshape(-1)[found]}"
-    raise SchemaError(f"{message}; choose HDF5, or round with float64='round' (--float64 round)")
+    raise SchemaError(f"{message}; choose HDF5, or round with float64='round'")
 
 
 def _first_changed(wide: npt.NDArray[Any], narrow: npt.NDArray[np.float32]) -> int | None:
