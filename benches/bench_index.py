@@ -9,7 +9,7 @@ import pytest
 
 import fastpack
 from benches.workloads import FORMS, pack_as
-from fastpack.indexing import build_indexes
+from fastpack.formats.indexing import build_indexes
 
 _KINDS = [*FORMS, "tar", "folder"]
 

@@ -24,10 +24,10 @@ from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
 from benches.workloads import FORMS, pack_as
 from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
-from fastpack.codecs.batch import DecodeOptions, Origin, Pictures, decode_pictures
-from fastpack.draws import Draws
+from fastpack.core.rng import Draws
 from fastpack.errors import Place
-from fastpack.transforms import plan_batch
+from fastpack.images.decode import DecodeOptions, Origin, Pictures, decode_pictures
+from fastpack.images.transforms import plan_batch
 
 STEPS = (RandomResizedCrop(224), HorizontalFlip())
 CONTAINERS = {"TFRecord": "tfrecord", "HDF5 encoded": "h5"}

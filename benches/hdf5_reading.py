@@ -17,7 +17,7 @@ import numpy.typing as npt
 import fastpack
 from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
-from fastpack.structs import NO_SPAN
+from fastpack.core.dtypes import NO_SPAN
 
 SIDE = 224
 _SAMPLE = (SIDE, SIDE, 3)

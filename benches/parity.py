@@ -19,8 +19,8 @@ import fastpack
 from benches.crops import STEPS, opencv_view
 from benches.photos import VARIABLE, photos
 from benches.workloads import plain_jpegs
-from fastpack.draws import Draws
-from fastpack.transforms import plan_batch
+from fastpack.core.rng import Draws
+from fastpack.images.transforms import plan_batch
 
 Pixels = npt.NDArray[np.uint8]
 # Takes the bytes of a JPEG, a view of it, and the size of what comes out, a square.

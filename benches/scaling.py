@@ -26,8 +26,8 @@ from benches.reference import decode_loop
 from benches.rivals.fastpack import write
 from benches.rivals.turns import Task
 from benches.workloads import plain_jpegs
-from fastpack.headers import probe_blobs
-from fastpack.ragged import Ragged, offsets_of
+from fastpack.core.ragged import Ragged, offsets_of
+from fastpack.images.headers import probe_blobs
 
 _STEPS = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
 _BATCH = 256

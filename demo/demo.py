@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 import fastpack
-from fastpack.looking.preview import contact_sheet, save_sheet
+from fastpack.inspection.contact_sheet import contact_sheet, save_sheet
 
 BATCH_SIZE = 64
 SIZE = 224

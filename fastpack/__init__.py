@@ -1,74 +1,65 @@
 """fastpack: piles of images in standard TFRecord and HDF5 files, read at the speed of the disk and of the decoder."""
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fastpack.batch import Batch
-from fastpack.codecs import decode, encode
+from fastpack.core.batch import Batch
+from fastpack.core.limits import Limits
+from fastpack.core.ragged import Ragged, Text
+from fastpack.core.schema import Field, Schema
 from fastpack.errors import FastpackError, FastpackWarning
-from fastpack.headers import probe
-from fastpack.index import Index
-from fastpack.indexing import Indexed, build_indexes
-from fastpack.limits import Limits
-from fastpack.loader import Loader, LoaderOptions
-from fastpack.options import ReadOptions
-from fastpack.order import Balanced, Mix, Sequential, Shuffle
-from fastpack.ragged import Ragged, Text
-from fastpack.reader import Reader, concat, open
-from fastpack.schema import Field, Schema
-from fastpack.transforms import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort
+from fastpack.formats.indexing import Indexed, build_indexes
+from fastpack.images.codecs import decode, encode
+from fastpack.images.headers import probe
+from fastpack.images.transforms import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort
+from fastpack.index.index import Index
+from fastpack.loading.loader import Loader, LoaderOptions
+from fastpack.reading.options import ReadOptions
+from fastpack.reading.reader import Reader, concat, open
+from fastpack.sampling.mixture import Balanced, Mix
+from fastpack.sampling.order import Sequential, Shuffle
 
 if TYPE_CHECKING:
-    from fastpack.classic import create_hdf5, read_hdf5, read_tfrecord, write_tfrecord
-    from fastpack.convert import convert
-    from fastpack.extract import Extracted, extract
-    from fastpack.master import write_master
+    from fastpack.integrity.repair import Repaired, repair
+    from fastpack.integrity.verify import Verified, verify
+    from fastpack.packing.convert import convert
+    from fastpack.packing.extract import Extracted, extract
     from fastpack.packing.options import PackOptions
     from fastpack.packing.pack import Packed, pack
-    from fastpack.rejects import Reject
-    from fastpack.repair import Repaired, repair
+    from fastpack.packing.rejects import Reject
+    from fastpack.packing.snippets import create_hdf5, read_hdf5, read_tfrecord, write_tfrecord
+    from fastpack.packing.virtual_dataset import write_master
     from fastpack.sources import Paths, folder, table
-    from fastpack.verify import Verified, verify
 
 __version__ = "0.1.0"
 
 # A training loop reads. What writes, mends and compares took a third of the time to import, and is imported when named.
 _NAMES_LATER = {
-    "classic": ("create_hdf5", "read_hdf5", "read_tfrecord", "write_tfrecord"),
-    "convert": ("convert",),
-    "extract": ("Extracted", "extract"),
-    "master": ("write_master",),
+    "integrity.repair": ("Repaired", "repair"),
+    "integrity.verify": ("Verified", "verify"),
+    "packing.convert": ("convert",),
+    "packing.extract": ("Extracted", "extract"),
     "packing.options": ("PackOptions",),
     "packing.pack": ("Packed", "pack"),
-    "rejects": ("Reject",),
-    "repair": ("Repaired", "repair"),
+    "packing.rejects": ("Reject",),
+    "packing.snippets": ("create_hdf5", "read_hdf5", "read_tfrecord", "write_tfrecord"),
+    "packing.virtual_dataset": ("write_master",),
     "sources": ("Paths", "folder", "table"),
-    "verify": ("Verified", "verify"),
 }
 _LATER = {name: module for module, names in _NAMES_LATER.items() for name in names}
 
 
-class _Package(ModuleType):
-    """Importing the module `fastpack.verify` must not hide the function of that name (and so convert, extract, repair)."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-        setattr(self, name, value)
-        return value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _LATER and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_LATER})
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
 
 __all__ = [
     "Balanced",

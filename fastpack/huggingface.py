@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.batch import Batch
+from fastpack.core.batch import Batch
+from fastpack.core.ragged import Ragged, Text
+from fastpack.core.schema import Field, Kind, Schema
 from fastpack.errors import EmptySourceError, MissingPackageError, Place, SchemaError, SourceError, at, from_os_error
-from fastpack.headers import probe_blobs, raise_probe_status
-from fastpack.ragged import Ragged, Text
-from fastpack.reader import Reader
-from fastpack.schema import Field, Kind, Schema
+from fastpack.images.headers import probe_blobs, raise_probe_status
+from fastpack.reading.reader import Reader
 from fastpack.sources.located import relative_key
 
 try:

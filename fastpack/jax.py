@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.adapter import AdaptedLoader, fields_of, in_arrays, is_random
-from fastpack.batch import Batch
+from fastpack.core.batch import Batch
 from fastpack.errors import MissingPackageError, OptionError, ShapeError
-from fastpack.loader import Loader as BatchLoader
-from fastpack.loader import LoaderOptions, epoch_number
-from fastpack.reader import Reader
+from fastpack.loading.adapter import AdaptedLoader, fields_of, in_arrays, is_random
+from fastpack.loading.loader import Loader as BatchLoader
+from fastpack.loading.loader import LoaderOptions, epoch_number
+from fastpack.reading.reader import Reader
 
 try:
     import jax

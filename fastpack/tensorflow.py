@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from fastpack import checks
-from fastpack.adapter import AdaptedLoader, fields_of
-from fastpack.batch import Batch
+from fastpack.core import checks
+from fastpack.core.batch import Batch
+from fastpack.core.ragged import Ragged, Text
+from fastpack.core.schema import Field
 from fastpack.errors import FormatError, MissingPackageError, ShapeError
-from fastpack.loader import Loader as BatchLoader
-from fastpack.loader import LoaderOptions
-from fastpack.ragged import Ragged, Text
-from fastpack.reader import Reader
-from fastpack.schema import Field
+from fastpack.loading.adapter import AdaptedLoader, fields_of
+from fastpack.loading.loader import Loader as BatchLoader
+from fastpack.loading.loader import LoaderOptions
+from fastpack.reading.reader import Reader
 
 try:
     import tensorflow as tf

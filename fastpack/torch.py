@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack import checks
-from fastpack.adapter import AdaptedLoader, added_names, fields_of, in_arrays, is_random
-from fastpack.batch import Batch
+from fastpack.core import checks
+from fastpack.core.batch import Batch
+from fastpack.core.threads import num_cores
 from fastpack.errors import MissingPackageError, OptionError
-from fastpack.loader import Loader as BatchLoader
-from fastpack.loader import LoaderOptions, epoch_number
-from fastpack.pool import num_cores
-from fastpack.reader import Reader
-from fastpack.transforms import Normalize
+from fastpack.images.transforms import Normalize
+from fastpack.loading.adapter import AdaptedLoader, added_names, fields_of, in_arrays, is_random
+from fastpack.loading.loader import Loader as BatchLoader
+from fastpack.loading.loader import LoaderOptions, epoch_number
+from fastpack.reading.reader import Reader
 
 try:
     import torch

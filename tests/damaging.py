@@ -17,7 +17,7 @@ from images import jpeg
 
 import fastpack
 from fastpack.errors import FastpackError
-from fastpack.index import index_path
+from fastpack.files.companions import index_path
 
 PAGE_BYTES = 4096
 Damager = Callable[[bytes, np.random.Generator], bytes]

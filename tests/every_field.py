@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from images import jpeg, photo, save
 
 from fastpack import Batch, Field, Schema
+from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.errors import Place
-from fastpack.ragged import Ragged, Text, offsets_of
 
 PNG, JPEG, GRAY = save(photo(5, 4, seed=1), "PNG"), jpeg(6, 5, seed=2), save(photo(5, 4, 1, seed=3), "PNG")
 PICTURES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])

@@ -8,7 +8,7 @@ from images import jpeg
 
 import fastpack
 from fastpack import PackOptions, Paths, errors, pack
-from fastpack.ragged import Text
+from fastpack.core.ragged import Text
 
 OUTPUTS = ["s.tfrecord", "s.h5"]
 

@@ -12,10 +12,10 @@ from images import jpeg
 import fastpack
 from fastpack import cli
 from fastpack.errors import EmptySourceError, OptionError
-from fastpack.measuring.bench import _thread_counts, bench
+from fastpack.inspection.bench import _thread_counts, bench
 
 NUM_SAMPLES = 70
-module = sys.modules["fastpack.measuring.bench"]
+module = sys.modules["fastpack.inspection.bench"]
 
 
 @pytest.fixture

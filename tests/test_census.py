@@ -6,7 +6,7 @@ import pytest
 from images import cmyk_jpeg, jpeg, photo, save, to_pillow, with_orientation
 
 import fastpack
-from fastpack.looking.census import Bin, SizeCount, take_census
+from fastpack.inspection.statistics import Bin, SizeCount, take_census
 
 
 def dataset_of(folder, images: list[bytes]) -> fastpack.Reader:
@@ -37,7 +37,7 @@ def test_bins_double(tmp_path):
 
 @pytest.mark.parametrize(("value", "first"), [(1, 1), (2, 2), (3, 2), (4, 4), (1023, 512), (1024, 1024), (2**40 - 1, 2**39)])
 def test_bounds_of_a_bin(value, first):
-    from fastpack.looking.census import _bins
+    from fastpack.inspection.statistics import _bins
 
     assert _bins(np.array([value])) == (Bin(first, 2 * first, 1),)
 

@@ -13,7 +13,7 @@ import pytest
 import fastpack
 from fastpack import Loader, PackOptions
 from fastpack.errors import ChangedFileError, FastpackError
-from fastpack.shard import OpenShards
+from fastpack.files.shard import OpenShards
 
 NUM_SAMPLES = 40
 
@@ -188,7 +188,7 @@ def test_ends_are_read_again_only_when_the_inode_is_another(versions, monkeypatc
     old, _ = versions
     fastpack.open(old)
     reader = fastpack.open(old)
-    monkeypatch.setattr("fastpack.shard._fingerprint", lambda descriptor: pytest.fail("the ends were read"))
+    monkeypatch.setattr("fastpack.files.shard._fingerprint", lambda descriptor: pytest.fail("the ends were read"))
     OpenShards(reader.index.shards).descriptors(np.array([0], np.uint32))
 
 

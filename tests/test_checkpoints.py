@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from images import jpeg, photo, save
 
 import fastpack
-from fastpack.checkpoints import Checkpoints
 from fastpack.cli import main
 from fastpack.errors import CorruptRecordError
-from fastpack.index import Index, index_path
-from fastpack.indexing import build_indexes
-from fastpack.npz import load_npz, save_npz
-from fastpack.transforms import CenterCrop, RandomResizedCrop
-from fastpack.verify import verify
+from fastpack.files.companions import index_path
+from fastpack.files.npz import load_npz, save_npz
+from fastpack.formats.indexing import build_indexes
+from fastpack.images.seek_points import Checkpoints
+from fastpack.images.transforms import CenterCrop, RandomResizedCrop
+from fastpack.index.index import Index
+from fastpack.integrity.verify import verify
 
 NUM_IMAGES = 8
 

@@ -16,8 +16,8 @@ from two_decoders import ANY_FACTORS, decode, encoded, libjpeg_alone, size_of, s
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.decode import DecodeBatch, MarkBatch
+from fastpack.core.dtypes import SPAN
 from fastpack.errors import FastpackError, outcome_error
-from fastpack.structs import SPAN
 
 pytestmark = pytest.mark.usefixtures("own_decoder")
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack import Ragged
-from fastpack.classes import ClassMap, classes_of
+from fastpack.core.ragged import offsets_of
 from fastpack.errors import OptionError, SourceError
-from fastpack.folders import FolderRules
-from fastpack.ragged import offsets_of
+from fastpack.files.classes import ClassMap, classes_of
+from fastpack.files.folders import FolderRules
 
 STEMS = st.text(st.sampled_from("a0-+.~ !é￿"), min_size=1, max_size=3)
 SPLIT = "are called like splits, not like classes"

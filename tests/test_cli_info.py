@@ -11,8 +11,8 @@ from command_line import facts_of, flip_a_byte_of_the_image, packed, run, write_
 from PIL import Image
 
 import fastpack
-from fastpack.escapes import escaped_name
-from fastpack.report import printable, readable_size
+from fastpack.cli.text import printable, readable_size
+from fastpack.files.escapes import escaped_name
 
 
 def test_info_cuts_long_lists_in_text_only(tmp_path):

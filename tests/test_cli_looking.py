@@ -10,8 +10,8 @@ import pytest
 from command_line import run
 
 import fastpack
-from fastpack import containers
-from fastpack.index import index_path
+from fastpack.files.companions import index_path
+from fastpack.formats import registry
 
 ENDINGS = ["tfrecord", "h5"]
 
@@ -233,6 +233,6 @@ def test_indexes_that_lie_elsewhere_are_used(dataset, tmp_path, monkeypatch, com
     assert index_path(dataset, tmp_path / "indexes").exists() == saves
 
     assert run("index", dataset, "--index-dir", tmp_path / "indexes").exit_code == 0
-    monkeypatch.setattr(type(containers.of_file(dataset)), "index", pytest.fail)  # nobody indexes the file again
+    monkeypatch.setattr(type(registry.of_file(dataset)), "index", pytest.fail)  # nobody indexes the file again
     if not saves:
         assert run(*command, "--overwrite").exit_code == 0

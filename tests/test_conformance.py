@@ -9,14 +9,18 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from fastpack import Batch, Field, Paths, Ragged, Schema, Text, build_indexes, containers, encode, folder, headers, pack, table
+from fastpack import Batch, Field, Paths, Ragged, Schema, Text, build_indexes, encode, folder, pack, table
 from fastpack import open as open_dataset
-from fastpack.codecs import Look, codec_of
-from fastpack.containers import ShardPlan
+from fastpack.core.dtypes import NO_SPAN
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import EmptySourceError, FastpackError
-from fastpack.index import Index, index_path
-from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.structs import NO_SPAN
+from fastpack.files.companions import index_path
+from fastpack.formats import registry, saved_index
+from fastpack.formats.protocols import ShardPlan
+from fastpack.images import headers
+from fastpack.images.codec import Look
+from fastpack.images.codecs import codec_of
+from fastpack.index.index import Index
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
@@ -45,16 +49,16 @@ ENCODED = Schema(
 CHECKSUMMED = {"tfrecord", "hdf5"}  # a tar has room for none
 
 
-@pytest.mark.parametrize("name", containers.NAMES)
+@pytest.mark.parametrize("name", registry.NAMES)
 class TestContainer:
     def write(self, name, path, batches):
         blobs = [batch["image"] for batch in batches]
         plan = ShardPlan(ENCODED, sum(map(len, blobs)), sum(len(blob.values) for blob in blobs))
-        writer = containers.named(name).writer(path, plan)
+        writer = registry.named(name).writer(path, plan)
         for batch in batches:
             writer.write(batch)
         writer.close()
-        return containers.named(name).index(path)
+        return registry.named(name).index(path)
 
     def test_what_is_written_is_indexed(self, name, tmp_path):
         batches = [encoded_batch(5), encoded_batch(3, first=5)]
@@ -78,15 +82,15 @@ class TestContainer:
     def test_recognises_its_own_and_no_other(self, name, tmp_path):
         self.write(name, tmp_path / "x", [encoded_batch(2)])
         head = (tmp_path / "x").read_bytes()[:4096]
-        assert [other for other in containers.NAMES if containers.named(other).recognises(head)] == [name]
+        assert [other for other in registry.NAMES if registry.named(other).recognises(head)] == [name]
         for noise in (b"", b"\x00" * 4096, bytes(range(256)) * 16, b"\xff\xd8\xff\xe0" * 100):
-            assert not containers.named(name).recognises(noise)
+            assert not registry.named(name).recognises(noise)
 
     def test_same_input_gives_the_same_bytes(self, name, tmp_path):
         for number, workers in enumerate((1, 2, 5)):
             batch = encoded_batch(9)
             plan = ShardPlan(ENCODED, 9, len(batch["image"].values))
-            writer = containers.named(name).writer(tmp_path / str(number), plan, workers)
+            writer = registry.named(name).writer(tmp_path / str(number), plan, workers)
             writer.write(batch)
             writer.close()
         assert len({(tmp_path / str(number)).read_bytes() for number in range(3)}) == 1
@@ -99,17 +103,17 @@ class TestContainer:
         data[int(span["offset"] + int(span["length"]) * byte)] ^= 4
         (tmp_path / "x").write_bytes(data)
         with pytest.raises(FastpackError, match=r"CRC32C.*x, record 2") if name in CHECKSUMMED else nullcontext():
-            containers.named(name).index(tmp_path / "x")
-        unchecked = containers.named(name).index(tmp_path / "x", check=False)
+            registry.named(name).index(tmp_path / "x")
+        unchecked = registry.named(name).index(tmp_path / "x", check=False)
         assert len(unchecked) == 4
 
     def test_an_abandoned_file_cannot_be_mistaken_for_a_whole_one(self, name, tmp_path):
         batch = encoded_batch(4)
-        writer = containers.named(name).writer(tmp_path / "x", ShardPlan(ENCODED, 8, 2 * len(batch["image"].values)))
+        writer = registry.named(name).writer(tmp_path / "x", ShardPlan(ENCODED, 8, 2 * len(batch["image"].values)))
         writer.write(batch)
         writer.abandon()
         try:
-            num_samples = len(containers.named(name).index(tmp_path / "x"))
+            num_samples = len(registry.named(name).index(tmp_path / "x"))
         except FastpackError:
             num_samples = 0
         assert num_samples < 8
@@ -117,7 +121,7 @@ class TestContainer:
     def test_an_empty_file_is_refused(self, name, tmp_path):
         (tmp_path / "x").write_bytes(b"")
         with pytest.raises((EmptySourceError, FastpackError), match="x"):
-            containers.named(name).index(tmp_path / "x")
+            registry.named(name).index(tmp_path / "x")
 
     def test_index_survives_saving(self, name, tmp_path):
         index = self.write(name, tmp_path / "x", [encoded_batch(5)])
@@ -193,7 +197,7 @@ class TestOpened:
         path = OPENED[name](tmp_path)
         built = open_dataset(path, save_index=False).index
         build_indexes(path)
-        saved = containers.saved_index(path)
+        saved = saved_index.saved_index(path)
         assert saved is not None
         assert (saved.schema, saved.shards) == (built.schema, built.shards)
         assert (saved.files is None) == (built.files is None)

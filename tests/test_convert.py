@@ -141,7 +141,7 @@ COMPRESSED = {
 @pytest.mark.parametrize("piece_bytes", [2**20, 97])
 @pytest.mark.parametrize("data", COMPRESSED.values(), ids=COMPRESSED)
 def test_compressed_tfrecords(tmp_path, data, piece_bytes, monkeypatch):
-    monkeypatch.setattr(sys.modules["fastpack.convert"], "_PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(sys.modules["fastpack.packing.convert"], "_PIECE_BYTES", piece_bytes)
     (tmp_path / "x.tfrecord.gz").write_bytes(data)
     assert_unpacked(tmp_path / "x.tfrecord.gz", tmp_path / "y.tfrecord")
 
@@ -323,7 +323,7 @@ def test_a_reader_that_goes_on_past_bad_samples_makes_no_wrong_files(tmp_path, o
 
 @pytest.mark.isolated
 def test_many_batches_and_progress(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["fastpack.extract"], "_BATCH_FILES", 3)
+    monkeypatch.setattr(sys.modules["fastpack.packing.extract"], "_BATCH_FILES", 3)
     keys = [f"{i % 4}/{i}.jpg" for i in range(20)]
     paths = []
     for i in range(20):
@@ -352,13 +352,13 @@ def test_a_killed_conversion_leaves_nothing_after_the_next_one(tmp_path, monkeyp
         raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules["fastpack.convert"], "pack", kill)
-        patched.setattr("fastpack.locked_folder.LockedFolder.remove", kill)
+        patched.setattr(sys.modules["fastpack.packing.convert"], "pack", kill)
+        patched.setattr("fastpack.index.index.folder_files.locked_folder.LockedFolder.remove", kill)
         with pytest.raises(KilledError):
             fastpack.convert(tmp_path / "a.gz", output, options)
     assert sorted(os.listdir(output.parent)) == [".t.h5.unpacked"]
     with monkeypatch.context() as patched:
-        patched.setattr("fastpack.publication.Publication.begin", kill)
+        patched.setattr("fastpack.index.index.folder_files.publication.Publication.begin", kill)
         with pytest.raises(KilledError):
             fastpack.convert(tmp_path / "a.gz", output, options)
     assert sorted(os.listdir(output.parent)) == [".t.h5.packing"]

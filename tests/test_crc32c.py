@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c, crc32c_rows, join, mask, paths, unmask
-from fastpack.ragged import Ragged
+from fastpack.core.ragged import Ragged
 
 PATHS = [
     pytest.param(path, marks=pytest.mark.skipif(path not in paths(), reason="this processor lacks what it needs"))

@@ -11,9 +11,9 @@ from images import cmyk_jpeg, jpeg, photo, read_pillow, read_upright, resized, s
 from PIL import Image
 
 from fastpack._native.decode import DecodeBatch
-from fastpack.pool import share
-from fastpack.ragged import Ragged
-from fastpack.structs import SPAN, VIEW
+from fastpack.core.dtypes import SPAN, VIEW
+from fastpack.core.ragged import Ragged
+from fastpack.core.threads import share
 
 SIZES = st.integers(1, 100)
 

@@ -9,9 +9,9 @@ from test_engine_reading import packed
 
 import fastpack
 from fastpack.errors import OptionError, UnsupportedImageError
-from fastpack.looking.page import html_page
-from fastpack.looking.preview import contact_sheet
-from fastpack.measuring.doctor import doctor
+from fastpack.inspection.contact_sheet import contact_sheet
+from fastpack.inspection.doctor import doctor
+from fastpack.inspection.page import html_page
 
 HEIGHT, WIDTH = 21, 37
 

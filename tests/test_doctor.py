@@ -11,10 +11,10 @@ from images import jpeg
 import fastpack
 from fastpack import PackOptions, Paths, pack
 from fastpack.errors import EmptySourceError, OptionError
-from fastpack.measuring.advice import Facts, advise
-from fastpack.measuring.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
+from fastpack.inspection.advice import Facts, advise
+from fastpack.inspection.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
 
-module = sys.modules["fastpack.measuring.doctor"]
+module = sys.modules["fastpack.inspection.doctor"]
 NUM_SAMPLES = 70
 
 

@@ -15,7 +15,7 @@ from test_resample import noise
 
 import fastpack
 from fastpack._native.decode import Decoder, allow_vectors
-from fastpack.structs import VIEW
+from fastpack.core.dtypes import VIEW
 
 FACTORS = {name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")}
 INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"]

@@ -28,8 +28,8 @@ from two_decoders import (
 )
 
 from fastpack._native.decode import MarkBatch
-from fastpack.pool import share
-from fastpack.structs import SPAN
+from fastpack.core.dtypes import SPAN
+from fastpack.core.threads import share
 
 pytestmark = pytest.mark.usefixtures("own_decoder")
 

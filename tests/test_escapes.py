@@ -12,7 +12,7 @@ from images import jpeg
 import fastpack
 from fastpack import Text
 from fastpack.errors import SourceError
-from fastpack.escapes import escaped_bytes, escaped_name, escaped_names, is_utf8, raw_name
+from fastpack.files.escapes import escaped_bytes, escaped_name, escaped_names, is_utf8, raw_name
 
 NAMES = (
     st.lists(st.sampled_from([b"\\", b"x", b"5", b"c", b"e9", b"\xe9", b"\xff", "é".encode(), b"/", b"a"])).map(b"".join).map(os.fsdecode)

@@ -12,8 +12,8 @@ from wire import frame
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.example import ExampleFrames
-from fastpack.pool import share
-from fastpack.ragged import Ragged, offsets_of
+from fastpack.core.ragged import Ragged, offsets_of
+from fastpack.core.threads import share
 
 IO_ERROR, TRUNCATED, BAD_DATA_CRC = 1, 3, 5
 

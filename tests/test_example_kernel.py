@@ -25,7 +25,7 @@ from wire import (
 )
 
 from fastpack._native.features import Features
-from fastpack.ragged import Ragged, offsets_of
+from fastpack.core.ragged import Ragged, offsets_of
 
 tf = pytest.importorskip("tensorflow")
 from google.protobuf.message import DecodeError  # noqa: E402 - it comes with TensorFlow

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from fastpack import encode
 from fastpack._native.crc32c import crc32c
+from fastpack.core.ragged import Ragged, Text, offsets_of
+from fastpack.core.threads import share
 from fastpack.errors import FastpackError, MissingFileError, SourceError, UnreadableFileError
-from fastpack.filenames import FileNames
-from fastpack.headers import ImageFiles
-from fastpack.pool import share
-from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.files.file_names import FileNames
+from fastpack.images.headers import ImageFiles
 
 NAMES = st.binary(max_size=20).map(lambda name: os.fsdecode(name.replace(b"\0", b"?")))
 
@@ -45,7 +45,7 @@ def test_a_text_of_names_is_kept_once():
 
 def test_where_the_system_writes_names_otherwise_than_text(tmp_path, monkeypatch):
     """They are written for the system once more."""
-    monkeypatch.setattr("fastpack.filenames._TEXT_IS_NAMES", False)
+    monkeypatch.setattr("fastpack.index.index.folder_files.file_names._TEXT_IS_NAMES", False)
     monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
     monkeypatch.setattr(os, "fsdecode", lambda name: name.decode("latin-1"))
     names = FileNames(Text.of(["a", "ö"]), f"{tmp_path}/")

@@ -9,10 +9,11 @@ from command_line import run
 from images import jpeg, photo, read_pillow, save
 
 import fastpack
-from fastpack import containers
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, SourceError
-from fastpack.index import Index, index_path
-from fastpack.npz import load_npz, save_npz
+from fastpack.files.companions import index_path
+from fastpack.files.npz import load_npz, save_npz
+from fastpack.formats import registry, saved_index
+from fastpack.index.index import Index
 from fastpack.sources import folder as folder_source
 
 FILES = {
@@ -105,7 +106,7 @@ def test_nothing_is_put_beside_a_folder_that_is_looked_at(root, tmp_path):
 def test_saved_beside_the_folder_on_request_and_used(root, monkeypatch):
     fastpack.build_indexes(root)
     assert index_path(root) == root.parent / "images.index.npz"
-    monkeypatch.setattr("fastpack.containers.folder.ProbeFiles", None)
+    monkeypatch.setattr("fastpack.formats.folder.ProbeFiles", None)
     assert fastpack.open(root, decode=False).read([1])["image"].bytes(0) == FILES["cat/deep/2.JPEG"]
 
 
@@ -121,11 +122,11 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_noticed(root, change):
     fastpack.build_indexes(root)
-    assert containers.saved_index(root) is not None
+    assert saved_index.saved_index(root) is not None
     change(root)
-    assert containers.saved_index(root) is None
+    assert saved_index.saved_index(root) is None
     dataset = fastpack.open(root, decode=False)
-    assert dataset.index.shards == (containers.named("folder").shard(root),)
+    assert dataset.index.shards == (registry.named("folder").shard(root),)
     batch = dataset.read(np.arange(len(dataset)))
     assert [batch["image"].bytes(i) for i in range(len(dataset))] == [(root / key).read_bytes() for key in batch["key"]]
 
@@ -184,7 +185,7 @@ def test_an_index_whose_names_are_gone(root):
 
 def test_no_images(tmp_path):
     with pytest.raises(EmptySourceError, match="no images"):
-        containers.named("folder").index(tmp_path)
+        registry.named("folder").index(tmp_path)
 
 
 def test_a_pipe_among_the_files_is_not_waited_for(root):
@@ -203,7 +204,7 @@ def test_a_file_that_may_not_be_read(root):
 def test_a_link_that_leads_back(root):
     (root / "cat" / "up").symlink_to("..")
     with pytest.raises(FastpackError, match=r"^a link leads back.*images/cat/up$"):
-        containers.named("folder").index(root)
+        registry.named("folder").index(root)
 
 
 def test_a_link_to_another_folder_is_followed_on_request(root, tmp_path):
@@ -217,4 +218,4 @@ def test_a_link_to_another_folder_is_followed_on_request(root, tmp_path):
 
 def test_a_folder_is_not_written_as_a_file(root):
     with pytest.raises(OptionError, match="fastpack extract"):
-        containers.named("folder").writer(root, None)
+        registry.named("folder").writer(root, None)

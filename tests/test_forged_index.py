@@ -15,8 +15,9 @@ from test_hostile_index import make_gzip, make_hdf5, make_tfrecord
 import fastpack
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError, FormatError, LimitError
-from fastpack.index import Index, index_path
-from fastpack.npz import load_npz, save_npz
+from fastpack.files.companions import index_path
+from fastpack.files.npz import load_npz, save_npz
+from fastpack.index.index import Index
 
 MAKERS = {"tfrecord": make_tfrecord, "hdf5": make_hdf5, "gzip": make_gzip}
 NUMBERS = [-1, 0, 1, 2**31, 2**63 - 1, 2**63, 2**64, 2**200, -(2**63), 1e308, float("inf"), float("nan"), 0.5, True]

@@ -13,8 +13,8 @@ from test_pool import PATIENCE_S, run_python
 
 import fastpack
 from fastpack import Loader, PackOptions
-from fastpack.pool import share, submit
-from fastpack.prefetch import Prefetch
+from fastpack.core.threads import share, submit
+from fastpack.loading.prefetch import Prefetch
 
 # What is read in ways of its own, with modules of its own.
 KINDS = ["x.tfrecord", "encoded.h5", "pixels.h5", "chunks.h5", "compact.h5", "photos"]
@@ -128,7 +128,7 @@ def no_more_threads(monkeypatch):
 @pytest.fixture
 def fresh_pool(monkeypatch):
     """A pool that has no thread yet."""
-    monkeypatch.setattr("fastpack.pool._pools", {})
+    monkeypatch.setattr("fastpack.core.threads._pools", {})
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -247,7 +247,7 @@ def test_ctrl_c_while_threads_are_asked_for(monkeypatch):
         time.sleep(0.1)
         ended.append(True)
 
-    offer = fastpack.pool._offer
+    offer = fastpack.core.threads._offer
 
     def offer_once(work, future):
         if running.is_set():
@@ -255,7 +255,7 @@ def test_ctrl_c_while_threads_are_asked_for(monkeypatch):
         offer(work, future)
         assert running.wait(PATIENCE_S)
 
-    monkeypatch.setattr("fastpack.pool._offer", offer_once)
+    monkeypatch.setattr("fastpack.core.threads._offer", offer_once)
     with pytest.raises(KeyboardInterrupt):
         share(work, 3)
     assert ended == [True]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, Gather, GatherFiles, LookAtFiles, announce
-from fastpack.pool import share
-from fastpack.ragged import offsets_of
-from fastpack.structs import IMAGE_INFO, SPAN
+from fastpack.core.dtypes import IMAGE_INFO, SPAN
+from fastpack.core.ragged import offsets_of
+from fastpack.core.threads import share
 
 IO_ERROR, NO_MEMORY, TRUNCATED, BAD_DATA_CRC, FILE_CHANGED = 1, 2, 3, 5, 15
 DATA = np.random.default_rng(0).integers(0, 256, 5000).astype(np.uint8).tobytes()

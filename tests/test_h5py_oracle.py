@@ -8,8 +8,8 @@ from images import jpeg, photo, read_pillow, read_upright, resized, save
 import fastpack
 from fastpack import PackOptions, Paths, Text
 from fastpack._native.crc32c import crc32c
+from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import SchemaError
-from fastpack.structs import NO_SPAN
 
 FILES = ["cat/a.jpg", "cat/b.jpeg", "cat/c.png", "cat/d.webp", "dog/a.jpg", "dog/b.jpg", "dog/c.jpg", "dog/d.png"]
 FILES += ["owl/a.JPG", "owl/b.bmp", "owl/c.tiff", "owl/d.jpg"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack._native.filters import Pipeline, can_decode, can_encode, decode_chunk, encode_chunk
-from fastpack.structs import FILTER
+from fastpack.core.dtypes import FILTER
 
 hdf5plugin = pytest.importorskip("hdf5plugin")
 

@@ -9,9 +9,9 @@ from images import jpeg, photo
 from test_pool import run_python
 
 import fastpack
-from fastpack.containers.hdf5 import HDF5
+from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import FormatError, MissingFileError, SchemaError, TruncatedFileError
-from fastpack.structs import NO_SPAN
+from fastpack.formats.hdf5.container import HDF5
 
 IMAGES = np.stack([photo(12, 10, seed=seed) for seed in range(9)])
 LABELS = np.arange(9)

@@ -10,8 +10,8 @@ from images import jpeg, photo, read_pillow, save
 
 import fastpack
 from fastpack import Limits
-from fastpack.containers.hdf5 import HDF5
 from fastpack.errors import FastpackWarning, FormatError, LimitError, OptionError, SchemaError
+from fastpack.formats.hdf5.container import HDF5
 
 COLOR = np.stack([photo(20, 30, seed=seed) for seed in range(5)])
 GRAY = np.ascontiguousarray(COLOR[..., 0])

@@ -11,8 +11,8 @@ from test_pool import run_python
 
 import fastpack
 from fastpack import PackOptions, Paths
+from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
-from fastpack.structs import NO_SPAN
 
 BYTES = h5py.vlen_dtype(np.uint8)
 TEXT = h5py.string_dtype()

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack.containers.hdf5_index import _text_of
-from fastpack.containers.hdf5_vectors import _fixed_strings
-from fastpack.ragged import Text
-from fastpack.structs import NO_SPAN
+from fastpack.core.dtypes import NO_SPAN
+from fastpack.core.ragged import Text
+from fastpack.formats.hdf5.index import _text_of
+from fastpack.formats.hdf5.vectors import _fixed_strings
 
 hdf5plugin = pytest.importorskip("hdf5plugin")
 

@@ -10,8 +10,8 @@ from images import photo
 from test_pool import run_python
 
 import fastpack
-from fastpack.containers.hdf5 import HDF5
 from fastpack.errors import FastpackError, FormatError
+from fastpack.formats.hdf5.container import HDF5
 
 PIXELS = np.stack([photo(8, 8, seed=seed) for seed in range(4)])
 # Takes 2 ms. Reads that HDF5 repeats for a file with a writer took minutes.

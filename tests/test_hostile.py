@@ -11,9 +11,9 @@ from wire import bytes_list, entry, example, float_list, frame, header, int_list
 
 import fastpack
 from fastpack import PackOptions, Paths
+from fastpack.core.limits import Limits
 from fastpack.errors import ChangedFileError, CorruptRecordError, FastpackError, FormatError, LimitError, TruncatedFileError
-from fastpack.index import index_path
-from fastpack.limits import Limits
+from fastpack.files.companions import index_path
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
 RECORDS = [frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)))) for i, image in enumerate(IMAGES)]

@@ -10,10 +10,12 @@ from images import photo
 from test_hostile import IMAGES, failure_of
 
 import fastpack
-from fastpack import PackOptions, Paths, containers
+from fastpack import PackOptions, Paths
+from fastpack.core.limits import Limits
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
-from fastpack.index import Index, index_path
-from fastpack.limits import Limits
+from fastpack.files.companions import index_path
+from fastpack.formats import registry
+from fastpack.index.index import Index
 
 
 def write_encoded(path, **members):
@@ -283,7 +285,7 @@ def test_chunks_that_would_fill_the_memory(tmp_path):
         dataset = f.create_dataset("images", (4, 2**14, 2**14, 1), "u1", chunks=(4, 2**14, 2**14, 1), compression="gzip")
         dataset.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(1000)))
     with pytest.raises(LimitError, match=r"max_chunk_bytes.*x\.h5"):
-        containers.named("hdf5").index(tmp_path / "x.h5", limits=Limits(max_chunk_bytes=2**30 - 1))
+        registry.named("hdf5").index(tmp_path / "x.h5", limits=Limits(max_chunk_bytes=2**30 - 1))
     assert isinstance(failure_of(tmp_path / "x.h5"), CorruptRecordError)
 
 

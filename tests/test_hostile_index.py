@@ -12,10 +12,10 @@ from images import jpeg, photo, read_pillow
 
 import fastpack
 from fastpack import Paths
+from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import FastpackError
-from fastpack.index import index_path
-from fastpack.npz import NPZ_ERRORS, _read_header
-from fastpack.structs import NO_SPAN
+from fastpack.files.companions import index_path
+from fastpack.files.npz import NPZ_ERRORS, _read_header
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
 PIXELS = np.stack([photo(10, 12, seed=i) for i in range(4)])

@@ -13,11 +13,11 @@ from PIL import Image
 from tiffs import BLACK_IS_ZERO, CIELAB, CMYK, PALETTE, RGB, WHITE_IS_ZERO, YCBCR, tiff
 
 import fastpack
-from fastpack.codecs.bmp import read_bmp
-from fastpack.codecs.gif import read_gif
-from fastpack.codecs.png import read_png
-from fastpack.codecs.tiff import read_tiff
 from fastpack.errors import CorruptImageError, FastpackWarning, UnsupportedImageError
+from fastpack.images.bmp import read_bmp
+from fastpack.images.gif import read_gif
+from fastpack.images.png import read_png
+from fastpack.images.tiff import read_tiff
 
 HEIGHT, WIDTH = 21, 37
 sizes = st.tuples(st.integers(1, 20), st.integers(1, 20))

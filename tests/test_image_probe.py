@@ -13,10 +13,10 @@ from PIL import Image
 
 import fastpack
 from fastpack._native.image import probe_many
+from fastpack.core.dtypes import IMAGE_INFO
+from fastpack.core.ragged import Ragged
 from fastpack.errors import CorruptImageError, UnsupportedImageError
-from fastpack.headers import FORMATS, probe_blobs
-from fastpack.ragged import Ragged
-from fastpack.structs import IMAGE_INFO
+from fastpack.images.headers import FORMATS, probe_blobs
 
 HEIGHT, WIDTH = 19, 37
 NOT_AN_IMAGE = 8

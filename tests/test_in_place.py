@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from wire import VARINT, bytes_list, entry, example, float_list, frame, int_list, sized, tag, varint
 
 import fastpack
-from fastpack.containers.tfrecord_offsets import read_offsets
-from fastpack.ragged import Text
+from fastpack.core.ragged import Text
+from fastpack.formats.tfrecord.idx import read_offsets
 
 OTHERS = Path(__file__).parent / "golden" / "others"
 
@@ -63,7 +63,7 @@ def test_vahidk_tfrecord_now(tmp_path):
     for i in range(5):
         writer.write({"data": (bytes([255, i]), "byte"), "number": (i, "int"), "scores": ([i / 2, 1.5], "float")})
     writer.close()
-    fastpack.containers.tfrecord_offsets.write_offsets(path, tmp_path / "x.idx")
+    fastpack.formats.tfrecord.idx.write_offsets(path, tmp_path / "x.idx")
     theirs = list(tfrecord.tfrecord_loader(str(path), str(tmp_path / "x.idx")))
     theirs.sort(key=lambda row: row["number"].item())  # with an index it begins anywhere
     ours = plain(fastpack.open(path))

@@ -14,13 +14,15 @@ from test_tar import samples, write_tar
 from wire import bytes_list, entry, example, frame, int_list
 
 import fastpack
-from fastpack import Ragged, Text, build_indexes, containers
-from fastpack.containers.tfrecord_offsets import read_offsets, write_offsets
+from fastpack import Ragged, Text, build_indexes
+from fastpack.core.dtypes import SPAN
 from fastpack.errors import CorruptRecordError, FormatError, MissingFileError, SchemaError, UnreadableFileError
-from fastpack.index import Index, index_path
-from fastpack.indexing import indexes_of
-from fastpack.npz import load_npz, save_npz
-from fastpack.structs import SPAN
+from fastpack.files.companions import index_path
+from fastpack.files.npz import load_npz, save_npz
+from fastpack.formats import protocols, saved_index
+from fastpack.formats.indexing import indexes_of
+from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
+from fastpack.index.index import Index
 
 IMAGE = jpeg(24, 20)
 RECORDS = [frame(example(entry(b"image", bytes_list(IMAGE[: 600 + i])), entry(b"label", int_list(i)))) for i in range(5)]
@@ -118,7 +120,7 @@ def test_index_of_older_files_is_read(tmp_path):
     np.savez(index_path(path), **load_npz(index_path(path)))
     with zipfile.ZipFile(index_path(path)) as archive:
         assert archive.comment == b""
-    loaded = containers.saved_index(path)
+    loaded = saved_index.saved_index(path)
     assert (loaded.spans["image"] == dataset.index.spans["image"]).all()
 
 
@@ -148,8 +150,8 @@ def test_open_keeps_indexes_in_the_index_dir(tmp_path):
     path = write_shards(tmp_path)[3]
     (tmp_path / "kept").mkdir()
     assert len(fastpack.open(path, index_dir=str(tmp_path / "kept"))) == 4
-    assert containers.saved_index(path, tmp_path / "kept") is not None
-    assert containers.saved_index(path) is None
+    assert saved_index.saved_index(path, tmp_path / "kept") is not None
+    assert saved_index.saved_index(path) is None
 
 
 def test_index_dir_by_another_way_to_the_file(tmp_path, monkeypatch):
@@ -157,7 +159,7 @@ def test_index_dir_by_another_way_to_the_file(tmp_path, monkeypatch):
     (tmp_path / "kept").mkdir()
     build_indexes(path, index_dir=tmp_path / "kept")
     monkeypatch.chdir(tmp_path)
-    assert containers.saved_index(path.relative_to(tmp_path), tmp_path / "kept") is not None
+    assert saved_index.saved_index(path.relative_to(tmp_path), tmp_path / "kept") is not None
 
 
 def test_a_folder_for_indexes_is_made(tmp_path):
@@ -243,7 +245,7 @@ def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
 
 def test_progress_within_a_file(tmp_path, monkeypatch):
     path = write_shards(tmp_path)[-1]
-    monkeypatch.setattr(containers.tfrecord_windows, "_WINDOW_BYTES", 1)  # as little as one record is read at a time
+    monkeypatch.setattr(protocols.tfrecord_windows, "_WINDOW_BYTES", 1)  # as little as one record is read at a time
     seen = []
     build_indexes(path, progress=lambda done, total: seen.append(done))
     ends = [0, *np.cumsum([len(record) for record in RECORDS[:4]]).tolist()]
@@ -269,8 +271,8 @@ def test_of_failures_at_once_the_first_is_raised(tmp_path, monkeypatch):
         both.wait(60)
         raise FormatError(path.name)
 
-    monkeypatch.setattr(containers, "index_of", failing)
-    monkeypatch.setattr("fastpack.indexing.num_cores", lambda: 2)
+    monkeypatch.setattr("fastpack.formats.saved_index.index_of", failing)
+    monkeypatch.setattr("fastpack.formats.indexing.num_cores", lambda: 2)
     with pytest.raises(FormatError, match="^a$"):
         indexes_of([tmp_path / "a", tmp_path / "b"])
 

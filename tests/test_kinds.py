@@ -148,7 +148,7 @@ def test_names_of_features_that_no_file_name_has(tmp_path):
 def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
     path = tfrecord(tmp_path / "x.tfrecord", JPEGS[:2])
     fastpack.open(path)
-    from fastpack.npz import load_npz, save_npz
+    from fastpack.files.npz import load_npz, save_npz
 
     index = tmp_path / "x.tfrecord.index.npz"
     arrays = load_npz(index)

@@ -10,8 +10,8 @@ from images import jpeg, photo, save
 
 import fastpack
 from fastpack.errors import CorruptRecordError, OptionError
-from fastpack.index import index_path
-from fastpack.transforms import RandomResizedCrop
+from fastpack.files.companions import index_path
+from fastpack.images.transforms import RandomResizedCrop
 
 NUM_IMAGES = 12
 NUM_MARKED = NUM_IMAGES - 2

@@ -10,7 +10,7 @@ from images import jpeg, with_orientation
 import fastpack
 from fastpack import Paths, pack
 from fastpack.errors import OptionError
-from fastpack.looking.listing import list_samples
+from fastpack.inspection.listing import list_samples
 
 
 @pytest.fixture

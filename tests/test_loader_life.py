@@ -15,7 +15,7 @@ from test_pool import PATIENCE_S, run_python
 import fastpack
 from fastpack import Loader, Resize
 from fastpack.errors import StateError
-from fastpack.prefetch import Prefetch
+from fastpack.loading.prefetch import Prefetch
 
 
 @pytest.fixture(scope="module")

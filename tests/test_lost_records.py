@@ -10,11 +10,11 @@ from images import jpeg
 from wire import bytes_list, entry, example, float_list, frame, int_list
 
 import fastpack
-from fastpack.containers import tfrecord_windows
+from fastpack.core.ragged import Text
 from fastpack.errors import CorruptRecordError
-from fastpack.index import index_path
-from fastpack.ragged import Text
-from fastpack.transforms import RandomResizedCrop
+from fastpack.files.companions import index_path
+from fastpack.formats.tfrecord import scan as tfrecord_windows
+from fastpack.images.transforms import RandomResizedCrop
 
 NUM_SAMPLES = 9
 each_policy = pytest.mark.parametrize("on_error", ["mask", "skip"])

@@ -12,10 +12,10 @@ from PIL import Image
 
 import fastpack
 from fastpack import Batch, Field, Ragged, Schema, Text
-from fastpack.containers import ShardPlan
-from fastpack.containers.tfrecord import TFRECORD
 from fastpack.errors import ShapeError, UnsupportedImageError
-from fastpack.index import index_path
+from fastpack.files.companions import index_path
+from fastpack.formats.protocols import ShardPlan
+from fastpack.formats.tfrecord.container import TFRECORD
 
 HEIGHT, WIDTH = 48, 64
 NORMALIZE = fastpack.Normalize((0.5,) * 3, (0.5,) * 3)

@@ -13,7 +13,7 @@ from images import jpeg
 
 import fastpack
 from fastpack import Normalize, Resize
-from fastpack.memory import Memory
+from fastpack.core.buffer_pool import Memory
 
 SHAPE = (2, 1024, 1024)
 

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 import fastpack
 from fastpack import decode, probe
 from fastpack.errors import CorruptImageError
-from fastpack.headers import FORMATS
+from fastpack.images.headers import FORMATS
 from fastpack.packing.metadata import strip_metadata
 
 SECRET = b"Somewhere 12, Sometown"

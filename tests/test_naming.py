@@ -9,8 +9,8 @@ from images import jpeg
 
 import fastpack
 from fastpack import PackOptions, Paths, errors, pack
-from fastpack.containers import find_shards
-from fastpack.naming import in_order, members_of, missing, num_shards_of, shard_paths, strangers
+from fastpack.files.naming import in_order, members_of, missing, num_shards_of, shard_paths, strangers
+from fastpack.formats.discovery import find_shards
 
 
 @pytest.fixture

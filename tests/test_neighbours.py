@@ -19,9 +19,9 @@ from two_decoders import using_sequential
 import fastpack
 from fastpack._native.decode import Decoder
 from fastpack._native.transcode import Transcoder
+from fastpack.core.ragged import Ragged
 from fastpack.errors import CorruptImageError
-from fastpack.headers import probe_blobs
-from fastpack.ragged import Ragged
+from fastpack.images.headers import probe_blobs
 
 pytestmark = pytest.mark.usefixtures("own_decoder")
 

@@ -10,7 +10,7 @@ from images import jpeg
 
 import fastpack
 from fastpack import FastpackWarning
-from fastpack.index import Index, concatenate
+from fastpack.index.index import Index, concatenate
 
 NOTE = "the odd column was left out; name it with fields"
 

@@ -11,10 +11,10 @@ from images import jpeg
 
 import fastpack
 from fastpack import Normalize, Resize
-from fastpack.containers.hdf5 import Hdf5Container
 from fastpack.errors import CorruptRecordError, FastpackError, FormatError
-from fastpack.index import index_path
-from fastpack.shard import Shard
+from fastpack.files.companions import index_path
+from fastpack.files.shard import Shard
+from fastpack.formats.hdf5.container import Hdf5Container
 
 NUM_SAMPLES = 9
 PIXELS = np.random.default_rng(0).integers(1, 256, (NUM_SAMPLES, 6, 5, 3), np.uint8)

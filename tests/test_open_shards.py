@@ -11,7 +11,7 @@ import pytest
 import fastpack
 from fastpack import PackOptions, Resize
 from fastpack.errors import UnreadableFileError
-from fastpack.shard import OpenShards, Shard
+from fastpack.files.shard import OpenShards, Shard
 
 NUM_SHARDS = 60
 

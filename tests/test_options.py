@@ -26,7 +26,7 @@ from fastpack import (
     Shuffle,
 )
 from fastpack.errors import FastpackError, LimitError, OptionError, ShapeError
-from fastpack.storage import Storage
+from fastpack.formats.storage import Storage
 
 WITHOUT = {RandomResizedCrop: (8,), Resize: (8,), ResizeShort: (8,), CenterCrop: (8,), RandomCrop: (8,)}
 WITHOUT |= {Normalize: ((0.5,), (0.5,)), Mix: ((1, 2),)}

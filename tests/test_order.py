@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from fastpack import Balanced, Mix, Sequential, Shuffle, Text
 from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
 from fastpack.errors import OptionError
-from fastpack.order import ordering_of, spread_by_key, spread_by_number
+from fastpack.sampling.order import ordering_of
+from fastpack.sampling.split import spread_by_key, spread_by_number
 
 GOLDEN = Path(__file__).parent / "golden" / "orders.json"
 SEEDS = st.integers(0, 2**64 - 1)

@@ -10,7 +10,7 @@ import pytest
 
 import fastpack
 from fastpack import PackOptions, Paths, Ragged, encode, errors, folder, pack
-from fastpack.shard import written_whole
+from fastpack.files.atomic import written_whole
 
 
 def make_files(root, count=6, size=(10, 12)):

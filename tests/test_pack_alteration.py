@@ -10,7 +10,7 @@ from PIL import Image
 
 import fastpack
 from fastpack import PackOptions, errors, pack
-from fastpack.headers import FORMATS
+from fastpack.images.headers import FORMATS
 
 OUTPUTS = ["out.tfrecord", "out.h5"]
 FILES = {

@@ -15,8 +15,9 @@ from images import jpeg
 import fastpack
 from fastpack import Loader, LoaderOptions, PackOptions, Paths, Shuffle, errors, folder, pack, table
 from fastpack.cli import main
-from fastpack.packing.selection import Selection, duplicates
-from fastpack.report import planned_lines
+from fastpack.cli.text import planned_lines
+from fastpack.packing.duplicates import duplicates
+from fastpack.packing.subset import Selection
 
 NUM_FILES = 40
 OUTPUTS = ["out.tfrecord", "out.h5"]

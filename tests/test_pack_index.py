@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, PackOptions, Ragged, Schema, containers, encode, pack, spool
+from fastpack import Batch, Field, PackOptions, Ragged, Schema, encode, pack
+from fastpack.core.ragged import Text
 from fastpack.errors import CorruptRecordError, Place
-from fastpack.index import Index, index_path
-from fastpack.ragged import Text
+from fastpack.files.companions import index_path
+from fastpack.formats import registry
+from fastpack.index.folder_files import spool
+from fastpack.index.index import Index
 
 IMAGES = [encode(np.full((3 + i, 4, 3), 40 * i, np.uint8), kind) for i in range(3) for kind in ("png", "jpeg")]
 names = st.text(st.characters(min_codepoint=32, max_codepoint=1000, exclude_characters="/."), min_size=1, max_size=5)
@@ -90,7 +93,7 @@ def test_of_a_tfrecord(source, memory, held):
     with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
         path = Path(folder) / "x.tfrecord"
         pack(source, path, PackOptions(sync=False, memory=memory))
-        assert_same(Index.load(index_path(path)), containers.named("tfrecord").index(path))
+        assert_same(Index.load(index_path(path)), registry.named("tfrecord").index(path))
 
 
 @settings(max_examples=25)
@@ -99,7 +102,7 @@ def test_of_an_hdf5_file(source, layout, held):
     with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
         path = Path(folder) / "x.h5"
         pack(source, path, PackOptions(sync=False, layout=layout))
-        assert_same(Index.load(index_path(path)), containers.named("hdf5").index(path))
+        assert_same(Index.load(index_path(path)), registry.named("hdf5").index(path))
 
 
 def test_names_in_the_file_are_found_again(tmp_path):
@@ -108,7 +111,7 @@ def test_names_in_the_file_are_found_again(tmp_path):
     stored = {"image": "image/encoded", "label": "image/class/label", "key": "image/filename"}
     pack(Samples(fields, values, ("x", "y", "z")), tmp_path / "x.tfrecord", PackOptions(names=stored))
     saved = Index.load(index_path(tmp_path / "x.tfrecord"))
-    assert_same(saved, containers.named("tfrecord").index(tmp_path / "x.tfrecord"))
+    assert_same(saved, registry.named("tfrecord").index(tmp_path / "x.tfrecord"))
     assert saved.schema["image"].stored_as == "image/encoded"
     assert saved.schema.class_names == ("x", "y", "z")
 
@@ -117,8 +120,8 @@ def test_a_column_may_be_named_as_attributes_are_marked(tmp_path):
     """In the list of checksums of an HDF5 file "@schema" is the attribute; the column of that name is told from it."""
     fields = (Field("image", "image"), Field("@schema", "int", dtype="int64"))
     pack(Samples(fields, {"image": Ragged.of_bytes(IMAGES[:2]), "@schema": np.array([5, 6])}, ()), tmp_path / "x.h5")
-    assert containers.named("hdf5").index(tmp_path / "x.h5").columns["@schema"].tolist() == [5, 6]
+    assert registry.named("hdf5").index(tmp_path / "x.h5").columns["@schema"].tolist() == [5, 6]
     with h5py.File(tmp_path / "x.h5", "r+") as file:
         file["@schema"][1] = 7
     with pytest.raises(CorruptRecordError, match="/@schema"):
-        containers.named("hdf5").index(tmp_path / "x.h5")
+        registry.named("hdf5").index(tmp_path / "x.h5")

@@ -11,7 +11,7 @@ from images import jpeg
 
 import fastpack
 from fastpack import PackOptions, errors, folder, pack, table
-from fastpack.escapes import raw_name
+from fastpack.files.escapes import raw_name
 
 OUTPUTS = ["a.tfrecord", "a.h5"]
 SKIP = PackOptions(on_error="skip")

@@ -14,8 +14,8 @@ from images import cmyk_jpeg, jpeg, photo, save
 import fastpack
 from fastpack import PackOptions, Paths, errors, folder, pack, table
 from fastpack.cli import main
-from fastpack.publication import staging_folder
-from fastpack.rejects import report_path
+from fastpack.files.companions import report_path
+from fastpack.files.publication import staging_folder
 
 NUM_FILES = 60
 OUTPUTS = ["out.tfrecord", "out.h5"]

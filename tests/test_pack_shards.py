@@ -13,9 +13,10 @@ import pytest
 from images import write_striped
 
 import fastpack
-from fastpack import PackOptions, Paths, containers, errors, pack
-from fastpack.index import index_path
-from fastpack.naming import num_shards_of
+from fastpack import PackOptions, Paths, errors, pack
+from fastpack.files.companions import index_path
+from fastpack.files.naming import num_shards_of
+from fastpack.formats import registry
 
 NUM_IMAGES = 23
 
@@ -167,7 +168,7 @@ class TestMaster:
     def test_it_is_indexed_once(self, photos, tmp_path, monkeypatch):
         self.pack(photos, tmp_path, slice(None))
         fastpack.open(tmp_path / "x.h5")
-        monkeypatch.setattr(containers.named("hdf5"), "index", None)
+        monkeypatch.setattr(registry.named("hdf5"), "index", None)
         assert (fastpack.open(tmp_path / "x.h5").read([22, 3])["image"] == photos[1][[22, 3]]).all()
 
     def test_a_shard_that_changed_is_noticed(self, photos, tmp_path):
@@ -183,7 +184,7 @@ class TestMaster:
         self.pack(photos, tmp_path, slice(None))
         (tmp_path / "elsewhere/secret").write_bytes(bytes(10_000))
         index = fastpack.open(tmp_path / "x.h5").index
-        secret = containers.named("hdf5").shard(tmp_path / "elsewhere/secret")
+        secret = registry.named("hdf5").shard(tmp_path / "elsewhere/secret")
         spans = {"image": index.spans["image"].copy()}
         spans["image"]["offset"] = 0
         lie = dataclasses.replace(index, shards=(index.shards[0], secret, index.shards[2]), spans=spans)

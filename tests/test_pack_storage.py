@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from images import write_striped
 
 import fastpack
-from fastpack import PackOptions, Paths, containers, errors, pack
+from fastpack import PackOptions, Paths, errors, pack
 from fastpack._native.pieces import write_rows
-from fastpack.containers import ShardPlan, hdf5_disk, hdf5_encoded, hdf5_pixels
-from fastpack.containers.hdf5_vectors import Vector
-from fastpack.storage import COMPRESSIONS, Storage
+from fastpack.formats import registry
+from fastpack.formats.hdf5 import file_object as hdf5_disk
+from fastpack.formats.hdf5 import write_encoded as hdf5_encoded
+from fastpack.formats.hdf5 import write_pixels as hdf5_pixels
+from fastpack.formats.hdf5.vectors import Vector
+from fastpack.formats.protocols import ShardPlan
+from fastpack.formats.storage import COMPRESSIONS, Storage
 
 NUM_IMAGES = 23
 
@@ -177,10 +181,10 @@ class TestFacts:
 
     def test_a_file_without_them_has_the_same_index(self, photos, tmp_path):
         pack(source(photos), tmp_path / "x.h5")
-        with_facts = containers.named("hdf5").index(tmp_path / "x.h5").infos["image"]
+        with_facts = registry.named("hdf5").index(tmp_path / "x.h5").infos["image"]
         with h5py.File(tmp_path / "x.h5", "r+") as file:
             del file["images/width"]
-        assert (containers.named("hdf5").index(tmp_path / "x.h5", check=False).infos["image"] == with_facts).all()
+        assert (registry.named("hdf5").index(tmp_path / "x.h5", check=False).infos["image"] == with_facts).all()
 
 
 class TestReadingBack:
@@ -204,7 +208,7 @@ class TestReadingBack:
         self.refuses(photos, tmp_path / "x.h5", PackOptions(layout="pixels", compression=compression, chunk=5))
 
     def test_tfrecord(self, photos, tmp_path):
-        writer = containers.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
+        writer = registry.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
         writer.write(source(photos).read(np.arange(10)))
         batch = source(photos).read(np.arange(10, NUM_IMAGES))
         piece = writer.encode(batch)
@@ -214,7 +218,7 @@ class TestReadingBack:
         writer.abandon()
 
     def test_bytes_that_somebody_else_appends(self, photos, tmp_path):
-        writer = containers.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
+        writer = registry.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
         writer.write(source(photos).read(np.arange(NUM_IMAGES)))
         with open(tmp_path / "x", "ab") as file:
             file.write(b"?")
@@ -355,7 +359,7 @@ def test_names_that_hdf5_would_not_give_back_are_refused(photos, tmp_path, name)
 
 @pytest.mark.parametrize("name", ["x.tfrecord", "x.h5"])
 def test_what_is_known_of_a_finished_shard_is_let_go_of(photos, tmp_path, monkeypatch, name):
-    container = containers.of_suffix(tmp_path / name)
+    container = registry.of_suffix(tmp_path / name)
     writer_of, writers, alive = type(container).writer, [], []
 
     def noted_writer(*arguments):

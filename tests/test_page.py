@@ -14,7 +14,7 @@ from images import jpeg, read_pillow, with_orientation
 
 import fastpack
 from fastpack.errors import EmptySourceError, OutputExistsError, SchemaError
-from fastpack.looking.page import html_page, save_page
+from fastpack.inspection.page import html_page, save_page
 
 HOSTILE = "</script><script>alert('&quot;')</script><img src=x onerror=alert(1)>"
 

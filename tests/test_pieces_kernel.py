@@ -8,7 +8,7 @@ import pytest
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.pieces import write_rows
-from fastpack.ragged import Ragged, offsets_of
+from fastpack.core.ragged import Ragged, offsets_of
 
 IO_ERROR, TRUNCATED, BAD_DATA_CRC = 1, 3, 5
 DATA = np.random.default_rng(0).bytes(400_000)

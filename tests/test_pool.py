@@ -14,7 +14,7 @@ import pytest
 
 import fastpack
 from fastpack import Resize
-from fastpack.pool import num_cores, share
+from fastpack.core.threads import num_cores, share
 
 # Only so that a deadlock fails a test; none comes near it.
 PATIENCE_S = 60
@@ -122,7 +122,7 @@ def run_python(code, *arguments, stdin=b""):
 
 SHARE_INSIDE_SHARE = """
 import threading
-from fastpack.pool import share
+from fastpack.core.threads import share
 assert all(share(lambda: share(threading.get_ident, 8), 64))
 print("done")
 """

@@ -9,8 +9,8 @@ import pytest
 
 import fastpack
 from fastpack.errors import EmptySourceError, OptionError, OutputExistsError, SchemaError
-from fastpack.looking.lettering import Lettering
-from fastpack.looking.preview import _BACKGROUND, _CAPTION_HEIGHT, _GAP, choose_samples, contact_sheet, save_sheet
+from fastpack.inspection.captions import Lettering
+from fastpack.inspection.contact_sheet import _BACKGROUND, _CAPTION_HEIGHT, _GAP, choose_samples, contact_sheet, save_sheet
 
 COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
 TILE = 40

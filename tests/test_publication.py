@@ -11,8 +11,8 @@ from images import jpeg
 
 import fastpack
 from fastpack import PackOptions, Paths, errors, pack
-from fastpack.locked_folder import LOCK_NAME, LockedFolder
-from fastpack.publication import DONE, PENDING, Publication, staging_folder
+from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
+from fastpack.files.publication import DONE, PENDING, Publication, staging_folder
 
 
 class StoppedError(Exception):
@@ -191,7 +191,7 @@ def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
     """The whole change happens after the first file is indexed: without that check the reader would have both sets."""
     output, options = out / "t.tfrecord", PackOptions(shards=2)
     old = pack(source(0, 6), output, options)
-    new, index_of = source(10, 8), fastpack.containers.index_of
+    new, index_of = source(10, 8), fastpack.formats.protocols.index_of
 
     def slow(path, **chosen):
         index = index_of(path, **chosen)
@@ -199,8 +199,8 @@ def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
             pack(new, output, options, overwrite=True)
         return index
 
-    monkeypatch.setattr("fastpack.indexing._build_all", lambda build, count: [build(number) for number in range(count)])
-    monkeypatch.setattr("fastpack.containers.index_of", slow)
+    monkeypatch.setattr("fastpack.formats.indexing._build_all", lambda build, count: [build(number) for number in range(count)])
+    monkeypatch.setattr("fastpack.formats.protocols.index_of", slow)
     with pytest.raises(errors.MixedSetError, match="open it again"):
         fastpack.open(output)
     assert len(fastpack.open(output)) == 8
@@ -405,7 +405,7 @@ class TestDamagedNotes:
 
 KILLED = """
 import os, signal, sys
-from fastpack.locked_folder import LockedFolder
+from fastpack.files.locked_folder import LockedFolder
 from pathlib import Path
 folder = LockedFolder(Path(sys.argv[1]))
 folder.lock()

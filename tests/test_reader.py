@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import HorizontalFlip, PackOptions, Paths, RandomResizedCrop, Resize, codecs, encode, errors, pack
-from fastpack.index import index_path
+from fastpack import HorizontalFlip, PackOptions, Paths, RandomResizedCrop, Resize, encode, errors, pack
+from fastpack.files.companions import index_path
+from fastpack.images import codecs
 
 NUM_SAMPLES = 11
 
@@ -243,9 +244,9 @@ class TestSavedIndex:
     def test_is_saved_and_used(self, file, monkeypatch):
         file = fastpack.open(file).index.shards[0].path
         assert index_path(file).exists()
-        from fastpack import containers
+        from fastpack.formats import registry
 
-        monkeypatch.setattr(type(containers.of_file(file)), "index", lambda *_, **__: pytest.fail("indexed again"))
+        monkeypatch.setattr(type(registry.of_file(file)), "index", lambda *_, **__: pytest.fail("indexed again"))
         fastpack.open(file)
 
     def test_is_not_saved_when_not_wanted(self, file, tmp_path):

@@ -15,7 +15,7 @@ from wire import bytes_list, entry, example, frame, int_list
 import fastpack
 from fastpack import PackOptions, pack, repair
 from fastpack.errors import CorruptRecordError, FormatError, MissingFileError, OptionError, OutputExistsError
-from fastpack.index import index_path
+from fastpack.files.companions import index_path
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -8,7 +8,7 @@ from images import photo, resized
 from test_decode_kernel import view_of
 
 from fastpack._native.decode import Decoder
-from fastpack.structs import VIEW
+from fastpack.core.dtypes import VIEW
 
 BAD_BOX = 14
 SIZES = st.integers(1, 130)

@@ -12,12 +12,12 @@ from images import cmyk_jpeg, factored_jpeg, jpeg, photo, sampled_jpeg, save, to
 import fastpack
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack.cli import main
-from fastpack.headers import probe
-from fastpack.looking import routes
-from fastpack.looking.routes import Routes, take_routes
-from fastpack.measuring.doctor import doctor
-from fastpack.report import routes_text
-from fastpack.structs import SPAN, VIEW
+from fastpack.cli.text import routes_text
+from fastpack.core.dtypes import SPAN, VIEW
+from fastpack.images.headers import probe
+from fastpack.inspection import decoders as routes
+from fastpack.inspection.decoders import Routes, take_routes
+from fastpack.inspection.doctor import doctor
 
 JPEGS = Path(__file__).parent / "jpegs"
 LARGE = {"height": 200, "width": 300, "quality": 95}

@@ -10,10 +10,10 @@ from wire import frame, header
 
 from fastpack._native.crc32c import crc32c, mask
 from fastpack._native.salvage import CheckSpans, Walk
-from fastpack.pool import share
-from fastpack.salvage import check_spans
-from fastpack.salvage.tfrecord import walk_records
-from fastpack.structs import NO_SPAN, PIECE, SPAN
+from fastpack.core.dtypes import NO_SPAN, PIECE, SPAN
+from fastpack.core.threads import share
+from fastpack.integrity.salvage.survey import check_spans
+from fastpack.integrity.salvage.tfrecord import walk_records
 
 WHOLE, BAD_FRAME, BAD_DATA, UNKNOWN, TORN = range(5)
 MIB = 2**20

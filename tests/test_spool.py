@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, pack, spool
-from fastpack.containers.spools import Spools, parts
+from fastpack import PackOptions, pack
+from fastpack.core.ragged import Text
 from fastpack.errors import FastpackError
-from fastpack.ragged import Text
-from fastpack.spool import Spool, let_go
+from fastpack.files.spool import Spool, let_go
+from fastpack.formats.spools import Spools, parts
+from fastpack.index.folder_files import spool
 
 
 @given(st.lists(st.lists(st.integers(0, 255), max_size=9), max_size=9), st.integers(0, 40))

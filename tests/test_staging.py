@@ -9,10 +9,11 @@ import sys
 import pytest
 from images import jpeg
 
-from fastpack import Paths, containers, pack
+from fastpack import Paths, pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
-from fastpack.index import index_path
-from fastpack.locked_folder import LOCK_NAME
+from fastpack.files.companions import index_path
+from fastpack.files.locked_folder import LOCK_NAME
+from fastpack.formats import registry, saved_index
 from fastpack.packing.staging import Staging
 
 PLAN = {"samples": 4, "layout": "encoded"}
@@ -37,7 +38,7 @@ def output(tmp_path):
 
 def make(staging, number, data):
     staging.path(number).write_bytes(data)
-    staging.finish(number, containers.of_file(staging.path(number)).index(staging.path(number)))
+    staging.finish(number, registry.of_file(staging.path(number)).index(staging.path(number)))
 
 
 def staged(paths, plan, **options):
@@ -69,7 +70,7 @@ def test_nothing_is_seen_before_everything_is(output, shards, tmp_path):
         staging.publish()
     assert names(tmp_path) == sorted([*NAMES, *(index_path(path).name for path in output)])
     assert [path.read_bytes() for path in output] == shards
-    assert all(containers.saved_index(path) is not None for path in output)
+    assert all(saved_index.saved_index(path) is not None for path in output)
 
 
 def test_a_failure_before_the_first_shard_leaves_nothing(output, shards, tmp_path):
@@ -191,7 +192,7 @@ def test_stopped_between_two_renames(output, shards, tmp_path, monkeypatch, rena
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fastpack.locked_folder import LOCK_NAME
+from fastpack.files.locked_folder import LOCK_NAME
 from fastpack.packing.staging import Staging
 with Staging(Path(sys.argv[1]), [Path(sys.argv[1])], {}) as staging:
     staging.path(0).write_bytes(b"half")

@@ -13,9 +13,9 @@ from images import jpeg
 
 import fastpack
 from fastpack import FastpackWarning, PackOptions
-from fastpack.class_lists import class_list
-from fastpack.containers import find_shards
 from fastpack.errors import EmptySourceError, FastpackError, MissingFileError, OptionError, SourceError, UnreadableFileError
+from fastpack.formats.discovery import find_shards
+from fastpack.reading.class_lists import class_list
 
 IMAGE = jpeg(8, 8)
 
@@ -401,7 +401,7 @@ def test_nothing_that_can_be_read(tmp_path):
 def test_an_image_that_may_not_be_opened(tmp_path, monkeypatch):
     """Root may open all, so the kernel is told that it may not."""
     root = grow(tmp_path / "photos", "a/1.jpg", "a/2.jpg")
-    kernel = fastpack.containers.named("folder").index.__globals__["ProbeFiles"]
+    kernel = fastpack.formats.protocols.named("folder").index.__globals__["ProbeFiles"]
 
     class Refusing:
         def __init__(self, paths, *arrays):
@@ -412,7 +412,7 @@ def test_an_image_that_may_not_be_opened(tmp_path, monkeypatch):
             bad = [row for row, path in enumerate(self._paths) if path.endswith(b"2.jpg")]
             return (1, 13, bad[0], 0, "the file cannot be opened") if bad else outcome
 
-    monkeypatch.setattr("fastpack.containers.folder.ProbeFiles", Refusing)
+    monkeypatch.setattr("fastpack.formats.folder.ProbeFiles", Refusing)
     with pytest.raises(UnreadableFileError, match=r"Permission denied; .*a/2\.jpg"):
         opened(root)
     assert list(opened(root, on_error="skip").columns["key"]) == ["a/1.jpg"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastpack.structs import CHUNK, FILTER, IMAGE_INFO, PIECE, SPAN, VIEW
+from fastpack.core.dtypes import CHUNK, FILTER, IMAGE_INFO, PIECE, SPAN, VIEW
 
 KERNELS = Path(__file__).parent.parent / "src_cython" / "kernels"
 C_TYPES = {"uint64_t": "<u8", "uint32_t": "<u4", "uint16_t": "<u2", "uint8_t": "|u1"}

@@ -295,8 +295,8 @@ def _small_blocks(request, monkeypatch):
     """So that a few thousand files show what each takes."""
     if "take_little_memory" in request.node.name:
         monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 64)
-        monkeypatch.setattr("fastpack.ragged._BLOCK_ROWS", 64)
-        monkeypatch.setattr("fastpack.filenames._LISTED", 64)
+        monkeypatch.setattr("fastpack.core.ragged._BLOCK_ROWS", 64)
+        monkeypatch.setattr("fastpack.index.index.folder_files.file_names._LISTED", 64)
 
 
 def peak_bytes(make):

@@ -189,7 +189,7 @@ def test_names_of_the_hubs_lists_of_class_labels():
 
 
 def test_many_bytes_are_copied_to_a_file(monkeypatch, tmp_path):
-    monkeypatch.setattr("fastpack.spool._HELD_BYTES", 10)
+    monkeypatch.setattr("fastpack.files.spool._HELD_BYTES", 10)
     monkeypatch.setattr("fastpack.sources.parquet._BLOCK_CELLS", 1)
     source = table(hub())
     assert [source.read(np.array([row]))["image"].bytes(0) for row in (2, 0, 1)] == [FILES[2], FILES[0], FILES[1]]

@@ -20,7 +20,7 @@ from fastpack.errors import (
     OutputExistsError,
     TruncatedFileError,
 )
-from fastpack.index import index_path
+from fastpack.files.companions import index_path
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
@@ -209,7 +209,7 @@ def test_saved_index_is_used_until_the_file_changes(tmp_path, monkeypatch):
     first = fastpack.open(path).columns["label"].tolist()
     assert index_path(path).exists()
     with monkeypatch.context() as patched:
-        patched.setattr("fastpack.containers.tar.Members", None)
+        patched.setattr("fastpack.formats.tar.container.Members", None)
         assert fastpack.open(path).columns["label"].tolist() == first
     write_tar(path, samples()[2:])
     assert fastpack.open(path).columns["label"].tolist() == [1, 2, 3]
@@ -425,9 +425,9 @@ def test_a_huge_extended_header(tmp_path):
 
 def test_more_endings_than_the_limit(tmp_path):
     path = write_tar(tmp_path / "x.tar", [(f"a.e{i}", b"") for i in range(40)], tarfile.USTAR_FORMAT)
-    assert len(fastpack.containers.named("tar").index(path).schema.fields) == 41
+    assert len(fastpack.formats.protocols.named("tar").index(path).schema.fields) == 41
     with pytest.raises(FormatError, match="endings"):
-        fastpack.containers.named("tar").index(path, limits=fastpack.Limits(max_features=39))
+        fastpack.formats.protocols.named("tar").index(path, limits=fastpack.Limits(max_features=39))
 
 
 @given(st.binary(max_size=1536))

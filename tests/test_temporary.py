@@ -12,15 +12,15 @@ from images import jpeg
 
 import fastpack
 from fastpack import Paths, build_indexes, pack
-from fastpack.extract import extract
-from fastpack.index import index_path
-from fastpack.shard import written_whole
-from fastpack.temporary import remove_leftovers, temporary_in
+from fastpack.files.atomic import written_whole
+from fastpack.files.companions import index_path
+from fastpack.files.temporary import remove_leftovers, temporary_in
+from fastpack.packing.extract import extract
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fastpack.shard import written_whole
+from fastpack.files.atomic import written_whole
 with written_whole(Path(sys.argv[1])) as temporary:
     temporary.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

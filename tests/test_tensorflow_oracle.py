@@ -7,7 +7,7 @@ from images import jpeg, photo, read_pillow, save
 import fastpack
 from fastpack import PackOptions, Paths, Ragged, Text
 from fastpack.errors import SchemaError, UnsupportedImageError
-from fastpack.index import index_path
+from fastpack.files.companions import index_path
 
 tf = pytest.importorskip("tensorflow")
 

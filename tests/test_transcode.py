@@ -18,7 +18,7 @@ import fastpack
 from fastpack._native.transcode import Transcoder
 from fastpack.cli import main
 from fastpack.errors import OptionError
-from fastpack.headers import probe
+from fastpack.images.headers import probe
 from fastpack.packing.transcode import FastJpegs
 
 # Of kinds that Pillow and OpenCV do not write; libjpeg-turbo did.

@@ -13,8 +13,8 @@ from test_engine_reading import packed
 
 import fastpack
 from fastpack import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort, errors
-from fastpack.draws import Draws, philox
-from fastpack.transforms import plan_batch
+from fastpack.core.rng import Draws, philox
+from fastpack.images.transforms import plan_batch
 
 SIDES = st.integers(1, 3000)
 

@@ -17,11 +17,12 @@ from test_hdf5_foreign import write_compact_jpegs
 
 import fastpack
 from fastpack import Paths
-from fastpack.containers.choice import Choice
-from fastpack.containers.hdf5 import HDF5
+from fastpack.core.limits import Limits
 from fastpack.errors import FormatError, LimitError
-from fastpack.index import Index, index_path
-from fastpack.limits import Limits
+from fastpack.files.companions import index_path
+from fastpack.formats.choice import Choice
+from fastpack.formats.hdf5.container import HDF5
+from fastpack.index.index import Index
 
 PACKAGES = str(Path(fastpack.__file__).parents[1])
 PIXELS = np.stack([photo(8, 8, seed=seed) for seed in range(4)])

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack import Batch, Field, Limits, Ragged, Resize, Schema, Text, errors
-from fastpack.containers.numbers import narrow_floats
-from fastpack.schema import merge_class_names
-from fastpack.shard import Shard, parse_size, written_whole
+from fastpack.core.schema import merge_class_names
+from fastpack.files.atomic import written_whole
+from fastpack.files.shard import Shard
+from fastpack.files.sizes import parse_size
+from fastpack.formats.numbers import narrow_floats
 
 ROWS = st.lists(st.binary(max_size=12), max_size=20)
 

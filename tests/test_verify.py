@@ -15,13 +15,14 @@ from samples import two_classes
 from wire import bytes_list, entry, example, frame, int_list
 
 import fastpack
-from fastpack import PackOptions, Paths, naming, pack, verify
+from fastpack import PackOptions, Paths, pack, verify
+from fastpack.core.dtypes import SPAN
 from fastpack.errors import MissingFileError
-from fastpack.index import index_path
-from fastpack.indexing import build_indexes
-from fastpack.seal import Seal
-from fastpack.structs import SPAN
-from fastpack.verify import _Job, _Work
+from fastpack.files.companions import index_path
+from fastpack.formats.indexing import build_indexes
+from fastpack.index.digest import Seal
+from fastpack.index.folder_files import naming
+from fastpack.integrity.verify import _Job, _Work
 
 ENDINGS = ("tfrecord", "h5")
 NUM_SAMPLES = 6

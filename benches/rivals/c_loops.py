@@ -10,8 +10,8 @@ import fastpack
 from benches.reference import decode_loop, pread_loop
 from benches.rivals.fastpack import write
 from benches.rivals.turns import Amount, Task, Turn, serve, shuffled
-from fastpack.headers import probe_blobs
-from fastpack.ragged import Ragged, offsets_of
+from fastpack.core.ragged import Ragged, offsets_of
+from fastpack.images.headers import probe_blobs
 
 
 class Spans:

@@ -8,9 +8,9 @@ import numpy as np
 
 import fastpack
 from benches.rivals.turns import Amount, Task, Turn, packing, seen_pixels, serve, shuffled
-from fastpack.batch import Batch
+from fastpack.core.batch import Batch
+from fastpack.core.schema import Field, Schema
 from fastpack.errors import Place
-from fastpack.schema import Field, Schema
 
 
 class SmallImages:

@@ -6,7 +6,8 @@ Results go to stdout; progress and errors to stderr.
 import click
 
 import fastpack
-from fastpack.cli import indexing, looking, measuring, mending, packing, terminal
+from fastpack.cli import indexing, looking, measuring, packing, terminal
+from fastpack.cli import repair as mending
 
 
 @click.group(cls=terminal.Commands, epilog=terminal.EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -19,12 +19,13 @@ from fastpack.cli.options import (
     quiet_option,
     without_indexes,
 )
-from fastpack.containers import find_shards, of_file
-from fastpack.convert import convert as convert_dataset
+from fastpack.cli.text import extracted_text, indexed_text, packed_text, readable_size
 from fastpack.errors import OptionError
-from fastpack.extract import extract as extract_files
-from fastpack.indexing import build_indexes
-from fastpack.report import extracted_text, indexed_text, packed_text, readable_size
+from fastpack.formats.discovery import find_shards
+from fastpack.formats.indexing import build_indexes
+from fastpack.formats.registry import of_file
+from fastpack.packing.convert import convert as convert_dataset
+from fastpack.packing.extract import extract as extract_files
 
 
 @click.command(epilog=terminal.EPILOG)
@@ -70,7 +71,7 @@ def refuse_offsets(paths: list[str]) -> None:
 
 
 def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
-    from fastpack.containers.tfrecord_offsets import write_offsets
+    from fastpack.formats.tfrecord.idx import write_offsets
 
     for shard in shards:
         write_offsets(shard, (folder or shard.parent) / f"{shard.name}.idx")

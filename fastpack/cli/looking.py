@@ -25,16 +25,17 @@ from fastpack.cli.options import (
     table_options,
     without_indexes,
 )
+from fastpack.cli.text import census_text, described_text, listed_text, printable, readable_size, routes_text, verified_text
 from fastpack.cli.words import in_cli_words
-from fastpack.comparison import source_at
 from fastpack.errors import OptionError
-from fastpack.looking.census import take_census
-from fastpack.looking.listing import list_samples
-from fastpack.looking.page import html_page, save_page
-from fastpack.looking.preview import check_sheet_output, choose_samples, contact_sheet, save_sheet
-from fastpack.looking.routes import take_routes
-from fastpack.report import census_text, describe, described_text, listed_text, printable, readable_size, routes_text, verified_text
-from fastpack.shard import refuse_existing
+from fastpack.files.atomic import refuse_existing
+from fastpack.inspection.contact_sheet import check_sheet_output, choose_samples, contact_sheet, save_sheet
+from fastpack.inspection.decoders import take_routes
+from fastpack.inspection.describe import describe
+from fastpack.inspection.listing import list_samples
+from fastpack.inspection.page import html_page, save_page
+from fastpack.inspection.statistics import take_census
+from fastpack.integrity.compare import source_at
 from fastpack.sources import Source, is_table
 
 

@@ -11,13 +11,13 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.options import dataset_argument, existing, folder_options, image_size, index_dir_option, json_option, open_dataset
-from fastpack.comparison import source_at
+from fastpack.cli.text import benchmarked_text, diagnosed_text
+from fastpack.core.threads import num_cores
 from fastpack.errors import OptionError
-from fastpack.measuring.bench import Benchmark, Speed
-from fastpack.measuring.bench import bench as measure
-from fastpack.measuring.doctor import doctor as diagnose
-from fastpack.pool import num_cores
-from fastpack.report import benchmarked_text, diagnosed_text
+from fastpack.inspection.bench import Benchmark, Speed
+from fastpack.inspection.bench import bench as measure
+from fastpack.inspection.doctor import doctor as diagnose
+from fastpack.integrity.compare import source_at
 
 
 @click.command(epilog=terminal.EPILOG)

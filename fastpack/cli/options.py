@@ -11,9 +11,9 @@ from typing import Any, TypeVar, get_args
 import click
 
 import fastpack
-from fastpack.classes import ClassFolder
-from fastpack.index import is_beside
-from fastpack.naming import numbered_members
+from fastpack.files.classes import ClassFolder
+from fastpack.files.companions import is_beside
+from fastpack.files.naming import numbered_members
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _SIDECARS_HELP = "Endings of text files beside the images that become fields, such as txt,json; or none. By default what most images have."

@@ -22,11 +22,11 @@ from fastpack.cli.options import (
     renamed,
     table_options,
 )
+from fastpack.cli.text import packed_text, planned_lines, readable_size
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.formats.storage import COMPRESSIONS
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
-from fastpack.report import packed_text, planned_lines, readable_size
 from fastpack.sources import Source, is_table, source_of
-from fastpack.storage import COMPRESSIONS
 
 
 # The options are the fields of PackOptions, under the same names, and go there together.

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from fastpack.cli.text import printable
 from fastpack.cli.words import in_cli_words
 from fastpack.errors import FastpackError, FastpackWarning, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
-from fastpack.report import printable
 
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
 # What the user asked for makes no sense, whatever the data.

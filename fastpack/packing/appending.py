@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastpack.core.schema import Schema, merge_class_names
 from fastpack.errors import MixedSetError, Place, SchemaError, at
-from fastpack.index import Index, common_schema, kind_of
-from fastpack.indexing import indexes_of
-from fastpack.naming import data_members, missing, strangers
-from fastpack.schema import Schema, merge_class_names
+from fastpack.files.naming import data_members, missing, strangers
+from fastpack.formats.indexing import indexes_of
+from fastpack.index.index import Index, common_schema, kind_of
 from fastpack.sources import Source
 
 _MOST_TOLD = 5

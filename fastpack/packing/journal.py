@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fastpack.locked_folder import read_note
+from fastpack.files.atomic import sync_path
+from fastpack.files.locked_folder import read_note
+from fastpack.packing.rejects import Reject
 from fastpack.packing.transcode import Transcodes
-from fastpack.rejects import Reject
-from fastpack.shard import sync_path
 
 Value = TypeVar("Value")
 NAME = "journal.jsonl"

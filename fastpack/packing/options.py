@@ -7,19 +7,20 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fastpack import checks
-from fastpack.classes import ClassFolder, ClassList, check_class_folder
-from fastpack.codecs import Alpha, Bits, Color
-from fastpack.containers import NAMES, Float64, Layout
+from fastpack.core import checks
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import OptionError
-from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.order import parts_of
-from fastpack.packing.alteration import Alteration
+from fastpack.files.classes import ClassFolder, ClassList, check_class_folder
+from fastpack.files.sizes import parse_size
+from fastpack.formats.protocols import Float64, Layout
+from fastpack.formats.registry import NAMES
+from fastpack.formats.storage import Compression, Storage
+from fastpack.images.codec import Alpha, Bits, Color
 from fastpack.packing.packer import Manner
+from fastpack.packing.preprocess import Alteration
+from fastpack.packing.rejects import Duplicates, OnError
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
-from fastpack.rejects import Duplicates, OnError
-from fastpack.shard import parse_size
-from fastpack.storage import Compression, Storage
+from fastpack.sampling.split import parts_of
 
 Check = Literal["header", "decode"]
 _CHOICES: dict[str, Sequence[str]] = {

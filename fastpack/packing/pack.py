@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fastpack.class_lists import class_list
 from fastpack.errors import OptionError, Place, at, warn
-from fastpack.filenames import path_of
-from fastpack.index import Index
-from fastpack.master import make_master
-from fastpack.naming import Member, data_members
+from fastpack.files.companions import report_path
+from fastpack.files.file_names import path_of
+from fastpack.files.free_space import refuse_full
+from fastpack.files.naming import Member, data_members
+from fastpack.files.publication import complete_pending
+from fastpack.index.index import Index
 from fastpack.packing.options import PackOptions
 from fastpack.packing.packer import Faults, Packer, Progress, Report
 from fastpack.packing.plan import PackPlan, outputs_of, plan_pack
-from fastpack.packing.room import refuse_full
+from fastpack.packing.rejects import DUPLICATE, KEPT_DUPLICATE, Reject
 from fastpack.packing.staging import Staging, receipt_of
 from fastpack.packing.transcode import Transcodes
-from fastpack.publication import complete_pending
-from fastpack.rejects import DUPLICATE, KEPT_DUPLICATE, Reject, report_path
+from fastpack.packing.virtual_dataset import make_master
+from fastpack.reading.class_lists import class_list
 from fastpack.sources import Source, source_of
 
 
@@ -86,7 +87,7 @@ def pack(
 
     >>> import numpy as np
     >>> from fastpack.sources import Paths
-    >>> from fastpack.codecs import encode
+    >>> from fastpack.images.codecs import encode
     >>> folder = Path(getfixture("tmp_path"))
     >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((8, 8, 3), np.uint8), "png"))
     >>> pack(Paths([folder / "a.png"], [0]), folder / "one.tfrecord").num_samples

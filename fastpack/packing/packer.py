@@ -10,22 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.containers import Container, Float64, Layout, ShardPlan
-from fastpack.containers.protocols import Writer
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.ragged import offsets_of
+from fastpack.core.threads import num_cores
 from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Place, at, from_os_error
-from fastpack.index import Index
-from fastpack.kinds import kind_of
-from fastpack.limits import DEFAULT_LIMITS, Limits
-from fastpack.marking import marked
+from fastpack.files.atomic import sync_path
+from fastpack.files.free_space import refuse_full
+from fastpack.formats.protocols import Container, Float64, Layout, ShardPlan, Writer
+from fastpack.formats.storage import Storage
+from fastpack.index.find_seek_points import marked
+from fastpack.index.index import Index
+from fastpack.index.kinds import kind_of
+from fastpack.packing.inputs import Supply
 from fastpack.packing.pipeline import Pipeline, Stages
-from fastpack.packing.room import refuse_full
-from fastpack.packing.screen import Screen
-from fastpack.packing.supply import Supply
-from fastpack.pool import num_cores
-from fastpack.ragged import offsets_of
-from fastpack.rejects import OnError
-from fastpack.shard import sync_path
-from fastpack.storage import Storage
+from fastpack.packing.rejects import OnError
+from fastpack.packing.validation import Screen
 
 # Called with (samples done, samples in all, bytes done) after each batch: by any of the threads, by one at a time.
 Progress = Callable[[int, int, int], None]

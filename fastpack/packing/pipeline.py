@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from fastpack.pool import num_cores, share
+from fastpack.core.threads import num_cores, share
 
 Portion = TypeVar("Portion")
 Piece = TypeVar("Piece")

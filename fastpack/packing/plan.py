@@ -9,26 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack import containers
-from fastpack.class_lists import class_list
-from fastpack.codecs.batch import DecodeOptions
-from fastpack.containers import Container
+from fastpack.core.ragged import digest
+from fastpack.core.schema import Schema
 from fastpack.errors import EmptySourceError, FastpackError, LimitError, OptionError, Place, SchemaError, at
-from fastpack.naming import data_members, num_shards_of, shard_paths
-from fastpack.order import parts_of, spread_by_key
-from fastpack.packing.alteration import AlteredSupply
+from fastpack.files.companions import report_path
+from fastpack.files.naming import data_members, num_shards_of, shard_paths
+from fastpack.files.sizes import parse_size
+from fastpack.formats import registry
+from fastpack.formats.protocols import Container
+from fastpack.images.decode import DecodeOptions
 from fastpack.packing.appending import Joined
+from fastpack.packing.duplicates import duplicates
+from fastpack.packing.inputs import DecodedSupply, EncodedSupply, Supply
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pipeline import Pipeline, Stages
-from fastpack.packing.screen import Screen
-from fastpack.packing.selection import Selection, duplicates, keys_of, matching, shuffled
+from fastpack.packing.preprocess import AlteredSupply
+from fastpack.packing.rejects import Reject
 from fastpack.packing.staging import interrupted_names
-from fastpack.packing.supply import DecodedSupply, EncodedSupply, Supply
+from fastpack.packing.subset import Selection, keys_of, matching, shuffled
 from fastpack.packing.transcode import FastJpegs, Transcodes
-from fastpack.ragged import digest
-from fastpack.rejects import Reject, report_path
-from fastpack.schema import Schema
-from fastpack.shard import parse_size
+from fastpack.packing.validation import Screen
+from fastpack.reading.class_lists import class_list
+from fastpack.sampling.split import parts_of, spread_by_key
 from fastpack.sources import Source
 
 Rows = npt.NDArray[np.int64]
@@ -239,8 +241,8 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
 
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
-        return containers.named(options.format)
-    if (container := containers.of_suffix(output)) is None or container.name not in containers.NAMES:
+        return registry.named(options.format)
+    if (container := registry.of_suffix(output)) is None or container.name not in registry.NAMES:
         raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format")
     return container
 

@@ -23,13 +23,11 @@ from types import TracebackType
 from typing import Any
 
 from fastpack.errors import FastpackError, OutputExistsError, Place, PlanChangedError, StagingBusyError, at, from_os_error
-from fastpack.index import Index, index_path
-from fastpack.locked_folder import LOCK_NAME, LockedFolder, is_held, read_note
-from fastpack.naming import members_of
-from fastpack.packing import journal
-from fastpack.packing.journal import Finished
-from fastpack.packing.transcode import Transcodes
-from fastpack.publication import (
+from fastpack.files.atomic import sync_path, written_whole
+from fastpack.files.companions import index_path, report_path
+from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_held, read_note
+from fastpack.files.naming import members_of
+from fastpack.files.publication import (
     DONE,
     PENDING,
     Publication,
@@ -40,9 +38,13 @@ from fastpack.publication import (
     staging_folder,
     staging_folders,
 )
-from fastpack.rejects import Reject, report_path, report_text
-from fastpack.shard import Shard, sync_path, written_whole
-from fastpack.temporary import remove_leftovers
+from fastpack.files.shard import Shard
+from fastpack.files.temporary import remove_leftovers
+from fastpack.index.index import Index
+from fastpack.packing import journal
+from fastpack.packing.journal import Finished
+from fastpack.packing.rejects import Reject, report_text
+from fastpack.packing.transcode import Transcodes
 
 # Names of what makes up the source and the options -> JSON values; two packs are one when their plans are equal.
 Plan = Mapping[str, Any]

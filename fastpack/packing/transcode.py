@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.transcode import REASONS, Transcoder
-from fastpack.limits import Limits
+from fastpack.core.limits import Limits
 
 Jpeg = Literal["keep", "fast"]
 Metadata = Literal["keep", "strip"]

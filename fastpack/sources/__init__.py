@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.batch import Batch
-from fastpack.classes import ClassFolder
+from fastpack.core.batch import Batch
+from fastpack.core.schema import Schema
 from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at
-from fastpack.filenames import path_of
-from fastpack.schema import Schema
+from fastpack.files.classes import ClassFolder
+from fastpack.files.file_names import path_of
 from fastpack.sources.folder import folder
 from fastpack.sources.paths import Paths
 from fastpack.sources.rows import TABLE_SUFFIXES, is_table

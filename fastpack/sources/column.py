@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.ragged import Growing, Ragged, Text, encoded, numbered, offsets_of
 from fastpack.errors import FastpackError, Place, SourceError, at
-from fastpack.ragged import Growing, Ragged, Text, encoded, numbered, offsets_of
 
 ColumnValues = npt.NDArray[Any] | Ragged
 Offsets = npt.NDArray[np.int64]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastpack.classes import ClassFolder
-from fastpack.filenames import path_of
-from fastpack.folders import FolderRules, look_into
+from fastpack.files.classes import ClassFolder
+from fastpack.files.file_names import path_of
+from fastpack.files.folders import FolderRules, look_into
 from fastpack.sources.paths import Paths
 
 

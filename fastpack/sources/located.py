@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastpack.filenames import FileNames
-from fastpack.ragged import Text
+from fastpack.core.ragged import Text
+from fastpack.files.file_names import FileNames
 
 # Finds in names, joined by NULs, a part that is empty, "." or "..": all others are the path below the folder as they stand.
 _IS_ODD = re.compile(r"(?:\A|[/\0])\.{0,2}(?:[/\0]|\Z)")

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.errors import EmptySourceError, FastpackError, MissingPackageError, Place, SourceError, at, from_os_error
-from fastpack.headers import probe_blobs
-from fastpack.ragged import Ragged, Text, offsets_of
+from fastpack.files.spool import Spool
+from fastpack.images.headers import probe_blobs
 from fastpack.sources.column import Leaf, TableColumn
-from fastpack.spool import Spool
 
 _BLOCK_ROWS = 4096
 _BLOCK_CELLS = 64  # of images, say

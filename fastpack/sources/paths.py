@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.order import hash_rows
-from fastpack.batch import Batch
+from fastpack.core.batch import Batch
+from fastpack.core.ragged import Ragged, Text, digest
+from fastpack.core.schema import Field, Kind, Schema
 from fastpack.errors import DuplicateKeyError, EmptySourceError, FastpackError, Place, SourceError
-from fastpack.escapes import escaped_bytes, escaped_names
-from fastpack.filenames import FileNames
-from fastpack.ragged import Ragged, Text, digest
-from fastpack.schema import Field, Kind, Schema
+from fastpack.files.escapes import escaped_bytes, escaped_names
+from fastpack.files.file_names import FileNames
 from fastpack.sources.column import ColumnValues
 from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
 

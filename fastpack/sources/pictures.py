@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.buffer_pool import Memory
+from fastpack.core.ragged import Ragged, digest, offsets_of
 from fastpack.errors import FastpackError, Place, SourceError, at
-from fastpack.filenames import FileNames, path_of
-from fastpack.headers import ImageFiles, probe_blobs, raise_probe_status
-from fastpack.memory import Memory
-from fastpack.ragged import Ragged, digest, offsets_of
+from fastpack.files.file_names import FileNames, path_of
+from fastpack.images.headers import ImageFiles, probe_blobs, raise_probe_status
 from fastpack.sources.links import links_out
 
 Rows = npt.NDArray[np.int64]

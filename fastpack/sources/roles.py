@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastpack.errors import Place, SourceError, at
+from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import Leaf
 from fastpack.sources.rows import Sheet
-from fastpack.tree import IMAGE_SUFFIXES
 
 _PATH_NAMES = ("file_name", "path", "file", "filename", "image", "file_path", "filepath", "image_path")
 _LABEL_NAMES = ("label", "labels", "class", "target", "class_name")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from fastpack.errors import EmptySourceError, MissingFileError, Place, SourceError, UnreadableFileError, at, from_os_error
+from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import Leaf, TableColumn
-from fastpack.tree import IMAGE_SUFFIXES
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 # Rows that are there as Python objects at one time.

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.ragged import Text
+from fastpack.core.schema import Kind
 from fastpack.errors import FastpackError, MissingFileError, OptionError, Place, SchemaError, SourceError, at
-from fastpack.filenames import path_of
-from fastpack.ragged import Text
-from fastpack.schema import Kind
+from fastpack.files.file_names import path_of
+from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import ColumnValues, Leaf
 from fastpack.sources.links import links_out
 from fastpack.sources.located import located, outer_key, with_slashes
@@ -19,7 +20,6 @@ from fastpack.sources.paths import Paths
 from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
 from fastpack.sources.roles import Roles, find_roles
 from fastpack.sources.rows import Sheet, read_sheet
-from fastpack.tree import IMAGE_SUFFIXES
 
 # What samples call their image, label and key.
 _TAKEN = ("image", "label", "key")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import fastpack
+from fastpack.core.ragged import Text
 from fastpack.errors import FastpackError, OptionError
-from fastpack.loader import Loader
-from fastpack.ragged import Text
+from fastpack.loading.loader import Loader
 
 FRAMEWORKS = ["torch", "tensorflow", "jax"]
 

@@ -11,7 +11,7 @@ import pytest
 
 import fastpack
 from fastpack.errors import OptionError, ShapeError
-from fastpack.loader import Loader
+from fastpack.loading.loader import Loader
 
 jax = pytest.importorskip("jax")
 

@@ -13,7 +13,7 @@ tf = pytest.importorskip("tensorflow")
 import fastpack  # noqa: E402
 import fastpack.tensorflow as ftf  # noqa: E402
 from fastpack.errors import FormatError, ShapeError  # noqa: E402
-from fastpack.loader import Loader  # noqa: E402
+from fastpack.loading.loader import Loader  # noqa: E402
 
 OPTIONS = {"batch_size": 4, "shuffle": 3}
 

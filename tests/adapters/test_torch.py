@@ -26,7 +26,7 @@ from torch.utils.data import (  # noqa: E402
 import fastpack  # noqa: E402
 import fastpack.torch as ft  # noqa: E402
 from fastpack.errors import OptionError  # noqa: E402
-from fastpack.loader import Loader  # noqa: E402
+from fastpack.loading.loader import Loader  # noqa: E402
 
 BATCH = 4
 # (num_workers, start method, persistent): what a DataLoader can be given.

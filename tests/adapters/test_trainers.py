@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader  # noqa: E402
 
 import fastpack.torch as ft  # noqa: E402
-from fastpack.loader import Loader  # noqa: E402
+from fastpack.loading.loader import Loader  # noqa: E402
 
 BATCH = 4
 

@@ -238,12 +238,12 @@ def main() -> int:
     # All that a pack imports, here once instead of in each child.
     import concurrent.futures.thread  # noqa: F401
 
-    import fastpack.containers.hdf5
-    import fastpack.containers.tar
-    import fastpack.containers.tfrecord
-    import fastpack.npz
+    import fastpack.files.npz
+    import fastpack.formats.hdf5.container
+    import fastpack.formats.tar.container
+    import fastpack.formats.tfrecord.container
     import fastpack.packing.pack
-    import fastpack.reader
+    import fastpack.reading.reader
 
     warnings.simplefilter("ignore", fastpack.FastpackWarning)  # appending says which classes are new
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])

@@ -1,0 +1,1 @@
+"""What all parts share: batches, schemas, dtypes, limits, random numbers, threads."""

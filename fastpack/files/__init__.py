@@ -1,0 +1,1 @@
+"""Files on disk: shards, their names, and how they are written whole."""

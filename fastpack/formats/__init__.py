@@ -1,0 +1,1 @@
+"""Containers: a folder or module for each file format."""

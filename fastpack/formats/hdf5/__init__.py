@@ -1,0 +1,1 @@
+"""HDF5: writers of its layouts, and the indexer of files that others wrote."""

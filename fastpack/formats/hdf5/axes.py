@@ -1,0 +1,48 @@
+"""Which axis of an array is which, in an HDF5 file of others: as given, or guessed from its shape and from what stands beside it.
+
+Axes are letters: N samples, H height, W width, C channels. "" is an array of samples that are read as they are stored.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+
+from fastpack.core.schema import DOUBTFUL
+from fastpack.errors import OptionError
+
+CHANNELS = (1, 3, 4)
+_AXES = re.compile(r"[NHWC]+")
+
+
+def guessed_axes(shape: Sequence[int], columns: Collection[int], stacks: Collection[int]) -> str:
+    """The axes of an array of that shape.
+
+    - columns: how many values the columns beside it have.
+    - stacks: how many samples the other arrays beside it have.
+    """
+    if len(shape) == 4:
+        return _axes_of_stack(shape, columns)
+    is_picture = len(shape) == 3 and shape[2] in CHANNELS[1:] and shape[0] not in (*columns, *stacks)
+    return "HWC" if is_picture else ""
+
+
+def _axes_of_stack(shape: Sequence[int], columns: Collection[int]) -> str:
+    if shape[2] in CHANNELS and shape[3] in columns and shape[0] not in columns:
+        return "HWCN"
+    if shape[3] in CHANNELS:
+        return DOUBTFUL if shape[1] == shape[3] == 3 else ""
+    is_channels_first = shape[1] in CHANNELS and min(shape[2:]) > max(CHANNELS)
+    return "NCHW" if is_channels_first else ""
+
+
+def checked_axes(name: str, shape: Sequence[int], axes: str) -> str:
+    """Raises OptionError if the axes that were given are not those of an array of this shape."""
+    is_sound = isinstance(axes, str) and _AXES.fullmatch(axes) and len(set(axes)) == len(axes) and {"H", "W"} <= set(axes)
+    if not is_sound or len(axes) != len(shape):
+        told = f"{axes!r} for an array of shape {tuple(shape)}"
+        raise OptionError(f"axes of {name!r} must be one of N, H, W and C for each dimension, such as 'NCHW', not {told}")
+    return "" if axes in ("NHW", "NHWC") else axes
+
+
+def sample_shape(shape: Sequence[int], axes: str) -> tuple[int, ...]:
+    """The shape of a sample of an array."""
+    return tuple(shape[1:]) if axes in ("", DOUBTFUL) else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")

@@ -1,0 +1,99 @@
+"""Checksums of what an HDF5 file of ours holds beside its images: labels, keys, offsets, class names, schema.
+
+They stand in the attribute `checksums` of the root, as JSON: the path of a dataset, or "@" and the name of an attribute ->
+CRC-32C of its dtype, shape and values. What others add to the file later is not in it, and does no harm.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fastpack._native.crc32c import crc32c
+from fastpack.errors import Place, raise_status
+from fastpack.files.shard import Shard
+
+_ATTRIBUTE = "checksums"
+_CHECKED_ROWS = 2**15
+# What h5py throws for a file whose bytes are damaged: it depends on which.
+_LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
+
+
+def write_checksums(file: h5py.File) -> None:
+    """Notes the checksums of the datasets of one dimension and of the root's attributes; images have others."""
+    names: list[str] = []
+    # A column may be named "@x" too: with the root before it, it is told from the attribute x.
+    file.visititems(lambda name, member: names.append(f"/{name}" if name[0] == "@" else name) if _is_column(name, member) else None)
+    names += [f"@{name}" for name in file.attrs]
+    text = json.dumps({name: _checksum(file, name) for name in sorted(names)}, separators=(",", ":"))
+    file.attrs[_ATTRIBUTE] = np.bytes_(text)  # of fixed length, as all our attributes
+
+
+def _is_column(name: str, member: object) -> bool:
+    if not isinstance(member, h5py.Dataset) or member.ndim != 1 or member.dtype.hasobject:
+        return False
+    return not (name.endswith("/bytes") and "crc32c" in member.parent)
+
+
+def damaged_names(file: h5py.File, file_bytes: int) -> list[str] | None:
+    """The datasets and attributes that differ from their checksums, or cannot be read; None when the file has no checksums.
+
+    Nothing larger than the file is read, nothing outside it, and nothing of variable length.
+    """
+    try:
+        if _ATTRIBUTE not in file.attrs:
+            return None
+        checksums = json.loads(bytes(_attribute(file, _ATTRIBUTE)))
+        return [name for name, checksum in checksums.items() if not _agrees(file, name, checksum, file_bytes)]
+    except (*_LIBRARY_ERRORS, AttributeError):
+        return [f"@{_ATTRIBUTE}"]
+
+
+def damaged_datasets(path: Path) -> list[str] | None:
+    """`damaged_names` of the file at `path`."""
+    with h5py.File(path, "r", locking=False) as file:
+        return damaged_names(file, path.stat().st_size)
+
+
+def _agrees(file: h5py.File, name: str, checksum: int, file_bytes: int) -> bool:
+    try:
+        if not name.startswith("@"):
+            _refuse_strange(file, name, file_bytes)
+        return _checksum(file, name) == checksum
+    except _LIBRARY_ERRORS:
+        return False
+
+
+def _checksum(file: h5py.File, name: str) -> int:
+    """Of dtype, shape and values; these a part at a time, for they may be many."""
+    values = np.asarray(_attribute(file, name[1:])) if name.startswith("@") else file[name]
+    parts = [slice(start, start + _CHECKED_ROWS) for start in range(0, len(values), _CHECKED_ROWS)] if values.ndim else [...]
+    checksum = crc32c(f"{values.dtype.str}{values.shape}".encode())
+    for part in parts:
+        checksum = crc32c(np.ascontiguousarray(values[part]).reshape(-1).view(np.uint8), checksum)
+    return checksum
+
+
+def _attribute(file: h5py.File, name: str) -> Any:
+    if file.attrs.get_id(name).dtype.kind not in "Siu":
+        raise TypeError(f"{name} is neither text of fixed length nor integers")
+    return file.attrs[name]
+
+
+def _refuse_strange(file: h5py.File, name: str, file_bytes: int) -> None:
+    """Raises for what lies behind a link, in another file, or claims more than there is."""
+    group = file
+    for part in name.removeprefix("/").split("/"):
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise KeyError(name)
+        group = group[part]
+    if group.external or group.is_virtual or group.nbytes > file_bytes or group.dtype.hasobject:
+        raise ValueError(f"{name} is not stored as we store it")
+
+
+def refuse_damaged(file: h5py.File, shard: Shard) -> None:
+    """Raises CorruptRecordError when something differs from its checksum."""
+    if names := damaged_names(file, shard.size):
+        raise_status(5, f"{', '.join(names)}: the values differ from their CRC32C", Place(shard.path))

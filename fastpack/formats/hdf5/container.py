@@ -1,0 +1,161 @@
+"""HDF5: our two layouts, `encoded` and `pixels` (see hdf5_writers.py), and files that others wrote.
+
+The library reads metadata; image bytes are read around it, since it holds one lock for the whole process.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fastpack.core.dtypes import NO_SPAN
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import FastpackError, FormatError, LimitError, Place, SchemaError, at, changed_file_error, from_os_error
+from fastpack.files.shard import Shard
+from fastpack.formats.choice import Choice
+from fastpack.formats.hdf5.checksums import refuse_damaged
+from fastpack.formats.hdf5.columns import DATASETS, dataset_name, refuse_fields
+from fastpack.formats.hdf5.index import IndexBuilder
+from fastpack.formats.hdf5.members import safe_dataset
+from fastpack.formats.hdf5.opening import open_file
+from fastpack.formats.hdf5.write_encoded import EncodedWriter
+from fastpack.formats.hdf5.write_fields import FieldsWriter
+from fastpack.formats.hdf5.write_pixels import PixelsWriter
+from fastpack.formats.hdf5.write_vlen import VlenWriter
+from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.index.folder_files import Files
+from fastpack.index.index import Index
+from fastpack.index.kinds import GUESSED, Kinds
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# What h5py throws for a file whose bytes are damaged: it depends on which.
+_LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
+
+
+_BY_DEFAULT = Choice()
+
+
+class Hdf5Container:
+    name = "hdf5"
+    suffixes: tuple[str, ...] = (".h5", ".hdf5", ".hdf", ".he5")
+
+    def recognises(self, head: bytes) -> bool:
+        """The signature stands at byte 0, or at 512 and its doublings when a user block comes first."""
+        return any(head[at_byte:].startswith(_SIGNATURE) for at_byte in (0, 512, 1024, 2048))
+
+    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
+        return writer_of(path, plan)
+
+    def refuse_fields(self, schema: Schema) -> None:
+        refuse_fields(schema)
+
+    def index(
+        self,
+        path: Path,
+        *,
+        check: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
+        choice: Choice = _BY_DEFAULT,
+    ) -> Index:
+        choice = replace(choice, kinds=kinds) if kinds else choice
+        with _read(path) as file:
+            shard = self._opened_shard(file, path)
+            if check:
+                refuse_damaged(file, shard)
+            return IndexBuilder(file, shard, check=check, limits=limits, choice=choice).index()
+
+    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
+        """For files that others wrote. Raises FormatError when an untrusted one has images that only the library can read."""
+        if not choice.untrusted:
+            return self.index(path, limits=limits, choice=choice)
+        from fastpack.formats.hdf5.sandbox import index_apart
+
+        index = index_apart(path, choice, limits)
+        for name, spans in index.spans.items():
+            lost = (spans["offset"] == NO_SPAN) & ~np.isin(index.shard_numbers, list(index.chunks.get(name, {})))
+            if lost.any():
+                raise FormatError(at(f"only HDF5's library can read {name}, and untrusted files are read without it", Place(path)))
+        return index
+
+    def explain(self, path: Path) -> list[str]:
+        """A line for each array of images in the file: how it is stored and read, or why it is left out."""
+        with _read(path) as file:
+            return IndexBuilder(file, self._opened_shard(file, path), check=False, limits=DEFAULT_LIMITS, choice=_BY_DEFAULT).explain()
+
+    def shard(self, path: Path) -> Shard:
+        return Shard.of(path, self.name)
+
+    def _opened_shard(self, file: h5py.File, path: Path) -> Shard:
+        """Of the very file that the library has open, whatever has the path by now."""
+        file.flush()  # what this process may have written to it: else closing it would change the file
+        return Shard.of_open(file.id.get_vfd_handle(), path, self.name)
+
+    def import_for_fetching(self) -> None:
+        _register_filters()
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        """Samples of one dataset; or, where `files` names datasets, all of each."""
+        with _read(shard.path) as file:
+            if not shard.is_open_at(file.id.get_vfd_handle()):
+                raise changed_file_error(Place(shard.path))
+            if files is not None:
+                return [np.asarray(_dataset(file, name, shard.path)[()]) for name in files.names]
+            dataset = _dataset(file, field.source_name, shard.path)
+            before = (slice(None),) * max(0, field.axes.find("N"))
+            return [np.asarray(dataset[(*before, number)]) for number in record_numbers]
+
+
+HDF5 = Hdf5Container()
+
+
+def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    dataset = safe_dataset(file, name)
+    if dataset is None:
+        raise FormatError(at(f"there is no dataset {name!r} in this file; delete the index", Place(path)))
+    return dataset
+
+
+@contextlib.contextmanager
+def _read(path: Path) -> Iterator[h5py.File]:
+    """The open file. What the library throws for a damaged one becomes an error that names it."""
+    try:
+        _register_filters()
+        with open_file(path) as file:
+            yield file
+    except MemoryError as error:
+        raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
+    except FastpackError:
+        raise
+    except _LIBRARY_ERRORS as error:
+        if not path.exists():
+            raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
+        remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
+        raise FormatError(at(f"HDF5 cannot read the file ({error}); {remedy}", Place(path))) from error
+
+
+def _register_filters() -> None:
+    """Lets HDF5's library find the filters of the package hdf5plugin, where that is installed."""
+    with contextlib.suppress(ImportError):
+        import hdf5plugin  # noqa: F401  # registers when imported
+
+
+def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
+    """The writer of the plan's layout."""
+    field = plan.schema.picture
+    if field is None:
+        return FieldsWriter(path, plan)
+    if field.kind == "pixels":
+        return PixelsWriter(path, plan, field)
+    if plan.layout == "pixels":
+        raise SchemaError("the layout `pixels` needs decoded images of one size; give a size")
+    return VlenWriter(path, plan, field) if plan.layout == "vlen" else EncodedWriter(path, plan, field)
+
+
+__all__ = ["DATASETS", "EncodedWriter", "PixelsWriter", "VlenWriter", "dataset_name", "writer_of"]

@@ -1,0 +1,337 @@
+"""The index of one HDF5 file, ours or somebody's."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.probe import ProbeBlobs
+from fastpack._native.salvage import CheckSpans
+from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, NO_SPAN
+from fastpack.core.limits import Limits
+from fastpack.core.ragged import Ragged, flat_values
+from fastpack.core.schema import DOUBTFUL, Field, Kind, Schema
+from fastpack.core.threads import share
+from fastpack.errors import Place, at, raise_first, raise_status
+from fastpack.files.shard import Shard
+from fastpack.formats.choice import Choice
+from fastpack.formats.hdf5.axes import sample_shape
+from fastpack.formats.hdf5.columns import CLASS_NAMES
+from fastpack.formats.hdf5.external import Traced, trace_pixels
+from fastpack.formats.hdf5.heap import locate_rows
+from fastpack.formats.hdf5.locate import Pixels, describe_filters, locate_pixels, no_spans
+from fastpack.formats.hdf5.members import Member, choose_members, field_names, find_members, own_names, text_attribute
+from fastpack.formats.hdf5.pictures import find_pictures
+from fastpack.formats.hdf5.values import StoredValues
+from fastpack.formats.hdf5.vectors import CHECKSUMS
+from fastpack.images.headers import guess_kind, probe_blobs
+from fastpack.index.arrays import Column
+from fastpack.index.chunks import ChunkTable
+from fastpack.index.index import Index
+from fastpack.index.kinds import given_kind
+
+_KINDS_OF_FILES = ("image", "mask", "bytes")
+
+
+class IndexBuilder:
+    """Collects the images and columns of one open file.
+
+    - check: compare images with their checksums.
+    - choice: which fields, and whether pixels in files of other folders are read.
+    """
+
+    def __init__(self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, choice: Choice) -> None:
+        self._file, self._shard, self._path = file, shard, shard.path
+        self._values = StoredValues(shard, limits)
+        self._check, self._limits, self._allow_external = check, limits, choice.allow_external
+        self._keep_damaged = choice.keep_damaged
+        self._takes_all = choice.fields is None
+        self._are_axes_known = bool(choice.axes) or text_attribute(file, "format") == "fastpack"
+        self._traced: Traced | None = None
+        self._members = find_members(file, limits, choice.axes)
+        self._pictures = find_pictures(self._members, choice.fields)
+        self._chosen = [] if self._pictures else choose_members(self._members, choice.fields)
+        self._names = field_names(self._chosen, own_names(file))
+        self._class_names_path = next((member.path for member in self._members if member.path == CLASS_NAMES), "")
+        self._checksum_paths = {member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")}
+        self._kinds = choice.kinds
+        in_rows = [member for member in self._chosen if member.path != self._class_names_path]
+        self._blobs = [member for member in in_rows if member.is_blob]
+        columns = [member for member in in_rows if member.kind in ("column", "list", "rows") and not member.is_blob]
+        self._numbers_and_texts = [member for member in columns if member.path not in self._checksum_paths]
+        self._spans: dict[str, Any] = {}
+        self._infos: dict[str, Any] = {}
+        self._chunks: dict[str, dict[int, ChunkTable]] = {}
+        self._columns: dict[str, Column] = {}
+
+    def schema(self) -> Schema:
+        """The fields; no values are read, but the names of classes."""
+        fields = [self._field(member) for member in (*self._blobs, *self._numbers_and_texts)]
+        usual = ("image", "label", "key")
+        fields.sort(key=lambda field: usual.index(field.name) if field.name in usual else len(usual))
+        return Schema(tuple(fields), self._class_names())
+
+    def index(self) -> Index:
+        if self._pictures:
+            return self._pictures.index(self._shard)
+        if not self._blobs:
+            raise self._values.error(
+                "the file has no dataset of images: none of three or more dimensions, and no group with `bytes` and `offsets`"
+            )
+        for member in self._blobs:
+            self._add_blobs(member)
+        num_samples = self._blobs[0].num_samples
+        odd = [member for member in self._chosen if member.num_samples != num_samples and member.path != self._class_names_path]
+        if odd:
+            raise self._values.error(f"{odd[0].path} has {odd[0].num_samples} samples and {self._blobs[0].path} has {num_samples}")
+        for member in self._numbers_and_texts:
+            self._add_column(member)
+        traced = self._traced
+        if traced is not None and len(self._blobs) > 1:
+            raise self._values.error("several arrays of images of which one lies in other files; choose one with fields=...")
+        index = Index(
+            (self._shard,) if traced is None else traced.shards,
+            self.schema(),
+            np.zeros(num_samples, np.uint32) if traced is None else traced.shard_numbers,
+            np.arange(num_samples) if traced is None else traced.record_numbers,
+            self._columns,
+            self._spans,
+            self._infos,
+            self._chunks,
+            notes=tuple(self._notes()),
+        )
+        index.check_spans()
+        return index
+
+    def _field(self, member: Member) -> Field:
+        name, dataset = self._names[member.path], member.stored
+        if member.kind == "pixels":
+            color = text_attribute(dataset, "color")
+            known_color = color if color in ("RGB", "BGR", "GRAY") else ""
+            known_color = known_color if not member.axes else ""
+            shape = sample_shape(dataset.shape, member.axes)
+            return Field(name, "pixels", shape, dataset.dtype.str, member.path, known_color, member.axes)
+        if member.is_blob:
+            of_one: tuple[None, ...] = (None,) if member.kind == "rows" else ()
+            return Field(name, self._kind_of_files(member), of_one, stored_as=member.path)
+        if member.kind == "rows":
+            return self._field_of_rows(member)
+        shape = dataset.shape[1:] if member.kind == "list" else ()
+        if dataset.dtype.kind in "iub":
+            return Field(name, "int", shape, dtype="int64", stored_as=member.path)
+        if dataset.dtype.kind == "f":
+            return Field(name, "float", shape, dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
+        return Field(name, "text", stored_as=member.path)
+
+    def _kind_of_files(self, member: Member) -> Kind:
+        """The kind that was asked for, or that a schema of ours names; a guess in the files of others."""
+        given, _ = given_kind(self._kinds, member.path, self._names[member.path])
+        own = None if member.own is None else member.own.kind
+        kind = given if given in _KINDS_OF_FILES else own
+        if kind in _KINDS_OF_FILES:
+            return kind
+        return guess_kind(member.path, flat_values(self._infos.get(self._names[member.path], np.zeros(0, IMAGE_INFO))))
+
+    def _field_of_rows(self, member: Member) -> Field:
+        """Of a file of ours. What its values are, they say themselves; the schema, whether they are letters."""
+        own, name = member.own, self._names[member.path]
+        if own is None or (own.kind == "text" and not own.is_list):
+            return Field(name, "text", stored_as=member.path)
+        values = member.stored["values"]
+        dtype = values.dtype if isinstance(values, h5py.Dataset) else np.dtype("S1")
+        if own.kind == "text" or dtype.kind not in "iubf":
+            return Field(name, "text", (None,), stored_as=member.path)
+        kind: Kind = "float" if dtype.kind == "f" else "int"
+        return Field(name, kind, own.shape, "int64" if kind == "int" else dtype.newbyteorder("=").name, member.path)
+
+    def explain(self) -> list[str]:
+        """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""
+        if self._pictures:
+            return self._pictures.explain()
+        chosen = {member.path for member in self._chosen}
+        arrays = [member for member in self._members if member.kind != "column" or (self._blobs and member.path not in chosen)]
+        return [self._explain(member, member.path in chosen) for member in arrays if member.path not in self._checksum_paths]
+
+    def _explain(self, member: Member, is_chosen: bool) -> str:
+        if member.kind in ("other", "picture"):
+            return f"{member.path}: left out; {member.odd_kind}"
+        if not is_chosen:
+            return f"{member.path}: left out; {self._reason(member)}; name it with fields=..."
+        if member.kind == "list":
+            return f"{member.path}: {member.stored.shape[1]} numbers a sample"
+        if member.kind != "pixels":
+            return f"{member.path}: {member.kind} images, {member.num_samples} samples"
+        if member.axes == DOUBTFUL:
+            return f"{member.path}: the shape {member.stored.shape} does not tell where channels are; axes=... decides before a transform"
+        if member.axes:
+            return f"{member.path}: axes {member.axes}, {member.num_samples} samples; axes=... decides otherwise"
+        if member.stored.external or member.stored.is_virtual:
+            return f"{member.path}: kept in other files; read from its place in them"
+        filters = describe_filters(member.stored) or "no filters"
+        chunks = f"chunks {member.stored.chunks}, {filters}" if member.stored.chunks else "no chunks"
+        located = locate_pixels(member.stored, self._shard.size, Place(self._path))
+        if located.reason:
+            return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
+        return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
+
+    def _notes(self) -> Iterator[str]:
+        """What was guessed, and what was left out that stands beside the images and has as many values."""
+        chosen = {member.path for member in self._chosen}
+        for member in self._blobs:
+            if member.axes and not self._are_axes_known:
+                yield at(self._explain(member, True), Place(self._path))
+        beside = self._blobs[0]
+        for member in self._members if self._takes_all else ():
+            if member.path not in chosen and (member.group, member.num_samples) == (beside.group, beside.num_samples):
+                yield at(self._explain(member, False), Place(self._path))
+
+    def _reason(self, member: Member) -> str:
+        if member.is_long:
+            return "its numbers would take more than 1 GiB of memory"
+        is_elsewhere = self._blobs and member.group != self._blobs[0].group
+        return f"it has {member.num_samples} samples" + (f" and is not beside {self._blobs[0].path}" if is_elsewhere else "")
+
+    def _add_blobs(self, member: Member) -> None:
+        if member.kind == "encoded":
+            self._add_encoded(member)
+        elif member.kind == "pixels":
+            self._add_pixels(member)
+        elif member.kind == "rows":
+            self._add_lists(member)
+        else:
+            self._add_rows(member)
+
+    def _add_encoded(self, member: Member) -> None:
+        name, spans = self._names[member.path], self._values.spans_of(member.stored)
+        self._spans[name] = spans
+        self._check_blobs(spans)
+        if self._kind_of_files(member) == "bytes":
+            return
+        stored = self._stored_infos(member.stored, len(spans))
+        self._infos[name] = self._probe(spans) if stored is None else stored
+
+    def _add_lists(self, member: Member) -> None:
+        """Lists of files, which only files of ours have."""
+        name, offsets = self._names[member.path], self._values.offsets(member.stored)
+        spans = self._values.spans_of(self._values.group(member.stored, "values"))
+        if offsets[-1] != len(spans):
+            raise self._values.error(f"{member.path}/offsets must rise from 0 to the number of values")
+        self._spans[name] = Ragged(spans, offsets)
+        self._check_blobs(spans)
+        if self._kind_of_files(member) != "bytes":
+            self._infos[name] = Ragged(self._probe(spans), offsets)
+
+    def _stored_infos(self, group: h5py.Group, num_samples: int) -> npt.NDArray[Any] | None:
+        """What the images' headers say, as we note it beside them; None in a file without."""
+        if any(name not in group for name in IMAGE_FACTS):
+            return None
+        infos = np.zeros(num_samples, IMAGE_INFO)
+        for name in IMAGE_FACTS:
+            infos[name] = self._values.vector(group, name, "u", num_samples)[...]
+        return infos
+
+    def _probe(self, spans: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What the images' headers say; no more of the file is read than these."""
+        infos = np.zeros(len(spans), IMAGE_INFO)
+        offsets, lengths = (np.ascontiguousarray(spans[name]) for name in ("offset", "length"))
+        with open(self._path, "rb", buffering=0) as file:
+            probe = ProbeBlobs(file.fileno(), offsets, lengths, infos)
+            raise_first(share(probe.run), lambda row: Place(self._path, row))
+        return infos
+
+    def _check_blobs(self, spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Compares images with their checksums. Gives the rows of those that differ, if they are to be kept; else raises for the first."""
+        if not self._check:
+            return np.zeros(0, np.int64)
+        shards = (self._shard,) if self._traced is None else self._traced.shards
+        with contextlib.ExitStack() as files:
+            opened = [files.enter_context(open(shard.path, "rb", buffering=0)) for shard in shards]
+            check = CheckSpans(spans, np.array([file.fileno() for file in opened], np.int32))
+            share(check.run)
+        bad = np.flatnonzero(check.statuses)
+        if bad.size and not self._keep_damaged:
+            row = int(bad[0])
+            place = Place(shards[spans["shard"][row]].path, row, int(spans["offset"][row]))
+            raise_status(int(check.statuses[row]), "the image differs from its CRC32C", place)
+        return bad
+
+    def _add_pixels(self, member: Member) -> None:
+        dataset, name = member.stored, self._names[member.path]
+        if dataset.external or dataset.is_virtual:
+            self._traced = traced = trace_pixels(dataset, self._shard, allow_external=self._allow_external)
+            spans, tables = traced.spans, traced.tables
+        else:
+            self._values.refuse_many(member.num_samples, dataset.name)
+            located = self._located(member)
+            spans = located.spans
+            tables = {} if located.table is None else {0: located.table}
+        self._note_pixel_checksums(spans, member.path + CHECKSUMS)
+        for table in tables.values():
+            table.check_limits(self._limits, Place(self._path))
+        self._spans[name] = spans
+        if tables:
+            self._chunks[name] = tables
+
+    def _located(self, member: Member) -> Pixels:
+        if member.axes not in ("", DOUBTFUL) and not member.axes.startswith("N"):
+            reason = "its samples do not come first, so each lies all over it"
+            return Pixels(no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)), reason=reason)
+        return locate_pixels(member.stored, self._shard.size, Place(self._path))
+
+    def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
+        """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that
+        would take as long as the reading, where nothing has to be decoded."""
+        if name not in self._file:
+            return
+        spans["crc32c"] = self._values.vector(self._file, name, "u", len(spans))[...]
+        if (spans["offset"] != NO_SPAN).all():
+            checked = spans.copy()
+            checked["record_offset"], checked["record_length"] = spans["offset"], spans["length"]
+            bad = self._check_blobs(checked)
+            spans[bad] = checked[bad]
+
+    def _add_rows(self, member: Member) -> None:
+        """Image files as rows of variable length."""
+        dataset = member.stored
+        self._values.refuse_external(dataset)
+        self._values.refuse_many(dataset.shape[0], dataset.name)
+        name = self._names[member.path]
+        spans = locate_rows(dataset, self._shard, self._limits)
+        if spans is None:  # only the library finds them, and fetches them
+            blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
+            self._spans[name] = no_spans(len(blobs), blobs.lengths)
+            self._infos[name], _ = probe_blobs(blobs)
+            return
+        if (checksums := member.path + CHECKSUMS) in self._file:
+            spans["crc32c"] = self._values.vector(self._file, checksums, "u", len(spans))[...]
+            spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
+        self._check_blobs(spans)
+        self._spans[name] = spans
+        self._infos[name] = self._probe(spans)
+
+    def _add_column(self, member: Member) -> None:
+        if member.kind == "rows":
+            self._columns[self._names[member.path]] = self._values.rows_of(member.stored, self._field_of_rows(member))
+            return
+        dataset = member.stored
+        self._values.refuse_external(dataset)
+        name, kind = self._names[member.path], dataset.dtype.kind
+        if kind not in "iubf":
+            self._columns[name] = self._values.texts(dataset)
+            return
+        values = dataset[...] if member.kind == "list" else dataset[...].reshape(-1)
+        numbers = self._values.numbers(values, dataset.name)
+        is_list = member.kind == "list"
+        self._columns[name] = Ragged(numbers.reshape(-1), np.arange(len(values) + 1) * values.shape[1]) if is_list else numbers
+
+    def _class_names(self) -> tuple[str, ...]:
+        member = next((member for member in self._members if member.path == self._class_names_path), None)
+        if member is not None and member.kind == "rows":
+            return tuple(self._values.rows_of(member.stored, Field(member.path, "text")))
+        if member is None or member.kind != "column" or member.stored.ndim != 1 or not h5py.check_string_dtype(member.stored.dtype):
+            return ()
+        self._values.refuse_external(member.stored)
+        return tuple(self._values.texts(member.stored))

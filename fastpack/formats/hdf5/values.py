@@ -1,0 +1,135 @@
+"""Values of HDF5 files as an index has them."""
+
+from dataclasses import replace
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.dtypes import SPAN
+from fastpack.core.limits import Limits
+from fastpack.core.ragged import Ragged, Text, offsets_of
+from fastpack.core.schema import Field
+from fastpack.errors import FormatError, LimitError, Place, at, raise_status
+from fastpack.files.shard import Shard
+from fastpack.formats.hdf5.heap import read_texts
+from fastpack.formats.hdf5.locate import contiguous_offset
+from fastpack.formats.hdf5.members import safe_dataset
+from fastpack.index.arrays import Column
+
+_LARGEST_INTEGER = 2**63 - 1
+
+
+def text_of(rows: npt.NDArray[Any]) -> Text:
+    """Strings of fixed length, without an object for each; or the objects that the library gives for others."""
+    if rows.dtype.kind != "S":
+        return Text.of_bytes(bytes(row) for row in rows)
+    lengths = np.char.str_len(rows)
+    letters = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
+    return Text(letters[np.arange(rows.itemsize) < lengths[:, None]], offsets_of(lengths))
+
+
+def as_read(column: Column) -> Column:
+    """Integers have 64 bits here, floats those of the file, in the machine's byte order."""
+    if isinstance(column, Ragged):
+        return column
+    return column.astype(np.int64 if column.dtype.kind in "iub" else column.dtype.newbyteorder("="), copy=False)
+
+
+class StoredValues:
+    """Reads what the groups and datasets of one open file hold, and refuses what does not fit the file."""
+
+    def __init__(self, shard: Shard, limits: Limits) -> None:
+        self._shard, self._path, self._limits = shard, shard.path, limits
+
+    def error(self, message: str) -> FormatError:
+        remedy = "name the datasets as docs/formats.md has them, or choose some with fields=..."
+        return FormatError(at(f"{message}; {remedy}", Place(self._path)))
+
+    def vector(self, group: h5py.Group, name: str, kinds: str, length: int | None = None) -> h5py.Dataset:
+        """A member of a group that must be there, in one dimension, of numbers of these kinds."""
+        dataset = safe_dataset(group, name)
+        if dataset is None or dataset.ndim != 1 or dataset.dtype.kind not in kinds or length not in (None, len(dataset)):
+            count = "" if length is None else f" {length}"
+            raise self.error(f"{group.name}/{name} must be{count} integers in one dimension, in this file")
+        return dataset
+
+    def refuse_external(self, dataset: h5py.Dataset) -> None:
+        if dataset.external or dataset.is_virtual:
+            raise self.error(f"{dataset.name} keeps its data in other files, which are not read")
+
+    def refuse_many(self, num_samples: int, name: str) -> None:
+        """Each sample takes a byte at least, but in a dataset that claims to be larger than its file."""
+        if num_samples > self._shard.size:
+            message = f"{name} claims {num_samples} samples in a file of {self._shard.size} bytes; restore the file from its source"
+            raise LimitError(at(message, Place(self._path)))
+
+    def group(self, group: h5py.Group, name: str) -> h5py.Group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], h5py.Group):
+            raise self.error(f"{group.name}/{name} must be a group, in this file")
+        return group[name]
+
+    def offsets(self, group: h5py.Group) -> npt.NDArray[np.int64]:
+        stored = self.vector(group, "offsets", "iu")
+        self.refuse_many(len(stored), stored.name)
+        offsets: npt.NDArray[np.int64] = stored[...].astype(np.int64)
+        if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
+            raise self.error(f"{group.name}/offsets must rise from 0 to the number of values")
+        return offsets
+
+    def spans_of(self, group: h5py.Group) -> npt.NDArray[Any]:
+        """Where the files of one group of `bytes` and `offsets` lie."""
+        blob, stored_offsets = self.vector(group, "bytes", "u"), self.vector(group, "offsets", "iu")
+        self.refuse_many(len(stored_offsets), stored_offsets.name)
+        if blob.dtype != np.uint8:
+            raise self.error(f"{blob.name} must be uint8")
+        offsets = stored_offsets[...].astype(np.uint64)
+        if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any() or offsets[-1] > blob.shape[0]:
+            raise self.error(f"{group.name}/offsets must rise from 0 to the number of bytes")
+        first = contiguous_offset(blob) if blob.shape[0] else 0  # HDF5 gives nothing no place
+        if first is None:
+            raise self.error(f"{group.name}/bytes must be one contiguous piece")
+        if first + blob.shape[0] > self._shard.size:
+            raise_status(3, f"{blob.name} goes past the end of the file", Place(self._path, offset=first))
+        spans = np.zeros(len(offsets) - 1, SPAN)
+        spans["offset"] = offsets[:-1] + np.uint64(first)
+        spans["length"] = offsets[1:] - offsets[:-1]
+        if "crc32c" in group:
+            spans["crc32c"] = self.vector(group, "crc32c", "u", len(spans))[...]
+            spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
+        return spans
+
+    def numbers(self, values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+        if values.dtype.kind == "u" and (values > _LARGEST_INTEGER).any():
+            message = f"{name} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
+            raise FormatError(at(message, Place(self._path)))
+        return np.asarray(as_read(values))
+
+    def rows_of(self, group: h5py.Group, field: Field) -> Ragged:
+        """The lists, or the texts of any length, of a group of `values` and `offsets`."""
+        offsets = self.offsets(group)
+        values: Any
+        if not field.is_list:
+            values = self.vector(group, "values", "u", int(offsets[-1]))
+            if values.dtype != np.uint8:
+                raise self.error(f"{values.name} must be uint8")
+            return Text(values[...], offsets)
+        if field.kind == "text" and isinstance(group.get("values"), h5py.Group):
+            values = self.rows_of(self.group(group, "values"), replace(field, shape=()))
+        elif field.kind == "text":
+            values = self.texts(self.vector(group, "values", "SO"))
+        else:
+            stored = self.vector(group, "values", "iubf")
+            values = self.numbers(stored[...], stored.name)
+        is_sound = field.list_length is None or (np.diff(offsets) == field.list_length).all()
+        if len(values) != offsets[-1] or not is_sound:
+            raise self.error(f"{group.name}/offsets must rise from 0 to the number of values")
+        return Ragged(values, offsets)
+
+    def texts(self, dataset: h5py.Dataset) -> Text:
+        """Text of fixed length is in the dataset; that of variable length the library need not look up one by one."""
+        texts = None
+        if dataset.dtype.hasobject and dataset.ndim == 1:
+            texts = read_texts(dataset, self._shard, self._limits)
+        return text_of(dataset[...].reshape(-1)) if texts is None else texts

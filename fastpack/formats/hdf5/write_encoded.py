@@ -1,0 +1,185 @@
+"""Writes the HDF5 layout `encoded`: image files as they are, one after the other, with what finds and checks them."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.pieces import write_rows
+from fastpack.core.batch import Batch
+from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, SPAN
+from fastpack.core.limits import DEFAULT_LIMITS
+from fastpack.core.schema import Field
+from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first
+from fastpack.files.shard import Shard
+from fastpack.files.spool import Spool
+from fastpack.formats.choice import Choice
+from fastpack.formats.hdf5.checksums import refuse_damaged
+from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
+from fastpack.formats.hdf5.file_object import WrittenFile
+from fastpack.formats.hdf5.index import IndexBuilder
+from fastpack.formats.hdf5.locate import contiguous_offset
+from fastpack.formats.hdf5.values import as_read
+from fastpack.formats.hdf5.vectors import Vector
+from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.spools import parts
+from fastpack.images.headers import ImageFiles
+from fastpack.index.index import Index
+
+# What one call writes: see pieces.c.
+_CALL_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True)
+class Images:
+    """A batch of image files, whose headers and checksums are known."""
+
+    batch: Batch
+    files: ImageFiles
+    crcs: npt.NDArray[np.uint32]
+    infos: npt.NDArray[Any]
+
+
+class EncodedWriter(Writer[Images]):
+    """`/images/bytes`: all files one after the other; `offsets` and `crc32c` beside it find and check them, and
+    `width`, `height`, `orientation` and so on are what their headers say.
+
+    HDF5 lays the empty dataset out; then its bytes are written straight to their place in the file.
+    """
+
+    def __init__(self, path: Path, plan: ShardPlan, picture: Field) -> None:
+        self._path, self._schema, self._field = path, plan.schema, picture
+        self._columns = Columns(plan.schema, path.parent, picture)
+        self._spans, self._infos = Spool(path.parent, SPAN), Spool(path.parent, IMAGE_INFO)
+        self._planned_bytes = max(1, plan.num_bytes)  # HDF5 gives nothing no place
+        self._first = self._next = _lay_out(path, picture, self._planned_bytes)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def encode(self, batch: Batch) -> Images:
+        files = ImageFiles.of(batch[self._field.name])
+        return Images(batch, files, files.crcs, files.probed[0])
+
+    def place(self, piece: Images) -> None:
+        files, first = piece.files, self._next
+        outcome = write_rows(self._descriptor, first, files.values, files.offsets, piece.crcs)
+        raise_first([outcome], lambda row: Place(self._path, offset=first + int(files.offsets[row])))
+        self._spans.append(_spans(first, files, piece.crcs))
+        self._next += len(files.values)
+        self._infos.append(piece.infos)
+        self._columns.add(piece.batch)
+
+    def close(self) -> Index | None:
+        if self._next - self._first != self._planned_bytes:
+            self._lay_out_again()
+        self._close_file()
+        spans, infos, columns = self._spans.whole(), self._infos.whole(), self._columns.whole()
+        facts, vectors = self._facts(spans, infos), self._columns.vectors(columns)
+        with WrittenFile(self._path, "r+") as file:
+            for fact in facts:
+                fact.write(file[dataset_name(self._field)])
+            write_root(file, self._schema, "encoded", vectors)
+        with h5py.File(self._path, "r", locking=False) as file:
+            shard = Shard.of(self._path, "hdf5")
+            self._refuse_other(file, facts, vectors)
+            refuse_damaged(file, shard)
+            schema = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).schema()
+        if not self._columns.are_plain:
+            return None
+        # What the indexer would find.
+        image = next(field.name for field in schema.fields if field.source_name == dataset_name(self._field))
+        found = {field.name: as_read(columns[field.source_name]) for field in schema.columns}
+        numbers = np.zeros(len(spans), np.uint32), np.arange(len(spans))
+        return Index((shard,), schema, *numbers, found, {image: spans}, {image: infos})
+
+    def _facts(self, spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> list[Vector]:
+        """What finds, checks and describes the images, beside them."""
+        num_samples = len(spans)
+        return [
+            Vector("offsets", num_samples + 1, np.uint64, partial(_offsets, spans, self._first, self._next)),
+            Vector("crc32c", num_samples, np.uint32, partial(_parts_of, spans, "crc32c")),
+            *(Vector(fact, num_samples, infos.dtype[fact], partial(_parts_of, infos, fact)) for fact in IMAGE_FACTS),
+        ]
+
+    def _refuse_other(self, file: h5py.File, facts: list[Vector], vectors: list[Vector]) -> None:
+        """Compares what the file says with what was to be written, but for the images: these were compared when they were written, and
+        lie where they were put."""
+        group = file[dataset_name(self._field)]
+        other = [fact.name for fact in facts if not fact.stands_in(group)]
+        other += [vector.name for vector in vectors if not vector.stands_in(file)]
+        if contiguous_offset(group["bytes"]) != self._first:
+            other.append("bytes")
+        if other:
+            raise CorruptRecordError(at(f"{', '.join(other)}: not what was written; check the disk", Place(self._path)))
+
+    def _lay_out_again(self) -> None:
+        """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
+        frame = self._path.with_name(f".{self._path.name}.frame")
+        try:
+            first = _lay_out(frame, self._field, self._next - self._first)
+            if first != self._first:
+                raise SchemaError(at(f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again", Place(self._path)))
+            with open(frame, "rb") as file:
+                _write_at(self._descriptor, file.read(first), 0)
+                file.seek(self._next)
+                tail = file.read()
+        finally:
+            frame.unlink(missing_ok=True)
+        _write_at(self._descriptor, tail, self._next)
+        os.ftruncate(self._descriptor, self._next + len(tail))
+
+    def abandon(self) -> None:
+        self._close_file()
+        for spool in (self._columns, self._spans, self._infos):
+            spool.close()
+
+    def _close_file(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left[:_CALL_BYTES], offset)
+        left, offset = left[written:], offset + written
+
+
+def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
+    """Makes the file with the dataset of bytes, empty, in one piece; gives the byte of the file where it begins."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.CONTIGUOUS)
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    creation.set_obj_track_times(False)  # the same input gives the same bytes
+    space = h5py.h5s.create_simple((num_bytes,))
+    with WrittenFile(path) as file:
+        group = file.create_group(dataset_name(field))
+        first: int = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation).get_offset()
+    return first
+
+
+def _spans(first: int, files: ImageFiles, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+    """Where image files lie that are written one after the other from byte `first` on; as the indexer tells it."""
+    spans = np.zeros(len(files), SPAN)
+    spans["offset"] = spans["record_offset"] = first + files.offsets[:-1]
+    spans["length"] = spans["record_length"] = files.lengths
+    spans["crc32c"] = crcs
+    return spans
+
+
+def _parts_of(records: npt.NDArray[Any], name: str) -> Iterator[npt.NDArray[Any]]:
+    return (part[name] for part in parts(records))
+
+
+def _offsets(spans: npt.NDArray[Any], first: int, end: int) -> Iterator[npt.NDArray[np.uint64]]:
+    """Of images that lie between two bytes of the file, counted from the first; one more than there are images."""
+    for offsets in _parts_of(spans, "offset"):
+        yield offsets - np.uint64(first)
+    yield np.array([end - first], np.uint64)

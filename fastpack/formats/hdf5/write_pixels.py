@@ -1,0 +1,155 @@
+"""Writes the HDF5 layout `pixels`: decoded images of one size, in chunks that are made by many threads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.crc32c import crc32c, crc32c_rows
+from fastpack._native.filters import Pipeline
+from fastpack._native.salvage import CheckSpans
+from fastpack.core.batch import Batch
+from fastpack.core.dtypes import SPAN
+from fastpack.core.schema import Field
+from fastpack.core.threads import share
+from fastpack.errors import Place, SchemaError, ShapeError, raise_status
+from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
+from fastpack.formats.hdf5.file_object import WrittenFile
+from fastpack.formats.hdf5.vectors import CHECKSUMS
+from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.index.chunks import has_checksums
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """A batch of pixels, its whole chunks as they are stored, with the checksums of those, and of the samples themselves."""
+
+    batch: Batch
+    pixels: npt.NDArray[Any]
+    chunks: list[Any]  # buffers
+    crcs: list[int]
+    sample_crcs: npt.NDArray[np.uint32]
+
+
+class PixelsWriter(Writer[Chunks]):
+    """`/images` (N, H, W, C), in chunks of whole samples, and, where chunks have no checksum, `/images_crc32c` (N,).
+
+    Chunks go through the filters in the threads that encode, and then as they are into the file: the library's own
+    pipeline works on one after the other. So a batch should hold a multiple of the chunk's samples; behind one that does not,
+    as where bad samples are left out, chunks are made anew as the batches take their places, by one thread.
+    """
+
+    def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
+        if None in field.shape:
+            raise SchemaError("the layout `pixels` needs images of one size; give a size")
+        self._path, self._field, self._plan = path, field, plan
+        self._columns = Columns(plan.schema, path.parent, field)
+        item_bytes = np.dtype(field.dtype).itemsize
+        sample_bytes = int(np.prod([size or 1 for size in field.shape])) * item_bytes
+        self._chunk = plan.chunk
+        self._filters = plan.storage.filters(item_bytes, self._chunk * sample_bytes)
+        self._file = WrittenFile(path)
+        self._images = _create_images(self._file.file, plan, field, self._chunk, self._filters)
+        self._num_samples = 0
+        self._rest: npt.NDArray[Any] | None = None  # samples of a chunk that is not full yet
+        self._crcs: list[int] = []
+        self._sample_crcs: list[npt.NDArray[np.uint32]] = []
+
+    def encode(self, batch: Batch) -> Chunks:
+        images = batch[self._field.name]
+        if images.shape[1:] != self._images.shape[1:]:
+            raise ShapeError(f"the images are {images.shape[1:]}, not {self._images.shape[1:]} as planned; give a size")
+        pixels = np.ascontiguousarray(images, self._field.dtype)
+        stored = self._stored(pixels)
+        offsets = np.arange(len(pixels) + 1) * (pixels.nbytes // len(pixels))
+        sample_crcs = crc32c_rows(pixels.reshape(-1).view(np.uint8), offsets)
+        return Chunks(batch, pixels, stored, [crc32c(chunk) for chunk in stored], sample_crcs)
+
+    def _stored(self, pixels: npt.NDArray[Any]) -> list[Any]:
+        """The whole chunks of `pixels`, as the file has them."""
+        firsts = range(0, len(pixels) // self._chunk * self._chunk, self._chunk)
+        chunks = [pixels[first : first + self._chunk].reshape(-1).view(np.uint8) for first in firsts]
+        if not len(self._filters):
+            return list(chunks)
+        pipeline = Pipeline(self._filters)  # of this thread
+        return [pipeline.encode(chunk.data) for chunk in chunks]
+
+    def place(self, piece: Chunks) -> None:
+        pixels, chunks, crcs = piece.pixels, piece.chunks, piece.crcs
+        if self._rest is not None:
+            pixels = np.concatenate([self._rest, pixels])
+            chunks = self._stored(pixels)
+            crcs = [crc32c(chunk) for chunk in chunks]
+        self._write(chunks, crcs)
+        num_whole = len(chunks) * self._chunk
+        self._rest = pixels[num_whole:] if num_whole < len(pixels) else None
+        self._sample_crcs.append(piece.sample_crcs)
+        self._num_samples += piece.batch.num_samples
+        self._columns.add(piece.batch)
+
+    def _write(self, chunks: list[Any], crcs: list[int]) -> None:
+        sample, rest = len(self._crcs) * self._chunk, (0,) * (self._images.ndim - 1)
+        with self._file.calls():
+            for i, chunk in enumerate(chunks):
+                self._images.id.write_direct_chunk((sample + i * self._chunk, *rest), chunk)
+        self._crcs += crcs
+
+    def close(self) -> None:
+        if self._num_samples < self._plan.num_samples:  # bad samples were left out
+            with self._file.calls():  # before the last chunk is there: HDF5 would write it anew
+                self._images.id.set_extent((self._num_samples, *self._images.shape[1:]))
+        if self._rest is not None:
+            self._write_last(self._rest)
+        with self._file as file:
+            if not has_checksums(self._filters):
+                file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs))
+            write_root(file, self._plan.schema, "pixels", self._columns.vectors(self._columns.whole()))
+        self._check()
+
+    def _write_last(self, pixels: npt.NDArray[Any]) -> None:
+        """The last chunk is as large as the others; what no sample needs is zeros."""
+        missing = self._chunk - len(pixels)
+        chunks = self._stored(np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), pixels.dtype)]))
+        self._write(chunks, [crc32c(chunk) for chunk in chunks])
+
+    def _check(self) -> None:
+        """Compares the chunks in the file with what was handed to the library: only now, since HDF5 may hold back what it was given."""
+        spans = np.zeros(len(self._crcs), SPAN)
+        spans["crc32c"] = self._crcs
+
+        def note(chunk: Any) -> None:
+            row = chunk.chunk_offset[0] // self._chunk
+            spans["offset"][row] = spans["record_offset"][row] = chunk.byte_offset
+            spans["length"][row] = spans["record_length"][row] = chunk.size
+
+        with h5py.File(self._path, "r", locking=False) as file:
+            file[dataset_name(self._field)].id.chunk_iter(note)
+        with open(self._path, "rb") as opened:
+            check = CheckSpans(spans, np.array([opened.fileno()], np.int32))
+            share(check.run)
+        if (bad := np.flatnonzero((check.statuses != 0) | (spans["record_length"] == 0))).size:
+            row = int(bad[0])
+            raise_status(5, "the chunk was not stored as it was written", Place(self._path, row * self._chunk, int(spans["offset"][row])))
+
+    def abandon(self) -> None:
+        self._file.abandon()
+        self._columns.close()
+
+
+def _create_images(file: h5py.File, plan: ShardPlan, field: Field, chunk: int, filters: npt.NDArray[Any]) -> h5py.Dataset:
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((chunk, *[size or 0 for size in field.shape]))
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    creation.set_obj_track_times(False)  # the same input gives the same bytes
+    for row in filters:
+        # Optional: a library that does not know the filter still opens the file, and says so when it reads.
+        creation.set_filter(int(row["id"]), h5py.h5z.FLAG_OPTIONAL, tuple(row["parameters"][: row["num_parameters"]].tolist()))
+    space = h5py.h5s.create_simple((plan.num_samples, *[size or 0 for size in field.shape]))
+    kind = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
+    images = h5py.Dataset(h5py.h5d.create(file.id, dataset_name(field).encode(), kind, space, creation))
+    if field.color:
+        images.attrs["color"] = np.bytes_(field.color)
+    return images

@@ -1,0 +1,96 @@
+"""Writes the HDF5 layout `vlen`: each image file a row of variable length, for tools that expect it so."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.crc32c import crc32c_rows
+from fastpack.core.batch import Batch
+from fastpack.core.ragged import Ragged
+from fastpack.core.schema import Field
+from fastpack.errors import Place, raise_status
+from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
+from fastpack.formats.hdf5.file_object import WrittenFile
+from fastpack.formats.hdf5.vectors import CHECKSUMS
+from fastpack.formats.protocols import ShardPlan, Writer
+
+_CHECKED_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch of image files as HDF5's library takes them."""
+
+    batch: Batch
+    blobs: Ragged
+    crcs: npt.NDArray[np.uint32]
+
+
+class VlenWriter(Writer[Rows]):
+    """`/images` (N,) of uint8 rows, and `/images_crc32c` (N,). The library writes such rows one after the other, and other
+    tools read them so: the layout `encoded` is the better one wherever there is a choice."""
+
+    def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
+        self._path, self._field, self._plan = path, field, plan
+        self._columns = Columns(plan.schema, path.parent, field)
+        self._crcs: list[npt.NDArray[np.uint32]] = []
+        self._num_samples = 0
+        self._file = WrittenFile(path)
+        self._images = _create_images(self._file.file, field, plan.num_samples)
+
+    def encode(self, batch: Batch) -> Rows:
+        blobs: Ragged = batch[self._field.name]
+        return Rows(batch, blobs, crc32c_rows(blobs.values, blobs.offsets))
+
+    def place(self, piece: Rows) -> None:
+        with self._file.calls():
+            for row, blob in enumerate(piece.blobs, start=self._num_samples):
+                self._images[row] = blob
+        self._num_samples += len(piece.blobs)
+        self._crcs.append(piece.crcs)
+        self._columns.add(piece.batch)
+
+    def close(self) -> None:
+        """Reads all rows back, only now: HDF5 may hold back what it was given."""
+        if self._num_samples < self._plan.num_samples:  # bad samples were left out
+            self._write_again()
+        crcs = np.concatenate(self._crcs)
+        with self._file as file:
+            file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
+            write_root(file, self._plan.schema, "vlen", self._columns.vectors(self._columns.whole()))
+        with h5py.File(self._path, "r", locking=False) as file:
+            images = file[dataset_name(self._field)]
+            for first in range(0, len(crcs), _CHECKED_ROWS):
+                blobs = Ragged.of_bytes(row.tobytes() for row in images[first : first + _CHECKED_ROWS])
+                bad = np.flatnonzero(crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS])
+                if bad.size:
+                    raise_status(5, "the image was not stored as it was written", Place(self._path, first + int(bad[0])))
+
+    def _write_again(self) -> None:
+        """HDF5 cannot make such a dataset shorter: the rows go to another file, which takes this one's place."""
+        fewer = self._path.with_name(f".{self._path.name}.fewer")
+        written = WrittenFile(fewer)
+        try:
+            with written.calls(), self._file.calls():
+                images = _create_images(written.file, self._field, self._num_samples)
+                for row in range(self._num_samples):
+                    images[row] = self._images[row]
+            os.replace(fewer, self._path)
+        except BaseException:
+            written.abandon()
+            fewer.unlink(missing_ok=True)
+            raise
+        self._file.abandon()
+        self._file, self._images = written, images
+
+    def abandon(self) -> None:
+        self._file.abandon()
+        self._columns.close()
+
+
+def _create_images(file: h5py.File, field: Field, num_samples: int) -> h5py.Dataset:
+    return file.create_dataset(dataset_name(field), (num_samples,), h5py.vlen_dtype(np.uint8), track_times=False)

@@ -1,0 +1,140 @@
+"""The index of one file: the saved one while it is fresh, else one that is built."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.errors import (
+    CorruptRecordError,
+    EmptySourceError,
+    FastpackError,
+    FormatError,
+    OptionError,
+    Place,
+    TruncatedFileError,
+    at,
+)
+from fastpack.files.companions import index_path
+from fastpack.files.shard import Shard
+from fastpack.formats.choice import Choice
+from fastpack.formats.protocols import BytesDone, ChoosingContainer, SiftingContainer
+from fastpack.formats.registry import named, of_file
+from fastpack.index.index import Index
+from fastpack.index.kinds import GUESSED, Kinds, has_kinds, kinds_of
+
+# A saved index has at most so many bytes, and so many more for each byte of its file: 60 to 100 for a record of 40 and more.
+_SMALL_INDEX_BYTES = 2**26
+
+
+_INDEX_BYTES_A_BYTE = 64
+
+
+def index_of(
+    path: Path, *, save: bool = True, index_dir: Path | None = None, limits: Limits = DEFAULT_LIMITS, choice: Choice | None = None
+) -> Index:
+    """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it or in `index_dir`.
+
+    An index is built and not saved if `choice` is not the default one. That of an untrusted file is never loaded.
+    """
+    container = of_file(path)
+    choice = choice or Choice()
+    if choice.is_of_folders and not getattr(container, "has_class_folders", False):
+        raise OptionError(at("class_folder and sidecars are for folders of images and tars; leave them out", Place(path)))
+    if choice.axes and container.name != "hdf5":
+        raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
+    if not isinstance(container, ChoosingContainer):
+        try:
+            # A saved index that came with untrusted data may name other bytes of it, and other labels.
+            if choice.untrusted:
+                return container.index(path, limits=limits, kinds=choice.kinds)
+            return _index_by_default(path, save, index_dir, limits, choice.kinds)
+        except (CorruptRecordError, FormatError):
+            if choice.keep_damaged and isinstance(container, SiftingContainer):
+                with contextlib.suppress(EmptySourceError):
+                    return container.index_damaged(path, limits, choice.kinds)
+            raise
+    if choice.allow_external or choice.untrusted or choice.axes or choice.is_of_folders:
+        return container.index_chosen(path, choice, limits)
+    if choice == Choice():
+        return _index_by_default(path, save, index_dir, limits)
+    with contextlib.suppress(FastpackError):
+        index = _index_by_default(path, save, index_dir, limits, choice.kinds)
+        if index.has_fields(choice.fields or ()):
+            return index
+    return container.index_chosen(path, choice, limits)
+
+
+def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Limits, kinds: Kinds = GUESSED) -> Index:
+    saved = saved_index(path, index_dir)
+    if saved is not None and has_kinds(saved, kinds):
+        return saved
+    if kinds:
+        return of_file(path).index(path, limits=limits, kinds=kinds)
+    earlier = earlier_index(path, index_dir)
+    index = build_index(path, earlier, limits=limits)
+    if save and (index_dir is not None or getattr(of_file(path), "is_indexed_unasked", True)):
+        with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
+            index.remembering(earlier).save(index_path(path, index_dir))
+    return index
+
+
+def build_index(
+    path: Path, earlier: Index | None, *, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None, kinds: Kinds = GUESSED
+) -> Index:
+    """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are."""
+    container = of_file(path)
+    index = container.index(path, limits=limits, progress=progress, kinds=kinds)
+    known = {**kinds_of(earlier), **kinds}
+    if earlier is None or earlier.seal is None or earlier.seal != index.seal or has_kinds(index, known):
+        return index
+    return container.index(path, limits=limits, kinds=known)
+
+
+def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:
+    """Raises TruncatedFileError for a file without records if its saved index knows some."""
+    if (earlier := earlier_index(path, index_dir)) is not None and len(earlier):
+        message = f"the file has no records, and its saved index knows {len(earlier)}; restore the file, or delete the index"
+        raise TruncatedFileError(at(message, Place(path)))
+
+
+def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
+    """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
+    with contextlib.suppress(FastpackError):
+        where = index_path(path, index_dir)
+        return load_index(where, path) if where.exists() else None
+    return None
+
+
+def load_index(where: Path, path: Path) -> Index:
+    """The index in the file `where`, of the file at `path`. Raises FormatError if it is damaged, or larger than an index can be."""
+    if where.stat().st_size <= _SMALL_INDEX_BYTES:
+        return Index.load(where, path.parent)
+    num_bytes = path.stat().st_size if path.is_file() else of_file(path).shard(path).size
+    return Index.load(where, path.parent, max_bytes=_SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * num_bytes)
+
+
+def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
+    """The saved index of a file, or None when there is none, or it is stale or damaged."""
+    where = index_path(path, index_dir)
+    with contextlib.suppress(FastpackError):
+        if where.exists() and (shards := _shards_now(index := load_index(where, path), path)) == index.shards:
+            return replace(index, shards=shards)
+    return None
+
+
+def _shards_now(index: Index, path: Path) -> tuple[Shard, ...] | None:
+    """The files that the index names as they are now; None when it is not one of the whole file. Others must lie in the file's own
+    folder: an index that somebody left there is not to have us read any file there is."""
+    first, folder = of_file(path).shard(path), path.parent.resolve()
+    if index.shards[:1] != (first,):
+        return None
+    if len(index.shards) == 1:
+        return (first,) if np.array_equal(index.record_numbers, np.arange(len(index))) else None
+    if any(shard.path.resolve().parent != folder for shard in index.shards[1:]):
+        return None
+    with contextlib.suppress(FastpackError):
+        return first, *(named(shard.container).shard(shard.path) for shard in index.shards[1:])
+    return None

@@ -1,0 +1,1 @@
+"""tar, as WebDataset has it: writer and indexer."""

@@ -1,0 +1,262 @@
+"""tar, as WebDataset uses it: neighbouring members whose names agree up to the first dot are one sample.
+
+The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"); members without a dot in
+their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top. Where samples are images
+and nothing else, in folders, it is no set of WebDataset's but photographs, and class = folder.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.gather import Gather
+from fastpack._native.probe import ProbeBlobs
+from fastpack._native.tar import Members, is_header
+from fastpack.core.dtypes import IMAGE_INFO, SPAN
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.ragged import Ragged, Text, offsets_of
+from fastpack.core.schema import Field, Kind, Schema
+from fastpack.core.threads import share
+from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.files.shard import Shard
+from fastpack.formats.choice import Choice
+from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.tar.described import DescribedMembers
+from fastpack.formats.tar.members import IMAGE_ENDINGS, archived_classes, every_member, photographs, without_junk
+from fastpack.formats.tar.schema import TarSchema, refuse_fields
+from fastpack.formats.tar.writer import TarWriter
+from fastpack.images.headers import guess_kind
+from fastpack.index.arrays import Column
+from fastpack.index.folder_files import Files
+from fastpack.index.index import Index
+from fastpack.index.kinds import GUESSED, Kinds, given_kind
+
+# What WebDataset decodes as a number, and what as text.
+_NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
+_TEXTS = ("txt", "text", "transcript", "json", "jsn")
+# Longer texts stay in the archive.
+_MAX_TEXT_BYTES = 2**16
+_ALIASES = {"cls": "label"}
+_KINDS_OF_FILES = ("image", "mask", "bytes")
+
+
+class TarContainer:
+    name = "tar"
+    suffixes: tuple[str, ...] = (".tar",)
+    has_class_folders = True
+
+    def recognises(self, head: bytes) -> bool:
+        return is_header(head)
+
+    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
+        if plan.layout != "auto":
+            raise OptionError(f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}")
+        return TarWriter(path, plan)
+
+    def refuse_fields(self, schema: Schema) -> None:
+        refuse_fields(schema)
+
+    def index(
+        self,
+        path: Path,
+        *,
+        check: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
+        """A tar has checksums of its headers only; they are compared always."""
+        return self.index_chosen(path, Choice(kinds=kinds), limits)
+
+    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
+        if choice.sidecars is not None:
+            raise OptionError(at("sidecars are for folders of images; choose a tar's fields with fields", Place(path)))
+        shard = Shard.of(path, self.name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise from_os_error(error, "read", path) from error
+        try:
+            return _Table(path, descriptor, shard.size, limits, choice).index(shard)
+        finally:
+            os.close(descriptor)
+
+    def explain(self, path: Path) -> list[str]:
+        return []
+
+    def shard(self, path: Path) -> Shard:
+        return Shard.of(path, self.name)
+
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}")
+
+
+TAR = TarContainer()
+
+
+class _Table:
+    """The members of one open archive, sorted into fields."""
+
+    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice) -> None:
+        self._path, self._descriptor = path, descriptor
+        self._class_folder, self._kinds = choice.class_folder, choice.kinds
+        listed = Members(descriptor, size, limits.max_features)
+        if listed.failure:
+            status, error_number, row, offset, message = listed.failure
+            raise_status(status, message, Place(path, row, offset), error_number)
+        self._own = TarSchema.read(descriptor)
+        self._members, self._notes = without_junk(listed) if self._own is None else (every_member(listed), ())
+        if self._own is None and self._class_folder != "none":
+            self._members, self._notes = photographs(self._members, self._notes)
+        if not len(self._members.offsets):
+            raise EmptySourceError(at("the archive has no samples: files whose names are a key, a dot and an ending", Place(path)))
+        self._num_samples = int(self._members.samples[-1]) + 1
+        is_first = np.diff(self._members.samples, prepend=-1) > 0
+        self._first_offsets = self._members.offsets[is_first]
+        self._keys = self._members.keys
+        self._class_names: tuple[str, ...] = ()
+        self._fields: list[Field] = []
+        self._columns: dict[str, Column] = {}
+        self._spans: dict[str, npt.NDArray[Any]] = {}
+        self._infos: dict[str, npt.NDArray[Any]] = {}
+
+    def index(self, shard: Shard) -> Index:
+        if self._own is not None:
+            return self._described(self._own, shard)
+        for suffixes, name in self._names().items():
+            chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
+            self._refuse_twice(chosen, name)
+            stored_as = self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
+            given, _ = given_kind(self._kinds, name, stored_as)
+            kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
+            if kind in _KINDS_OF_FILES:
+                self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen, is_given=kind == given)
+            else:
+                self._add_column(name, stored_as, chosen, is_text=given == "text")
+        self._add_classes()
+        if "key" not in self._columns and "key" not in self._spans:
+            self._fields.append(Field("key", "text"))
+            self._columns["key"] = self._keys
+        usual = ("image", "label", "key")
+        fields = sorted(self._fields, key=lambda field: (usual.index(field.name) if field.name in usual else len(usual), field.name))
+        numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
+        schema = Schema(tuple(fields), self._class_names)
+        return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+
+    def _add_classes(self) -> None:
+        """Labels of folders, on request or where samples are images and nothing else."""
+        which = self._class_folder
+        if "label" in self._columns or (which is None and [field.name for field in self._fields] != ["image"]):
+            return
+        classes = archived_classes(self._keys, which)
+        self._notes += classes.notes
+        if classes.labels is not None:
+            self._fields.append(Field("label", "int", dtype="int64"))
+            self._columns["label"], self._class_names = classes.labels, classes.names
+
+    def _described(self, described: TarSchema, shard: Shard) -> Index:
+        """The index of a tar of ours, which says what it holds."""
+        members = DescribedMembers(described, self._members, self._keys, self._read, Place(self._path))
+        for field in members.schema.fields:
+            given, _ = given_kind(self._kinds, field.name, field.stored_as)
+            field = replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
+            self._fields.append(replace(field, stored_as="" if field.stored_as == field.name else field.stored_as))
+            if field.is_blob:
+                self._place_blobs(self._fields[-1], members.of(members.schema[field.name]))
+            else:
+                self._columns[field.name] = members.column(field)
+        numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
+        schema = Schema(tuple(self._fields), members.schema.class_names)
+        return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos)
+
+    def _names(self) -> dict[tuple[int, ...], str]:
+        """Numbers of suffixes -> the field that they are. Image files of any ending are one field, when no sample has two."""
+        suffixes = self._members.suffixes
+        images = tuple(number for number, suffix in enumerate(suffixes) if suffix in IMAGE_ENDINGS)
+        rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
+        joined = images if images and (np.diff(rows) > 0).all() else ()
+        names = {joined: "image"} if joined else {}
+        taken = {"image", *suffixes} if joined else set(suffixes)
+        for number, suffix in enumerate(suffixes):
+            if number not in joined:
+                alias = _ALIASES.get(suffix, suffix)
+                names[(number,)] = suffix if alias in taken else alias
+        return names
+
+    def _refuse_twice(self, chosen: npt.NDArray[np.int64], name: str) -> None:
+        twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
+        if len(twice):
+            sample = int(self._members.samples[chosen[twice[0]]])
+            place = Place(self._path, sample, int(self._members.offsets[chosen[twice[0] + 1]]), self._keys[sample])
+            raise FormatError(at(f"a sample has two files for {name}; make the archive again with one of each", place))
+
+    def _kind_of(self, name: str, chosen: npt.NDArray[np.int64]) -> Kind:
+        if name == "image":
+            return "image"
+        ending = self._members.suffixes[self._members.suffix_numbers[chosen[0]]].rsplit(".", 1)[-1]
+        if ending in IMAGE_ENDINGS:
+            return "image"
+        is_short = bool((self._members.sizes[chosen] <= _MAX_TEXT_BYTES).all())
+        return "text" if ending in _TEXTS + _NUMBERS and is_short else "bytes"
+
+    def _add_blobs(self, field: Field, chosen: npt.NDArray[np.int64], *, is_given: bool) -> None:
+        self._place_blobs(field, chosen)
+        if field.kind == "image" and not is_given:
+            field = replace(field, kind=guess_kind(field.name, self._infos[field.name]))
+        self._fields.append(field)
+
+    def _place_blobs(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
+        rows = self._members.samples[chosen]
+        spans = np.zeros(self._num_samples, SPAN)
+        spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
+        spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
+        self._spans[field.name] = spans
+        if field.is_image_file:
+            self._infos[field.name] = self._probe(chosen, rows)
+
+    def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        infos = np.zeros(self._num_samples, IMAGE_INFO)
+        found = np.zeros(len(chosen), IMAGE_INFO)
+        probing = ProbeBlobs(self._descriptor, self._members.offsets[chosen], self._members.sizes[chosen], found)
+        raise_first(share(probing.run), lambda i: Place(self._path, int(rows[i]), key=self._keys[int(rows[i])]))
+        infos[rows] = found
+        return infos
+
+    def _add_column(self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], *, is_text: bool) -> None:
+        texts = self._read(chosen)
+        rows = self._members.samples[chosen]
+        counts = np.zeros(self._num_samples, np.int64)
+        counts[rows] = 1
+        ending = (stored_as or name).rsplit(".", 1)[-1]
+        numbers = _numbers_in(texts) if ending in _NUMBERS and not is_text else None
+        values: Column = texts if numbers is None else numbers
+        shape: tuple[None, ...] = () if counts.all() else (None,)
+        stored_as = "" if stored_as == name else stored_as
+        self._fields.append(Field(name, "text" if numbers is None else "int", shape, "" if numbers is None else "int64", stored_as))
+        self._columns[name] = values if shape == () else Ragged(values, offsets_of(counts))
+
+    def _read(self, chosen: npt.NDArray[np.int64]) -> Text:
+        """The contents of some members."""
+        spans = np.zeros(len(chosen), SPAN)
+        spans["offset"], spans["length"] = self._members.offsets[chosen], self._members.sizes[chosen]
+        offsets = offsets_of(spans["length"])
+        values = np.empty(offsets[-1], np.uint8)
+        gather = Gather(spans, values, offsets[:-1], fds=np.array([self._descriptor], np.int32))
+        raise_first(share(gather.run), lambda i: Place(self._path, int(self._members.samples[chosen[i]])))
+        return Text(values, offsets)
+
+
+def _numbers_in(texts: Text) -> npt.NDArray[np.int64] | None:
+    """What the texts say, when all of them are integers."""
+    try:
+        return np.array([int(text) for text in texts], np.int64)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,78 @@
+"""Reads the fields of a tar that says itself what it holds: see tar_schema.py."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.ragged import Ragged, Text, offsets_of
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import FormatError, Place, at
+from fastpack.formats.tar.schema import TarSchema
+from fastpack.index.arrays import Column
+
+Rows = npt.NDArray[np.int64]
+
+
+class DescribedMembers:
+    """The members of an archive, sorted into the fields that its schema has.
+
+    - members: see `Members`; keys (n,): the names of the samples up to their first dot.
+    - read: gives the contents of some members.
+    """
+
+    def __init__(self, described: TarSchema, members: Any, keys: Text, read: Callable[[Rows], Text], place: Place) -> None:
+        self._described, self._members, self._keys, self._read, self._place = described, members, keys, read, place
+        owners = [described.field_of(suffix) for suffix in members.suffixes]
+        self._numbers = {field.name: [i for i, owner in enumerate(owners) if owner == field] for field in described.schema.fields}
+
+    @property
+    def schema(self) -> Schema:
+        return self._described.schema
+
+    def of(self, field: Field) -> Rows:
+        """The numbers of a field's members, in the order of the samples."""
+        chosen: Rows = np.flatnonzero(np.isin(self._members.suffix_numbers, self._numbers[field.name]))
+        samples = self._members.samples[chosen]
+        if len(samples) and (np.diff(samples) == 0).any():
+            raise FormatError(at(f"a sample has two members for {field.name!r}; restore the archive from its source", self._place))
+        return chosen
+
+    def column(self, field: Field) -> Column:
+        """The values of a field that is no blob. Raises FormatError when a sample has none."""
+        if field.name == "key":
+            return self._all_keys(field)
+        chosen = self.of(field)
+        if len(chosen) != len(self._keys):
+            raise FormatError(at(f"some samples have no {field.name!r}; restore the archive from its source", self._place))
+        texts = self._read(chosen)
+        if field.kind == "text" and not field.is_list:
+            return texts
+        try:
+            return _parsed(field, [json.loads(text) for text in texts])
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise FormatError(at(f"{field.name!r} holds what is no {field.kind} ({error})", self._place)) from error
+
+    def _all_keys(self, field: Field) -> Text:
+        """Members of their own have those keys that are not the names of the samples."""
+        chosen, main = self.of(field), self._described.main
+        keys = list(self._keys)
+        if self._described.keys_end and main is not None:
+            images = self.of(main)
+            for sample, suffix in zip(self._members.samples[images].tolist(), self._members.suffix_numbers[images].tolist(), strict=True):
+                keys[sample] += f".{self._members.suffixes[suffix]}"
+        for sample, text in zip(self._members.samples[chosen].tolist(), self._read(chosen), strict=True):
+            keys[sample] = text
+        return Text.of(keys)
+
+
+def _parsed(field: Field, values: list[Any]) -> Column:
+    rows = values if field.is_list else [[value] for value in values]
+    flat = [each for row in rows for each in row]
+    kinds: Any = {"int": int, "float": (int, float), "text": str}[field.kind]
+    if not all(isinstance(each, kinds) and not isinstance(each, bool) for each in flat):
+        raise TypeError("another type")
+    column: Any = Text.of(flat) if field.kind == "text" else np.array(flat, np.dtype(field.dtype))
+    return Ragged(column, offsets_of([len(row) for row in rows])) if field.is_list else column

@@ -1,0 +1,128 @@
+"""What a tar of ours says of its samples: in a pax header before its first member, as a comment. See docs/formats.md."""
+
+import json
+import os
+import tarfile
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import FormatError, SchemaError
+from fastpack.formats.tar.members import IMAGE_ENDINGS
+
+FORMAT_VERSION = 1
+_UNKNOWN_ENDING = "bin"  # of image files whose format is not known, and of other files
+_BLOCK = 512
+_SIZE, _TYPE = slice(124, 136), slice(156, 157)
+_COMMENT = b" comment="
+_MOST_BYTES = 1_000_000  # readers take a header of up to 1 MiB
+_MOST_SUFFIX_BYTES = 200
+
+
+@dataclass(frozen=True)
+class TarSchema:
+    """The fields of a tar.
+
+    - schema: each field's `stored_as` is the ending of its members; of image files, what stands before their own ending.
+    - keys_end: a key is the whole name of the main image's member; else the name up to its first dot. A sample whose key is
+      another has it in a member of its own.
+    """
+
+    schema: Schema
+    keys_end: bool
+
+    @classmethod
+    def of(cls, schema: Schema, *, keys_end: bool) -> Self:
+        """Raises SchemaError for what a tar of samples cannot hold."""
+        taken: set[str] = set()
+        fields = tuple(_placed(field, schema, taken) for field in schema.fields)
+        return cls(replace(schema, fields=fields), keys_end)
+
+    def header(self) -> bytes:
+        """The blocks with which the archive begins. Raises SchemaError where they would be too many."""
+        schema = json.loads(self.schema.to_json())
+        about = {"format": "fastpack", "format_version": FORMAT_VERSION, "keys_end": self.keys_end, "schema": schema}
+        text = json.dumps(about)
+        if len(text) > _MOST_BYTES:
+            raise SchemaError(f"a tar has {_MOST_BYTES:,} bytes for the names of fields and classes, and these take {len(text):,}")
+        return tarfile.TarInfo.create_pax_global_header({"comment": text})
+
+    @classmethod
+    def read(cls, descriptor: int) -> Self | None:
+        """What an open archive says of itself; None when it is another's.
+
+        Raises FormatError when it says what nobody can use.
+        """
+        head = os.pread(descriptor, _BLOCK, 0)
+        if head[_TYPE] != b"g":
+            return None
+        try:
+            _, found, text = os.pread(descriptor, min(int(head[_SIZE].strip(b"\0 "), 8), 2 * _MOST_BYTES), _BLOCK).partition(_COMMENT)
+            if not found or b'"fastpack"' not in text[:_BLOCK]:  # git's, say
+                return None
+            about = json.loads(text)
+            if about["format_version"] != FORMAT_VERSION:
+                raise FormatError(f"a newer fastpack wrote this archive (version {about['format_version']}); install that")
+            return cls(Schema.from_json(json.dumps(about["schema"])), bool(about["keys_end"]))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise FormatError(f"the archive's header is damaged ({error}); restore it from its source") from error
+
+    def field_of(self, suffix: str) -> Field | None:
+        """The field that members of this ending are values of."""
+        stem, _, ending = suffix.rpartition(".")
+        for field in self.schema.fields:
+            own = "" if field == self.main else field.stored_as
+            if field.is_image_file and stem == own and ending in (*IMAGE_ENDINGS, _UNKNOWN_ENDING):
+                return field
+            if not field.is_image_file and suffix == field.stored_as:
+                return field
+        return None
+
+    @property
+    def main(self) -> Field | None:
+        """The field whose members have only their format for an ending."""
+        files = [field for field in self.schema.fields if field.is_image_file]
+        return next((field for field in files if field.kind == "image"), files[0] if files else None)
+
+    def suffix_of(self, field: Field, format: str) -> str:
+        """The ending of a member with an image file of this format."""
+        ending = {"jpeg": "jpg", "unknown": _UNKNOWN_ENDING}.get(format, format)
+        return ending if field == self.main else f"{field.stored_as}.{ending}"
+
+
+def refuse_fields(schema: Schema) -> None:
+    """Raises SchemaError for what a tar of samples cannot hold, before anything is written."""
+    TarSchema.of(schema, keys_end=False).header()
+
+
+def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
+    if field.kind == "pixels" or (field.is_list and field.is_blob):
+        what = "arrays" if field.kind == "pixels" else "lists of files"
+        raise SchemaError(f"a tar cannot hold {field.name!r}, {what}; choose HDF5, or leave it out with fields=...")
+    stem = (field.stored_as or field.name).lower().replace("/", "_").strip(".") or "unnamed"
+    above, _, ending = stem.rpartition(".")
+    if field.is_image_file:
+        stem = above if above and ending in IMAGE_ENDINGS else stem
+    elif field.name == "label" and field.kind == "int" and not field.is_list:
+        stem = "cls"
+    else:
+        own = {"text": "txt", "bytes": _UNKNOWN_ENDING}.get("" if field.is_list else field.kind, "json")
+        stem = stem if ending == own or (field.kind == "bytes" and above) else f"{stem}.{own}"
+    while stem in taken or (field.is_image_file and stem in IMAGE_ENDINGS):
+        stem = f"_{stem}"
+    if "\0" in stem or len(stem.encode("utf-8", "surrogatepass")) > _MOST_SUFFIX_BYTES or not _is_text(stem):
+        raise SchemaError(f"the field {field.name!r} cannot be the ending of a name; choose another name with names=...")
+    taken.add(stem)
+    return replace(field, stored_as=stem)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def json_of(value: Any) -> bytes:
+    """A number, or a list of numbers or texts, as a member has it."""
+    return json.dumps(value).encode()

@@ -1,0 +1,140 @@
+"""TFRecord: framed tf.train.Example records, as stock TensorFlow writes and reads them.
+
+Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from fastpack._native.features import Features
+from fastpack._native.tfrecord import scan
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import FormatError, LimitError, NoRecordsError, Place, at, raise_status
+from fastpack.files.shard import Shard
+from fastpack.formats.protocols import BytesDone, ShardPlan
+from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
+from fastpack.formats.tfrecord.damaged import SiftedRecords
+from fastpack.formats.tfrecord.feature_names import CLASS_NAME, fold_class_names, public_name, public_names
+from fastpack.formats.tfrecord.scan import Window, windows
+from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
+from fastpack.index.folder_files import Files
+from fastpack.index.index import Index
+from fastpack.index.kinds import GUESSED, Kinds, given_kind
+
+_KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
+_TOO_MANY = 6  # FP_RECORD_LIMIT
+
+
+class TfRecordContainer:
+    name = "tfrecord"
+    suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+
+    def recognises(self, head: bytes) -> bool:
+        """A good first header: a length whose checksum holds."""
+        if len(head) < 12:
+            return False
+        failure = scan(head[:12], 2**63, record_limit=2**63)[-1]
+        return failure is None
+
+    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> TfRecordWriter:
+        return TfRecordWriter(path, plan, num_workers)
+
+    def refuse_fields(self, schema: Schema) -> None:
+        refuse_fields(schema)
+
+    def index(
+        self,
+        path: Path,
+        *,
+        check: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
+        shard, table = self.shard(path), _Table(path, limits, kinds)  # before it is read: what replaces the file is another one
+        for window in windows(path, check, limits):
+            if progress:
+                progress(window.base)
+            table.add(window)
+        return table.index(shard)
+
+    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+        shard, records, table = self.shard(path), SiftedRecords(path, limits), _Table(path, limits, kinds)
+        for window in records.whole():
+            table.add(window)
+        return records.with_lost(table.index(shard))
+
+    def shard(self, path: Path) -> Shard:
+        return Shard.of(path, self.name)
+
+    def import_for_fetching(self) -> None:
+        """All is imported with this module."""
+
+    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}")
+
+
+TFRECORD = TfRecordContainer()
+
+
+# Indexing: the file goes by in windows of whole records.
+
+
+class _Table:
+    """Collects what the windows of one file hold, feature by feature."""
+
+    def __init__(self, path: Path, limits: Limits, kinds: Kinds) -> None:
+        self._path, self._limits, self._kinds = path, limits, kinds
+        self._features = Features(limits.max_features)
+        self._columns: dict[int, NumberColumn | BytesColumn] = {}
+        self._num_records = 0
+
+    def add(self, window: Window) -> None:
+        if failure := self._features.add(window.data, window.offsets, window.lengths):
+            self._raise(failure, window)
+        for number in range(len(self._features)):
+            if number not in self._columns and (kind := self._features.kind(number)) != "absent":
+                column = self._column(self._features.name(number), kind)
+                column.skip(self._num_records)
+                self._columns[number] = column
+            if number in self._columns:
+                self._columns[number].add(self._features, number, window)
+        self._num_records += len(window.offsets)
+
+    def _column(self, name: str, wire_kind: str) -> NumberColumn | BytesColumn:
+        public = public_name(name)
+        given, is_list = given_kind(self._kinds, name, public)
+        if wire_kind != "bytes":
+            return NumberColumn(name, wire_kind, is_list=is_list)
+        if given is None and public in ("key", CLASS_NAME):
+            given = "text"
+        return BytesColumn(name, given if given in _KINDS_OF_BYTES else None, is_list=is_list)
+
+    def _raise(self, failure: Any, window: Window) -> NoReturn:
+        status, _, row, offset, message = failure
+        place = Place(self._path, int(window.record_numbers[row]), window.base + offset)
+        if status == _TOO_MANY:
+            raise LimitError(at(f"{message}, {self._limits.max_features}; raise max_features if they are real", place))
+        name = f"{self._features.odd_one}: " if self._features.odd_one else ""
+        raise_status(status, name + message, place)
+
+    def index(self, shard: Shard) -> Index:
+        if not self._num_records:
+            raise NoRecordsError(at("the file has no records; pack it again", Place(self._path)))
+        features = {column.name: column for column in self._columns.values()}
+        if len(features) < len(self._columns):
+            message = "two names of features are the same once bytes that are not UTF-8 are escaped; write the file with other names"
+            raise FormatError(at(message, Place(self._path)))
+        named = {public: features[name] for name, public in public_names(features).items()}
+        fields = [column.field(public) for public, column in named.items()]
+        columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}
+        spans = {f.name: column.spans(f) for f in fields if f.is_blob and isinstance(column := named[f.name], BytesColumn)}
+        infos = {f.name: column.infos(f) for f in fields if f.is_image_file and isinstance(column := named[f.name], BytesColumn)}
+        class_names = fold_class_names(columns)
+        schema = Schema(tuple(f for f in fields if f.name in columns or f.name in spans), class_names)
+        numbers = np.zeros(self._num_records, np.uint32)
+        return Index((shard,), schema, numbers, np.arange(self._num_records), columns, spans, infos)

@@ -1,0 +1,69 @@
+"""What features of TFRecord files are called: in the file, and by users; and class names, for which TFRecord has no place."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from fastpack.core.ragged import Ragged, Text, flat_values
+from fastpack.core.schema import Schema
+from fastpack.index.arrays import Column
+
+# TFRecord has no place for facts about the whole file, so each record names its class.
+CLASS_NAME = "class_name"
+# Labels from here on are no numbers of classes.
+MAX_CLASSES = 2**20
+# What other writers call our fields.
+_ALIASES = {
+    "image/encoded": "image",
+    "image_raw": "image",
+    "jpg": "image",
+    "image/class/label": "label",
+    "image/class/text": CLASS_NAME,
+    "image/filename": "key",
+    "filename": "key",
+    "": "unnamed",
+}
+_USUAL = ("image", "label", "key")
+# Rows whose class names are compared at one time.
+_COMPARED = 2**14
+
+
+def public_name(name: str) -> str:
+    """What users call a feature that has its usual name, or one of another writer's."""
+    return _ALIASES.get(name, name)
+
+
+def public_names(names: Collection[str]) -> dict[str, str]:
+    """What users call each feature of a file, no two of them alike; the usual ones first."""
+    public: dict[str, str] = {}
+    for name in sorted(names):
+        alias = public_name(name)
+        public[name] = name if alias in names or alias in public.values() else alias
+    return dict(sorted(public.items(), key=lambda item: (_USUAL.index(item[1]) if item[1] in _USUAL else len(_USUAL), item[1])))
+
+
+def names_classes(schema: Schema) -> bool:
+    """Whether we write the name of its class into each record."""
+    return bool(schema.class_names) and "label" in schema and schema["label"].shape == () and CLASS_NAME not in schema
+
+
+def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:
+    """Turns the column of class names into one list, when each label has one name; then drops the column."""
+    of_rows, names_of_rows = columns.get("label"), columns.get(CLASS_NAME)
+    if type(of_rows) is Ragged and not (type(names_of_rows) is Ragged and np.array_equal(of_rows.offsets, names_of_rows.offsets)):
+        return ()
+    labels, names = flat_values(of_rows), flat_values(names_of_rows)
+    if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels) or not len(labels):
+        return ()
+    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        return ()
+    unique, first = np.unique(labels, return_index=True)
+    folded = [""] * (int(unique[-1]) + 1)
+    for label, row in zip(unique, first, strict=True):
+        folded[int(label)] = names[int(row)]
+    name_of = Text.of(folded)
+    blocks = [slice(start, start + _COMPARED) for start in range(0, len(labels), _COMPARED)]
+    if any(names[block] != name_of.take(labels[block]) for block in blocks):
+        return ()
+    del columns[CLASS_NAME]
+    return tuple(folded)

@@ -1,0 +1,229 @@
+"""Writes TFRecord: batches serialised as tf.train.Example records, framed, each in its place.
+
+Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.example import ExampleFrames
+from fastpack.core.batch import Batch
+from fastpack.core.dtypes import SPAN
+from fastpack.core.ragged import Ragged, Text, flat_values
+from fastpack.core.schema import Field, Kind, Schema
+from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
+from fastpack.files.shard import Shard
+from fastpack.files.spool import Spool
+from fastpack.formats.numbers import integers, narrow_floats
+from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.spools import Spools
+from fastpack.formats.tfrecord.feature_names import CLASS_NAME, MAX_CLASSES, fold_class_names, names_classes, public_names
+from fastpack.images.headers import ImageFiles
+from fastpack.index.arrays import Column
+from fastpack.index.index import Index
+
+_FRAME_HEADER, _FRAME_BYTES = 12, 16
+_DTYPES = {"int": "int64", "float": "float32"}
+_WIRE_KINDS = {"image": "bytes", "mask": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
+
+
+class TfRecordWriter(Writer["Records"]):
+    """Serialises batches side by side, and writes one behind the other.
+
+    Images are not copied: their record is written around them, from where they lie.
+    """
+
+    def __init__(self, path: Path, plan: ShardPlan, num_workers: int | None) -> None:
+        if plan.layout == "pixels":
+            raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
+        self._path, self._schema, self._num_workers = path, plan.schema, num_workers
+        self._rounds_floats = plan.float64 == "round"
+        self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
+        self._facts = _Facts(path.parent, plan.schema)
+        self._end = self._num_records = 0
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+    def encode(self, batch: Batch) -> "Records":
+        columns = {field.source_name: self._held(field, batch[field.name]) for field in self._schema.fields}
+        files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs if not field.is_list}
+        columns |= files
+        if names_classes(self._schema):
+            labels, num_classes = flat_values(batch["label"]), len(self._class_names) - 1
+            names = self._class_names.take(np.where((labels >= 0) & (labels < num_classes), labels, num_classes))
+            columns[CLASS_NAME] = Ragged(names, batch["label"].offsets) if self._schema["label"].is_list else names
+        wired = [_wire_column(name, self._kind_of(name), values) for name, values in columns.items()]
+        frames = ExampleFrames(wired, batch.num_samples, apart={name: each.crcs for name, each in files.items()})
+        frames.run()
+        return Records(frames, columns)
+
+    def _held(self, field: Field, values: Any) -> Any:
+        """As TFRecord holds them: 64-bit integers and 32-bit floats."""
+        if field.is_blob or field.kind == "text":
+            return values
+        flat = flat_values(values) if isinstance(values, Ragged) else np.asarray(values)
+        if field.kind == "int":
+            held: Any = integers(field.name, flat)
+        else:
+            held = narrow_floats(field.name, flat, rounds=self._rounds_floats or field.dtype != "float64")
+        return Ragged(held, values.offsets) if isinstance(values, Ragged) else held
+
+    def _kind_of(self, name: str) -> str:
+        return next((field.kind for field in self._schema.fields if field.source_name == name), "text")
+
+    def place(self, piece: "Records") -> None:
+        begin, first, offsets = self._end, self._num_records, piece.frames.offsets
+        outcome = piece.frames.write(self._descriptor, begin)
+        raise_first([outcome], lambda row: Place(self._path, first + row, begin + int(offsets[row])))
+        self._end += int(offsets[-1])
+        self._num_records += len(offsets) - 1
+        self._facts.add(piece, begin)
+
+    def close(self) -> Index | None:
+        if not self._num_records:
+            raise EmptySourceError(at("no records were written; a TFRecord needs one at least", Place(self._path)))
+        self._close_file()
+        shard = Shard.of(self._path, "tfrecord")
+        if shard.size != self._end:
+            message = f"the file has {shard.size} bytes, and {self._end} were written; has another program written to it?"
+            raise CorruptRecordError(at(message, Place(self._path)))
+        return self._facts.index(shard)
+
+    def abandon(self) -> None:
+        self._close_file()
+        self._facts.close()
+
+    def _close_file(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+@dataclass(frozen=True)
+class Records:
+    """A batch as records, and what they hold, by the names in the file."""
+
+    frames: ExampleFrames
+    columns: dict[str, Any]
+
+
+def refuse_fields(schema: Schema) -> None:
+    """Raises SchemaError for what a TFRecord cannot hold, before anything is written."""
+    for field in schema.fields:
+        if field.kind not in _WIRE_KINDS:
+            message = f"TFRecord cannot hold {field.name!r}, arrays of {field.shape}; choose HDF5"
+            raise SchemaError(f"{message}, or leave it out with fields=..." if field != schema.picture else message)
+
+
+def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
+    """(name, kind, values, offsets of bytes values, offsets of rows), as ExampleFrames takes them."""
+    if kind not in _WIRE_KINDS:
+        raise SchemaError(f"TFRecord cannot hold {name!r}, of the kind {kind!r}; choose HDF5")
+    wire_kind = _WIRE_KINDS[kind]
+    if isinstance(values, Ragged) and isinstance(values.values, Ragged):
+        return name, wire_kind, values.values.values, values.values.offsets, values.offsets
+    if wire_kind == "bytes":
+        return name, wire_kind, values.values, values.offsets, None
+    if isinstance(values, Ragged):
+        return name, wire_kind, values.values, None, values.offsets
+    flat = np.asarray(values)
+    rows = None if flat.ndim == 1 else np.arange(len(flat) + 1, dtype=np.int64) * int(np.prod(flat.shape[1:]))
+    return name, wire_kind, flat.reshape(-1), None, rows
+
+
+class _Facts:
+    """What the index shall know of the records, kept as they are written, so that the file need not be read again.
+
+    Nothing is kept of records with lists, which are indexed once the file is complete.
+    """
+
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self._schema = schema
+        self._kinds: dict[str, Kind] = {field.source_name: field.kind for field in schema.fields}
+        if names_classes(schema):
+            self._kinds[CLASS_NAME] = "text"
+        self._public = public_names(self._kinds)
+        self._labels: set[int] = set()  # those that occur, where we name their classes
+        self._columns, self._spans, self._infos = Spools(folder), Spools(folder), Spools(folder)
+        self._record_numbers = Spool(folder, np.int64)
+        self._are_enough = not any(field.is_list for field in schema.fields)
+
+    def add(self, piece: Records, begin: int) -> None:
+        """Records that were written from byte `begin` on."""
+        self._are_enough = self._are_enough and self._are_plain(piece)
+        if not self._are_enough:
+            self.close()
+            return
+        if names_classes(self._schema):
+            self._labels.update(piece.columns[self._schema["label"].source_name].tolist())
+        frames, columns = piece.frames, piece.columns
+        blobs = [field.source_name for field in self._schema.blobs]
+        images = [field.source_name for field in self._schema.blobs if field.is_image_file]
+        self._columns.append({self._public[name]: _as_read(columns[name]) for name in self._kinds.keys() - {*blobs, *self._folded}})
+        self._infos.append({self._public[name]: columns[name].probed[0] for name in images})
+        for i, name in enumerate(blobs):
+            self._spans.append({self._public[name]: _spans(frames, frames.places[:, i], columns[name].lengths, begin)})
+        first = len(self._record_numbers)
+        self._record_numbers.append(np.arange(first, first + len(frames.crcs)))
+
+    @property
+    def _folded(self) -> set[str]:
+        """The names of classes stand in each record, and once in the index."""
+        return {CLASS_NAME} if names_classes(self._schema) else set()
+
+    def _are_plain(self, piece: Records) -> bool:
+        return all(self._is_plain(name, values) for name, values in piece.columns.items())
+
+    def _is_plain(self, name: str, values: Any) -> bool:
+        """One value in each record; and labels whose classes' names the indexer would fold."""
+        if isinstance(values, Ragged):
+            return isinstance(values.values, np.ndarray) and self._kinds[name] not in _DTYPES
+        if self._folded and name == self._schema["label"].source_name:
+            is_usual = self._public[name] == "label" and values.dtype.kind == "i"
+            return bool(is_usual and 0 <= values.min() <= values.max() < MAX_CLASSES)
+        return bool(values.ndim == 1)
+
+    def index(self, shard: Shard) -> Index | None:
+        """What the indexer would find in the file; None where that depends on more than we know here."""
+        if not self._are_enough:
+            return None
+        columns = self._columns.whole()
+        class_names = self._class_names() if self._folded else fold_class_names(columns)
+        spans, record_numbers = self._spans.whole(), self._record_numbers.whole()
+        fields = tuple(self._field(name, public) for name, public in self._public.items() if public in columns or public in spans)
+        schema, shard_numbers = Schema(fields, class_names), np.zeros(len(record_numbers), np.uint32)
+        return Index((shard,), schema, shard_numbers, record_numbers, columns, spans, self._infos.whole())
+
+    def _field(self, name: str, public: str) -> Field:
+        kind = self._kinds[name]
+        return Field(public, kind, dtype=_DTYPES.get(kind, ""), stored_as="" if name == public else name)
+
+    def _class_names(self) -> tuple[str, ...]:
+        """Of the labels that occur, as the records tell."""
+        names = self._schema.class_names
+        return tuple(names[label] if label in self._labels and label < len(names) else "" for label in range(max(self._labels) + 1))
+
+    def close(self) -> None:
+        for spools in (self._columns, self._spans, self._infos, self._record_numbers):
+            spools.close()
+
+
+def _as_read(values: Column) -> Column:
+    """TFRecord knows 64-bit integers and 32-bit floats."""
+    if isinstance(values, Ragged):
+        return values
+    return values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
+
+
+def _spans(frames: ExampleFrames, places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], begin: int) -> npt.NDArray[Any]:
+    """Of blobs at `places` in records that begin at byte `begin`."""
+    spans = np.zeros(len(places), SPAN)
+    spans["offset"], spans["length"] = places + begin, lengths
+    spans["record_offset"] = frames.offsets[:-1] + (begin + _FRAME_HEADER)
+    spans["record_length"] = np.diff(frames.offsets) - _FRAME_BYTES
+    spans["crc32c"] = frames.crcs
+    return spans

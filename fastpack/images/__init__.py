@@ -1,0 +1,1 @@
+"""Encoded images: headers, codecs, transforms, seek points."""

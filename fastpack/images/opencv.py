@@ -1,0 +1,64 @@
+"""WebP through OpenCV; and all that is encoded."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.errors import CorruptImageError, ShapeError, UnsupportedImageError
+from fastpack.images.raster import RESTORE, Raster, RasterCodec
+
+_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "bmp": ".bmp", "tiff": ".tiff"}
+# What RIFF does not count; and what OpenCV wants to see, and prints that it does not see.
+_RIFF_BYTES, _LEAST_BYTES = 8, 32
+_QUALITY_FLAGS = {"jpeg": cv2.IMWRITE_JPEG_QUALITY, "webp": cv2.IMWRITE_WEBP_QUALITY}
+
+
+def _read(data: bytes, format: str) -> Raster:
+    """The first picture of an animation."""
+    if len(data) < int.from_bytes(data[4:8], "little") + _RIFF_BYTES:
+        raise CorruptImageError(f"the webp ends before its last chunk; {RESTORE}")
+    reason = ""
+    try:
+        whole = data.ljust(_LEAST_BYTES, b"\0")
+        pixels = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        pixels, reason = None, f" ({error.err})"
+    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 3:
+        raise CorruptImageError(f"OpenCV cannot decode the {format}{reason}; {RESTORE}")
+    if pixels.shape[2] == 4:
+        return Raster(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)), alpha="straight")
+    return Raster(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
+
+
+WEBP_CODEC = RasterCodec(("webp",), _read)
+
+
+def encode_image(pixels: npt.NDArray[np.uint8 | np.uint16], format: str, quality: int) -> bytes:
+    """A file of that format; `pixels` is RGB (height, width, 3) or gray (height, width, 1)."""
+    if format not in _SUFFIXES:
+        raise UnsupportedImageError(f"cannot write {format!r}; choose one of {', '.join(_SUFFIXES)}")
+    depths = (np.uint8, np.uint16) if format in ("png", "tiff") else (np.uint8,)
+    if pixels.dtype not in depths or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        kinds = " or ".join(np.dtype(depth).name for depth in depths)
+        raise ShapeError(f"pixels of a {format} must be {kinds} (height, width, 1 or 3), not {pixels.dtype} {pixels.shape}")
+    flags = [_QUALITY_FLAGS[format], quality] if format in _QUALITY_FLAGS else []
+    ordered = pixels if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    written, data = cv2.imencode(_SUFFIXES[format], ordered, flags)
+    if not written:
+        raise UnsupportedImageError(f"OpenCV cannot write this array as {format}")
+    return data.tobytes()
+
+
+def _begin() -> None:
+    """Lets OpenCV and its libraries make what they make at their first use.
+
+    A child that is forked meanwhile would wait for it for ever.
+    """
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    for suffix in _SUFFIXES.values():
+        cv2.imencode(suffix, pixel)
+    cv2.imdecode(cv2.imencode(".webp", pixel)[1], cv2.IMREAD_UNCHANGED)
+    cv2.cvtColor(pixel, cv2.COLOR_BGR2RGB)
+
+
+_begin()

@@ -1,0 +1,242 @@
+"""TIFF, its first picture: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles, plain or packed by LZW, Deflate,
+PackBits, JPEG or CCITT fax. Whatever else a TIFF may hold is refused by name. Every strip must hold exactly its rows."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.raster import unpack, unpack_fax
+from fastpack.core.limits import DEFAULT_LIMITS
+from fastpack.errors import CorruptImageError, UnsupportedImageError
+from fastpack.images.bmp import unpack_indices
+from fastpack.images.codec import Look
+from fastpack.images.headers import probe
+from fastpack.images.jpeg import JPEG_CODEC
+from fastpack.images.raster import CONVERT, RESTORE, Raster, RasterCodec
+from fastpack.images.tiff_tags import (
+    BITS,
+    COLOR_MAP,
+    COMPRESSION,
+    EXTRA_SAMPLES,
+    FILL_ORDER,
+    HEIGHT,
+    JPEG_TABLES,
+    PHOTOMETRIC,
+    PLANES,
+    PREDICTOR,
+    ROWS_PER_STRIP,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    STRIP_BYTES,
+    STRIP_OFFSETS,
+    T4_OPTIONS,
+    T6_OPTIONS,
+    TILE_BYTES,
+    TILE_HEIGHT,
+    TILE_OFFSETS,
+    TILE_WIDTH,
+    WIDTH,
+    Tags,
+)
+
+Levels = npt.NDArray[Any]
+_NONE, _JPEG = 1, 7
+_PACKED: dict[int, Literal["LZW", "PackBits", "Deflate"]] = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
+_FAX = (2, 3, 4)
+_OTHERS = {6: "old JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_COLORS: dict[int, tuple[Literal["GRAY", "RGB", "CMYK", "PALETTE"], int]] = {
+    _WHITE_IS_ZERO: ("GRAY", 1),
+    _BLACK_IS_ZERO: ("GRAY", 1),
+    _RGB: ("RGB", 3),
+    _PALETTE: ("PALETTE", 1),
+    _CMYK: ("CMYK", 4),
+    _YCBCR: ("RGB", 3),
+}
+_ALPHAS: dict[int, Literal["associated", "straight"]] = {1: "associated", 2: "straight"}
+_MIXED_FAX, _UNCOMPRESSED_FAX = 1, 2
+# Pixels of a tile that may be larger than its picture.
+_LARGEST_TILE = 2**24
+# No other compression than fax makes more bytes of one.
+_MOST_INFLATION = 4096
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def read_tiff(data: bytes, format: str) -> Raster:
+    tags = Tags.of(data)
+    _refuse_unknown(tags)
+    color, num_colors = _COLORS[tags.one(PHOTOMETRIC)]
+    alpha = _alpha_of(tags, num_colors)
+    bits = tags.one(BITS)
+    return Raster(
+        _read_segments(data, tags),
+        color,
+        top=2**bits - 1,
+        alpha=alpha,
+        palette=_palette(tags, bits) if color == "PALETTE" else None,
+        is_inverted=tags.one(PHOTOMETRIC) == _WHITE_IS_ZERO,
+    )
+
+
+def _unsupported(feature: str) -> UnsupportedImageError:
+    return UnsupportedImageError(f"a TIFF with {feature} is not read; {CONVERT}")
+
+
+def _refuse_unknown(tags: Tags) -> None:
+    bits, kinds = set(tags.all(BITS)), set(tags.all(SAMPLE_FORMAT))
+    if kinds - {1, 4}:
+        kind = {2: "signed", 3: "float"}.get(max(kinds), "complex")
+        raise _unsupported(f"{kind}{max(bits)} values" if kind == "float" else f"{kind} values of {max(bits)} bits")
+    if len(bits) != 1 or not bits <= {1, 2, 4, 8, 16}:
+        raise _unsupported(f"{' and '.join(map(str, sorted(bits)))} bits a sample")
+    photometric = tags.one(PHOTOMETRIC)
+    if photometric not in _COLORS or (photometric == _YCBCR and tags.one(COMPRESSION) != _JPEG):
+        raise _unsupported(f"colors of the kind {photometric} (PhotometricInterpretation)")
+    if photometric in (_RGB, _CMYK) and bits < {8}:
+        raise _unsupported(f"{min(bits)} bits a channel")
+    if (compression := tags.one(COMPRESSION)) not in (_NONE, _JPEG, *_FAX, *_PACKED):
+        raise _unsupported(f"the compression {_OTHERS.get(compression, compression)}")
+    if tags.one(PREDICTOR) != 1 and not (tags.one(PREDICTOR) == 2 and bits <= {8, 16}):
+        raise _unsupported(f"the predictor {tags.one(PREDICTOR)}")
+    if compression in _FAX and (bits != {1} or tags.one(SAMPLES) != 1):
+        raise _unsupported("fax data of more than one bit")
+    if (tags.one(T4_OPTIONS, 0) | tags.one(T6_OPTIONS, 0)) & _UNCOMPRESSED_FAX:
+        raise _unsupported("uncompressed parts in its fax data")
+    if compression == _JPEG and (bits != {8} or tags.one(PLANES) != 1 or photometric in (_PALETTE, _CMYK)):
+        raise _unsupported("JPEG data other than gray, RGB or YCbCr of 8 bits")
+
+
+def _alpha_of(tags: Tags, num_colors: int) -> Literal["none", "straight", "associated"]:
+    num_samples, extra = tags.one(SAMPLES), tags.all(EXTRA_SAMPLES)
+    if num_samples == num_colors:
+        return "none"
+    # OpenCV and others write RGBA without saying what the fourth channel is.
+    if num_samples == 4 and num_colors == 3 and not extra:
+        return "straight"
+    if num_samples == num_colors + 1 and extra and extra[0] in _ALPHAS:
+        return _ALPHAS[extra[0]]
+    raise _unsupported(f"{num_samples} bands, of which {num_samples - num_colors} are no color and no alpha (ExtraSamples {extra})")
+
+
+def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
+    """(2**bits, 3); stored as all red, all green, then all blue values, of 16 bits."""
+    values = np.array(tags.all(COLOR_MAP), np.uint16)
+    if bits > 8 or len(values) != 3 * 2**bits:
+        raise CorruptImageError(f"the TIFF has {len(values)} palette values for indices of {bits} bits; {RESTORE}")
+    return np.ascontiguousarray((values >> 8).astype(np.uint8).reshape(3, -1).T)
+
+
+# Segments: strips, or tiles, of all channels or of one.
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """How the picture is cut: segments of (height, width) by rows and columns, once or once for each channel."""
+
+    width: int
+    height: int
+    segment: tuple[int, int]
+    offsets: tuple[int, ...]
+    lengths: tuple[int, ...]
+    is_tiled: bool
+
+    @classmethod
+    def of(cls, tags: Tags, num_bytes: int) -> "_Grid":
+        width, height = tags.one(WIDTH), tags.one(HEIGHT)
+        if tags.all(TILE_WIDTH):
+            segment = tags.one(TILE_HEIGHT), tags.one(TILE_WIDTH)
+            return cls(width, height, segment, tags.all(TILE_OFFSETS), tags.all(TILE_BYTES), True)
+        rows = min(tags.one(ROWS_PER_STRIP, height), height)
+        offsets, lengths = tags.all(STRIP_OFFSETS), tags.all(STRIP_BYTES)
+        if not lengths and tags.one(COMPRESSION) == _NONE:  # old writers leave it out, where it can be counted
+            lengths = tuple(max(0, num_bytes - offset) for offset in offsets)
+        return cls(width, height, (rows, width), offsets, lengths, False)
+
+    def boxes(self, num_planes: int) -> list[tuple[int, int, int]]:
+        """(plane, top, left) of each segment, in the file's order."""
+        if min(self.segment) < 1 or min(self.width, self.height) < 1 or len(self.offsets) != len(self.lengths):
+            raise CorruptImageError(f"the strips or tiles of the TIFF have no size; {RESTORE}")
+        if self.segment[0] * self.segment[1] > max(self.width * self.height, _LARGEST_TILE):
+            raise CorruptImageError(f"the tiles of the TIFF are {self.segment[1]} x {self.segment[0]} pixels; {RESTORE}")
+        down, across = -(-self.height // self.segment[0]), -(-self.width // self.segment[1])
+        if len(self.offsets) < down * across * num_planes:
+            raise CorruptImageError(f"the TIFF has {len(self.offsets)} strips or tiles, not {down * across * num_planes}; {RESTORE}")
+        height, width = self.segment
+        corners = [(top, left) for top in range(0, self.height, height) for left in range(0, self.width, width)]
+        return [(plane, *corner) for plane in range(num_planes) for corner in corners]
+
+
+def _read_segments(data: bytes, tags: Tags) -> Levels:
+    grid, num_samples = _Grid.of(tags, len(data)), tags.one(SAMPLES)
+    is_planar = tags.one(PLANES) == 2 and num_samples > 1
+    boxes = grid.boxes(num_samples if is_planar else 1)
+    samples = np.empty((grid.height, grid.width, num_samples), np.uint16 if tags.one(BITS) == 16 else np.uint8)
+    for number, (plane, top, left) in enumerate(boxes):
+        height = grid.segment[0] if grid.is_tiled else min(grid.segment[0], grid.height - top)
+        packed = data[grid.offsets[number] : grid.offsets[number] + grid.lengths[number]]
+        if len(packed) < grid.lengths[number]:
+            raise CorruptImageError(f"the TIFF ends before its strip or tile {number}; {RESTORE}")
+        shape = height, grid.segment[1], 1 if is_planar else num_samples
+        segment = _segment(packed, tags, shape, number)
+        target = samples[top : top + height, left : left + grid.segment[1], plane : plane + 1 if is_planar else num_samples]
+        target[...] = segment[: target.shape[0], : target.shape[1]]
+    return samples
+
+
+def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:
+    """(height, width, channels) of one strip or tile."""
+    compression, bits = tags.one(COMPRESSION), tags.one(BITS)
+    if compression == _JPEG:
+        return _jpeg_segment(packed, tags, shape, number)
+    height, width, channels = shape
+    row_bytes = (width * channels * bits + 7) // 8
+    data = np.frombuffer(packed.translate(_REVERSED) if tags.one(FILL_ORDER) == 2 else packed, np.uint8)
+    if compression in _FAX:
+        return _fax_segment(data, tags, shape, number)
+    if compression == _NONE:
+        rows, is_whole = data[: row_bytes * height], len(data) >= row_bytes * height
+    elif is_whole := row_bytes * height <= _MOST_INFLATION * len(data):
+        rows = np.empty(row_bytes * height, np.uint8)
+        is_whole = unpack(data, rows, _PACKED[compression])
+    if not is_whole:
+        name = _PACKED.get(compression, "plain")
+        raise CorruptImageError(f"the {name} data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}")
+    return _undo_predictor(_levels(rows, shape, bits, tags.byte_order), tags.one(PREDICTOR))
+
+
+def _fax_segment(data: npt.NDArray[np.uint8], tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:
+    rows = np.zeros(shape[:2], np.uint8)
+    is_mixed = bool(tags.one(T4_OPTIONS, 0) & _MIXED_FAX)
+    if not unpack_fax(data, tags.one(COMPRESSION), is_mixed and tags.one(COMPRESSION) == 3, rows):
+        raise CorruptImageError(f"the fax data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}")
+    return rows[..., None]
+
+
+def _levels(rows: npt.NDArray[np.uint8], shape: tuple[int, int, int], bits: int, byte_order: str) -> Levels:
+    if bits == 16:
+        return rows.view(f"{byte_order}u2").astype(np.uint16, copy=False).reshape(shape)
+    if bits == 8:
+        return rows.reshape(shape)
+    return unpack_indices(rows.reshape(shape[0], -1), bits, shape[1] * shape[2]).reshape(shape)
+
+
+def _undo_predictor(levels: Levels, predictor: int) -> Levels:
+    """Each level was stored as its difference from the one to the left (section 14)."""
+    return levels if predictor == 1 else np.cumsum(levels, axis=1, dtype=levels.dtype)
+
+
+def _jpeg_segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:
+    """A JPEG stream whose tables may stand in a tag (Adobe, "TIFF Technical Note 2")."""
+    tables = bytes(tags.all(JPEG_TABLES))
+    # Adobe's marker tells libjpeg whether three components are YCbCr; it guesses otherwise.
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([tags.one(PHOTOMETRIC) == _YCBCR])
+    stream = b"\xff\xd8" + (adobe if shape[2] == 3 else b"") + (tables[2:-2] if tables else b"") + packed[2:]
+    info = probe(stream)
+    if (int(info["height"]), int(info["width"]), int(info["components"])) != shape:
+        raise CorruptImageError(f"the JPEG in the TIFF's strip or tile {number} has another size; {RESTORE}")
+    return JPEG_CODEC.decode(stream, info, Look("GRAY" if shape[2] == 1 else "RGB"), DEFAULT_LIMITS)
+
+
+TIFF_CODEC = RasterCodec(("tiff",), read_tiff)

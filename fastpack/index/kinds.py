@@ -1,0 +1,86 @@
+"""Kinds: what the fields of files are, where a file itself does not say it. The guess is described in docs/formats.md."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from fastpack.core.ragged import Ragged, flat_values
+from fastpack.core.schema import KINDS, Field, Kind
+from fastpack.errors import OptionError, Place, SchemaError, at
+from fastpack.index.index import Index
+
+# Name of a field, in the file or as users call it -> what its values are: a kind, such as "image"; or, where a sample has a list
+# of them even if each list has one value, "image[]".
+Kinds = Mapping[str, str]
+GUESSED: Kinds = MappingProxyType({})
+_GUESSED_KINDS = ("image", "mask", "bytes", "text")
+_LIST = "[]"
+
+
+def kind_of(field: Field) -> str:
+    """As `Kinds` has it."""
+    return field.kind + _LIST if field.is_list else field.kind
+
+
+def kinds_of(index: Index | None) -> dict[str, str]:
+    """What the fields of an index are whose kinds a file may not say, by their names in the file."""
+    fields = () if index is None else index.schema.fields
+    return {field.source_name: kind_of(field) for field in fields if field.kind in _GUESSED_KINDS or field.is_list}
+
+
+def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
+    """What is given for a field of any of these names, and whether that is a list."""
+    kind = next((kinds[name] for name in names if name in kinds), "")
+    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(_LIST)
+
+
+def has_kinds(index: Index, kinds: Kinds) -> bool:
+    """True when each field that `kinds` names is there, and what it says; a field of lists is also what it has lists of."""
+    found = {name: {field.kind, kind_of(field)} for field in index.schema.fields for name in (field.name, field.source_name)}
+    return all(kind in found.get(name, ()) for name, kind in kinds.items())
+
+
+def refuse_kinds(index: Index, kinds: Kinds) -> None:
+    """Raises SchemaError for a field that is not there, or cannot be what it was to be."""
+    for name, kind in kinds.items():
+        if not has_kinds(index, {name: kind}):
+            known = ", ".join(f"{field.name}: {kind_of(field)}" for field in index.schema.fields)
+            message = f"kinds: there is no field {name!r} that can be read as {kind!r}; the fields are {known}"
+            raise SchemaError(at(message, Place(index.shards[0].path)))
+
+
+def checked_kinds(kinds: Kinds) -> Kinds:
+    """Raises OptionError for what is no kind of field."""
+    for name, kind in kinds.items():
+        if not isinstance(kind, str) or kind.removesuffix(_LIST) not in KINDS:
+            raise OptionError(f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists")
+    return dict(kinds)
+
+
+def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
+    """What the fields are of which some files guess one thing and others another; names are those in the files."""
+    if len(indexes) == 1:
+        return {}
+    known = [_guessed(index) for index in indexes]
+    found: dict[str, set[Field]] = {}
+    for index, fields in zip(indexes, known, strict=True):
+        for name, field in fields.items():
+            found.setdefault(name, set()).update([] if _is_empty(index, name) else [field])
+    common = {name: _widest(fields) for name, fields in found.items()}
+    return {name: kind for name, kind in common.items() if any(kind_of(fields[name]) != kind for fields in known if name in fields)}
+
+
+def _guessed(index: Index) -> dict[str, Field]:
+    return {field.source_name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS}
+
+
+def _is_empty(index: Index, name: str) -> bool:
+    """True of a text that is empty in all samples of a file: it may be anything."""
+    column = next((index.columns.get(field.name) for field in index.schema.fields if field.source_name == name), None)
+    return isinstance(column, Ragged) and not len(flat_values(flat_values(column).values))
+
+
+def _widest(fields: set[Field]) -> str:
+    """What all of these can be. Lists of texts are made of texts as the files are joined; blobs that are missing show only here."""
+    kinds = {field.kind for field in fields}
+    kind = next(iter(kinds), "text") if len(kinds) < 2 else "mask" if kinds == {"image", "mask"} else "bytes"
+    return kind + _LIST if any(field.is_list for field in fields) else kind

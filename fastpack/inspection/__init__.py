@@ -1,0 +1,1 @@
+"""Looking at datasets: descriptions, statistics, pages, diagnosis."""

@@ -1,0 +1,111 @@
+"""Facts about a dataset: files, images, classes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.ragged import Ragged
+from fastpack.core.schema import Field
+from fastpack.formats.registry import explain
+from fastpack.images.decode import upright_sizes
+from fastpack.images.headers import FORMATS
+from fastpack.reading.reader import Reader
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    path: str
+    format: str
+    num_samples: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The least, the middle and the greatest of some numbers."""
+
+    min: int
+    median: int
+    max: int
+
+    @classmethod
+    def of(cls, values: npt.NDArray[Any]) -> "Spread":
+        return cls(int(values.min()), int(np.median(values)), int(values.max()))
+
+    def __str__(self) -> str:
+        return f"{self.min:,}" if self.min == self.max else f"{self.min:,} to {self.max:,} (median {self.median:,})"
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Of the images as they stand upright. Widths and heights are None when no header can be read."""
+
+    num_bytes: int
+    formats: dict[str, int]
+    width: Spread | None
+    height: Spread | None
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    label: int
+    name: str
+    num_samples: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a dataset holds."""
+
+    files: tuple[FileFacts, ...]
+    num_samples: int
+    num_bytes: int
+    fields: tuple[Field, ...]
+    images: ImageFacts | None
+    classes: tuple[ClassFacts, ...]
+    arrays: tuple[str, ...] = ()  # of the first file: how each is stored and read, or why it is left out
+    notes: tuple[str, ...] = ()
+
+
+def describe(dataset: Reader) -> Description:
+    """The facts of a dataset that its index and its first file know; no image is read."""
+    index = dataset.index
+    samples_of = np.bincount(index.shard_numbers, minlength=len(index.shards))
+    files = tuple(
+        FileFacts(str(shard.path), shard.container, int(count), shard.size) for shard, count in zip(index.shards, samples_of, strict=True)
+    )
+    num_bytes = sum(file.num_bytes for file in files)
+    arrays = tuple(explain(index.shards[0].path))
+    facts = _image_facts(dataset), _class_facts(dataset), arrays, dataset.notes
+    return Description(files, len(dataset), num_bytes, dataset.schema.fields, *facts)
+
+
+def _image_facts(dataset: Reader) -> ImageFacts | None:
+    picture = dataset.schema.picture
+    if picture is None:
+        return None
+    num_bytes = int(dataset.sizes.sum())
+    if picture.kind == "pixels":
+        height, width = (*picture.image_shape, None, None)[:2]
+        spreads = [None if side is None else Spread(side, side, side) for side in (width, height)]
+        return ImageFacts(num_bytes, {f"{np.dtype(picture.dtype).name} pixels": len(dataset)}, *spreads)
+    infos = dataset.index.infos[picture.name]
+    counts = np.bincount(infos["format"], minlength=len(FORMATS))
+    formats = {name: int(count) for name, count in zip(FORMATS, counts, strict=True) if count}
+    widths, heights = upright_sizes(infos[infos["width"] > 0], True, {})
+    return ImageFacts(num_bytes, formats, *(Spread.of(sides) if len(sides) else None for sides in (widths, heights)))
+
+
+def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
+    column = dataset.columns.get("label")
+    labels = column.values if isinstance(column, Ragged) else column
+    if column is not None and dataset.schema["label"].list_length is not None:  # a number for each class, say
+        return ()
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        return ()
+    values, counts = np.unique(labels, return_counts=True)
+    count_of = dict.fromkeys(range(len(dataset.class_names)), 0) | dict(zip(values.tolist(), counts.tolist(), strict=True))
+    names = dict(enumerate(dataset.class_names))
+    return tuple(ClassFacts(label, names.get(label, ""), count) for label, count in sorted(count_of.items()))

@@ -1,0 +1,302 @@
+"""doctor: how fast disk, decoder and consumer each are, which of them holds the others back, and what would help."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.batch import Batch
+from fastpack.core.ragged import Ragged
+from fastpack.core.threads import num_cores, share
+from fastpack.errors import EmptySourceError, OptionError
+from fastpack.images.codecs import decode
+from fastpack.images.headers import FORMATS, probe_blobs
+from fastpack.inspection.advice import Facts, advise
+from fastpack.inspection.decoders import Routes, take_routes
+from fastpack.reading.reader import Reader
+from fastpack.sources import Source
+
+_SAMPLED_BYTES = 256 * 2**20
+_SAMPLED = 4096
+_BATCH_SAMPLES = 64
+_PAGE_BYTES = 4096
+
+Rows = npt.NDArray[np.int64]
+# A training step, or whatever else takes batches; it returns when it is done with the batch.
+Consumer = Callable[[Batch], Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How fast one part of the way is, alone.
+
+    - name: "disk, shuffled", "disk, in order" (nothing of the file in memory), "memory" (all of it), "decode", "decode, one
+      core" or "consumer".
+    - bytes_per_second: of stored images.
+    """
+
+    name: str
+    samples_per_second: float
+    bytes_per_second: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `doctor` found.
+
+    - num_samples, num_bytes: of the whole dataset's images.
+    - memory_bytes: what the system could give to keep files in; None when it does not tell.
+    - stages: see Stage; those that cannot be measured here are left out.
+    - binding: the stage that is slowest of those that must keep up, and ceiling its samples a second: however good the
+      loading is, training gets no more.
+    - advice: what would raise the ceiling, the most effective first.
+    - routes: which decoder takes the images, and why.
+    """
+
+    num_samples: int
+    num_bytes: int
+    num_workers: int
+    memory_bytes: int | None
+    stages: tuple[Stage, ...]
+    binding: str
+    ceiling: float
+    advice: tuple[str, ...]
+    routes: Routes | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+
+def doctor(
+    dataset: Reader | Source,
+    *,
+    consumer: Consumer | float | None = None,
+    num_workers: int | None = None,
+    seconds: float = 2.0,
+    seed: int = 0,
+) -> Diagnosis:
+    """Measures a dataset, or the files of a source, stage by stage.
+
+    - dataset: a Reader, whose transform counts as decoding; or a Source, to see what reading its files one by one costs.
+    - consumer: a function that takes a Batch as training would, or the samples a second that training is known to take.
+    - num_workers: threads that read and decode; None is one a core.
+    - seconds: for each stage, about.
+    - seed: which samples are taken.
+
+    For the disk's stages the system is asked to forget the files (posix_fadvise); it keeps what it must, and where it keeps
+    all, as in a RAM disk, these stages are left out. Raises EmptySourceError, OptionError, and what damaged files raise.
+
+    >>> import fastpack
+    >>> found = doctor(fastpack.open(getfixture("digits")), consumer=50.0, seconds=0.01)
+    >>> found.binding, found.ceiling
+    ('consumer', 50.0)
+    """
+    if len(dataset) == 0:
+        raise EmptySourceError("there are no samples to measure")
+    if seconds <= 0 or (isinstance(consumer, (int, float)) and consumer <= 0):
+        raise OptionError("seconds and the consumer's rate must be positive")
+    workers = num_workers or num_cores()
+    subject = _ReaderSubject(dataset) if isinstance(dataset, Reader) else _SourceSubject(dataset)
+    rows = sampled(dataset.sizes, seed)
+    stages = tuple(_measured(subject, rows, workers, consumer, seconds))
+    memory = _available_memory()
+    num_bytes = int(dataset.sizes.sum())
+    fits = memory is not None and num_bytes < memory / 2
+    binding = _binding(stages, fits)
+    facts = Facts(binding.name, fits, {stage.name: stage.samples_per_second for stage in stages}, workers, *subject.look(rows))
+    ceiling, advice = binding.samples_per_second, tuple(advise(facts))
+    return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, ceiling, advice, take_routes(dataset))
+
+
+def sampled(sizes: Rows, seed: int) -> Rows:
+    """Samples from all over the dataset, in random order."""
+    order = np.random.default_rng(seed).permutation(len(sizes))[:_SAMPLED]
+    count = int(np.searchsorted(np.cumsum(sizes[order]), _SAMPLED_BYTES)) + 1
+    return order[:count]
+
+
+def _binding(stages: tuple[Stage, ...], fits: bool) -> Stage:
+    """The slowest of those that all samples pass through. A dataset that fits into memory is read from the disk but once."""
+    passed = {"decode", "consumer", "memory" if fits else "disk, shuffled"}
+    found = [stage for stage in stages if stage.name in passed]
+    return min(found or stages, key=lambda stage: stage.samples_per_second)
+
+
+class _Subject(Protocol):
+    """What can be read, decoded and forgotten."""
+
+    sizes: Rows
+
+    def read(self, rows: Rows, workers: int) -> Batch: ...
+    def decode(self, rows: Rows, workers: int) -> Batch | None:
+        """None when there is nothing to decode."""
+        ...
+
+    def paths(self, rows: Rows) -> list[Path]: ...
+    def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
+        """Shares of the image formats, progressive JPEG among them; megapixels of an image; is it packed."""
+        ...
+
+
+def _measured(subject: _Subject, rows: Rows, workers: int, consumer: Consumer | float | None, seconds: float) -> Iterator[Stage]:
+    def stage(name: str, took: float, done: Rows) -> Stage:
+        took = max(took, 1e-9)
+        return Stage(name, len(done) / took, float(subject.sizes[done].sum()) / took)
+
+    subject.read(rows[:1], workers)  # what is made at first use
+    for name, order in (("disk, shuffled", rows), ("disk, in order", np.sort(rows))):
+        # Those that the one read are not there for the other to find in memory.
+        if _forget(subject.paths(order)):
+            yield stage(name, *timed(lambda batch: subject.read(batch, workers), order, seconds))
+    _, warmed = timed(lambda batch: subject.read(batch, workers), rows, seconds)
+    reading, warmed = timed(lambda batch: subject.read(batch, workers), warmed, seconds)
+    yield stage("memory", reading, warmed)
+    for name, threads in (("decode", workers), ("decode, one core", 1)):
+        if subject.decode(rows[:1], threads) is None:
+            break
+        both, decoded = timed(lambda batch, threads=threads: subject.decode(batch, threads), warmed, seconds)  # type: ignore[misc]
+        again, _ = timed(lambda batch, threads=threads: subject.read(batch, threads), decoded, 2 * seconds)  # type: ignore[misc]
+        yield stage(name, max(both - again, both / 100), decoded)
+    if isinstance(consumer, (int, float)):
+        yield Stage("consumer", float(consumer), float(consumer) * float(subject.sizes[rows].mean()))
+    elif consumer is not None:
+        yield stage("consumer", *_consumed(subject, rows, workers, consumer, seconds))
+
+
+def timed(work: Callable[[Rows], Any], rows: Rows, seconds: float) -> tuple[float, Rows]:
+    """Seconds that `work` took, and the rows that it did, one batch at least."""
+    took, done = 0.0, 0
+    while done < len(rows) and (took < seconds or done == 0):
+        batch = rows[done : done + _BATCH_SAMPLES]
+        started = time.perf_counter()
+        work(batch)
+        took += time.perf_counter() - started
+        done += len(batch)
+    return took, rows[:done]
+
+
+def _consumed(subject: _Subject, rows: Rows, workers: int, consumer: Consumer, seconds: float) -> tuple[float, Rows]:
+    """The consumer's time alone: its batches are ready before."""
+    ready: list[Batch] = []
+
+    def consume(batch: Rows) -> None:
+        consumer(ready.pop())
+
+    took, done = 0.0, 0
+    while done < len(rows) and (took < seconds or done == 0):
+        batch = rows[done : done + _BATCH_SAMPLES]
+        ready.append(subject.decode(batch, workers) or subject.read(batch, workers))
+        took += timed(consume, batch, seconds)[0]
+        done += len(batch)
+    return took, rows[:done]
+
+
+def _forget(paths: list[Path]) -> bool:
+    """Asks the system to drop files from its memory. False when it has kept most of them, or does not tell."""
+    kept: list[bool] = []
+    for path in paths:
+        with open(path, "rb", buffering=0) as file:
+            os.fsync(file.fileno())  # what the disk does not have yet cannot be dropped
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            kept += _kept_pages(file.fileno(), path.stat().st_size)
+    return bool(kept) and sum(kept) < len(kept) / 2
+
+
+def _kept_pages(descriptor: int, size: int) -> list[bool]:
+    """Whether a few pages of a file can be had without waiting for a disk."""
+    kept = []
+    for offset in range(0, size, max(_PAGE_BYTES, size // 4)):
+        try:
+            os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
+            kept.append(True)
+        except BlockingIOError:
+            kept.append(False)
+        except OSError:  # a file system that cannot say
+            return [True]
+    return kept
+
+
+def _available_memory() -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+class _ReaderSubject:
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self.sizes = reader.with_one_depth(), reader.sizes
+        picture = reader.schema.picture
+        self._is_encoded = picture is not None and picture.kind == "image"
+
+    def read(self, rows: Rows, workers: int) -> Batch:
+        return self._reader.with_options(decode=False, transform=None, num_workers=workers).read(rows)
+
+    def decode(self, rows: Rows, workers: int) -> Batch | None:
+        reader = self._reader.with_options(decode=True, num_workers=workers)
+        return reader.read(rows) if self._is_encoded or reader.options.steps else None
+
+    def paths(self, rows: Rows) -> list[Path]:
+        index = self._reader.index
+        shards = [shard.path for shard in index.shards]
+        if index.files is None:
+            return shards
+        # Of a folder each file is opened as it is read.
+        return [shards[index.shard_numbers[row]] / index.files.names[row] for row in rows.tolist()]
+
+    def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
+        picture = self._reader.schema.picture
+        if picture is None or not self._is_encoded:
+            return {}, 0.0, True
+        return *_shares(self._reader.index.infos[picture.name][rows]), True
+
+
+class _SourceSubject:
+    def __init__(self, source: Source) -> None:
+        self._source, self.sizes = source, source.sizes
+
+    def read(self, rows: Rows, workers: int) -> Batch:
+        return self._source.read(rows)
+
+    def decode(self, rows: Rows, workers: int) -> Batch | None:
+        batch = self._source.read(rows)
+        name, images = self._images(batch)
+        pixels: list[Any] = [None] * len(images)
+        left = iter(range(len(images)))  # next() on one iterator is atomic: each image is taken once
+
+        def work() -> None:
+            for i in left:
+                pixels[i] = decode(images.bytes(i))
+
+        share(work, workers)
+        return Batch({**batch, name: pixels}, len(rows))
+
+    def _images(self, batch: Batch) -> tuple[str, Ragged]:
+        picture = self._source.schema.picture
+        if picture is None or not isinstance(batch[picture.name], Ragged):
+            raise OptionError("this source gives no image files; pack it and look at the dataset")
+        return picture.name, batch[picture.name]
+
+    def paths(self, rows: Rows) -> list[Path]:
+        return [Path(place.path) for row in rows.tolist() if (place := self._source.place(row)).path is not None]
+
+    def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
+        _, images = self._images(self._source.read(rows[:_BATCH_SAMPLES]))
+        infos, _ = probe_blobs(images)
+        return *_shares(infos), False
+
+
+def _shares(infos: npt.NDArray[Any]) -> tuple[dict[str, float], float]:
+    counts = np.bincount(infos["format"], minlength=len(FORMATS))
+    shares = {name: float(count / len(infos)) for name, count in zip(FORMATS, counts, strict=False) if count}
+    shares["progressive"] = float((infos["progressive"] > 0).mean())
+    return shares, float((infos["width"].astype(np.float64) * infos["height"]).mean() / 1e6)

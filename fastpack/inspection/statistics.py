@@ -1,0 +1,95 @@
+"""census: of what sizes and kinds the images of a dataset are, by what their headers said when they were indexed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.images.decode import upright_sizes
+from fastpack.images.headers import FORMATS
+from fastpack.reading.reader import Reader
+
+_MOST_SIZES = 5
+
+
+@dataclass(frozen=True)
+class Bin:
+    """How many images have a value of at least `first` and less than `end`."""
+
+    first: int
+    end: int
+    num_images: int
+
+
+@dataclass(frozen=True)
+class SizeCount:
+    """How many images are that wide and high, in pixels, upright."""
+
+    width: int
+    height: int
+    num_images: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """The images of a dataset, counted.
+
+    - pixels, stored_bytes: of an image, in bins that double.
+    - sizes: the most frequent ones, and num_sizes: how many different ones there are.
+    - traits: how many images are "progressive", "gray", "CMYK", "16 bits", "turned" (by EXIF) or "unreadable", where any is.
+    """
+
+    pixels: tuple[Bin, ...]
+    stored_bytes: tuple[Bin, ...]
+    sizes: tuple[SizeCount, ...]
+    num_sizes: int
+    traits: dict[str, int]
+
+
+def take_census(dataset: Reader) -> Census | None:
+    """Counts the images of a dataset; None when there are none, or they are arrays of one size. No image is read.
+
+    >>> import fastpack
+    >>> take_census(fastpack.open(getfixture("digits"))).sizes
+    (SizeCount(width=8, height=8, num_images=10),)
+    """
+    picture = dataset.schema.picture
+    if picture is None or picture.kind != "image":
+        return None
+    infos = dataset.index.infos[picture.name]
+    readable = infos[(infos["width"] > 0) & (infos["height"] > 0)]
+    widths, heights = (sides.astype(np.int64) for sides in upright_sizes(readable, True, {}))
+    sizes, counts = np.unique(np.stack([widths, heights], axis=1), axis=0, return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:_MOST_SIZES]
+    return Census(
+        _bins(widths * heights),
+        _bins(dataset.sizes),
+        tuple(SizeCount(int(sizes[i, 0]), int(sizes[i, 1]), int(counts[i])) for i in most),
+        len(sizes),
+        _traits(infos, len(readable)),
+    )
+
+
+def _bins(values: npt.NDArray[np.int64]) -> tuple[Bin, ...]:
+    if len(values) == 0:
+        return ()
+    # frexp gives 2**(exponent - 1) <= value < 2**exponent
+    exponents = np.frexp(np.maximum(values, 1).astype(np.float64))[1].astype(np.int64)
+    least = int(exponents.min())
+    counts = np.bincount(exponents - least)
+    return tuple(Bin(2 ** (least + i - 1), 2 ** (least + i), int(count)) for i, count in enumerate(counts))
+
+
+def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
+    is_jpeg = infos["format"] == FORMATS.index("jpeg")
+    traits = {
+        "progressive": is_jpeg & (infos["progressive"] > 0),
+        "gray": is_jpeg & (infos["components"] == 1),
+        "gray or palette": ~is_jpeg & (infos["components"] == 1),
+        "CMYK": is_jpeg & (infos["components"] == 4),
+        "16 bits": infos["bits"] == 16,
+        "turned": infos["orientation"] > 1,
+    }
+    counts = {name: int(np.count_nonzero(has)) for name, has in traits.items()} | {"unreadable": len(infos) - num_readable}
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,235 @@
+"""comparison: a dataset held against what it was made from, and an index against what was noted before."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, SourceError, at
+from fastpack.images.seek_points import Checkpoints
+from fastpack.index.index import Index
+from fastpack.reading.reader import Reader
+from fastpack.reading.reader import open as open_dataset
+from fastpack.sources import Source, is_table, source_of
+
+_BATCH_BYTES = 8 * 2**20
+Rows = npt.NDArray[np.int64]
+# Called with the bytes of images done so far.
+Advance = Callable[[int], None]
+
+
+def disagreement(saved: Index, built: Index) -> str | None:
+    """What the index that was saved says of a file and the one built of it now does not; None when they are the same."""
+    if saved.first_seal is not None and saved.first_seal != built.seal:
+        return f"the file has {len(built):,} records, and not the {saved.first_seal.num_records:,} that it was first indexed with"
+    if len(saved) != len(built):
+        return f"the file has {len(built):,} records and its saved index {len(saved):,}"
+    if saved.schema != built.schema or saved.columns.keys() != built.columns.keys() or saved.spans.keys() != built.spans.keys():
+        return "the file has other fields than its saved index"
+    changed = np.zeros(len(built), np.bool_)
+    for name, marks in saved.checkpoints.items():
+        others = built.checkpoints.get(name, Checkpoints.none(len(built)))
+        changed |= [not np.array_equal(marks.table(row), others.table(row)) for row in range(len(built))]
+    for name, spans in built.spans.items():
+        changed |= _differing_rows(spans, saved.spans[name])
+    for name, column in built.columns.items():
+        changed |= _differing_rows(column, saved.columns[name])
+    if not changed.any():
+        return None
+    rows = np.flatnonzero(changed)
+    return f"{_counted(len(rows))} of the file, record {rows[0]} first, differ from what the saved index says"
+
+
+def _counted(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
+
+
+def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
+    """Which values differ; NaN is NaN. Where one side has lists, a value is a list of one."""
+    if (type(a) is Ragged) != (type(b) is Ragged):
+        a, b = (rows if type(rows) is Ragged else Ragged(rows, np.arange(len(rows) + 1)) for rows in (a, b))
+    if isinstance(a, Ragged) and isinstance(b, Ragged):
+        if a == b:
+            return np.zeros(len(a), np.bool_)
+        return np.array([not _are_equal(x, y) for x, y in zip(a, b, strict=True)], np.bool_)
+    if isinstance(a, Text) != isinstance(b, Text):
+        return np.ones(len(a), np.bool_)
+    different = (a != b) & ~((a != a) & (b != b))
+    return different.reshape(len(a), -1).any(axis=1) if different.ndim > 1 else different  # type: ignore[no-any-return]
+
+
+def _are_equal(a: Any, b: Any) -> bool:
+    if isinstance(a, (Ragged, str)):
+        return bool(a == b)
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
+
+
+def compare_with_source(dataset: Reader, source: Source, advance: Advance | None = None) -> Iterator[str]:
+    """Compares all fields with the source's of the same key, image files byte for byte; without keys, by number.
+
+    Gives a line for each value that differs, and for each sample and field that is missing or is not of the source. Raises
+    OptionError when the dataset holds pixels of what were image files, which are no longer the files' bytes.
+    """
+    pairs = _shared_fields(dataset.schema, source.schema)
+    dataset = dataset.with_options(decode=False, on_error="raise", transform=None)
+    ours, theirs, missing, extra = _pairs(dataset, source)
+    for row in missing:
+        yield at("the dataset has no whole copy of this image; pack it again", source.place(row))
+    for row in extra:
+        yield at("the source has no such image", dataset.place(row))
+    yield from _missing_fields(dataset, source)
+    pairs, odd = [pair for pair in pairs if _are_comparable(*pair)], [pair for pair in pairs if not _are_comparable(*pair)]
+    for field, other in odd:
+        text = f"{field.name} is {field.kind}, and {other.kind} in its source; pack it again"
+        yield at(text, Place(dataset.index.shards[0].path))
+    blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
+    done = 0
+    for batch in _batches(dataset.sizes[ours]):
+        yield from _compare(dataset, source, ours[batch], theirs[batch], blobs)
+        done += int(dataset.sizes[ours[batch]].sum())
+        if advance:
+            advance(done)
+    columns = [pair for pair in pairs if pair not in blobs and pair[0].name != "key"]
+    yield from _compare_columns(dataset, source, ours, theirs, columns)
+
+
+def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
+    """Fields of the dataset and of the source that have one name; and the main images, whatever they are called."""
+    mine, original = ours.picture, theirs.picture
+    if mine is not None and original is not None and mine.kind == "pixels" != original.kind:
+        raise OptionError("only image files as they are can be compared with their source; this dataset holds pixels")
+    pairs = [(mine, original)] if mine is not None and original is not None else []
+    return pairs + [(field, theirs[field.name]) for field in ours.fields if field != mine and field.name in theirs]
+
+
+def _are_comparable(ours: Field, theirs: Field) -> bool:
+    """True for fields that are numbers both, or arrays, or bytes: files, and texts."""
+    numbers, arrays = ("int", "float"), ("pixels",)
+    return all((ours.kind in kinds) == (theirs.kind in kinds) for kinds in (numbers, arrays))
+
+
+def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
+    """What one side has and the other has not: a difference of all samples."""
+    shared = _shared_fields(dataset.schema, source.schema)
+    place = Place(dataset.index.shards[0].path)
+    for field in source.schema.fields:
+        if field not in [theirs for _, theirs in shared]:
+            yield at(f"the dataset has no field {field.name!r}, which its source has; pack it again", place)
+    for field in dataset.schema.fields:
+        if field.name != "key" and field not in [ours for ours, _ in shared]:
+            yield at(f"the source has no field {field.name!r}, which the dataset has", place)
+    if source.schema.class_names and not dataset.schema.class_names and "label" in dataset.schema:
+        yield at("the dataset has no names of classes, which its source has; pack it again", place)
+
+
+def source_at(path: str | Path, index_dir: Path | None = None, **taking: Any) -> Source:
+    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`.
+
+    - taking: how a folder or a table is taken, as `source_of` has it.
+    """
+    if is_table(path):  # what it names elsewhere is only compared, never shown
+        return source_of(path, **{**taking, "allow_external": True})
+    try:
+        return source_of(path, **taking)
+    except (EmptySourceError, SourceError):
+        return open_dataset(path, decode=False, index_dir=index_dir, **taking)
+
+
+def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list[int]]:
+    """Rows of the dataset and of the source that belong together, then those of the source and of the dataset that are alone."""
+    our_keys, their_keys = dataset.columns.get("key"), _columns(source, [n for n in ["key"] if n in source.schema]).get("key")
+    if not isinstance(our_keys, Text) or not isinstance(their_keys, Text):
+        common = min(len(dataset), len(source))
+        both = np.arange(common)
+        return both, both, list(range(common, len(source))), list(range(common, len(dataset)))
+    waiting: defaultdict[str, list[int]] = defaultdict(list)
+    for row in range(len(source) - 1, -1, -1):
+        waiting[their_keys[row]].append(row)  # a key may come more than once: first with first, second with second
+    found = [(row, waiting[key].pop()) if waiting.get(key) else (row, -1) for row, key in enumerate(our_keys)]
+    pairs = np.array([pair for pair in found if pair[1] >= 0], np.int64).reshape(-1, 2)
+    missing = sorted(row for rows in waiting.values() for row in rows)
+    return pairs[:, 0], pairs[:, 1], missing, [row for row, partner in found if partner < 0]
+
+
+def _columns(source: Source, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of all samples, from a source that has them at hand; else they are read, with the images."""
+    columns = getattr(source, "columns", None)
+    if columns is not None:
+        return {name: columns[name] for name in names if name in columns}
+    batches = [source.read(batch) for batch in _batches(source.sizes)] if names else []
+    return {name: concatenate_values([batch[name] for batch in batches]) for name in names}
+
+
+def _batches(sizes: Rows) -> list[Rows]:
+    """Rows in groups of a few megabytes, in order."""
+    groups = np.cumsum(sizes) // _BATCH_BYTES
+    return [rows for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(groups)) + 1) if len(rows)]
+
+
+def _compare(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]) -> Iterator[str]:
+    """Compares the blobs of some samples."""
+    try:
+        mine, original = dataset.read(ours), source.read(theirs)
+    except FastpackError as error:
+        if len(ours) == 1:
+            yield str(error)
+            return
+        for half in (slice(0, len(ours) // 2), slice(len(ours) // 2, None)):
+            yield from _compare(dataset, source, ours[half], theirs[half], pairs)
+        return
+    for field, other in pairs:
+        differing = _differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
+        for row in np.flatnonzero(differing).tolist():
+            yield _difference(dataset, source, int(ours[row]), int(theirs[row]), "the image" if field.name == "image" else field.name)
+
+
+def _as_bytes(values: Any) -> Any:
+    """What a sample's blob is compared by: a text that one side has as bytes is the same text."""
+    return Ragged(values.values, values.offsets) if isinstance(values, Ragged) else np.asarray(values)
+
+
+def _difference(dataset: Reader, source: Source, row: int, partner: int, name: str) -> str:
+    return at(f"{name} differs from its source, {source.place(partner)}; pack it again", dataset.place(row))
+
+
+def _compare_columns(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]) -> Iterator[str]:
+    columns = _columns(source, [other.name for _, other in pairs])
+    for field, other in pairs:
+        mine, original = _taken(dataset.columns[field.name], ours), _taken(columns[other.name], theirs)
+        if field.name == "label" and dataset.schema.class_names and source.schema.class_names:
+            yield from _compare_labels(dataset, source, ours, theirs, mine, original)
+            continue
+        for row in np.flatnonzero(_differing_rows(*_alike(mine, original))).tolist():
+            yield _difference(dataset, source, int(ours[row]), int(theirs[row]), field.name)
+
+
+def _taken(column: Any, rows: Rows) -> Any:
+    return column.take(rows) if isinstance(column, Ragged) else np.asarray(column)[rows]
+
+
+def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
+    """Floats of 32 bits hold what they can of others: see `float64` of PackOptions."""
+    ours, theirs = flat_values(mine), flat_values(original)
+    if not isinstance(ours, np.ndarray) or not isinstance(theirs, np.ndarray) or ours.dtype != np.float32 or theirs.dtype.kind != "f":
+        return mine, original
+    with np.errstate(over="ignore"):
+        rounded = theirs.astype(np.float32)
+    return mine, Ragged(rounded, original.offsets) if isinstance(original, Ragged) else rounded
+
+
+def _compare_labels(dataset: Reader, source: Source, ours: Rows, theirs: Rows, mine: Any, original: Any) -> Iterator[str]:
+    """By the names of the classes, whose numbers may be others."""
+    for row, (label, wanted) in enumerate(zip(mine, original, strict=True)):
+        label_text, wanted_text = _class_of(dataset.schema, label), _class_of(source.schema, wanted)
+        if label_text != wanted_text:
+            text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(int(theirs[row]))}; pack it again"
+            yield at(text, dataset.place(int(ours[row])))
+
+
+def _class_of(schema: Schema, label: Any) -> str:
+    return ", ".join(schema.class_name(each) for each in np.atleast_1d(label).tolist()) if not isinstance(label, str) else label

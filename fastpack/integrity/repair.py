@@ -1,0 +1,155 @@
+"""repair: what is whole in a damaged file, written to a new one. The damaged file is only read."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.errors import CorruptRecordError, FastpackError, FormatError, OptionError, Place, at
+from fastpack.files.atomic import refuse_existing, written_whole
+from fastpack.files.companions import index_path
+from fastpack.files.temporary import remove_leftovers
+from fastpack.formats import registry
+from fastpack.index.index import Index
+from fastpack.index.kinds import kinds_of
+from fastpack.integrity.salvage.survey import Damage, told_index
+from fastpack.packing.options import PackOptions
+from fastpack.packing.pack import pack
+from fastpack.reading.options import ReadOptions
+from fastpack.reading.reader import Reader
+
+# Called with (bytes done, bytes in all).
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair came to: the new file, the samples in it, and what was wrong with the old one, record by record.
+
+    A damage that `is_lost` is not in the new file.
+    """
+
+    path: Path
+    output: Path
+    num_samples: int
+    output_bytes: int
+    damages: tuple[Damage, ...]
+
+    @property
+    def num_lost(self) -> int:
+        """Damages that took something away: one a record where records can be told apart, else one a stretch of bytes."""
+        return sum(damage.is_lost for damage in self.damages)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self) | {"num_lost": self.num_lost}, default=str)
+
+
+def repair(
+    path: str | Path,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    index_dir: str | Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Repaired:
+    """Writes what is whole in a damaged TFRecord or HDF5 file to a new file of the same kind; nothing is made up.
+
+    - path: the damaged file. It is only read. Its saved index, where there is one, helps: it knows where records were, their
+      keys and, for HDF5, the labels.
+    - output: the new file, which appears whole or not at all, with an index of its own.
+    - index_dir: where the saved index is, when it is not beside the file.
+    - progress: called with (bytes done, bytes in all).
+
+    In a TFRecord the search goes on, after a damaged place, at the next length whose CRC-32C holds with data whose CRC-32C
+    holds; records keep their bytes. Of an HDF5 file those samples are kept whose images agree with their CRC-32C; when its
+    own tables are damaged, those of the index stand in.
+
+    Raises OutputExistsError, OptionError (`output` is `path`), FormatError (another kind of file), or CorruptRecordError
+    when nothing is whole.
+
+    >>> packed = getfixture("digits")
+    >>> repair(packed, packed.with_name("whole.tfrecord")).num_lost
+    0
+    """
+    path, output = Path(path), Path(output)
+    if output.exists() and output.samefile(path):
+        raise OptionError(at("the output is the damaged file, which is never changed; choose another name", Place(output)))
+    refuse_existing([output], overwrite)
+    remove_leftovers(output.parent)
+    told = _told(path, None if index_dir is None else Path(index_dir))
+    kind = _container_of(path, told)
+    if kind == "tfrecord":
+        return _repair_tfrecord(path, output, told, limits, progress)
+    if kind == "hdf5":
+        return _repair_hdf5(path, output, told, limits, progress, overwrite=overwrite)
+    raise FormatError(at(f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again", Place(path)))
+
+
+def _told(path: Path, index_dir: Path | None) -> Index | None:
+    with contextlib.suppress(FormatError):
+        return told_index(path, index_dir)
+    return None
+
+
+def _container_of(path: Path, told: Index | None) -> str:
+    """What the file was: its first bytes may be damaged."""
+    try:
+        return registry.of_file(path).name
+    except FormatError:
+        if told is None:
+            raise
+        return told.shards[0].container
+
+
+def _nothing_whole(path: Path) -> CorruptRecordError:
+    return CorruptRecordError(at("nothing in the file is whole; restore it from its source", Place(path)))
+
+
+def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None) -> Repaired:
+    from fastpack.integrity.salvage.tfrecord import copy_records, survey_tfrecord, walk_records, without_strangers  # late: few need it
+
+    size = path.stat().st_size
+    survey = survey_tfrecord(path, told, limits, _part(progress, size, 0))
+    if len(survey.records) == 0:
+        raise _nothing_whole(path)
+    survey = without_strangers(path, survey)
+    with written_whole(output) as temporary:
+        copy_records(path, survey, temporary, _part(progress, size, size))
+        written = walk_records(temporary, limits)
+        if len(written) != len(survey.records) or written["kind"].any():
+            raise CorruptRecordError(at("what was written does not read back the same; check the disk", Place(output)))
+    with contextlib.suppress(FastpackError):  # an index is derived; of records that are no Examples there is none
+        kinds = kinds_of(told)
+        registry.named("tfrecord").index(output, check=False, limits=limits, kinds=kinds).save(index_path(output))
+    return Repaired(path, output, len(survey.records), output.stat().st_size, survey.damages)
+
+
+def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], None] | None:
+    """Progress through one of two passes over a file."""
+    return (lambda done: progress(first + done, 2 * size)) if progress else None
+
+
+def _repair_hdf5(path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None, *, overwrite: bool) -> Repaired:
+    from fastpack.integrity.salvage.hdf5 import survey_hdf5
+
+    survey = survey_hdf5(path, told, limits)
+    whole = survey.whole
+    if len(whole) == 0:
+        raise _nothing_whole(path)
+    picture = whole.schema.picture
+    is_pixels = picture is not None and picture.kind == "pixels"
+    names = {field.name: field.source_name for field in whole.schema.fields}
+    options = PackOptions(format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits)
+    total = int(Reader(whole).sizes.sum())
+    packed = pack(
+        Reader(whole, ReadOptions(decode=False, limits=limits)),
+        output,
+        options,
+        overwrite=overwrite,
+        progress=(lambda samples, of, done: progress(done, total)) if progress else None,
+    )
+    return Repaired(path, output, packed.num_samples, packed.output_bytes, survey.damages)

@@ -1,0 +1,1 @@
+"""What of a damaged file is still whole."""

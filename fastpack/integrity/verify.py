@@ -1,0 +1,311 @@
+"""verify: every checksum, every span and, if asked, every decode of a dataset, and whether it is what was packed."""
+
+import dataclasses
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack._native.crc32c import crc32c_rows
+from fastpack.core.batch import Batch
+from fastpack.core.dtypes import NO_SPAN
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.ragged import Text, flat_values, owners
+from fastpack.core.threads import num_cores, share
+from fastpack.errors import FastpackError, Place, at
+from fastpack.files.companions import index_path
+from fastpack.files.naming import missing, strangers
+from fastpack.files.publication import refuse_unfinished
+from fastpack.formats import registry
+from fastpack.formats.discovery import find_shards
+from fastpack.formats.protocols import Paths
+from fastpack.index.find_seek_points import marked
+from fastpack.index.index import Index, concatenate
+from fastpack.index.kinds import kinds_of
+from fastpack.integrity.compare import compare_with_source, disagreement, source_at
+from fastpack.integrity.salvage.survey import Damage, told_index
+from fastpack.reading.options import ReadOptions
+from fastpack.reading.reader import Reader
+from fastpack.sampling.split import spread_by_key
+from fastpack.sources import Source
+
+_BATCH_SAMPLES = 256
+_BATCH_BYTES = 64 * 2**20  # of decoded pixels
+_MOST_KEYS = 100  # of those that come again are listed
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found.
+
+    - num_files, num_samples: what was looked at, whole or damaged.
+    - num_unchecked: samples whose images have no checksum in their file; they could be read, no more is known.
+    - problems: what is wrong, a line each, with its place.
+    - num_repeated_keys, repeated_keys: how many samples have the key of an earlier one, and the first of these keys. Nothing
+      is damaged, but samples may be there twice.
+    """
+
+    num_files: int
+    num_samples: int
+    num_unchecked: int
+    problems: tuple[str, ...]
+    num_repeated_keys: int = 0
+    repeated_keys: tuple[str, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self) | {"is_sound": self.is_sound})
+
+
+# Called with (bytes done, bytes in all) after each batch.
+Progress = Callable[[int, int], None]
+
+
+def verify(
+    path: Paths,
+    *,
+    decode: bool = False,
+    against: Source | str | Path | None = None,
+    index_dir: str | Path | None = None,
+    num_workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Verified:
+    """Reads everything and compares it with its checksums; nothing is modified.
+
+    A saved index that disagrees with its file is a problem too: so a file that lost its last records, or had two of them
+    swapped, is noticed. Of files named like train-00000-of-00010.tfrecord, all must be there, but where `path` is one of them.
+
+    - decode: decode each image too.
+    - against: the folder, the table or the Source that was packed: each image is compared with its file byte for byte,
+      by key; images that are missing and images that are too many are problems.
+    - index_dir: where the saved indexes are, when they are not beside the files.
+    - num_workers: files that are looked at side by side; None is one a core.
+    - progress: called with (bytes done, bytes in all), from any thread.
+
+    Raises MissingFileError, EmptySourceError, or OptionError (`against` for a dataset of pixels).
+
+    >>> verify(getfixture("digits")).is_sound
+    True
+    """
+    shards = find_shards(path, check=False)
+    job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
+    work = _Work(shards, job, progress, num_passes=1 + decode + (against is not None))
+    share(work.run, min(num_workers or num_cores(), len(shards)))
+    findings = [work.findings[number] for number in range(len(shards))]
+    problems = [problem for finding in findings for problem in finding.problems]
+    is_one_file = isinstance(path, (str, Path)) and shards == [Path(path)]
+    problems += [] if is_one_file else _set_problems(shards)
+    if against is not None:
+        problems += _compare(findings, source_at(against) if isinstance(against, (str, Path)) else against, work)
+    work.finish()
+    num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
+    repeated = _repeated_keys(findings)
+    return Verified(len(shards), num_samples, num_unchecked, tuple(problems), len(repeated), tuple(repeated[:_MOST_KEYS]))
+
+
+@dataclass
+class _Finding:
+    """What was found in one file. `dataset`: its whole samples, when they could be told."""
+
+    problems: list[str]
+    num_samples: int = 0
+    num_unchecked: int = 0
+    dataset: Index | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is done with each file."""
+
+    decode: bool = False
+    limits: Limits = DEFAULT_LIMITS
+    index_dir: Path | None = None
+
+
+class _Work:
+    """The files, taken one after the other by any number of threads."""
+
+    def __init__(self, shards: list[Path], job: _Job, progress: Progress | None, num_passes: int) -> None:
+        self.findings: dict[int, _Finding] = {}
+        self._left: Iterator[tuple[int, Path]] = iter(enumerate(shards))  # next() on one iterator is atomic: each file is taken once
+        self._job, self._progress = job, progress
+        self._total, self._done = sum(shard.stat().st_size for shard in shards) * num_passes, 0
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        try:
+            for number, shard in self._left:
+                self.findings[number] = _verify_shard(shard, self._job, self.advance)
+        except BaseException:
+            self._left = iter(())  # others need not begin what nobody will see
+            raise
+
+    def advance(self, num_bytes: int) -> None:
+        with self._lock:
+            self._done = min(self._done + num_bytes, self._total)
+            if self._progress:
+                self._progress(self._done, self._total)
+
+    def finish(self) -> None:
+        self.advance(self._total)
+
+
+def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
+    size = path.stat().st_size
+    told, problems = _told(path, job.index_dir)
+    try:
+        # Compares everything with its checksums. What fields are is not a matter of the bytes, so the saved index says it.
+        index = registry.of_file(path).index(path, limits=job.limits, kinds=kinds_of(told))
+    except FastpackError as error:
+        finding = _survey(path, told, error, job.limits)
+    else:
+        finding = _Finding([], len(index), _num_unchecked(index), index)
+        index = marked(index) if told is not None and told.checkpoints else index
+        if told is not None and (difference := disagreement(told, index)):
+            remedy = f"restore the file; or, if it was changed on purpose, delete {index_path(path, job.index_dir)}"
+            problems.append(at(f"{difference}; {remedy}", Place(path)))
+    advance(size)
+    if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
+        options = ReadOptions(decode=job.decode, on_error="mask", bits=8, limits=job.limits)
+        problems += _read_all(Reader(finding.dataset, options), advance, size * job.decode)
+    finding.problems = problems + finding.problems
+    return finding
+
+
+def _told(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
+    try:
+        return told_index(path, index_dir), []
+    except FastpackError as error:
+        return None, [str(error)]
+
+
+def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits) -> _Finding:
+    """Each damage of a file that does not hold what its checksums say; `error` is the first."""
+    # Late: few files are damaged, and everybody imports this.
+    from fastpack.integrity.salvage.hdf5 import survey_hdf5
+    from fastpack.integrity.salvage.tfrecord import survey_tfrecord, whole_samples
+
+    try:
+        container = registry.of_file(path).name
+        if container == "tfrecord":
+            records = survey_tfrecord(path, told, limits)
+            num_lost = sum(damage.is_lost for damage in records.damages)
+            whole = whole_samples(path, records, told, limits)
+            return _Finding(_lines(path, records.damages, error), len(records.records) + num_lost, dataset=whole)
+        if container == "hdf5":
+            samples = survey_hdf5(path, told, limits)
+            unchecked = _num_unchecked(samples.index)
+            return _Finding(_lines(path, samples.damages, error), len(samples.index), unchecked, samples.whole)
+    except FastpackError as worse:
+        return _Finding([str(worse)])
+    return _Finding([str(error)])
+
+
+def _lines(path: Path, damages: tuple[Damage, ...], error: FastpackError) -> list[str]:
+    remedy = "restore the file from its source, or let `fastpack repair` save what is whole"
+    return [at(f"{damage.reason}; {remedy}", damage.place(path)) for damage in damages] or [str(error)]
+
+
+def _num_unchecked(index: Index) -> int:
+    unchecked = np.zeros(len(index), np.bool_)
+    for name, spans in index.spans.items():
+        checking = [number for number, table in index.chunks.get(name, {}).items() if table.has_checksums]
+        flat, owner = flat_values(spans), owners(spans)
+        unsummed = (flat["record_length"] == 0) & (flat["crc32c"] == 0) & (flat["length"] > 0)
+        unchecked[owner[unsummed & ~np.isin(index.shard_numbers[owner], checking)]] = True
+    return int(unchecked.sum())
+
+
+def _must_be_read(index: Index) -> bool:
+    """True for samples without a checksum, and for those whose checksum is known only when they are decoded."""
+    return _num_unchecked(index) > 0 or any((flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values())
+
+
+def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
+    for rows in _batches(reader):
+        yield from _read_rows(reader, rows)
+        advance(size * len(rows) // len(reader))
+
+
+def _batches(reader: Reader) -> list[Rows]:
+    """Rows in groups that fit in memory once they are decoded."""
+    facts = reader.columns
+    areas = np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64) if "width" in facts else reader.sizes // 3
+    groups = np.maximum(np.cumsum(areas * 3) // _BATCH_BYTES, np.arange(len(reader)) // _BATCH_SAMPLES)
+    return [rows for rows in np.split(np.arange(len(reader)), np.flatnonzero(np.diff(groups)) + 1) if len(rows)]
+
+
+def _read_rows(reader: Reader, rows: Rows) -> Iterator[str]:
+    """What cannot be read; a batch that fails as a whole is halved until each bad record is found."""
+    try:
+        batch = reader.read(rows)
+        yield from map(str, batch.failures)
+        yield from _compare_pixels(reader, rows, batch)
+    except FastpackError as error:
+        if len(rows) == 1:
+            yield str(error)
+            return
+        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            yield from _read_rows(reader, half)
+
+
+def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
+    """Compares pixels that had to be decoded with the checksums of the samples, where the file has these."""
+    for field in reader.schema.blobs:
+        if field.kind != "pixels":
+            continue
+        spans = reader.index.spans[field.name][rows]
+        decoded = (spans["offset"] == NO_SPAN) & (spans["crc32c"] != 0)
+        if not decoded.any():
+            continue
+        pixels = np.ascontiguousarray(batch[field.name], field.dtype).reshape(-1).view(np.uint8)
+        crcs = crc32c_rows(pixels, np.arange(len(rows) + 1) * (len(pixels) // len(rows)))
+        for row in rows[decoded & (crcs != spans["crc32c"])].tolist():
+            yield at(f"{field.name}: the pixels differ from their CRC32C; restore the file from its source", reader.place(row))
+
+
+def _set_problems(shards: list[Path]) -> Iterator[str]:
+    """What is wrong with the files as a set."""
+    yield from strangers(shards)
+    yield from missing(shards)
+    try:
+        refuse_unfinished(shards)
+    except FastpackError as error:
+        yield str(error)
+
+
+def _repeated_keys(findings: list[_Finding]) -> list[str]:
+    """The key of each sample that has the key of an earlier one."""
+    columns = [finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None]
+    pieces = [keys for keys in columns if isinstance(keys, Text)]
+    if not pieces:
+        return []
+    keys = Text.concatenate(pieces)
+    _, which, counts = np.unique(spread_by_key(keys, 0), return_inverse=True, return_counts=True)
+    candidates = [keys[row] for row in np.flatnonzero(counts[which] > 1).tolist()]
+    seen: set[str] = set()
+    return [key for key in candidates if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+
+
+def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[str]:
+    whole = [finding.dataset for finding in findings if finding.dataset is not None and len(finding.dataset)]
+    if not whole:
+        return
+    done = 0
+
+    def advance(num_bytes: int) -> None:
+        nonlocal done
+        work.advance(num_bytes - done)
+        done = num_bytes
+
+    yield from compare_with_source(Reader(concatenate(whole)), source, advance)

@@ -1,0 +1,1 @@
+"""Batches in order, read ahead on threads."""

@@ -1,1 +1,0 @@
-"""How fast a dataset is read on this machine, and what binds it."""

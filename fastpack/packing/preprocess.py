@@ -1,0 +1,184 @@
+"""Alteration: what is done with each image file before it is written; and the supply of files that went through it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.batch import Batch
+from fastpack.core.dtypes import SPAN
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.ragged import Ragged, owners
+from fastpack.core.schema import Field, Kind
+from fastpack.errors import FastpackError, Place, at
+from fastpack.images.codec import Alpha, Color, Look, Pixels
+from fastpack.images.codecs import codec_of, encode
+from fastpack.images.decode import (
+    DecodeOptions,
+    Failures,
+    Origin,
+    Pictures,
+    decode_masks,
+    decode_pictures,
+    empty_outputs,
+    refuse_pictures,
+    upright_sizes,
+)
+from fastpack.images.headers import FORMATS, JPEG, probe_blobs
+from fastpack.images.transforms import Plan, Resize, plan_batch
+from fastpack.packing.inputs import EncodedSupply
+from fastpack.packing.metadata import strip_metadata
+from fastpack.packing.transcode import FastJpegs
+from fastpack.sources import Source
+
+Rows = npt.NDArray[np.int64]
+
+_DEFAULT_QUALITY = 95
+# What holds 16 bits a channel.
+_DEEP_FORMATS = ("png", "tiff")
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """What is done with each image file.
+
+    - check: decode it, to see whether it can be.
+    - strip: take its metadata out; see `strip_metadata`.
+    - resize_max: scale it down until neither side has more pixels; an image that is small enough stays as it is.
+    - size: (height, width) to resample it to.
+    - quality: of what is encoded anew, for JPEG and WebP; with it, all are.
+
+    - alpha: what becomes of transparency in what is encoded anew.
+
+    What is encoded anew stands upright, without transparency and metadata, in its format. PNG and TIFF keep 16 bits.
+    Masks are resized to the nearest pixels and encoded as PNG, their class numbers as gray levels.
+    """
+
+    check: bool = False
+    strip: bool = False
+    resize_max: int | None = None
+    size: tuple[int, int] | None = None
+    quality: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+    alpha: Alpha = "drop"
+
+    @property
+    def is_needed(self) -> bool:
+        return self != Alteration(limits=self.limits, alpha=self.alpha)
+
+    @property
+    def encodes_again(self) -> bool:
+        """Then nobody knows beforehand how large the files will be."""
+        return (self.resize_max, self.size, self.quality) != (None, None, None)
+
+    def apply(self, data: bytes, info: npt.NDArray[Any], place: Place, kind: Kind = "image") -> bytes:
+        """The file to write. Raises, with `place`, what decoding meets.
+
+        - info: what the header says, one IMAGE_INFO.
+        - kind: "image" or "mask".
+        """
+        format = FORMATS[info["format"]]
+        size = self._size_of(info, kind)
+        try:
+            if size is not None and kind == "mask":
+                return encode(self._numbers(data, info, size, place), "png")
+            if size is not None:
+                return encode(self._pixels(data, info, size, place), format, quality=self.quality or _DEFAULT_QUALITY)
+            if self.check and kind == "mask":
+                codec_of(format).numbers(data, info, self.limits)
+            elif self.check:
+                codec_of(format).decode(data, info, Look(bits=None), self.limits)
+            return strip_metadata(data, format, int(info["orientation"])) if self.strip else data
+        except FastpackError as error:
+            if str(place) in str(error):
+                raise
+            raise type(error)(at(str(error), place)) from error
+
+    def _size_of(self, info: npt.NDArray[Any], kind: Kind) -> tuple[int, int] | None:
+        """Height and width to encode the image anew with; None leaves it as it is."""
+        if self.size is not None:
+            return self.size
+        widths, heights = upright_sizes(info.reshape(1), True, {})
+        height, width, most = int(heights[0]), int(widths[0]), self.resize_max
+        if most is not None and max(height, width) > most:
+            larger = max(height, width)
+            return max(1, round(height * most / larger)), max(1, round(width * most / larger))
+        return None if self.quality is None or kind == "mask" else (height, width)
+
+    def _pixels(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> Pixels:
+        """Upright (height, width, 3), or (height, width, 1) of an image that has one channel and no colors."""
+        is_deep = info["bits"] == 16 and FORMATS[info["format"]] in _DEEP_FORMATS
+        color: Color = "GRAY" if info["format"] == JPEG and info["components"] == 1 else "RGB"
+        options = DecodeOptions(color, limits=self.limits, num_workers=1, bits=16 if is_deep else 8, alpha=self.alpha)
+        pictures, plan, refused = _one(data, info, size, options, place)
+        outs = empty_outputs(plan, options.channels, options.dtype)
+        decode_pictures(pictures, plan, outs, options, refused)
+        pixels: Pixels = outs[0]
+        is_gray = info["components"] <= 2 and bool((pixels == pixels[..., :1]).all())
+        return np.ascontiguousarray(pixels[..., :1]) if is_gray else pixels
+
+    def _numbers(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> Pixels:
+        """Upright class numbers (height, width, 1)."""
+        options = DecodeOptions("GRAY", limits=self.limits, num_workers=1, bits=16 if info["bits"] == 16 else 8)
+        pictures, plan, refused = _one(data, info, size, options, place)
+        outs = empty_outputs(plan, 1, options.dtype)
+        widths, heights = upright_sizes(pictures.infos, True, refused)
+        decode_masks(pictures, plan, [(int(heights[0]), int(widths[0]))], [outs[0][..., 0]], options, refused)
+        numbers: Pixels = outs[0]
+        return numbers
+
+
+def _one(
+    data: bytes, info: npt.NDArray[Any], size: tuple[int, int], options: DecodeOptions, place: Place
+) -> tuple[Pictures, Plan, Failures]:
+    """A picture, the plan that resizes it, and whether it is refused."""
+    spans = np.zeros(1, SPAN)
+    spans["length"] = len(data)
+    pictures = Pictures(Origin(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: place)
+    refused = refuse_pictures(pictures, options)
+    plan = plan_batch((Resize(size),), *upright_sizes(pictures.infos, True, refused))
+    plan.views["orientation"] = info["orientation"]
+    return pictures, plan, refused
+
+
+class AlteredSupply:
+    """Image files that went through an alteration, by the thread that asks for them. Their sizes are known once they are read.
+
+    - fast_jpegs: then makes slow JPEGs of the main image fast.
+    """
+
+    def __init__(self, supply: EncodedSupply, source: Source, alteration: Alteration, fast_jpegs: FastJpegs | None = None) -> None:
+        self._supply, self._source, self._alteration, self._fast_jpegs = supply, source, alteration, fast_jpegs
+        self.schema, self.sizes = supply.schema, supply.sizes
+        self.keeps_sizes = not alteration.encodes_again
+        self.memory_sizes = 2 * supply.memory_sizes
+
+    def read(self, rows: Rows) -> Batch:
+        batch = self._supply.read(rows)
+        altered = {blob.name: self._altered_field(blob, batch[blob.name], rows) for blob in self.schema.blobs if blob.is_image_file}
+        if self._fast_jpegs is not None and (picture := self.schema.picture) is not None and picture.name in altered:
+            altered[picture.name] = _made_fast(self._fast_jpegs, altered[picture.name], rows)
+        return Batch({**batch, **altered}, len(rows))
+
+    def _altered_field(self, field: Field, values: Any, rows: Rows) -> Ragged:
+        if not field.is_list:
+            return self._altered(field, values, rows)
+        return Ragged(self._altered(field, values.values, rows[owners(values)]), values.offsets)
+
+    def _altered(self, field: Field, blobs: Ragged, rows: Rows) -> Ragged:
+        if not self._alteration.is_needed:
+            return blobs
+        infos, statuses = probe_blobs(blobs)
+        places = [self._source.place(int(row)) for row in rows]
+        apply = self._alteration.apply
+        return Ragged.of_bytes(
+            blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], place, field.kind) for i, place in enumerate(places)
+        )
+
+
+def _made_fast(fast_jpegs: FastJpegs, blobs: Ragged, rows: Rows) -> Ragged:
+    is_jpeg, transcoder = probe_blobs(blobs)[0]["format"] == JPEG, fast_jpegs.transcoder()
+    return Ragged.of_bytes(
+        fast_jpegs.made_fast(row, blobs.bytes(i), transcoder) if is_jpeg[i] else blobs.bytes(i) for i, row in enumerate(rows.tolist())
+    )

@@ -1,0 +1,181 @@
+"""Selection: some samples of a source, in an order of their own, with some of its columns; a Source again. And what selects them."""
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.batch import Batch
+from fastpack.core.ragged import Ragged, Text, digest
+from fastpack.core.schema import Schema
+from fastpack.errors import FastpackError, OptionError, Place
+from fastpack.files.classes import ClassMap
+from fastpack.files.escapes import escaped_bytes
+from fastpack.sampling.order import Shuffle
+from fastpack.sources import Source
+
+Rows = npt.NDArray[np.int64]
+
+# What --fields does not speak of: every pack has them, if the source does.
+_ALWAYS = ("label", "key")
+
+
+class Selection:
+    """Samples `rows` of a source, in that order.
+
+    - fields: which fields to keep beside the main image, label and key; None keeps all.
+    - classes: what the labels shall count in; () leaves them as they are.
+
+    Keys are UTF-8, whatever the source's are.
+
+    >>> from fastpack import encode
+    >>> from fastpack.sources import Paths
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((2, 2, 3), np.uint8), "png"))
+    >>> Selection(Paths([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
+    [7, 5]
+    """
+
+    def __init__(self, source: Source, rows: Rows, fields: Sequence[str] | None = None, classes: tuple[str, ...] = ()) -> None:
+        self._source, self._num_samples = source, len(rows)
+        # None: all samples in the source's order, so that nothing needs to be kept of each.
+        self._rows = None if _are_all(rows, len(source)) else rows
+        self._schema = source.schema if fields is None else _with_columns(source.schema, fields)
+        self._sizes = source.sizes if self._rows is None else source.sizes[rows]
+        self._classes: ClassMap | None = None
+        if classes:
+            if "label" not in source.schema:
+                raise OptionError("the source has no labels to count in the classes; leave classes out")
+            self._classes = ClassMap.between(source.schema.class_names, classes)
+            self._schema = replace(self._schema, class_names=classes)
+
+    @property
+    def schema(self) -> Schema:
+        return self._schema
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        return self._sizes
+
+    @property
+    def sizes_beside(self) -> Rows | int:
+        """Bytes of each sample's further blobs, where the source knows them."""
+        beside: Rows | int = getattr(self._source, "sizes_beside", 0)
+        return beside if self._rows is None or isinstance(beside, int) else beside[self._rows]
+
+    @property
+    def faults(self) -> Mapping[int, FastpackError]:
+        """By row, in their order."""
+        faults = faults_of(self._source)
+        if self._rows is None:
+            return {row: faults[row] for row in sorted(faults)}
+        rows = np.flatnonzero(np.isin(self._rows, list(faults))) if faults else ()
+        return {int(row): faults[self.number(int(row))] for row in rows}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the source guessed or left out, a sentence each."""
+        return tuple(getattr(self._source, "notes", ()))
+
+    def __len__(self) -> int:
+        return self._num_samples
+
+    def number(self, row: int) -> int:
+        """Which sample of the source it is."""
+        return row if self._rows is None else int(self._rows[row])
+
+    def bytes_of(self, numbers: Sequence[int]) -> int:
+        """Of the images of some samples of the source together."""
+        return int(self._source.sizes[np.array(numbers, np.int64)].sum())
+
+    def place(self, row: int) -> Place:
+        return self._source.place(self.number(row))
+
+    def key(self, row: int) -> str | None:
+        keys = keys_of(self._source)
+        return None if keys is None else keys[self.number(row)]
+
+    def read(self, rows: Rows) -> Batch:
+        batch = _read_whole(self._source, rows if self._rows is None else self._rows[rows])
+        return Batch({each.name: self._taken(each.name, batch[each.name]) for each in self._schema.fields}, batch.num_samples)
+
+    def _taken(self, name: str, values: Any) -> Any:
+        if name == "label" and self._classes is not None:
+            return self._classes.relabeled(values)
+        if name == "key" and isinstance(values, Text):
+            return escaped_bytes(values)
+        return values
+
+    def refuse_unknown_classes(self) -> None:
+        """Before anything is written, where the source has its labels at hand."""
+        labels = getattr(self._source, "columns", {}).get("label")
+        if self._classes is not None and labels is not None:
+            chosen = np.arange(len(self._source)) if self._rows is None else self._rows
+            good = chosen[~np.isin(chosen, list(faults_of(self._source)))]
+            self._classes.relabeled(labels.take(good) if isinstance(labels, Ragged) else labels[good])
+
+    def fingerprints(self) -> dict[str, str]:
+        chosen = "all" if self._rows is None else digest(self._rows)
+        return {"which samples": chosen, **getattr(self._source, "fingerprints", dict)()}
+
+
+def _are_all(rows: Rows, num_samples: int) -> bool:
+    """Whether they are 0, 1, 2 ... num_samples - 1."""
+    return len(rows) == num_samples > 0 and bool(rows[0] == 0 and rows[-1] == num_samples - 1 and (rows[1:] > rows[:-1]).all())
+
+
+def _read_whole(source: Source, rows: Rows) -> Batch:
+    """All of these samples. A Reader may be one that goes on past bad ones, which then would be missing, or empty, in silence."""
+    batch = source.read(rows)
+    if batch.failures:
+        raise batch.failures[0]
+    return batch
+
+
+def keys_of(source: Source) -> Text | None:
+    keys = getattr(source, "columns", {}).get("key")
+    return keys if isinstance(keys, Text) else None
+
+
+def faults_of(source: Source) -> Mapping[int, FastpackError]:
+    """What is known to be wrong before anything is read, by sample."""
+    faults: Mapping[int, FastpackError] = getattr(source, "faults", {})
+    return faults
+
+
+def _with_columns(schema: Schema, names: Sequence[str]) -> Schema:
+    for name in names:
+        schema[name]  # raises for a field that is not there
+    main = {schema.picture.name} if schema.picture is not None else set()
+    return replace(schema, fields=tuple(each for each in schema.fields if each.name in {*main, *_ALWAYS, *names}))
+
+
+def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> Rows:
+    """The samples whose key fits one of `include`, if there are any, and none of `exclude`.
+
+    Patterns are the shell's, for the whole key; `*` also stands for slashes.
+    """
+    rows = np.arange(len(source))
+    if not include and not exclude:
+        return rows
+    keys = keys_of(source)
+    if keys is None:
+        raise OptionError("include and exclude look at the samples' keys, and these have none; give keys to the source")
+    wanted, unwanted = _pattern(include or ["*"]), _pattern(exclude)
+    fits = (bool(wanted(key)) and not unwanted(key) for key in keys)
+    return rows[np.fromiter(fits, np.bool_, len(keys))]
+
+
+def _pattern(globs: Sequence[str]) -> Any:
+    """True-ish for what one of the globs fits."""
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs) if globs else r"(?!)").match
+
+
+def shuffled(rows: Rows, seed: int) -> Rows:
+    """In the order in which `Loader(shuffle=Shuffle(seed))` would visit them in its first epoch: a keyed bijection."""
+    order = Shuffle(seed).permutation(len(rows))
+    return rows[order.visits(0, np.arange(len(rows))).samples]

@@ -1,0 +1,64 @@
+"""master: one small HDF5 file in which plain h5py sees the shards beside it as one dataset."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fastpack.errors import FormatError, MissingFileError, OptionError, OutputExistsError, Place, at
+from fastpack.files.naming import numbered_members
+from fastpack.formats.discovery import find_shards
+from fastpack.formats.registry import named, of_file
+
+
+def write_master(
+    output: str | os.PathLike[str],
+    shards: Iterable[str | os.PathLike[str]] | None = None,
+    *,
+    overwrite: bool = False,
+    sync: bool = True,
+) -> None:
+    """Writes a file of virtual datasets, for shards that one process packed, or several at the same time.
+
+    - shards: HDF5 files of the layout `pixels` in the output's folder, in order; None: "train-00000-of-00004.h5" and so on for
+      the output "train.h5".
+    - overwrite: replace a file that is there already.
+    - sync: wait for the disk.
+
+    Raises MissingFileError, OutputExistsError, OptionError for shards in other folders, FormatError or SchemaError when they are
+    of other formats, or differ.
+
+    >>> import fastpack, h5py
+    >>> folder, samples = Path(getfixture("tmp_path")), fastpack.open(getfixture("digits"), decode=False)
+    >>> for part, name in ((samples[:4], "x-00000-of-00002.h5"), (samples[4:], "x-00001-of-00002.h5")):
+    ...     _ = fastpack.pack(part, folder / name, fastpack.PackOptions(size=8))
+    >>> write_master(folder / "x.h5")
+    >>> h5py.File(folder / "x.h5")["images"].shape
+    (10, 8, 8, 3)
+    """
+    output = Path(output)
+    paths = list_shards(output) if shards is None else [Path(shard) for shard in shards]
+    if not paths:
+        raise OptionError(f"there are no shards to show; name one at least - at {output}")
+    for path in paths:
+        if path.absolute().parent != output.absolute().parent or path == output:
+            raise OptionError(at(f"the shards must stand beside {output.name}, which names them without their folder", Place(path)))
+        if of_file(path) is not named("hdf5"):
+            raise FormatError(at("only shards of HDF5 can be shown as one", Place(path)))
+    if output.exists() and not overwrite:
+        raise OutputExistsError(17, at("a file is there already; ask for overwrite, or choose another name", Place(output)))
+    make_master(output, paths, sync=sync)
+
+
+def make_master(path: Path, shards: Sequence[Path], *, sync: bool) -> None:
+    """Writes a master at `path` that looks for files of the shards' names beside it."""
+    from fastpack.formats.hdf5.virtual import write_master  # takes a tenth of a second, as all that needs h5py
+
+    write_master(path, shards, sync=sync)
+
+
+def list_shards(output: Path) -> list[Path]:
+    """The numbered shards that are named like `output`, in order. Raises MissingFileError, or MixedSetError."""
+    found = [member.path for member in numbered_members(output)]
+    if not found:
+        raise MissingFileError(2, at("there are no shards of this name; pack them first, or list them", Place(output)))
+    return find_shards(found)

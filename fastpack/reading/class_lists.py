@@ -1,0 +1,84 @@
+"""Lists of class names, as users give them: names, a file of them, or a dataset."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at, from_os_error
+from fastpack.files.classes import ClassList
+from fastpack.files.folders import FolderRules, look_into
+from fastpack.formats.discovery import find_shards
+from fastpack.formats.indexing import indexes_of
+from fastpack.formats.registry import recognised
+from fastpack.index.index import concatenate
+from fastpack.sources import TABLE_SUFFIXES, table
+
+_HEAD_BYTES = 4096
+
+
+def class_list(given: ClassList) -> tuple[str, ...]:
+    """The names in the order of their labels; () for None.
+
+    A file holds a name a line, a JSON list, or a JSON object of names and labels. A dataset may be a folder of images, a table, or
+    packed files. Raises OptionError, SourceError or MissingFileError.
+
+    >>> class_list(["cat", "dog"]), class_list({"dog": 1, "cat": 0})
+    (('cat', 'dog'), ('cat', 'dog'))
+    """
+    if given is None:
+        return ()
+    names = list(_of_path(Path(given)) if isinstance(given, (str, os.PathLike)) else _in_order(given))
+    where = f" - at {given}" if isinstance(given, (str, os.PathLike)) else ""
+    if not names:
+        raise OptionError(f"there are no class names; give names, a file of names or a dataset that has some{where}")
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise OptionError(f"a class name must be text, not {odd[0]!r}{where}")
+    if "" in names:
+        why = "TFRecords know the names of classes only that have samples"
+        raise OptionError(f"class {names.index('')} has no name ({why}); give a list of all names{where}")
+    if len(set(names)) < len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise OptionError(f"the class {twice!r} is listed twice; list each once{where}")
+    return tuple(names)
+
+
+def _in_order(given: Any) -> Sequence[str]:
+    if not isinstance(given, Mapping | Iterable):
+        raise OptionError(f"classes must be a list of names, names and their labels, or a path, not {given!r}")
+    if not isinstance(given, Mapping):
+        return tuple(given)
+    if set(given.values()) != set(range(len(given))):
+        raise OptionError("the labels of the classes must be 0, 1, 2 and so on, each once")
+    return sorted(given, key=given.__getitem__)
+
+
+def _of_path(path: Path) -> Sequence[str]:
+    if not path.exists():
+        raise MissingFileError(2, at("there is no such list of classes, and no such dataset; check the path", Place(path)))
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return table(path).schema.class_names
+    if path.is_dir():
+        shards = find_shards(path)
+        return look_into(path, FolderRules()).class_names if shards == [path] else _of_shards(shards)
+    try:
+        with open(path, "rb") as file:
+            is_dataset = recognised(file.read(_HEAD_BYTES)) is not None
+    except OSError as error:
+        raise from_os_error(error, "read the classes", path) from error
+    return _of_shards([path]) if is_dataset else _of_text(path)
+
+
+def _of_shards(shards: list[Path]) -> Sequence[str]:
+    return concatenate(indexes_of(shards, save=False)).schema.class_names
+
+
+def _of_text(path: Path) -> Sequence[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return _in_order(json.loads(text)) if text.lstrip()[:1] in ("[", "{") else text.rstrip().splitlines()
+    except OSError as error:
+        raise from_os_error(error, "read the classes", path) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SourceError(at(f"this is no list of class names ({error}); put one on each line", Place(path))) from error

@@ -1,0 +1,1 @@
+"""Orders: which sample stands at which position."""
