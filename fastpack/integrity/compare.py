@@ -1,6 +1,7 @@
 """comparison: a dataset held against what it was made from, and an index against what was noted before."""
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,21 +53,45 @@ def _counted(count: int) -> str:
 def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
     """Which values differ; NaN is NaN. Where one side has lists, a value is a list of one."""
     if (type(a) is Ragged) != (type(b) is Ragged):
-        a, b = (rows if type(rows) is Ragged else Ragged(rows, np.arange(len(rows) + 1)) for rows in (a, b))
+        a, b = _as_lists(a), _as_lists(b)
     if isinstance(a, Ragged) and isinstance(b, Ragged):
         if a == b:
             return np.zeros(len(a), np.bool_)
         return np.array([not _are_equal(x, y) for x, y in zip(a, b, strict=True)], np.bool_)
     if isinstance(a, Text) != isinstance(b, Text):
         return np.ones(len(a), np.bool_)
-    different = (a != b) & ~((a != a) & (b != b))
-    return different.reshape(len(a), -1).any(axis=1) if different.ndim > 1 else different  # type: ignore[no-any-return]
+    if np.shape(a) != np.shape(b):  # numpy would repeat the smaller one
+        return np.ones(len(a), np.bool_)
+    different = _differing_numbers(a, b)
+    return different.reshape(len(a), -1).any(axis=1) if different.ndim > 1 else different
+
+
+def _as_lists(rows: Any) -> Ragged:
+    """Each value, or each row of an array, as a list."""
+    if type(rows) is Ragged:
+        return rows
+    length = 1 if isinstance(rows, Text) else math.prod(rows.shape[1:])
+    return Ragged(rows if isinstance(rows, Text) else rows.reshape(-1), np.arange(len(rows) + 1) * length)
+
+
+def _differing_numbers(a: Any, b: Any) -> npt.NDArray[np.bool_]:
+    """Elementwise, for two of one shape; NaN is NaN. An integer equals a float only where both are the same number."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and {a.dtype.kind, b.dtype.kind} <= set("iuf") and a.dtype != b.dtype:
+        a, b = _widened(a, b)
+    return (a != b) & ~((a != a) & (b != b))  # type: ignore[no-any-return]
+
+
+def _widened(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[Any, Any]:
+    """The same numbers, in types that numpy compares exactly: as float64, 2**53 and 2**53 + 1 are one number."""
+    if (a.dtype.kind == "f") == (b.dtype.kind == "f"):
+        return a, b  # numpy compares int64 with uint64 exactly, and any float is exact in the wider type
+    return tuple(each.astype(object) for each in (a, b))  # type: ignore[return-value]
 
 
 def _are_equal(a: Any, b: Any) -> bool:
     if isinstance(a, (Ragged, str)):
         return bool(a == b)
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
+    return a.shape == b.shape and not _differing_numbers(a, b).any()
 
 
 def compare_with_source(dataset: Reader, source: Source, advance: Advance | None = None) -> Iterator[str]:
@@ -83,10 +108,10 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
     for row in extra:
         yield at("the source has no such image", dataset.place(row))
     yield from _missing_fields(dataset, source)
-    pairs, odd = [pair for pair in pairs if _are_comparable(*pair)], [pair for pair in pairs if not _are_comparable(*pair)]
-    for field, other in odd:
-        text = f"{field.name} is {field.kind}, and {other.kind} in its source; pack it again"
+    for field, other in (pair for pair in pairs if not _are_comparable(*pair)):
+        text = f"{field.name} is {_type_of(field)}, and {_type_of(other)} in its source; pack it again"
         yield at(text, Place(dataset.index.shards[0].path))
+    pairs = [pair for pair in pairs if _are_comparable(*pair)]
     blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
     done = 0
     for batch in _batches(dataset.sizes[ours]):
@@ -108,9 +133,26 @@ def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
 
 
 def _are_comparable(ours: Field, theirs: Field) -> bool:
-    """True for fields that are numbers both, or arrays, or bytes: files, and texts."""
-    numbers, arrays = ("int", "float"), ("pixels",)
-    return all((ours.kind in kinds) == (theirs.kind in kinds) for kinds in (numbers, arrays))
+    """True for fields of one type. Files and texts are bytes; integer labels may have been whole floats; 32 bits may hold what 64 did."""
+    if "pixels" in (ours.kind, theirs.kind):
+        are_alike = (ours.kind, ours.shape, _machine_dtype(ours)) == (theirs.kind, theirs.shape, _machine_dtype(theirs))
+        return are_alike and (ours.color == theirs.color or not (ours.color and theirs.color))
+    numbers = ("int", "float")
+    if ours.kind in numbers and theirs.kind in numbers:
+        return ours.kind == theirs.kind or ours.name == "label"
+    return ours.kind not in numbers and theirs.kind not in numbers
+
+
+def _machine_dtype(field: Field) -> np.dtype[Any]:
+    """In the machine's byte order, in which arrays are read."""
+    return np.dtype(field.dtype).newbyteorder("=")
+
+
+def _type_of(field: Field) -> str:
+    """For a message: the kind; of pixels all that makes two of them differ."""
+    if field.kind != "pixels":
+        return field.kind
+    return f"{field.kind} {_machine_dtype(field)} {field.shape} {field.color}".rstrip()
 
 
 def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
@@ -125,6 +167,8 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
             yield at(f"the source has no field {field.name!r}, which the dataset has", place)
     if source.schema.class_names and not dataset.schema.class_names and "label" in dataset.schema:
         yield at("the dataset has no names of classes, which its source has; pack it again", place)
+    if dataset.schema.class_names and not source.schema.class_names and "label" in source.schema:
+        yield at("the source has no names of classes, which the dataset has", place)
 
 
 def source_at(path: str | Path, index_dir: Path | None = None, **taking: Any) -> Source:
@@ -223,13 +267,47 @@ def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
 
 
 def _compare_labels(dataset: Reader, source: Source, ours: Rows, theirs: Rows, mine: Any, original: Any) -> Iterator[str]:
-    """By the names of the classes, whose numbers may be others."""
+    """By the classes, whose numbers may be others where they stand in another order."""
+    classes, wanted_classes = _classes(dataset.schema.class_names, source.schema.class_names)
     for row, (label, wanted) in enumerate(zip(mine, original, strict=True)):
-        label_text, wanted_text = _class_of(dataset.schema, label), _class_of(source.schema, wanted)
-        if label_text != wanted_text:
-            text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(int(theirs[row]))}; pack it again"
-            yield at(text, dataset.place(int(ours[row])))
+        if [_class_of(classes, each) for each in _labels(label)] == [_class_of(wanted_classes, each) for each in _labels(wanted)]:
+            continue
+        label_text, wanted_text = _named(dataset.schema, label), _named(source.schema, wanted)
+        if label_text == wanted_text:
+            label_text, wanted_text = f"{label_text} (class {label})", f"{wanted_text} (class {wanted})"
+        text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(int(theirs[row]))}; pack it again"
+        yield at(text, dataset.place(int(ours[row])))
 
 
-def _class_of(schema: Schema, label: Any) -> str:
-    return ", ".join(schema.class_name(each) for each in np.atleast_1d(label).tolist()) if not isinstance(label, str) else label
+# A class: its name, and its number or, where the numbers differ, how many before it have that name.
+_Class = tuple[str, int]
+
+
+def _classes(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[_Class], list[_Class]]:
+    """The classes of both sides by number, told apart by what both have in common. Two classes may have one name."""
+    if all(mine == other for mine, other in zip(ours, theirs, strict=False) if mine and other):
+        return [(name, number) for number, name in enumerate(ours)], [(name, number) for number, name in enumerate(theirs)]
+    return _occurrences(ours), _occurrences(theirs)
+
+
+def _occurrences(names: Sequence[str]) -> list[_Class]:
+    seen: Counter[str] = Counter()
+    classes = []
+    for name in names:
+        classes.append((name, seen[name]))
+        seen[name] += 1
+    return classes
+
+
+def _labels(label: Any) -> list[Any]:
+    return [label] if isinstance(label, str) else np.atleast_1d(label).tolist()  # type: ignore[no-any-return]
+
+
+def _class_of(classes: Sequence[_Class], label: Any) -> Any:
+    """The class, or the label itself where it has no name."""
+    has_name = not isinstance(label, str) and 0 <= label < len(classes) and label == int(label) and classes[int(label)][0]
+    return classes[int(label)] if has_name else label
+
+
+def _named(schema: Schema, label: Any) -> str:
+    return ", ".join(schema.class_name(each) for each in _labels(label))
