@@ -336,8 +336,8 @@ def common_schema(indexes: Sequence[Index]) -> Schema:
     first = indexes[0]
     fields = first.schema.fields
     for index in indexes[1:]:
-        ours, theirs = (", ".join(map(kind_of, kinds)) for kinds in (fields, index.schema.fields))
-        if ours != theirs:
+        if not are_joinable(first.schema.fields, index.schema.fields):
+            ours, theirs = (", ".join(map(kind_of, each.schema.fields)) for each in (first, index))
             raise SchemaError(
                 f"{first.shards[0].path} has the fields {ours}, but {index.shards[0].path} has {theirs}; "
                 "open them apart, or choose what they share with fields=..."
@@ -346,14 +346,32 @@ def common_schema(indexes: Sequence[Index]) -> Schema:
     return Schema(fields, merge_class_names([index.schema.class_names for index in indexes]))
 
 
+def are_joinable(ours: Sequence[Field], theirs: Sequence[Field]) -> bool:
+    """True when each field is what its partner is, so that the samples of both are read in one way."""
+    return len(ours) == len(theirs) and all(map(_is_joinable, ours, theirs))
+
+
+def _is_joinable(mine: Field, other: Field) -> bool:
+    """Of pixels, BGR is joined to BGR only: what does not tell its color is read as RGB."""
+    is_bgr = [field.color == "BGR" for field in (mine, other)]
+    return kind_of(replace(mine, color="")) == kind_of(replace(other, color="")) and is_bgr[0] == is_bgr[1]
+
+
 def _common_field(mine: Field, other: Field) -> Field:
     shape = mine.shape if mine.shape == other.shape else (None,) * max(1, len(mine.shape))
-    return replace(mine, shape=shape, dtype=max(mine.dtype, other.dtype) if mine.kind == "float" else mine.dtype)
+    dtype = max(mine.dtype, other.dtype, key=_float_width) if mine.kind == "float" else mine.dtype
+    return replace(mine, shape=shape, dtype=dtype, color=mine.color if mine.color == other.color else "")
+
+
+def _float_width(dtype: str) -> tuple[int, str]:
+    """Orders numpy's names of floats by their size: float128 is wider than float64."""
+    return len(dtype), dtype
 
 
 def kind_of(field: Field) -> str:
-    """Name and kind; of pixels, which are read as they are stored, the dtype and the axes as well."""
-    return f"{field.name}: {field.kind} {field.dtype} {field.axes}".rstrip() if field.kind == "pixels" else f"{field.name}: {field.kind}"
+    """Name and kind; of pixels, which are read as they are stored, the dtype, the axes and the color as well."""
+    facts = [field.kind, *((field.dtype, field.axes, field.color) if field.kind == "pixels" else ())]
+    return f"{field.name}: {' '.join(filter(None, facts))}"
 
 
 def _concatenate(columns: list[Column], is_list: bool) -> Column:
