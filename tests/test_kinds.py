@@ -167,3 +167,35 @@ def test_lists_of_images_are_not_extracted_but_converted(tmp_path):
     fastpack.pack(frames.with_options(decode=False), tmp_path / "x.h5")
     assert fastpack.open(tmp_path / "x.h5", decode=False)[0]["x"] == JPEGS
     assert {name for name in os.listdir(tmp_path) if not name.endswith(".npz")} == {"x.tfrecord", "x.h5"}
+
+
+def test_a_rebuilt_index_keeps_the_kinds(tmp_path):
+    mask, path = save(photo(4, 4, 1), "PNG"), tmp_path / "x.tfrecord"
+    for given, values in (("mask", [mask]), ("bytes", [mask]), ("text", [b"a\0"]), ("text[]", [b"a"])):
+        fastpack.build_indexes(tfrecord(path, values, values), kinds={"x": given})
+        built = fastpack.build_indexes(path, rebuild=True)
+        assert built.notes == ()
+        assert kind(path) == given
+        path.with_name("x.tfrecord.index.npz").unlink()
+
+
+def test_the_kinds_of_our_pack_outlive_a_rebuild(tmp_path):
+    for name, data in (("a.jpg", JPEGS[0]), ("m.png", save(photo(4, 4, 1), "PNG"))):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "t.jsonl").write_text(json.dumps({"path": "a.jpg", "m": "m.png", "cap": "a\0", "one": ["a"]}))
+    path = tmp_path / "x.tfrecord"
+    fastpack.pack(fastpack.table(tmp_path / "t.jsonl", image_columns={"m": "mask"}), path)
+    schema = fastpack.open(path).schema
+    assert run("index", path, "--rebuild").exit_code == 0
+    assert fastpack.open(path).schema == schema
+    assert (kind(path, "m"), kind(path, "cap"), kind(path, "one")) == ("mask", "text", "text[]")
+
+
+def test_kinds_of_other_records_are_guessed_again_with_a_note(tmp_path):
+    path = tmp_path / "x.tfrecord"
+    fastpack.build_indexes(tfrecord(path, [b"a"]), kinds={"x": "bytes"})
+    built = fastpack.build_indexes(tfrecord(path, [b"b"], [b"c"]), rebuild=True)
+    assert built.notes == (
+        "'x' is read as text, since the file has other records than when it was indexed as bytes; give kinds if it is that still",
+    )
+    assert fastpack.verify(path).is_sound
