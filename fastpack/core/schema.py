@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -162,6 +163,17 @@ class Schema:
             return cls(tuple(fields), tuple(data["class_names"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise SchemaError(f"this is not a schema: {error}") from error
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with as many underscores before it as make it another than those that are taken.
+
+    >>> free_name("image", {"image", "label"})
+    '_image'
+    """
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 def merge_class_names(pieces: list[tuple[str, ...]]) -> tuple[str, ...]:

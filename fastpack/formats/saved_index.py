@@ -14,13 +14,14 @@ from fastpack.errors import (
     FormatError,
     OptionError,
     Place,
+    SchemaError,
     TruncatedFileError,
     at,
 )
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ChoosingContainer, SiftingContainer
+from fastpack.formats.protocols import BytesDone, ChoosingContainer, PickingContainer, SiftingContainer
 from fastpack.formats.registry import named, of_file
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
@@ -51,6 +52,10 @@ def index_of(
             if choice.untrusted:
                 return container.index(path, limits=limits, kinds=choice.kinds)
             return _index_by_default(path, save, index_dir, limits, choice.kinds)
+        except SchemaError:
+            if choice.fields is not None and isinstance(container, PickingContainer):
+                return container.index_fields(path, choice.fields, limits, choice.kinds)
+            raise
         except (CorruptRecordError, FormatError):
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
