@@ -6,7 +6,7 @@ from images import jpeg
 
 import fastpack
 from fastpack import PackOptions
-from fastpack.errors import SchemaError
+from fastpack.errors import FastpackWarning, SchemaError
 
 h5py = pytest.importorskip("h5py")
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
@@ -55,3 +55,12 @@ def test_floats_are_joined_as_the_widest(tmp_path):
     for pair in (paths, paths[::-1]):
         dataset = fastpack.open(pair)
         assert dataset.schema["x"].dtype == str(dataset.columns["x"].dtype) == str(np.dtype("g"))
+
+
+def test_labels_that_get_the_class_names_of_another_file(tmp_path):
+    named = hdf5(tmp_path / "a.h5", label=[0, 1], class_names=[b"cat", b"dog"])
+    bare, outside = hdf5(tmp_path / "b.h5", label=[1, 1]), hdf5(tmp_path / "c.h5", label=[-1, 7])
+    note = "b.h5 has labels without class names; they are taken to count in those of a.h5"
+    with pytest.warns(FastpackWarning, match="without class names"):
+        assert fastpack.open([bare, named]).notes == (note,)
+    assert fastpack.open([named, outside]).notes == ()

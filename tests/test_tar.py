@@ -473,3 +473,22 @@ def test_lines_with_integers_are_integers(tmp_path):
     path = write_tar(tmp_path / "x.tar", [("0.jpg", IMAGES[0]), ("0.cls", b" 7\r\n"), ("1.jpg", IMAGES[1]), ("1.cls", b"-3\n")])
     assert opened(path).columns["label"].tolist() == [7, -3]
     assert opened(path).notes == ()
+
+
+def test_members_called_image_beside_images(tmp_path):
+    members = [("0.jpg", IMAGES[0]), ("0.cls", b"1"), ("0.label", b"5"), ("0.image", b"img")]
+    dataset = opened(write_tar(tmp_path / "x.tar", members))
+    assert dataset.notes == ("the files ending in .image are the field '_image'",)
+    sample = dataset[0]
+    assert (sample["image"], sample["_image"], sample["label"], sample["cls"]) == (IMAGES[0], b"img", b"5", 1)
+    for output in ("x.h5", "x.tfrecord", "y.tar"):
+        fastpack.convert(tmp_path / "x.tar", tmp_path / output)
+        assert fastpack.verify(tmp_path / output, against=tmp_path / "x.tar").is_sound
+        assert fastpack.open(tmp_path / output, decode=False)[0] == sample
+
+
+def test_members_of_a_sample_that_are_no_neighbors(tmp_path):
+    members = [("0.jpg", IMAGES[0]), ("1.jpg", IMAGES[1]), ("0.txt", b"a"), ("1.txt", b"b")]
+    dataset = opened(write_tar(tmp_path / "x.tar", members))
+    assert len(dataset) == 4
+    assert dataset.notes[0].startswith("2 samples have the key of an earlier one, the first '0'; if they are parts of it")

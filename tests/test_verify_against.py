@@ -161,3 +161,10 @@ def test_against_classes_without_names(tmp_path):
     one, other = classed(tmp_path / "a.h5", [0, 1, 1], ["cat", "dog"]), classed(tmp_path / "b.h5", [0, 1, 1], [])
     assert "the source has no names of classes" in verify(one, against=other).problems[0]
     assert "the dataset has no names of classes" in verify(other, against=one).problems[0]
+
+
+def test_against_a_list_of_files(files, tmp_path):
+    pack(tmp_path / "photos", tmp_path / "all.tfrecord", PackOptions(sync=False))
+    shards = pack(tmp_path / "photos", tmp_path / "s.tfrecord", PackOptions(sync=False, shards=2)).paths
+    assert verify(tmp_path / "all.tfrecord", against=list(shards)).is_sound
+    assert verify(tmp_path / "all.tfrecord", against=shards[:1]).problems

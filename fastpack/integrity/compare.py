@@ -1,6 +1,7 @@
 """comparison: a dataset held against what it was made from, and an index against what was noted before."""
 
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, SourceError, at
+from fastpack.formats.protocols import Paths
 from fastpack.images.seek_points import Checkpoints
 from fastpack.index.index import Index
 from fastpack.reading.reader import Reader
@@ -171,11 +173,14 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
         yield at("the source has no names of classes, which the dataset has", place)
 
 
-def source_at(path: str | Path, index_dir: Path | None = None, **taking: Any) -> Source:
-    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`.
+def source_at(path: Source | Paths, index_dir: Path | None = None, **taking: Any) -> Source:
+    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`. A Source as it is.
 
     - taking: how a folder or a table is taken, as `source_of` has it.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        return path if hasattr(path, "schema") else open_dataset(path, decode=False, index_dir=index_dir, **taking)
+    path = Path(path)
     if is_table(path):  # what it names elsewhere is only compared, never shown
         return source_of(path, **{**taking, "allow_external": True})
     try:

@@ -8,7 +8,8 @@ from fastpack.core.schema import Field, Schema, merge_class_names
 from fastpack.errors import MixedSetError, Place, SchemaError, at
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.indexing import indexes_of
-from fastpack.index.index import Index, are_joinable, common_schema, kind_of
+from fastpack.index.index import Index
+from fastpack.index.joined_schema import are_joinable, common_schema, kind_of
 from fastpack.sources import Source
 
 _MOST_TOLD = 5
@@ -41,7 +42,7 @@ class Joined:
             raise MixedSetError(problem)
         indexes = indexes_of(paths)
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
-        return cls(paths[0], common_schema(indexes), receipts)
+        return cls(paths[0], common_schema([(index.shards[0].path, index.schema) for index in indexes]), receipts)
 
     def written_by(self, receipt: str) -> list[Path]:
         """The files that the pack of this receipt wrote."""

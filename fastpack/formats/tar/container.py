@@ -21,7 +21,7 @@ from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.core.schema import Field, Kind, Schema
+from fastpack.core.schema import Field, Kind, Schema, free_name
 from fastpack.core.threads import share
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
 from fastpack.files.shard import Shard
@@ -36,6 +36,7 @@ from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.sampling.split import repeated_keys
 
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
@@ -144,6 +145,7 @@ class _Table:
             else:
                 self._add_column(name, stored_as, chosen, is_text=given == "text")
         self._add_classes()
+        self._note_repeated_keys()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
@@ -152,6 +154,12 @@ class _Table:
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         schema = Schema(tuple(fields), self._class_names)
         return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+
+    def _note_repeated_keys(self) -> None:
+        """Members of one sample that are no neighbours are several samples of one key."""
+        if repeated := repeated_keys(self._keys):
+            said = f"{len(repeated):,} samples have the key of an earlier one, the first {repeated[0]!r}"
+            self._notes = (*self._notes, f"{said}; if they are parts of it, write the archive with the files of a sample side by side")
 
     def _add_classes(self) -> None:
         """Labels of folders, on request or where samples are images and nothing else."""
@@ -190,7 +198,10 @@ class _Table:
         for number, suffix in enumerate(suffixes):
             if number not in joined:
                 alias = _ALIASES.get(suffix, suffix)
-                names[(number,)] = suffix if alias in taken else alias
+                wanted = suffix if alias in taken else alias
+                names[(number,)] = free_name(wanted, {*suffixes, "image"}) if joined and wanted == "image" else wanted
+                if names[(number,)] not in (suffix, alias):
+                    self._notes = (*self._notes, f"the files ending in .{suffix} are the field {names[(number,)]!r}")
         return names
 
     def _refuse_twice(self, chosen: npt.NDArray[np.int64], name: str) -> None:
