@@ -374,9 +374,9 @@ def test_floats_of_more_than_64_bits_keep_their_digits_or_are_refused(tmp_path, 
         for row in range(2):
             images[row] = np.frombuffer(jpeg(8, 8, seed=row), np.uint8)
         file["x"] = np.array([digits] * 2, np.longdouble)
-    convert(tmp_path / "x.h5", tmp_path / "y.h5")
+    fastpack.convert(tmp_path / "x.h5", tmp_path / "y.h5")
     assert fastpack.open(tmp_path / "y.h5").columns["x"][0] == np.longdouble(digits)
     assert fastpack.verify(tmp_path / "y.h5", against=tmp_path / "x.h5").is_sound
     for name in ("y.tfrecord", "y.tar"):
         with pytest.raises(SchemaError, match="choose HDF5"):
-            convert(tmp_path / "x.h5", tmp_path / name)
+            fastpack.convert(tmp_path / "x.h5", tmp_path / name)

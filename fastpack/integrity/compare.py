@@ -5,7 +5,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,7 @@ def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
     if np.shape(a) != np.shape(b):  # numpy would repeat the smaller one
         return np.ones(len(a), np.bool_)
     different = _differing_numbers(a, b)
-    return different.reshape(len(a), -1).any(axis=1) if different.ndim > 1 else different
+    return np.asarray(different.any(axis=tuple(range(1, different.ndim))))
 
 
 def _as_lists(rows: Any) -> Ragged:
@@ -76,18 +76,11 @@ def _as_lists(rows: Any) -> Ragged:
     return Ragged(rows if isinstance(rows, Text) else rows.reshape(-1), np.arange(len(rows) + 1) * length)
 
 
-def _differing_numbers(a: Any, b: Any) -> npt.NDArray[np.bool_]:
+def _differing_numbers(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Elementwise, for two of one shape; NaN is NaN. An integer equals a float only where both are the same number."""
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and {a.dtype.kind, b.dtype.kind} <= set("iuf") and a.dtype != b.dtype:
-        a, b = _widened(a, b)
-    return (a != b) & ~((a != a) & (b != b))  # type: ignore[no-any-return]
-
-
-def _widened(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[Any, Any]:
-    """The same numbers, in types that numpy compares exactly: as float64, 2**53 and 2**53 + 1 are one number."""
-    if (a.dtype.kind == "f") == (b.dtype.kind == "f"):
-        return a, b  # numpy compares int64 with uint64 exactly, and any float is exact in the wider type
-    return tuple(each.astype(object) for each in (a, b))  # type: ignore[return-value]
+    if {a.dtype.kind, b.dtype.kind} in ({"i", "f"}, {"u", "f"}):  # numpy would take 2**53 and 2**53 + 1 for one float64
+        a, b = a.astype(object), b.astype(object)
+    return np.asarray((a != b) & ~((a != a) & (b != b)), np.bool_)
 
 
 def _are_equal(a: Any, b: Any) -> bool:
@@ -179,7 +172,7 @@ def source_at(path: Source | Paths, index_dir: Path | None = None, **taking: Any
     - taking: how a folder or a table is taken, as `source_of` has it.
     """
     if not isinstance(path, (str, os.PathLike)):
-        return path if hasattr(path, "schema") else open_dataset(path, decode=False, index_dir=index_dir, **taking)
+        return cast(Source, path) if hasattr(path, "schema") else open_dataset(path, decode=False, index_dir=index_dir, **taking)
     path = Path(path)
     if is_table(path):  # what it names elsewhere is only compared, never shown
         return source_of(path, **{**taking, "allow_external": True})
@@ -305,7 +298,7 @@ def _occurrences(names: Sequence[str]) -> list[_Class]:
 
 
 def _labels(label: Any) -> list[Any]:
-    return [label] if isinstance(label, str) else np.atleast_1d(label).tolist()  # type: ignore[no-any-return]
+    return [label] if isinstance(label, str) else np.atleast_1d(label).tolist()
 
 
 def _class_of(classes: Sequence[_Class], label: Any) -> Any:
