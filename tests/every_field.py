@@ -74,7 +74,14 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value.tolist()]
     if isinstance(value, (list, Ragged)):
         return [plain(value.bytes(i)) for i in range(len(value))] if _is_bytes(value) else [plain(each) for each in value]
-    return repr(value) if isinstance(value, float) else value
+    return _digits(value) if isinstance(value, float) else value
+
+
+def _digits(value: float) -> str:
+    """As 32 bits spell it where they can: a TFRecord keeps such digits."""
+    with np.errstate(over="ignore"):
+        narrow = np.float32(value)
+    return str(narrow) if value in (float(str(narrow)), float(narrow)) else repr(value)
 
 
 def _is_bytes(value: Any) -> bool:

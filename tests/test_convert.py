@@ -353,12 +353,12 @@ def test_a_killed_conversion_leaves_nothing_after_the_next_one(tmp_path, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(sys.modules["fastpack.packing.convert"], "pack", kill)
-        patched.setattr("fastpack.index.index.folder_files.locked_folder.LockedFolder.remove", kill)
+        patched.setattr("fastpack.files.locked_folder.LockedFolder.remove", kill)
         with pytest.raises(KilledError):
             fastpack.convert(tmp_path / "a.gz", output, options)
     assert sorted(os.listdir(output.parent)) == [".t.h5.unpacked"]
     with monkeypatch.context() as patched:
-        patched.setattr("fastpack.index.index.folder_files.publication.Publication.begin", kill)
+        patched.setattr("fastpack.files.publication.Publication.begin", kill)
         with pytest.raises(KilledError):
             fastpack.convert(tmp_path / "a.gz", output, options)
     assert sorted(os.listdir(output.parent)) == [".t.h5.packing"]

@@ -45,7 +45,7 @@ def test_a_text_of_names_is_kept_once():
 
 def test_where_the_system_writes_names_otherwise_than_text(tmp_path, monkeypatch):
     """They are written for the system once more."""
-    monkeypatch.setattr("fastpack.index.index.folder_files.file_names._TEXT_IS_NAMES", False)
+    monkeypatch.setattr("fastpack.files.file_names._TEXT_IS_NAMES", False)
     monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
     monkeypatch.setattr(os, "fsdecode", lambda name: name.decode("latin-1"))
     names = FileNames(Text.of(["a", "ö"]), f"{tmp_path}/")

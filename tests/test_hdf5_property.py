@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import fastpack
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Text
-from fastpack.formats.hdf5.index import _text_of
+from fastpack.formats.hdf5.values import text_of
 from fastpack.formats.hdf5.vectors import _fixed_strings
 
 hdf5plugin = pytest.importorskip("hdf5plugin")
@@ -114,4 +114,4 @@ def test_text_of_fixed_length_is_what_numpy_would_make_of_it(rows):
     expected = np.array([text.bytes(i) for i in range(len(text))], h5py.string_dtype("utf-8", strings.itemsize))
     assert strings.dtype.metadata == expected.dtype.metadata
     assert strings.tobytes() == expected.tobytes()
-    assert list(_text_of(strings)) == rows
+    assert list(text_of(strings)) == rows

@@ -22,8 +22,12 @@ def plain(dataset):
     found = {}
     for field in dataset.schema.fields:
         values = batch[field.name]
-        found[field.source_name] = [values.bytes(i) if field.is_blob else _plain(values[i]) for i in range(len(dataset))]
+        found[field.source_name] = [_blobs(field, values, i) if field.is_blob else _plain(values[i]) for i in range(len(dataset))]
     return found
+
+
+def _blobs(field, values, i):
+    return [values[i].bytes(number) for number in range(len(values[i]))] if field.is_list else values.bytes(i)
 
 
 def _plain(value):

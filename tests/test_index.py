@@ -19,7 +19,7 @@ from fastpack.core.dtypes import SPAN
 from fastpack.errors import CorruptRecordError, FormatError, MissingFileError, SchemaError, UnreadableFileError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats import protocols, saved_index
+from fastpack.formats import saved_index
 from fastpack.formats.indexing import indexes_of
 from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
 from fastpack.index.index import Index
@@ -245,7 +245,7 @@ def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
 
 def test_progress_within_a_file(tmp_path, monkeypatch):
     path = write_shards(tmp_path)[-1]
-    monkeypatch.setattr(protocols.tfrecord_windows, "_WINDOW_BYTES", 1)  # as little as one record is read at a time
+    monkeypatch.setattr("fastpack.formats.tfrecord.scan._WINDOW_BYTES", 1)  # as little as one record is read at a time
     seen = []
     build_indexes(path, progress=lambda done, total: seen.append(done))
     ends = [0, *np.cumsum([len(record) for record in RECORDS[:4]]).tolist()]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fastpack import Batch, Field, PackOptions, Ragged, Schema, encode, pack
 from fastpack.core.ragged import Text
 from fastpack.errors import CorruptRecordError, Place
+from fastpack.files import spool
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
-from fastpack.index.folder_files import spool
 from fastpack.index.index import Index
 
 IMAGES = [encode(np.full((3 + i, 4, 3), 40 * i, np.uint8), kind) for i in range(3) for kind in ("png", "jpeg")]

@@ -191,7 +191,7 @@ def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
     """The whole change happens after the first file is indexed: without that check the reader would have both sets."""
     output, options = out / "t.tfrecord", PackOptions(shards=2)
     old = pack(source(0, 6), output, options)
-    new, index_of = source(10, 8), fastpack.formats.protocols.index_of
+    new, index_of = source(10, 8), fastpack.formats.saved_index.index_of
 
     def slow(path, **chosen):
         index = index_of(path, **chosen)
@@ -200,7 +200,7 @@ def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
         return index
 
     monkeypatch.setattr("fastpack.formats.indexing._build_all", lambda build, count: [build(number) for number in range(count)])
-    monkeypatch.setattr("fastpack.formats.protocols.index_of", slow)
+    monkeypatch.setattr("fastpack.formats.saved_index.index_of", slow)
     with pytest.raises(errors.MixedSetError, match="open it again"):
         fastpack.open(output)
     assert len(fastpack.open(output)) == 8

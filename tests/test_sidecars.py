@@ -94,13 +94,13 @@ def test_text_that_is_not_utf8_is_refused(tmp_path):
 
 def test_a_change_of_a_caption_is_noticed(captioned):
     fastpack.build_indexes(captioned)
-    assert fastpack.formats.protocols.saved_index(captioned) is not None
+    assert fastpack.formats.saved_index.saved_index(captioned) is not None
     os.utime(captioned / "0.txt", ns=(5, 5))
-    assert fastpack.formats.protocols.saved_index(captioned) is None
+    assert fastpack.formats.saved_index.saved_index(captioned) is None
 
 
 def test_many_are_read_by_several_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastpack.index.index.folder_files.sidecars._BLOCK", 7)
+    monkeypatch.setattr("fastpack.files.sidecars._BLOCK", 7)
     root = write(
         tmp_path / "a", {f"{i:03}{end}": IMAGE if end == ".jpg" else str(i) * (i % 5) for i in range(100) for end in (".jpg", ".txt")}
     )

@@ -14,9 +14,9 @@ import fastpack
 from fastpack import PackOptions, pack
 from fastpack.core.ragged import Text
 from fastpack.errors import FastpackError
+from fastpack.files import spool
 from fastpack.files.spool import Spool, let_go
 from fastpack.formats.spools import Spools, parts
-from fastpack.index.folder_files import spool
 
 
 @given(st.lists(st.lists(st.integers(0, 255), max_size=9), max_size=9), st.integers(0, 40))

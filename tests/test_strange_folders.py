@@ -401,7 +401,7 @@ def test_nothing_that_can_be_read(tmp_path):
 def test_an_image_that_may_not_be_opened(tmp_path, monkeypatch):
     """Root may open all, so the kernel is told that it may not."""
     root = grow(tmp_path / "photos", "a/1.jpg", "a/2.jpg")
-    kernel = fastpack.formats.protocols.named("folder").index.__globals__["ProbeFiles"]
+    kernel = fastpack.formats.registry.named("folder").index.__globals__["ProbeFiles"]
 
     class Refusing:
         def __init__(self, paths, *arrays):

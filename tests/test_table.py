@@ -296,7 +296,7 @@ def _small_blocks(request, monkeypatch):
     if "take_little_memory" in request.node.name:
         monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 64)
         monkeypatch.setattr("fastpack.core.ragged._BLOCK_ROWS", 64)
-        monkeypatch.setattr("fastpack.index.index.folder_files.file_names._LISTED", 64)
+        monkeypatch.setattr("fastpack.files.file_names._LISTED", 64)
 
 
 def peak_bytes(make):

@@ -425,9 +425,9 @@ def test_a_huge_extended_header(tmp_path):
 
 def test_more_endings_than_the_limit(tmp_path):
     path = write_tar(tmp_path / "x.tar", [(f"a.e{i}", b"") for i in range(40)], tarfile.USTAR_FORMAT)
-    assert len(fastpack.formats.protocols.named("tar").index(path).schema.fields) == 41
+    assert len(fastpack.formats.registry.named("tar").index(path).schema.fields) == 41
     with pytest.raises(FormatError, match="endings"):
-        fastpack.formats.protocols.named("tar").index(path, limits=fastpack.Limits(max_features=39))
+        fastpack.formats.registry.named("tar").index(path, limits=fastpack.Limits(max_features=39))
 
 
 @given(st.binary(max_size=1536))

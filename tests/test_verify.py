@@ -18,10 +18,10 @@ import fastpack
 from fastpack import PackOptions, Paths, pack, verify
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import MissingFileError
+from fastpack.files import naming
 from fastpack.files.companions import index_path
 from fastpack.formats.indexing import build_indexes
 from fastpack.index.digest import Seal
-from fastpack.index.folder_files import naming
 from fastpack.integrity.verify import _Job, _Work
 
 ENDINGS = ("tfrecord", "h5")

@@ -50,6 +50,7 @@ def decode(
 
     Raises CorruptImageError, UnsupportedImageError or LimitError.
 
+    >>> import numpy as np
     >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
     (4, 6, 3)
     """

@@ -33,7 +33,6 @@ from fastpack.reading.options import ReadOptions
 from fastpack.sampling.split import parts_of, spread_by_key, spread_by_number
 
 Rows = npt.NDArray[np.int64]
-
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.
 _ITERATED_SAMPLES = 32
 

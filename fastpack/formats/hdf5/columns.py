@@ -148,7 +148,7 @@ def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[V
     file.attrs["format_version"] = FORMAT_VERSION
     told = Schema(tuple(_as_written(field) for field in schema.fields))
     for name, text in {"format": "fastpack", "layout": layout, "schema": told.to_json()}.items():
-        file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in hdf5_members.py
+        file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in members.py
     for vector in vectors:
         vector.write(file)
     if schema.class_names:

@@ -1,4 +1,4 @@
-"""HDF5: our two layouts, `encoded` and `pixels` (see hdf5_writers.py), and files that others wrote.
+"""HDF5: our two layouts, `encoded` and `pixels` (see container.py), and files that others wrote.
 
 The library reads metadata; image bytes are read around it, since it holds one lock for the whole process.
 """

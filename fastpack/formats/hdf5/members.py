@@ -28,7 +28,7 @@ class Member:
 
     - kind: "picture" is an array that is one image, "list" a column of so many numbers a sample; "encoded" is a group of `bytes` and
       `offsets`; "rows", in files of ours, one of `values` and `offsets`.
-    - axes: of "pixels" and "picture"; see hdf5_axes.py.
+    - axes: of "pixels" and "picture"; see axes.py.
     - reason: why a dataset of kind "other" is not a field, where its type and shape do not tell; what was guessed of a column.
     - own: the field that the file's schema has at this path, in files of ours.
     """

@@ -1,4 +1,4 @@
-"""Reads the fields of a tar that says itself what it holds: see tar_schema.py."""
+"""Reads the fields of a tar that says itself what it holds: see schema.py."""
 
 import json
 from collections.abc import Callable
