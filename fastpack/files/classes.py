@@ -104,6 +104,14 @@ def _refuse_splits(names: set[str]) -> None:
         raise SourceError(f"the folders {', '.join(sorted(names))} are called like splits, not like classes; {remedy}")
 
 
+def refuse_ambiguous(names: Sequence[str]) -> None:
+    """Raises SourceError where two labels have one name: a label of another list could be either. "" is not a name."""
+    first: dict[str, int] = {}
+    for label, name in enumerate(names):
+        if name and first.setdefault(name, label) != label:
+            raise SourceError(f"the class {name!r} is the name of label {first[name]} and of label {label}; give each a name of its own")
+
+
 @dataclass(frozen=True)
 class ClassMap:
     """Makes labels that count in one list of names count in another.
@@ -122,6 +130,9 @@ class ClassMap:
 
     @classmethod
     def between(cls, old: Sequence[str], new: tuple[str, ...]) -> "ClassMap":
+        """Raises SourceError where one name stands for two labels."""
+        for names in (old, new):
+            refuse_ambiguous(names)
         places: Mapping[str, int] = {name: number for number, name in enumerate(new)}
         numbers = [places.get(name, _UNKNOWN) for name in old] if old else range(len(new))
         return cls(new, tuple(old), np.array(numbers, np.int64))

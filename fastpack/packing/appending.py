@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack.core.schema import Schema, merge_class_names
-from fastpack.errors import MixedSetError, Place, SchemaError, at
+from fastpack.errors import MixedSetError, Place, SchemaError, SourceError, at
+from fastpack.files.classes import refuse_ambiguous
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.indexing import indexes_of
 from fastpack.index.index import Index, common_schema, kind_of
@@ -82,8 +83,17 @@ class Joined:
         if given:
             self._refuse_classes(given)
             return given
+        if tuple(theirs) != tuple(ours):
+            self._refuse_ambiguous(theirs, ours)
         names = _joined_names(theirs, ours)
         return () if not names or (ours and ours == names[: len(ours)]) else names
+
+    def _refuse_ambiguous(self, theirs: Sequence[str], ours: Sequence[str]) -> None:
+        try:
+            refuse_ambiguous(theirs if ours else ())
+            refuse_ambiguous(ours)
+        except SourceError as error:
+            raise SchemaError(at(f"labels cannot be matched by name with those of the set: {error}", Place(self.path))) from error
 
     def _refuse_classes(self, given: tuple[str, ...]) -> None:
         try:
