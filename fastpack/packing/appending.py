@@ -4,9 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastpack.core.ragged import Text
 from fastpack.core.schema import Schema, merge_class_names
 from fastpack.errors import MixedSetError, Place, SchemaError, SourceError, at
 from fastpack.files.classes import refuse_ambiguous
+from fastpack.files.image_folder import Few
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.indexing import indexes_of
 from fastpack.index.index import Index, common_schema, kind_of
@@ -23,11 +25,13 @@ class Joined:
         path: their first file.
         schema: what all hold, and all their class names.
         receipts: of each file, see Index.
+        keys: of their samples, file by file; of those that have some.
     """
 
     path: Path
     schema: Schema
     receipts: Mapping[Path, str]
+    keys: tuple[Text, ...] = ()
 
     @classmethod
     def of(cls, outputs: Iterable[Path], new: Collection[str] = ()) -> "Joined | None":
@@ -42,7 +46,13 @@ class Joined:
             raise MixedSetError(problem)
         indexes = indexes_of(paths)
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
-        return cls(paths[0], common_schema(indexes), receipts)
+        keys = tuple(found for index in indexes if isinstance(found := index.columns.get("key"), Text))
+        return cls(paths[0], common_schema(indexes), receipts, keys)
+
+    def known_keys(self, keys: Text) -> Few:
+        """Those that samples of the set have already."""
+        new = set(keys)
+        return Few.of({key for some in self.keys for key in some if key in new})
 
     def written_by(self, receipt: str) -> list[Path]:
         """The files that the pack of this receipt wrote."""
