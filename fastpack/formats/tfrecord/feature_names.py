@@ -49,13 +49,20 @@ def names_classes(schema: Schema) -> bool:
     return schema["label"].kind == "int" and (schema["label"].shape == () or schema["label"].is_list)
 
 
+def _are_parallel(labels: Ragged, names: Column | None) -> bool:
+    """Whether each list of labels has as many names; lists of one name are single names."""
+    if isinstance(names, Text):
+        return bool((labels.lengths == 1).all())
+    return isinstance(names, Ragged) and np.array_equal(labels.offsets, names.offsets)
+
+
 def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:
     """Turns the column of class names into one list, when each label has one name; then drops the column.
 
     Negative labels are of no class, and have no name.
     """
     of_rows, names_of_rows = columns.get("label"), columns.get(CLASS_NAME)
-    if type(of_rows) is Ragged and not (type(names_of_rows) is Ragged and np.array_equal(of_rows.offsets, names_of_rows.offsets)):
+    if type(of_rows) is Ragged and not _are_parallel(of_rows, names_of_rows):
         return ()
     labels, names = flat_values(of_rows), flat_values(names_of_rows)
     if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels):
