@@ -189,13 +189,39 @@ def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list
         common = min(len(dataset), len(source))
         both = np.arange(common)
         return both, both, list(range(common, len(source))), list(range(common, len(dataset)))
-    waiting: defaultdict[str, list[int]] = defaultdict(list)
-    for row in range(len(source) - 1, -1, -1):
-        waiting[their_keys[row]].append(row)  # a key may come more than once: first with first, second with second
-    found = [(row, waiting[key].pop()) if waiting.get(key) else (row, -1) for row, key in enumerate(our_keys)]
-    pairs = np.array([pair for pair in found if pair[1] >= 0], np.int64).reshape(-1, 2)
-    missing = sorted(row for rows in waiting.values() for row in rows)
-    return pairs[:, 0], pairs[:, 1], missing, [row for row, partner in found if partner < 0]
+    partners = _partners(list(our_keys), list(their_keys), dataset, source)
+    ours = np.flatnonzero(partners >= 0)
+    missing = np.setdiff1d(np.arange(len(source)), partners).tolist()
+    return ours, partners[ours], missing, np.flatnonzero(partners < 0).tolist()
+
+
+def _partners(ours: list[str], theirs: list[str], dataset: Reader, source: Source) -> Rows:
+    """The source's row of each of ours, or -1. Of rows of one key, such as the captions of an image, those that say the same belong
+    together, in whatever order they are; then those that are left, first with first."""
+    partners = np.full(len(ours), -1, np.int64)
+    if len(set(theirs)) < len(theirs):
+        names = [name for name in dataset.columns if name != "key" and name in source.schema and name != "label"]
+        columns = _columns(source, names)
+        told = [name for name in names if isinstance(dataset.columns[name], Text) and isinstance(columns.get(name), Text)]
+        _match(
+            list(zip(ours, *(dataset.columns[name] for name in told), strict=True)),
+            list(zip(theirs, *(columns[name] for name in told), strict=True)),
+            partners,
+        )
+    _match(ours, theirs, partners)
+    return partners
+
+
+def _match(ours: Sequence[Any], theirs: Sequence[Any], partners: Rows) -> None:
+    """Gives rows without a partner one of the same value that has none."""
+    taken = set(partners.tolist())
+    waiting: defaultdict[Any, list[int]] = defaultdict(list)
+    for row in range(len(theirs) - 1, -1, -1):
+        if row not in taken:
+            waiting[theirs[row]].append(row)
+    for row in np.flatnonzero(partners < 0).tolist():
+        if waiting.get(ours[row]):
+            partners[row] = waiting[ours[row]].pop()
 
 
 def _columns(source: Source, names: Sequence[str]) -> dict[str, Any]:

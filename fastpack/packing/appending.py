@@ -4,8 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastpack.core.ragged import Text
 from fastpack.core.schema import Field, Schema, merge_class_names
-from fastpack.errors import MixedSetError, Place, SchemaError, at
+from fastpack.errors import MixedSetError, Place, SchemaError, SourceError, at
+from fastpack.files.classes import refuse_ambiguous
+from fastpack.files.image_folder import Few
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.indexing import indexes_of
 from fastpack.index.index import Index
@@ -23,11 +26,13 @@ class Joined:
         path: their first file.
         schema: what all hold, and all their class names.
         receipts: of each file, see Index.
+        keys: of their samples, file by file; of those that have some.
     """
 
     path: Path
     schema: Schema
     receipts: Mapping[Path, str]
+    keys: tuple[Text, ...] = ()
 
     @classmethod
     def of(cls, outputs: Iterable[Path], new: Collection[str] = ()) -> "Joined | None":
@@ -42,7 +47,13 @@ class Joined:
             raise MixedSetError(problem)
         indexes = indexes_of(paths)
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
-        return cls(paths[0], common_schema([(index.shards[0].path, index.schema) for index in indexes]), receipts)
+        keys = tuple(found for index in indexes if isinstance(found := index.columns.get("key"), Text))
+        return cls(paths[0], common_schema([(index.shards[0].path, index.schema) for index in indexes]), receipts, keys)
+
+    def known_keys(self, keys: Text) -> Few:
+        """Those that samples of the set have already."""
+        new = set(keys)
+        return Few.of({key for some in self.keys for key in some if key in new})
 
     def written_by(self, receipt: str) -> list[Path]:
         """The files that the pack of this receipt wrote."""
@@ -83,8 +94,17 @@ class Joined:
         if given:
             self._refuse_classes(given)
             return given
+        if tuple(theirs) != tuple(ours):
+            self._refuse_ambiguous(theirs, ours)
         names = _joined_names(theirs, ours)
         return () if not names or (ours and ours == names[: len(ours)]) else names
+
+    def _refuse_ambiguous(self, theirs: Sequence[str], ours: Sequence[str]) -> None:
+        try:
+            refuse_ambiguous(theirs if ours else ())
+            refuse_ambiguous(ours)
+        except SourceError as error:
+            raise SchemaError(at(f"labels cannot be matched by name with those of the set: {error}", Place(self.path))) from error
 
     def _refuse_classes(self, given: tuple[str, ...]) -> None:
         try:

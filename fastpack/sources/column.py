@@ -109,6 +109,13 @@ class TableColumn:
         else:
             yield Leaf(self.name, self)
 
+    def hollow(self) -> Iterator[str]:
+        """Names of the columns below this one whose objects have no members, and which come to nothing."""
+        for member in [*self._members.values(), *([self._items] if self._items is not None else [])]:
+            if dict in member.first_rows and not member._members:
+                yield member.name
+            yield from member.hollow()
+
     def mixed(self, types: Iterable[type]) -> FastpackError:
         rows = sorted((self.first_rows[each], (_SCALARS | _NESTED)[each]) for each in types)
         found = ", ".join(f"{name} (row {row})" for row, name in rows)

@@ -21,14 +21,23 @@ from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.core.schema import Field, Kind, Schema, free_name
+from fastpack.core.schema import Field, Kind, Schema
 from fastpack.core.threads import share
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.files.image_folder import Few
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
 from fastpack.formats.tar.described import DescribedMembers
-from fastpack.formats.tar.members import IMAGE_ENDINGS, archived_classes, every_member, photographs, without_junk
+from fastpack.formats.tar.members import (
+    IMAGE_ENDINGS,
+    Listed,
+    archived_classes,
+    by_whole_names,
+    every_member,
+    photographs,
+    without_junk,
+)
 from fastpack.formats.tar.schema import TarSchema, refuse_fields
 from fastpack.formats.tar.writer import TarWriter
 from fastpack.images.headers import guess_kind
@@ -45,6 +54,8 @@ _SPACE = " \t\r\n"
 # Longer texts stay in the archive.
 _MAX_TEXT_BYTES = 2**16
 _ALIASES = {"cls": "label"}
+# What samples call what is not in members of these endings.
+_TAKEN = ("image", "label", "key")
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
@@ -117,6 +128,8 @@ class _Table:
             raise_status(status, message, Place(path, row, offset), error_number)
         self._own = TarSchema.read(descriptor)
         self._members, self._notes = without_junk(listed) if self._own is None else (every_member(listed), ())
+        if self._own is None:
+            self._members, self._notes = self._apart()
         if self._own is None and self._class_folder != "none":
             self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
@@ -130,6 +143,12 @@ class _Table:
         self._columns: dict[str, Column] = {}
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
+
+    def _apart(self) -> tuple[Listed, tuple[str, ...]]:
+        try:
+            return by_whole_names(self._members, self._notes)
+        except FormatError as error:
+            raise FormatError(at(str(error), Place(self._path))) from None
 
     def index(self, shard: Shard) -> Index:
         if self._own is not None:
@@ -194,15 +213,31 @@ class _Table:
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
         joined = images if images and (np.diff(rows) > 0).all() else ()
         names = {joined: "image"} if joined else {}
-        taken = {"image", *suffixes} if joined else set(suffixes)
+        own = {suffix: self._own_name(suffix) for number, suffix in enumerate(suffixes) if number not in joined}
+        taken = {"image", *own.values()} if joined else set(own.values())
         for number, suffix in enumerate(suffixes):
             if number not in joined:
-                alias = _ALIASES.get(suffix, suffix)
-                wanted = suffix if alias in taken else alias
-                names[(number,)] = free_name(wanted, {*suffixes, "image"}) if joined and wanted == "image" else wanted
-                if names[(number,)] not in (suffix, alias):
-                    self._notes = (*self._notes, f"the files ending in .{suffix} are the field {names[(number,)]!r}")
+                alias = _ALIASES.get(suffix, own[suffix])
+                names[(number,)] = own[suffix] if alias in taken else alias
+        if joined:
+            self._note_missing(rows)
         return names
+
+    def _own_name(self, suffix: str) -> str:
+        """The field of members with this ending: not what samples call something else."""
+        if suffix not in _TAKEN:
+            return suffix
+        name = f"{suffix}_column"
+        while name in self._members.suffixes:
+            name += "_column"
+        self._notes += (f"the files ending in .{suffix} are kept as {name!r}, since {suffix!r} is what samples call something else",)
+        return name
+
+    def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
+        """Samples whose image is an empty blob."""
+        keys = Few.of([self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()])
+        if keys.count:
+            self._notes += (f"{keys.counted('sample')} without an image, where others have one: {keys}",)
 
     def _refuse_twice(self, chosen: npt.NDArray[np.int64], name: str) -> None:
         twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
