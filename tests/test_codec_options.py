@@ -49,6 +49,11 @@ def test_other_things_are_no_files(take, data):
         take(data)
 
 
+def test_the_place_of_a_probe_is_a_place():
+    with pytest.raises(OptionError, match="place must be a Place or None"):
+        fastpack.probe(b"", place=np.zeros(2))
+
+
 @pytest.mark.parametrize("quality", [0, -5, 101, 1000, "9", float("nan"), None, True])
 def test_quality_is_from_1_to_100(quality):
     for format in ("jpeg", "png"):

@@ -88,6 +88,7 @@ def probe(data: Encoded, place: Place | None = None) -> npt.NDArray[Any]:
     Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
     """
     file = checks.encoded("data", data)
+    checks.instance("place", place, Place | None, "a Place or None")
     infos, statuses = probe_blobs(Ragged.of_bytes([file]))
     if statuses[0]:
         raise_probe_status(int(statuses[0]), file, place or Place())
