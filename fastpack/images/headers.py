@@ -124,7 +124,26 @@ def guess_kind(name: str, infos: npt.NDArray[Any]) -> Kind:
     >>> guess_kind("gtFine_labelIds.png", gray), guess_kind("depth.png", gray)
     ('mask', 'image')
     """
-    words = {word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)}
     readable = infos[infos["width"] > 0]
-    is_mask = len(readable) and words & _MASK_WORDS and (readable["components"] == 1).all()
+    is_mask = len(readable) and is_name_of_mask(name) and (readable["components"] == 1).all()
     return "mask" if is_mask else "image"
+
+
+def guess_kind_of_blobs(name: str, infos: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Kind:
+    """Guess what the blobs of a field hold, where they may not be images: "bytes" unless more than half of those that are not empty
+    begin as images do.
+
+    >>> guess_kind_of_blobs("tokens", np.zeros(3, IMAGE_INFO), np.array([2, 0, 5]))
+    'bytes'
+    """
+    num_filled, num_images = np.count_nonzero(lengths), np.count_nonzero(infos["format"])
+    return "bytes" if num_filled and 2 * num_images <= num_filled else guess_kind(name, infos)
+
+
+def is_name_of_mask(name: str) -> bool:
+    """True when a word of the name says that its images are masks.
+
+    >>> is_name_of_mask("train_masks"), is_name_of_mask("damask")
+    (True, False)
+    """
+    return bool({word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)} & _MASK_WORDS)

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastpack.core.schema import Schema, merge_class_names
+from fastpack.core.schema import Field, Schema, merge_class_names
 from fastpack.errors import MixedSetError, Place, SchemaError, at
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.indexing import indexes_of
-from fastpack.index.index import Index, common_schema, kind_of
+from fastpack.index.index import Index
+from fastpack.index.joined_schema import are_joinable, common_schema, kind_of
 from fastpack.sources import Source
 
 _MOST_TOLD = 5
@@ -41,7 +42,7 @@ class Joined:
             raise MixedSetError(problem)
         indexes = indexes_of(paths)
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
-        return cls(paths[0], common_schema(indexes), receipts)
+        return cls(paths[0], common_schema([(index.shards[0].path, index.schema) for index in indexes]), receipts)
 
     def written_by(self, receipt: str) -> list[Path]:
         """The files that the pack of this receipt wrote."""
@@ -49,19 +50,19 @@ class Joined:
 
     def refuse_fields(self, schema: Schema) -> None:
         """Raises SchemaError when samples of this schema differ from those of the set, before anything is written."""
-        theirs, ours = (sorted(map(kind_of, each.fields)) for each in (self.schema, schema))
-        if theirs != ours:
-            self._refuse(theirs, ours)
+        theirs, ours = (sorted(each.fields, key=lambda field: field.name) for each in (self.schema, schema))
+        self._refuse_others(theirs, ours)
 
     def refuse_index(self, index: Index) -> None:
         """Raises SchemaError when a shard, as it was written, could not be opened together with the set."""
-        theirs, ours = ([kind_of(field) for field in each.fields] for each in (self.schema, index.schema))
-        if theirs != ours:
-            self._refuse(theirs, ours)
+        self._refuse_others(self.schema.fields, index.schema.fields)
         merge_class_names([self.schema.class_names, index.schema.class_names])
 
-    def _refuse(self, theirs: Sequence[str], ours: Sequence[str]) -> None:
-        message = f"the set holds {', '.join(theirs)}, but what is to be appended holds {', '.join(ours)}"
+    def _refuse_others(self, theirs: Sequence[Field], ours: Sequence[Field]) -> None:
+        if are_joinable(theirs, ours):
+            return
+        held, new = (", ".join(map(kind_of, fields)) for fields in (theirs, ours))
+        message = f"the set holds {held}, but what is to be appended holds {new}"
         raise SchemaError(at(f"{message}; pack the same fields, or choose another output", Place(self.path)))
 
     def classes_for(self, source: Source, given: tuple[str, ...]) -> tuple[str, ...]:
