@@ -22,6 +22,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import BytesDone, ChoosingContainer, SiftingContainer
 from fastpack.formats.registry import named, of_file
+from fastpack.index.digest import Seal
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, has_kinds, kinds_of
 
@@ -54,7 +55,7 @@ def index_of(
         except (CorruptRecordError, FormatError):
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
-                    return container.index_damaged(path, limits, choice.kinds)
+                    return _noting_loss(container.index_damaged(path, limits, choice.kinds), path, index_dir, choice)
             raise
     if choice.allow_external or choice.untrusted or choice.axes or choice.is_of_folders:
         return container.index_chosen(path, choice, limits)
@@ -71,9 +72,11 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
     saved = saved_index(path, index_dir)
     if saved is not None and has_kinds(saved, kinds):
         return saved
-    if kinds:
-        return of_file(path).index(path, limits=limits, kinds=kinds)
     earlier = earlier_index(path, index_dir)
+    if kinds:
+        index = of_file(path).index(path, limits=limits, kinds=kinds)
+        refuse_shortened(path, index, earlier)
+        return index
     index = build_index(path, earlier, limits=limits)
     if save and (index_dir is not None or getattr(of_file(path), "is_indexed_unasked", True)):
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
@@ -84,13 +87,42 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
 def build_index(
     path: Path, earlier: Index | None, *, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None, kinds: Kinds = GUESSED
 ) -> Index:
-    """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are."""
+    """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are.
+
+    Raises what indexing raises, and TruncatedFileError for a file that lost its last records since the earlier index.
+    """
     container = of_file(path)
     index = container.index(path, limits=limits, progress=progress, kinds=kinds)
+    refuse_shortened(path, index, earlier)
     known = {**kinds_of(earlier), **kinds}
     if earlier is None or earlier.seal is None or earlier.seal != index.seal or has_kinds(index, known):
         return index
     return container.index(path, limits=limits, kinds=known)
+
+
+def refuse_shortened(path: Path, index: Index, earlier: Index | None) -> None:
+    """Raises TruncatedFileError for a file that lost its last records since the earlier index."""
+    if loss := _loss(path, index, earlier):
+        message = f"{loss}; restore the file, or accept it as it is with `fastpack index --rebuild`"
+        raise TruncatedFileError(at(message, Place(path)))
+
+
+def _noting_loss(index: Index, path: Path, index_dir: Path | None, choice: Choice) -> Index:
+    loss = None if choice.untrusted else _loss(path, index, earlier_index(path, index_dir))
+    return index if loss is None else replace(index, notes=(*index.notes, f"{path}: {loss}; only these are read"))
+
+
+def _loss(path: Path, index: Index, earlier: Index | None) -> str | None:
+    """What is missing of a file that holds the first records of its earlier index, and no others; None where that is not so.
+
+    A file cut between two records is still valid. Only the earlier index shows the loss.
+    """
+    if earlier is None or len(index) >= len(earlier) or not isinstance(of_file(path), SiftingContainer):
+        return None
+    spans = earlier.record_spans
+    if spans is None or len(earlier.shards) > 1 or Seal.of(spans[: len(index)]) != index.seal:
+        return None
+    return f"the file has {len(index):,} records, and its saved index {len(earlier):,}: the last {len(earlier) - len(index):,} are lost"
 
 
 def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:
