@@ -1,5 +1,10 @@
 """The codecs by name and by first bytes; decode and encode."""
 
+from typing import get_args
+
+import numpy as np
+
+from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.images.codec import Alpha, Bits, Codec, Color, Look, Pixels, turn_upright
 from fastpack.images.headers import FORMATS, probe
@@ -48,12 +53,17 @@ def decode(
       PNG and TIFF of 16 bits a channel, else uint8.
     - alpha: "drop" leaves transparency out; "white" or "black" shows the image on that ground.
 
-    Raises CorruptImageError, UnsupportedImageError or LimitError.
+    Raises OptionError, CorruptImageError, UnsupportedImageError or LimitError.
 
     >>> import numpy as np
     >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
     (4, 6, 3)
     """
+    checks.choice("color", color, get_args(Color))
+    checks.choice("alpha", alpha, get_args(Alpha))
+    checks.bits("bits", bits)
+    orient = checks.flag("orient", orient)
+    checks.instance("limits", limits, Limits, "Limits(...)")
     info = probe(data)
     pixels = codec_of(FORMATS[info["format"]]).decode(data, info, Look(color, bits, alpha), limits)
     return turn_upright(pixels, int(info["orientation"])) if orient else pixels
@@ -62,8 +72,11 @@ def decode(
 def encode(pixels: Pixels, format: str = "jpeg", *, quality: int = 95) -> bytes:
     """An image file of `pixels`, RGB (height, width, 3) or gray (height, width, 1), uint8; uint16 for PNG and TIFF.
 
-    `quality` (1 to 100) is for JPEG and WebP. Raises UnsupportedImageError for an unknown format.
+    `quality` (1 to 100) is for JPEG and WebP. Raises OptionError; UnsupportedImageError for an unknown format.
     """
+    checks.instance("pixels", pixels, np.ndarray, "a numpy array")
+    checks.instance("format", format, str, "the name of a format")
+    quality = checks.integer("quality", quality, 1, 100)
     from fastpack.images.opencv import encode_image
 
     return encode_image(pixels, format, quality)

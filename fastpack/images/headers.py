@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.image import probe_many
+from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Kind
@@ -65,6 +66,7 @@ def probe(data: bytes, place: Place | None = None) -> npt.NDArray[Any]:
 
     Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
     """
+    checks.file_bytes("data", data)
     infos, statuses = probe_blobs(Ragged.of_bytes([data]))
     if statuses[0]:
         raise_probe_status(int(statuses[0]), len(data), place or Place())
