@@ -12,7 +12,7 @@ from fastpack.sources.table import table
 
 # An argument of Python has an underscore or a value: resize_max, fields=..., allow_external=True.
 # A word in quotes or in a path is a value of the user's.
-_NAME, _VALUE = r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)", r"""(?P<value>\.\.\.|"[^"]*"|'[^']*'|\w+)"""
+_NAME, _VALUE = r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)", r"""(?P<value>\.\.\.|\[[^\]]*\]|"[^"]*"|'[^']*'|\w+)"""
 _ARGUMENT = re.compile(rf"""(?<![\w'"/.-]){_NAME}(?:={_VALUE}?|(?![\w'"/(-]))""")
 _BEFORE_PLACE = " - at "
 
@@ -28,6 +28,8 @@ def in_cli_words(message: str, command: click.Command | None) -> str:
     'leave --resize-max out - at resize_max.csv'
     >>> in_cli_words("raise max_pixels if the image is real", click.Command("pack"))
     'raise max_pixels if the image is real (in Python: max_pixels of fastpack.Limits)'
+    >>> in_cli_words("give sidecars=[] or sidecars=['txt']", click.Command("pack", params=[click.Option(["--sidecars"])]))
+    'give --sidecars none or --sidecars txt'
     """
     text, mark, place = message.partition(_BEFORE_PLACE)
     options = {each.name: each for each in command.params if isinstance(each, click.Option)} if command else {}
@@ -49,8 +51,16 @@ def _written(match: re.Match[str], options: Mapping[str, click.Option]) -> str:
     flag = max((option.secondary_opts if match["value"] == "False" else []) or option.opts, key=len)
     if option.is_flag or "=" not in match[0]:
         return flag
-    value = option.metavar or "..." if match["value"] in (None, "...") else match["value"].strip("\"'")
-    return f"{flag} {value}"
+    return f"{flag} {_shell_value(match['value'], option)}"
+
+
+def _shell_value(value: str | None, option: click.Option) -> str:
+    """A list as the command line has it: its items with commas between, or `none`."""
+    if value in (None, "...", "[...]"):
+        return option.metavar or "..."
+    if value.startswith("["):
+        return ",".join(item.strip(" \"'") for item in value[1:-1].split(",")) or "none"
+    return value.strip("\"'")
 
 
 def _owners() -> dict[str, str]:

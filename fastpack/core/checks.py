@@ -105,16 +105,6 @@ def function(name: str, value: Any) -> Any:
     return value
 
 
-def file_bytes(name: str, value: Any) -> None:
-    """Raises OptionError for what is not bytes, nor an array of them."""
-    try:
-        view = memoryview(value)
-    except TypeError:
-        view = None
-    if view is None or view.itemsize != 1 or view.ndim != 1 or not view.contiguous:
-        raise OptionError(f"{name} must be the bytes of a file, not {shown(value)}")
-
-
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise OptionError(f"{name} must be {' or '.join(map(repr, choices))}, not {shown(value)}")
@@ -144,6 +134,18 @@ def mapping(name: str, values: Any, example: str) -> dict[str, Any]:
     if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
         raise OptionError(f"{name} must be a mapping such as {example}, not {shown(values)}")
     return dict(values)
+
+
+def encoded(name: str, value: Any) -> bytes:
+    """The bytes of a file.
+
+    >>> encoded("data", np.array([66, 77], np.uint8))
+    b'BM'
+    """
+    is_array = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 1
+    if not is_array and not isinstance(value, (bytes, bytearray, memoryview)):
+        raise OptionError(f"{name} must be the bytes of a file (bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}")
+    return bytes(value)
 
 
 def instance(name: str, value: Any, kind: Any, remedy: str) -> None:

@@ -1,6 +1,7 @@
 """Classes: which folder of an image's path is its class; ClassMap: labels that count in another list of names."""
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -18,6 +19,8 @@ ClassList = Sequence[str] | Mapping[str, int] | str | os.PathLike[str] | None
 # What folders of parts of a dataset are called, in lower case; the first are those that models learn from.
 TRAINING_SPLITS = ("train", "training")
 HELD_OUT_SPLITS = ("val", "valid", "validation", "dev", "eval", "test", "testing")
+_SPLIT_NAMES = "|".join((*TRAINING_SPLITS, *HELD_OUT_SPLITS))
+_SPLIT_NAME = re.compile(rf"({_SPLIT_NAMES})(?:[ _.-]?(?:sets?|data|dataset|images?|imgs?|split|[0-9]+))*")
 _UNKNOWN = -1
 
 
@@ -87,7 +90,7 @@ def _chosen(paths: list[list[str]], which: ClassFolder | None) -> tuple[int, tup
         return level, ()
     count, example = len({_at_level(path, level) for path in paths}), max(paths, key=len)
     found = f"folders lie in folders, and {count:,} of them are classes, such as {example[level]!r} of {'/'.join(example)!r}"
-    return level, (f'{found}; give class_folder="first" or "last" to choose',)
+    return level, (f'{found}; give class_folder="first" or class_folder="last" to choose',)
 
 
 def _num_shared(paths: list[list[str]]) -> int:
@@ -98,10 +101,31 @@ def _num_shared(paths: list[list[str]]) -> int:
     return shared
 
 
+def _split_kind(name: str) -> str:
+    """
+    >>> _split_kind("Training_set"), _split_kind("val2017"), _split_kind("trainer")
+    ('training', 'held out', '')
+    """
+    found = _SPLIT_NAME.fullmatch(name.lower())
+    return "" if found is None else "training" if found[1] in TRAINING_SPLITS else "held out"
+
+
 def _refuse_splits(names: set[str]) -> None:
-    if len(names) > 1 and all(name.lower() in TRAINING_SPLITS + HELD_OUT_SPLITS for name in names):
-        remedy = "pack each by itself, or give class_folder='first' or 'last' if they are one dataset"
+    """Folders that are splits all; or one of each kind, whatever lies beside them."""
+    kinds = {name: _split_kind(name) for name in names}
+    splits = {name for name, kind in kinds.items() if kind}
+    if len(splits) > 1 and (splits == names or len({kinds[name] for name in splits}) > 1):
+        names = splits
+        remedy = "pack each by itself, or give class_folder='first' or class_folder='last' if they are one dataset"
         raise SourceError(f"the folders {', '.join(sorted(names))} are called like splits, not like classes; {remedy}")
+
+
+def refuse_ambiguous(names: Sequence[str]) -> None:
+    """Raises SourceError where two labels have one name: a label of another list could be either. "" is not a name."""
+    first: dict[str, int] = {}
+    for label, name in enumerate(names):
+        if name and first.setdefault(name, label) != label:
+            raise SourceError(f"the class {name!r} is the name of label {first[name]} and of label {label}; give each a name of its own")
 
 
 @dataclass(frozen=True)
@@ -122,6 +146,9 @@ class ClassMap:
 
     @classmethod
     def between(cls, old: Sequence[str], new: tuple[str, ...]) -> "ClassMap":
+        """Raises SourceError where one name stands for two labels."""
+        for names in (old, new):
+            refuse_ambiguous(names)
         places: Mapping[str, int] = {name: number for number, name in enumerate(new)}
         numbers = [places.get(name, _UNKNOWN) for name in old] if old else range(len(new))
         return cls(new, tuple(old), np.array(numbers, np.int64))

@@ -56,7 +56,10 @@ class Sidecar:
         there = np.ones(len(names), np.bool_)
         there[list(faults)] = False
         rows = np.flatnonzero(there)
-        faults = {row: fault for row, fault in faults.items() if not isinstance(fault, MissingFileError)}
+        absent = {row for row, fault in faults.items() if isinstance(fault, MissingFileError)}
+        if len(rows) + len(faults) - len(absent) < tree.others.get(ending, Few()).count:  # else each name listed there is taken
+            absent = {row for row in absent if not os.path.islink(names[row])}  # a link that leads nowhere is a fault
+        faults = {row: fault for row, fault in faults.items() if row not in absent}
         strange = max(0, tree.others.get(ending, Few()).count - len(rows) - len(faults))
         taken = FileNames(beside.take(rows), above)
         return cls(ending, len(names), taken, rows, sizes[rows], times[rows], faults, is_guess, strange)

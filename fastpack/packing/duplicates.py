@@ -18,6 +18,7 @@ def duplicates(source: Source, rows: Rows) -> dict[int, int]:
     """Samples of `rows` whose image has exactly the bytes of an earlier one: number -> number of the first of them.
 
     Only files of which another has the size are read. One that cannot be read, or is empty, equals none.
+    Samples of one file, such as the captions of an image, are not duplicates.
     """
     sizes = source.sizes[rows]
     _, which, counts = np.unique(sizes, return_inverse=True, return_counts=True)
@@ -30,7 +31,8 @@ def duplicates(source: Source, rows: Rows) -> dict[int, int]:
     candidates = candidates[is_known]
     firsts = candidates[_first_equals(contents[is_known])]
     is_copy = firsts != candidates
-    return dict(zip(candidates[is_copy].tolist(), firsts[is_copy].tolist(), strict=True))
+    copies = zip(candidates[is_copy].tolist(), firsts[is_copy].tolist(), strict=True)
+    return {row: first for row, first in copies if source.place(row) != source.place(first)}
 
 
 def _first_equals(contents: npt.NDArray[np.uint64]) -> Rows:

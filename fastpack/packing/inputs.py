@@ -19,6 +19,8 @@ from fastpack.images.headers import probe_blobs
 from fastpack.images.transforms import Plan, Resize, plan_batch
 from fastpack.sources import Source
 
+# What readers of all formats take for one thing.
+_RESERVED = ("image", "label", "key", "class_name", "class_names")
 Rows = npt.NDArray[np.int64]
 
 
@@ -48,7 +50,18 @@ def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
     """The source's fields under the names that the files shall have: what the source's files call them does not matter."""
     for name in names:
         schema[name]  # raises for a field that is not there
+    _refuse_taken(schema, names)
     return replace(schema, fields=tuple(replace(each, stored_as=names.get(each.name, "")) for each in schema.fields))
+
+
+def _refuse_taken(schema: Schema, names: Mapping[str, str]) -> None:
+    """Raises OptionError for a new name that another field has, or that readers take for another field."""
+    called = {each.name: names.get(each.name, each.name) for each in schema.fields}
+    for name, new in called.items():
+        others = {other for field, other in called.items() if field != name} | (called.keys() - {name})
+        if name in names and (new in others or (new in _RESERVED and new != name)):
+            why = "another field has that name" if new in others else "readers know that name as another field"
+            raise OptionError(f"names would call {name!r} {new!r}, and {why}; choose another name")
 
 
 class EncodedSupply:

@@ -1,5 +1,6 @@
 """PackPlan: what a pack will write: which samples, from where, in which order, into which files."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -13,6 +14,7 @@ from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
 from fastpack.errors import EmptySourceError, FastpackError, LimitError, OptionError, Place, SchemaError, at
 from fastpack.files.companions import report_path
+from fastpack.files.image_folder import Few
 from fastpack.files.naming import data_members, num_shards_of, shard_paths
 from fastpack.files.sizes import parse_size
 from fastpack.formats import registry
@@ -23,7 +25,7 @@ from fastpack.packing.duplicates import duplicates
 from fastpack.packing.inputs import DecodedSupply, EncodedSupply, Supply
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pipeline import Pipeline, Stages
-from fastpack.packing.preprocess import AlteredSupply
+from fastpack.packing.preprocess import AlteredSupply, with_masks_of_size
 from fastpack.packing.rejects import Reject
 from fastpack.packing.staging import interrupted_names
 from fastpack.packing.subset import Selection, keys_of, matching, shuffled
@@ -39,6 +41,8 @@ Rows = npt.NDArray[np.int64]
 SAMPLE_OVERHEAD_BYTES = 128
 # Samples that a thread reads at a time when it looks for the first bad one.
 _LOOKED_AT = 32
+# Keys that are not paths below a folder: a part of them is empty, ".", or "..".
+_NO_PATH = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\0")
 # Options that change no byte of what is written.
 _UNIMPORTANT = ("shards", "shard_size", "num_workers", "memory", "sync", "dry_run")
 
@@ -157,9 +161,22 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
         report,
         masters,
         joined,
-        (*selection.notes, *(joined.notes_on(source) if joined and not given else ())),
+        (*selection.notes, *(joined.notes_on(source) if joined and not given else ()), *_notes_on_keys(source, chosen, joined)),
         fast_jpegs,
     )
+
+
+def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[str, ...]:
+    """What extract will refuse: keys that are not paths, and other images of a key that is there."""
+    keys = keys_of(source)
+    if keys is None:
+        return ()
+    chosen = keys.take(rows)
+    odd = Few.of([key for key in chosen if _NO_PATH.search(key)])
+    known = joined.known_keys(chosen) if joined else Few()
+    said = f"{odd.counted('key')} that are not paths below a folder, so that only a .tar can be extracted: {odd}"
+    again = f"{known.counted('key')} that the set has already; extract takes a key twice only with the same image: {known}"
+    return (*([said] if odd.count else []), *([again] if known.count else []))
 
 
 def outputs_of(output: Path, options: PackOptions) -> list[Path]:
@@ -253,7 +270,8 @@ def _supply(container: Container, options: PackOptions, source: Source, fast_jpe
         is_altered = options.alteration.is_needed or fast_jpegs is not None
         return AlteredSupply(supply, source, options.alteration, fast_jpegs) if is_altered else supply
     decoding = DecodeOptions(options.color, limits=options.limits, alpha=options.alpha)
-    return DecodedSupply(source, options.names, options.size, decoding, options.bits)
+    pixels = DecodedSupply(source, options.names, options.size, decoding, options.bits)
+    return pixels if options.size is None else with_masks_of_size(pixels, source, options.limits)
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:

@@ -48,8 +48,7 @@ class Selection:
         self._sizes = source.sizes if self._rows is None else source.sizes[rows]
         self._classes: ClassMap | None = None
         if classes:
-            if "label" not in source.schema:
-                raise OptionError("the source has no labels to count in the classes; leave classes out")
+            _refuse_no_classes(source.schema)
             self._classes = ClassMap.between(source.schema.class_names, classes)
             self._schema = replace(self._schema, class_names=classes)
 
@@ -121,6 +120,15 @@ class Selection:
     def fingerprints(self) -> dict[str, str]:
         chosen = "all" if self._rows is None else digest(self._rows)
         return {"which samples": chosen, **getattr(self._source, "fingerprints", dict)()}
+
+
+def _refuse_no_classes(schema: Schema) -> None:
+    """Numbers of another kind would be cut to integers."""
+    if "label" not in schema:
+        raise OptionError("the source has no labels to count in the classes; leave classes out")
+    if schema["label"].kind != "int":
+        message = f"classes are for integer labels, and these are of the kind {schema['label'].kind!r}"
+        raise OptionError(f"{message}; leave classes out, or choose another column of labels")
 
 
 def _are_all(rows: Rows, num_samples: int) -> bool:

@@ -81,8 +81,16 @@ def _of_shards(shards: list[Path]) -> Sequence[str]:
 def _of_text(path: Path) -> Sequence[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return _in_order(json.loads(text)) if text.lstrip()[:1] in ("[", "{") else text.rstrip().splitlines()
+        return _in_order(json.loads(text)) if text.lstrip()[:1] in ("[", "{") else _lines(text, path)
     except OSError as error:
         raise from_os_error(error, "read the classes", path) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise SourceError(at(f"this is no list of class names ({error}); put one on each line", Place(path))) from error
+
+
+def _lines(text: str, path: Path) -> list[str]:
+    """A blank line would shift the numbers of all classes after it, if it were passed over."""
+    lines = text.rstrip().splitlines()
+    if blank := next((number for number, line in enumerate(lines, 1) if not line.strip()), 0):
+        raise SourceError(at(f"line {blank} is blank, and class names have one line each; remove the line", Place(path)))
+    return lines

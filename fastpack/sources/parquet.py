@@ -91,9 +91,16 @@ def _parts(path: Path) -> tuple[Path, ...]:
     if not path.is_dir():
         return (path,)
     parts = tuple(sorted(part for part in path.iterdir() if part.suffix == ".parquet" and part.name[0] not in "._"))
+    if inner := next((each for each in sorted(path.rglob("*.parquet")) if each.parent != path and not _is_hidden(each, path)), None):
+        message = "a table's files must lie in its folder itself; move them there, or write it without partitions"
+        raise SourceError(at(message, Place(inner)))
     if not parts:
         raise EmptySourceError(at("no .parquet files are in this folder; check the path", Place(path)))
     return parts
+
+
+def _is_hidden(part: Path, path: Path) -> bool:
+    return any(name[0] in "._" for name in part.relative_to(path).parts)
 
 
 def _pyarrow() -> Any:

@@ -38,8 +38,9 @@ def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
     labels = _label_column(others, notes) if label is None else _named(sheet, label, "label_column") if label else None
     if labels == found:
         raise SourceError(at(f"column {labels!r} cannot be both the names and the labels; name another", Place(sheet.path)))
-    keys = "key" if "key" in others and labels != "key" else None
-    classes = "class_name" if labels is not None and labels != "class_name" and "class_name" in others else None
+    free = [name for name in others if name != labels]
+    keys = _usual(("key",), free, notes, "the keys")
+    classes = _usual(("class_name",), free, notes, "the names of classes") if labels is not None else None
     return Roles(found, labels, keys, classes, tuple(notes))
 
 
@@ -52,13 +53,15 @@ def _named(sheet: Sheet, name: str, argument: str) -> str:
 def _usual(wanted: Sequence[str], among: Sequence[str], notes: list[str], role: str) -> str | None:
     """The first of the usual names, whatever their case and with spaces or hyphens too."""
     spelled = {name: name.casefold().replace(" ", "_").replace("-", "_") for name in among}
-    found = sorted((wanted.index(usual), name) for name, usual in spelled.items() if usual in wanted)
-    if found and found[0][1] not in wanted:
-        notes.append(f"column {found[0][1]!r} holds {role}")
-    others = [name for _, name in found[1:] if name != "class_name"]
-    if others:
-        notes.append(f"column {found[0][1]!r} holds {role}; {', '.join(map(repr, others))} stays a column of its own")
-    return found[0][1] if found else None
+    found = sorted((wanted.index(usual), name != usual, name) for name, usual in spelled.items() if usual in wanted)
+    if not found:
+        return None
+    first, *others = [name for _, _, name in found]
+    if first not in wanted:
+        notes.append(f"column {first!r} holds {role}")
+    if others := [name for name in others if spelled[name] != "class_name"]:
+        notes.append(f"column {first!r} holds {role}; {', '.join(map(repr, others))} stays a column of its own")
+    return first
 
 
 def _path_column(sheet: Sheet, notes: list[str]) -> str:

@@ -18,6 +18,8 @@ from fastpack.sources.column import Leaf, TableColumn
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 # Rows that are there as Python objects at one time.
 _BLOCK_ROWS = 4096
+# Characters of a cell. The module `csv` takes 131,072 unasked, fewer than a polygon or a text may have.
+_MAX_CELL = 2**31 - 1
 _DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -116,6 +118,7 @@ def _refuse_name(name: str, seen: set[str], path: Path) -> None:
 
 
 def _csv_leaves(file: IO[str], path: Path, notes: list[str]) -> Iterator[Leaf]:
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     header = file.readline()
     delimiter = _delimiter(header, path, notes)
     spaced = any(name.startswith(" ") for name in header.split(delimiter))
@@ -161,6 +164,7 @@ def _json_leaves(file: IO[str], path: Path, notes: list[str]) -> Iterator[Leaf]:
     rows = _json_rows(file, path)
     while block := list(islice(rows, _BLOCK_ROWS)):
         root.extend(block)
+    notes.extend(f"column {name!r} holds only empty objects and is left out" for name in root.hollow())
     return root.leaves() if len(root) else iter(())
 
 

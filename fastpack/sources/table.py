@@ -216,18 +216,34 @@ class _Making:
 
     def _names_images(self, column: Leaf) -> bool:
         """Whether all values end like an image's name, and the first file is there."""
-        if column.fault or column.offsets or column.column.first_rows.keys() != {str}:
+        if column.fault or column.offsets or not {str} <= column.column.first_rows.keys() <= {str, type(None)}:
             return False
         names = column.column.text()
-        if not all(name.lower().endswith(IMAGE_SUFFIXES) for name in names) or names == self._names:
+        if names == self._names:
             return False
-        first = str(located(names[:1], self._folder, [])[0][0])
-        if (self._bounds is not None and links_out([first], os.fspath(self._bounds))) or not os.path.isfile(first):
+        if (stray := next((row for row, name in enumerate(names) if not name.lower().endswith(IMAGE_SUFFIXES)), None)) is not None:
+            self._note_stray(column, names, stray)
+            return False
+        if not self._is_there(names[0]):
             self._notes.append(f"column {column.name!r} is kept as text, though it reads like images: its first file is not there")
             return False
         about = f"column {column.name!r} names images, which are packed as the field {_field_name(column.name)!r}"
         self._notes.append(f"{about}; name it in image_columns as a mask, if its pixels are class numbers")
         return True
+
+    def _is_there(self, name: str) -> bool:
+        """Whether a value is the path of a file that may be taken."""
+        path = str(located(Text.of([name]), self._folder, [])[0][0])
+        return (self._bounds is None or not links_out([path], os.fspath(self._bounds))) and os.path.isfile(path)
+
+    def _note_stray(self, column: Leaf, names: Text, stray: int) -> None:
+        """A column of images but for some rows, which it is not taken for."""
+        likely = next((name for name in names if name.lower().endswith(IMAGE_SUFFIXES)), "")
+        if not likely or not self._is_there(likely):
+            return
+        found = repr(names[stray][:40]) if names[stray] else "nothing"
+        message = f"column {column.name!r} is kept as text: it names images, but row {stray} holds {found}"
+        self._notes.append(f"{message}; name it in image_columns to have images, of which such rows have none")
 
     def _files(self, column: Leaf) -> PictureFiles:
         names = with_slashes(column.text("the paths of images"), self._folder, self._notes)

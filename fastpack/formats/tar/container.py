@@ -19,15 +19,25 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.core.threads import share
 from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
+from fastpack.files.image_folder import Few
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
 from fastpack.formats.tar.described import DescribedMembers
-from fastpack.formats.tar.members import IMAGE_ENDINGS, archived_classes, every_member, photographs, without_junk
+from fastpack.formats.tar.members import (
+    IMAGE_ENDINGS,
+    Listed,
+    archived_classes,
+    by_whole_names,
+    every_member,
+    photographs,
+    without_junk,
+)
 from fastpack.formats.tar.schema import TarSchema, refuse_fields
 from fastpack.formats.tar.writer import TarWriter
 from fastpack.images.headers import guess_kind
@@ -35,13 +45,17 @@ from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.sampling.split import repeated_keys
 
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript", "json", "jsn")
+_SPACE = " \t\r\n"
 # Longer texts stay in the archive.
 _MAX_TEXT_BYTES = 2**16
 _ALIASES = {"cls": "label"}
+# What samples call what is not in members of these endings.
+_TAKEN = ("image", "label", "key")
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
@@ -114,6 +128,8 @@ class _Table:
             raise_status(status, message, Place(path, row, offset), error_number)
         self._own = TarSchema.read(descriptor)
         self._members, self._notes = without_junk(listed) if self._own is None else (every_member(listed), ())
+        if self._own is None:
+            self._members, self._notes = self._apart()
         if self._own is None and self._class_folder != "none":
             self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
@@ -127,6 +143,12 @@ class _Table:
         self._columns: dict[str, Column] = {}
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
+
+    def _apart(self) -> tuple[Listed, tuple[str, ...]]:
+        try:
+            return by_whole_names(self._members, self._notes)
+        except FormatError as error:
+            raise FormatError(at(str(error), Place(self._path))) from None
 
     def index(self, shard: Shard) -> Index:
         if self._own is not None:
@@ -142,6 +164,7 @@ class _Table:
             else:
                 self._add_column(name, stored_as, chosen, is_text=given == "text")
         self._add_classes()
+        self._note_repeated_keys()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
@@ -150,6 +173,12 @@ class _Table:
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         schema = Schema(tuple(fields), self._class_names)
         return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+
+    def _note_repeated_keys(self) -> None:
+        """Members of one sample that are no neighbours are several samples of one key."""
+        if repeated := repeated_keys(self._keys):
+            said = f"{len(repeated):,} samples have the key of an earlier one, the first {repeated[0]!r}"
+            self._notes = (*self._notes, f"{said}; if they are parts of it, write the archive with the files of a sample side by side")
 
     def _add_classes(self) -> None:
         """Labels of folders, on request or where samples are images and nothing else."""
@@ -184,12 +213,31 @@ class _Table:
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
         joined = images if images and (np.diff(rows) > 0).all() else ()
         names = {joined: "image"} if joined else {}
-        taken = {"image", *suffixes} if joined else set(suffixes)
+        own = {suffix: self._own_name(suffix) for number, suffix in enumerate(suffixes) if number not in joined}
+        taken = {"image", *own.values()} if joined else set(own.values())
         for number, suffix in enumerate(suffixes):
             if number not in joined:
-                alias = _ALIASES.get(suffix, suffix)
-                names[(number,)] = suffix if alias in taken else alias
+                alias = _ALIASES.get(suffix, own[suffix])
+                names[(number,)] = own[suffix] if alias in taken else alias
+        if joined:
+            self._note_missing(rows)
         return names
+
+    def _own_name(self, suffix: str) -> str:
+        """The field of members with this ending: not what samples call something else."""
+        if suffix not in _TAKEN:
+            return suffix
+        name = f"{suffix}_column"
+        while name in self._members.suffixes:
+            name += "_column"
+        self._notes += (f"the files ending in .{suffix} are kept as {name!r}, since {suffix!r} is what samples call something else",)
+        return name
+
+    def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
+        """Samples whose image is an empty blob."""
+        keys = Few.of([self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()])
+        if keys.count:
+            self._notes += (f"{keys.counted('sample')} without an image, where others have one: {keys}",)
 
     def _refuse_twice(self, chosen: npt.NDArray[np.int64], name: str) -> None:
         twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
@@ -236,7 +284,7 @@ class _Table:
         counts = np.zeros(self._num_samples, np.int64)
         counts[rows] = 1
         ending = (stored_as or name).rsplit(".", 1)[-1]
-        numbers = _numbers_in(texts) if ending in _NUMBERS and not is_text else None
+        numbers = self._numbers_in(texts, name, rows) if ending in _NUMBERS and not is_text else None
         values: Column = texts if numbers is None else numbers
         shape: tuple[None, ...] = () if counts.all() else (None,)
         stored_as = "" if stored_as == name else stored_as
@@ -253,10 +301,13 @@ class _Table:
         raise_first(share(gather.run), lambda i: Place(self._path, int(self._members.samples[chosen[i]])))
         return Text(values, offsets)
 
-
-def _numbers_in(texts: Text) -> npt.NDArray[np.int64] | None:
-    """What the texts say, when all of them are integers."""
-    try:
-        return np.array([int(text) for text in texts], np.int64)
-    except (ValueError, OverflowError):
+    def _numbers_in(self, texts: Text, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+        """What the texts say, when all of them are plain integers; lines may end. Else what looks like a number is noted."""
+        plain = [text.strip(_SPACE) for text in texts]
+        odd = next((place for place, text in enumerate(plain) if not is_integer(text)), None)
+        if odd is None:
+            return np.fromiter(map(int, plain), np.int64, len(plain))
+        if looks_like_number(plain[odd]):
+            said = f"{name!r} is kept as text, since {plain[odd][:40]!r} of sample {self._keys[int(rows[odd])]!r} is not a plain integer"
+            self._notes = (*self._notes, said)
         return None

@@ -1,5 +1,7 @@
 """What is made of the members of a tar before they are fields: junk goes, keys are UTF-8, folders may be classes."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,7 +9,7 @@ import numpy.typing as npt
 
 from fastpack._native.tar import Members
 from fastpack.core.ragged import Text, numbered, offsets_of
-from fastpack.errors import SourceError
+from fastpack.errors import FormatError, SourceError
 from fastpack.files.classes import Classes, ClassFolder, classes_of
 from fastpack.files.escapes import escaped_names
 from fastpack.files.image_folder import Few, is_junk
@@ -90,6 +92,69 @@ def _without(found: Listed, junk: Rows) -> Listed:
         samples=samples.astype(np.int64),
         keys=found.keys.take(old),
     )
+
+
+def by_whole_names(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[str, ...]]:
+    """Of an archive whose samples with an image hold nothing but images, and not the same ones each: every image as a sample of its
+    own, called by its name up to the last dot. Any other archive as it is.
+
+    People's names have dots, such as `Shot 10.01.11.jpg`. To join what is equal up to the first dot would mix their photographs.
+    """
+    endings = [suffix.rpartition(".")[2] for suffix in found.suffixes]
+    is_image = np.isin(found.suffix_numbers, [number for number, ending in enumerate(endings) if ending in IMAGE_ENDINGS])
+    num_files = np.bincount(found.samples) if len(found.samples) else np.zeros(0, np.int64)
+    num_images = np.bincount(found.samples[is_image], minlength=len(num_files))
+    holds = num_images > 0
+    dotted = [number for number, suffix in enumerate(found.suffixes) if "." in suffix]
+    odd = is_image & (np.isin(found.suffix_numbers, dotted) | (num_images > 1)[found.samples])
+    if not odd.any() or (num_images < num_files)[holds].any() or 2 * holds.sum() < len(holds) or _are_alike(found):
+        return found, notes
+    names = Few.of([_name(found, row) for row in np.flatnonzero(odd).tolist()])
+    note = f"each image of the archive is a sample of its own, called by its whole name, also {names}; where images belong together"
+    suffixes = list(dict.fromkeys(ending if ending in IMAGE_ENDINGS else found.suffixes[i] for i, ending in enumerate(endings)))
+    numbers = [suffixes.index(ending if ending in IMAGE_ENDINGS else found.suffixes[i]) for i, ending in enumerate(endings)]
+    samples = np.cumsum(is_image | (np.diff(found.samples, prepend=-1) > 0)) - 1
+    apart = replace(
+        found,
+        suffix_numbers=np.array(numbers, np.int32)[found.suffix_numbers],
+        suffixes=suffixes,
+        samples=samples.astype(np.int64),
+        keys=Text.of(_whole_keys(found, is_image)),
+    )
+    return apart, (*notes, f"{note}, give all samples the same endings")
+
+
+def _are_alike(found: Listed) -> bool:
+    """Whether the most samples have the same files, several each: then these belong together. One sample alone shows that only by a
+    plain ending among its files."""
+    begins = np.flatnonzero(np.diff(found.samples, prepend=-1) > 0)
+    ends = np.append(begins[1:], len(found.samples))
+    numbers = found.suffix_numbers.tolist()
+    patterns = Counter(frozenset(numbers[begin:end]) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True))
+    pattern, count = patterns.most_common(1)[0]
+    if len(begins) == 1:
+        return any("." not in found.suffixes[number] for number in pattern)
+    return count == len(begins) or (len(pattern) > 1 and 2 * count > len(begins))
+
+
+def _whole_keys(found: Listed, is_image: npt.NDArray[np.bool_]) -> list[str]:
+    """The key of each image, its name up to the last dot, or its whole name where two would have one key; and of other samples."""
+    begins = np.diff(found.samples, prepend=-1) > 0
+    names = [
+        _name(found, row) if is_image[row] else found.keys[int(found.samples[row])] for row in np.flatnonzero(is_image | begins).tolist()
+    ]
+    images = is_image[is_image | begins].tolist()
+    keys = [name.rpartition(".")[0] if image else name for name, image in zip(names, images, strict=True)]
+    counts = Counter(keys)
+    keys = [name if counts[key] > 1 and image else key for name, key, image in zip(names, keys, images, strict=True)]
+    _refuse_twice(keys)
+    return keys
+
+
+def _refuse_twice(keys: Sequence[str]) -> None:
+    if len(set(keys)) < len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        raise FormatError(f"two files of the archive are called {twice!r}; make the archive again with a name for each")
 
 
 def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[str, ...]]:

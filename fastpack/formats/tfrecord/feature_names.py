@@ -5,7 +5,8 @@ from collections.abc import Collection
 import numpy as np
 
 from fastpack.core.ragged import Ragged, Text, flat_values
-from fastpack.core.schema import Schema
+from fastpack.core.schema import Schema, free_name
+from fastpack.files.escapes import escaped_bytes
 from fastpack.index.arrays import Column
 
 # TFRecord has no place for facts about the whole file, so each record names its class.
@@ -38,24 +39,48 @@ def public_names(names: Collection[str]) -> dict[str, str]:
     public: dict[str, str] = {}
     for name in sorted(names):
         alias = public_name(name)
-        public[name] = name if alias in names or alias in public.values() else alias
+        is_taken = alias in names or alias in public.values()
+        public[name] = free_name(alias, names) if not name else name if is_taken else alias
     return dict(sorted(public.items(), key=lambda item: (_USUAL.index(item[1]) if item[1] in _USUAL else len(_USUAL), item[1])))
 
 
+def with_escapes(column: Column) -> Column:
+    """Texts as keys and class names are in all formats: bytes that are not UTF-8 are escaped."""
+    if isinstance(column, Text):
+        return escaped_bytes(column)
+    return Ragged(with_escapes(column.values), column.offsets) if isinstance(column, Ragged) else column
+
+
 def names_classes(schema: Schema) -> bool:
-    """Whether we write the name of its class into each record."""
-    return bool(schema.class_names) and "label" in schema and schema["label"].shape == () and CLASS_NAME not in schema
+    """Whether we write the name of its class into each record, or the names of a list of labels."""
+    if not schema.class_names or "label" not in schema or CLASS_NAME in schema:
+        return False
+    return schema["label"].kind == "int" and (schema["label"].shape == () or schema["label"].is_list)
+
+
+def _are_parallel(labels: Ragged, names: Column | None) -> bool:
+    """Whether each list of labels has as many names; lists of one name are single names."""
+    if isinstance(names, Text):
+        return bool((labels.lengths == 1).all())
+    return isinstance(names, Ragged) and np.array_equal(labels.offsets, names.offsets)
 
 
 def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:
-    """Turns the column of class names into one list, when each label has one name; then drops the column."""
+    """Turns the column of class names into one list, when each label has one name; then drops the column.
+
+    Negative labels are of no class, and have no name.
+    """
     of_rows, names_of_rows = columns.get("label"), columns.get(CLASS_NAME)
-    if type(of_rows) is Ragged and not (type(names_of_rows) is Ragged and np.array_equal(of_rows.offsets, names_of_rows.offsets)):
+    if type(of_rows) is Ragged and not _are_parallel(of_rows, names_of_rows):
         return ()
     labels, names = flat_values(of_rows), flat_values(names_of_rows)
-    if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels) or not len(labels):
+    if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels):
         return ()
-    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= MAX_CLASSES:
+    if labels.dtype.kind != "i" or labels.max(initial=0) >= MAX_CLASSES or names.lengths[labels < 0].any():
+        return ()
+    labels, names = labels[labels >= 0], names.take(np.flatnonzero(labels >= 0))
+    if not len(labels):
+        del columns[CLASS_NAME]
         return ()
     unique, first = np.unique(labels, return_index=True)
     folded = [""] * (int(unique[-1]) + 1)

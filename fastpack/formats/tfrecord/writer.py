@@ -69,7 +69,7 @@ class TfRecordWriter(Writer["Records"]):
         if field.kind == "int":
             held: Any = integers(field.name, flat)
         else:
-            held = narrow_floats(field.name, flat, rounds=self._rounds_floats or field.dtype != "float64")
+            held = narrow_floats(field.name, flat, rounds=self._rounds_floats)
         return Ragged(held, values.offsets) if isinstance(values, Ragged) else held
 
     def _kind_of(self, name: str) -> str:
@@ -117,6 +117,17 @@ def refuse_fields(schema: Schema) -> None:
         if field.kind not in _WIRE_KINDS:
             message = f"TFRecord cannot hold {field.name!r}, arrays of {field.shape}; choose HDF5"
             raise SchemaError(f"{message}, or leave it out with fields=..." if field != schema.picture else message)
+    _refuse_taken_names(schema)
+
+
+def _refuse_taken_names(schema: Schema) -> None:
+    """Raises SchemaError where readers of the file would take a field for another one, by its name in the file."""
+    written = {field.source_name: field.name for field in schema.fields} | ({CLASS_NAME: CLASS_NAME} if names_classes(schema) else {})
+    fields = {field.name for field in schema.fields} | {"image", "label", "key", CLASS_NAME}
+    for stored, read in public_names(written).items():
+        if read != written[stored] and read in fields:
+            message = f"a TFRecord's feature {stored!r} is read as {read!r}, and it would hold the field {written[stored]!r}"
+            raise SchemaError(f"{message}; choose another name for it with names=..., or leave it out with fields=...")
 
 
 def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
@@ -184,7 +195,7 @@ class _Facts:
             return isinstance(values.values, np.ndarray) and self._kinds[name] not in _DTYPES
         if self._folded and name == self._schema["label"].source_name:
             is_usual = self._public[name] == "label" and values.dtype.kind == "i"
-            return bool(is_usual and 0 <= values.min() <= values.max() < MAX_CLASSES)
+            return bool(is_usual and values.max() < MAX_CLASSES)
         return bool(values.ndim == 1)
 
     def index(self, shard: Shard) -> Index | None:
