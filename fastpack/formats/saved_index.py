@@ -60,7 +60,7 @@ def index_of(
         except (CorruptRecordError, FormatError):
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
-                    return _noting_loss(container.index_damaged(path, limits, choice.kinds), path, index_dir, choice)
+                    return container.index_damaged(path, limits, choice.kinds)
             raise
     if choice.allow_external or choice.untrusted or choice.axes or choice.is_of_folders:
         return container.index_chosen(path, choice, limits)
@@ -80,8 +80,7 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
     earlier = earlier_index(path, index_dir)
     if kinds:
         index = of_file(path).index(path, limits=limits, kinds=kinds)
-        refuse_shortened(path, index, earlier)
-        return index
+        return _noting_loss(path, index, earlier)
     index = build_index(path, earlier, limits=limits)
     if save and (index_dir is not None or getattr(of_file(path), "is_indexed_unasked", True)):
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
@@ -96,11 +95,10 @@ def build_index(
 
     Where the records are others, the fields are guessed again, and a note says which changed their kind.
 
-    Raises what indexing raises, and TruncatedFileError for a file that lost its last records since the earlier index.
+    A note says so when the file lost its last records since the earlier index.
     """
     container = of_file(path)
-    index = container.index(path, limits=limits, progress=progress, kinds=kinds)
-    refuse_shortened(path, index, earlier)
+    index = _noting_loss(path, container.index(path, limits=limits, progress=progress, kinds=kinds), earlier)
     known = {**kinds_of(earlier), **kinds}
     if earlier is None or has_kinds(index, known):
         return index
@@ -110,16 +108,12 @@ def build_index(
     return replace(index, notes=(*index.notes, *changed))
 
 
-def refuse_shortened(path: Path, index: Index, earlier: Index | None) -> None:
-    """Raises TruncatedFileError for a file that lost its last records since the earlier index."""
-    if loss := _loss(path, index, earlier):
-        message = f"{loss}; restore the file, or accept it as it is with `fastpack index --rebuild`"
-        raise TruncatedFileError(at(message, Place(path)))
-
-
-def _noting_loss(index: Index, path: Path, index_dir: Path | None, choice: Choice) -> Index:
-    loss = None if choice.untrusted else _loss(path, index, earlier_index(path, index_dir))
-    return index if loss is None else replace(index, notes=(*index.notes, f"{path}: {loss}; only these are read"))
+def _noting_loss(path: Path, index: Index, earlier: Index | None) -> Index:
+    """The index, with a note when the file lost its last records since the earlier index."""
+    if (loss := _loss(path, index, earlier)) is None:
+        return index
+    remedy = "restore the file, or accept it as it is with `fastpack index --rebuild`"
+    return replace(index, notes=(*index.notes, at(f"{loss}; {remedy}", Place(path))))
 
 
 def _loss(path: Path, index: Index, earlier: Index | None) -> str | None:
