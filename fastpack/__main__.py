@@ -1,6 +1,16 @@
-"""`python -m fastpack`: the command line."""
+"""The console entry, and `python -m fastpack`: the command line."""
 
-from fastpack.cli import main
+import sys
+
+
+def run() -> None:
+    """Runs the command line. Ctrl-C while it is imported ends it without a traceback."""
+    try:
+        from fastpack.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    main(prog_name="fastpack")
+
 
 if __name__ == "__main__":
-    main(prog_name="fastpack")
+    run()

@@ -107,6 +107,10 @@ class OptionError(FastpackError, ValueError):
     """An option has a value that makes no sense."""
 
 
+class OutOfRangeError(FastpackError, IndexError):
+    """A sample or a position that the dataset does not have."""
+
+
 class StateError(FastpackError, ValueError):
     """A saved state is of another dataset or order, or an iterator of a place that its loader has left."""
 

@@ -68,7 +68,12 @@ class Dataset(data.Dataset[Tensors]):
     def __len__(self) -> int:
         return len(self._reader)
 
-    def __getitem__(self, i: int) -> Tensors:
+    def __getitem__(self, i: Any) -> Any:
+        """One sample; of a slice, a Subset of those samples; of a list of indices, their batch, as `collate` gives it."""
+        if isinstance(i, slice):
+            return data.Subset(self, range(len(self))[i])
+        if isinstance(i, (list, tuple)):
+            return collate(self.__getitems__(i))
         if self._overrides("__getitems__") and not self._overrides("__getitem__"):
             return self.__getitems__([i])[0]
         return self._read([i])[0]

@@ -129,6 +129,19 @@ def test_parts_and_other_files_carry_them_along(good, tmp_path):
         assert sum(batch.num_samples for batch in loader) == 2 * NUM_SAMPLES - 1
 
 
+def test_a_file_cut_between_two_records_is_no_shorter_dataset(tmp_path):
+    path = write(tmp_path / "x.tfrecord", {})
+    fastpack.open(path)
+    size = sum(len(frame(payload(i))) for i in range(7))
+    path.write_bytes(path.read_bytes()[:size])
+    uses = [lambda path: fastpack.convert(path, tmp_path / "x.h5"), fastpack.open, fastpack.open, fastpack.build_indexes]
+    for use in uses:
+        with pytest.warns(fastpack.FastpackWarning, match="7 records, and its saved index 9"):
+            use(path)
+    fastpack.build_indexes(path, rebuild=True)
+    assert len(fastpack.open(path)) == 7
+
+
 def test_all_of_them(tmp_path):
     path = write(tmp_path / "x.tfrecord", dict.fromkeys(range(NUM_SAMPLES), DAMAGES["in the image"]))
     with pytest.raises(CorruptRecordError, match="record 0"):

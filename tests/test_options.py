@@ -1,6 +1,7 @@
 """Options are checked where they are given: whatever stands there is taken, or refused by a FastpackError."""
 
 from dataclasses import fields
+from inspect import signature
 
 import h5py
 import numpy as np
@@ -98,12 +99,47 @@ def test_whatever_is_given_is_taken_or_refused(option, value):
         lambda: fastpack.open("x.tfrecord", options="fast"),
         lambda: fastpack.open("x.tfrecord", save_index="no"),
         lambda: fastpack.concat([1, 2]),
+        lambda: fastpack.concat(None),
+        lambda: fastpack.open(np.array(3)),
+        lambda: LoaderOptions(prefetch=2**63),
+        lambda: fastpack.probe("x"),
         lambda: fastpack.Loader("x.tfrecord"),
     ],
 )
 def test_options_that_make_no_sense(make):
     with pytest.raises(OptionError):
         make()
+
+
+FUNCTIONS = [fastpack.convert, fastpack.extract, fastpack.pack, fastpack.repair, fastpack.verify, fastpack.build_indexes]
+FUNCTIONS += [fastpack.write_master, fastpack.folder, fastpack.table, fastpack.decode, fastpack.encode]
+KEYWORDS = [(f, p.name) for f in FUNCTIONS for p in signature(f).parameters.values() if p.default is not p.empty]
+WRONG = [1.5, np.array([3, 4]), object()]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=["float", "array", "object"])
+@pytest.mark.parametrize(("function", "name"), KEYWORDS, ids=lambda given: getattr(given, "__name__", given))
+def test_keywords_of_functions_are_checked(digits, tmp_path, function, name, value):
+    out = tmp_path / "out.tfrecord"
+    firsts = {"source": digits, "path": digits, "output": out, "folder": tmp_path / "out", "root": tmp_path}
+    firsts |= {"dataset": fastpack.open(digits), "data": (tmp_path / "0.png").read_bytes(), "pixels": np.zeros((8, 8, 3), np.uint8)}
+    needed = {p.name: firsts[p.name] for p in signature(function).parameters.values() if p.default is p.empty}
+    with pytest.raises(FastpackError):
+        function(**needed | {name: value})
+
+
+def test_a_string_is_not_a_flag(digits):
+    with pytest.raises(OptionError, match="overwrite"):
+        fastpack.pack(fastpack.open(digits, decode=False), digits, overwrite="no")
+    with pytest.raises(OptionError, match="allow_external"):
+        fastpack.folder(digits.parent, allow_external="no")
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
+def test_paths_that_cannot_be(path):
+    for function in (fastpack.open, fastpack.verify, fastpack.folder, fastpack.table):
+        with pytest.raises(FastpackError):
+            function(path)
 
 
 def test_numbers_of_numpy_are_taken(tmp_path):

@@ -98,6 +98,13 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def function(name: str, value: Any) -> Any:
+    """Anything that can be called."""
+    if not callable(value):
+        raise OptionError(f"{name} must be a function, not {shown(value)}")
+    return value
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise OptionError(f"{name} must be {' or '.join(map(repr, choices))}, not {shown(value)}")
@@ -108,12 +115,18 @@ def texts(name: str, values: Any) -> tuple[str, ...]:
     """Strings in a list; a string alone would be a list of its letters."""
     if isinstance(values, str):
         raise OptionError(f"{name} must be a list, such as [{values!r}]")
-    if isinstance(values, Mapping) or not hasattr(values, "__iter__"):
-        raise OptionError(f"{name} must be a list of strings, not {shown(values)}")
-    found = tuple(values)
-    if not all(isinstance(value, str) for value in found):
+    found = () if isinstance(values, Mapping) else listed(values)
+    if isinstance(values, Mapping) or found is None or not all(isinstance(value, str) for value in found):
         raise OptionError(f"{name} must be a list of strings, not {shown(values)}")
     return found
+
+
+def listed(values: Any) -> tuple[Any, ...] | None:
+    """The values, or None for what cannot be iterated, such as an array of no axes."""
+    try:
+        return tuple(values)
+    except TypeError:
+        return None
 
 
 def mapping(name: str, values: Any, example: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _UNKNOWN = -1
 
 
 def check_class_folder(choice: str | None) -> None:
-    if choice is not None and choice not in get_args(ClassFolder):
+    if choice is not None and not (isinstance(choice, str) and choice in get_args(ClassFolder)):
         raise OptionError(f"class_folder must be one of {', '.join(get_args(ClassFolder))}, not {choice!r}")
 
 

@@ -1,5 +1,6 @@
 """FileNames: the names of many files in one piece of memory, as the system takes them; what it says of them; their bytes."""
 
+import errno
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, LookAtFiles
+from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Growing, Ragged, Text, digest
 from fastpack.core.threads import most_threads, share
@@ -27,10 +29,18 @@ _TEXT_IS_NAMES = sys.getfilesystemencoding() == "utf-8"
 
 
 def path_of(name: str, value: Any) -> Path:
-    """The argument `name` as a path. Raises OptionError for what is not one."""
-    if isinstance(value, (str, os.PathLike)) and not isinstance(os.fspath(value), bytes):
-        return Path(value)
-    raise OptionError(f"{name} must be a path, not {type(value).__name__}; give a str or a pathlib.Path")
+    """The argument `name` as a path. Raises OptionError for what is not one, UnreadableFileError for a name that is too long."""
+    if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
+        raise OptionError(f"{name} must be a path, not {type(value).__name__}; give a str or a pathlib.Path")
+    path = Path(value)
+    try:
+        os.lstat(path)
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise OptionError(f"{name} is not a valid path ({error}), but {checks.shown(str(path))}; correct it") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise from_os_error(error, f"use the {name}", checks.shown(str(path))) from error
+    return path
 
 
 class FileNames(Sequence[str]):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core import checks
 from fastpack.core.ragged import Text
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, SourceError, at
 from fastpack.files.classes import Classes, ClassFolder, check_class_folder, classes_of
@@ -38,9 +39,8 @@ class FolderRules:
 
     def __post_init__(self) -> None:
         check_class_folder(self.class_folder)
-        if isinstance(self.sidecars, str):
-            raise OptionError(f"sidecars must be a list, such as [{self.sidecars!r}]")
-        for ending in self.sidecars or ():
+        endings = () if self.sidecars is None else checks.texts("sidecars", self.sidecars)
+        for ending in endings:
             if ending in _TAKEN_NAMES or not ending.isalnum():
                 raise OptionError(f"sidecars are endings of files such as 'txt', without a dot, not {ending!r}")
 

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fastpack.files.classes import ClassFolder
+from fastpack.core import checks
+from fastpack.files.classes import ClassFolder, check_class_folder
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class Choice:
     sidecars: Sequence[str] | None = None
     axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_class_folder(self.class_folder)
+        if self.sidecars is not None:
+            checks.texts("sidecars", self.sidecars)
+        checks.settle(self, axes=checks.mapping("axes", self.axes, '{"X": "NCHW"}'))
 
     @property
     def is_of_folders(self) -> bool:

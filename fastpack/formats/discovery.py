@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from fastpack.core import checks
 from fastpack.errors import (
     EmptySourceError,
     FormatError,
@@ -51,9 +52,8 @@ def find_shards(path: Paths, *, check: bool = True, untrusted: bool = False) -> 
 
 
 def _flat(path: Paths) -> list[Path]:
-    if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable):
-        return [path_of("path", path)]
-    return [each for part in path for each in _flat(part)]
+    parts = None if isinstance(path, (str, os.PathLike)) else checks.listed(path)
+    return [path_of("path", path)] if parts is None else [each for part in parts for each in _flat(part)]
 
 
 def _files_of(path: Path, numbered: list[Member], untrusted: bool) -> list[Path]:

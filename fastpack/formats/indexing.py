@@ -14,12 +14,13 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.schema import Schema
 from fastpack.core.threads import num_cores, share
 from fastpack.errors import FastpackError, MixedSetError, NoRecordsError, Place, at, from_os_error, warn
+from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import index_path
+from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry, saved_index
 from fastpack.formats.choice import Choice
@@ -86,8 +87,8 @@ def build_indexes(
     (10, ['image', 'label'])
     """
     started = time.perf_counter()
-    given = checked_kinds(kinds)
-    shards = find_shards(path)
+    check_arguments(rebuild=rebuild, checkpoints=checkpoints, num_workers=num_workers, limits=limits, progress=progress)
+    given, shards = checked_kinds(kinds), find_shards(path)
     folder = _folder_for_indexes(index_dir)
     for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
         remove_leftovers(kept_in)
@@ -188,8 +189,7 @@ def _folder_for_indexes(index_dir: str | os.PathLike[str] | None, *, make: bool 
     """The folder that the user names; with `make`, it is there afterwards."""
     if index_dir is None:
         return None
-    checks.instance("index_dir", index_dir, str | os.PathLike, "a path")
-    folder = Path(index_dir)
+    folder = path_of("index_dir", index_dir)
     try:
         if make:
             folder.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import BytesDone, ChoosingContainer, PickingContainer, SiftingContainer
 from fastpack.formats.registry import named, of_file
+from fastpack.index.digest import Seal
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 
@@ -76,9 +77,10 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
     saved = saved_index(path, index_dir)
     if saved is not None and has_kinds(saved, kinds):
         return saved
-    if kinds:
-        return of_file(path).index(path, limits=limits, kinds=kinds)
     earlier = earlier_index(path, index_dir)
+    if kinds:
+        index = of_file(path).index(path, limits=limits, kinds=kinds)
+        return _noting_loss(path, index, earlier)
     index = build_index(path, earlier, limits=limits)
     if save and (index_dir is not None or getattr(of_file(path), "is_indexed_unasked", True)):
         with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
@@ -92,9 +94,11 @@ def build_index(
     """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are.
 
     Where the records are others, the fields are guessed again, and a note says which changed their kind.
+
+    A note says so when the file lost its last records since the earlier index.
     """
     container = of_file(path)
-    index = container.index(path, limits=limits, progress=progress, kinds=kinds)
+    index = _noting_loss(path, container.index(path, limits=limits, progress=progress, kinds=kinds), earlier)
     known = {**kinds_of(earlier), **kinds}
     if earlier is None or has_kinds(index, known):
         return index
@@ -102,6 +106,27 @@ def build_index(
         return container.index(path, limits=limits, kinds=known)
     changed = changed_kinds(earlier, index)
     return replace(index, notes=(*index.notes, *changed))
+
+
+def _noting_loss(path: Path, index: Index, earlier: Index | None) -> Index:
+    """The index, with a note when the file lost its last records since the earlier index."""
+    if (loss := _loss(path, index, earlier)) is None:
+        return index
+    remedy = "restore the file, or accept it as it is with `fastpack index --rebuild`"
+    return replace(index, notes=(*index.notes, at(f"{loss}; {remedy}", Place(path))))
+
+
+def _loss(path: Path, index: Index, earlier: Index | None) -> str | None:
+    """What is missing of a file that holds the first records of its earlier index, and no others; None where that is not so.
+
+    A file cut between two records is still valid. Only the earlier index shows the loss.
+    """
+    if earlier is None or len(index) >= len(earlier) or not isinstance(of_file(path), SiftingContainer):
+        return None
+    spans = earlier.record_spans
+    if spans is None or len(earlier.shards) > 1 or Seal.of(spans[: len(index)]) != index.seal:
+        return None
+    return f"the file has {len(index):,} records, and its saved index {len(earlier):,}: the last {len(earlier) - len(index):,} are lost"
 
 
 def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:

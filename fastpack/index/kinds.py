@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from fastpack.core import checks
 from fastpack.core.ragged import Ragged, flat_values
 from fastpack.core.schema import KINDS, Field, Kind
 from fastpack.errors import OptionError, Place, SchemaError, at
@@ -56,12 +57,13 @@ def refuse_kinds(index: Index, kinds: Kinds) -> None:
             raise SchemaError(at(message, Place(index.shards[0].path)))
 
 
-def checked_kinds(kinds: Kinds) -> Kinds:
+def checked_kinds(kinds: Kinds | None) -> Kinds:
     """Raises OptionError for what is no kind of field."""
+    kinds = checks.mapping("kinds", {} if kinds is None else kinds, '{"caption": "text"}')
     for name, kind in kinds.items():
         if not isinstance(kind, str) or kind.removesuffix(_LIST) not in KINDS:
             raise OptionError(f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists")
-    return dict(kinds)
+    return kinds
 
 
 def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import CorruptRecordError, FastpackError, FormatError, OptionError, Place, at
+from fastpack.files.arguments import check_arguments
 from fastpack.files.atomic import refuse_existing, written_whole
 from fastpack.files.companions import index_path
+from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
 from fastpack.index.index import Index
@@ -76,7 +78,8 @@ def repair(
     >>> repair(packed, packed.with_name("whole.tfrecord")).num_lost
     0
     """
-    path, output = Path(path), Path(output)
+    check_arguments(overwrite=overwrite, index_dir=index_dir, limits=limits, progress=progress)
+    path, output = path_of("path", path), path_of("output", output)
     if output.exists() and output.samefile(path):
         raise OptionError(at("the output is the damaged file, which is never changed; choose another name", Place(output)))
     refuse_existing([output], overwrite)

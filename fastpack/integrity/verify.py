@@ -2,22 +2,27 @@
 
 import dataclasses
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
+from fastpack.core import checks
 from fastpack.core.batch import Batch
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Text, flat_values, owners
 from fastpack.core.threads import num_cores, share
-from fastpack.errors import FastpackError, Place, at
+from fastpack.errors import FastpackError, OptionError, Place, at
+from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import index_path
+from fastpack.files.file_names import path_of
 from fastpack.files.naming import missing, strangers
 from fastpack.files.publication import refuse_unfinished
 from fastpack.formats import registry
@@ -97,6 +102,8 @@ def verify(
     >>> verify(getfixture("digits")).is_sound
     True
     """
+    check_arguments(decode=decode, index_dir=index_dir, num_workers=num_workers, limits=limits, progress=progress)
+    source = _source_of(against)
     shards = find_shards(path, check=False)
     job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
     work = _Work(shards, job, progress, num_passes=1 + decode + (against is not None))
@@ -105,12 +112,20 @@ def verify(
     problems = [problem for finding in findings for problem in finding.problems]
     is_one_file = isinstance(path, (str, Path)) and shards == [Path(path)]
     problems += [] if is_one_file else _set_problems(shards)
-    if against is not None:
-        problems += _compare(findings, source_at(against), work)
+    if source is not None:
+        problems += _compare(findings, source, work)
     work.finish()
     num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
     repeated = _repeated_keys(findings)
     return Verified(len(shards), num_samples, num_unchecked, tuple(problems), len(repeated), tuple(repeated[:_MOST_KEYS]))
+
+
+def _source_of(against: Any) -> Source | None:
+    if isinstance(against, (str, os.PathLike)):
+        return source_at(path_of("against", against))
+    if against is not None and not (hasattr(against, "read") and hasattr(against, "schema")):
+        raise OptionError(f"against must be a path or a Source, such as a fastpack.Paths, not {checks.shown(against)}")
+    return None if against is None else source_at(against)
 
 
 @dataclass

@@ -9,11 +9,13 @@ from functools import cached_property
 from types import EllipsisType
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from fastpack._native.crc32c import crc32c
 from fastpack.core import checks
 from fastpack.core.batch import Batch
 from fastpack.core.buffer_pool import Memory
-from fastpack.errors import EmptySourceError, FastpackError, OptionError, StateError
+from fastpack.errors import EmptySourceError, FastpackError, OptionError, OutOfRangeError, StateError
 from fastpack.images.transforms import Transform
 from fastpack.loading.prefetch import Prefetch
 from fastpack.loading.schedule import Course, Deal
@@ -32,6 +34,7 @@ _RANK_VARIABLES = (
 _KEPT_FAILURES = 100
 _NO_LIMIT = 1 << 62
 _LAST_EPOCH = 2**32 - 1
+_MOST = 2**31 - 1  # batches, samples of one, or ranks: what no machine has
 _LONGEST_ORDER = 48  # characters in a state
 
 
@@ -68,7 +71,7 @@ class LoaderOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("world", 1), ("prefetch", 0)):
-            checks.settle(self, **{name: checks.integer(name, getattr(self, name), least)})
+            checks.settle(self, **{name: checks.integer(name, getattr(self, name), least, _MOST)})
         checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("drop_last", "pad_last")})
         if self.drop_last and self.pad_last:
             raise OptionError("the last samples are dropped or their batches padded; give drop_last or pad_last, not both")
@@ -195,7 +198,7 @@ class Loader:
 
         So a loop that begins each epoch with it can begin in the middle of one, after load_state_dict.
         """
-        if epoch != self._epoch:
+        if epoch_number(epoch) != self._epoch:
             self._go_to(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
@@ -221,10 +224,10 @@ class Loader:
         """
         known = self.state_dict()
         missing = known.keys() - state.keys() if isinstance(state, Mapping) else known.keys()
-        if missing or state["version"] != STATE_VERSION:
+        if missing or not _are_equal(state["version"], STATE_VERSION):
             raise StateError(f"this is no state of a loader, or of another version than {STATE_VERSION}: {checks.shown(state)}")
         for name, difference in (("dataset", _differing(state["dataset"], known["dataset"])), ("order", ""), ("seed", "")):
-            if state[name] != known[name]:
+            if not _are_equal(state[name], known[name]):
                 message = f"the state is of another {name}: {state[name]}, this loader has {known[name]}{difference}"
                 raise StateError(f"{message}; give the loader what the state was saved with, or begin anew")
         self._go_to(state["epoch"], state["position"])
@@ -239,7 +242,7 @@ class Loader:
             raise OptionError("name the batch by its step or by its position")
         first = checks.integer("position", position) if step is None else checks.integer("step", step) * self.step_size
         if not 0 <= first < self._course.deal.num_positions:
-            raise IndexError(f"position {first} of {self._course.deal.num_positions}")
+            raise OutOfRangeError(f"there is no position {first} among {self._course.deal.num_positions}; positions count from 0")
         return self._course.read(self._dataset, epoch_number(epoch), first)
 
     def close(self) -> None:
@@ -376,6 +379,11 @@ def _describe(ordering: Ordering) -> str:
         values = {field.name: getattr(ordering, field.name) for field in fields(ordering)}
         text = f"{type(ordering).__name__}({', '.join(f'{name}={value}' for name, value in values.items() if value is not None)})"
     return text if len(text) <= _LONGEST_ORDER else f"{type(ordering).__name__}#{crc32c(text.encode()):08x}"
+
+
+def _are_equal(theirs: Any, ours: int | str) -> bool:
+    """Whatever stands in a state, also arrays: frameworks save numbers as arrays without axes."""
+    return bool(np.array_equal(theirs, ours))
 
 
 def _differing(theirs: Any, ours: str) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastpack.errors import CorruptRecordError, FastpackError, OptionError, Place, TruncatedFileError, at, from_os_error
+from fastpack.files.arguments import check_arguments
+from fastpack.files.file_names import path_of
 from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import Paths
 from fastpack.formats.registry import recognised
-from fastpack.packing.options import PackOptions
+from fastpack.packing.options import PackOptions, pack_options
 from fastpack.packing.pack import Packed, pack
 from fastpack.reading.reader import open as open_dataset
 
@@ -49,10 +51,10 @@ def convert(
     >>> convert(getfixture("digits"), getfixture("tmp_path") / "digits.h5").num_samples
     10
     """
-    output = Path(output)
+    check_arguments(index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress)
+    options, output = pack_options(options), path_of("output", output)
     if not output.parent.is_dir():
         raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
-    options = options or PackOptions()
     folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
     with _unpacked(find_shards(path), folder) as shards:
         dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, kinds=kinds, **options.taking)

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core import checks
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Field
 from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, SourceError, at, from_os_error, warn
+from fastpack.files.arguments import check_arguments
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import path_of
@@ -74,6 +76,8 @@ def extract(
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
     10
     """
+    checks.instance("dataset", dataset, Reader, "a Reader, as fastpack.open gives it")
+    check_arguments(field=field, overwrite=overwrite, whole=whole, progress=progress)
     folder = path_of("folder", folder)
     if folder.suffix.lower() == ".tar":
         return _extract_tar(dataset, folder, field, overwrite, progress)

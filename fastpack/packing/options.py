@@ -217,3 +217,9 @@ class PackOptions:
         memory_bytes = None if self.memory is None else parse_size(self.memory)
         work = self.num_workers, memory_bytes, self.sync, self.on_error, self.limits
         return Manner(self.layout, self.storage, *work, self.checkpoints, self.float64)
+
+
+def pack_options(given: PackOptions | None) -> PackOptions:
+    """The options that a function was given; None gives the default ones. Raises OptionError for what is not PackOptions."""
+    checks.instance("options", given, PackOptions | None, "PackOptions(...)")
+    return given or PackOptions()

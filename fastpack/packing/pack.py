@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastpack.errors import OptionError, Place, at, warn
+from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import report_path
 from fastpack.files.file_names import path_of
 from fastpack.files.free_space import refuse_full
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import complete_pending
 from fastpack.index.index import Index
-from fastpack.packing.options import PackOptions
+from fastpack.packing.options import PackOptions, pack_options
 from fastpack.packing.packer import Faults, Packer, Progress, Report
 from fastpack.packing.plan import PackPlan, outputs_of, plan_pack
 from fastpack.packing.rejects import DUPLICATE, KEPT_DUPLICATE, Reject
@@ -94,7 +95,8 @@ def pack(
     1
     """
     started = time.perf_counter()
-    options = options or PackOptions()
+    check_arguments(overwrite=overwrite, append=append, resume=resume, progress=progress)
+    options = pack_options(options)
     output = path_of("output", output)
     if append and overwrite:
         raise OptionError("give append or overwrite, not both")
@@ -169,7 +171,7 @@ def _write_masters(plan: PackPlan, staging: Staging) -> None:
 
 def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
     if isinstance(source, (str, os.PathLike)):
-        return source_of(Path(source), fields=options.fields, **options.taking)
+        return source_of(path_of("source", source), fields=options.fields, **options.taking)
     if options.class_folder is not None or options.sidecars is not None:
         raise OptionError("class_folder and sidecars say how a path is taken; give them to `folder` or `open`, which made this source")
     if not hasattr(source, "read") or not hasattr(source, "schema"):

@@ -210,11 +210,15 @@ def _synced_meanwhile(path: Path) -> Iterator[None]:
             failures.append(error)
 
     thread = threading.Thread(target=sync, name="fastpack-sync", daemon=True)
-    thread.start()
+    with contextlib.suppress(RuntimeError):  # the system may start no more threads
+        thread.start()
     try:
         yield
     finally:
-        thread.join()
+        if thread.ident is None:
+            sync()
+        else:
+            thread.join()
     if failures:
         raise failures[0]
 

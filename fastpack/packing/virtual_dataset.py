@@ -3,8 +3,12 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+from fastpack.core import checks
 from fastpack.errors import FormatError, MissingFileError, OptionError, OutputExistsError, Place, at
+from fastpack.files.arguments import check_arguments
+from fastpack.files.file_names import path_of
 from fastpack.files.naming import numbered_members
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.registry import named, of_file
@@ -35,8 +39,9 @@ def write_master(
     >>> h5py.File(folder / "x.h5")["images"].shape
     (10, 8, 8, 3)
     """
-    output = Path(output)
-    paths = list_shards(output) if shards is None else [Path(shard) for shard in shards]
+    check_arguments(overwrite=overwrite, sync=sync)
+    output = path_of("output", output)
+    paths = list_shards(output) if shards is None else _named(shards)
     if not paths:
         raise OptionError(f"there are no shards to show; name one at least - at {output}")
     for path in paths:
@@ -47,6 +52,13 @@ def write_master(
     if output.exists() and not overwrite:
         raise OutputExistsError(17, at("a file is there already; ask for overwrite, or choose another name", Place(output)))
     make_master(output, paths, sync=sync)
+
+
+def _named(shards: Any) -> list[Path]:
+    parts = None if isinstance(shards, (str, os.PathLike)) else checks.listed(shards)
+    if parts is None:
+        raise OptionError(f"shards must be a list of paths, not {checks.shown(shards)}")
+    return [path_of("shards", part) for part in parts]
 
 
 def make_master(path: Path, shards: Sequence[Path], *, sync: bool) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from fastpack.core import checks
 from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at, from_os_error
 from fastpack.files.classes import ClassList
+from fastpack.files.file_names import path_of
 from fastpack.files.folders import FolderRules, look_into
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.indexing import indexes_of
@@ -29,7 +32,7 @@ def class_list(given: ClassList) -> tuple[str, ...]:
     """
     if given is None:
         return ()
-    names = list(_of_path(Path(given)) if isinstance(given, (str, os.PathLike)) else _in_order(given))
+    names = list(_of_path(path_of("classes", given)) if isinstance(given, (str, os.PathLike)) else _in_order(given))
     where = f" - at {given}" if isinstance(given, (str, os.PathLike)) else ""
     if not names:
         raise OptionError(f"there are no class names; give names, a file of names or a dataset that has some{where}")
@@ -45,11 +48,12 @@ def class_list(given: ClassList) -> tuple[str, ...]:
 
 
 def _in_order(given: Any) -> Sequence[str]:
-    if not isinstance(given, Mapping | Iterable):
-        raise OptionError(f"classes must be a list of names, names and their labels, or a path, not {given!r}")
+    if (names := checks.listed(given)) is None:
+        raise OptionError(f"classes must be a list of names, names and their labels, or a path, not {checks.shown(given)}")
     if not isinstance(given, Mapping):
-        return tuple(given)
-    if set(given.values()) != set(range(len(given))):
+        return names
+    labels = list(given.values())
+    if not all(isinstance(label, Integral) for label in labels) or set(labels) != set(range(len(given))):
         raise OptionError("the labels of the classes must be 0, 1, 2 and so on, each once")
     return sorted(given, key=given.__getitem__)
 

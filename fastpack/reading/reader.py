@@ -17,7 +17,7 @@ from fastpack.core.ragged import Ragged, Text, digest, flat_values, owners
 from fastpack.core.rng import check_epochs
 from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import import_threads
-from fastpack.errors import OptionError, Place, warn
+from fastpack.errors import OptionError, OutOfRangeError, Place, warn
 from fastpack.files.shard import OpenShards
 from fastpack.formats import discovery, protocols
 from fastpack.formats.choice import Choice
@@ -80,8 +80,8 @@ def open(
     names = _names_of(fields)
     classes, axes, kinds, folder, beside = (changes.pop(name, None) for name in ("classes", "axes", "kinds", "class_folder", "sidecars"))
     options = replace(options or ReadOptions(), **changes)
-    wanted, given, goes_on = None if names is None else tuple(names.values()), checked_kinds(kinds or {}), options.on_error != "raise"
-    choice = Choice(wanted, allow_external, untrusted, goes_on, folder, beside, dict(axes or {}), given)
+    wanted, given, goes_on = None if names is None else tuple(names.values()), checked_kinds(kinds), options.on_error != "raise"
+    choice = Choice(wanted, allow_external, untrusted, goes_on, folder, beside, {} if axes is None else axes, given)
     # Absolute, so that a later os.chdir changes nothing; links stay links.
     shards, marks = [shard.absolute() for shard in discovery.find_shards(path, untrusted=untrusted)], options.checkpoints is True
     indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
@@ -115,7 +115,7 @@ def concat(readers: Sequence["Reader"]) -> "Reader":
     >>> len(concat([dataset, dataset[:3]]))
     13
     """
-    if isinstance(readers, Reader) or not all(isinstance(reader, Reader) for reader in readers):
+    if isinstance(readers, Reader) or not isinstance(readers, Sequence) or not all(isinstance(reader, Reader) for reader in readers):
         raise OptionError(f"readers must be a list of Readers, not {checks.shown(readers)}")
     if not readers:
         raise OptionError("there is nothing to concatenate; give one reader at least")
@@ -273,7 +273,7 @@ class Reader(Sequence[dict[str, Any]]):
         >>> dataset.filter(lambda columns: columns["label"] >= 7).columns["label"].tolist()
         [7, 8, 9]
         """
-        mask = np.asarray(keep(self.columns))
+        mask = np.asarray(checks.function("keep", keep)(self.columns))
         if mask.shape != (len(self),) or mask.dtype != np.bool_:
             raise OptionError(f"keep must give a boolean for each of {len(self)} samples, not {mask.dtype} {mask.shape}")
         return self.take(np.flatnonzero(mask))
@@ -337,7 +337,7 @@ class Reader(Sequence[dict[str, Any]]):
 
         Large arrays are recycled: when nothing looks at a batch's memory any more, the next may be written there.
 
-        Raises IndexError, ShapeError (`out` does not fit), and what damaged files raise, with the place.
+        Raises OutOfRangeError, ShapeError (`out` does not fit), and what damaged files raise, with the place.
         """
         rows = self._rows(indices)
         check_epochs(epoch, len(rows))
@@ -387,7 +387,7 @@ class Reader(Sequence[dict[str, Any]]):
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")
         if rows.min() < -len(self) or rows.max() >= len(self):
-            raise IndexError(f"sample {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
+            raise OutOfRangeError(f"there is no sample {rows.max() if rows.max() >= len(self) else rows.min()} among {len(self)}")
         rows = rows.astype(np.int64)
         return np.where(rows < 0, rows + len(self), rows)
 

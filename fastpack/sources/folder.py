@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastpack.files.arguments import check_arguments
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
 from fastpack.files.folders import FolderRules, look_into
@@ -33,6 +34,7 @@ def folder(
 
     Raises EmptySourceError, MissingFileError, UnreadableFileError, or SourceError where folders are called like splits.
     """
+    check_arguments(allow_external=allow_external)
     found = look_into(path_of("root", root), FolderRules(allow_external, class_folder, sidecars))
     columns = found.columns()
     labels = columns.pop("label", found.labels)

@@ -1,15 +1,17 @@
 """A table with a row for each image: CSV, JSON lines or Parquet. Its rules stand in docs/tables.md."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core import checks
 from fastpack.core.ragged import Text
 from fastpack.core.schema import Kind
 from fastpack.errors import FastpackError, MissingFileError, OptionError, Place, SchemaError, SourceError, at
+from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import ColumnValues, Leaf
@@ -53,6 +55,7 @@ def table(
     The `notes` of the source say what was guessed, renamed, converted or left out. Raises SourceError for a column that is not
     there or cannot be kept, and MissingFileError when none of the files is there.
     """
+    check_arguments(root=root, path_column=path_column, label_column=label_column, allow_external=allow_external)
     sheet = read_sheet(path_of("path", path))
     roles = find_roles(sheet, path_column, label_column)
     folder = sheet.path.parent if root is None else path_of("root", root)
@@ -182,12 +185,12 @@ class _Making:
                 self._columns[self._called(name)] = column.values(self._notes)
 
     def _kinds(self, given: Sequence[str] | Mapping[str, Kind], others: Mapping[str, Leaf | Cells]) -> dict[str, Kind]:
-        _refuse_no_list("image_columns", given)
-        kinds: dict[str, Kind] = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, "image")
+        names: Mapping[str, Kind] | None = given if isinstance(given, Mapping) else None
+        kinds: dict[str, Kind] = dict.fromkeys(checks.texts("image_columns", given), "image") if names is None else dict(names)
         for name, kind in kinds.items():
             if name not in others:
                 raise SourceError(at(f"no column {name!r} for image_columns among {self._sheet.names}; correct the name", self._where))
-            if kind not in ("image", "mask"):
+            if not isinstance(kind, str) or kind not in ("image", "mask"):
                 raise OptionError(f"a column of image files is of the kind image or mask, not {kind!r}")
         return kinds
 
@@ -196,7 +199,7 @@ class _Making:
         found = {name: column for name, column in every.items() if name not in self._roles.names}
         if fields is None:
             return found
-        _refuse_no_list("fields", fields)
+        fields = checks.texts("fields", fields)
         known = {*map(_field_name, found), *self._columns, *_TAKEN}
         if unknown := [name for name in fields if name not in known]:
             raise SchemaError(at(f"there is no column {unknown[0]!r}; the columns are {self._sheet.names}", self._where))
@@ -254,11 +257,6 @@ class _Making:
                 f"column {cells.name!r} holds bytes, packed as the field {field!r} of the kind {kind!r}; image_columns decides"
             )
         return kind, PictureCells(cells.blobs, self._sheet.path, are_images=kind != "bytes")
-
-
-def _refuse_no_list(argument: str, names: object) -> None:
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise OptionError(f"{argument} must be a list of names, such as ['a', 'b'], not {names!r}")
 
 
 def _field_name(name: str) -> str:

@@ -428,3 +428,11 @@ def test_numbers_are_shared_with_forked_workers_after_a_plain_copy(reader):
         images.append(torch.cat([batch["image"] for batch in batches]).numpy())
     for epoch, pixels in enumerate(images):
         assert (pixels == reader.read(np.arange(26), epoch=epoch)["image"]).all()
+
+
+def test_slices_and_lists_of_indices(digits):
+    dataset = fastpack.torch.Dataset(fastpack.open(digits))
+    assert [int(sample["label"]) for sample in dataset[2:5]] == [2, 3, 4]
+    sampler = torch.utils.data.BatchSampler(range(10), 4, drop_last=False)
+    batches = torch.utils.data.DataLoader(dataset, sampler=sampler, batch_size=None)
+    assert [batch["label"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastpack import errors
 from fastpack.core.limits import Limits
-from fastpack.errors import FastpackError, FormatError, LimitError, Place, at
+from fastpack.errors import FastpackError, FormatError, LimitError, Place, UnreadableFileError, at
 from fastpack.formats.choice import Choice
 from fastpack.index.index import Index
 
@@ -28,8 +28,25 @@ _PACKAGE = Path(errors.__file__).parent
 def index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
     """Builds the index of one file in a child that may use max_index_bytes of memory and max_index_seconds.
 
-    Raises what indexing raises; FormatError when the child dies, LimitError when it takes too long.
+    Raises what indexing raises; FormatError when the child dies, LimitError when it takes too long, UnreadableFileError when
+    the system starts no process.
     """
+    try:
+        return _index_apart(path, choice, limits)
+    except OSError as error:
+        if isinstance(error, FastpackError):
+            raise
+        raise _refused(error, path) from error
+
+
+def _refused(error: OSError, path: Path) -> UnreadableFileError:
+    reason = error.strerror or str(error)
+    message = f"cannot start the process that indexes an untrusted HDF5 file: {reason}"
+    remedy = "allow more processes (`ulimit -u`) and a writable temporary folder, or open a file that you trust without untrusted"
+    return UnreadableFileError(error.errno, at(f"{message}; {remedy}", Place(path)))
+
+
+def _index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         orders = {
