@@ -177,7 +177,7 @@ class Source:
         blobs = _ragged(stored) if stored.null_count == 0 else Ragged.of_bytes(self._files.fill(stored.to_pylist(), named, rows))
         _, statuses = probe_blobs(blobs)
         for i in np.flatnonzero(statuses):
-            raise_probe_status(int(statuses[i]), int(blobs.lengths[i]), self.place(int(rows[i])))
+            raise_probe_status(int(statuses[i]), blobs.bytes(int(i)), self.place(int(rows[i])))
         return blobs
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastpack.core import checks
 from fastpack.core.batch import Batch
+from fastpack.core.schema import PLAIN
 from fastpack.core.threads import num_cores
 from fastpack.errors import MissingPackageError, OptionError
 from fastpack.images.transforms import Normalize
@@ -311,7 +312,7 @@ class _Converter:
         self._added = added_names(reader.schema, options.on_error, pads=pads)
         if channels_last and any(isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps):
             raise OptionError('Normalize writes NCHW; for channels_last give it layout="NHWC"')
-        pictures = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels")]
+        pictures = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels") and field.axes != PLAIN]
         self._permuted = frozenset(pictures if channels_last else ())
 
     def __call__(self, batch: Batch) -> Tensors:

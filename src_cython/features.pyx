@@ -60,9 +60,14 @@ cdef class Features:
         self._check(feature)
         return _KIND_NAMES[self.table.own_features[feature].kind]
 
+    def leave_out(self, Py_ssize_t feature):
+        self._check(feature)
+        self.table.own_features[feature].left_out = 1
+        self.table.own_features[feature].kind = FP_KIND_ABSENT
+
     @property
     def odd_one(self):
-        return self.name(self.odd) if 0 <= self.odd < <int64_t> self.table.num_features else None
+        return self.odd if 0 <= self.odd < <int64_t> self.table.num_features else None
 
     def add(self, const uint8_t[::1] data, const uint64_t[::1] offsets, const uint64_t[::1] lengths):
         cdef fp_outcome outcome

@@ -351,6 +351,7 @@ cdef extern from "kernels/feature_table.h" nogil:
         uint8_t* own_name
         size_t name_length
         int32_t kind
+        uint8_t left_out
 
     ctypedef struct fp_value_list:
         int64_t row

@@ -364,3 +364,19 @@ def test_a_killed_conversion_leaves_nothing_after_the_next_one(tmp_path, monkeyp
     assert sorted(os.listdir(output.parent)) == [".t.h5.packing"]
     assert fastpack.convert(tmp_path / "a.gz", output, options, resume=True).num_samples == 4
     assert not [name for name in os.listdir(output.parent) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("digits", ["0.1", "1e-4000"])
+def test_floats_of_more_than_64_bits_keep_their_digits_or_are_refused(tmp_path, digits):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        images = file.create_dataset("images", (2,), h5py.vlen_dtype(np.uint8))
+        for row in range(2):
+            images[row] = np.frombuffer(jpeg(8, 8, seed=row), np.uint8)
+        file["x"] = np.array([digits] * 2, np.longdouble)
+    fastpack.convert(tmp_path / "x.h5", tmp_path / "y.h5")
+    assert fastpack.open(tmp_path / "y.h5").columns["x"][0] == np.longdouble(digits)
+    assert fastpack.verify(tmp_path / "y.h5", against=tmp_path / "x.h5").is_sound
+    for name in ("y.tfrecord", "y.tar"):
+        with pytest.raises(SchemaError, match="choose HDF5"):
+            fastpack.convert(tmp_path / "x.h5", tmp_path / name)

@@ -324,9 +324,10 @@ def test_guesses_and_what_is_left_out_are_noted(tmp_path):
     path = write(tmp_path / "x.h5", {"X": LAYOUTS["NCHW"], "y": np.arange(5), "odd": np.zeros((5, 2), [("a", "i4")]), "z": np.arange(3)})
     with pytest.warns(FastpackWarning) as warned:
         reader = fastpack.open(path)
-    assert len(warned) == len(reader.notes) == 2
+    assert len(warned) == len(reader.notes) == 3
     assert re.search(r"^X: axes NCHW, 5 samples.*x\.h5$", reader.notes[0])
     assert re.search(r"^odd: left out.*x\.h5$", reader.notes[1])
+    assert re.search(r"^1 dataset is left out: z \(3 samples\).*fields=.*x\.h5$", reader.notes[2])
     assert fastpack.open(path).notes == reader.notes  # of the saved index
     assert fastpack.open(path, axes={"X": "NCHW"}, fields=["X", "y"]).notes == ()
     assert fastpack.open(write(tmp_path / "plain.h5", {"X": COLOR, "y": np.arange(5)})).notes == ()

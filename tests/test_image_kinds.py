@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -220,9 +221,25 @@ REFUSED = {
     "fax": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (4,)}), "fax data of more than one bit"),
     "old JPEG": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (6,)}), "old JPEG"),
     "other compressions": (tiff(noise(0, 9, 8, 3), RGB, tags={259: (50000,)}), "Zstandard"),
-    "predictor of floats": (tiff(noise(0, 9, 8, 3), RGB, tags={317: (3,)}), "predictor 3"),
+    "predictor of floats": (tiff(noise(0, 9, 8, 3), RGB, tags={259: (5,), 317: (3,)}), "predictor 3"),
     "other depths": (tiff(noise(0, 9, 8, 3), RGB, tags={258: (5, 6, 5)}), "5 and 6 bits"),
+    "RGBA in JPEG": (save(Image.new("RGBA", (8, 9)), "TIFF", compression="jpeg"), "JPEG data other than gray"),
 }
+
+
+@pytest.mark.parametrize("compression", ["raw", "packbits"])
+def test_a_predictor_counts_with_lzw_and_deflate_only(compression):
+    """As libtiff has it."""
+    levels = photo(HEIGHT, WIDTH)
+    data = save(levels, "TIFF", compression=compression, tiffinfo={317: 2})
+    np.testing.assert_array_equal(read_pillow(data), levels)
+    np.testing.assert_array_equal(fastpack.decode(data), levels)
+
+
+def test_palette_values_of_more_than_16_bits_are_damage():
+    data = tiff(noise(0, 9, 8, 1), PALETTE, tags={320: (0,) * 767 + (70_000,)})
+    with pytest.raises(CorruptImageError, match="palette value of 70000"):
+        fastpack.decode(data)
 
 
 @pytest.mark.parametrize(("data", "feature"), REFUSED.values(), ids=REFUSED)
@@ -363,6 +380,15 @@ def test_transparency_of_gray_palettes_and_colors(tmp_path):
     assert (fastpack.open(tmp_path / "x.h5")[0]["image"] == np.where(gray == color, 255, gray)).all()
 
 
+@pytest.mark.parametrize("bits", [2, 8])
+def test_a_transparent_level_has_as_many_bits_as_the_image(bits):
+    """PNG, 3rd edition, 11.3.1.1: the others do not count."""
+    levels = noise(1, HEIGHT, WIDTH, 1, bits)
+    data = png(levels, 0, bits, extra=chunk(b"tRNS", struct.pack(">H", 2**bits * 7 + 3)))
+    shown = levels.astype(int) * (255 // (2**bits - 1))
+    np.testing.assert_array_equal(fastpack.decode(data, color="GRAY", alpha="white"), np.where(levels == 3, 255, shown))
+
+
 def test_gray_of_a_gray_palette_is_gray():
     indices = noise(2, HEIGHT, WIDTH, 1)
     image = Image.fromarray(indices[..., 0], "P")
@@ -382,6 +408,79 @@ def test_a_palette_that_lacks_colors():
         fastpack.decode(data)
 
 
+# Animations.
+
+
+def animation(mode="RGB", **options):
+    """Frames of WebP hold what changes: the first is smaller than the canvas."""
+    frames = [np.zeros((HEIGHT, WIDTH, len(mode)), np.uint8) for _ in range(3)]
+    for number, frame in enumerate(frames):
+        frame[4:12, 6:20] = noise(number, 8, 14, len(mode))
+    pictures = [Image.fromarray(frame) for frame in frames]
+    return save(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"lossless": True, "minimize_size": True}], ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("alpha", ["drop", "white"])
+def test_the_first_frame_of_a_webp_is_opencvs(mode, options, alpha):
+    data = animation(mode, **options)
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    expected = fastpack.decode(cv2.imencode(".png", stored)[1], alpha=alpha)
+    np.testing.assert_array_equal(fastpack.decode(data, alpha=alpha), expected)
+
+
+def test_a_small_frame_lies_where_the_file_says():
+    frame = save(photo(5, 7), "WEBP", lossless=True)[12:]
+    sides = (13).to_bytes(3, "little") + (9).to_bytes(3, "little")
+    head = b"\2\0\0\1\0\0" + (6).to_bytes(3, "little") + (4).to_bytes(3, "little") + bytes(4)
+    body = riff(b"VP8X", b"\2\0\0\0" + sides) + riff(b"ANIM", bytes(6)) + riff(b"ANMF", head + frame)
+    expected = np.full((10, 14, 3), 255, np.uint8)
+    expected[2:7, 4:11] = photo(5, 7)
+    np.testing.assert_array_equal(fastpack.decode(riff(b"RIFF", b"WEBP" + body), alpha="white"), expected)
+    outside = body.replace(b"\2\0\0\1\0\0", b"\6\0\0\1\0\0")
+    with pytest.raises(CorruptImageError, match="larger than the image"):
+        fastpack.decode(riff(b"RIFF", b"WEBP" + outside))
+
+
+def riff(name, body):
+    return name + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+
+
+# Formats that are not read.
+
+
+def of_format(format, mode="RGB", **options):
+    return save(Image.new(mode, (20, 20)), format, **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (of_format("JPEG2000"), "a JPEG 2000"),
+        (of_format("PPM"), "a PPM"),
+        (of_format("PPM", "L"), "a PGM"),
+        (of_format("ICO"), "an ICO"),
+        (of_format("TGA"), "a TGA"),
+        (of_format("TGA")[:-26], "a TGA"),  # the first version of the format ends here
+        (of_format("TGA", "P")[:-26], "a TGA"),
+        (of_format("DDS"), "a DDS"),
+        (b"II\x2b\0\x08\0\0\0" + bytes(40), "a BigTIFF"),
+        (b"\0\0\0\x20ftypavif" + bytes(40), "an AVIF"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "a HEIF"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_formats_are_named(tmp_path, data, name):
+    message = f"{name} image is not read; convert it to "
+    with pytest.raises(UnsupportedImageError, match=message):
+        fastpack.decode(data)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.png").write_bytes(data)
+    with pytest.raises(UnsupportedImageError, match=f"{message}.* at .*0.png"):
+        fastpack.pack(tmp_path / "in", tmp_path / "x.tfrecord")
+
+
 # Damage.
 
 PACKED = {
@@ -394,6 +493,8 @@ PACKED = {
     "bmp": save(photo(HEIGHT, WIDTH), "BMP"),
     "gif": save(to_pillow(photo(HEIGHT, WIDTH)).convert("P"), "GIF"),
     "webp": save(photo(HEIGHT, WIDTH), "WEBP"),
+    "animated webp": animation(),
+    "animated webp with alpha": animation("RGBA", lossless=True),
     "webp with alpha": save(with_alpha(), "WEBP", lossless=True),
     "png": save(photo(HEIGHT, WIDTH), "PNG"),
     "jpeg": jpeg(HEIGHT, WIDTH),

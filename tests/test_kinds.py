@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from command_line import run
 from images import jpeg, photo, save
-from wire import bytes_list, entry, example, frame
+from wire import bytes_list, entry, example, float_list, frame, int_list
 
 import fastpack
 from fastpack.errors import FormatError, OptionError, SchemaError
@@ -167,3 +167,108 @@ def test_lists_of_images_are_not_extracted_but_converted(tmp_path):
     fastpack.pack(frames.with_options(decode=False), tmp_path / "x.h5")
     assert fastpack.open(tmp_path / "x.h5", decode=False)[0]["x"] == JPEGS
     assert {name for name in os.listdir(tmp_path) if not name.endswith(".npz")} == {"x.tfrecord", "x.h5"}
+
+
+def test_a_rebuilt_index_keeps_the_kinds(tmp_path):
+    mask, path = save(photo(4, 4, 1), "PNG"), tmp_path / "x.tfrecord"
+    for given, values in (("mask", [mask]), ("bytes", [mask]), ("text", [b"a\0"]), ("text[]", [b"a"])):
+        fastpack.build_indexes(tfrecord(path, values, values), kinds={"x": given})
+        built = fastpack.build_indexes(path, rebuild=True)
+        assert built.notes == ()
+        assert kind(path) == given
+        path.with_name("x.tfrecord.index.npz").unlink()
+
+
+def test_the_kinds_of_our_pack_outlive_a_rebuild(tmp_path):
+    for name, data in (("a.jpg", JPEGS[0]), ("m.png", save(photo(4, 4, 1), "PNG"))):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "t.jsonl").write_text(json.dumps({"path": "a.jpg", "m": "m.png", "cap": "a\0", "one": ["a"]}))
+    path = tmp_path / "x.tfrecord"
+    fastpack.pack(fastpack.table(tmp_path / "t.jsonl", image_columns={"m": "mask"}), path)
+    schema = fastpack.open(path).schema
+    assert run("index", path, "--rebuild").exit_code == 0
+    assert fastpack.open(path).schema == schema
+    assert (kind(path, "m"), kind(path, "cap"), kind(path, "one")) == ("mask", "text", "text[]")
+
+
+def test_kinds_of_other_records_are_guessed_again_with_a_note(tmp_path):
+    path = tmp_path / "x.tfrecord"
+    fastpack.build_indexes(tfrecord(path, [b"a"]), kinds={"x": "bytes"})
+    built = fastpack.build_indexes(tfrecord(path, [b"b"], [b"c"]), rebuild=True)
+    assert built.notes == (
+        "'x' is read as text, since the file has other records than when it was indexed as bytes; give kinds if it is that still",
+    )
+    assert fastpack.verify(path).is_sound
+
+
+JPEG = entry(b"image", bytes_list(JPEGS[0]))
+
+
+def records(path, *features):
+    path.write_bytes(b"".join(frame(example(JPEG, *each)) for each in features))
+    return path
+
+
+def test_a_feature_of_two_kinds_can_be_left_out(tmp_path):
+    x = [entry(b"x", int_list(1)), entry(b"x", float_list(1.0)), entry(b"x", bytes_list(b"a")), entry(b"x", int_list(2))]
+    path = records(tmp_path / "x.tfrecord", *([each, entry(b"n", int_list(row))] for row, each in enumerate(x)))
+    for fields in (None, ["image", "x"]):
+        with pytest.raises(SchemaError, match="x: the feature holds another kind of list"):
+            fastpack.open(path, fields=fields)
+    dataset = fastpack.open(path, fields=["image", "n"], decode=False)
+    assert [field.name for field in dataset.schema.fields] == ["image", "n"]
+    assert dataset.columns["n"].tolist() == [0, 1, 2, 3]
+    assert dataset[3]["image"] == JPEGS[0]
+
+
+EMPTY = {"int": int_list(), "float": float_list(), "bytes": bytes_list(), "none": b""}
+FILLED = {"int": int_list(1), "float": float_list(1.0), "text": bytes_list(b"a"), "image": bytes_list(JPEGS[1])}
+
+
+@pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
+@pytest.mark.parametrize("value", FILLED.values(), ids=FILLED)
+def test_an_empty_list_of_another_kind_is_a_missing_value(tmp_path, empty, value, monkeypatch):
+    alone = records(tmp_path / "one.tfrecord", [entry(b"x", value)])
+    monkeypatch.setattr("fastpack.formats.tfrecord.scan._WINDOW_BYTES", 1)  # a record at a time
+    expected = fastpack.open(alone, decode=False).schema["x"]
+    for order in ([empty, value, empty], [value, empty], [empty, empty, value]):
+        path = records(tmp_path / "x.tfrecord", *([entry(b"x", each)] for each in order))
+        dataset = fastpack.open(path, save_index=False, decode=False)
+        assert (dataset.schema["x"].kind, dataset.schema["x"].dtype) == (expected.kind, expected.dtype)
+        assert [len(dataset[row]["x"]) > 0 for row in range(len(order))] == [each is value for each in order]
+
+
+def test_repair_says_that_a_file_cannot_be_opened(tmp_path):
+    path = records(tmp_path / "x.tfrecord", [entry(b"x", int_list(1))], [entry(b"x", float_list(1.0))])
+    repaired = fastpack.repair(path, tmp_path / "y.tfrecord")
+    assert "cannot be opened as it is: x: the feature holds another kind" in repaired.notes[0]
+    assert len(fastpack.open(tmp_path / "y.tfrecord", fields=["image"])) == 2
+    again = run("repair", path, "-o", tmp_path / "z.tfrecord")
+    assert (again.exit_code, "note: the new file cannot be opened" in again.stdout) == (1, True)
+
+
+def test_a_feature_without_a_name_beside_one_called_unnamed(tmp_path):
+    path = records(tmp_path / "x.tfrecord", [entry(b"", int_list(3)), entry(b"unnamed", int_list(4))])
+    sample = fastpack.open(path, decode=False)[0]
+    assert (sample["_unnamed"], sample["unnamed"]) == (3, 4)
+    fastpack.convert(path, tmp_path / "y.tfrecord")
+    assert fastpack.verify(tmp_path / "y.tfrecord", against=path).is_sound
+
+
+@pytest.mark.parametrize("output", ["y.h5", "y.tfrecord", "y.tar"])
+def test_keys_and_class_names_that_are_not_utf8(tmp_path, output):
+    named = [entry(b"label", int_list(0)), entry(b"class_name", bytes_list(b"\xff"))]
+    path = records(tmp_path / "x.tfrecord", *([entry(b"key", bytes_list(key)), *named] for key in (b"\xff\xfe", "é".encode())))
+    dataset = fastpack.open(path, decode=False)
+    assert (list(dataset.columns["key"]), dataset.class_names) == ([r"\xff\xfe", "é"], (r"\xff",))
+    fastpack.convert(path, tmp_path / output)
+    assert fastpack.verify(tmp_path / output, against=path).is_sound
+    assert fastpack.verify(path, against=tmp_path / output).is_sound
+    fastpack.extract(dataset, tmp_path / "files")
+    assert b"\xff\xfe.jpg" in os.listdir(os.fsencode(tmp_path / "files"))
+
+
+def test_extract_of_a_field_that_is_no_files(tmp_path):
+    path = tfrecord(tmp_path / "x.tfrecord", [b"a"])
+    with pytest.raises(SchemaError, match=r"'x' is text, not files; name a field of files \(image\)"):
+        fastpack.extract(fastpack.open(path), tmp_path / "files", field="x")

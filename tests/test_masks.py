@@ -181,6 +181,30 @@ def test_re_encoded_masks_take_the_nearest_pixels(tmp_path, changes):
     np.testing.assert_array_equal(dataset[1]["mask"], classes()[1::2, 1::2])
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_masks_get_the_size_of_decoded_pixels(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    numbers = classes(most=2**16)
+    files = [save(Image.fromarray(numbers), "PNG", exif=exif), save(palette_of(classes()), "PNG", exif=exif)]
+    source = fastpack.open(pairs(tmp_path, files, [jpeg(HEIGHT, WIDTH, exif=exif)] * 2), decode=False)
+    fastpack.pack(source, tmp_path / "y.h5", fastpack.PackOptions(size=(24, 32)))
+    expected = [np.rot90(mask, -1) if orientation == 6 else mask for mask in (numbers, classes())]
+    rows, columns = nearest(expected[0].shape[0], 24), nearest(expected[0].shape[1], 32)
+    small = [mask[rows][:, columns] for mask in expected]
+    dataset = fastpack.open(tmp_path / "y.h5")
+    batch = dataset.read([0, 1])
+    assert batch["image"].shape == (2, 24, 32, 3)
+    np.testing.assert_array_equal(batch["mask.png"], small)
+    cropped = dataset.with_options(transform=fastpack.CenterCrop(16)).read([0, 1])
+    np.testing.assert_array_equal(cropped["mask.png"], [mask[4:20, 8:24] for mask in small])
+    assert fastpack.verify(tmp_path / "y.h5", decode=True).is_sound
+
+
+def nearest(extent, scaled):
+    return ((np.arange(scaled) + 0.5) * extent / scaled).astype(int)
+
+
 def test_stripping_and_checking_leave_masks_as_they_are(tmp_path):
     mask = save(palette_of(classes()), "PNG", transparency=3)
     path = write_tfrecord(tmp_path / "x.tfrecord", [mask])

@@ -369,5 +369,5 @@ def test_progress(sound, tmp_path):
 def test_report_as_json(sound, tmp_path):
     os.truncate(sound, sound.stat().st_size - 10)
     told = json.loads(repair(sound, tmp_path / f"new{sound.suffix}").to_json())
-    assert set(told) == {"path", "output", "num_samples", "output_bytes", "damages", "num_lost"}
+    assert set(told) == {"path", "output", "num_samples", "output_bytes", "damages", "num_lost", "notes"}
     assert set(told["damages"][0]) == {"reason", "record", "offset", "length", "key", "is_lost", "path"}

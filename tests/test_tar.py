@@ -453,3 +453,42 @@ def test_only_gray_or_palette_pictures_of_a_telling_name_are_masks(tmp_path):
     schema = opened(write_tar(tmp_path / "x.tar", [(f"a.{name}", data) for name, data in members])).schema
     assert {field.name for field in schema.fields if field.kind == "mask"} == {"labelids.png", "mask.png"}
     assert schema.picture.name == "image"
+
+
+@pytest.mark.parametrize("ending", ["id", "index", "count", "cls"])
+@pytest.mark.parametrize("odd", ["00123", "+5", "1_000", "\u0663", "99999999999999999999"])
+def test_what_is_not_a_plain_integer_stays_text(tmp_path, ending, odd):
+    members = [(f"{i}.{each}", data) for i, text in enumerate(["7", odd]) for each, data in (("jpg", IMAGES[i]), (ending, text.encode()))]
+    path = write_tar(tmp_path / "x.tar", members)
+    name = "label" if ending == "cls" else ending
+    dataset = opened(path)
+    assert list(dataset.columns[name]) == ["7", odd]
+    assert dataset.notes == (f"{name!r} is kept as text, since {odd!r} of sample '1' is not a plain integer",)
+    for output in ("x.h5", "x.tfrecord", "y.tar"):
+        fastpack.convert(path, tmp_path / output)
+        assert list(fastpack.open(tmp_path / output).columns[name]) == ["7", odd]
+
+
+def test_lines_with_integers_are_integers(tmp_path):
+    path = write_tar(tmp_path / "x.tar", [("0.jpg", IMAGES[0]), ("0.cls", b" 7\r\n"), ("1.jpg", IMAGES[1]), ("1.cls", b"-3\n")])
+    assert opened(path).columns["label"].tolist() == [7, -3]
+    assert opened(path).notes == ()
+
+
+def test_members_called_image_beside_images(tmp_path):
+    members = [("0.jpg", IMAGES[0]), ("0.cls", b"1"), ("0.label", b"5"), ("0.image", b"img")]
+    dataset = opened(write_tar(tmp_path / "x.tar", members))
+    assert dataset.notes == ("the files ending in .image are the field '_image'",)
+    sample = dataset[0]
+    assert (sample["image"], sample["_image"], sample["label"], sample["cls"]) == (IMAGES[0], b"img", b"5", 1)
+    for output in ("x.h5", "x.tfrecord", "y.tar"):
+        fastpack.convert(tmp_path / "x.tar", tmp_path / output)
+        assert fastpack.verify(tmp_path / output, against=tmp_path / "x.tar").is_sound
+        assert fastpack.open(tmp_path / output, decode=False)[0] == sample
+
+
+def test_members_of_a_sample_that_are_no_neighbors(tmp_path):
+    members = [("0.jpg", IMAGES[0]), ("1.jpg", IMAGES[1]), ("0.txt", b"a"), ("1.txt", b"b")]
+    dataset = opened(write_tar(tmp_path / "x.tar", members))
+    assert len(dataset) == 4
+    assert dataset.notes[0].startswith("2 samples have the key of an earlier one, the first '0'; if they are parts of it")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from damage import flip_in_image, flipped
 from images import jpeg
@@ -88,3 +89,82 @@ def test_against_a_damaged_file_names_the_image_that_is_not_whole(packed, files,
 def test_against_refuses_pixels(files, tmp_path):
     with pytest.raises(OptionError, match="pixels"):
         verify(pack_photos(tmp_path, "all.h5", size=16), against=tmp_path / "photos")
+
+
+def hdf5(path: Path, images, **columns) -> Path:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        file["images"] = images
+        for name, values in columns.items():
+            file[name] = values
+    return path
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (IMAGES[:, :1].repeat(8, 1), "uint8 (1, 8, 1), and pixels uint8 (8, 8, 1)"),  # numpy would repeat the one row
+        (IMAGES.repeat(3, 3), "uint8 (1, 8, 1), and pixels uint8 (8, 8, 3)"),
+        (IMAGES[:, :1, :, 0], "uint8 (1, 8, 1), and pixels uint8 (1, 8)"),
+        (IMAGES[:, :1].astype(np.uint16), "uint8 (1, 8, 1), and pixels uint16 (1, 8, 1)"),
+    ],
+)
+def test_against_arrays_of_another_shape_or_type(tmp_path, other, said):
+    one, other = hdf5(tmp_path / "a.h5", IMAGES[:, :1]), hdf5(tmp_path / "b.h5", other)
+    assert said in verify(one, against=other).problems[0]
+    assert verify(other, against=one).problems
+
+
+def test_against_arrays_in_another_byte_order(tmp_path):
+    one = hdf5(tmp_path / "a.h5", IMAGES.astype("<u2"))
+    assert verify(one, against=hdf5(tmp_path / "b.h5", IMAGES.astype(">u2"))).is_sound
+
+
+def test_against_numbers_of_another_kind(tmp_path):
+    one = hdf5(tmp_path / "a.h5", IMAGES, label=[0, 1, 2], n=np.array([2**53 + 1] * 3))
+    floats = hdf5(tmp_path / "b.h5", IMAGES, label=[0.0, 1.0, 2.0], n=np.array([2.0**53] * 3))
+    (problem,) = verify(one, against=floats).problems
+    assert problem.startswith("n is int, and float in its source")  # labels that were whole floats are compared
+    assert len(verify(one, against=hdf5(tmp_path / "c.h5", IMAGES, label=[0, 1, 2.5], n=np.array([2**53] * 3))).problems) == 4
+
+
+def test_against_lists_of_another_length(tmp_path):
+    one = hdf5(tmp_path / "a.h5", IMAGES, x=np.eye(3))
+    assert len(verify(one, against=hdf5(tmp_path / "b.h5", IMAGES, x=np.eye(3)[:, :2])).problems) == 3
+
+
+def test_against_large_integer_labels_that_are_one_float(tmp_path):
+    one = hdf5(tmp_path / "a.h5", IMAGES, label=np.array([2**53 + 1] * 3))
+    assert len(verify(one, against=hdf5(tmp_path / "b.h5", IMAGES, label=np.array([2.0**53] * 3))).problems) == 3
+
+
+def classed(path: Path, labels: list[int], names: list[str]) -> Path:
+    columns = {"class_names": [name.encode() for name in names]} if names else {}
+    return hdf5(path, IMAGES, label=labels, **columns)
+
+
+def test_against_two_classes_of_one_name(tmp_path):
+    names = ["crane", "crane", "owl"]
+    one, other = classed(tmp_path / "a.h5", [0, 1, 2], names), classed(tmp_path / "b.h5", [1, 1, 2], names)
+    (problem,) = verify(one, against=other).problems
+    assert "the label is crane (class 0), and crane (class 1) in its source" in problem
+    reordered = classed(tmp_path / "c.h5", [1, 2, 0], ["owl", "crane", "crane"])
+    assert verify(one, against=reordered).is_sound
+    swapped = classed(tmp_path / "d.h5", [2, 1, 0], ["owl", "crane", "crane"])
+    assert len(verify(one, against=swapped).problems) == 2
+
+
+def test_against_classes_without_names(tmp_path):
+    one, other = classed(tmp_path / "a.h5", [0, 1, 1], ["cat", "dog"]), classed(tmp_path / "b.h5", [0, 1, 1], [])
+    assert "the source has no names of classes" in verify(one, against=other).problems[0]
+    assert "the dataset has no names of classes" in verify(other, against=one).problems[0]
+
+
+def test_against_a_list_of_files(files, tmp_path):
+    pack(tmp_path / "photos", tmp_path / "all.tfrecord", PackOptions(sync=False))
+    shards = pack(tmp_path / "photos", tmp_path / "s.tfrecord", PackOptions(sync=False, shards=2)).paths
+    assert verify(tmp_path / "all.tfrecord", against=list(shards)).is_sound
+    assert verify(tmp_path / "all.tfrecord", against=shards[:1]).problems

@@ -23,7 +23,7 @@ def repair(path: str, output: str, overwrite: bool, index_dir: Path | None, as_j
     """Writes what is whole in a damaged file to a new one.
 
     PATH is a TFRecord or HDF5 file; it is only read. Each damage is listed with its place, and whether what was there is lost.
-    The exit status is 1 when something is.
+    The exit status is 1 when something is, or the new file cannot be opened as it is.
     """
     with terminal.progress("repairing", quiet) as update:
         repaired = fastpack.repair(
@@ -38,7 +38,9 @@ def repair(path: str, output: str, overwrite: bool, index_dir: Path | None, as_j
     else:
         for damage in repaired.damages:
             click.echo(printable(f"{'lost' if damage.is_lost else 'saved'}: {at(damage.reason, damage.place(Path(path)))}"))
+        for note in repaired.notes:
+            click.echo(printable(f"note: {note}"))
         if not (quiet and not repaired.damages):
             click.echo(repaired_text(repaired))
-    if repaired.num_lost:
+    if repaired.num_lost or repaired.notes:
         click.get_current_context().exit(terminal.EXIT_DATA)

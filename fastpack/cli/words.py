@@ -58,9 +58,9 @@ def _shell_value(value: str | None, option: click.Option) -> str:
     """A list as the command line has it: its items with commas between, or `none`."""
     if value in (None, "...", "[...]"):
         return option.metavar or "..."
-    if value.startswith("["):  # type: ignore[union-attr]
-        return ",".join(item.strip(" \"'") for item in value[1:-1].split(",")) or "none"  # type: ignore[index]
-    return value.strip("\"'")  # type: ignore[union-attr]
+    if value.startswith("["):
+        return ",".join(item.strip(" \"'") for item in value[1:-1].split(",")) or "none"
+    return value.strip("\"'")
 
 
 def _owners() -> dict[str, str]:

@@ -123,6 +123,18 @@ def mapping(name: str, values: Any, example: str) -> dict[str, Any]:
     return dict(values)
 
 
+def encoded(name: str, value: Any) -> bytes:
+    """The bytes of a file.
+
+    >>> encoded("data", np.array([66, 77], np.uint8))
+    b'BM'
+    """
+    is_array = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 1
+    if not is_array and not isinstance(value, (bytes, bytearray, memoryview)):
+        raise OptionError(f"{name} must be the bytes of a file (bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}")
+    return bytes(value)
+
+
 def instance(name: str, value: Any, kind: Any, remedy: str) -> None:
     """Raises OptionError when the value is not a `kind`."""
     if not isinstance(value, kind):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,6 +15,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 # The axes of an image, in the order that transforms and codecs have them.
 IMAGE_AXES = "HWC"
 DOUBTFUL = "?"
+PLAIN = "-"
 # Blobs stay in their files and are read when asked for; the other kinds are columns in memory.
 BLOB_KINDS = ("image", "mask", "pixels", "bytes")
 
@@ -30,7 +32,8 @@ class Field:
     - stored_as: the name in the file, where that is another.
     - color: of "pixels": "RGB", "BGR" or "GRAY"; "" when the file does not tell.
     - axes: of "pixels": those of the stored array, such as "NCHW", where they are not samples, height, width, channels. Samples are
-      read with these axes; transforms see them as images. "?" is an array whose shape does not tell.
+      read with these axes; transforms see them as images. "?" is an array whose shape does not tell, "-" one that is not an image:
+      transforms leave it as it is.
     """
 
     name: str
@@ -66,7 +69,7 @@ class Field:
         >>> Field("X", "pixels", (3, 20, 30), axes="NCHW").to_image
         (1, 2, 0)
         """
-        axes = self.axes.strip(DOUBTFUL).replace("N", "") or IMAGE_AXES[: len(self.shape)]
+        axes = self.axes.strip(DOUBTFUL + PLAIN).replace("N", "") or IMAGE_AXES[: len(self.shape)]
         return tuple(axes.index(axis) for axis in IMAGE_AXES if axis in axes)
 
     @property
@@ -80,6 +83,11 @@ class Field:
         return self.kind in ("image", "mask")
 
     @property
+    def is_picture(self) -> bool:
+        """True when a sample has one image here: a file, or an array that is not plain numbers."""
+        return self.kind in ("image", "pixels") and self.axes != PLAIN and not self.is_list
+
+    @property
     def is_list(self) -> bool:
         """True when a sample has any number of values: of numbers, texts or blobs. Arrays are "pixels", one value each."""
         return self.kind != "pixels" and self.shape != ()
@@ -90,7 +98,7 @@ class Field:
 
 
 def _are_axes(axes: str, num_dimensions: int) -> bool:
-    if axes in ("", DOUBTFUL):
+    if axes in ("", DOUBTFUL, PLAIN):
         return True
     count = num_dimensions + ("N" in axes)
     return bool(_AXES.fullmatch(axes)) and len(set(axes)) == len(axes) == count
@@ -134,7 +142,7 @@ class Schema:
     @property
     def picture(self) -> Field | None:
         """The field that is looked at when a sample is: the first image or pixels field."""
-        return next((field for field in self.fields if field.kind in ("image", "pixels") and not field.is_list), None)
+        return next((field for field in self.fields if field.is_picture), None)
 
     def class_name(self, label: int | float | str) -> str:
         """The name of a class, or the label itself when it has none.
@@ -162,6 +170,17 @@ class Schema:
             return cls(tuple(fields), tuple(data["class_names"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise SchemaError(f"this is not a schema: {error}") from error
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with as many underscores before it as make it another than those that are taken.
+
+    >>> free_name("image", {"image", "label"})
+    '_image'
+    """
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 def merge_class_names(pieces: list[tuple[str, ...]]) -> tuple[str, ...]:

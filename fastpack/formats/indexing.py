@@ -69,7 +69,8 @@ def build_indexes(
 
     - path: a TFRecord, HDF5 or tar file, a folder of images, a glob, a folder of shards, or a list of these.
     - index_dir: a folder for the indexes, when that of the files is read-only; None puts each beside its file.
-    - rebuild: do not look for indexes that are there already: what the files hold now is what they shall hold.
+    - rebuild: build indexes that are there already, too: what the files hold now is what they shall hold. Kinds of fields are kept
+      where the records are the same.
     - checkpoints: find places inside the JPEGs where decoding may begin, for indexes that have none: crops are decoded faster then.
       Takes about half of the time of decoding all of them, and half a percent of their size.
     - kinds: what fields are, where the files do not say it and the guess is wrong: field name -> "image", "mask", "bytes" or
@@ -95,13 +96,13 @@ def build_indexes(
     def build(number: int) -> Index:
         shard = shards[number]
         saved = None if rebuild else saved_index.saved_index(shard, folder)
-        earlier = None if rebuild else saved_index.earlier_index(shard, folder)
+        earlier = saved_index.earlier_index(shard, folder)
         saved = saved if saved is not None and has_kinds(saved, given) else None
         index = saved or saved_index.build_index(shard, earlier, limits=limits, progress=partial(tally.set, number), kinds=given)
         refuse_kinds(index, given)
         index = marked(index) if checkpoints else index
         if index is not saved:
-            _save(index.remembering(earlier), shard, folder)
+            _save(index if rebuild else index.remembering(earlier), shard, folder)
             built.add(number)
         tally.set(number, tally.sizes[number])
         return index

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -144,6 +144,15 @@ class ChoosingContainer(Protocol):
 
     def explain(self, path: Path) -> list[str]:
         """A line for each array: how it is stored and read, or why it is left out."""
+        ...
+
+
+@runtime_checkable
+class PickingContainer(Protocol):
+    """A format of which some fields may be beyond reading while the others are sound."""
+
+    def index_fields(self, path: Path, fields: Collection[str], limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+        """The table of a file's samples, without such fields as are not among `fields`. All records are compared with their checksums."""
         ...
 
 

@@ -14,16 +14,17 @@ from fastpack.errors import (
     FormatError,
     OptionError,
     Place,
+    SchemaError,
     TruncatedFileError,
     at,
 )
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ChoosingContainer, SiftingContainer
+from fastpack.formats.protocols import BytesDone, ChoosingContainer, PickingContainer, SiftingContainer
 from fastpack.formats.registry import named, of_file
 from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, has_kinds, kinds_of
+from fastpack.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 
 # A saved index has at most so many bytes, and so many more for each byte of its file: 60 to 100 for a record of 40 and more.
 _SMALL_INDEX_BYTES = 2**26
@@ -51,6 +52,10 @@ def index_of(
             if choice.untrusted:
                 return container.index(path, limits=limits, kinds=choice.kinds)
             return _index_by_default(path, save, index_dir, limits, choice.kinds)
+        except SchemaError:
+            if choice.fields is not None and isinstance(container, PickingContainer):
+                return container.index_fields(path, choice.fields, limits, choice.kinds)
+            raise
         except (CorruptRecordError, FormatError):
             if choice.keep_damaged and isinstance(container, SiftingContainer):
                 with contextlib.suppress(EmptySourceError):
@@ -84,13 +89,19 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
 def build_index(
     path: Path, earlier: Index | None, *, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None, kinds: Kinds = GUESSED
 ) -> Index:
-    """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are."""
+    """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are.
+
+    Where the records are others, the fields are guessed again, and a note says which changed their kind.
+    """
     container = of_file(path)
     index = container.index(path, limits=limits, progress=progress, kinds=kinds)
     known = {**kinds_of(earlier), **kinds}
-    if earlier is None or earlier.seal is None or earlier.seal != index.seal or has_kinds(index, known):
+    if earlier is None or has_kinds(index, known):
         return index
-    return container.index(path, limits=limits, kinds=known)
+    if earlier.seal is not None and earlier.seal == index.seal:
+        return container.index(path, limits=limits, kinds=known)
+    changed = changed_kinds(earlier, index)
+    return replace(index, notes=(*index.notes, *changed))
 
 
 def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from fastpack._native.raster import unpack_runs
 from fastpack.errors import CorruptImageError, UnsupportedImageError
-from fastpack.images.raster import CONVERT, RESTORE, Raster, RasterCodec
+from fastpack.images.codec import CONVERT, RESTORE
+from fastpack.images.raster import Raster, RasterCodec
 
 _RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 0, 1, 2, 3, 6
 _CORE_HEADER, _INFO_HEADER, _OS2_HEADER, _HEADER_WITH_ALPHA = 12, 40, 64, 56

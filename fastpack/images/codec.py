@@ -12,6 +12,11 @@ Color = Literal["RGB", "BGR", "GRAY"]
 Bits = Literal[8, 16]
 Alpha = Literal["drop", "white", "black"]
 Pixels = npt.NDArray[np.uint8 | np.uint16]
+# The bytes of an image file.
+Encoded = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
+# What users can do about a damaged image, and about one of a kind that is not read.
+RESTORE = "restore the image from its source, or leave it out"
+CONVERT = "convert it to an 8-bit or 16-bit gray or RGB PNG, or leave it out"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from fastpack.core.ragged import Ragged, offsets_of
 from fastpack.core.threads import num_cores, share
 from fastpack.errors import FastpackError, Place, ShapeError, UnsupportedImageError, at, outcome_error, raise_first, status_error
 from fastpack.images.codec import Alpha, Bits, Color, Look
-from fastpack.images.codecs import codec_of
+from fastpack.images.codecs import codec_of, decode_numbers, decode_stored
 from fastpack.images.deep import place_deep, place_numbers
 from fastpack.images.headers import FORMATS, JPEG
 from fastpack.images.seek_points import Checkpoints
@@ -235,7 +235,7 @@ def _decode_others(pictures: Pictures, plan: Plan, outs: Outputs, options: Decod
 
     def draw(row: int, data: bytes, decoder: Decoder) -> None:
         info = pictures.infos[row]
-        pixels = codec_of(FORMATS[info["format"]]).decode(data, info, options.look, options.limits)
+        pixels = decode_stored(data, info, options.look, options.limits)
         if pixels.dtype != options.dtype:
             raise _of_other_bits(pixels, options)
         _place(pixels, plan, row, targets[row], options, decoder)
@@ -254,7 +254,7 @@ def decode_masks(
 
     def draw(row: int, data: bytes, decoder: Decoder) -> None:
         info = pictures.infos[row]
-        numbers = codec_of(FORMATS[info["format"]]).numbers(data, info, options.limits)[..., 0]
+        numbers = decode_numbers(data, info, options.limits)[..., 0]
         if numbers.itemsize > targets[row].itemsize:
             raise _of_other_bits(numbers, options)
         place_numbers(numbers, plan.views[row], sizes[row], targets[row])

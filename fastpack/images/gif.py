@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from fastpack._native.raster import unpack_gif
 from fastpack.errors import CorruptImageError
-from fastpack.images.raster import RESTORE, Raster, RasterCodec
+from fastpack.images.codec import RESTORE
+from fastpack.images.raster import Raster, RasterCodec
 
 _EXTENSION, _PICTURE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL = 0xF9

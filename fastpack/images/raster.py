@@ -11,13 +11,10 @@ import numpy.typing as npt
 
 from fastpack.core.limits import Limits
 from fastpack.errors import CorruptImageError, FastpackWarning, Place, UnsupportedImageError, raise_status
-from fastpack.images.codec import Look, Pixels, widen
+from fastpack.images.codec import RESTORE, Look, Pixels, widen
 from fastpack.images.headers import FORMATS
 
 Levels = npt.NDArray[Any]
-# What users can do about a damaged image, and about one of a kind that is not read.
-RESTORE = "restore the image from its source, or leave it out"
-CONVERT = "convert it to an 8-bit or 16-bit gray or RGB PNG, or leave it out"
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,10 @@ from fastpack._native.raster import unpack, unpack_fax
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.errors import CorruptImageError, UnsupportedImageError
 from fastpack.images.bmp import unpack_indices
-from fastpack.images.codec import Look
+from fastpack.images.codec import CONVERT, RESTORE, Look
 from fastpack.images.headers import probe
 from fastpack.images.jpeg import JPEG_CODEC
-from fastpack.images.raster import CONVERT, RESTORE, Raster, RasterCodec
+from fastpack.images.raster import Raster, RasterCodec
 from fastpack.images.tiff_tags import (
     BITS,
     COLOR_MAP,
@@ -45,6 +45,8 @@ Levels = npt.NDArray[Any]
 _NONE, _JPEG = 1, 7
 _PACKED: dict[int, Literal["LZW", "PackBits", "Deflate"]] = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
 _FAX = (2, 3, 4)
+# Other data have no predictor, whatever the tag says (libtiff takes it so).
+_WITH_PREDICTOR = (5, 8, 32946)
 _OTHERS = {6: "old JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLORS: dict[int, tuple[Literal["GRAY", "RGB", "CMYK", "PALETTE"], int]] = {
@@ -59,6 +61,7 @@ _ALPHAS: dict[int, Literal["associated", "straight"]] = {1: "associated", 2: "st
 _MIXED_FAX, _UNCOMPRESSED_FAX = 1, 2
 # Pixels of a tile that may be larger than its picture.
 _LARGEST_TILE = 2**24
+_MOST_OF_PALETTE = 2**16 - 1
 # No other compression than fax makes more bytes of one.
 _MOST_INFLATION = 4096
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -98,14 +101,19 @@ def _refuse_unknown(tags: Tags) -> None:
         raise _unsupported(f"{min(bits)} bits a channel")
     if (compression := tags.one(COMPRESSION)) not in (_NONE, _JPEG, *_FAX, *_PACKED):
         raise _unsupported(f"the compression {_OTHERS.get(compression, compression)}")
-    if tags.one(PREDICTOR) != 1 and not (tags.one(PREDICTOR) == 2 and bits <= {8, 16}):
-        raise _unsupported(f"the predictor {tags.one(PREDICTOR)}")
+    if (predictor := _predictor(tags)) != 1 and not (predictor == 2 and bits <= {8, 16}):
+        raise _unsupported(f"the predictor {predictor}")
     if compression in _FAX and (bits != {1} or tags.one(SAMPLES) != 1):
         raise _unsupported("fax data of more than one bit")
     if (tags.one(T4_OPTIONS, 0) | tags.one(T6_OPTIONS, 0)) & _UNCOMPRESSED_FAX:
         raise _unsupported("uncompressed parts in its fax data")
-    if compression == _JPEG and (bits != {8} or tags.one(PLANES) != 1 or photometric in (_PALETTE, _CMYK)):
+    is_odd_jpeg = photometric in (_PALETTE, _CMYK) or tags.one(SAMPLES) not in (1, 3)
+    if compression == _JPEG and (bits != {8} or tags.one(PLANES) != 1 or is_odd_jpeg):
         raise _unsupported("JPEG data other than gray, RGB or YCbCr of 8 bits")
+
+
+def _predictor(tags: Tags) -> int:
+    return tags.one(PREDICTOR) if tags.one(COMPRESSION) in _WITH_PREDICTOR else 1
 
 
 def _alpha_of(tags: Tags, num_colors: int) -> Literal["none", "straight", "associated"]:
@@ -122,10 +130,12 @@ def _alpha_of(tags: Tags, num_colors: int) -> Literal["none", "straight", "assoc
 
 def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
     """(2**bits, 3); stored as all red, all green, then all blue values, of 16 bits."""
-    values = np.array(tags.all(COLOR_MAP), np.uint16)
+    values = tags.all(COLOR_MAP)
     if bits > 8 or len(values) != 3 * 2**bits:
         raise CorruptImageError(f"the TIFF has {len(values)} palette values for indices of {bits} bits; {RESTORE}")
-    return np.ascontiguousarray((values >> 8).astype(np.uint8).reshape(3, -1).T)
+    if max(values) > _MOST_OF_PALETTE:
+        raise CorruptImageError(f"the TIFF has a palette value of {max(values)}, and the most is {_MOST_OF_PALETTE}; {RESTORE}")
+    return np.ascontiguousarray((np.array(values, np.uint16) >> 8).astype(np.uint8).reshape(3, -1).T)
 
 
 # Segments: strips, or tiles, of all channels or of one.
@@ -203,7 +213,7 @@ def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int
     if not is_whole:
         name = _PACKED.get(compression, "plain")
         raise CorruptImageError(f"the {name} data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}")
-    return _undo_predictor(_levels(rows, shape, bits, tags.byte_order), tags.one(PREDICTOR))
+    return _undo_predictor(_levels(rows, shape, bits, tags.byte_order), _predictor(tags))
 
 
 def _fax_segment(data: npt.NDArray[np.uint8], tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:

@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 
 from fastpack.errors import CorruptImageError
-from fastpack.images.raster import RESTORE
+from fastpack.images.codec import RESTORE
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES, PREDICTOR = 273, 277, 278, 279, 284, 317

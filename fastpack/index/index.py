@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from pathlib import Path
@@ -15,8 +15,8 @@ from fastpack._native.spans import first_outside
 from fastpack.core.checks import settle
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values, owners, read_only, take, to_arrays
-from fastpack.core.schema import Field, Schema, merge_class_names
-from fastpack.errors import FastpackError, FormatError, OptionError, Place, SchemaError, TruncatedFileError, at, status_error
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import FastpackError, FormatError, OptionError, Place, TruncatedFileError, at, status_error
 from fastpack.files.atomic import written_whole
 from fastpack.files.classes import ClassMap
 from fastpack.files.shard import Shard
@@ -25,6 +25,7 @@ from fastpack.index.arrays import Column, are_alike, are_pixels, are_places, chu
 from fastpack.index.chunks import ChunkTable
 from fastpack.index.digest import Seal
 from fastpack.index.folder_files import Files
+from fastpack.index.joined_schema import common_schema
 
 INDEX_VERSION = 1
 _LOST = {5: "the record differs from its CRC32C", 7: "the record is not a tf.train.Example"}  # by kernels' status
@@ -298,7 +299,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
     """One index over the samples of all, in order. Raises SchemaError when their fields differ."""
     if len(indexes) == 1:
         return indexes[0]
-    schema = common_schema(indexes)
+    schema = common_schema([(index.shards[0].path, index.schema) for index in indexes])
     first_shard = np.cumsum([0, *(len(index.shards) for index in indexes[:-1])])
     return Index(
         shards=tuple(shard for index in indexes for shard in index.shards),
@@ -314,7 +315,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         files=Files.concatenate([index.files for index in indexes], [len(index) for index in indexes]),
         checkpoints=_join_checkpoints(indexes, schema),
         lost=_join_lost(indexes),
-        notes=tuple(dict.fromkeys(note for index in indexes for note in index.notes)),
+        notes=tuple(dict.fromkeys([*(note for index in indexes for note in index.notes), *_notes_on_classes(indexes, schema)])),
     )
 
 
@@ -331,29 +332,16 @@ def _join_checkpoints(indexes: Sequence[Index], schema: Schema) -> dict[str, Che
     return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
 
 
-def common_schema(indexes: Sequence[Index]) -> Schema:
-    """The schema of all; lists where sizes differ. Raises SchemaError when their fields or class names contradict."""
-    first = indexes[0]
-    fields = first.schema.fields
-    for index in indexes[1:]:
-        ours, theirs = (", ".join(map(kind_of, kinds)) for kinds in (fields, index.schema.fields))
-        if ours != theirs:
-            raise SchemaError(
-                f"{first.shards[0].path} has the fields {ours}, but {index.shards[0].path} has {theirs}; "
-                "open them apart, or choose what they share with fields=..."
-            )
-        fields = tuple(_common_field(mine, other) for mine, other in zip(fields, index.schema.fields, strict=True))
-    return Schema(fields, merge_class_names([index.schema.class_names for index in indexes]))
-
-
-def _common_field(mine: Field, other: Field) -> Field:
-    shape = mine.shape if mine.shape == other.shape else (None,) * max(1, len(mine.shape))
-    return replace(mine, shape=shape, dtype=max(mine.dtype, other.dtype) if mine.kind == "float" else mine.dtype)
-
-
-def kind_of(field: Field) -> str:
-    """Name and kind; of pixels, which are read as they are stored, the dtype and the axes as well."""
-    return f"{field.name}: {field.kind} {field.dtype} {field.axes}".rstrip() if field.kind == "pixels" else f"{field.name}: {field.kind}"
+def _notes_on_classes(indexes: Sequence[Index], schema: Schema) -> Iterator[str]:
+    """On files whose labels get the class names of others."""
+    named = next((index for index in indexes if index.schema.class_names), None)
+    for index in indexes:
+        if named is None or index.schema.class_names or "label" not in index.columns:
+            continue
+        labels = flat_values(index.columns["label"])
+        if isinstance(labels, np.ndarray) and ((labels >= 0) & (labels < len(schema.class_names))).any():
+            path = index.shards[0].path.name
+            yield f"{path} has labels without class names; they are taken to count in those of {named.shards[0].path.name}"
 
 
 def _concatenate(columns: list[Column], is_list: bool) -> Column:

@@ -39,6 +39,14 @@ def has_kinds(index: Index, kinds: Kinds) -> bool:
     return all(kind in found.get(name, ()) for name, kind in kinds.items())
 
 
+def changed_kinds(earlier: Index, index: Index) -> list[str]:
+    """A note on each field that an earlier index of the file said to be of another kind."""
+    found = {field.source_name: field for field in index.schema.fields}
+    changed = [(found[name], kind) for name, kind in kinds_of(earlier).items() if name in found and kind_of(found[name]) != kind]
+    said = "the file has other records than when it was indexed as {}; give kinds if it is that still"
+    return [f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}" for field, kind in changed]
+
+
 def refuse_kinds(index: Index, kinds: Kinds) -> None:
     """Raises SchemaError for a field that is not there, or cannot be what it was to be."""
     for name, kind in kinds.items():

@@ -1,9 +1,11 @@
 """comparison: a dataset held against what it was made from, and an index against what was noted before."""
 
-from collections import defaultdict
+import math
+import os
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, SourceError, at
+from fastpack.formats.protocols import Paths
 from fastpack.images.seek_points import Checkpoints
 from fastpack.index.index import Index
 from fastpack.reading.reader import Reader
@@ -52,21 +55,38 @@ def _counted(count: int) -> str:
 def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
     """Which values differ; NaN is NaN. Where one side has lists, a value is a list of one."""
     if (type(a) is Ragged) != (type(b) is Ragged):
-        a, b = (rows if type(rows) is Ragged else Ragged(rows, np.arange(len(rows) + 1)) for rows in (a, b))
+        a, b = _as_lists(a), _as_lists(b)
     if isinstance(a, Ragged) and isinstance(b, Ragged):
         if a == b:
             return np.zeros(len(a), np.bool_)
         return np.array([not _are_equal(x, y) for x, y in zip(a, b, strict=True)], np.bool_)
     if isinstance(a, Text) != isinstance(b, Text):
         return np.ones(len(a), np.bool_)
-    different = (a != b) & ~((a != a) & (b != b))
-    return different.reshape(len(a), -1).any(axis=1) if different.ndim > 1 else different  # type: ignore[no-any-return]
+    if np.shape(a) != np.shape(b):  # numpy would repeat the smaller one
+        return np.ones(len(a), np.bool_)
+    different = _differing_numbers(a, b)
+    return np.asarray(different.any(axis=tuple(range(1, different.ndim))))
+
+
+def _as_lists(rows: Any) -> Ragged:
+    """Each value, or each row of an array, as a list."""
+    if type(rows) is Ragged:
+        return rows
+    length = 1 if isinstance(rows, Text) else math.prod(rows.shape[1:])
+    return Ragged(rows if isinstance(rows, Text) else rows.reshape(-1), np.arange(len(rows) + 1) * length)
+
+
+def _differing_numbers(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Elementwise, for two of one shape; NaN is NaN. An integer equals a float only where both are the same number."""
+    if {a.dtype.kind, b.dtype.kind} in ({"i", "f"}, {"u", "f"}):  # numpy would take 2**53 and 2**53 + 1 for one float64
+        a, b = a.astype(object), b.astype(object)
+    return np.asarray((a != b) & ~((a != a) & (b != b)), np.bool_)
 
 
 def _are_equal(a: Any, b: Any) -> bool:
     if isinstance(a, (Ragged, str)):
         return bool(a == b)
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
+    return a.shape == b.shape and not _differing_numbers(a, b).any()
 
 
 def compare_with_source(dataset: Reader, source: Source, advance: Advance | None = None) -> Iterator[str]:
@@ -83,10 +103,10 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
     for row in extra:
         yield at("the source has no such image", dataset.place(row))
     yield from _missing_fields(dataset, source)
-    pairs, odd = [pair for pair in pairs if _are_comparable(*pair)], [pair for pair in pairs if not _are_comparable(*pair)]
-    for field, other in odd:
-        text = f"{field.name} is {field.kind}, and {other.kind} in its source; pack it again"
+    for field, other in (pair for pair in pairs if not _are_comparable(*pair)):
+        text = f"{field.name} is {_type_of(field)}, and {_type_of(other)} in its source; pack it again"
         yield at(text, Place(dataset.index.shards[0].path))
+    pairs = [pair for pair in pairs if _are_comparable(*pair)]
     blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
     done = 0
     for batch in _batches(dataset.sizes[ours]):
@@ -108,9 +128,26 @@ def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
 
 
 def _are_comparable(ours: Field, theirs: Field) -> bool:
-    """True for fields that are numbers both, or arrays, or bytes: files, and texts."""
-    numbers, arrays = ("int", "float"), ("pixels",)
-    return all((ours.kind in kinds) == (theirs.kind in kinds) for kinds in (numbers, arrays))
+    """True for fields of one type. Files and texts are bytes; integer labels may have been whole floats; 32 bits may hold what 64 did."""
+    if "pixels" in (ours.kind, theirs.kind):
+        are_alike = (ours.kind, ours.shape, _machine_dtype(ours)) == (theirs.kind, theirs.shape, _machine_dtype(theirs))
+        return are_alike and (ours.color == theirs.color or not (ours.color and theirs.color))
+    numbers = ("int", "float")
+    if ours.kind in numbers and theirs.kind in numbers:
+        return ours.kind == theirs.kind or ours.name == "label"
+    return ours.kind not in numbers and theirs.kind not in numbers
+
+
+def _machine_dtype(field: Field) -> np.dtype[Any]:
+    """In the machine's byte order, in which arrays are read."""
+    return np.dtype(field.dtype).newbyteorder("=")
+
+
+def _type_of(field: Field) -> str:
+    """For a message: the kind; of pixels all that makes two of them differ."""
+    if field.kind != "pixels":
+        return field.kind
+    return f"{field.kind} {_machine_dtype(field)} {field.shape} {field.color}".rstrip()
 
 
 def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
@@ -125,13 +162,18 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
             yield at(f"the source has no field {field.name!r}, which the dataset has", place)
     if source.schema.class_names and not dataset.schema.class_names and "label" in dataset.schema:
         yield at("the dataset has no names of classes, which its source has; pack it again", place)
+    if dataset.schema.class_names and not source.schema.class_names and "label" in source.schema:
+        yield at("the source has no names of classes, which the dataset has", place)
 
 
-def source_at(path: str | Path, index_dir: Path | None = None, **taking: Any) -> Source:
-    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`.
+def source_at(path: Source | Paths, index_dir: Path | None = None, **taking: Any) -> Source:
+    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`. A Source as it is.
 
     - taking: how a folder or a table is taken, as `source_of` has it.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        return cast(Source, path) if hasattr(path, "schema") else open_dataset(path, decode=False, index_dir=index_dir, **taking)
+    path = Path(path)
     if is_table(path):  # what it names elsewhere is only compared, never shown
         return source_of(path, **{**taking, "allow_external": True})
     try:
@@ -249,13 +291,47 @@ def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
 
 
 def _compare_labels(dataset: Reader, source: Source, ours: Rows, theirs: Rows, mine: Any, original: Any) -> Iterator[str]:
-    """By the names of the classes, whose numbers may be others."""
+    """By the classes, whose numbers may be others where they stand in another order."""
+    classes, wanted_classes = _classes(dataset.schema.class_names, source.schema.class_names)
     for row, (label, wanted) in enumerate(zip(mine, original, strict=True)):
-        label_text, wanted_text = _class_of(dataset.schema, label), _class_of(source.schema, wanted)
-        if label_text != wanted_text:
-            text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(int(theirs[row]))}; pack it again"
-            yield at(text, dataset.place(int(ours[row])))
+        if [_class_of(classes, each) for each in _labels(label)] == [_class_of(wanted_classes, each) for each in _labels(wanted)]:
+            continue
+        label_text, wanted_text = _named(dataset.schema, label), _named(source.schema, wanted)
+        if label_text == wanted_text:
+            label_text, wanted_text = f"{label_text} (class {label})", f"{wanted_text} (class {wanted})"
+        text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(int(theirs[row]))}; pack it again"
+        yield at(text, dataset.place(int(ours[row])))
 
 
-def _class_of(schema: Schema, label: Any) -> str:
-    return ", ".join(schema.class_name(each) for each in np.atleast_1d(label).tolist()) if not isinstance(label, str) else label
+# A class: its name, and its number or, where the numbers differ, how many before it have that name.
+_Class = tuple[str, int]
+
+
+def _classes(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[_Class], list[_Class]]:
+    """The classes of both sides by number, told apart by what both have in common. Two classes may have one name."""
+    if all(mine == other for mine, other in zip(ours, theirs, strict=False) if mine and other):
+        return [(name, number) for number, name in enumerate(ours)], [(name, number) for number, name in enumerate(theirs)]
+    return _occurrences(ours), _occurrences(theirs)
+
+
+def _occurrences(names: Sequence[str]) -> list[_Class]:
+    seen: Counter[str] = Counter()
+    classes = []
+    for name in names:
+        classes.append((name, seen[name]))
+        seen[name] += 1
+    return classes
+
+
+def _labels(label: Any) -> list[Any]:
+    return [label] if isinstance(label, str) else np.atleast_1d(label).tolist()
+
+
+def _class_of(classes: Sequence[_Class], label: Any) -> Any:
+    """The class, or the label itself where it has no name."""
+    has_name = not isinstance(label, str) and 0 <= label < len(classes) and label == int(label) and classes[int(label)][0]
+    return classes[int(label)] if has_name else label
+
+
+def _named(schema: Schema, label: Any) -> str:
+    return ", ".join(schema.class_name(each) for each in _labels(label))

@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 class Repaired:
     """What a repair came to: the new file, the samples in it, and what was wrong with the old one, record by record.
 
-    A damage that `is_lost` is not in the new file.
+    A damage that `is_lost` is not in the new file. `notes`: why the new file, whole as it is, cannot be opened.
     """
 
     path: Path
@@ -37,6 +37,7 @@ class Repaired:
     num_samples: int
     output_bytes: int
     damages: tuple[Damage, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def num_lost(self) -> int:
@@ -122,10 +123,19 @@ def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limit
         written = walk_records(temporary, limits)
         if len(written) != len(survey.records) or written["kind"].any():
             raise CorruptRecordError(at("what was written does not read back the same; check the disk", Place(output)))
-    with contextlib.suppress(FastpackError):  # an index is derived; of records that are no Examples there is none
-        kinds = kinds_of(told)
-        registry.named("tfrecord").index(output, check=False, limits=limits, kinds=kinds).save(index_path(output))
-    return Repaired(path, output, len(survey.records), output.stat().st_size, survey.damages)
+    notes = _indexed(output, told, limits)
+    return Repaired(path, output, len(survey.records), output.stat().st_size, survey.damages, notes)
+
+
+def _indexed(output: Path, told: Index | None, limits: Limits) -> tuple[str, ...]:
+    """Saves the index of a repaired file. Gives a note on a file that has none, since it cannot be opened."""
+    try:
+        index = registry.named("tfrecord").index(output, check=False, limits=limits, kinds=kinds_of(told))
+    except FastpackError as error:
+        return (f"the new file cannot be opened as it is: {error}",)
+    with contextlib.suppress(FastpackError):  # an index is derived
+        index.save(index_path(output))
+    return ()
 
 
 def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], None] | None:

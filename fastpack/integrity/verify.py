@@ -30,7 +30,7 @@ from fastpack.integrity.compare import compare_with_source, disagreement, source
 from fastpack.integrity.salvage.survey import Damage, told_index
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
-from fastpack.sampling.split import spread_by_key
+from fastpack.sampling.split import repeated_keys
 from fastpack.sources import Source
 
 _BATCH_SAMPLES = 256
@@ -74,7 +74,7 @@ def verify(
     path: Paths,
     *,
     decode: bool = False,
-    against: Source | str | Path | None = None,
+    against: Source | Paths | None = None,
     index_dir: str | Path | None = None,
     num_workers: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -86,7 +86,7 @@ def verify(
     swapped, is noticed. Of files named like train-00000-of-00010.tfrecord, all must be there, but where `path` is one of them.
 
     - decode: decode each image too.
-    - against: the folder, the table or the Source that was packed: each image is compared with its file byte for byte,
+    - against: the folder, the table, the files or the Source that was packed: each image is compared with its file byte for byte,
       by key; images that are missing and images that are too many are problems.
     - index_dir: where the saved indexes are, when they are not beside the files.
     - num_workers: files that are looked at side by side; None is one a core.
@@ -106,7 +106,7 @@ def verify(
     is_one_file = isinstance(path, (str, Path)) and shards == [Path(path)]
     problems += [] if is_one_file else _set_problems(shards)
     if against is not None:
-        problems += _compare(findings, source_at(against) if isinstance(against, (str, Path)) else against, work)
+        problems += _compare(findings, source_at(against), work)
     work.finish()
     num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
     repeated = _repeated_keys(findings)
@@ -288,13 +288,7 @@ def _repeated_keys(findings: list[_Finding]) -> list[str]:
     """The key of each sample that has the key of an earlier one."""
     columns = [finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None]
     pieces = [keys for keys in columns if isinstance(keys, Text)]
-    if not pieces:
-        return []
-    keys = Text.concatenate(pieces)
-    _, which, counts = np.unique(spread_by_key(keys, 0), return_inverse=True, return_counts=True)
-    candidates = [keys[row] for row in np.flatnonzero(counts[which] > 1).tolist()]
-    seen: set[str] = set()
-    return [key for key in candidates if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+    return repeated_keys(Text.concatenate(pieces)) if pieces else []
 
 
 def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[str]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack.core.ragged import Text
-from fastpack.core.schema import Schema, merge_class_names
+from fastpack.core.schema import Field, Schema, merge_class_names
 from fastpack.errors import MixedSetError, Place, SchemaError, SourceError, at
 from fastpack.files.classes import refuse_ambiguous
 from fastpack.files.image_folder import Few
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.indexing import indexes_of
-from fastpack.index.index import Index, common_schema, kind_of
+from fastpack.index.index import Index
+from fastpack.index.joined_schema import are_joinable, common_schema, kind_of
 from fastpack.sources import Source
 
 _MOST_TOLD = 5
@@ -47,7 +48,7 @@ class Joined:
         indexes = indexes_of(paths)
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
         keys = tuple(found for index in indexes if isinstance(found := index.columns.get("key"), Text))
-        return cls(paths[0], common_schema(indexes), receipts, keys)
+        return cls(paths[0], common_schema([(index.shards[0].path, index.schema) for index in indexes]), receipts, keys)
 
     def known_keys(self, keys: Text) -> Few:
         """Those that samples of the set have already."""
@@ -60,19 +61,19 @@ class Joined:
 
     def refuse_fields(self, schema: Schema) -> None:
         """Raises SchemaError when samples of this schema differ from those of the set, before anything is written."""
-        theirs, ours = (sorted(map(kind_of, each.fields)) for each in (self.schema, schema))
-        if theirs != ours:
-            self._refuse(theirs, ours)
+        theirs, ours = (sorted(each.fields, key=lambda field: field.name) for each in (self.schema, schema))
+        self._refuse_others(theirs, ours)
 
     def refuse_index(self, index: Index) -> None:
         """Raises SchemaError when a shard, as it was written, could not be opened together with the set."""
-        theirs, ours = ([kind_of(field) for field in each.fields] for each in (self.schema, index.schema))
-        if theirs != ours:
-            self._refuse(theirs, ours)
+        self._refuse_others(self.schema.fields, index.schema.fields)
         merge_class_names([self.schema.class_names, index.schema.class_names])
 
-    def _refuse(self, theirs: Sequence[str], ours: Sequence[str]) -> None:
-        message = f"the set holds {', '.join(theirs)}, but what is to be appended holds {', '.join(ours)}"
+    def _refuse_others(self, theirs: Sequence[Field], ours: Sequence[Field]) -> None:
+        if are_joinable(theirs, ours):
+            return
+        held, new = (", ".join(map(kind_of, fields)) for fields in (theirs, ours))
+        message = f"the set holds {held}, but what is to be appended holds {new}"
         raise SchemaError(at(f"{message}; pack the same fields, or choose another output", Place(self.path)))
 
     def classes_for(self, source: Source, given: tuple[str, ...]) -> tuple[str, ...]:

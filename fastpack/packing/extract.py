@@ -168,7 +168,13 @@ def _files_of(dataset: Reader, name: str | None) -> Field:
     fields = [dataset.schema[name]] if name is not None else [each for each in files if not each.is_list] or files
     images = [each for each in fields if each.kind == "image"] or [each for each in fields if each.is_image_file]
     found = images or fields
-    if not found or not found[0].is_blob or found[0].kind == "pixels":
+    if name is not None and found[0] not in files:
+        known = ", ".join(each.name for each in files) or "none"
+        place = Place(dataset.index.shards[0].path)
+        raise SchemaError(
+            at(f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open", place)
+        )
+    if not found:
         raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
     if found[0].is_list:
         raise SchemaError(f"a sample has a list of files in {found[0].name!r}, which have no names; read them with fastpack.open")

@@ -46,7 +46,7 @@ class PackOptions:
     - layout: of HDF5: "encoded" (image files as they are), "vlen" (the same as rows of variable length) or "pixels"
       (decoded, one size). "auto" is `pixels` when a size is given, else `encoded`.
     - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone. With a quality
-      they are encoded again, in their own format.
+      they are encoded again, in their own format. Masks get the nearest pixels.
     - resize_max: encode images again of which a side has more pixels, scaled down to that; others stay as they are.
     - quality: 1 to 100: encode all images again, JPEG and WebP with this. Without, what is encoded again has 95.
     - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.

@@ -25,7 +25,7 @@ from fastpack.packing.duplicates import duplicates
 from fastpack.packing.inputs import DecodedSupply, EncodedSupply, Supply
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pipeline import Pipeline, Stages
-from fastpack.packing.preprocess import AlteredSupply
+from fastpack.packing.preprocess import AlteredSupply, with_masks_of_size
 from fastpack.packing.rejects import Reject
 from fastpack.packing.staging import interrupted_names
 from fastpack.packing.subset import Selection, keys_of, matching, shuffled
@@ -270,7 +270,8 @@ def _supply(container: Container, options: PackOptions, source: Source, fast_jpe
         is_altered = options.alteration.is_needed or fast_jpegs is not None
         return AlteredSupply(supply, source, options.alteration, fast_jpegs) if is_altered else supply
     decoding = DecodeOptions(options.color, limits=options.limits, alpha=options.alpha)
-    return DecodedSupply(source, options.names, options.size, decoding, options.bits)
+    pixels = DecodedSupply(source, options.names, options.size, decoding, options.bits)
+    return pixels if options.size is None else with_masks_of_size(pixels, source, options.limits)
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:

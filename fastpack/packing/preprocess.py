@@ -13,7 +13,7 @@ from fastpack.core.ragged import Ragged, owners
 from fastpack.core.schema import Field, Kind
 from fastpack.errors import FastpackError, Place, at
 from fastpack.images.codec import Alpha, Color, Look, Pixels
-from fastpack.images.codecs import codec_of, encode
+from fastpack.images.codecs import decode_numbers, decode_stored, encode
 from fastpack.images.decode import (
     DecodeOptions,
     Failures,
@@ -27,7 +27,7 @@ from fastpack.images.decode import (
 )
 from fastpack.images.headers import FORMATS, JPEG, probe_blobs
 from fastpack.images.transforms import Plan, Resize, plan_batch
-from fastpack.packing.inputs import EncodedSupply
+from fastpack.packing.inputs import Supply
 from fastpack.packing.metadata import strip_metadata
 from fastpack.packing.transcode import FastJpegs
 from fastpack.sources import Source
@@ -86,9 +86,9 @@ class Alteration:
             if size is not None:
                 return encode(self._pixels(data, info, size, place), format, quality=self.quality or _DEFAULT_QUALITY)
             if self.check and kind == "mask":
-                codec_of(format).numbers(data, info, self.limits)
+                decode_numbers(data, info, self.limits)
             elif self.check:
-                codec_of(format).decode(data, info, Look(bits=None), self.limits)
+                decode_stored(data, info, Look(bits=None), self.limits)
             return strip_metadata(data, format, int(info["orientation"])) if self.strip else data
         except FastpackError as error:
             if str(place) in str(error):
@@ -142,21 +142,41 @@ def _one(
     return pictures, plan, refused
 
 
+def with_masks_of_size(supply: Supply, source: Source, limits: Limits) -> Supply:
+    """Pixels of one size, whose masks get that size too."""
+    picture = supply.schema.picture
+    assert picture is not None
+    height, width = picture.shape[:2]
+    assert height is not None
+    assert width is not None
+    has_masks = any(blob.kind == "mask" for blob in supply.schema.blobs)
+    return AlteredSupply(supply, source, Alteration(size=(height, width), limits=limits), kinds=("mask",)) if has_masks else supply
+
+
 class AlteredSupply:
     """Image files that went through an alteration, by the thread that asks for them. Their sizes are known once they are read.
 
     - fast_jpegs: then makes slow JPEGs of the main image fast.
+    - kinds: of the fields whose files are altered.
     """
 
-    def __init__(self, supply: EncodedSupply, source: Source, alteration: Alteration, fast_jpegs: FastJpegs | None = None) -> None:
+    def __init__(
+        self,
+        supply: Supply,
+        source: Source,
+        alteration: Alteration,
+        fast_jpegs: FastJpegs | None = None,
+        kinds: tuple[Kind, ...] = ("image", "mask"),
+    ) -> None:
         self._supply, self._source, self._alteration, self._fast_jpegs = supply, source, alteration, fast_jpegs
+        self._fields = [blob for blob in supply.schema.blobs if blob.kind in kinds]
         self.schema, self.sizes = supply.schema, supply.sizes
-        self.keeps_sizes = not alteration.encodes_again
+        self.keeps_sizes = supply.keeps_sizes and not (alteration.encodes_again and "image" in kinds)
         self.memory_sizes = 2 * supply.memory_sizes
 
     def read(self, rows: Rows) -> Batch:
         batch = self._supply.read(rows)
-        altered = {blob.name: self._altered_field(blob, batch[blob.name], rows) for blob in self.schema.blobs if blob.is_image_file}
+        altered = {blob.name: self._altered_field(blob, batch[blob.name], rows) for blob in self._fields}
         if self._fast_jpegs is not None and (picture := self.schema.picture) is not None and picture.name in altered:
             altered[picture.name] = _made_fast(self._fast_jpegs, altered[picture.name], rows)
         return Batch({**batch, **altered}, len(rows))

@@ -163,10 +163,14 @@ class Blobs:
         if picture is None:
             return None
         if picture.kind == "pixels":
-            height, width = (*picture.shape, None, None)[:2]
+            height, width = (*picture.image_shape, None, None)[:2]
             return np.full(len(rows), width or 0), np.full(len(rows), height or 0)
         widths, heights = upright_sizes(self._index.infos[picture.name].take(rows), orient, {})
         return widths.astype(np.int64), heights.astype(np.int64)
+
+    def file_of(self, rows: Rows) -> Place:
+        """The file that the first of these samples is in."""
+        return Place(self._index.place(int(rows[0])).path if len(rows) else self._index.shards[0].path)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
         """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""

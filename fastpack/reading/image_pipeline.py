@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastpack.core.buffer_pool import Memory
 from fastpack.core.ragged import Ragged
 from fastpack.core.rng import Draws
-from fastpack.core.schema import DOUBTFUL, Field
+from fastpack.core.schema import DOUBTFUL, PLAIN, Field
 from fastpack.core.threads import num_cores
 from fastpack.errors import SchemaError, ShapeError, at
 from fastpack.images.decode import (
@@ -164,7 +164,7 @@ class Imaging:
 
     def _stored_pixels(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Pixels, Failures]:
         is_mirrored = {field.color, self._options.color} == {"RGB", "BGR"}  # other stored colours come as they are
-        are_images = len(field.shape) > 1  # numbers in one row are no picture, whatever is done with those
+        are_images = len(field.shape) > 1 and field.axes != PLAIN
         is_final = (not self._options.steps and not is_mirrored) or not are_images
         stored, failures = self._blobs.pixels(field, rows, self.decoding, out if is_final else None)
         if is_mirrored and are_images:
@@ -177,9 +177,7 @@ class Imaging:
     def _transformed(self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
-        if field.axes == DOUBTFUL:
-            choice = f'open it with axes={{"{field.source_name}": "NHWC"}}, or "NCHW"'
-            raise SchemaError(f"{field.name}: samples of {field.shape} do not tell where their channels are; {choice}")
+        self._refuse_arrays(field, pixels, rows)
         if field.to_image == tuple(range(len(field.to_image))) or any(isinstance(step, Normalize) for step in self._options.steps):
             return self._placed(_as_images(field, pixels), rows, epoch, out)
         placed = self._placed(_as_images(field, pixels), rows, epoch, None)
@@ -187,11 +185,20 @@ class Imaging:
         placed = np.ascontiguousarray(placed.transpose(0, *back))
         return placed if out is None else _copy_into(out, placed)
 
+    def _refuse_arrays(self, field: Field, pixels: Pixels, rows: Rows) -> None:
+        """Raises for arrays that a transform cannot take as images."""
+        if pixels.ndim > 4 or pixels.dtype not in (np.uint8, np.uint16):
+            message = f"{field.name}: a transform needs uint8 or uint16 pixels (n, height, width, channels), not {pixels.dtype}"
+            remedy = "leave it out with fields=..., or read without a transform"
+            raise ShapeError(at(f"{message} {pixels.shape}; {remedy}", self._blobs.file_of(rows)))
+        if field.axes == DOUBTFUL:
+            choice = f'open it with axes={{"{field.source_name}": "{"NHW" if pixels.ndim == 3 else "NHWC"}"}}'
+            choice += ', or "NCHW"' if pixels.ndim == 4 else ""
+            message = f"{field.name}: samples of {field.shape} do not tell where their channels are; {choice}"
+            raise SchemaError(at(f"{message}, or leave it out with fields=...", self._blobs.file_of(rows)))
+
     def _placed(self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
         """Images (n, height, width, channels), transformed."""
-        if pixels.ndim != 4 or pixels.dtype not in (np.uint8, np.uint16):
-            message = "a transform needs uint8 or uint16 pixels (n, height, width, channels)"
-            raise ShapeError(f"{message}, not {pixels.dtype} {pixels.shape}; read them without one")
         if 0 in pixels.shape[1:]:
             raise ShapeError(f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform")
         count, height, width, channels = pixels.shape

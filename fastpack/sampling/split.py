@@ -20,6 +20,18 @@ def spread_by_key(keys: Text, seed: int) -> npt.NDArray[np.float64]:
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def repeated_keys(keys: Text) -> list[str]:
+    """The key of each sample that has the key of an earlier one.
+
+    >>> repeated_keys(Text.of(["a", "b", "a", "a"]))
+    ['a', 'a']
+    """
+    _, which, counts = np.unique(spread_by_key(keys, 0), return_inverse=True, return_counts=True)
+    candidates = [keys[row] for row in np.flatnonzero(counts[which] > 1).tolist()]
+    seen: set[str] = set()
+    return [key for key in candidates if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+
+
 def parts_of(spread: npt.NDArray[np.float64], fractions: Mapping[str, float]) -> Numbers:
     """Which part, by number, each sample falls into whose number in [0, 1) is given; what is missing to 1 falls behind the last.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.numerals import INTEGER, fits, is_integer, looks_like_number
 from fastpack.core.ragged import Growing, Ragged, Text, encoded, numbered, offsets_of
 from fastpack.errors import FastpackError, Place, SourceError, at
 
@@ -23,8 +24,7 @@ _SCALARS: dict[type, str] = {type(None): "missing values", bool: "booleans", int
 _NESTED: dict[type, str] = {list: "lists", dict: "objects"}
 _MAX_DEPTH = 32
 _MAX_EXACT = 2**53  # all integers up to here are float64, too
-# How programs write numbers. What else Python takes for one ("007", "1_0", "+1", "1e5", "nan") may be an id or a name.
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+# How programs write numbers.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-][0-9]+)?")
 # Numbers of fewer characters without an exponent have 15 digits at most, which a float64 keeps.
 _SURELY_EXACT = 16
@@ -273,14 +273,14 @@ def _integers(column: TableColumn, text: Text) -> npt.NDArray[np.int64]:
     try:
         return np.fromiter(map(int, text), np.int64, len(text))
     except OverflowError as error:
-        row, number = _first(text, lambda number: not _fits(number)) or (0, "")
+        row, number = _first(text, lambda number: not fits(number)) or (0, "")
         message = f"column {column.name!r} holds {number}, which does not fit into 64 bits; write it as text"
         raise SourceError(at(message, Place(column.path, record=row))) from error
 
 
 def _floats(column: TableColumn, text: Text, notes: list[str]) -> npt.NDArray[np.float64]:
     """NaN where a value is missing. Integers among floats, or among missing values, must be floats, too."""
-    if int in column.first_rows and (found := _first(text, lambda number: _INTEGER.fullmatch(number) and abs(int(number)) > _MAX_EXACT)):
+    if int in column.first_rows and (found := _first(text, lambda number: INTEGER.fullmatch(number) and abs(int(number)) > _MAX_EXACT)):
         row, number = found
         why = "missing values" if column.num_missing else "floats"
         message = f"column {column.name!r} holds {number} beside {why}, and a float64 cannot hold both exactly"
@@ -292,10 +292,10 @@ def _floats(column: TableColumn, text: Text, notes: list[str]) -> npt.NDArray[np
 def _guessed(column: TableColumn, text: Text, notes: list[str]) -> ColumnValues:
     if found := _first(text, lambda cell: cell and not is_number(cell)):
         row, cell = found
-        if _looks_like_number(cell):
+        if looks_like_number(cell):
             notes.append(f"column {column.name!r} is kept as text, since {cell[:40]!r} in row {row} is not a plain number (docs/tables.md)")
         return text
-    are_integers = all(map(_is_integer, filter(None, text)))
+    are_integers = all(map(is_integer, filter(None, text)))
     if are_integers and text.lengths.all():
         return np.fromiter(map(int, text), np.int64, len(text))
     if found := _first(text, lambda cell: cell and not _is_exact(cell)):
@@ -324,15 +324,7 @@ def is_number(cell: str) -> bool:
     >>> [is_number(cell) for cell in ("7", "0.50", "1e-05", "007", "1_0", "+1", "1e5", "nan", "0.1234567890123456789")]
     [True, True, True, False, False, False, False, False, False]
     """
-    return _is_integer(cell) or (_NUMBER.fullmatch(cell) is not None and _is_exact(cell))
-
-
-def _is_integer(cell: str) -> bool:
-    return _INTEGER.fullmatch(cell) is not None and (len(cell) < 19 or _fits(cell))
-
-
-def _fits(cell: str) -> bool:
-    return len(cell) <= 20 and -(2**63) <= int(cell) < 2**63
+    return is_integer(cell) or (_NUMBER.fullmatch(cell) is not None and _is_exact(cell))
 
 
 def _is_exact(cell: str) -> bool:
@@ -341,11 +333,3 @@ def _is_exact(cell: str) -> bool:
         return True
     number = float(cell)
     return math.isfinite(number) and Decimal(repr(number)) == Decimal(cell)
-
-
-def _looks_like_number(cell: str) -> bool:
-    try:
-        float(cell.replace(",", ""))
-    except ValueError:
-        return False
-    return True

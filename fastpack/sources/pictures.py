@@ -114,4 +114,4 @@ def _refuse_unreadable(images: Ragged, rows: Rows, pictures: Pictures) -> None:
     _, statuses = probe_blobs(images)
     if statuses.any():
         row = int(np.flatnonzero(statuses)[0])
-        raise_probe_status(int(statuses[row]), int(images.lengths[row]), pictures.place(int(rows[row])))
+        raise_probe_status(int(statuses[row]), images.bytes(row), pictures.place(int(rows[row])))

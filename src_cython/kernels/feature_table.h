@@ -9,6 +9,8 @@ typedef struct {
     size_t name_length;
     uint64_t hash;
     int32_t kind;      /* of its lists; FP_KIND_ABSENT while no record has one */
+    uint8_t has_values; /* 0 while all lists are empty: then the kind may still become another */
+    uint8_t left_out;  /* its lists may be of any kind, and it stays FP_KIND_ABSENT */
     int64_t latest;    /* where its newest value list stands in the table */
     int32_t follower;  /* the feature that came after it last time: most likely it comes again */
 } fp_feature;

@@ -60,7 +60,7 @@ static int add_feature(fp_features *table, const fp_bytes *name, uint64_t hash, 
     if (!own_name) return FP_NO_MEMORY;
     memcpy(own_name, name->at, length);
     *out = (int32_t)table->num_features++;
-    fp_feature feature = {own_name, length, hash, FP_KIND_ABSENT, -1, -1};
+    fp_feature feature = {own_name, length, hash, FP_KIND_ABSENT, 0, 0, -1, -1};
     table->own_features[*out] = feature;
     put_slot(table, hash, *out);
     return FP_OK;
@@ -123,12 +123,17 @@ static int settle_kinds(fp_features *table, size_t first_list, int32_t *odd) {
     for (size_t i = first_list; i < table->num_lists; i++) {
         const fp_value_list *list = &table->own_lists[i];
         fp_feature *feature = &table->own_features[list->feature];
-        if (list->kind == FP_KIND_ABSENT || list->kind == feature->kind) continue;
-        if (feature->kind != FP_KIND_ABSENT) {
-            *odd = list->feature;
-            return FP_WRONG_KIND;
+        if (feature->left_out || list->kind == FP_KIND_ABSENT) continue;
+        if (list->kind != feature->kind) {
+            /* An empty list says nothing of the kind, but where there are no others. */
+            if (!list->count && feature->kind != FP_KIND_ABSENT) continue;
+            if (feature->has_values) {
+                *odd = list->feature;
+                return FP_WRONG_KIND;
+            }
+            feature->kind = list->kind;
         }
-        feature->kind = list->kind;
+        feature->has_values |= list->count > 0;
     }
     return FP_OK;
 }

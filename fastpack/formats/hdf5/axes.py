@@ -6,7 +6,7 @@ Axes are letters: N samples, H height, W width, C channels. "" is an array of sa
 import re
 from collections.abc import Collection, Sequence
 
-from fastpack.core.schema import DOUBTFUL
+from fastpack.core.schema import DOUBTFUL, PLAIN
 from fastpack.errors import OptionError
 
 CHANNELS = (1, 3, 4)
@@ -22,7 +22,9 @@ def guessed_axes(shape: Sequence[int], columns: Collection[int], stacks: Collect
     if len(shape) == 4:
         return _axes_of_stack(shape, columns)
     is_picture = len(shape) == 3 and shape[2] in CHANNELS[1:] and shape[0] not in (*columns, *stacks)
-    return "HWC" if is_picture else ""
+    if is_picture:
+        return "HWC"
+    return DOUBTFUL if len(shape) == 3 and min(shape[1:]) <= max(CHANNELS) else ""
 
 
 def _axes_of_stack(shape: Sequence[int], columns: Collection[int]) -> str:
@@ -31,7 +33,7 @@ def _axes_of_stack(shape: Sequence[int], columns: Collection[int]) -> str:
     if shape[3] in CHANNELS:
         return DOUBTFUL if shape[1] == shape[3] == 3 else ""
     is_channels_first = shape[1] in CHANNELS and min(shape[2:]) > max(CHANNELS)
-    return "NCHW" if is_channels_first else ""
+    return "NCHW" if is_channels_first else DOUBTFUL
 
 
 def checked_axes(name: str, shape: Sequence[int], axes: str) -> str:
@@ -45,4 +47,23 @@ def checked_axes(name: str, shape: Sequence[int], axes: str) -> str:
 
 def sample_shape(shape: Sequence[int], axes: str) -> tuple[int, ...]:
     """The shape of a sample of an array."""
-    return tuple(shape[1:]) if axes in ("", DOUBTFUL) else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")
+    return tuple(shape[1:]) if axes in ("", DOUBTFUL, PLAIN) else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")
+
+
+def is_aligned(shape: Sequence[int], axes: str, sides: Sequence[int]) -> bool:
+    """True if samples of the array have these sides, (height, width), wherever their channels are."""
+    if len(shape) > len("NHWC"):
+        return False
+    known = sides_of(shape, axes)
+    return tuple(sides) in ((known,) if axes != DOUBTFUL else (known, tuple(shape[2:4])))
+
+
+def sides_of(shape: Sequence[int], axes: str) -> tuple[int, ...]:
+    """Height and width of a sample.
+
+    >>> sides_of((5, 3, 20, 30), "NCHW"), sides_of((5, 20, 30), "")
+    ((20, 30), (20, 30))
+    """
+    known = axes if axes not in ("", DOUBTFUL, PLAIN) else "NHWC"
+    sizes = dict(zip(known, shape, strict=False))
+    return sizes.get("H", 0), sizes.get("W", 0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.core.schema import DOUBTFUL, Field, Schema
+from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Schema
 from fastpack.errors import SchemaError
 from fastpack.formats.hdf5.checksums import write_checksums
 from fastpack.formats.hdf5.vectors import CHECKSUMS, Vector, vectors_of
@@ -159,7 +159,7 @@ def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[V
 
 def _as_written(field: Field) -> Field:
     """Samples come first here, wherever the source has them."""
-    if field.axes == DOUBTFUL:
+    if field.axes in (DOUBTFUL, PLAIN):
         return field
     axes = "N" + field.axes.replace("N", "")
     return replace(field, axes="" if axes in ("N", "NHW", "NHWC") else axes)

@@ -13,21 +13,23 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, NO_SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, flat_values
-from fastpack.core.schema import DOUBTFUL, Field, Kind, Schema
+from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Kind, Schema
 from fastpack.core.threads import share
 from fastpack.errors import Place, at, raise_first, raise_status
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.axes import sample_shape
+from fastpack.formats.hdf5.choosing import choose_members, main_images, with_plain_arrays, with_turned_rows
 from fastpack.formats.hdf5.columns import CLASS_NAMES
 from fastpack.formats.hdf5.external import Traced, trace_pixels
 from fastpack.formats.hdf5.heap import locate_rows
+from fastpack.formats.hdf5.left_out import COLUMNS, note_of_others, why_no_images
 from fastpack.formats.hdf5.locate import Pixels, describe_filters, locate_pixels, no_spans
-from fastpack.formats.hdf5.members import Member, choose_members, field_names, find_members, own_names, text_attribute
+from fastpack.formats.hdf5.members import Member, field_names, find_members, own_fields, own_names, text_attribute
 from fastpack.formats.hdf5.pictures import find_pictures
 from fastpack.formats.hdf5.values import StoredValues
 from fastpack.formats.hdf5.vectors import CHECKSUMS
-from fastpack.images.headers import guess_kind, probe_blobs
+from fastpack.images.headers import guess_kind_of_blobs, probe_blobs
 from fastpack.index.arrays import Column
 from fastpack.index.chunks import ChunkTable
 from fastpack.index.index import Index
@@ -49,21 +51,26 @@ class IndexBuilder:
         self._check, self._limits, self._allow_external = check, limits, choice.allow_external
         self._keep_damaged = choice.keep_damaged
         self._takes_all = choice.fields is None
-        self._are_axes_known = bool(choice.axes) or text_attribute(file, "format") == "fastpack"
+        self._is_own = text_attribute(file, "format") == "fastpack"
+        self._are_axes_known = bool(choice.axes) or self._is_own
         self._traced: Traced | None = None
-        self._members = find_members(file, limits, choice.axes)
+        members = find_members(file, limits, choice.axes)
+        self._members = members if self._is_own else with_turned_rows(members)
         self._pictures = find_pictures(self._members, choice.fields)
         self._chosen = [] if self._pictures else choose_members(self._members, choice.fields)
+        if not self._is_own:
+            self._chosen = with_plain_arrays(self._chosen, choice.axes)
         self._names = field_names(self._chosen, own_names(file))
         self._class_names_path = next((member.path for member in self._members if member.path == CLASS_NAMES), "")
         self._checksum_paths = {member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")}
         self._kinds = choice.kinds
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
-        columns = [member for member in in_rows if member.kind in ("column", "list", "rows") and not member.is_blob]
+        columns = [member for member in in_rows if member.kind in COLUMNS and not member.is_blob]
         self._numbers_and_texts = [member for member in columns if member.path not in self._checksum_paths]
         self._spans: dict[str, Any] = {}
         self._infos: dict[str, Any] = {}
+        self._guessed_kinds: dict[str, Kind] = {}
         self._chunks: dict[str, dict[int, ChunkTable]] = {}
         self._columns: dict[str, Column] = {}
 
@@ -72,15 +79,23 @@ class IndexBuilder:
         fields = [self._field(member) for member in (*self._blobs, *self._numbers_and_texts)]
         usual = ("image", "label", "key")
         fields.sort(key=lambda field: usual.index(field.name) if field.name in usual else len(usual))
+        if (main := self._main_name()) not in usual:
+            fields.sort(key=lambda field: field.name != main)
         return Schema(tuple(fields), self._class_names())
+
+    def _main_name(self) -> str | None:
+        """The field that is looked at: the schema of a file of ours says which."""
+        if self._is_own:
+            picture = Schema(tuple(own_fields(self._file).values())).picture
+            return None if picture is None else picture.name
+        main = main_images(self._blobs)
+        return None if main is None else self._names[main.path]
 
     def index(self) -> Index:
         if self._pictures:
-            return self._pictures.index(self._shard)
+            return self._pictures.index(self._shard, self._values)
         if not self._blobs:
-            raise self._values.error(
-                "the file has no dataset of images: none of three or more dimensions, and no group with `bytes` and `offsets`"
-            )
+            raise self._values.error(why_no_images(self._members))
         for member in self._blobs:
             self._add_blobs(member)
         num_samples = self._blobs[0].num_samples
@@ -128,12 +143,21 @@ class IndexBuilder:
 
     def _kind_of_files(self, member: Member) -> Kind:
         """The kind that was asked for, or that a schema of ours names; a guess in the files of others."""
+        if (kind := self._given_kind(member)) is not None:
+            return kind
+        return self._guessed_kinds.get(member.path) or guess_kind_of_blobs(member.path, np.zeros(0, IMAGE_INFO), np.zeros(0))
+
+    def _add_infos(self, member: Member, infos: Any, spans: Any) -> None:
+        """Notes what the headers of images say, unless most values are not images."""
+        self._guessed_kinds[member.path] = guess_kind_of_blobs(member.path, flat_values(infos), flat_values(spans)["length"])
+        if self._kind_of_files(member) != "bytes":
+            self._infos[self._names[member.path]] = infos
+
+    def _given_kind(self, member: Member) -> Kind | None:
         given, _ = given_kind(self._kinds, member.path, self._names[member.path])
         own = None if member.own is None else member.own.kind
         kind = given if given in _KINDS_OF_FILES else own
-        if kind in _KINDS_OF_FILES:
-            return kind
-        return guess_kind(member.path, flat_values(self._infos.get(self._names[member.path], np.zeros(0, IMAGE_INFO))))
+        return kind if kind in _KINDS_OF_FILES else None
 
     def _field_of_rows(self, member: Member) -> Field:
         """Of a file of ours. What its values are, they say themselves; the schema, whether they are letters."""
@@ -152,7 +176,9 @@ class IndexBuilder:
         if self._pictures:
             return self._pictures.explain()
         chosen = {member.path for member in self._chosen}
-        arrays = [member for member in self._members if member.kind != "column" or (self._blobs and member.path not in chosen)]
+        settled = {member.path: member for member in self._chosen}
+        members = [settled.get(member.path, member) for member in self._members]
+        arrays = [member for member in members if member.kind != "column" or (self._blobs and (member.path not in chosen or member.reason))]
         return [self._explain(member, member.path in chosen) for member in arrays if member.path not in self._checksum_paths]
 
     def _explain(self, member: Member, is_chosen: bool) -> str:
@@ -160,10 +186,14 @@ class IndexBuilder:
             return f"{member.path}: left out; {member.odd_kind}"
         if not is_chosen:
             return f"{member.path}: left out; {self._reason(member)}; name it with fields=..."
+        if member.kind == "column":
+            return f"{member.path}: {member.reason}"
         if member.kind == "list":
             return f"{member.path}: {member.stored.shape[1]} numbers a sample"
         if member.kind != "pixels":
             return f"{member.path}: {member.kind} images, {member.num_samples} samples"
+        if member.axes == PLAIN:
+            return f"{member.path}: an array that is not an image, and which transforms leave as it is; axes=... decides otherwise"
         if member.axes == DOUBTFUL:
             return f"{member.path}: the shape {member.stored.shape} does not tell where channels are; axes=... decides before a transform"
         if member.axes:
@@ -178,15 +208,33 @@ class IndexBuilder:
         return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
 
     def _notes(self) -> Iterator[str]:
-        """What was guessed, and what was left out that stands beside the images and has as many values."""
-        chosen = {member.path for member in self._chosen}
+        """What was guessed, and what was left out."""
+        place = Place(self._path)
         for member in self._blobs:
             if member.axes and not self._are_axes_known:
-                yield at(self._explain(member, True), Place(self._path))
-        beside = self._blobs[0]
-        for member in self._members if self._takes_all else ():
-            if member.path not in chosen and (member.group, member.num_samples) == (beside.group, beside.num_samples):
+                yield at(self._explain(member, True), place)
+            if self._guessed_kinds.get(member.path) == "bytes" and self._given_kind(member) is None:
+                remedy = f'kinds={{"{member.path}": "image"}} decides otherwise'
+                yield at(f"{member.path}: read as bytes, as most values are not images; {remedy}", place)
+        for member in self._numbers_and_texts:
+            if member.reason:
+                yield at(self._explain(member, True), place)
+        if self._takes_all and not self._is_own:
+            yield from self._notes_of_left_out()
+
+    def _notes_of_left_out(self) -> Iterator[str]:
+        """A note for each that stands beside the images and has as many values, and one for all others."""
+        known = {member.path for member in self._chosen} | {self._class_names_path, *self._checksum_paths}
+        left_out, main = [member for member in self._members if member.path not in known], main_images(self._blobs)
+        assert main is not None  # `index` looks
+        others = []
+        for member in left_out:
+            if (member.group, member.num_samples) == (main.group, main.num_samples):
                 yield at(self._explain(member, False), Place(self._path))
+            else:
+                others.append(member)
+        if others:
+            yield at(note_of_others(others, main), Place(self._path))
 
     def _reason(self, member: Member) -> str:
         if member.is_long:
@@ -208,10 +256,10 @@ class IndexBuilder:
         name, spans = self._names[member.path], self._values.spans_of(member.stored)
         self._spans[name] = spans
         self._check_blobs(spans)
-        if self._kind_of_files(member) == "bytes":
+        if self._given_kind(member) == "bytes":
             return
         stored = self._stored_infos(member.stored, len(spans))
-        self._infos[name] = self._probe(spans) if stored is None else stored
+        self._add_infos(member, self._probe(spans) if stored is None else stored, spans)
 
     def _add_lists(self, member: Member) -> None:
         """Lists of files, which only files of ours have."""
@@ -221,8 +269,8 @@ class IndexBuilder:
             raise self._values.error(f"{member.path}/offsets must rise from 0 to the number of values")
         self._spans[name] = Ragged(spans, offsets)
         self._check_blobs(spans)
-        if self._kind_of_files(member) != "bytes":
-            self._infos[name] = Ragged(self._probe(spans), offsets)
+        if self._given_kind(member) != "bytes":
+            self._add_infos(member, Ragged(self._probe(spans), offsets), self._spans[name])
 
     def _stored_infos(self, group: h5py.Group, num_samples: int) -> npt.NDArray[Any] | None:
         """What the images' headers say, as we note it beside them; None in a file without."""
@@ -276,7 +324,7 @@ class IndexBuilder:
             self._chunks[name] = tables
 
     def _located(self, member: Member) -> Pixels:
-        if member.axes not in ("", DOUBTFUL) and not member.axes.startswith("N"):
+        if member.axes not in ("", DOUBTFUL, PLAIN) and not member.axes.startswith("N"):
             reason = "its samples do not come first, so each lies all over it"
             return Pixels(no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)), reason=reason)
         return locate_pixels(member.stored, self._shard.size, Place(self._path))
@@ -303,14 +351,15 @@ class IndexBuilder:
         if spans is None:  # only the library finds them, and fetches them
             blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
             self._spans[name] = no_spans(len(blobs), blobs.lengths)
-            self._infos[name], _ = probe_blobs(blobs)
+            self._add_infos(member, probe_blobs(blobs)[0], self._spans[name])
             return
         if (checksums := member.path + CHECKSUMS) in self._file:
             spans["crc32c"] = self._values.vector(self._file, checksums, "u", len(spans))[...]
             spans["record_offset"], spans["record_length"] = spans["offset"], spans["length"]
         self._check_blobs(spans)
         self._spans[name] = spans
-        self._infos[name] = self._probe(spans)
+        if self._given_kind(member) != "bytes":
+            self._add_infos(member, self._probe(spans), spans)
 
     def _add_column(self, member: Member) -> None:
         if member.kind == "rows":

@@ -9,18 +9,17 @@ import h5py
 import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
-from fastpack.core.schema import DOUBTFUL, Field, Schema
+from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Schema
 from fastpack.errors import LimitError, OptionError, Place, SchemaError, at
 from fastpack.formats.hdf5.axes import checked_axes, guessed_axes
 from fastpack.formats.hdf5.columns import CLASS_NAMES, DATASETS, dataset_name
 
 Kind = Literal["pixels", "picture", "encoded", "vlen", "column", "list", "rows", "other"]
-_FIELDS = {dataset: field for field, dataset in DATASETS.items()}
-# Groups within groups; and what people call their images, when a file has several arrays of as many samples.
+FIELDS = {dataset: field for field, dataset in DATASETS.items()}
+# Groups within groups.
 _MAX_DEPTH = 32
 # Numbers of a list that are taken unasked: 1 GiB in memory.
 _MOST_LISTED = 2**27
-_USUAL = ("image", "x", "data", "input", "train", "rgb", "pixels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +29,7 @@ class Member:
     - kind: "picture" is an array that is one image, "list" a column of so many numbers a sample; "encoded" is a group of `bytes` and
       `offsets`; "rows", in files of ours, one of `values` and `offsets`.
     - axes: of "pixels" and "picture"; see axes.py.
-    - reason: why a dataset of kind "other" is no field, where its type and shape do not tell.
+    - reason: why a dataset of kind "other" is not a field, where its type and shape do not tell; what was guessed of a column.
     - own: the field that the file's schema has at this path, in files of ours.
     """
 
@@ -64,6 +63,8 @@ class Member:
         """Why a dataset of kind "other" is no field."""
         if self.kind == "picture":
             return f"{self.stored.shape} is one picture, and not of a set"
+        if not self.reason and self.stored.dtype.kind == "V" and self.stored.dtype.names is None:
+            return f"{self.stored.dtype} {self.stored.shape} is opaque; store image files as rows of h5py.vlen_dtype(numpy.uint8)"
         return self.reason or f"{self.stored.dtype} {self.stored.shape} is neither images nor one number or text a sample"
 
 
@@ -92,6 +93,9 @@ def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
                 message = f"the file has more than {limits.max_datasets} groups and datasets; raise max_datasets if they are real"
                 raise LimitError(at(message, Place(file.filename)))
             inner = f"{path}/{name}".strip("/")
+            if stored is None:
+                yield Member(inner, None, "other", 0, reason="a link, which is not followed")
+                continue
             is_group_of_own = any(each.startswith(f"{inner}/") for each in own)
             if isinstance(stored, h5py.Dataset):
                 yield _dataset_member(inner, stored, own.get(inner))
@@ -113,12 +117,12 @@ def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Memb
             columns[member.group].add(member.num_samples)
         elif member.kind == "pixels" and member.stored.ndim > 3:
             stacks[member.group].add(member.num_samples)
-    unknown = set(given) - {name for member in members for name in (member.path, _field_name(member))}
+    unknown = set(given) - {name for member in members for name in (member.path, usual_name(member))}
     if unknown:
         raise OptionError(f"axes are given for {', '.join(sorted(unknown))}, and the file has no such array")
     settled = []
     for member in members:
-        axes = given.get(member.path, given.get(_field_name(member)))
+        axes = given.get(member.path, given.get(usual_name(member)))
         if axes is not None:
             settled.append(_of_axes(member, checked_axes(member.path, getattr(member.stored, "shape", ()), axes)))
         elif member.kind == "pixels":
@@ -129,15 +133,15 @@ def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Memb
 
 
 def _of_axes(member: Member, axes: str) -> Member:
-    if not axes or axes == DOUBTFUL:
+    if axes in ("", DOUBTFUL, PLAIN):
         return replace(member, kind="pixels", axes=axes)
     if "N" not in axes:
         return replace(member, kind="picture", axes=axes, num_samples=1)
     return replace(member, kind="pixels", axes=axes, num_samples=member.stored.shape[axes.index("N")])
 
 
-def _field_name(member: Member) -> str:
-    return _FIELDS.get(member.name, member.name)
+def usual_name(member: Member) -> str:
+    return FIELDS.get(member.name, member.name)
 
 
 def safe_dataset(file: h5py.Group, path: str) -> h5py.Dataset | None:
@@ -152,25 +156,13 @@ def safe_dataset(file: h5py.Group, path: str) -> h5py.Dataset | None:
     return member
 
 
-def choose_members(members: Sequence[Member], wanted: Sequence[str] | None) -> list[Member]:
-    """Those that make up the samples: the wanted ones, by path or by field name; else, guessed, the images and what stands
-    beside them and has as many values."""
-    images = _main_images(members)
-    as_many = [member for member in members if images is not None and member.num_samples == images.num_samples]
-    beside = [member for member in as_many if member.own is not None or (images is not None and member.group == images.group)]
-    if wanted is None:
-        return [member for member in beside if member.kind not in ("other", "picture") and not member.is_long]
-    chosen = [_find(name, beside, members) for name in wanted]
-    return list({member.path: member for member in chosen}.values())
-
-
 def field_names(members: Sequence[Member], own_names: dict[str, str]) -> dict[str, str]:
     """Path -> field name: what the file's schema says, or our usual name for it, or its own; unlike any other."""
     names: dict[str, str] = {}
     used: set[str] = set()
     taken = {member.name for member in members}
     for member in members:
-        usual = (_FIELDS | own_names).get(member.name, member.name)
+        usual = (FIELDS | own_names).get(member.name, member.name)
         name = _as_text(member.name if usual in taken else usual)
         if member.own is not None:
             name = member.own.name
@@ -210,11 +202,15 @@ def own_names(file: h5py.File) -> dict[str, str]:
 
 
 def _own_members(group: h5py.Group) -> Iterator[tuple[str, Any]]:
+    """The groups and datasets of a group; None for a link."""
     for name in group.id:
-        if _is_hard_link(group, name):
-            member = group[name]
-            if isinstance(member, h5py.Group) or (isinstance(member, h5py.Dataset) and member.shape is not None):
-                yield name.decode("utf-8", "surrogateescape"), member
+        text = name.decode("utf-8", "surrogateescape")
+        if not _is_hard_link(group, name):
+            yield text, None
+            continue
+        member = group[name]
+        if isinstance(member, h5py.Group) or (isinstance(member, h5py.Dataset) and member.shape is not None):
+            yield text, member
 
 
 def _is_hard_link(group: h5py.Group, name: bytes) -> bool:
@@ -253,25 +249,3 @@ def _typed_member(path: str, dataset: h5py.Dataset, dtype: np.dtype[Any], own: F
 def _group_member(path: str, group: h5py.Group, kind: Kind, own: Field | None) -> Member:
     offsets = safe_dataset(group, "offsets")
     return Member(path, group, kind, len(offsets) - 1 if offsets is not None and offsets.ndim == 1 else -1, own=own)
-
-
-def _main_images(members: Sequence[Member]) -> Member | None:
-    """The images that a file is about: nearest to the root, then the most, then those that are called so."""
-    candidates = [member for member in members if member.is_blob]
-
-    def rank(member: Member) -> tuple[bool, bool, int, bool]:
-        return member.own is None, member.group != "", -member.num_samples, not any(usual in member.name.lower() for usual in _USUAL)
-
-    return min(candidates, key=rank, default=None)
-
-
-def _find(name: str, beside: Sequence[Member], members: Sequence[Member]) -> Member:
-    path = name.strip("/")
-    for group in (beside, members):
-        for member in group:
-            if path in (member.path, _FIELDS.get(member.name)):
-                if member.kind in ("other", "picture"):
-                    raise SchemaError(f"{name!r} cannot be a field: {member.odd_kind}")
-                return member
-    known = ", ".join(member.path for member in members if member.kind != "other")
-    raise SchemaError(f"there is no field {name!r}; the file has {known}")

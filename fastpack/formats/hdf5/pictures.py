@@ -23,6 +23,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.axes import CHANNELS
 from fastpack.formats.hdf5.locate import contiguous_offset
 from fastpack.formats.hdf5.members import Member
+from fastpack.formats.hdf5.values import StoredValues
 from fastpack.images.headers import probe_blobs
 from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
@@ -31,6 +32,7 @@ from fastpack.index.index import Index
 _FEWEST = 2  # of those that look like pictures only because there are several
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8")
 _HEAD_BYTES = 8
+_MOST_NAMED = 3  # of what a note says is left out
 
 
 def find_pictures(members: Sequence[Member], wanted: Sequence[str] | None) -> "Pictures | None":
@@ -44,7 +46,13 @@ def find_pictures(members: Sequence[Member], wanted: Sequence[str] | None) -> "P
     role = _role(found, wanted)
     if role:
         found = [member for member in found if member.name == role]
-    return Pictures(found, role, members) if found else None
+    found.sort(key=lambda member: _natural(member.path))
+    return Pictures(found, role, members, wanted) if found else None
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """Sorts numbers in names by their values: im2 before im10."""
+    return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in re.split(r"([0-9]+)", path)]
 
 
 def _arrays(members: Sequence[Member]) -> list[Member]:
@@ -78,6 +86,12 @@ def _files(members: Sequence[Member]) -> list[Member]:
     """Datasets of bytes, each of which begins as an image file does; only the first of many is looked at."""
     bytes_of = [member for member in members if member.kind in ("column", "other") and _holds_bytes(member)]
     return bytes_of if len(bytes_of) >= _FEWEST and _head(bytes_of[0].stored).startswith(_SIGNATURES) else []
+
+
+def starts_as_image(rows: h5py.Dataset) -> bool:
+    """True if the first row of an array of bytes (N, length) begins as an image file does."""
+    is_of_bytes = rows.dtype == np.uint8 and len(rows) and not (rows.external or rows.is_virtual)
+    return bool(is_of_bytes) and rows[0, :_HEAD_BYTES].tobytes().startswith(_SIGNATURES)
 
 
 def _holds_bytes(member: Member) -> bool:
@@ -115,11 +129,13 @@ def _role(found: Sequence[Member], wanted: Sequence[str] | None) -> str:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The datasets that are pictures; what each is called in a group of its own; and all members of the file."""
+    """The datasets that are pictures; what each is called in a group of its own; all members of the file; and the fields that are
+    wanted, None for all."""
 
     members: Sequence[Member]
     role: str
     others: Sequence[Member]
+    wanted: Sequence[str] | None = None
 
     @property
     def are_files(self) -> bool:
@@ -132,20 +148,35 @@ class Pictures:
     def _notes(self, shard: Shard) -> Iterator[str]:
         yield at(self._summary(), Place(shard.path))
         if left_out := self._left_out():
-            message = f"{len(left_out):,} other datasets are left out, such as {left_out[0]}; `fastpack info` lists them"
+            named = ", ".join(left_out[:_MOST_NAMED])
+            message = f"{len(left_out):,} other datasets are left out, such as {named}; `fastpack info` lists them"
             yield at(message, Place(shard.path))
+        if names := self._attribute_names():
+            message = f"attributes of the pictures are not read, such as {', '.join(names[:_MOST_NAMED])}"
+            yield at(f"{message}; store each as a dataset in a group for each sample, such as cat/0/label", Place(shard.path))
+
+    def _attribute_names(self) -> list[str]:
+        """Of the first picture, or its group, but for those of HDF5's own conventions, which are in capital letters."""
+        first = self.members[0].stored
+        holders = [first, first.parent] if self.role else [first]
+        try:
+            names = [name for holder in holders for name in holder.attrs]
+        except (OSError, RuntimeError, KeyError, ValueError):  # a damaged header
+            return []
+        return [name for name in names if not name.isupper()]
 
     def _summary(self) -> str:
         first, last = self.members[0], self.members[-1]
         kind = "image files" if self.are_files else f"{first.stored.shape} {first.stored.dtype}, axes {_axes(first)}"
-        return f"{len(self.members):,} datasets of one picture each, {first.path} to {last.path}: {kind}"
+        which = f"{first.path} to {last.path}, sorted by the numbers in their names"
+        return f"{len(self.members):,} datasets of one picture each, {which}: {kind}"
 
     def _left_out(self) -> list[str]:
         known = {member.path for member in self.members} | {path for paths in self._scalars().values() for path in paths}
         return [member.path for member in self.others if member.path not in known]
 
-    def index(self, shard: Shard) -> Index:
-        """Raises FormatError if the pictures differ in shape or type."""
+    def index(self, shard: Shard, values: StoredValues) -> Index:
+        """Raises FormatError if the pictures differ in shape or type, or the values of a column in kind."""
         if not self.are_files:
             self._refuse_different(shard)
         paths = Text.of([member.path for member in self.members])
@@ -155,7 +186,7 @@ class Pictures:
         class_names, labels = self._classes()
         if class_names:
             columns["label"] = labels
-        columns |= self._values()
+        columns |= self._values(values)
         fields = (self._field(), *(_field_of(name, column) for name, column in columns.items()))
         count = len(self.members)
         index = Index(
@@ -234,13 +265,10 @@ class Pictures:
         paths = {name: [f"{group}/{name}".strip("/") for group in groups] for name in names}
         return {name: of_name for name, of_name in paths.items() if all(path in scalars for path in of_name)}
 
-    def _values(self) -> dict[str, Column]:
+    def _values(self, values: StoredValues) -> dict[str, Column]:
         stored = {member.path: member.stored for member in self.others}
-        columns: dict[str, Column] = {}
-        for name, paths in self._scalars().items():
-            values = [stored[path][()] for path in paths]
-            columns[name] = Text.of_bytes(map(bytes, values)) if isinstance(values[0], bytes) else _numbers(values)
-        return columns
+        scalars = {name: paths for name, paths in self._scalars().items() if self.wanted is None or _is_wanted(name, paths, self.wanted)}
+        return {name: values.scalars([stored[path] for path in paths]) for name, paths in scalars.items()}
 
 
 def _parent(path: str) -> str:
@@ -252,9 +280,8 @@ def _is_scalar(dataset: h5py.Dataset) -> bool:
     return dataset.shape == () and (is_text or dataset.dtype.kind in "iubf") and not (dataset.external or dataset.is_virtual)
 
 
-def _numbers(values: list[Any]) -> npt.NDArray[Any]:
-    found = np.asarray(values)
-    return found.astype(np.int64) if found.dtype.kind in "iub" else found.astype(found.dtype.newbyteorder("="))
+def _is_wanted(name: str, paths: Sequence[str], wanted: Sequence[str]) -> bool:
+    return any(each.strip("/") in (name, paths[0]) for each in wanted)
 
 
 def _field_of(name: str, column: Column) -> Field:

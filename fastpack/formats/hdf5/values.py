@@ -1,5 +1,6 @@
 """Values of HDF5 files as an index has them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,26 @@ def as_read(column: Column) -> Column:
     if isinstance(column, Ragged):
         return column
     return column.astype(np.int64 if column.dtype.kind in "iub" else column.dtype.newbyteorder("="), copy=False)
+
+
+def _kind_of_scalar(dtype: np.dtype[Any]) -> str:
+    return "int" if dtype.kind in "iub" else "float" if dtype.kind == "f" else "text"
+
+
+def _told_kind(dataset: h5py.Dataset) -> str:
+    return f"{dataset.name.strip('/')} is {'text' if _kind_of_scalar(dataset.dtype) == 'text' else dataset.dtype}"
+
+
+def _first_inexact(values: Sequence[Any], kinds: Sequence[str]) -> int | None:
+    """The first value that a column of floats would change: a text, or an integer that is rounded."""
+    return next(
+        (
+            position
+            for position, (value, kind) in enumerate(zip(values, kinds, strict=True))
+            if kind == "text" or (kind == "int" and int(float(value)) != int(value))
+        ),
+        None,
+    )
 
 
 class StoredValues:
@@ -105,6 +126,23 @@ class StoredValues:
             message = f"{name} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
             raise FormatError(at(message, Place(self._path)))
         return np.asarray(as_read(values))
+
+    def scalars(self, datasets: Sequence[h5py.Dataset]) -> Column:
+        """A column of the single values of datasets. Raises FormatError for values of several kinds, which no column holds as they are."""
+        values, kinds = [dataset[()] for dataset in datasets], [_kind_of_scalar(dataset.dtype) for dataset in datasets]
+        if set(kinds) == {"text"}:
+            return Text.of_bytes(map(bytes, values))
+        if set(kinds) == {"int"}:
+            largest = int(np.argmax(np.array(list(map(int, values)), object)))
+            self.numbers(np.asarray(values[largest]), datasets[largest].name)
+            return np.array(list(map(int, values)), np.int64)
+        if (odd := _first_inexact(values, kinds)) is not None:
+            other = next(position for position, kind in enumerate(kinds) if kind != kinds[odd])
+            told = " and ".join(_told_kind(datasets[each]) for each in sorted((odd, other)))
+            message = f"values of several kinds in one column: {told}; store one kind, or choose other fields, as in fields=['image']"
+            raise FormatError(at(message, Place(self._path)))
+        floats = [value for value, kind in zip(values, kinds, strict=True) if kind == "float"]
+        return np.asarray(as_read(np.array(values, np.result_type(*floats, *([np.float64] if "int" in kinds else [])))))
 
     def rows_of(self, group: h5py.Group, field: Field) -> Ragged:
         """The lists, or the texts of any length, of a group of `values` and `offsets`."""

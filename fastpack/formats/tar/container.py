@@ -19,6 +19,7 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.core.threads import share
@@ -44,10 +45,12 @@ from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.sampling.split import repeated_keys
 
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript", "json", "jsn")
+_SPACE = " \t\r\n"
 # Longer texts stay in the archive.
 _MAX_TEXT_BYTES = 2**16
 _ALIASES = {"cls": "label"}
@@ -161,6 +164,7 @@ class _Table:
             else:
                 self._add_column(name, stored_as, chosen, is_text=given == "text")
         self._add_classes()
+        self._note_repeated_keys()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
@@ -169,6 +173,12 @@ class _Table:
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         schema = Schema(tuple(fields), self._class_names)
         return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+
+    def _note_repeated_keys(self) -> None:
+        """Members of one sample that are no neighbours are several samples of one key."""
+        if repeated := repeated_keys(self._keys):
+            said = f"{len(repeated):,} samples have the key of an earlier one, the first {repeated[0]!r}"
+            self._notes = (*self._notes, f"{said}; if they are parts of it, write the archive with the files of a sample side by side")
 
     def _add_classes(self) -> None:
         """Labels of folders, on request or where samples are images and nothing else."""
@@ -274,7 +284,7 @@ class _Table:
         counts = np.zeros(self._num_samples, np.int64)
         counts[rows] = 1
         ending = (stored_as or name).rsplit(".", 1)[-1]
-        numbers = _numbers_in(texts) if ending in _NUMBERS and not is_text else None
+        numbers = self._numbers_in(texts, name, rows) if ending in _NUMBERS and not is_text else None
         values: Column = texts if numbers is None else numbers
         shape: tuple[None, ...] = () if counts.all() else (None,)
         stored_as = "" if stored_as == name else stored_as
@@ -291,10 +301,13 @@ class _Table:
         raise_first(share(gather.run), lambda i: Place(self._path, int(self._members.samples[chosen[i]])))
         return Text(values, offsets)
 
-
-def _numbers_in(texts: Text) -> npt.NDArray[np.int64] | None:
-    """What the texts say, when all of them are integers."""
-    try:
-        return np.array([int(text) for text in texts], np.int64)
-    except (ValueError, OverflowError):
+    def _numbers_in(self, texts: Text, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+        """What the texts say, when all of them are plain integers; lines may end. Else what looks like a number is noted."""
+        plain = [text.strip(_SPACE) for text in texts]
+        odd = next((place for place, text in enumerate(plain) if not is_integer(text)), None)
+        if odd is None:
+            return np.fromiter(map(int, plain), np.int64, len(plain))
+        if looks_like_number(plain[odd]):
+            said = f"{name!r} is kept as text, since {plain[odd][:40]!r} of sample {self._keys[int(rows[odd])]!r} is not a plain integer"
+            self._notes = (*self._notes, said)
         return None

@@ -6,6 +6,8 @@ import tarfile
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import numpy as np
+
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FormatError, SchemaError
 from fastpack.formats.tar.members import IMAGE_ENDINGS
@@ -17,6 +19,7 @@ _SIZE, _TYPE = slice(124, 136), slice(156, 157)
 _COMMENT = b" comment="
 _MOST_BYTES = 1_000_000  # readers take a header of up to 1 MiB
 _MOST_SUFFIX_BYTES = 200
+_FLOAT_BYTES = 8  # of a number in JSON, as programs read it
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
     if field.kind == "pixels" or (field.is_list and field.is_blob):
         what = "arrays" if field.kind == "pixels" else "lists of files"
         raise SchemaError(f"a tar cannot hold {field.name!r}, {what}; choose HDF5, or leave it out with fields=...")
+    if field.kind == "float" and field.dtype and np.dtype(field.dtype).itemsize > _FLOAT_BYTES:
+        message = f"a tar holds floats of 64 bits at most, and {field.name!r} is {field.dtype}"
+        raise SchemaError(f"{message}; choose HDF5, or leave it out with fields=...")
     stem = (field.stored_as or field.name).lower().replace("/", "_").strip(".") or "unnamed"
     above, _, ending = stem.rpartition(".")
     if field.is_image_file:

@@ -3,7 +3,7 @@
 Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.protocols import BytesDone, ShardPlan
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
 from fastpack.formats.tfrecord.damaged import SiftedRecords
-from fastpack.formats.tfrecord.feature_names import CLASS_NAME, fold_class_names, public_name, public_names
+from fastpack.formats.tfrecord.feature_names import CLASS_NAME, fold_class_names, public_name, public_names, with_escapes
 from fastpack.formats.tfrecord.scan import Window, windows
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
 from fastpack.index.folder_files import Files
@@ -26,7 +26,8 @@ from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
 
 _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
-_TOO_MANY = 6  # FP_RECORD_LIMIT
+# The kernels' statuses: see src_cython/kernels/status.h.
+_TOO_MANY, _WRONG_KIND = 6, 16
 
 
 class TfRecordContainer:
@@ -55,7 +56,22 @@ class TfRecordContainer:
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
     ) -> Index:
-        shard, table = self.shard(path), _Table(path, limits, kinds)  # before it is read: what replaces the file is another one
+        return self._index(path, check, limits, progress, kinds)
+
+    def index_fields(self, path: Path, fields: Collection[str], limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+        return self._index(path, True, limits, None, kinds, fields)
+
+    def _index(
+        self,
+        path: Path,
+        check: bool,
+        limits: Limits,
+        progress: BytesDone | None,
+        kinds: Kinds,
+        fields: Collection[str] | None = None,
+    ) -> Index:
+        shard = self.shard(path)  # before it is read: what replaces the file is another one
+        table = _Table(path, limits, kinds, fields)
         for window in windows(path, check, limits):
             if progress:
                 progress(window.base)
@@ -85,25 +101,45 @@ TFRECORD = TfRecordContainer()
 
 
 class _Table:
-    """Collects what the windows of one file hold, feature by feature."""
+    """Collects what the windows of one file hold, feature by feature.
 
-    def __init__(self, path: Path, limits: Limits, kinds: Kinds) -> None:
+    - fields: those that are wanted. A feature that is not may hold lists of several kinds, and is left out then.
+    """
+
+    def __init__(self, path: Path, limits: Limits, kinds: Kinds, fields: Collection[str] | None = None) -> None:
         self._path, self._limits, self._kinds = path, limits, kinds
         self._features = Features(limits.max_features)
+        self._fields = fields
         self._columns: dict[int, NumberColumn | BytesColumn] = {}
+        self._wire_kinds: dict[int, str] = {}
         self._num_records = 0
 
     def add(self, window: Window) -> None:
-        if failure := self._features.add(window.data, window.offsets, window.lengths):
-            self._raise(failure, window)
+        while failure := self._features.add(window.data, window.offsets, window.lengths):
+            if failure[0] != _WRONG_KIND or not self._leaves_out_odd_one():
+                self._raise(failure, window)
         for number in range(len(self._features)):
-            if number not in self._columns and (kind := self._features.kind(number)) != "absent":
+            kind = self._features.kind(number)
+            if kind != self._wire_kinds.get(number, "absent"):  # new, or its lists were empty and of another kind
                 column = self._column(self._features.name(number), kind)
                 column.skip(self._num_records)
-                self._columns[number] = column
+                self._columns[number], self._wire_kinds[number] = column, kind
             if number in self._columns:
                 self._columns[number].add(self._features, number, window)
         self._num_records += len(window.offsets)
+
+    def _leaves_out_odd_one(self) -> bool:
+        """Leaves out the feature that has lists of several kinds, if it is not wanted."""
+        number = self._features.odd_one
+        if number is None or self._fields is None:
+            return False
+        name = self._features.name(number)
+        if name in self._fields or public_name(name) in self._fields:
+            return False
+        self._features.leave_out(number)
+        self._columns.pop(number, None)
+        self._wire_kinds.pop(number, None)
+        return True
 
     def _column(self, name: str, wire_kind: str) -> NumberColumn | BytesColumn:
         public = public_name(name)
@@ -119,8 +155,8 @@ class _Table:
         place = Place(self._path, int(window.record_numbers[row]), window.base + offset)
         if status == _TOO_MANY:
             raise LimitError(at(f"{message}, {self._limits.max_features}; raise max_features if they are real", place))
-        name = f"{self._features.odd_one}: " if self._features.odd_one else ""
-        raise_status(status, name + message, place)
+        odd = self._features.odd_one
+        raise_status(status, message if odd is None else f"{self._features.name(odd)}: {message}", place)
 
     def index(self, shard: Shard) -> Index:
         if not self._num_records:
@@ -132,6 +168,7 @@ class _Table:
         named = {public: features[name] for name, public in public_names(features).items()}
         fields = [column.field(public) for public, column in named.items()]
         columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}
+        columns |= {name: with_escapes(columns[name]) for name in ("key", CLASS_NAME) if name in columns}
         spans = {f.name: column.spans(f) for f in fields if f.is_blob and isinstance(column := named[f.name], BytesColumn)}
         infos = {f.name: column.infos(f) for f in fields if f.is_image_file and isinstance(column := named[f.name], BytesColumn)}
         class_names = fold_class_names(columns)

@@ -5,7 +5,8 @@ from collections.abc import Collection
 import numpy as np
 
 from fastpack.core.ragged import Ragged, Text, flat_values
-from fastpack.core.schema import Schema
+from fastpack.core.schema import Schema, free_name
+from fastpack.files.escapes import escaped_bytes
 from fastpack.index.arrays import Column
 
 # TFRecord has no place for facts about the whole file, so each record names its class.
@@ -38,8 +39,16 @@ def public_names(names: Collection[str]) -> dict[str, str]:
     public: dict[str, str] = {}
     for name in sorted(names):
         alias = public_name(name)
-        public[name] = name if alias in names or alias in public.values() else alias
+        is_taken = alias in names or alias in public.values()
+        public[name] = free_name(alias, names) if not name else name if is_taken else alias
     return dict(sorted(public.items(), key=lambda item: (_USUAL.index(item[1]) if item[1] in _USUAL else len(_USUAL), item[1])))
+
+
+def with_escapes(column: Column) -> Column:
+    """Texts as keys and class names are in all formats: bytes that are not UTF-8 are escaped."""
+    if isinstance(column, Text):
+        return escaped_bytes(column)
+    return Ragged(with_escapes(column.values), column.offsets) if isinstance(column, Ragged) else column
 
 
 def names_classes(schema: Schema) -> bool:

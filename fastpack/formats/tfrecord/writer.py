@@ -69,7 +69,7 @@ class TfRecordWriter(Writer["Records"]):
         if field.kind == "int":
             held: Any = integers(field.name, flat)
         else:
-            held = narrow_floats(field.name, flat, rounds=self._rounds_floats or field.dtype != "float64")
+            held = narrow_floats(field.name, flat, rounds=self._rounds_floats)
         return Ragged(held, values.offsets) if isinstance(values, Ragged) else held
 
     def _kind_of(self, name: str) -> str:

@@ -1,0 +1,53 @@
+"""What files that are opened together must agree in, and what a sample of all of them holds."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fastpack.core.schema import Field, Schema, merge_class_names
+from fastpack.errors import SchemaError
+
+
+def common_schema(schemas: Sequence[tuple[Path, Schema]]) -> Schema:
+    """The schema of the files at these paths together; lists where sizes differ.
+
+    Raises SchemaError when their fields or class names contradict.
+    """
+    first_path, first = schemas[0]
+    fields = first.fields
+    for path, schema in schemas[1:]:
+        if not are_joinable(first.fields, schema.fields):
+            ours, theirs = (", ".join(map(kind_of, each.fields)) for each in (first, schema))
+            raise SchemaError(
+                f"{first_path} has the fields {ours}, but {path} has {theirs}; open them apart, or choose what they share with fields=..."
+            )
+        fields = tuple(_common_field(mine, other) for mine, other in zip(fields, schema.fields, strict=True))
+    return Schema(fields, merge_class_names([schema.class_names for _, schema in schemas]))
+
+
+def are_joinable(ours: Sequence[Field], theirs: Sequence[Field]) -> bool:
+    """True when each field is what its partner is, so that the samples of both are read in one way."""
+    return len(ours) == len(theirs) and all(map(_is_joinable, ours, theirs))
+
+
+def _is_joinable(mine: Field, other: Field) -> bool:
+    """Of pixels, BGR is joined to BGR only: what does not tell its color is read as RGB."""
+    is_bgr = [field.color == "BGR" for field in (mine, other)]
+    return kind_of(replace(mine, color="")) == kind_of(replace(other, color="")) and is_bgr[0] == is_bgr[1]
+
+
+def _common_field(mine: Field, other: Field) -> Field:
+    shape = mine.shape if mine.shape == other.shape else (None,) * max(1, len(mine.shape))
+    dtype = max(mine.dtype, other.dtype, key=_float_width) if mine.kind == "float" else mine.dtype
+    return replace(mine, shape=shape, dtype=dtype, color=mine.color if mine.color == other.color else "")
+
+
+def _float_width(dtype: str) -> tuple[int, str]:
+    """Orders numpy's names of floats by their size: float128 is wider than float64."""
+    return len(dtype), dtype
+
+
+def kind_of(field: Field) -> str:
+    """Name and kind; of pixels, which are read as they are stored, the dtype, the axes and the color as well."""
+    facts = [field.kind, *((field.dtype, field.axes, field.color) if field.kind == "pixels" else ())]
+    return f"{field.name}: {' '.join(filter(None, facts))}"
