@@ -140,7 +140,9 @@ def _are_alike(found: Listed) -> bool:
 def _whole_keys(found: Listed, is_image: npt.NDArray[np.bool_]) -> list[str]:
     """The key of each image, its name up to the last dot, or its whole name where two would have one key; and of other samples."""
     begins = np.diff(found.samples, prepend=-1) > 0
-    names = [_name(found, row) if is_image[row] else found.keys[int(found.samples[row])] for row in np.flatnonzero(is_image | begins).tolist()]
+    names = [
+        _name(found, row) if is_image[row] else found.keys[int(found.samples[row])] for row in np.flatnonzero(is_image | begins).tolist()
+    ]
     images = is_image[is_image | begins].tolist()
     keys = [name.rpartition(".")[0] if image else name for name, image in zip(names, images, strict=True)]
     counts = Counter(keys)
