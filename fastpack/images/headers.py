@@ -40,6 +40,7 @@ _FOREIGN = {
 }
 _END_OF_TGA = b"TRUEVISION-XFILE.\0"
 # Words in the names of fields that hold class numbers, whatever their writer called the rest.
+_IMAGE_NAMES = {"image", "images", "img", "imgs", "jpeg", "jpegs", "jpg", "photo", "photos", "picture", "pictures", "png"}
 _MASK_WORDS = {"annotation", "annotations", "instance", "instances", "label", "labelid", "labelids", "labelmap", "labels"}
 _MASK_WORDS |= {"mask", "masks", "panoptic", "seg", "segm", "segmap", "segmentation", "semantic", "trimap"}
 
@@ -130,14 +131,15 @@ def guess_kind(name: str, infos: npt.NDArray[Any]) -> Kind:
 
 
 def guess_kind_of_blobs(name: str, infos: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Kind:
-    """Guess what the blobs of a field hold, where they may not be images: "bytes" unless more than half of those that are not empty
-    begin as images do.
+    """Guess what the blobs of a field hold, where they may not be images: "bytes" unless its name says that they are, or more than
+    half of those that are not empty begin as images do.
 
     >>> guess_kind_of_blobs("tokens", np.zeros(3, IMAGE_INFO), np.array([2, 0, 5]))
     'bytes'
     """
     num_filled, num_images = np.count_nonzero(lengths), np.count_nonzero(infos["format"])
-    return "bytes" if num_filled and 2 * num_images <= num_filled else guess_kind(name, infos)
+    is_other = num_filled and 2 * num_images <= num_filled and name.rpartition("/")[2].lower() not in _IMAGE_NAMES
+    return "bytes" if is_other else guess_kind(name, infos)
 
 
 def is_name_of_mask(name: str) -> bool:

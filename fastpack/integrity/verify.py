@@ -123,8 +123,9 @@ def verify(
 def _source_of(against: Any) -> Source | None:
     if isinstance(against, (str, os.PathLike)):
         return source_at(path_of("against", against))
-    if against is not None and not (hasattr(against, "read") and hasattr(against, "schema")):
-        raise OptionError(f"against must be a path or a Source, such as a fastpack.Paths, not {checks.shown(against)}")
+    is_source = hasattr(against, "read") and hasattr(against, "schema")
+    if not (against is None or is_source or isinstance(against, (list, tuple))):
+        raise OptionError(f"against must be a path, a list of paths or a Source, not {checks.shown(against)}")
     return None if against is None else source_at(against)
 
 
