@@ -3,6 +3,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+COMPRESSIONS: dict[str, int]
+
 # The samples of a PNG, (height, width, channels), uint16 where they have 16 bits, else uint8: levels, or indices of its
 # palette. Before them what is wrong with the file, when anything is: a kernel status and what it means.
 def png_samples(
