@@ -19,15 +19,22 @@ import numpy.typing as npt
 import pytest
 
 import fastpack
+from benches.internals import (
+    CounterRng,
+    DecodeOptions,
+    EncodedImages,
+    ImageFiles,
+    Location,
+    SpanSource,
+    decode_images,
+    first_method,
+    plan_batch,
+)
 from benches.photos import photos as find_photos
 from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
 from benches.workloads import FORMS, pack_as
 from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
-from fastpack.core.rng import Draws
-from fastpack.errors import Place
-from fastpack.images.decode import DecodeOptions, Origin, Pictures, decode_pictures
-from fastpack.images.transforms import plan_batch
 
 STEPS = (RandomResizedCrop(224), HorizontalFlip())
 CONTAINERS = {"TFRecord": "tfrecord", "HDF5 encoded": "h5"}
@@ -44,7 +51,7 @@ class Loading:
         self.dataset = whole.take(np.arange(num_samples) % len(whole))
         self._batch, self._num_threads = batch, num_threads
         self.title = f"{path.name}, threads: {num_threads}"
-        self._order = Shuffle(0).order(self.dataset)
+        self._samples_at = first_method(Shuffle(0).order(self.dataset), "samples_at", "visits")
         self._spans, self._infos = (
             of["image"] for of in (self.dataset.index.spans, self.dataset.index.infos)
         )
@@ -66,9 +73,7 @@ class Loading:
 
     def _rows(self) -> Iterator[npt.NDArray[np.int64]]:
         for first in range(0, len(self), self._batch):
-            yield self._order.visits(
-                0, np.arange(first, min(first + self._batch, len(self)))
-            ).samples
+            yield self._samples_at(0, np.arange(first, min(first + self._batch, len(self)))).samples
 
     def preads(self, num_blocks: int = 1) -> None:
         """Whole records, as the checksum is over them; each batch into the next block.
@@ -87,16 +92,19 @@ class Loading:
 
     def kernel(self) -> None:
         for rows in self._rows():
-            pictures = Pictures(
-                Origin(fds=self._fds),
+            pictures = EncodedImages(
+                SpanSource(fds=self._fds),
                 self._spans[rows],
                 self._infos[rows],
-                lambda row: Place(f"image {row}"),
+                lambda row: Location(f"image {row}"),
             )
             plan = plan_batch(
-                STEPS, self._infos["width"][rows], self._infos["height"][rows], Draws(0, 0, rows)
+                STEPS,
+                self._infos["width"][rows],
+                self._infos["height"][rows],
+                CounterRng(0, 0, rows),
             )
-            decode_pictures(
+            decode_images(
                 pictures,
                 plan,
                 self._pixels[: len(rows)],
@@ -200,7 +208,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = find_photos(arguments.photos, Path(folder))
-        source = fastpack.Paths([found[i % len(found)] for i in range(arguments.records)])
+        source = ImageFiles([found[i % len(found)] for i in range(arguments.records)])
         for container, suffix in CONTAINERS.items():
             packed = Path(folder) / f"photos.{suffix}"
             fastpack.pack(source, packed)

@@ -15,6 +15,7 @@ import pytest
 import fastpack
 from benches.conftest import made_cold
 from benches.crops import SIZE, STEPS
+from benches.internals import ImageFiles
 from benches.memory import forget_peak, peak, resident
 from benches.workloads import FORMS
 
@@ -38,7 +39,7 @@ def read(path: Path, num_threads: int) -> int:
 
 
 def pack(paths: list[Path], output: Path, options: fastpack.PackOptions) -> int:
-    return fastpack.pack(fastpack.Paths(paths), output, options).num_samples
+    return fastpack.pack(ImageFiles(paths), output, options).num_samples
 
 
 def apart(work: Callable[[], int]) -> tuple[int, int]:

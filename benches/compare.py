@@ -12,6 +12,7 @@ from pathlib import Path
 import fastpack
 from benches.crops import Cropping, Ffcv
 from benches.hdf5_reading import compare_hdf5
+from benches.internals import SEEK_POINTS, ImageFiles
 from benches.memory import peak_bytes
 from benches.photos import REENCODED, VARIABLE, make_small, photos, reencoded
 from benches.ratio import Comparison, Rival, compare, machine
@@ -36,17 +37,21 @@ def _compare_decodes(
 ) -> Iterator[Comparison]:
     decoding = Decoding(paths)
     packed = folder / "photos.tfrecord"
-    fastpack.pack(fastpack.Paths(paths), packed)
+    fastpack.pack(ImageFiles(paths), packed)
     for num_threads in sorted({1, arguments.threads}):
         reader = fastpack.open(packed, orient=False, num_workers=num_threads)
-        marked = fastpack.open(
-            packed, orient=False, num_workers=num_threads, checkpoints=True, save_index=False
+        with_seek_points = fastpack.open(
+            packed,
+            orient=False,
+            num_workers=num_threads,
+            save_index=False,
+            **{SEEK_POINTS: True},
         )
         rivals = [
             Rival("C loop", partial(decoding.reference, num_threads)),
             Rival("fastpack kernel", partial(decoding.fastpack, num_threads)),
             Rival("Reader.read", partial(reader.read, range(len(reader)))),
-            Rival("fastpack, checkpoints", partial(marked.read, range(len(marked)))),
+            Rival("fastpack, seek points", partial(with_seek_points.read, range(len(reader)))),
         ]
         yield compare(
             f"decode, {name}, threads: {num_threads}",
@@ -223,7 +228,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                     "C crop loop": "reference",
                     "fastpack kernel": "kernel",
                     "Reader.read": "read",
-                    "fastpack, checkpoints": "read_marked",
+                    "fastpack, seek points": "read_with_seek_points",
                     "OpenCV, linear": "linear",
                     "OpenCV, area": "area",
                 }
@@ -231,7 +236,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                     Rival(side, partial(cropping.run, run, num_threads))
                     for side, run in sides.items()
                 ]
-                rivals.append(Rival("Loader, checkpoints", partial(cropping.load, num_threads)))
+                rivals.append(Rival("Loader, seek points", partial(cropping.load, num_threads)))
                 if ffcv:
                     rivals.append(Rival(f"FFCV {ffcv.version}, re-encoded", ffcv.epoch))
                 title = f"{subject}, {name}, threads: {num_threads}"

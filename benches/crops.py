@@ -13,31 +13,28 @@ import numpy.typing as npt
 import fastpack
 from benches.contest import Contestant, Entry, MissingError
 from benches.internals import (
+    SEEK_POINTS,
     SPAN,
-    CenterCrop,
+    CounterRng,
     DecodeOptions,
-    Draws,
-    HorizontalFlip,
-    Origin,
-    Pictures,
+    EncodedImages,
+    Location,
     Plan,
     Ragged,
-    RandomResizedCrop,
-    ResizeShort,
+    SpanSource,
     Transform,
-    decode_pictures,
+    decode_images,
     plan_batch,
     probe_blobs,
 )
 from benches.reference import crop_loop
 from benches.rivals.turns import Task
 from benches.workloads import pack_as
-from fastpack.errors import Place
 
 SIZE = 224
 STEPS: dict[str, tuple[Transform, ...]] = {
-    "train": (RandomResizedCrop(SIZE), HorizontalFlip()),
-    "eval": (ResizeShort(256), CenterCrop(SIZE)),
+    "train": (fastpack.RandomResizedCrop(SIZE), fastpack.HorizontalFlip()),
+    "eval": (fastpack.ResizeShort(256), fastpack.CenterCrop(SIZE)),
 }
 _READ_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -75,8 +72,12 @@ class Cropping:
             Path(tempfile.mkdtemp(dir=scratch)),
         )
         self._reader = fastpack.open(packed, transform=self._steps, orient=False)
-        self._marked = fastpack.open(
-            packed, transform=self._steps, orient=False, checkpoints=True, save_index=False
+        self._reader_with_seek_points = fastpack.open(
+            packed,
+            transform=self._steps,
+            orient=False,
+            save_index=False,
+            **{SEEK_POINTS: True},
         )
         self._loaders: dict[int, fastpack.Loader] = {}
 
@@ -85,7 +86,10 @@ class Cropping:
 
     def _plan(self, rows: npt.NDArray[np.int64]) -> Plan:
         return plan_batch(
-            self._steps, self._infos["width"][rows], self._infos["height"][rows], Draws(0, 0, rows)
+            self._steps,
+            self._infos["width"][rows],
+            self._infos["height"][rows],
+            CounterRng(0, 0, rows),
         )
 
     def _run(self, name: str, num_threads: int) -> Iterator[Pixels]:
@@ -100,9 +104,9 @@ class Cropping:
     def load(self, num_threads: int) -> None:
         """An epoch through a Loader, by checkpoints: the same crops, in random order, each batch into memory of its own."""
         if num_threads not in self._loaders:
-            marked = self._marked.with_options(num_workers=num_threads)
+            reader = self._reader_with_seek_points.with_options(num_workers=num_threads)
             self._loaders[num_threads] = fastpack.Loader(
-                marked, batch_size=len(self.out), shuffle=0
+                reader, batch_size=len(self.out), shuffle=0
             )
         loader = self._loaders[num_threads]
         loader.set_epoch(0)
@@ -122,16 +126,18 @@ class Cropping:
         crop_loop(self._blobs.values, offsets, self._views[rows], out, num_threads=num_threads)
 
     def _kernel(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
-        pictures = Pictures(
-            Origin(memory=self._blobs.values),
+        pictures = EncodedImages(
+            SpanSource(memory=self._blobs.values),
             self._spans[rows],
             self._infos[rows],
-            lambda row: Place(f"image {row}"),
+            lambda row: Location(f"image {row}"),
         )
-        decode_pictures(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
+        decode_images(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
 
-    def _read_marked(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
-        self._marked.with_options(num_workers=num_threads).read(rows, out=out)
+    def _read_with_seek_points(
+        self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int
+    ) -> None:
+        self._reader_with_seek_points.with_options(num_workers=num_threads).read(rows, out=out)
 
     def _read(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
         self._reader.with_options(num_workers=num_threads).read(rows, out=out)

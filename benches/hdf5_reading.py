@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
+from benches.internals import NO_SPAN
 from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
-from fastpack.core.dtypes import NO_SPAN
 
 SIDE = 224
 _SAMPLE = (SIDE, SIDE, 3)

@@ -15,6 +15,7 @@ import numpy as np
 import fastpack
 from benches.crops import SIZE, STEPS
 from benches.curves import Curve, Position
+from benches.internals import ImageFiles
 from benches.photos import VARIABLE, make_photos, photos
 from benches.recorded import record
 
@@ -65,7 +66,7 @@ def large_jpeg() -> bytes:
 
 
 def packed(folder: Path, jpegs: list[Path]) -> Path:
-    fastpack.pack(fastpack.Paths(jpegs), folder / "photos.tfrecord")
+    fastpack.pack(ImageFiles(jpegs), folder / "photos.tfrecord")
     return folder / "photos.tfrecord"
 
 
@@ -163,10 +164,12 @@ PACK = """
 import sys
 from pathlib import Path
 import fastpack
+from benches.internals import ImageFiles
 
 listed, output, size = sys.argv[1:]
 paths = [Path(line) for line in Path(listed).read_text().splitlines()]
-fastpack.pack(fastpack.Paths(paths), output, fastpack.PackOptions(size=int(size) or None, sync=False))
+options = fastpack.PackOptions(size=int(size) or None, sync=False)
+fastpack.pack(ImageFiles(paths), output, options)
 """
 
 

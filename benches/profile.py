@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import fastpack
+from benches.internals import SEEK_POINTS, ImageFiles
 from benches.photos import VARIABLE, photos
 from benches.recorded import record
 
@@ -206,12 +207,12 @@ Prepare = Callable[[Sequence[Path], Path], Callable[[], object]]
 
 
 def training(
-    paths: Sequence[Path], folder: Path, *, checkpoints: bool = False
+    paths: Sequence[Path], folder: Path, *, seek_points: bool = False
 ) -> Callable[[], object]:
     steps = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
     return _batches(
         fastpack.Loader(
-            _packed(paths, folder, checkpoints=checkpoints),
+            _packed(paths, folder, seek_points=seek_points),
             transform=steps,
             batch_size=_BATCH,
             shuffle=0,
@@ -242,14 +243,14 @@ def packing(
     paths: Sequence[Path], folder: Path, *, name: str, size: int | None = None
 ) -> Callable[[], object]:
     options = fastpack.PackOptions(sync=False, size=size)
-    return lambda: fastpack.pack(fastpack.Paths(paths), folder / name, options, overwrite=True)
+    return lambda: fastpack.pack(ImageFiles(paths), folder / name, options, overwrite=True)
 
 
-def _packed(paths: Sequence[Path], folder: Path, *, checkpoints: bool = False) -> fastpack.Reader:
+def _packed(paths: Sequence[Path], folder: Path, *, seek_points: bool = False) -> fastpack.Reader:
     fastpack.pack(
-        fastpack.Paths(paths),
+        ImageFiles(paths),
         folder / "photos.tfrecord",
-        fastpack.PackOptions(checkpoints=checkpoints),
+        fastpack.PackOptions(**{SEEK_POINTS: seek_points}),
     )
     return fastpack.open(folder / "photos.tfrecord", orient=False)
 
@@ -274,9 +275,9 @@ SUBJECTS: dict[str, tuple[str, Prepare]] = {
         "random crops of 224, shuffled batches of 256 by the Loader, TFRecord in the page cache",
         training,
     ),
-    "train, checkpoints": (
-        "the same, decoded from checkpoints on",
-        partial(training, checkpoints=True),
+    "train, seek points": (
+        "the same, decoded from seek points",
+        partial(training, seek_points=True),
     ),
     "records": (
         "encoded images, shuffled batches of 256 by the Loader, TFRecord in the page cache",

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import fastpack
 from benches.cold import forget
 from benches.curves import Curve, Point, measured
+from benches.internals import ImageFiles, Ragged, offsets_of, probe_blobs
 from benches.memory import forget_peak, peak, resident
 from benches.photos import VARIABLE, photos
 from benches.recorded import record
@@ -26,8 +27,6 @@ from benches.reference import decode_loop
 from benches.rivals.fastpack import write
 from benches.rivals.turns import Task
 from benches.workloads import plain_jpegs
-from fastpack.core.ragged import Ragged, offsets_of
-from fastpack.images.headers import probe_blobs
 
 _STEPS = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
 _BATCH = 256
@@ -60,7 +59,7 @@ def packed(
 ) -> Path:
     """The photographs over and over, in one file."""
     chosen = [paths[i % len(paths)] for i in range(num_images)]
-    fastpack.pack(fastpack.Paths(chosen), folder / name)
+    fastpack.pack(ImageFiles(chosen), folder / name)
     return folder / name
 
 

@@ -16,19 +16,19 @@ from benches.internals import (
     FORMATS,
     SPAN,
     DecodeOptions,
-    Layout,
-    Origin,
-    Pictures,
+    EncodedImages,
+    ImageFiles,
+    Location,
+    PackResult,
     Ragged,
-    Resize,
-    decode_pictures,
+    SpanSource,
+    decode_images,
     offsets_of,
     plan_batch,
     probe_blobs,
     whole,
 )
 from benches.reference import crop_loop, decode_loop, pread_loop
-from fastpack.errors import Place
 
 _SIZE = 224
 
@@ -48,7 +48,7 @@ def plain_jpegs(paths: Sequence[Path]) -> list[Path]:
 
 
 # How a list of image files can be kept as it is: the name of the file, and HDF5's layout.
-FORMS: dict[str, tuple[str, Layout]] = {
+FORMS: dict[str, tuple[str, str]] = {
     "tfrecord": ("photos.tfrecord", "auto"),
     "encoded": ("photos.h5", "encoded"),
     "vlen": ("photos-vlen.h5", "vlen"),
@@ -58,9 +58,7 @@ FORMS: dict[str, tuple[str, Layout]] = {
 def pack_as(form: str, paths: Sequence[Path], folder: Path) -> Path:
     """The file that `paths` are packed into."""
     name, layout = FORMS[form]
-    fastpack.pack(
-        fastpack.Paths(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False)
-    )
+    fastpack.pack(ImageFiles(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False))
     return folder / name
 
 
@@ -73,8 +71,8 @@ class Decoding:
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
         self._jpegs, self._jpeg_offsets = blobs.values, blobs.offsets
-        self._pictures = Pictures(
-            Origin(memory=blobs.values), spans, infos, lambda row: Place(paths[row])
+        self._pictures = EncodedImages(
+            SpanSource(memory=blobs.values), spans, infos, lambda row: Location(paths[row])
         )
         self._plan = whole(infos["width"], infos["height"])
         shapes = [(int(info["height"]), int(info["width"]), 3) for info in infos]
@@ -97,7 +95,7 @@ class Decoding:
         self.by_reference.fill(2)
 
     def fastpack(self, num_threads: int) -> None:
-        decode_pictures(
+        decode_images(
             self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads), {}
         )
 
@@ -132,8 +130,8 @@ class Packing:
             if path != self._list:
                 path.unlink()
 
-    def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> fastpack.Packed:
-        source = fastpack.Paths(self._names, self._labels)
+    def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> PackResult:
+        source = ImageFiles(self._names, self._labels)
         return fastpack.pack(source, self.output(name), fastpack.PackOptions(sync=sync, **options))
 
     def cat(self, *, sync: bool = False) -> None:
@@ -173,7 +171,7 @@ class PackingPixels:
         self.paths = [paths[i % len(paths)] for i in range(num_images)]
         self._blobs = Ragged.of_bytes(path.read_bytes() for path in paths)
         infos, _ = probe_blobs(self._blobs)
-        self._views = plan_batch((Resize(_SIZE),), infos["width"], infos["height"]).views
+        self._views = plan_batch((fastpack.Resize(_SIZE),), infos["width"], infos["height"]).views
         self._out = np.zeros((len(paths), _SIZE, _SIZE, 3), np.uint8)
 
     def remove(self) -> None:
@@ -193,9 +191,9 @@ class PackingPixels:
                 num_threads=num_threads,
             )
 
-    def fastpack(self, *, num_threads: int, **storage: Any) -> fastpack.Packed:
+    def fastpack(self, *, num_threads: int, **storage: Any) -> PackResult:
         options = fastpack.PackOptions(size=_SIZE, num_workers=num_threads, sync=False, **storage)
-        return fastpack.pack(fastpack.Paths(self.paths), self._folder / "pixels.h5", options)
+        return fastpack.pack(ImageFiles(self.paths), self._folder / "pixels.h5", options)
 
     def snippet(self) -> None:
         """What tutorials do: read, resize, assign, one image after the other; with a tenth of the images."""

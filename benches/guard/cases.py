@@ -15,7 +15,7 @@ import numpy as np
 
 import fastpack
 from benches.crops import Cropping
-from benches.internals import FILTER, VIEW, Ragged, Resize, Shuffle, probe_blobs
+from benches.internals import FILTER, VIEW, ImageFiles, Ragged, first_method, probe_blobs
 from benches.photos import make_photos
 from benches.reference import plain, pread_loop
 from benches.workloads import Decoding, Reading
@@ -61,10 +61,10 @@ class Inputs:
         inputs = cls(folder)
         photos = make_photos(folder, _NUM_PHOTOS)
         fastpack.pack(
-            fastpack.Paths(photos), folder / "photos.tfrecord", fastpack.PackOptions(sync=False)
+            ImageFiles(photos), folder / "photos.tfrecord", fastpack.PackOptions(sync=False)
         )
         pixels = fastpack.PackOptions(size=_SIDE, compression="lz4", chunk=_CHUNK[0], sync=False)
-        fastpack.pack(fastpack.Paths(photos), folder / "pixels.h5", pixels)
+        fastpack.pack(ImageFiles(photos), folder / "pixels.h5", pixels)
         inputs._make_tar()
         frames = small_frames(small_values())
         frames.run()
@@ -78,7 +78,7 @@ class Inputs:
     def pixels(self) -> Any:
         """(4, 224, 224, 3) of photographs, with few enough levels that they can be compressed."""
         reader = fastpack.open(
-            self.folder / "photos.tfrecord", transform=(Resize(_SIDE),), save_index=False
+            self.folder / "photos.tfrecord", transform=(fastpack.Resize(_SIDE),), save_index=False
         )
         return reader.read(range(_CHUNK[0]))["image"] & 0xE0
 
@@ -117,13 +117,14 @@ def crop(inputs: Inputs) -> Case:
 
 
 def resample(inputs: Inputs) -> Case:
-    pixels, decoder = fastpack.decode(inputs.photos[0].read_bytes()), Decoder()
+    pixels = fastpack.decode(inputs.photos[0].read_bytes())
+    run = first_method(Decoder(), "resample", "place")
     view = np.zeros(1, VIEW)
     view["height"], view["width"], _ = pixels.shape
     view["scaled_width"] = view["scaled_height"] = _SIDE
     out, plain_out = np.ones((_SIDE, _SIDE, 3), np.uint8), np.ones((_SIDE, _SIDE, 3), np.uint8)
     return Case(
-        _often(20, lambda: decoder.place(pixels, view, out)),
+        _often(20, lambda: run(pixels, view, out)),
         _often(20, lambda: plain.blend(pixels, plain_out)),
     )
 
@@ -161,7 +162,7 @@ def pack(inputs: Inputs) -> Case:
     buffer = np.ones(max(path.stat().st_size for path in paths), np.uint8)
 
     def kernel() -> None:
-        fastpack.pack(fastpack.Paths(paths), target, options)
+        fastpack.pack(ImageFiles(paths), target, options)
         for path in inputs.folder.glob("packed*"):
             path.unlink()
 
@@ -205,9 +206,10 @@ def probe(inputs: Inputs) -> Case:
 
 
 def order(inputs: Inputs) -> Case:
-    made = Shuffle(0).order(fastpack.open(inputs.folder / "small.tfrecord", save_index=False))
+    reader = fastpack.open(inputs.folder / "small.tfrecord", save_index=False)
+    samples_at = first_method(fastpack.Shuffle(0).order(reader), "samples_at", "visits")
     positions, out = np.arange(_NUM_SMALL), np.ones(_NUM_SMALL * 10, np.int64)
-    return Case(_often(5, lambda: made.visits(0, positions)), lambda: plain.mix(out))
+    return Case(_often(5, lambda: samples_at(0, positions)), lambda: plain.mix(out))
 
 
 def chunks(inputs: Inputs) -> Case:

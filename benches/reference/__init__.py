@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.dtypes import VIEW
+from benches.internals import VIEW
 
 _FOLDER = Path(__file__).parent
 # The checksum is fastpack's own: on both sides the same, so it is the reading that is compared. The layout of a

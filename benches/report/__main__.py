@@ -12,7 +12,7 @@ from benches.report.ratios import families
 # Of all questions, those for the README's chart.
 _CHARTED = ("train", "records", "pixels", "pack")
 # Of all profiles, those of the decoder.
-_DECODED = ("decode", "train", "train, checkpoints")
+_DECODED = ("decode", "train", "train, seek points")
 
 
 def passages(findings: Findings) -> dict[str, dict[str, str]]:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 import fastpack
+from benches.internals import Ragged, offsets_of, probe_blobs
 from benches.reference import decode_loop, pread_loop
 from benches.rivals.fastpack import write
 from benches.rivals.turns import Amount, Task, Turn, serve, shuffled
-from fastpack.core.ragged import Ragged, offsets_of
-from fastpack.images.headers import probe_blobs
 
 
 class Spans:
