@@ -25,7 +25,7 @@ def decoding(jpegs: list[Path]) -> Decoding:
 def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads: int) -> None:
     """To pixels in memory that is there already."""
     benchmark.group = f"decode {len(decoding)} JPEGs, threads: {num_threads}"
-    decoding.forget()
+    decoding.clear_outputs()
     benchmark(getattr(decoding, name), num_threads)
     other = "fastpack" if name == "reference" else "reference"
     getattr(decoding, other)(num_threads)

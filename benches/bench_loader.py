@@ -43,7 +43,7 @@ _BLOCKS = 4
 
 
 class Loading:
-    """Shuffled epochs of one file. The yardsticks read the same samples in the same order, into memory that is there already."""
+    """Shuffled epochs of one file. The references read the same samples in the same order, into memory that is there already."""
 
     def __init__(self, path: Path, *, batch: int, num_samples: int, num_threads: int) -> None:
         self.path = path
@@ -141,22 +141,22 @@ def loading(
 
 
 def rivals_of(loading: Loading, subject: str) -> list[Rival]:
-    """The yardsticks first."""
+    """The references first."""
     options: dict[str, Any] = {"decode": False} if subject == "encoded" else {"transform": STEPS}
     preads = [
         Rival("C preads + CRC", loading.preads),
         Rival("... blocks in turn", partial(loading.preads, _BLOCKS)),
     ]
-    yardsticks = preads if subject == "encoded" else [Rival("decode kernel", loading.kernel)]
+    references = preads if subject == "encoded" else [Rival("decode kernel", loading.kernel)]
     loader = loading.loader(**options)
     return [
-        *yardsticks,
+        *references,
         Rival("Reader.read", partial(loading.read, **options)),
         Rival("Loader", partial(epoch, loader)),
     ]
 
 
-@pytest.mark.parametrize("number", range(-3, 0), ids=["yardstick", "read", "loader"])
+@pytest.mark.parametrize("number", range(-3, 0), ids=["reference", "read", "loader"])
 @pytest.mark.parametrize("subject", ["encoded", "train"])
 def test_loader(
     benchmark: Any, timed: Callable[..., Any], loading: Loading, subject: str, number: int

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import fastpack
-from benches.conftest import made_cold
+from benches.conftest import evict_or_skip
 from benches.crops import SIZE, STEPS
 from benches.internals import ImageFiles
-from benches.memory import forget_peak, peak, resident
+from benches.memory import reset_peak, peak, resident
 from benches.workloads import FORMS
 
 _BATCH = 32
@@ -51,7 +51,7 @@ def apart(work: Callable[[], int]) -> tuple[int, int]:
 
 def _with_peak(work: Callable[[], int]) -> tuple[int, int]:
     before = resident()
-    forget_peak()
+    reset_peak()
     return work(), peak() - before
 
 
@@ -77,7 +77,7 @@ def test_reading(
     name, options = _STORED[form]
     path = tmp_path / name
     pack(paths, path, options)
-    setup = partial(made_cold, [path]) if cache == "cold" else None
+    setup = partial(evict_or_skip, [path]) if cache == "cold" else None
     assert measured(benchmark, partial(read, path, num_threads), setup) == len(paths)
 
 

@@ -40,9 +40,9 @@ def test_reader(
     cropping = cropping_of(photos, tmp_path, form)
     benchmark.group = f"train, {len(cropping)} JPEGs, threads: {num_threads}"
     timed(lambda: cropping.run("read", num_threads), tmp_path)
-    assert cropping.worst("kernel", "read") == 0
+    assert cropping.max_difference("kernel", "read") == 0
 
 
-def test_pixels_are_those_of_the_yardstick(cropping: Cropping) -> None:
+def test_pixels_are_those_of_the_reference(cropping: Cropping) -> None:
     """It weighs with 8 bits, so it is up to two levels off."""
-    assert cropping.worst("kernel", "reference") <= 2
+    assert cropping.max_difference("kernel", "reference") <= 2

@@ -1,4 +1,4 @@
-"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|pack-small|pixels|read|hdf5."""
+"""Prints how fast fastpack is beside its baselines: python -m benches.compare train|eval|decode|pack|pack-small|pixels|read|hdf5."""
 
 import argparse
 import os
@@ -16,14 +16,14 @@ from benches.internals import SEEK_POINTS, ImageFiles
 from benches.memory import peak_bytes
 from benches.photos import REENCODED, VARIABLE, make_small, photos, reencoded
 from benches.ratio import Comparison, Rival, compare, machine
-from benches.recorded import record
+from benches.provenance import record
 from benches.workloads import Decoding, Packing, PackingPixels, Reading, plain_jpegs
 
 Arguments = argparse.Namespace
 _BATCH = 256
 _NUM_BATCHES = 20
 _NUM_CROPPED = 1000
-_MOST_PIXELS = 10_000
+_MAX_PIXELS = 10_000
 
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
@@ -136,7 +136,7 @@ def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Compariso
 
 def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     """JPEG files to 224 x 224 pixels in HDF5, beside a C loop that only decodes and resamples."""
-    num_images = min(arguments.records, _MOST_PIXELS)
+    num_images = min(arguments.records, _MAX_PIXELS)
     packing = PackingPixels(
         plain_jpegs(photos(arguments.photos, folder)), num_images, folder / "outputs"
     )
@@ -219,7 +219,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                 sets["re-encoded by FFCV"] = ffcv.reencoded
             for name, jpegs in sets.items():
                 cropping = Cropping(jpegs, subject, scratch=folder, **about)
-                difference = cropping.worst("kernel", "reference")
+                difference = cropping.max_difference("kernel", "reference")
                 if difference > 2:
                     raise SystemExit(
                         f"{subject}: fastpack's pixels differ from the C loop's by {difference} levels"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from benches.cold import COLD, forget
+from benches.page_cache import COLD, evict
 from benches.photos import fingerprint
 from benches.photos import photos as find_photos
 from benches.ratio import machine
-from benches.recorded import revision
+from benches.provenance import revision
 from benches.workloads import Packing
 
 collect_ignore = ["rivals"]  # scripts for other interpreters
@@ -52,8 +52,8 @@ def benchmark(benchmark: Any, origin: dict[str, str]) -> Any:
     return benchmark
 
 
-def made_cold(files: Iterable[Path]) -> None:
-    if not forget(files):
+def evict_or_skip(files: Iterable[Path]) -> None:
+    if not evict(files):
         pytest.skip("the system keeps these files in memory; --basetemp names a folder on a disk")
 
 
@@ -65,7 +65,7 @@ def timed(benchmark: Any, cache: str) -> Callable[..., Any]:
         benchmark.extra_info["cache"] = cache
         if cache == "warm":
             return benchmark(work)
-        return benchmark.pedantic(work, setup=lambda: made_cold(files), rounds=_COLD_ROUNDS)
+        return benchmark.pedantic(work, setup=lambda: evict_or_skip(files), rounds=_COLD_ROUNDS)
 
     return run
 

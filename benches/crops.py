@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.contest import Contestant, Entry, MissingError
+from benches.rival_process import RivalProcess, RivalSpec, RivalUnavailableError
 from benches.internals import (
     SEEK_POINTS,
     SPAN,
@@ -28,7 +28,7 @@ from benches.internals import (
     probe_blobs,
 )
 from benches.reference import crop_loop
-from benches.rivals.turns import Task
+from benches.rivals.protocol import Task
 from benches.workloads import pack_as
 
 SIZE = 224
@@ -113,7 +113,7 @@ class Cropping:
         for _ in loader:
             pass
 
-    def worst(self, name: str, other: str) -> int:
+    def max_difference(self, name: str, other: str) -> int:
         """The largest difference of two sides' pixels."""
         kept = (batch.copy() for batch in self._run(name, 2))
         return max(
@@ -207,16 +207,16 @@ class Ffcv:
             size=SIZE,
         )
         try:
-            self._contestant = Contestant(Entry("FFCV", "ffcv", variant="reencoded"), python, task)
-        except MissingError as error:
+            self._process = RivalProcess(RivalSpec("FFCV", "ffcv", variant="reencoded"), python, task)
+        except RivalUnavailableError as error:
             raise SystemExit(f"FFCV cannot take part: {error}") from None
-        self.version = self._contestant.standing.version
-        self.reencoded = sorted(self._contestant.folder.glob("*.jpg"))
-        self.epoch = self._contestant.turn
+        self.version = self._process.result.version
+        self.reencoded = sorted(self._process.folder.glob("*.jpg"))
+        self.epoch = self._process.run_round
 
     def __enter__(self) -> "Ffcv":
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._contestant.close()
+        self._process.close()
         self._folder.cleanup()

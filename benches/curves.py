@@ -43,9 +43,9 @@ class Curve:
         }
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> "Curve":
-        lines = {line: dict(points) for line, points in told["lines"].items()}
-        return cls(told["name"], told["title"], told["x_axis"], told["y_axis"], lines)
+    def from_json(cls, stored: dict[str, Any]) -> "Curve":
+        lines = {line: dict(points) for line, points in stored["lines"].items()}
+        return cls(stored["name"], stored["title"], stored["x_axis"], stored["y_axis"], lines)
 
     def table(self) -> str:
         """Medians, a row for each position.

@@ -215,7 +215,7 @@ def compare_hdf5(
 
 
 def _rivals(batches: Batches, compression: str, chunk: int | None) -> list[Rival]:
-    """The first is the yardstick: C preads where they can read the images, else fastpack."""
+    """The first is the baseline: C preads where they can read the images, else fastpack."""
     whole_chunks = chunk is not None and chunk > 1
     count = _NUM_SLOW if whole_chunks else _BATCH
     rivals = [batches.rival("C preads", batches.preads)] if batches.has_spans else []

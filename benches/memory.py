@@ -17,7 +17,7 @@ from benches.crops import SIZE, STEPS
 from benches.curves import Curve, Position
 from benches.internals import ImageFiles
 from benches.photos import VARIABLE, make_photos, photos
-from benches.recorded import record
+from benches.provenance import record
 
 _BATCH = 256
 _NUM_SMALL = 32
@@ -25,7 +25,7 @@ _LARGE = 10_000  # its square has 100 million pixels
 
 
 def resident(name: str = "VmRSS") -> int:
-    """What is resident now, or ("VmHWM") was at most since `forget_peak`, MB."""
+    """What is resident now, or ("VmHWM") was at most since `reset_peak`, MB."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
 
@@ -34,7 +34,7 @@ def peak() -> int:
     return resident("VmHWM")
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
@@ -79,13 +79,13 @@ def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
     )
     out = np.ones((_BATCH, SIZE, SIZE, 3), np.uint8)
     random = np.random.default_rng(0)
-    forget_peak()
+    reset_peak()
     print(f"{peak()} MB before")
     for title, rows in (
         ("small images", []),
         (f"one image of {_LARGE**2 // 10**6} megapixels in each", [len(jpegs)]),
     ):
-        forget_peak()
+        reset_peak()
         for epoch in range(arguments.batches):
             others = random.integers(0, len(jpegs), _BATCH - len(rows))
             reader.read([*rows, *others], epoch=epoch, out=out)

@@ -17,7 +17,7 @@ from typing import Any
 import fastpack
 from benches.internals import SEEK_POINTS, ImageFiles
 from benches.photos import VARIABLE, photos
-from benches.recorded import record
+from benches.provenance import record
 
 _KERNELS = Path(__file__).parent.parent / "src_cython" / "kernels"
 _FREQUENCY = 997  # a prime, so that no loop keeps time with it
@@ -194,13 +194,13 @@ def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
         complaint = recorder.stderr.read() if recorder.stderr else ""
     if recorder.returncode:
         raise SystemExit(f"perf cannot record here: {complaint.strip()}")
-    told = subprocess.run(
+    script = subprocess.run(
         [perf, "script", "-i", output, "-F", "ip,sym,dso"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return told.stdout
+    return script.stdout
 
 
 Prepare = Callable[[Sequence[Path], Path], Callable[[], object]]

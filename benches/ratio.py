@@ -1,4 +1,4 @@
-"""Times rivals against a yardstick in one run, by turns, so that what the machine does meanwhile meets them all."""
+"""Times rivals against a baseline in one run, by turns, so that what the machine does meanwhile meets them all."""
 
 import os
 import platform
@@ -43,7 +43,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Seconds by rival and round. The first rival is the yardstick.
+    """Seconds by rival and round. The first rival is the baseline.
 
     >>> print(Comparison("decode", "images", 6, {"C loop": [2.0, 3.0], "fastpack": [4.0, 3.0]}).table())
     decode (6 images, 2 rounds)
@@ -58,17 +58,17 @@ class Comparison:
     seconds: dict[str, list[float]]
 
     def ratios(self, name: str) -> list[float]:
-        """How many times the yardstick's speed, round by round."""
-        yardstick = next(iter(self.seconds.values()))
-        return [whole / part for whole, part in zip(yardstick, self.seconds[name], strict=True)]
+        """How many times the baseline's speed, round by round."""
+        baseline = next(iter(self.seconds.values()))
+        return [whole / part for whole, part in zip(baseline, self.seconds[name], strict=True)]
 
     def table(self) -> str:
-        yardstick = next(iter(self.seconds))
+        baseline = next(iter(self.seconds))
         width = max(map(len, self.seconds))
-        rounds = len(self.seconds[yardstick])
+        rounds = len(self.seconds[baseline])
         lines = [f"{self.title} ({self.num_units} {self.unit}, {rounds} rounds)"]
         lines.append(
-            f"{'':{width}} {'seconds':>12} {self.unit + '/s':>11} {'of ' + yardstick:>11}   min..max"
+            f"{'':{width}} {'seconds':>12} {self.unit + '/s':>11} {'of ' + baseline:>11}   min..max"
         )
         for name, seconds in self.seconds.items():
             median, ratios = statistics.median(seconds), self.ratios(name)

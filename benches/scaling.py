@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.cold import forget
+from benches.page_cache import evict
 from benches.curves import Curve, Point, measured
 from benches.internals import ImageFiles, Ragged, offsets_of, probe_blobs
-from benches.memory import forget_peak, peak, resident
+from benches.memory import reset_peak, peak, resident
 from benches.photos import VARIABLE, photos
-from benches.recorded import record
+from benches.provenance import record
 from benches.reference import decode_loop
 from benches.rivals.fastpack import write
-from benches.rivals.turns import Task
+from benches.rivals.protocol import Task
 from benches.workloads import plain_jpegs
 
 _STEPS = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
@@ -130,7 +130,7 @@ class DecodingLoop:
 
 def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
     """Images of 100 bytes, so that nothing hides what a sample costs. Each reading has a fresh process."""
-    sizes = [size for size in _DATASET_SIZES if size <= arguments.most]
+    sizes = [size for size in _DATASET_SIZES if size <= arguments.max_samples]
     files = {size: _small_images(folder, size) for size in sizes}
     times: dict[str, dict[Any, list[float]]] = {
         name: {} for name in ("shuffled", "in order", "pack")
@@ -190,7 +190,7 @@ def read_small(path: Path) -> dict[str, float]:
         fastpack.open(path, decode=False), batch_size=_BATCH
     ).close()  # what is imported and made at first use
     gc.collect()
-    forget_peak()
+    reset_peak()
     started = time.perf_counter()
     dataset = fastpack.open(path, decode=False)
     loaders = {
@@ -221,7 +221,7 @@ def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
     """One photograph, mirrored and repeated until it has so many pixels, by one thread: a pixel costs the same, if nothing else does."""
     photo = fastpack.decode(paths[0].read_bytes())
     points = []
-    for megapixels in (each for each in _MEGAPIXELS if each <= arguments.most_megapixels):
+    for megapixels in (each for each in _MEGAPIXELS if each <= arguments.max_megapixels):
         jpeg = fastpack.encode(photo_of(photo, megapixels), "jpeg", quality=90)
         (folder / "large.jpg").write_bytes(jpeg)
         count = max(1, round(_PIXELS_A_TURN / (megapixels * 1e6)))
@@ -293,11 +293,11 @@ def along_batch(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
 
 
 def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """With the file in memory, and after the system was asked to forget it. Where it does not, as in a RAM disk, there is no curve."""
+    """With the file in memory, and after the system was asked to evict it. Where it does not, as in a RAM disk, there is no curve."""
     points = []
     for name in ("photos.tfrecord", "photos.h5"):
         path = packed(paths, folder, num_images=2 * arguments.images, name=name)
-        if not forget([path]):
+        if not evict([path]):
             print(
                 "cold: left out, as the system keeps the files in memory; --scratch names a folder on a disk"
             )
@@ -330,7 +330,7 @@ def _warm(path: Path, loader: fastpack.Loader) -> float:
 
 
 def _cold(path: Path, loader: fastpack.Loader) -> float:
-    forget([path])
+    evict([path])
     return rate(len(loader.dataset), partial(epoch, loader))
 
 
@@ -357,10 +357,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the photographs over and over; some questions take twice as many",
     )
     parser.add_argument(
-        "--most", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset"
+        "--max-samples", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset"
     )
     parser.add_argument(
-        "--most-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image"
+        "--max-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument(

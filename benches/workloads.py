@@ -1,4 +1,4 @@
-"""The work that benches time: each done by fastpack and, over the same inputs, by its yardstick."""
+"""The work that benches time: each done by fastpack and, over the same inputs, by its reference."""
 
 import os
 import subprocess
@@ -82,14 +82,14 @@ class Decoding:
         self.by_fastpack, self.by_reference = (
             np.empty(self._pixel_offsets[-1], np.uint8) for _ in range(2)
         )
-        self.forget()
+        self.clear_outputs()
         places = zip(self._pixel_offsets[:-1], self._pixel_offsets[1:], shapes, strict=True)
         self._outs = [self.by_fastpack[start:end].reshape(shape) for start, end, shape in places]
 
     def __len__(self) -> int:
         return len(self._outs)
 
-    def forget(self) -> None:
+    def clear_outputs(self) -> None:
         """Fills the outputs: then their memory is there, and a pixel that is not written differs between the two."""
         self.by_fastpack.fill(1)
         self.by_reference.fill(2)
@@ -211,7 +211,7 @@ class PackingPixels:
 class Reading:
     """Blobs of one file at random, batch by batch: encoded images as they are, or stored pixels.
 
-    The yardstick reads into memory that is there already; the reader makes new arrays, as it does for users.
+    The reference reads into memory that is there already; the reader makes new arrays, as it does for users.
     """
 
     def __init__(self, path: Path, *, batch: int, num_batches: int, num_threads: int) -> None:

@@ -1,6 +1,6 @@
 """Has a kernel become slower? python -m benches.guard
 
-Each kernel takes turns with a yardstick, or with the same kernel of another revision, and the ratio of their processor times is compared
+Each kernel takes turns with a reference, or with the same kernel of another revision, and the ratio of their processor times is compared
 with what it was. Ends with status 1 when a kernel is slower, with 0 when none is or nothing can be said.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from benches.guard import base
 from benches.guard.baseline import Baselines, machine_name
 from benches.guard.cases import CASES, Inputs
-from benches.guard.measuring import ROOT, measure_round
+from benches.guard.measurement import ROOT, measure_round
 from benches.guard.verdict import LOOKS, Verdict, judge
 
 _RENEWING_ROUNDS = 24
@@ -25,7 +25,7 @@ _RENEWING_ROUNDS = 24
 class Trial:
     """Cases that are measured until each is decided, or neither rounds nor time are left.
 
-    - base: the tree of another revision to compare with; None compares with the yardsticks.
+    - base: the tree of another revision to compare with; None compares with the references.
     - expected: the ratio of each case as it should be.
     - tolerance: how much slower each case may be.
     """
@@ -97,7 +97,7 @@ def renew(baselines: Baselines, inputs: Path, names: list[str]) -> None:
     baselines.renew(machine_name(), ratios)
     print(
         "\n".join(
-            f"{name:16} {ratio:.3f} of its yardstick's time" for name, ratio in ratios.items()
+            f"{name:16} {ratio:.3f} of its reference's time" for name, ratio in ratios.items()
         )
     )
 
@@ -139,7 +139,7 @@ def against_revision(
 
 def find_slower(arguments: argparse.Namespace, inputs: Path) -> list[str]:
     """The cases that are slower. Who is slower than the committed ratios say has a second hearing beside the revision before, where there
-    is one: what a busy machine does to a kernel and not to its yardstick, it does to both of these."""
+    is one: what a busy machine does to a kernel and not to its reference, it does to both of these."""
     baselines = Baselines.load()
     trial = None if arguments.base else against_baseline(arguments, baselines)
     slower = arguments.cases if trial is None else _slower(trial, arguments, inputs)

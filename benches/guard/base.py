@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from benches.guard.measuring import ROOT
+from benches.guard.measurement import ROOT
 
 # What is built from; the benches of that time stay away, for both do the same work.
 _MEASURED = ("fastpack", "src_cython", "setup.py")

@@ -1,4 +1,4 @@
-"""The committed ratios: what each kernel took on a machine, as a multiple of its yardstick."""
+"""The committed ratios: what each kernel took on a machine, as a multiple of its reference."""
 
 import hashlib
 import json
@@ -44,8 +44,8 @@ class Baselines:
 def machine_name() -> str:
     """What ratios depend on: the processor's model, and the compiler and the libraries on either side of the comparison."""
     libraries = ["libjpeg", "libdeflate", "liblz4", "libzstd"]
-    versions = _said("pkg-config", "--modversion", *libraries).split()
-    compiler = _said("cc", "-dumpfullversion")
+    versions = _output_of("pkg-config", "--modversion", *libraries).split()
+    compiler = _output_of("cc", "-dumpfullversion")
     parts = [
         _processor(),
         f"cc {compiler}",
@@ -75,7 +75,7 @@ def _processor() -> str:
     )
 
 
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
     except OSError:

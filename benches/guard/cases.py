@@ -1,4 +1,4 @@
-"""What is guarded: a kernel's work in one thread, and a yardstick over the same data. Each takes some milliseconds.
+"""What is guarded: a kernel's work in one thread, and a reference over the same data. Each takes some milliseconds.
 
 Where it can be, a kernel is called as users call it, so that an older fastpack can do the same work.
 """
@@ -47,7 +47,7 @@ Work = Callable[[], object]
 @dataclass(frozen=True)
 class Case:
     kernel: Work
-    yardstick: Work
+    reference: Work
 
 
 @dataclass(frozen=True)
@@ -166,11 +166,11 @@ def pack(inputs: Inputs) -> Case:
         for path in inputs.folder.glob("packed*"):
             path.unlink()
 
-    def yardstick() -> None:
+    def reference() -> None:
         plain.copy(paths, copied, buffer)
         copied.unlink()
 
-    return Case(kernel, yardstick)
+    return Case(kernel, reference)
 
 
 def parse(inputs: Inputs) -> Case:
@@ -224,12 +224,12 @@ def chunks(inputs: Inputs) -> Case:
         : plain.code("lz4", pixels.reshape(-1)[:size], stored, compresses=True)
     ].copy()
 
-    def yardstick() -> None:
+    def reference() -> None:
         pread_loop(fd, places, lengths, read, num_threads=1)
         for first in range(0, len(plain_out), size):
             plain.code("lz4", compressed, plain_out[first : first + size], compresses=False)
 
-    return Case(_often(3, lambda: reader.read(range(len(reader)), out=out)), _often(3, yardstick))
+    return Case(_often(3, lambda: reader.read(range(len(reader)), out=out)), _often(3, reference))
 
 
 def unfilter(inputs: Inputs, *, name: str, codec: str, rounds: int) -> Case:

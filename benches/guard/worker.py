@@ -1,6 +1,6 @@
 """A process that does the work of guarded cases when it is told to.
 
-"CASE, a tab, kernel or yardstick" comes in; the processor seconds that it took come out, or "failed" and why. Time that the process waited
+"CASE, a tab, kernel or reference" comes in; the processor seconds that it took come out, or "failed" and why. Time that the process waited
 while others had the processor does not count.
 """
 

@@ -1,4 +1,4 @@
-"""The yardsticks: plain C loops over libjpeg-turbo and over pread.
+"""The references: plain C loops over libjpeg-turbo and over pread.
 
 They are compiled when first called and run through ctypes, which lets go of the GIL.
 """

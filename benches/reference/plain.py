@@ -1,4 +1,4 @@
-"""The guard's yardsticks, plain_loops.c and codec_loop.c: work of a kernel's kind in which no line is fastpack's."""
+"""The guard's references, plain_loops.c and codec_loop.c: work of a kernel's kind in which no line is fastpack's."""
 
 import ctypes
 import os

@@ -23,7 +23,7 @@ def passages(findings: Findings) -> dict[str, dict[str, str]]:
         for curve, _ in findings.curves.values()
     ]
     loops = [
-        f"**{family.title}** (times the yardstick's speed)\n\n{tables.ratios(family)}"
+        f"**{family.title}** (times the baseline's speed)\n\n{tables.ratios(family)}"
         for family in families(list(findings.comparisons.values()))
     ]
     texts = {

@@ -10,7 +10,7 @@ from typing import Any
 from benches.curves import Curve
 
 # Programs that do the same work with nothing around it: what is possible, rather than somebody's library.
-_YARDSTICKS = ("C loop", "C preads", "C crop loop", "cat", "tar")
+_BASELINES = ("C loop", "C preads", "C crop loop", "cat", "tar")
 # Of these the time counts, not the rate.
 _TIMED = ("open",)
 
@@ -32,7 +32,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RivalResult:
     """What one of the rivals did: seconds by round, for so many samples."""
 
     name: str
@@ -43,12 +43,12 @@ class Standing:
 
     @property
     def kind(self) -> str:
-        """ "ours", "yardstick" or "other"."""
+        """ "ours", "baseline" or "other"."""
         return (
             "ours"
             if self.name.startswith("fastpack")
-            else "yardstick"
-            if self.name.startswith(_YARDSTICKS)
+            else "baseline"
+            if self.name.startswith(_BASELINES)
             else "other"
         )
 
@@ -64,7 +64,7 @@ class Standing:
     def time(self) -> float:
         return statistics.median(self.seconds)
 
-    def ratios(self, other: "Standing") -> list[float]:
+    def ratios(self, other: "RivalResult") -> list[float]:
         """How many times the other's speed, round by round: what else the machine did in a round met both."""
         return [mine / its for mine, its in zip(self.rates, other.rates, strict=True)]
 
@@ -76,7 +76,7 @@ class Question:
     name: str
     title: str
     unit: str
-    standings: tuple[Standing, ...]
+    results: tuple[RivalResult, ...]
     missing: dict[str, str]
     run: Run
 
@@ -86,20 +86,20 @@ class Question:
 
     @property
     def num_rounds(self) -> int:
-        return len(self.standings[0].seconds)
+        return len(self.results[0].seconds)
 
     @property
-    def ranked(self) -> list[Standing]:
+    def ranked(self) -> list[RivalResult]:
         """The fastest first."""
-        return sorted(self.standings, key=lambda standing: -standing.rate)
+        return sorted(self.results, key=lambda result: -result.rate)
 
-    def fastest(self, kind: str) -> Standing | None:
-        return next((standing for standing in self.ranked if standing.kind == kind), None)
+    def fastest(self, kind: str) -> RivalResult | None:
+        return next((result for result in self.ranked if result.kind == kind), None)
 
     @property
     def weight(self) -> tuple[int, int]:
         """The more rounds, the more samples, the more it says."""
-        return self.num_rounds, max(standing.num_samples for standing in self.standings)
+        return self.num_rounds, max(result.num_samples for result in self.results)
 
 
 @dataclass(frozen=True)
@@ -132,17 +132,17 @@ class Findings:
             for name, reason in question.missing.items()
         }
 
-    def add(self, name: str, told: dict[str, Any]) -> None:
-        about = {key: told.get(key, "") for key in ("revision", "command", "data")}
-        run = Run(name, told["machine"], **about)
+    def add(self, name: str, stored: dict[str, Any]) -> None:
+        about = {key: stored.get(key, "") for key in ("revision", "command", "data")}
+        run = Run(name, stored["machine"], **about)
         self.runs.append(run)
-        for question in _questions(told.get("subjects", ()), run):
+        for question in _questions(stored.get("subjects", ()), run):
             _keep(self.questions, question)
-        for comparison in told.get("comparisons", ()):
+        for comparison in stored.get("comparisons", ()):
             _keep(self.comparisons, _comparison(comparison, run))
-        for curve in map(Curve.from_json, told.get("curves", ())):
+        for curve in map(Curve.from_json, stored.get("curves", ())):
             self.curves[curve.name] = (curve, run)
-        for each in told.get("profiles", ()):
+        for each in stored.get("profiles", ()):
             functions = {
                 stage: [(name, share) for name, share in found]
                 for stage, found in each["functions"].items()
@@ -166,27 +166,27 @@ def _keep(kept: dict[str, Question], question: Question) -> None:
 
 
 def _questions(subjects: Sequence[dict[str, Any]], run: Run) -> Iterable[Question]:
-    for told in subjects:
-        standings = tuple(
-            Standing(
+    for stored in subjects:
+        results = tuple(
+            RivalResult(
                 one["name"],
                 one["version"],
                 tuple(one["seconds"]),
                 one["num_samples"],
                 one["peak_mb"],
             )
-            for one in told["standings"]
+            for one in stored["results"]
         )
-        if standings:
+        if results:
             yield Question(
-                told["subject"], told["title"], told["unit"], standings, told["missing"], run
+                stored["subject"], stored["title"], stored["unit"], results, stored["missing"], run
             )
 
 
-def _comparison(told: dict[str, Any], run: Run) -> Question:
+def _comparison(stored: dict[str, Any], run: Run) -> Question:
     """Rivals in one interpreter: those of `benches.compare`. The title tells them apart."""
-    standings = tuple(
-        Standing(name, "", tuple(seconds), told["num_units"])
-        for name, seconds in told["seconds"].items()
+    results = tuple(
+        RivalResult(name, "", tuple(seconds), stored["num_units"])
+        for name, seconds in stored["seconds"].items()
     )
-    return Question(told["title"], told["title"], told["unit"], standings, {}, run)
+    return Question(stored["title"], stored["title"], stored["unit"], results, {}, run)

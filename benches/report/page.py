@@ -100,13 +100,13 @@ _RIVALS = (
     "Bars are medians, thin lines reach from the slowest to the fastest round."
     '<span class="key"><span><i style="background: var(--ours)"></i>fastpack</span>'
     '<span><i style="background: var(--other)"></i>other libraries</span>'
-    '<span><i style="background: var(--yardstick)"></i>plain programs: the same work with no library around it</span></span>'
+    '<span><i style="background: var(--baseline)"></i>plain programs: the same work with no library around it</span></span>'
 )
 _MEMORY = (
     "The peak of what belongs to a library's processes, shared pages divided among them, without pages of files that the system can take "
     "back. Measured in a turn that is not timed."
 )
-_LOOPS = "fastpack's kernels and Reader beside plain loops in C and others in the same interpreter, by turns. 1 is as fast as the yardstick."
+_LOOPS = "fastpack's kernels and Reader beside plain loops in C and others in the same interpreter, by turns. 1 is as fast as the baseline."
 _SCALING = "Points are medians; the shade reaches from the least to the most of the rounds. Points of all lines took turns."
 _CACHE = "The same files from the page cache, and after the system was asked to forget them."
 _STAGES = "Samples of a profiler, by the function that was at work, sorted into stages."
@@ -156,7 +156,7 @@ def _memories(findings: Findings, asked: list[Question]) -> list[str]:
     peaks = [
         _card(_title(one), "", plots.memory(one), "")
         for one in asked
-        if any(standing.peak_mb for standing in one.standings)
+        if any(result.peak_mb for result in one.results)
     ]
     curves = [
         (findings.curves[name][0], about)
@@ -206,7 +206,7 @@ def _runs(findings: Findings) -> str:
     rows = []
     for run in findings.runs:
         facts = {name: value for name, value in run.machine.items() if name != "load_average"}
-        told = ", ".join(
+        facts_text = ", ".join(
             f"{name} {value}" for name, value in facts.items() if value not in ("", None)
         )
         load = f"load average at its end: {float(run.machine.get('load_average', 0)):.1f}"
@@ -222,7 +222,7 @@ def _runs(findings: Findings) -> str:
             if fact
         )
         rows.append(
-            f'<tr><td>{html.escape(run.name)}</td><td class="text">{command}{measured}{html.escape(told)}<br>{busy}</td></tr>'
+            f'<tr><td>{html.escape(run.name)}</td><td class="text">{command}{measured}{html.escape(facts_text)}<br>{busy}</td></tr>'
         )
     return f'<div class="card wide"><table class="stacked">{"".join(rows)}</table></div>'
 

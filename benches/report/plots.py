@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benches.curves import Curve, Position, readable
 from benches.report.canvas import COLOURS, SERIES, figure_of, on_card, styled, svg_of, tip
-from benches.report.findings import Profile, Question, Standing
+from benches.report.findings import Profile, Question, RivalResult
 
 _NAME_LETTERS = 30
 _TITLE_LETTERS = 40
@@ -27,7 +27,7 @@ def thousands(figure: float) -> str:
 @styled
 def rates(question: Question) -> str:
     """A bar for each rival, the fastest first, with the extremes of its rounds."""
-    figure, axes = figure_of(_bars_height(question.standings))
+    figure, axes = figure_of(_bars_height(question.results))
     _rate_bars(axes, question)
     axes.set_xlabel(f"{question.unit}/s, {_rounds(question, 'slowest to fastest')}; more is better")
     return svg_of(figure)
@@ -55,8 +55,8 @@ def _rate_bars(axes: Axes, question: Question) -> None:
 @styled
 def times(question: Question) -> str:
     """A point for each rival, on a logarithmic axis: they differ by powers of ten."""
-    figure, axes = figure_of(_bars_height(question.standings))
-    ranked = sorted(question.standings, key=lambda one: one.time)
+    figure, axes = figure_of(_bars_height(question.results))
+    ranked = sorted(question.results, key=lambda one: one.time)
     for place, one in enumerate(ranked):
         low, high = 1e3 * min(one.seconds), 1e3 * max(one.seconds)
         axes.plot(
@@ -94,8 +94,8 @@ def times(question: Question) -> str:
 @styled
 def memory(question: Question) -> str:
     """A bar for each rival, the smallest first."""
-    figure, axes = figure_of(_bars_height(question.standings))
-    ranked = sorted(question.standings, key=lambda one: one.peak_mb)
+    figure, axes = figure_of(_bars_height(question.results))
+    ranked = sorted(question.results, key=lambda one: one.peak_mb)
     _bars(
         axes,
         [(one, one.peak_mb, one.peak_mb, one.peak_mb, thousands(one.peak_mb)) for one in ranked],
@@ -286,7 +286,7 @@ def _large_stages(profile: Profile, profiles: Sequence[Profile]) -> dict[str, fl
 def poster(questions: Sequence[tuple[str, Question]]) -> str:
     """The chart of the README: some questions, two in a row, on a card of its own, which follows the reader's light or dark."""
     rows = [questions[first : first + 2] for first in range(0, len(questions), 2)]
-    heights = [max(_bars_height(question.standings) for _, question in row) for row in rows]
+    heights = [max(_bars_height(question.results) for _, question in row) for row in rows]
     figure = Figure(figsize=(11, sum(heights) + 0.35 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False, height_ratios=heights)
     for row, cells in zip(rows, grid, strict=True):
@@ -295,18 +295,18 @@ def poster(questions: Sequence[tuple[str, Question]]) -> str:
             axes.set_title("\n".join(textwrap.wrap(title, _TITLE_LETTERS)))
             axes.set_xlabel(f"{question.unit}/s")
             axes.set_ylim(
-                max(len(other.standings) for _, other in row) - 0.45, -0.55
+                max(len(other.results) for _, other in row) - 0.45, -0.55
             )  # so that all bars of a row are as thick
         for axes in cells[len(row) :]:
             axes.set_visible(False)
     return on_card(svg_of(figure))
 
 
-def _bars_height(standings: Sequence[Standing]) -> float:
-    return 0.6 + 0.33 * len(standings)
+def _bars_height(results: Sequence[RivalResult]) -> float:
+    return 0.6 + 0.33 * len(results)
 
 
-def _bars(axes: Axes, rows: Sequence[tuple[Standing, float, float, float, str]], unit: str) -> None:
+def _bars(axes: Axes, rows: Sequence[tuple[RivalResult, float, float, float, str]], unit: str) -> None:
     """Rows: who, how much, at least, at most, and what is written behind the bar."""
     for place, (one, value, low, high, written) in enumerate(rows):
         (bar,) = axes.barh([place], [value], height=0.66, color=COLOURS[one.kind])
@@ -330,8 +330,8 @@ def _bars(axes: Axes, rows: Sequence[tuple[Standing, float, float, float, str]],
     _names(axes, [one for one, *_ in rows])
 
 
-def _names(axes: Axes, standings: Sequence[Standing]) -> None:
-    names = ["\n".join(textwrap.wrap(one.name, _NAME_LETTERS)) for one in standings]
+def _names(axes: Axes, results: Sequence[RivalResult]) -> None:
+    names = ["\n".join(textwrap.wrap(one.name, _NAME_LETTERS)) for one in results]
     axes.set_yticks(
         range(len(names)),
         names,
@@ -340,7 +340,7 @@ def _names(axes: Axes, standings: Sequence[Standing]) -> None:
         linespacing=1.15,
         multialignment="right",
     )
-    for label, one in zip(axes.get_yticklabels(), standings, strict=True):
+    for label, one in zip(axes.get_yticklabels(), results, strict=True):
         label.set_fontweight("bold" if one.kind == "ours" else "normal")
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
@@ -366,11 +366,11 @@ def _lines(axes: Axes, lines: dict[str, dict[Position, list[float]]], unit: str)
             linewidth=1.6,
             label=name,
         )
-        told = ", ".join(
+        values = ", ".join(
             f"{position:,g}: {readable(median)}"
             for position, median in zip(positions, medians, strict=True)
         )
-        tip(line, f"{name}, {unit}: {told}")
+        tip(line, f"{name}, {unit}: {values}")
     if len(lines) > 1:
         axes.legend(
             loc="lower left",

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator
 
 from benches.curves import Curve, Position, readable
-from benches.report.findings import Findings, Profile, Question, Run, Standing
+from benches.report.findings import Findings, Profile, Question, Run, RivalResult
 from benches.report.plots import thousands
 from benches.report.ratios import Family
 
@@ -50,11 +50,11 @@ def _summary_row(title: str, question: Question) -> str:
     )
 
 
-def _speed(question: Question, standing: Standing) -> str:
+def _speed(question: Question, result: RivalResult) -> str:
     return (
-        f"{thousands(1e3 * standing.time)} ms"
+        f"{thousands(1e3 * result.time)} ms"
         if question.is_timed
-        else f"{thousands(standing.rate)}/s"
+        else f"{thousands(result.rate)}/s"
     )
 
 
@@ -124,16 +124,16 @@ def rivals(question: Question) -> str:
 
 
 def ratios(family: Family) -> str:
-    """A row for each case, with the rivals' speeds as multiples of the yardstick's."""
+    """A row for each case, with the rivals' speeds as multiples of the baseline's."""
     names = list(
         dict.fromkeys(one.name for case in family.cases.values() for one in family.rivals(case))
     )
-    lines = [f"| | yardstick | {' | '.join(names)} |", f"|---|---|{'--:|' * len(names)}"]
+    lines = [f"| | baseline | {' | '.join(names)} |", f"|---|---|{'--:|' * len(names)}"]
     for case, comparison in family.cases.items():
-        yardstick = family.yardstick(comparison)
-        found = {one.name: _spread(one.ratios(yardstick)) for one in family.rivals(comparison)}
+        baseline = family.baseline(comparison)
+        found = {one.name: _spread(one.ratios(baseline)) for one in family.rivals(comparison)}
         lines.append(
-            f"| {case} | {yardstick.name} | {' | '.join(found.get(name, '') for name in names)} |"
+            f"| {case} | {baseline.name} | {' | '.join(found.get(name, '') for name in names)} |"
         )
     return "\n".join(lines)
 

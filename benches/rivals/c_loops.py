@@ -1,4 +1,4 @@
-"""The yardsticks: C loops over pread and over libjpeg-turbo, into memory that is there already."""
+"""The references: C loops over pread and over libjpeg-turbo, into memory that is there already."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ import fastpack
 from benches.internals import Ragged, offsets_of, probe_blobs
 from benches.reference import decode_loop, pread_loop
 from benches.rivals.fastpack import write
-from benches.rivals.turns import Amount, Task, Turn, serve, shuffled
+from benches.rivals.protocol import Amount, Task, Workload, serve, shuffled
 
 
 class Spans:
@@ -43,27 +43,27 @@ class Spans:
         pread_loop(self._fd, offsets, lengths, self.out, num_threads=self._num_threads, crcs=crcs)
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     places = Spans(task)
 
     def read(batch: list[int]) -> Amount:
         places.read_records(batch)
         return Amount(len(batch), int(places.spans["length"][batch].sum()))
 
-    return Turn(lambda: sum(map(read, shuffled(task)), Amount()))
+    return Workload(lambda: sum(map(read, shuffled(task)), Amount()))
 
 
-def pixels(task: Task) -> Turn:
+def pixels(task: Task) -> Workload:
     places = Spans(task)
 
     def read(batch: list[int]) -> Amount:
         places.read_blobs(batch)
         return Amount(len(batch), len(batch) * task.size**2 * 3)
 
-    return Turn(lambda: sum(map(read, shuffled(task)), Amount()))
+    return Workload(lambda: sum(map(read, shuffled(task)), Amount()))
 
 
-def decode(task: Task) -> Turn:
+def decode(task: Task) -> Workload:
     """A photograph that comes again is decoded to the same place."""
     distinct = list(dict.fromkeys(task.paths))
     rounds, rest = divmod(len(task), len(distinct))
@@ -84,7 +84,7 @@ def decode(task: Task) -> Turn:
         )
         return Amount(len(task), rounds * int(starts[-1]) + int(starts[rest]))
 
-    return Turn(run)
+    return Workload(run)
 
 
 if __name__ == "__main__":

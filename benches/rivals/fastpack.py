@@ -8,7 +8,7 @@ import numpy as np
 
 import fastpack
 from benches.internals import ImageFiles, Location
-from benches.rivals.turns import Amount, Task, Turn, packing, seen_pixels, serve, shuffled
+from benches.rivals.protocol import Amount, Task, Workload, packing, count_pixels, serve, shuffled
 from fastpack.core.batch import Batch
 from fastpack.core.schema import Field, Schema
 
@@ -49,30 +49,30 @@ def shuffled_batches(task: Task, path: str, **options: Any) -> fastpack.Loader:
     )
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     steps = (fastpack.RandomResizedCrop(task.size), fastpack.HorizontalFlip())
     loader = shuffled_batches(
         task, write(task, task.fresh_folder("packed")), transform=steps, orient=False
     )
-    return Turn(lambda: seen_pixels((batch["image"] for batch in loader), task.size))
+    return Workload(lambda: count_pixels((batch["image"] for batch in loader), task.size))
 
 
-def seen_ragged(batches: Iterable[fastpack.Batch]) -> Amount:
+def count_ragged(batches: Iterable[fastpack.Batch]) -> Amount:
     amounts = (Amount(batch.num_samples, int(batch["image"].lengths.sum())) for batch in batches)
     return sum(amounts, Amount())
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     loader = shuffled_batches(task, write(task, task.fresh_folder("packed")), decode=False)
-    return Turn(lambda: seen_ragged(loader))
+    return Workload(lambda: count_ragged(loader))
 
 
-def pixels(task: Task) -> Turn:
+def pixels(task: Task) -> Workload:
     loader = shuffled_batches(task, write(task, task.fresh_folder("packed")))
-    return Turn(lambda: seen_pixels((batch["image"] for batch in loader), task.size))
+    return Workload(lambda: count_pixels((batch["image"] for batch in loader), task.size))
 
 
-def decode(task: Task) -> Turn:
+def decode(task: Task) -> Workload:
     """From a file, batch by batch to new arrays; the others have the JPEGs in memory."""
     reader = fastpack.open(
         write(task, task.fresh_folder("packed")), orient=False, num_workers=task.num_threads
@@ -82,21 +82,21 @@ def decode(task: Task) -> Turn:
         images = reader.read(batch)["image"]
         return Amount(len(images), sum(image.nbytes for image in images))
 
-    return Turn(lambda: sum(map(decoded, shuffled(task)), Amount()))
+    return Workload(lambda: sum(map(decoded, shuffled(task)), Amount()))
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     """With the index beside the file, as packing leaves it."""
     path = write(task, task.fresh_folder("packed"))
 
     def run() -> Amount:
         with shuffled_batches(task, path, decode=False) as loader:
-            return seen_ragged([next(iter(loader))])
+            return count_ragged([next(iter(loader))])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

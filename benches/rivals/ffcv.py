@@ -19,7 +19,7 @@ from ffcv.loader import Loader, OrderOption
 from ffcv.transforms import RandomHorizontalFlip
 from ffcv.writer import DatasetWriter
 
-from benches.rivals.turns import Amount, Task, Turn, packing, seen_pixels, serve
+from benches.rivals.protocol import Amount, Task, Workload, packing, count_pixels, serve
 
 _QUALITY = 90
 
@@ -63,7 +63,7 @@ def loader_of(task: Task, path: str, pipeline: list[Any]) -> Loader:
     )
 
 
-def images(task: Task, pipeline: list[Any]) -> Turn:
+def images(task: Task, pipeline: list[Any]) -> Workload:
     """They are encoded anew, at quality 90: it takes pixels, not files."""
     path = write(
         task,
@@ -74,7 +74,7 @@ def images(task: Task, pipeline: list[Any]) -> Turn:
     if task.variant == "reencoded":
         write_reencoded(task, Path(path))
     loader = loader_of(task, path, pipeline)
-    return Turn(lambda: seen_pixels((images for images, _ in loader), task.size))
+    return Workload(lambda: count_pixels((images for images, _ in loader), task.size))
 
 
 def write_reencoded(task: Task, path: Path) -> None:
@@ -87,17 +87,17 @@ def write_reencoded(task: Task, path: Path) -> None:
         path.with_name(f"{i:06d}.jpg").write_bytes(encoded)
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     return images(
         task, [RandomResizedCropRGBImageDecoder((task.size, task.size)), RandomHorizontalFlip()]
     )
 
 
-def evaluate(task: Task) -> Turn:
+def evaluate(task: Task) -> Workload:
     return images(task, [CenterCropRGBImageDecoder((task.size, task.size), task.size / 256)])
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     """Bytes as they are; a row of a batch is as long as the longest record."""
     loader = loader_of(
         task, write(task, task.file("bytes.beton"), Encoded(task), BytesField()), [BytesDecoder()]
@@ -109,10 +109,10 @@ def records(task: Task) -> Turn:
             batch.reshape(-1)[::4096].sum()
             yield len(batch)
 
-    return Turn(lambda: Amount(sum(rows()), num_bytes))
+    return Workload(lambda: Amount(sum(rows()), num_bytes))
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(
         task, lambda folder: write(task, f"{folder}/photos.beton", Encoded(task), BytesField())
     )

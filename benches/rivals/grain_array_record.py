@@ -11,14 +11,14 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from benches.rivals.opencv_crops import alone, random_crop
-from benches.rivals.turns import (
+from benches.rivals.protocol import (
     Amount,
     Task,
-    Turn,
+    Workload,
     packing,
     reading,
-    seen_bytes,
-    seen_pixels,
+    count_bytes,
+    count_pixels,
     serve,
 )
 
@@ -35,7 +35,7 @@ def write(task: Task, folder: str) -> str:
     return path
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     """A thread makes a whole batch, so that no thread puts together what others made."""
     alone()
     source = ArrayRecordDataSource(write(task, task.fresh_folder("array-record")))
@@ -52,25 +52,25 @@ def train(task: Task) -> Turn:
         )
         yield from samples.batch(task.batch).to_iter_dataset(reading)
 
-    return Turn(lambda: seen_pixels(batches(), task.size))
+    return Workload(lambda: count_pixels(batches(), task.size))
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     source = ArrayRecordDataSource(write(task, task.fresh_folder("array-record")))
     return reading(task, source.__getitems__)
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     path = write(task, task.fresh_folder("array-record"))
 
     def run() -> Amount:
         with ArrayRecordDataSource(path) as source:
-            return seen_bytes([source.__getitems__(random.sample(range(len(source)), task.batch))])
+            return count_bytes([source.__getitems__(random.sample(range(len(source)), task.batch))])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

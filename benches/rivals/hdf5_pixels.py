@@ -8,7 +8,7 @@ import cv2
 import h5py
 import numpy as np
 
-from benches.rivals.turns import Task, Turn, seen_pixels, serve, shuffled
+from benches.rivals.protocol import Task, Workload, count_pixels, serve, shuffled
 
 Read = Callable[[list[int]], np.ndarray]
 
@@ -93,9 +93,9 @@ _READERS: dict[str, Callable[[Task], Read]] = {
 _DISTRIBUTIONS = {"direct": "h5py", "fancy": "h5py", "hidefix": "hidefix", "memmap": "numpy"}
 
 
-def pixels(task: Task) -> Turn:
+def pixels(task: Task) -> Workload:
     read = _READERS[task.variant](task)
-    return Turn(lambda: seen_pixels(map(read, shuffled(task)), task.size))
+    return Workload(lambda: count_pixels(map(read, shuffled(task)), task.size))
 
 
 if __name__ == "__main__":

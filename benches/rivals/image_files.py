@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from benches.rivals.pure_torchvision import imported
 from benches.rivals.torch_loading import cropped, epochs, loader_of
-from benches.rivals.turns import Task, Turn, serve
+from benches.rivals.protocol import Task, Workload, serve
 
 ImageFolder = imported("torchvision.datasets").ImageFolder
 v2 = imported("torchvision.transforms.v2")
@@ -55,7 +55,7 @@ def steps(size: int) -> list[Any]:
     return [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()]
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     dataset_of = {"pillow": by_pillow, "torchcodec": by_torchcodec, "opencv": by_opencv}[
         task.variant
     ]

@@ -6,14 +6,14 @@ from importlib.metadata import version
 
 import lmdb
 
-from benches.rivals.turns import (
+from benches.rivals.protocol import (
     SMALL_BYTES,
     Amount,
     Task,
-    Turn,
+    Workload,
     packing,
     reading,
-    seen_bytes,
+    count_bytes,
     serve,
 )
 
@@ -51,22 +51,22 @@ def read(environment: lmdb.Environment, batch: list[int]) -> list[bytes]:
         return [value for _, value in cursor.getmulti([key(i) for i in batch])]
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     environment = opened(written_folder(task))
     return reading(task, lambda batch: read(environment, batch))
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     folder = written_folder(task)
 
     def run() -> Amount:
         with opened(folder) as environment:
-            return seen_bytes([read(environment, random.sample(range(len(task)), task.batch))])
+            return count_bytes([read(environment, random.sample(range(len(task)), task.batch))])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

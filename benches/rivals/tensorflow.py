@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from benches.rivals.turns import Amount, Task, Turn, packing, seen_bytes, seen_pixels, serve
+from benches.rivals.protocol import Amount, Task, Workload, packing, count_bytes, count_pixels, serve
 
 _SHUFFLED = 1000  # records in the buffer; files are shuffled too
 _NUM_SHARDS = 8
@@ -70,18 +70,18 @@ def random_crop(record: Any, size: int) -> tuple[Any, Any]:
     return tf.cast(pixels, tf.uint8), features["label"]
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     records = shuffled_records(write(task, task.fresh_folder("shards"), _NUM_SHARDS), task)
     samples = records.map(
         lambda record: random_crop(record, task.size), num_parallel_calls=tf.data.AUTOTUNE
     )
     dataset = with_threads(samples.batch(task.batch), task)
-    return Turn(
-        lambda: seen_pixels((images for images, _ in dataset.as_numpy_iterator()), task.size)
+    return Workload(
+        lambda: count_pixels((images for images, _ in dataset.as_numpy_iterator()), task.size)
     )
 
 
-def decode(task: Task) -> Turn:
+def decode(task: Task) -> Workload:
     jpegs = tf.data.Dataset.from_tensor_slices([jpeg for jpeg, _ in task.samples()])
     dataset = with_threads(
         jpegs.map(
@@ -89,7 +89,7 @@ def decode(task: Task) -> Turn:
         ),
         task,
     )
-    return Turn(
+    return Workload(
         lambda: sum((Amount(1, pixels.nbytes) for pixels in dataset.as_numpy_iterator()), Amount())
     )
 
@@ -104,23 +104,23 @@ def batched_records(paths: list[str], task: Task) -> tf.data.Dataset:
     )
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     dataset = batched_records(write(task, task.fresh_folder("shards"), _NUM_SHARDS), task)
-    return Turn(lambda: seen_bytes(batch["image"] for batch in dataset.as_numpy_iterator()))
+    return Workload(lambda: count_bytes(batch["image"] for batch in dataset.as_numpy_iterator()))
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     """In the files' order but for the buffer: tf.data knows no random access here."""
     paths = write(task, task.fresh_folder("shards"), 1)
 
     def run() -> Amount:
         batch = next(batched_records(paths, task).as_numpy_iterator())
-        return seen_bytes([batch["image"]])
+        return count_bytes([batch["image"]])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder, 1))
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benches.rivals.opencv_crops import alone, random_crop
-from benches.rivals.turns import Task, Turn, seen_pixels
+from benches.rivals.protocol import Task, Workload, count_pixels
 
 
 def cropped(jpeg: bytes, size: int) -> torch.Tensor:
@@ -32,11 +32,11 @@ def loader_of(dataset: Dataset[Any], task: Task, **options: Any) -> DataLoader[A
     return DataLoader(dataset, batch_size=task.batch, **workers(task), **options)
 
 
-def epochs(loader: Any, task: Task) -> Turn:
+def epochs(loader: Any, task: Task) -> Workload:
     """The loader gives (images, labels)."""
 
     def images() -> Iterator[torch.Tensor]:
         for batch, _ in loader:
             yield batch
 
-    return Turn(lambda: seen_pixels(images(), task.size))
+    return Workload(lambda: count_pixels(images(), task.size))

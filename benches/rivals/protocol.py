@@ -83,7 +83,7 @@ def shuffled(task: Task) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Workload:
     """`run` is timed; what `before` and `after` do around it is not."""
 
     run: Callable[[], Amount]
@@ -99,7 +99,7 @@ class Turn:
         return seconds, amount
 
 
-def seen_pixels(batches: Iterable[Any], size: int) -> Amount:
+def count_pixels(batches: Iterable[Any], size: int) -> Amount:
     """Looks at a byte of each page of every batch, numpy or torch, and checks its shape."""
     amount = Amount()
     for batch in batches:
@@ -114,7 +114,7 @@ def seen_pixels(batches: Iterable[Any], size: int) -> Amount:
     return amount
 
 
-def seen_bytes(batches: Iterable[Iterable[bytes]]) -> Amount:
+def count_bytes(batches: Iterable[Iterable[bytes]]) -> Amount:
     """Counts the bytes of batches of records that lie in memory as `bytes`."""
     amount = Amount()
     for batch in batches:
@@ -123,18 +123,18 @@ def seen_bytes(batches: Iterable[Iterable[bytes]]) -> Amount:
     return amount
 
 
-def reading(task: Task, read: Callable[[list[int]], Iterable[bytes]]) -> Turn:
+def reading(task: Task, read: Callable[[list[int]], Iterable[bytes]]) -> Workload:
     """All records in random batches, by one thread or by several: whichever is quicker here, as the GIL may be in the way."""
 
     def alone() -> Amount:
-        return seen_bytes(map(read, shuffled(task)))
+        return count_bytes(map(read, shuffled(task)))
 
     def threaded() -> Amount:
         with ThreadPoolExecutor(task.num_threads) as pool:
-            return seen_bytes(pool.map(read, shuffled(task)))
+            return count_bytes(pool.map(read, shuffled(task)))
 
     return min(
-        (Turn(alone), Turn(threaded)), key=lambda turn: min(turn.timed()[0] for _ in range(_TRIALS))
+        (Workload(alone), Workload(threaded)), key=lambda workload: min(workload.timed()[0] for _ in range(_TRIALS))
     )
 
 
@@ -143,20 +143,20 @@ def written(task: Task, folder: str) -> Amount:
     return Amount(len(task), sum(path.stat().st_size for path in files))
 
 
-def packing(task: Task, write: Callable[[str], object]) -> Turn:
+def packing(task: Task, write: Callable[[str], object]) -> Workload:
     """A turn of writing to an empty folder."""
 
     def run() -> Amount:
         write(task.file("packed"))
         return written(task, task.file("packed"))
 
-    return Turn(
+    return Workload(
         run, before=lambda: task.fresh_folder("packed"), after=lambda: task.fresh_folder("packed")
     )
 
 
 def serve(
-    version: str | Callable[[str], str], subjects: Mapping[str, Callable[[Task], Turn]]
+    version: str | Callable[[str], str], subjects: Mapping[str, Callable[[Task], Workload]]
 ) -> None:
     """Takes turns until there are no more lines. The first, which fills caches and compiles, counts for nothing.
 
@@ -165,13 +165,13 @@ def serve(
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print what they like
     task = Task(**json.loads(sys.stdin.readline()))
-    turn = subjects[task.subject](task)
-    turn.timed()
+    workload = subjects[task.subject](task)
+    workload.timed()
     print(
         json.dumps({"version": version if isinstance(version, str) else version(task.variant)}),
         file=answers,
         flush=True,
     )
     for _ in sys.stdin:
-        seconds, amount = turn.timed()
+        seconds, amount = workload.timed()
         print(json.dumps({"seconds": seconds, **amount._asdict()}), file=answers, flush=True)

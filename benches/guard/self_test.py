@@ -1,4 +1,4 @@
-"""Does the guard notice what it must, and nothing else? python -m benches.guard.proof slowdowns|alarms
+"""Does the guard notice what it must, and nothing else? python -m benches.guard.self_test slowdowns|alarms
 
 slowdowns: kernel by kernel, a copy of the project is built in which that kernel takes 15% longer; the guard must fail.
 alarms: ten runs over the project as it is while another process keeps a core and its caches busy; the guard must pass.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benches.guard.base import PARTS, compile_kernels
-from benches.guard.measuring import ROOT
+from benches.guard.measurement import ROOT
 
 _COPY = ROOT / "build" / "guard" / "slowed"
 _KERNELS = Path("src_cython") / "kernels"
@@ -249,7 +249,7 @@ def guard(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benches.guard.proof", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benches.guard.self_test", description=__doc__)
     parser.add_argument("subject", choices=("slowdowns", "alarms"))
     parser.add_argument(
         "--percent", type=int, default=15, help="how much slower the kernels become"

@@ -62,7 +62,7 @@ def measurers(*trees: Path, inputs: Path) -> Iterator[list[Measurer]]:
 def measure_round(
     tree: Path, base: Path | None, inputs: Path, names: Collection[str]
 ) -> dict[str, float | str]:
-    """By case, how much time its kernel takes, as a multiple of the base's kernel or, without a base, of the yardstick; or why that
+    """By case, how much time its kernel takes, as a multiple of the base's kernel or, without a base, of the reference; or why that
     cannot be said."""
     found: dict[str, float | str] = {}
     with measurers(*([tree] if base is None else [tree, base]), inputs=inputs) as started:
@@ -75,7 +75,7 @@ def measure_round(
 
 
 def _sides(started: list[Measurer], name: str) -> tuple[Callable[[], float], Callable[[], float]]:
-    other, side = started[-1], "kernel" if len(started) == 2 else "yardstick"
+    other, side = started[-1], "kernel" if len(started) == 2 else "reference"
     return lambda: started[0].seconds(name, "kernel"), lambda: other.seconds(name, side)
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benches.contest import Contest, Contestant, Entry, MissingError
-from benches.rivals.turns import Amount, Task, Turn
+from benches.rival_process import RivalBenchmark, RivalProcess, RivalSpec, RivalUnavailableError
+from benches.rivals.protocol import Amount, Task, Workload
 
 PYTHON = Path(sys.executable)
-FASTPACK = Entry("fastpack", "fastpack", variant="photos.tfrecord")
+FASTPACK = RivalSpec("fastpack", "fastpack", variant="photos.tfrecord")
 
 
 @pytest.fixture
@@ -19,56 +19,56 @@ def task(photos: list[Path], tmp_path: Path) -> Task:
 
 
 def test_a_turn_delivers_every_byte(task: Task) -> None:
-    contestant = Contestant(FASTPACK, PYTHON, task)
+    process = RivalProcess(FASTPACK, PYTHON, task)
     try:
-        contestant.turn()
-        contestant.turn_for_memory()
+        process.run_round()
+        process.measure_memory()
     finally:
-        contestant.close()
-    standing = contestant.standing
-    assert (standing.num_samples, standing.num_bytes) == (
+        process.close()
+    result = process.result
+    assert (result.num_samples, result.num_bytes) == (
         6,
         sum(Path(path).stat().st_size for path in task.paths),
     )
-    assert len(standing.seconds) == 1
-    assert standing.peak_mb > 1
-    assert not contestant.folder.exists()
+    assert len(result.seconds) == 1
+    assert result.peak_mb > 1
+    assert not process.folder.exists()
 
 
 @pytest.mark.parametrize(
-    ("entry", "python", "reason"),
+    ("spec", "python", "reason"),
     [
         (
-            Entry("away", "fastpack", "elsewhere"),
+            RivalSpec("away", "fastpack", "elsewhere"),
             Path("elsewhere/bin/python"),
             "no environment 'elsewhere'",
         ),
-        (Entry("unknown", "no_such_module"), PYTHON, "no_such_module"),
-        (Entry("fails", "fastpack", variant="photos.jpeg"), PYTHON, "photos.jpeg"),
+        (RivalSpec("unknown", "no_such_module"), PYTHON, "no_such_module"),
+        (RivalSpec("fails", "fastpack", variant="photos.jpeg"), PYTHON, "photos.jpeg"),
     ],
 )
 def test_who_fails_is_missing_and_the_others_go_on(
-    task: Task, entry: Entry, python: Path, reason: str
+    task: Task, spec: RivalSpec, python: Path, reason: str
 ) -> None:
-    contest = Contest()
+    benchmark = RivalBenchmark()
     try:
-        contest.enter(entry, python, task)
-        contest.enter(FASTPACK, PYTHON, task)
-        standings = contest.go(rounds=2)
+        benchmark.add(spec, python, task)
+        benchmark.add(FASTPACK, PYTHON, task)
+        results = benchmark.run(rounds=2)
     finally:
-        contest.close()
-    assert reason in contest.missing[entry.name]
-    assert [(standing.name, len(standing.seconds)) for standing in standings] == [("fastpack", 2)]
+        benchmark.close()
+    assert reason in benchmark.missing[spec.name]
+    assert [(result.name, len(result.seconds)) for result in results] == [("fastpack", 2)]
 
 
 def test_delivering_less_is_no_way_to_win(task: Task) -> None:
-    contestant = Contestant(FASTPACK, PYTHON, task)
-    contestant._least = Amount(7, 0)
+    process = RivalProcess(FASTPACK, PYTHON, task)
+    process._least = Amount(7, 0)
     try:
-        with pytest.raises(MissingError, match="delivered"):
-            contestant.turn()
+        with pytest.raises(RivalUnavailableError, match="delivered"):
+            process.run_round()
     finally:
-        contestant.close()
+        process.close()
 
 
 def test_only_run_is_timed() -> None:
@@ -78,7 +78,7 @@ def test_only_run_is_timed() -> None:
         order.append("run")
         return Amount(1, 2)
 
-    seconds, amount = Turn(
+    seconds, amount = Workload(
         run, lambda: order.append("before"), lambda: order.append("after")
     ).timed()
     assert order == ["before", "run", "after"]
@@ -95,13 +95,13 @@ def test_small_images_have_their_size(task: Task) -> None:
 
 def test_a_contest_tells_how_far_it_is_and_ends_in_time(task: Task) -> None:
     said: list[str] = []
-    contest = Contest(tell=said.append)
+    benchmark = RivalBenchmark(log=said.append)
     try:
-        contest.enter(FASTPACK, PYTHON, task)
-        (standing,) = contest.go(rounds=3, until=0.0)
+        benchmark.add(FASTPACK, PYTHON, task)
+        (result,) = benchmark.run(rounds=3, until=0.0)
     finally:
-        contest.close()
-    assert len(standing.seconds) == 1
+        benchmark.close()
+    assert len(result.seconds) == 1
     assert [line.partition(":")[0] for line in said] == [
         "fastpack",
         "round 1 of 3",
@@ -110,7 +110,7 @@ def test_a_contest_tells_how_far_it_is_and_ends_in_time(task: Task) -> None:
 
 
 def test_who_says_nothing_is_missing(task: Task) -> None:
-    contest = Contest(patience_seconds=0.0)
-    contest.enter(FASTPACK, PYTHON, task)
-    contest.close()
-    assert contest.missing == {"fastpack": "no answer within 0 seconds"}
+    benchmark = RivalBenchmark(timeout_seconds=0.0)
+    benchmark.add(FASTPACK, PYTHON, task)
+    benchmark.close()
+    assert benchmark.missing == {"fastpack": "no answer within 0 seconds"}
