@@ -1,6 +1,6 @@
-"""How fast are random batches of pixels read out of HDF5 files, beside plain preads and h5py?
+"""Benchmark of random batches of pixels from HDF5. References: preads and h5py.
 
-h5py writes the files; `python -m benches.compare hdf5` asks others too.
+h5py writes the files. `python -m benches.compare hdf5` adds more libraries.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _KINDS: list[tuple[str, int | None]] = [
     ("zstd", 16),
     ("blosc2", 16),
 ]
-# Compressed samples have no place of their own that a pread could read.
+# A compressed sample has no bytes of its own for a pread.
 _CASES = [
     (*kind, name)
     for kind in _KINDS
@@ -34,7 +34,7 @@ _CASES = [
 
 @pytest.fixture(scope="module")
 def pixels(photos: list[Path]) -> Any:
-    """(16, 224, 224, 3) of photographs."""
+    """Return photos, (16, 224, 224, 3) uint8."""
     return np.stack(
         [
             cv2.resize(fastpack.decode(photos[i % len(photos)].read_bytes()), (SIDE, SIDE))

@@ -1,7 +1,7 @@
-"""How much of the kernels' speed reaches the training loop through a Loader?
+"""Benchmark of epochs of a Loader, against its kernels.
 
-python -m benches.bench_loader --photos FOLDER: prints it, with other sizes and as ratios round by round; and what stays
-behind of 1,000 loaders that were dropped in the middle of an epoch.
+`python -m benches.bench_loader --photos FOLDER` prints ratios by round, for more sizes, and what
+1,000 loaders that were dropped in mid-epoch leave open.
 """
 
 import argparse
@@ -38,12 +38,12 @@ from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
 
 STEPS = (RandomResizedCrop(224), HorizontalFlip())
 CONTAINERS = {"TFRecord": "tfrecord", "HDF5 encoded": "h5"}
-# A loader that hands over a batch while it reads the next ones ahead has so many of them in memory.
+# Batches that a prefetching loader has in memory at a time.
 _BLOCKS = 4
 
 
 class Loading:
-    """Shuffled epochs of one file. The references read the same samples in the same order, into memory that is there already."""
+    """Shuffled epochs of one file. The references read the same samples into preallocated memory."""
 
     def __init__(self, path: Path, *, batch: int, num_samples: int, num_threads: int) -> None:
         self.path = path
@@ -76,9 +76,9 @@ class Loading:
             yield self._samples_at(0, np.arange(first, min(first + self._batch, len(self)))).samples
 
     def preads(self, num_blocks: int = 1) -> None:
-        """Whole records, as the checksum is over them; each batch into the next block.
+        """Read whole records with their checksums; each batch into the next block.
 
-        One block stays in the processor's cache better than several do, but nobody could keep a batch.
+        One block stays in the processor's cache, but then no batch could be kept.
         """
         for rows, block in zip(self._rows(), cycle(self._blocks[:num_blocks]), strict=False):
             spans = self._spans[rows]
@@ -141,7 +141,7 @@ def loading(
 
 
 def rivals_of(loading: Loading, subject: str) -> list[Rival]:
-    """The references first."""
+    """Return the rivals, references first."""
     options: dict[str, Any] = {"decode": False} if subject == "encoded" else {"transform": STEPS}
     preads = [
         Rival("C preads + CRC", loading.preads),
@@ -178,7 +178,7 @@ def compare_subject(loading: Loading, subject: str, container: str, rounds: int)
 
 
 def drop_loaders(loading: Loading, count: int) -> str:
-    """Each is left after its first batch; what the process holds is looked at after a tenth of them, and after all."""
+    """Drop loaders after one batch; print what the process holds after a tenth and after all."""
     lines = [f"loaders dropped in mid-epoch{'':6}threads   files open   resident MB"]
     for number in range(count):
         next(

@@ -1,6 +1,7 @@
-"""How much memory does reading take, and packing? Seconds, and in extra_info the peak beyond what was there before, MB.
+"""Benchmark of memory of reading and packing. extra_info has the peak in MB.
 
-Each runs in a process of its own, whose peak no other bench can have raised. `python -m benches.memory` looks closer.
+The peak is what the work adds. Each case runs in a process of its own.
+`python -m benches.memory` has longer tests.
 """
 
 import multiprocessing
@@ -16,11 +17,11 @@ import fastpack
 from benches.conftest import evict_or_skip
 from benches.crops import SIZE, STEPS
 from benches.internals import ImageFiles
-from benches.memory import reset_peak, peak, resident
+from benches.memory import peak, reset_peak, resident
 from benches.workloads import FORMS
 
 _BATCH = 32
-# Encoded images as they are, and their pixels: the name of the file, and how it is packed.
+# Encoded images, and their pixels: file name and PackOptions.
 _STORED = {
     form: (name, fastpack.PackOptions(layout=layout, sync=False))
     for form, (name, layout) in FORMS.items()
@@ -43,7 +44,7 @@ def pack(paths: list[Path], output: Path, options: fastpack.PackOptions) -> int:
 
 
 def apart(work: Callable[[], int]) -> tuple[int, int]:
-    """What the work gives, and the peak of memory beyond what there was before, MB."""
+    """Return the work's result and the peak that it adds, in MB."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(_with_peak, (work,))

@@ -1,4 +1,7 @@
-"""Prints how fast fastpack is beside its baselines: python -m benches.compare train|eval|decode|pack|pack-small|pixels|read|hdf5."""
+"""Print ratios of fastpack to references and rivals in this interpreter.
+
+python -m benches.compare train|eval|decode|pack|pack-small|pixels|read|hdf5
+"""
 
 import argparse
 import os
@@ -15,8 +18,8 @@ from benches.hdf5_reading import compare_hdf5
 from benches.internals import SEEK_POINTS, ImageFiles
 from benches.memory import peak_bytes
 from benches.photos import REENCODED, VARIABLE, make_small, photos, reencoded
-from benches.ratio import Comparison, Rival, compare, machine
 from benches.provenance import record
+from benches.ratio import Comparison, Rival, compare, machine
 from benches.workloads import Decoding, Packing, PackingPixels, Reading, plain_jpegs
 
 Arguments = argparse.Namespace
@@ -27,7 +30,7 @@ _MAX_PIXELS = 10_000
 
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Full RGB decodes, outputs there beforehand; and by the reader, from a TFRecord to new arrays."""
+    """Compare whole decodes into memory, and Reader.read from a TFRecord to new arrays."""
     for name, paths in _jpeg_sets(arguments, folder).items():
         yield from _compare_decodes(name, paths, arguments, Path(tempfile.mkdtemp(dir=folder)))
 
@@ -65,7 +68,7 @@ def _compare_decodes(
 
 
 def _jpeg_sets(arguments: Arguments, folder: Path) -> dict[str, list[Path]]:
-    """The photographs, and, where that is asked for, the same encoded anew, as most of ImageNet is."""
+    """Return the photos and, with --reencode, the same photos re-encoded like most of ImageNet."""
     paths = plain_jpegs(photos(arguments.photos, folder))
     return {"originals": paths} | (
         {REENCODED: reencoded(paths, folder)} if arguments.reencode else {}
@@ -73,7 +76,7 @@ def _jpeg_sets(arguments: Arguments, folder: Path) -> dict[str, list[Path]]:
 
 
 def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """A list of files to one, on all cores, against cat; then the same until the disk has it."""
+    """Compare packing a list of files with cat, into the page cache and then to the disk."""
     packing = Packing(photos(arguments.photos, folder), arguments.records, folder / "outputs")
     for sync in (False, True):
         rivals = [
@@ -95,7 +98,7 @@ def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
 
 
 def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Many files of 1 KB, of which each costs more than its bytes, and a tenth of them; with the peaks of packing in new processes."""
+    """Compare packing many 1 KB files, then a tenth; print peaks of memory of new processes."""
     paths = make_small(folder / "small", arguments.records)
     for count in (arguments.records // 10, arguments.records):
         packing = Packing(paths[:count], count, folder / "outputs")
@@ -135,7 +138,7 @@ def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Compariso
 
 
 def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """JPEG files to 224 x 224 pixels in HDF5, beside a C loop that only decodes and resamples."""
+    """Compare packing 224 x 224 pixels with a C loop that only decodes and resamples."""
     num_images = min(arguments.records, _MAX_PIXELS)
     packing = PackingPixels(
         plain_jpegs(photos(arguments.photos, folder)), num_images, folder / "outputs"
@@ -163,7 +166,7 @@ def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
 
 
 def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Random batches of undecoded images against preads of the same places, with and without checksums."""
+    """Compare random batches of encoded images with preads of the same spans."""
     packing = Packing(photos(arguments.photos, folder), arguments.records, folder / "outputs")
     for name in ("out.tfrecord", "out.h5"):
         packing.fastpack(name)
@@ -191,7 +194,7 @@ def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
 
 
 def compare_stored_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Random batches of 224 x 224 pixels out of HDF5 files that h5py wrote, uncompressed and not."""
+    """Compare random batches of 224 x 224 pixels from HDF5 files of h5py."""
     paths = plain_jpegs(photos(arguments.photos, folder))
     threads = sorted({1, arguments.threads})
     return compare_hdf5(
@@ -204,7 +207,10 @@ def compare_stored_pixels(arguments: Arguments, folder: Path) -> Iterator[Compar
 
 
 def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterator[Comparison]:
-    """Batches of 224 x 224 pixels into memory that is there already. FFCV has bytes of its own; then all have these."""
+    """Compare batches of 224 x 224 pixels in preallocated memory.
+
+    FFCV re-encodes the photos; all rivals then read FFCV's bytes too.
+    """
     about = {"num_images": _NUM_CROPPED, "batch": _BATCH}
     own_sets = _jpeg_sets(arguments, folder)
     for num_threads in sorted({1, arguments.threads}):

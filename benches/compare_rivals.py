@@ -1,4 +1,7 @@
-"""fastpack beside other libraries, each in an environment of its own: python -m benches.compare_rivals QUESTION|all."""
+"""Compare fastpack with other libraries, each in an environment of its own.
+
+python -m benches.compare_rivals QUESTION|all
+"""
 
 import argparse
 import contextlib
@@ -13,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benches.rival_process import TIMEOUT_SECONDS, RivalBenchmark, RivalSpec, RivalResult
 from benches.photos import VARIABLE, photos
-from benches.ratio import machine
 from benches.provenance import record
+from benches.ratio import machine
+from benches.rival_process import TIMEOUT_SECONDS, RivalBenchmark, RivalResult, RivalSpec
 from benches.rivals.protocol import Task
 from benches.workloads import plain_jpegs
 
@@ -36,9 +39,9 @@ _HUGGING_FACE = RivalSpec("HF datasets", "huggingface", "torch")
 
 @dataclass(frozen=True)
 class Subject:
-    """A question that rivals answer; the first spec that takes part is the baseline.
+    """A question to rivals. The first entry that runs is the baseline.
 
-    - share: how many times `--samples` there are; some rivals would take minutes for all.
+    - share: factor of `--samples`; some rivals would take minutes for all.
     """
 
     title: str
@@ -47,7 +50,7 @@ class Subject:
     share: float = 1.0
 
 
-# The short ones first: what they leave of the time, the long ones need.
+# Short questions first: they leave time for the long ones.
 SUBJECTS = {
     "decode": Subject(
         "whole JPEGs to RGB, threads: {num_threads}",
@@ -140,7 +143,7 @@ SUBJECTS = {
 
 
 def table(title: str, results: Sequence[RivalResult], unit: str) -> str:
-    """Medians; ratios are the baseline's seconds over the rival's in the same round.
+    """Format medians. A ratio is baseline seconds over rival seconds of the same round.
 
     >>> print(table("decode", [RivalResult("C", "1", [2.0, 3.0], 6), RivalResult("B", "2", [4.0, 3.0], 6, peak_mb=7)], "images"))
     decode
@@ -164,7 +167,7 @@ def table(title: str, results: Sequence[RivalResult], unit: str) -> str:
 
 
 def _ratios(result: RivalResult, baseline: RivalResult) -> list[float]:
-    """By samples a second: one rival takes whole batches only."""
+    """Compare samples a second: some rivals deliver whole batches only."""
     rounds = zip(result.seconds, baseline.seconds, strict=True)
     return [result.num_samples / mine / (baseline.num_samples / its) for mine, its in rounds]
 
@@ -189,7 +192,7 @@ def task_of(subject: str, arguments: argparse.Namespace, folder: Path) -> Task:
 def answered(
     name: str, arguments: argparse.Namespace, folder: Path, until: float
 ) -> dict[str, Any]:
-    """Prints the subject's table, and gives what stands in it; who has done what meanwhile goes to stderr."""
+    """Print the subject's table and return its figures. Progress goes to stderr."""
     subject, task = SUBJECTS[name], task_of(name, arguments, folder)
 
     def python_of(environment: str) -> Path:
@@ -228,9 +231,9 @@ def main(given: Sequence[str] | None = None) -> None:
     end = time.monotonic() + 60 * arguments.minutes
     answers = []
     for number, subject in enumerate(subjects):
-        # What a question leaves of its part of the time, the later ones have.
+        # Time that a question does not use goes to the later ones.
         until = time.monotonic() + (end - time.monotonic()) / (len(subjects) - number)
-        # A rival's process that could not be ended may still write there.
+        # A rival process that could not be ended may still write there.
         with tempfile.TemporaryDirectory(
             dir=arguments.scratch, ignore_cleanup_errors=True
         ) as folder:

@@ -1,4 +1,4 @@
-"""Batches of 224 x 224 pixels, as networks are trained and evaluated on: by fastpack, by the plain C loop and by rivals."""
+"""Batches of 224 x 224 pixels for training and evaluation, by fastpack and by rivals."""
 
 import tempfile
 import threading
@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.rival_process import RivalProcess, RivalSpec, RivalUnavailableError
 from benches.internals import (
     SEEK_POINTS,
     SPAN,
@@ -28,6 +27,7 @@ from benches.internals import (
     probe_blobs,
 )
 from benches.reference import crop_loop
+from benches.rival_process import RivalProcess, RivalSpec, RivalUnavailableError
 from benches.rivals.protocol import Task
 from benches.workloads import pack_as
 
@@ -42,8 +42,10 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Cropping:
-    """JPEGs, the given ones over and over, batch by batch into one array that is there already. All sides take
-    the same boxes; fastpack draws them anew each time, the others have them given."""
+    """JPEGs, cycled, decoded batch by batch into one preallocated array.
+
+    All sides use the same boxes. fastpack draws them each time; the others get them as input.
+    """
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class Cropping:
             pass
 
     def load(self, num_threads: int) -> None:
-        """An epoch through a Loader, by checkpoints: the same crops, in random order, each batch into memory of its own."""
+        """Run an epoch of a Loader with seek points: the same crops, shuffled, in new memory."""
         if num_threads not in self._loaders:
             reader = self._reader_with_seek_points.with_options(num_workers=num_threads)
             self._loaders[num_threads] = fastpack.Loader(
@@ -114,7 +116,7 @@ class Cropping:
             pass
 
     def max_difference(self, name: str, other: str) -> int:
-        """The largest difference of two sides' pixels."""
+        """Return the largest difference of two sides' pixels, in levels."""
         kept = (batch.copy() for batch in self._run(name, 2))
         return max(
             int(np.max(cv2.absdiff(a, b.copy())))
@@ -151,7 +153,7 @@ class Cropping:
     def _opencv(
         self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int, interpolation: int
     ) -> None:
-        """Python threads share the images; OpenCV lets go of the GIL, and its own threads would only get in their way."""
+        """Share the images among Python threads. OpenCV releases the GIL; its own threads are off."""
         cv2.setNumThreads(1)
         views, left = self._views[rows], iter(range(len(rows)))
 
@@ -169,7 +171,7 @@ class Cropping:
 
 
 def opencv_view(image: Pixels, view: Any, interpolation: int, out: Pixels) -> None:
-    """The view of a decoded image, resized and cropped as OpenCV's users do."""
+    """Resize and crop a decoded image as OpenCV's users do."""
     x, y, width, height, scaled_width, scaled_height, left, top = (
         int(view[name]) for name in view.dtype.names[:8]
     )
@@ -184,7 +186,7 @@ def opencv_view(image: Pixels, view: Any, interpolation: int, out: Pixels) -> No
 
 
 class Ffcv:
-    """FFCV's loader, in an interpreter of its own that has it; its file has the images encoded anew, quality 90, 4:2:0."""
+    """FFCV's loader in its own interpreter. Its file has the images at quality 90, 4:2:0."""
 
     def __init__(
         self,
@@ -207,7 +209,9 @@ class Ffcv:
             size=SIZE,
         )
         try:
-            self._process = RivalProcess(RivalSpec("FFCV", "ffcv", variant="reencoded"), python, task)
+            self._process = RivalProcess(
+                RivalSpec("FFCV", "ffcv", variant="reencoded"), python, task
+            )
         except RivalUnavailableError as error:
             raise SystemExit(f"FFCV cannot take part: {error}") from None
         self.version = self._process.result.version

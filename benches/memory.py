@@ -1,4 +1,4 @@
-"""Memory and threads under load: python -m benches.memory large|decodes|hammer|pack."""
+"""Tests of memory and threads under load: python -m benches.memory large|decodes|hammer|pack"""
 
 import argparse
 import subprocess
@@ -21,11 +21,11 @@ from benches.provenance import record
 
 _BATCH = 256
 _NUM_SMALL = 32
-_LARGE = 10_000  # its square has 100 million pixels
+_LARGE = 10_000  # its square is 100 million pixels
 
 
 def resident(name: str = "VmRSS") -> int:
-    """What is resident now, or ("VmHWM") was at most since `reset_peak`, MB."""
+    """Return resident memory in MB, or with "VmHWM" its peak since `reset_peak`."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
 
@@ -39,7 +39,7 @@ def reset_peak() -> None:
         file.write("5")
 
 
-# What a program had in memory at most begins with what its parent has (execve keeps it): a parent with next to nothing starts it.
+# A process's peak begins with its parent's memory (execve keeps it), so a small parent starts it.
 _PARENT = """
 import os, subprocess, sys
 
@@ -50,7 +50,7 @@ sys.exit(status != 0)
 
 
 def peak_bytes(command: Sequence[str | Path]) -> int:
-    """What a program had in memory at most. Raises CalledProcessError when it fails."""
+    """Return a program's peak memory in bytes; raise CalledProcessError if it fails."""
     parent = [sys.executable, "-S", "-c", _PARENT, *command]
     return int(
         subprocess.run(parent, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
@@ -58,7 +58,7 @@ def peak_bytes(command: Sequence[str | Path]) -> int:
 
 
 def large_jpeg() -> bytes:
-    """One JPEG of 100 megapixels."""
+    """Write one JPEG of 100 megapixels."""
     tile = np.random.default_rng(0).integers(0, 256, (_LARGE // 100, _LARGE // 100, 3), np.uint8)
     return fastpack.encode(
         cv2.resize(tile, (_LARGE, _LARGE), interpolation=cv2.INTER_LINEAR), "jpeg", quality=90
@@ -71,7 +71,7 @@ def packed(folder: Path, jpegs: list[Path]) -> Path:
 
 
 def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
-    """Peaks while batches are decoded, first without the large image, then with a crop of it in each."""
+    """Print peaks of decoding batches, without and with a crop of a large image in each."""
     jpegs = make_photos(folder, _NUM_SMALL)
     (folder / "large.jpg").write_bytes(large_jpeg())
     reader = fastpack.open(
@@ -96,7 +96,7 @@ def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
-    """Resident memory over many decodes: it must not grow."""
+    """Measure resident memory over many decodes. It must not grow."""
     jpegs = photos(arguments.photos, folder)[:_NUM_SMALL]
     reader = fastpack.open(packed(folder, jpegs), transform=STEPS["train"], num_workers=2)
     random = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
 
 
 def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
-    """Threads read random batches of random sizes from one reader, and compare each with what one thread alone had read."""
+    """Compare random batches that many threads read from one reader with those of one thread."""
     reader = fastpack.open(
         packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2
     )
@@ -174,7 +174,7 @@ fastpack.pack(ImageFiles(paths), output, options)
 
 
 def measure_pack(folder: Path, arguments: argparse.Namespace) -> Curve:
-    """The peak of packing in a process of its own, for few images and for many: it must not grow with them."""
+    """Measure the peak of packing few and many images, each in a new process. It must not grow."""
     jpegs = photos(arguments.photos, folder)
     lines: dict[str, dict[Position, list[float]]] = {}
     for num_images in arguments.samples:

@@ -1,4 +1,4 @@
-"""How far the pixels lie from other libraries': python -m benches.parity writes docs/parity.md."""
+"""Differences from other libraries' pixels: python -m benches.parity writes docs/parity.md"""
 
 import argparse
 import io
@@ -22,7 +22,7 @@ from benches.photos import VARIABLE, photos
 from benches.workloads import plain_jpegs
 
 Pixels = npt.NDArray[np.uint8]
-# Takes the bytes of a JPEG, a view of it, and the size of what comes out, a square.
+# Takes a JPEG's bytes, its view and the size of the square output.
 Reference = Callable[[bytes, Any, int], Pixels]
 
 TITLES = {
@@ -63,7 +63,7 @@ def by_tensorflow(jpeg: bytes, view: Any, size: int) -> Pixels:
     import tensorflow as tf
 
     x, y, width, height, scaled_width, scaled_height, *_ = _numbers(view)
-    # The accurate transform is the one that everybody else uses by default.
+    # The other libraries use the accurate transform by default.
     box = tf.image.decode_and_crop_jpeg(
         jpeg, [y, x, height, width], channels=3, dct_method="INTEGER_ACCURATE"
     )
@@ -80,7 +80,7 @@ REFERENCES: dict[str, Reference] = {
 
 
 class Difference:
-    """Of many pairs of images: the largest and the mean difference of a level, and the PSNR of all together."""
+    """Largest and mean difference of many pairs of images, in levels, and the PSNR of all."""
 
     def __init__(self) -> None:
         self.largest, self.num_images = 0, 0
@@ -106,7 +106,7 @@ class Difference:
 def differences(
     paths: list[Path], subject: str, folder: Path
 ) -> dict[tuple[str, str, str], Difference]:
-    """By subsampling, mode and reference; `exact` is itself a reference for `fast`."""
+    """Return differences by subsampling, mode and reference; `exact` is a reference of `fast`."""
     fastpack.pack(ImageFiles(paths), folder / f"{subject}.tfrecord")
     reader = fastpack.open(folder / f"{subject}.tfrecord", transform=STEPS[subject], orient=False)
     columns, rows = reader.columns, np.arange(len(reader))

@@ -1,4 +1,7 @@
-"""Where the processor's time goes, stage by stage, by Linux's perf: python -m benches.profile SUBJECT|all."""
+"""Profile of the processor's time by stage, with Linux perf.
+
+python -m benches.profile SUBJECT|all
+"""
 
 import argparse
 import os
@@ -20,13 +23,13 @@ from benches.photos import VARIABLE, photos
 from benches.provenance import record
 
 _KERNELS = Path(__file__).parent.parent / "src_cython" / "kernels"
-_FREQUENCY = 997  # a prime, so that no loop keeps time with it
+_FREQUENCY = 997  # a prime, so that it is not in step with any loop
 _NUM_IMAGES = 1024
-# What is imported and made at first use, the memory of all batches that are made ahead among it, is there after so many pieces of work.
+# Warm-up calls: after these, imports are done and all batch buffers exist.
 _WARMED = 8
 _BATCH = 256
 
-# Which stage each C source is: a function that is added belongs to its file's stage.
+# The stage of each C source; a function belongs to its file's stage.
 SOURCES = {
     "reading": ("span", "chunks", "files"),
     "checksums": ("crc32c",),
@@ -60,7 +63,7 @@ SOURCES = {
     ),
     "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
 }
-# Of the system's time, what it was asked for: the first of these that a frame matches.
+# Stages of time in the kernel: the first pattern that a frame matches.
 _SYSTEM = {
     "fresh memory": r"page_fault|do_munmap|madvise|do_mmap|brk",
     "opening files": r"openat|do_sys_open|filp_close|__fput|vfs_fstat|vfs_statx|do_statx|newfstat",
@@ -85,7 +88,7 @@ class Frame:
 
 
 def functions_of(source: str) -> set[str]:
-    """The functions that a C file defines or declares, each at the beginning of a line.
+    """Return the functions that a C file defines or declares at the beginning of a line.
 
     >>> sorted(functions_of("static int first(int a) {\\n    second(a);\\n}\\nvoid *third(void) {"))
     ['first', 'third']
@@ -107,7 +110,7 @@ def stages_of_functions() -> dict[str, str]:
 
 
 def stage_of(frames: Sequence[Frame], functions: dict[str, str]) -> str:
-    """By the function that was at work; of the system's time, by what it was asked for."""
+    """Return the stage of the running function or, in the kernel, of what was requested."""
     at_work = frames[0]
     if "kernel" in at_work.library or at_work.library.endswith(".ko"):
         asked = (
@@ -125,7 +128,7 @@ def stage_of(frames: Sequence[Frame], functions: dict[str, str]) -> str:
 
 
 def samples(script: str) -> Iterator[list[Frame]]:
-    """Call chains in the output of `perf script`, the function at work first."""
+    """Yield call chains of the output of `perf script`, innermost function first."""
     for block in script.split("\n\n"):
         frames = [match for line in block.splitlines() if (match := _FRAME.match(line))]
         if frames:
@@ -136,7 +139,7 @@ def samples(script: str) -> Iterator[list[Frame]]:
 
 
 def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
-    """Percentages by stage, and of the functions in each."""
+    """Return percentages by stage, and of the hottest functions of each."""
     functions = stages_of_functions()
     counts: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
     for frames in samples(script):
@@ -161,7 +164,10 @@ def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
 
 
 def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
-    """What perf saw of this process while it did the work over and over. Raises SystemExit where there is no perf."""
+    """Return perf's samples of this process while it repeats the work.
+
+    Raises SystemExit if perf is not installed or not permitted.
+    """
     perf = shutil.which("perf")
     if perf is None:
         raise SystemExit(
@@ -256,7 +262,7 @@ def _packed(paths: Sequence[Path], folder: Path, *, seek_points: bool = False) -
 
 
 def _batches(loader: fastpack.Loader) -> Callable[[], object]:
-    """One batch each time, epoch after epoch: work that is made ahead goes on between."""
+    """Return a function that takes one batch at each call, epoch after epoch, with prefetching."""
 
     def endless() -> Iterator[fastpack.Batch]:
         while True:

@@ -1,4 +1,4 @@
-"""Times rivals against a baseline in one run, by turns, so that what the machine does meanwhile meets them all."""
+"""Comparison of rivals with a baseline in interleaved rounds, so that load affects all."""
 
 import os
 import platform
@@ -21,9 +21,9 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Rival:
-    """One way to do the work. `before` comes ahead of each run and `after` behind it; neither is timed.
+    """One way to do the work. `before` and `after` surround each run and are not timed.
 
-    - share: the part of the work that a run does, for rivals that would take minutes; the seconds are those of the whole.
+    - share: the fraction of the work that a run does, for slow rivals. Seconds are scaled to the whole.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Comparison:
     seconds: dict[str, list[float]]
 
     def ratios(self, name: str) -> list[float]:
-        """How many times the baseline's speed, round by round."""
+        """Return speeds as multiples of the baseline's, round by round."""
         baseline = next(iter(self.seconds.values()))
         return [whole / part for whole, part in zip(baseline, self.seconds[name], strict=True)]
 
@@ -92,7 +92,7 @@ class Comparison:
 def compare(
     title: str, rivals: Sequence[Rival], *, unit: str, num_units: int, rounds: int
 ) -> Comparison:
-    """Runs all rivals once to warm up, then A B A B ... for `rounds` rounds."""
+    """Run all rivals once to warm up, then A B A B ... for `rounds` rounds."""
     for rival in rivals:
         rival.seconds()
     by_round = [[rival.seconds() for rival in rivals] for _ in range(rounds)]
@@ -103,7 +103,7 @@ def compare(
 
 
 def machine() -> dict[str, Any]:
-    """What ran it, and how busy the machine was: figures from a busy one are worth little."""
+    """Return facts about this machine and its load: figures of a busy machine are not reliable."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""Rivals in interpreters of their own, and the turns that they take."""
+"""Rivals in interpreters of their own, run in interleaved rounds."""
 
 import contextlib
 import json
@@ -26,20 +26,20 @@ _SAMPLING_SECONDS = 0.1
 _LINES_SHOWN = 3
 _RAISED = re.compile(
     r"[\w.]*(Error|Exception|Exit)\b"
-)  # how a traceback ends: that alone says enough
-# Turns so short that it would show if the system had let go of files or memory while the others had theirs.
+)  # the last line of a traceback, which is enough
+# Runs so short that an idle rival's pages may be evicted meanwhile: the second run counts.
 _RUN_TWICE = ("records", "pixels", "open")
 
 
 class RivalUnavailableError(Exception):
-    """A rival that cannot take part, and why."""
+    """A rival that cannot run, with the reason."""
 
 
 @dataclass(frozen=True)
 class RivalSpec:
-    """Who takes part: a module of benches.rivals, and one of its variants.
+    """A module of benches.rivals and one of its variants.
 
-    - environment: which requirements-NAME.txt it needs; "" is fastpack's own interpreter.
+    - environment: NAME of its requirements-NAME.txt; "" is fastpack's own interpreter.
     """
 
     name: str
@@ -50,7 +50,7 @@ class RivalSpec:
 
 @dataclass
 class RivalResult:
-    """What a rival has done so far."""
+    """A rival's figures so far."""
 
     name: str
     version: str = ""
@@ -64,9 +64,9 @@ class RivalResult:
 
 
 class RivalProcess:
-    """A rival that has written its files and taken a first turn, which counts for nothing. Raises RivalUnavailableError.
+    """A rival that has written its files and done a warm-up run.
 
-    - timeout_seconds: how long it may be silent; who is longer is missing.
+    Raises RivalUnavailableError, also if an answer takes longer than timeout_seconds.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class RivalProcess:
         )
 
     def run_round(self) -> None:
-        """Raises RivalUnavailableError when the rival fails, or delivers less than the task has."""
+        """Run once; raise RivalUnavailableError if it fails or delivers too little."""
         if self._runs_twice:
             self._ask("run")
         answer = self._ask("run")
@@ -120,7 +120,7 @@ class RivalProcess:
         self.result.num_samples, self.result.num_bytes = amount
 
     def measure_memory(self) -> None:
-        """One more turn, not timed: memory is measured meanwhile, and that costs time."""
+        """Run once more and sample its memory. Sampling costs time, so this run is not timed."""
         done = threading.Event()
         peaks: list[float] = []
 
@@ -169,7 +169,10 @@ class RivalProcess:
         return "; ".join(lines[-_LINES_SHOWN:]) or f"it ended with status {self._rival.wait()}"
 
     def close(self) -> None:
-        """Its workers too, and what it has written. It may end by itself first, as some leave shared memory behind else."""
+        """End the process and its workers, and remove its files.
+
+        It may exit by itself first: some rivals would leave shared memory behind.
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._rival.communicate(timeout=_EXIT_SECONDS)
         with contextlib.suppress(ProcessLookupError):
@@ -184,11 +187,10 @@ def _silent(line: str) -> None:
 
 
 class RivalBenchmark:
-    """Turns go round, so that what else the machine does meets them all, and each round another begins, so that nobody always
-    has the same one before him: A B C, B C A, C A B. Then each takes one more, for its memory. Who fails is missing, and the
-    others go on.
+    """Rivals that run in rotation: A B C, B C A, C A B.
 
-    - log: is fields who has done what; it may take minutes.
+    Thus load affects all rivals, and no rival always follows the same one. A rival that fails is
+    listed in `missing`; the others continue. `log` receives progress.
     """
 
     def __init__(
@@ -206,8 +208,11 @@ class RivalBenchmark:
             self._log(f"{spec.name}: ready after {time.monotonic() - started:.0f} s")
 
     def run(self, rounds: int, until: float = math.inf) -> list[RivalResult]:
-        """How those stand that took all their turns. With `until`, of time.monotonic(), no round begins that would end, with the
-        turns for memory, later than that; but for the first."""
+        """Run all rounds and return the results of rivals that finished.
+
+        No round but the first begins if it could end after `until` (time.monotonic()), with the
+        runs that measure memory.
+        """
         longest = 0.0
         for number in range(rounds):
             started = time.monotonic()
@@ -243,18 +248,18 @@ class RivalBenchmark:
 
 
 def _least_amount(task: Task) -> Amount:
-    """What a turn must deliver. A loader of whole batches alone may leave out the last."""
+    """Return what a run must deliver. A loader of whole batches may drop the last."""
     if task.subject in ("train", "eval", "pixels"):
         num_samples = len(task) // task.batch * task.batch
         return Amount(num_samples, num_samples * task.size**2 * 3)
     if task.subject == "open":
         return Amount(task.batch, task.batch * SMALL_BYTES)
-    # Of "decode", too: pixels take more than the JPEG.
+    # For "decode" too: pixels take more bytes than the JPEG.
     return Amount(len(task), sum(os.path.getsize(path) for path in task.paths))
 
 
 def _own_memory(pid: int) -> float:
-    """MB of the process and its descendants that are theirs, shared pages divided among them; without files' pages."""
+    """Return private memory of a process and its descendants in MB, shared pages divided."""
     total = 0
     for each in (pid, *_descendants(pid)):
         try:
@@ -265,7 +270,7 @@ def _own_memory(pid: int) -> float:
                     if line.startswith(("Pss_Anon", "Pss_Shmem"))
                 )
         except OSError:
-            continue  # ended meanwhile
+            continue  # the process ended meanwhile
     return total / 1024
 
 

@@ -1,4 +1,7 @@
-"""How throughput and memory grow: python -m benches.scaling threads|dataset|image|batch|cache|all."""
+"""Growth of throughput and memory.
+
+python -m benches.scaling threads|dataset|image|batch|cache|all
+"""
 
 import argparse
 import gc
@@ -17,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.page_cache import evict
 from benches.curves import Curve, Point, measured
 from benches.internals import ImageFiles, Ragged, offsets_of, probe_blobs
-from benches.memory import reset_peak, peak, resident
+from benches.memory import peak, reset_peak, resident
+from benches.page_cache import evict
 from benches.photos import VARIABLE, photos
 from benches.provenance import record
 from benches.reference import decode_loop
@@ -43,7 +46,7 @@ Arguments = argparse.Namespace
 def rate(
     num_units: float, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Units a second. Of the processor's time, where threads do not count: that is the same on a busy machine."""
+    """Return units a second. The clock may be processor time, which load does not affect."""
     started = clock()
     work()
     return num_units / (clock() - started)
@@ -57,14 +60,14 @@ def epoch(loader: fastpack.Loader) -> None:
 def packed(
     paths: Sequence[Path], folder: Path, *, num_images: int, name: str = "photos.tfrecord"
 ) -> Path:
-    """The photographs over and over, in one file."""
+    """Pack the photos, cycled, into one file."""
     chosen = [paths[i % len(paths)] for i in range(num_images)]
     fastpack.pack(ImageFiles(chosen), folder / name)
     return folder / name
 
 
 def along_threads(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """1, 2, 4 ... all cores, and twice as many threads."""
+    """Return 1, 2, 4 ... all cores, and twice as many threads."""
     cores = len(os.sched_getaffinity(0))
     counts = [*(2**i for i in range(cores.bit_length()) if 2**i < cores), cores, 2 * cores]
     dataset = fastpack.open(packed(paths, folder, num_images=arguments.images), orient=False)
@@ -81,7 +84,7 @@ def along_threads(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
         points += [
             Point("whole images", count, partial(rate, len(whole), partial(each_batch, whole))),
             Point("random crops", count, partial(rate, len(dataset), partial(epoch, crops))),
-            # As it takes so little, several times.
+            # This is short, so it runs several times.
             Point(
                 "encoded records",
                 count,
@@ -107,7 +110,7 @@ def each_batch(dataset: fastpack.Reader) -> None:
 
 
 class DecodingLoop:
-    """The C loop over libjpeg-turbo: JPEGs in memory to pixels in memory that is there already."""
+    """The C loop over libjpeg-turbo: JPEGs in memory to preallocated pixels."""
 
     def __init__(self, jpegs: Sequence[bytes]) -> None:
         self._blobs = Ragged.of_bytes(jpegs)
@@ -129,7 +132,7 @@ class DecodingLoop:
 
 
 def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """Images of 100 bytes, so that nothing hides what a sample costs. Each reading has a fresh process."""
+    """Use images of 100 bytes, to show the cost of a sample. Each read has a new process."""
     sizes = [size for size in _DATASET_SIZES if size <= arguments.max_samples]
     files = {size: _small_images(folder, size) for size in sizes}
     times: dict[str, dict[Any, list[float]]] = {
@@ -167,7 +170,7 @@ def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
 
 
 def _small_images(folder: Path, size: int) -> tuple[Path, float]:
-    """The file, and how long packing took."""
+    """Return the file and the processor seconds of packing."""
     (folder / str(size)).mkdir()
     task = Task(
         "open",
@@ -185,10 +188,10 @@ def _small_images(folder: Path, size: int) -> tuple[Path, float]:
 
 
 def read_small(path: Path) -> dict[str, float]:
-    """Microseconds of the processor a sample, milliseconds until the first batch, and MB."""
+    """Return processor microseconds a sample, milliseconds to the first batch, and MB."""
     fastpack.Loader(
         fastpack.open(path, decode=False), batch_size=_BATCH
-    ).close()  # what is imported and made at first use
+    ).close()  # imports and first-use setup
     gc.collect()
     reset_peak()
     started = time.perf_counter()
@@ -218,7 +221,7 @@ def _read_some(loader: fastpack.Loader) -> int:
 
 
 def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """One photograph, mirrored and repeated until it has so many pixels, by one thread: a pixel costs the same, if nothing else does."""
+    """Tile one photo to a number of pixels, one thread: the cost of a pixel should not change."""
     photo = fastpack.decode(paths[0].read_bytes())
     points = []
     for megapixels in (each for each in _MEGAPIXELS if each <= arguments.max_megapixels):
@@ -255,7 +258,7 @@ def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
 
 
 def photo_of(photo: npt.NDArray[np.uint8], megapixels: float) -> npt.NDArray[np.uint8]:
-    """Of the photograph's proportions."""
+    """Tile the photo to an image of its proportions."""
     scale = (megapixels * 1e6 / (photo.shape[0] * photo.shape[1])) ** 0.5
     height, width = round(photo.shape[0] * scale), round(photo.shape[1] * scale)
     below, right = max(0, height - photo.shape[0]), max(0, width - photo.shape[1])
@@ -293,7 +296,7 @@ def along_batch(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
 
 
 def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """With the file in memory, and after the system was asked to evict it. Where it does not, as in a RAM disk, there is no curve."""
+    """Compare a file in the page cache with the same file evicted. A RAM disk has no curve."""
     points = []
     for name in ("photos.tfrecord", "photos.h5"):
         path = packed(paths, folder, num_images=2 * arguments.images, name=name)

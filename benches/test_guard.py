@@ -1,4 +1,4 @@
-"""Does the guard judge as it says, and can each of its cases be measured?"""
+"""Tests of the guard's decisions, and of each case."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 def noisy(slowdown: float, seed: int, num_rounds: int) -> list[float]:
-    """Ratios as a busy machine gives them: a few per cent off, and some far off to the slow side."""
+    """Return ratios of a busy machine: most within a few percent, some far too slow."""
     rounds = random.Random(seed)
     return [
         (1 + slowdown) * rounds.lognormvariate(0, 0.03) * (1.3 if rounds.random() < 0.1 else 1)
@@ -128,7 +128,10 @@ def test_undecided_cases_alone_are_measured_again(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
-    """What the guard finds slower, when the ratios are these: to the reference and to the revision before (None: there is none)."""
+    """Return a function that runs the guard on given ratios and returns the slower cases.
+
+    The ratios are to the reference and to the previous revision; None stands for no revision.
+    """
 
     def ask(
         to_reference: float, to_base: float | None, *, known: bool, unchanged: bool = False
@@ -245,7 +248,7 @@ def test_renewing_keeps_other_machines(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with two commits on main."""
+    """Return a repository with two commits on main."""
     monkeypatch.setattr(base, "ROOT", tmp_path)
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
     (tmp_path / "fastpack").mkdir()

@@ -1,4 +1,4 @@
-"""Are files out of memory when a bench says that it is cold?"""
+"""Tests that a cold benchmark's files are not in memory."""
 
 import os
 from pathlib import Path

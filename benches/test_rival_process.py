@@ -1,4 +1,4 @@
-"""Do rivals take their turns, and is a rival missed that fails or is not there?"""
+"""Tests of rival processes: rounds, and rivals that fail or do not exist."""
 
 import sys
 from pathlib import Path

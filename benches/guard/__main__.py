@@ -1,7 +1,8 @@
-"""Has a kernel become slower? python -m benches.guard
+"""Detect kernels that became slower: python -m benches.guard
 
-Each kernel takes turns with a reference, or with the same kernel of another revision, and the ratio of their processor times is compared
-with what it was. Ends with status 1 when a kernel is slower, with 0 when none is or nothing can be said.
+The guard runs each kernel in turn with a reference, or with the kernel of another revision. It
+compares the ratio of processor times with the committed one. A slower case is confirmed against
+the previous revision. Exit status: 1 if a kernel is slower, else 0, also if nothing can be measured.
 """
 
 import argparse
@@ -23,11 +24,11 @@ _RENEWING_ROUNDS = 24
 
 @dataclass
 class Trial:
-    """Cases that are measured until each is decided, or neither rounds nor time are left.
+    """Cases, measured until each is decided or rounds or time run out.
 
-    - base: the tree of another revision to compare with; None compares with the references.
-    - expected: the ratio of each case as it should be.
-    - tolerance: how much slower each case may be.
+    - base: tree of another revision to compare with; None compares with the references.
+    - expected: expected ratio of each case.
+    - tolerance: allowed slowdown of a case.
     """
 
     tree: Path
@@ -58,7 +59,7 @@ class Trial:
                 self.ratios.setdefault(name, []).append(ratio)
 
     def verdicts(self) -> dict[str, Verdict]:
-        """Of cases that were measured; judged by the rounds up to the last look."""
+        """Judge each measured case by its rounds up to the last look."""
         return {
             name: judge(
                 self._looked_at(name), expected=self.expected[name], tolerance=self.tolerance(name)
@@ -103,7 +104,7 @@ def renew(baselines: Baselines, inputs: Path, names: list[str]) -> None:
 
 
 def against_baseline(arguments: argparse.Namespace, baselines: Baselines) -> Trial | None:
-    """None when there are no ratios of this machine."""
+    """Return a trial against the committed ratios; None if this machine has none."""
     known = baselines.machines.get(machine_name(), {})
     expected = {name: known[name] for name in arguments.cases if name in known}
     if not expected:
@@ -116,7 +117,7 @@ def against_baseline(arguments: argparse.Namespace, baselines: Baselines) -> Tri
 def against_revision(
     arguments: argparse.Namespace, baselines: Baselines, names: list[str]
 ) -> Trial | None:
-    """None when there is no revision to compare with, or no difference to it."""
+    """Return a trial against a revision; None if there is no revision or it cannot be built."""
     revision = arguments.base or base.default_revision()
     if revision is None:
         print(
@@ -138,8 +139,11 @@ def against_revision(
 
 
 def find_slower(arguments: argparse.Namespace, inputs: Path) -> list[str]:
-    """The cases that are slower. Who is slower than the committed ratios say has a second hearing beside the revision before, where there
-    is one: what a busy machine does to a kernel and not to its reference, it does to both of these."""
+    """Return the slower cases.
+
+    Confirmation: cases that are slower than the committed ratios are measured again, against the
+    previous revision if there is one. That result decides: a busy machine slows both sides.
+    """
     baselines = Baselines.load()
     trial = None if arguments.base else against_baseline(arguments, baselines)
     slower = arguments.cases if trial is None else _slower(trial, arguments, inputs)
@@ -194,7 +198,7 @@ def main() -> None:
 
 
 def _memory_folder() -> Path | None:
-    """Files in memory, so that no disk is measured; None is the system's temporary folder."""
+    """Return a folder in memory, or None for the system's temporary folder."""
     folder = Path("/dev/shm")
     return folder if folder.is_dir() else None
 

@@ -1,6 +1,7 @@
-"""What is guarded: a kernel's work in one thread, and a reference over the same data. Each takes some milliseconds.
+"""Guarded cases: a kernel in one thread and a reference on the same data.
 
-Where it can be, a kernel is called as users call it, so that an older fastpack can do the same work.
+Each side takes some milliseconds. Cases use public functions where they can, so that an older
+fastpack can run them.
 """
 
 import os
@@ -30,9 +31,9 @@ from fastpack._native.tfrecord import scan
 _NUM_PHOTOS = 16
 _NUM_SMALL = 20_000
 _SIDE = 224
-_CHUNK = (4, _SIDE, _SIDE, 3)  # of the HDF5 dataset: some 600 KB
+_CHUNK = (4, _SIDE, _SIDE, 3)  # of the HDF5 dataset: about 600 KB
 _MAX_RECORD_BYTES = 2**30
-# HDF5's numbers and parameters of filters; 5 is Blosc2's name for Zstandard, 1 for LZ4.
+# HDF5's filter numbers and parameters; Blosc2's codec numbers: 5 is Zstandard, 1 is LZ4.
 _CHUNK_BYTES = int(np.prod(_CHUNK))
 _FILTERS: dict[str, list[tuple[int, list[int]]]] = {
     "gzip": [(2, [4]), (1, [4])],
@@ -52,7 +53,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the cases read, in one folder that all measuring processes share. Always the same bytes."""
+    """Input files of the cases, in one folder for all processes. Always the same bytes."""
 
     folder: Path
 
@@ -76,7 +77,7 @@ class Inputs:
         return sorted(self.folder.glob("*.jpg"))
 
     def pixels(self) -> Any:
-        """(4, 224, 224, 3) of photographs, with few enough levels that they can be compressed."""
+        """Return photos, (4, 224, 224, 3), with few enough levels to be compressible."""
         reader = fastpack.open(
             self.folder / "photos.tfrecord", transform=(fastpack.Resize(_SIDE),), save_index=False
         )
@@ -130,14 +131,17 @@ def resample(inputs: Inputs) -> Case:
 
 
 def gather(inputs: Inputs) -> Case:
-    """Encoded images at random, with their checksums."""
+    """Read encoded images at random, with their checksums."""
     reading = Reading(inputs.folder / "photos.tfrecord", batch=64, num_batches=4, num_threads=1)
     return Case(partial(reading.fastpack, check=True), partial(reading.reference, check=False))
 
 
 def crc(inputs: Inputs) -> Case:
-    """Of what stays in the cache. Vectors of 512 bits are up to a fifth slower where another guest of the machine uses the core's
-    other half, and the plain loop is not: the committed ratio is that of such an hour, as `gather`'s."""
+    """Compute CRC-32C of 64 KB in the cache.
+
+    512-bit vectors are up to a fifth slower if another virtual machine uses the core's second
+    thread; the reference is not. The committed ratio is of such an hour, like that of `gather`.
+    """
     data = np.concatenate([np.fromfile(photo, np.uint8) for photo in inputs.photos])[: 2**16]
     return Case(_often(600, lambda: crc32c(data)), _often(10, lambda: plain.crc(data)))
 
@@ -152,7 +156,7 @@ def frame(inputs: Inputs) -> Case:
 
 
 def pack(inputs: Inputs) -> Case:
-    """A list of files to one TFRecord, which is read back."""
+    """Pack a list of files to one TFRecord, which the writer reads back."""
     paths, target, copied = (
         inputs.photos * 4,
         inputs.folder / "packed.tfrecord",
@@ -174,7 +178,7 @@ def pack(inputs: Inputs) -> Case:
 
 
 def parse(inputs: Inputs) -> Case:
-    """Small Examples: frames found, features looked up."""
+    """Parse small Examples: find frames, look up features."""
     records = np.fromfile(inputs.folder / "small.tfrecord", np.uint8)
 
     def kernel() -> None:
@@ -185,7 +189,7 @@ def parse(inputs: Inputs) -> Case:
 
 
 def tar(inputs: Inputs) -> Case:
-    """Headers of small members, and as many preads."""
+    """List headers of small members; the reference does as many preads."""
     fd = os.open(inputs.folder / "small.tar", os.O_RDONLY)
     size = os.fstat(fd).st_size
     places = np.arange(0, size - 512, 1024, dtype=np.uint64)
@@ -197,7 +201,7 @@ def tar(inputs: Inputs) -> Case:
 
 
 def probe(inputs: Inputs) -> Case:
-    """The beginnings of many JPEGs, with all of their headers."""
+    """Parse the first KB of many JPEGs, which has all their headers."""
     heads = Ragged.of_bytes(photo.read_bytes()[:1024] for photo in inputs.photos * 32)
     return Case(
         _often(300, lambda: probe_blobs(heads)),
@@ -213,7 +217,7 @@ def order(inputs: Inputs) -> Case:
 
 
 def chunks(inputs: Inputs) -> Case:
-    """Pixels out of an HDF5 file whose chunks are compressed; and as many preads, and as much decompressed."""
+    """Read pixels from compressed HDF5 chunks; the reference does preads and decompression."""
     reader = fastpack.open(inputs.folder / "pixels.h5", num_workers=1, save_index=False)
     pixels = reader.read(range(len(reader)))["image"]
     out, plain_out = np.ones_like(pixels), np.ones_like(pixels).reshape(-1)

@@ -1,7 +1,7 @@
-"""Does the guard notice what it must, and nothing else? python -m benches.guard.self_test slowdowns|alarms
+"""Test of the guard: python -m benches.guard.self_test slowdowns|alarms
 
-slowdowns: kernel by kernel, a copy of the project is built in which that kernel takes 15% longer; the guard must fail.
-alarms: ten runs over the project as it is while another process keeps a core and its caches busy; the guard must pass.
+slowdowns: builds a copy of the project in which one kernel takes 15% longer; the guard must fail.
+alarms: ten runs on the unchanged project while another process keeps a core busy; it must pass.
 """
 
 import argparse
@@ -29,8 +29,8 @@ while True:
     data[:] = data[::-1]
     zlib.compress(text)
 """
-# A call in so many is timed, and made longer for all of them; the clock that stands still while others have the processor is too slow for
-# calls of less than a microsecond.
+# One call in `every` is timed and delayed for all of them. The clock of processor time is too slow
+# for calls of less than a microsecond.
 _WRAPPER = """
 #undef {name}
 #include <time.h>
@@ -53,10 +53,10 @@ static uint64_t {name}_now(void) {{
 
 @dataclass(frozen=True)
 class Function:
-    """One of the C kernels, as a module of fastpack._native has it.
+    """A C kernel in a module of fastpack._native.
 
-    - file: where it is defined, without .c.
-    - every: how many calls share one look at the clock.
+    - file: its source, without .c.
+    - every: one call in so many reads the clock.
     """
 
     module: str
@@ -67,7 +67,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """Functions that become slower together, and the guarded cases of which one at least must notice."""
+    """Functions that get slower together, and cases of which at least one must fail."""
 
     functions: tuple[Function, ...]
     cases: tuple[str, ...]
@@ -109,7 +109,7 @@ SLOWDOWNS = {
 
 
 def slowed(source: str, header: str, name: str, *, every: int, percent: int) -> str:
-    """The C source, in which others who call that function meet one that takes longer."""
+    """Return the C source with a slower function under the same name."""
     found = re.search(rf"^([\w ]+?[ *]+){name}\(([^;]*?)\);", header, re.MULTILINE)
     if not found:
         raise SystemExit(f"{name} is not declared where it should be")
@@ -133,7 +133,7 @@ def slowed(source: str, header: str, name: str, *, every: int, percent: int) -> 
 
 @contextlib.contextmanager
 def applied(slowdown: Slowdown, percent: int) -> Iterator[None]:
-    """The copy with that slowdown, built. No more is compiled than the modules that it is about."""
+    """Build the copy with that slowdown. Only changed kernels are compiled."""
     kernels, setup, own = _COPY / _KERNELS, _COPY / "setup.py", set[Path]()
     try:
         for function in slowdown.functions:
@@ -165,7 +165,7 @@ def _take_instead(setup: Path, function: Function, replacement: str) -> None:
 
 
 def _restore(*parts: str | Path) -> None:
-    """As they are in the project, with their times, so that only what a slowdown touches is compiled."""
+    """Copy parts of the project with their times, so that a build compiles only changed files."""
     for part in parts:
         original = ROOT / part
         if original.is_dir():

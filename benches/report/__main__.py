@@ -1,4 +1,4 @@
-"""Makes the page, and what documents say of measurements: python -m benches.report benches/results/*.json."""
+"""Write the page and the documents' tables: python -m benches.report benches/results/*.json"""
 
 import argparse
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from benches.report import tables
 from benches.report.findings import Findings
 from benches.report.ratios import families
 
-# Of all questions, those for the README's chart.
+# The questions of the README's chart.
 _CHARTED = ("train", "records", "pixels", "pack")
-# Of all profiles, those of the decoder.
+# The profiles of the decoder's document.
 _DECODED = ("decode", "train", "train, seek points")
 
 
 def passages(findings: Findings) -> dict[str, dict[str, str]]:
-    """Document -> marker -> what stands there. What was not measured leaves its place as it is."""
+    """Return document -> marker -> text. A marker without a measurement keeps its text."""
     asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
     curves = [
         f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}"
@@ -51,7 +51,7 @@ def _command(command: str) -> str:
 
 
 def written(folder: Path, findings: Findings, *, check: bool = False) -> list[str]:
-    """Puts passages into the documents below `folder`, or only looks; gives the names of those that were different."""
+    """Put the passages into the documents, or with `check` only compare; return changed names."""
     different = []
     for name, texts in passages(findings).items():
         document = before = (folder / name).read_text()

@@ -1,4 +1,4 @@
-"""What all plots stand on: SVG whose colours are CSS variables, so that one picture serves light and dark pages."""
+"""SVG with CSS variables as colors, so that one plot suits light and dark pages."""
 
 import functools
 import html
@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# What stands in matplotlib's output for a CSS variable. Each is the light page's colour, too.
+# Colors of the light page. Each is unique: it stands for its CSS variable in matplotlib's output.
 COLOURS = {
     "ink": "#1d1f21",
     "soft": "#5f666d",
@@ -95,12 +95,12 @@ def figure_of(height: float) -> tuple[Figure, Axes]:
 
 
 def tip(artist: mpl.artist.Artist, text: str) -> None:
-    """What a browser shows when the mouse rests there."""
+    """Add a tooltip."""
     artist.set_gid(f"tip:{text}")
 
 
 def svg_of(figure: Figure) -> str:
-    """Markup to stand in a page: no declaration, no fonts, colours by name, no identifiers but those that are referred to."""
+    """Return SVG markup for a page: no declaration, no fonts, named colors, only used identifiers."""
     drawn = io.StringIO()
     figure.savefig(
         drawn,

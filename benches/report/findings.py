@@ -1,4 +1,4 @@
-"""What the files of measurements say."""
+"""Results of measurements, read from JSON files."""
 
 import json
 import statistics
@@ -9,15 +9,15 @@ from typing import Any
 
 from benches.curves import Curve
 
-# Programs that do the same work with nothing around it: what is possible, rather than somebody's library.
+# Programs that do the same work without a library: they show what is possible.
 _BASELINES = ("C loop", "C preads", "C crop loop", "cat", "tar")
-# Of these the time counts, not the rate.
+# Questions in which the time counts, not the rate.
 _TIMED = ("open",)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One file: which machine, which revision, which command, which photographs."""
+    """One file: machine, revision, command and photos."""
 
     name: str
     machine: dict[str, Any]
@@ -27,13 +27,13 @@ class Run:
 
     @property
     def was_busy(self) -> bool:
-        """Others were at work too when it ended: threads were ready that a measurement alone does not have."""
+        """Return whether more threads were runnable than a measurement has, at its end."""
         return float(self.machine.get("load_average", 0)) > 2 * int(self.machine.get("cores", 1))
 
 
 @dataclass(frozen=True)
 class RivalResult:
-    """What one of the rivals did: seconds by round, for so many samples."""
+    """One rival's seconds by round, for a number of samples."""
 
     name: str
     version: str
@@ -43,7 +43,7 @@ class RivalResult:
 
     @property
     def kind(self) -> str:
-        """ "ours", "baseline" or "other"."""
+        """Return "ours", "baseline" or "other"."""
         return (
             "ours"
             if self.name.startswith("fastpack")
@@ -65,13 +65,13 @@ class RivalResult:
         return statistics.median(self.seconds)
 
     def ratios(self, other: "RivalResult") -> list[float]:
-        """How many times the other's speed, round by round: what else the machine did in a round met both."""
+        """Return speeds as multiples of the other's, round by round."""
         return [mine / its for mine, its in zip(self.rates, other.rates, strict=True)]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What rivals were asked, how they stand, and who is missing, and why."""
+    """A question with the rivals' results and the missing rivals with reasons."""
 
     name: str
     title: str
@@ -90,7 +90,7 @@ class Question:
 
     @property
     def ranked(self) -> list[RivalResult]:
-        """The fastest first."""
+        """Return the results, fastest first."""
         return sorted(self.results, key=lambda result: -result.rate)
 
     def fastest(self, kind: str) -> RivalResult | None:
@@ -98,13 +98,13 @@ class Question:
 
     @property
     def weight(self) -> tuple[int, int]:
-        """The more rounds, the more samples, the more it says."""
+        """Return rounds and samples: of two answers, the heavier one counts."""
         return self.num_rounds, max(result.num_samples for result in self.results)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a piece of work goes: stage -> its percentage, and the functions at work there, hottest first."""
+    """Shares of processor time: stage -> percentage, and its hottest functions."""
 
     name: str
     title: str
@@ -115,7 +115,7 @@ class Profile:
 
 @dataclass
 class Findings:
-    """Everything that was measured, by question; of several answers the one with the most rounds and samples."""
+    """All results by question. The answer with most rounds, then samples, counts."""
 
     runs: list[Run] = field(default_factory=list)
     questions: dict[str, Question] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Findings:
 
     @property
     def missing(self) -> dict[str, str]:
-        """Who could not take part, over all questions."""
+        """Return the rivals that could not run, of all questions, with reasons."""
         return {
             name: reason
             for question in self.questions.values()
@@ -184,7 +184,7 @@ def _questions(subjects: Sequence[dict[str, Any]], run: Run) -> Iterable[Questio
 
 
 def _comparison(stored: dict[str, Any], run: Run) -> Question:
-    """Rivals in one interpreter: those of `benches.compare`. The title tells them apart."""
+    """Return a comparison of `benches.compare`, which its title identifies."""
     results = tuple(
         RivalResult(name, "", tuple(seconds), stored["num_units"])
         for name, seconds in stored["seconds"].items()

@@ -1,4 +1,4 @@
-"""The page: one file of text, tables and drawings, that loads nothing else."""
+"""HTML page: one file with text, tables and plots that loads nothing else."""
 
 import html
 import statistics
@@ -10,7 +10,7 @@ from benches.curves import Curve
 from benches.report import canvas, plots, ratios, tables
 from benches.report.findings import Findings, Question, Run
 
-# Plots of curves, with what is to be seen in them.
+# Plots of curves, with their captions.
 _CURVES = {
     "threads": (
         lambda curve, run: plots.speedup(curve, int(run.machine["cores"])),
@@ -39,7 +39,7 @@ _CURVES = {
 }
 
 
-# Of these only whether they rise is of interest.
+# Curves in which only growth matters.
 _MEMORIES = {
     "memory-decodes": "What stays resident while one Reader decodes batch after batch.",
     "memory-pack": "The peak of a process that packs so many images: it must not grow with them.",
@@ -47,7 +47,7 @@ _MEMORIES = {
 
 
 def page(findings: Findings) -> str:
-    """HTML. What was not measured has no section."""
+    """Return the page's HTML. A section without measurements is left out."""
     body = "\n".join(part for part in _parts(findings) if part)
     light, dark = (
         " ".join(f"--{name}: {colour};" for name, colour in each.items())
@@ -122,7 +122,7 @@ def _about(findings: Findings) -> str:
 
 
 def _tiles(asked: list[Question]) -> str:
-    """What one wants to know first: how many times the fastest other library."""
+    """Return the headline tiles: speed as a multiple of the fastest other library's."""
     tiles = []
     for question in asked:
         ours, other = question.fastest("ours"), question.fastest("other")
@@ -245,7 +245,7 @@ def _card(
 
 
 def _html_table(markdown: str) -> str:
-    """Our own Markdown tables alone: a head, a line of alignments, rows."""
+    """Convert a Markdown table of our own: head, alignments, rows."""
     head, alignments, *rows = [
         line.strip("| ").split("|") if line.strip("| ") else [] for line in _padded(markdown)
     ]
@@ -255,7 +255,7 @@ def _html_table(markdown: str) -> str:
 
 
 def _padded(markdown: str) -> list[str]:
-    """Cells that are empty at the edge of a row stay cells."""
+    """Split lines; empty cells at the edge of a row stay cells."""
     return [line.replace("||", "| |") for line in markdown.splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Plots of speeds beside a baseline's, in one interpreter and in turns: dots on a scale where 1 is as fast."""
+"""Plots of speeds relative to a baseline in the same interpreter; 1 is equal."""
 
 import re
 import statistics
@@ -13,7 +13,7 @@ from benches.report.findings import Question, RivalResult
 
 _TITLE = re.compile(r"(?P<subject>[\w-]+)(?:,? (?P<case>.*?))??(?:, (?P<threads>threads: \d+))?")
 _OURS = "fastpack"
-# With more cases than this, a case is a row of dots, and colours tell who it is.
+# With more cases, each case is a row of dots, colored by rival.
 _MAX_NAMED = 3
 _MARKERS = "os^DvpXh"
 
@@ -22,14 +22,14 @@ _MARKERS = "os^DvpXh"
 class Family:
     """Comparisons of one subject and number of threads.
 
-    - cases: what tells them apart -> its comparison.
+    - cases: case name -> comparison.
     """
 
     title: str
     cases: dict[str, Question]
 
     def baseline(self, case: Question) -> RivalResult:
-        """fastpack's own result where all have one, else the comparison's first."""
+        """Return fastpack's result if all comparisons have one, else the comparison's first."""
         results = {one.name: one for one in case.results}
         return results[_OURS] if self._is_ours else case.results[0]
 
@@ -47,7 +47,7 @@ class Family:
 
 
 def families(comparisons: Sequence[Question]) -> list[Family]:
-    """By the titles of `benches.compare`.
+    """Group comparisons by their titles from `benches.compare`.
 
     >>> for title in ("decode, threads: 1", "train, quality 90, 4:2:0, threads: 2", "pack pixels", "crops"):
     ...     print(_TITLE.fullmatch(title).groups())
@@ -71,7 +71,7 @@ def plot(family: Family) -> str:
 
 @styled
 def _named(family: Family) -> str:
-    """A row for each rival, below its case."""
+    """Draw a row for each rival, below its case."""
     num_rows = sum(
         bool(case) + len(family.rivals(comparison)) for case, comparison in family.cases.items()
     )
@@ -108,7 +108,7 @@ def _named(family: Family) -> str:
 
 @styled
 def _matrix(family: Family) -> str:
-    """A row for each case, whose dots are the rivals: on a logarithmic axis, since they differ by powers of ten."""
+    """Draw a row of dots for each case, logarithmic: ratios differ by powers of ten."""
     figure, axes = figure_of(0.95 + 0.27 * len(family.cases))
     names = list(
         dict.fromkeys(one.name for case in family.cases.values() for one in family.rivals(case))
@@ -142,7 +142,7 @@ def _matrix(family: Family) -> str:
 
 
 def _look(number: int) -> tuple[str, str]:
-    """Colour and marker; the ninth looks like the first."""
+    """Return color and marker; they repeat after eight rivals."""
     return COLOURS[SERIES[number % len(SERIES)]], _MARKERS[number % len(_MARKERS)]
 
 

@@ -1,15 +1,15 @@
-"""Markdown tables of what was measured, and the places in documents where they stand."""
+"""Markdown tables of results, and their places in documents."""
 
 import re
 import statistics
 from collections.abc import Iterator
 
 from benches.curves import Curve, Position, readable
-from benches.report.findings import Findings, Profile, Question, Run, RivalResult
+from benches.report.findings import Findings, Profile, Question, RivalResult, Run
 from benches.report.plots import thousands
 from benches.report.ratios import Family
 
-# What each question is called where there is little room, in the order in which they are shown.
+# Short names of the questions, in the order in which they are shown.
 QUESTIONS = {
     "train": "training batches: shuffled random crops of 224, decoded",
     "eval": "evaluation batches: centre crops of 224, decoded",
@@ -22,7 +22,7 @@ QUESTIONS = {
 
 
 def summary(findings: Findings) -> str:
-    """A row for each question: fastpack's faster format, the fastest of the other libraries, and the ratio of the two."""
+    """Return a row for each question: fastpack, the fastest other library, their ratio."""
     lines = [
         "| | fastpack | fastest other library | ratio (min..max) | peak MB |",
         "|---|--:|--:|--:|--:|",
@@ -52,9 +52,7 @@ def _summary_row(title: str, question: Question) -> str:
 
 def _speed(question: Question, result: RivalResult) -> str:
     return (
-        f"{thousands(1e3 * result.time)} ms"
-        if question.is_timed
-        else f"{thousands(result.rate)}/s"
+        f"{thousands(1e3 * result.time)} ms" if question.is_timed else f"{thousands(result.rate)}/s"
     )
 
 
@@ -91,7 +89,7 @@ def _notes(findings: Findings) -> Iterator[str]:
 
 
 def machine_line(run: Run) -> str:
-    """The machine in a line; and whether it had other work, since figures of a busy machine are worth little."""
+    """Return the machine and its load in one line: a busy machine's figures are not reliable."""
     machine = run.machine
     load = f"load average {float(machine.get('load_average', 0)):.1f}" + (
         ", so it was busy: read the ratios' spans" if run.was_busy else ""
@@ -106,7 +104,7 @@ def machine_line(run: Run) -> str:
 
 
 def rivals(question: Question) -> str:
-    """Everybody, the fastest first; ratios are to fastpack's faster format."""
+    """Return all rivals, fastest first; ratios are to fastpack's faster format."""
     ours = question.fastest("ours") or question.ranked[0]
     figure = "milliseconds" if question.is_timed else f"{question.unit}/s"
     lines = [
@@ -124,7 +122,7 @@ def rivals(question: Question) -> str:
 
 
 def ratios(family: Family) -> str:
-    """A row for each case, with the rivals' speeds as multiples of the baseline's."""
+    """Return a row for each case, with speeds as multiples of the baseline's."""
     names = list(
         dict.fromkeys(one.name for case in family.cases.values() for one in family.rivals(case))
     )
@@ -139,7 +137,7 @@ def ratios(family: Family) -> str:
 
 
 def curve(found: Curve) -> str:
-    """A row for each position, with the median and the extremes of each line."""
+    """Return a row for each position, with median and range of each line."""
     lines = [f"| {found.x_axis} | {' | '.join(found.lines)} |", f"|--:|{'--:|' * len(found.lines)}"]
     positions = list(
         dict.fromkeys(position for points in found.lines.values() for position in points)
@@ -172,7 +170,7 @@ def _written(position: Position) -> str:
 
 
 def profiles(found: list[Profile]) -> str:
-    """A row for each stage, with its share in each piece of work and the functions that take most of it."""
+    """Return a row for each stage: its share in each profile, and its hottest functions."""
     largest = {
         stage: max(profile.shares.get(stage, 0.0) for profile in found)
         for profile in found
@@ -200,7 +198,7 @@ def profiles(found: list[Profile]) -> str:
 
 
 def place(document: str, name: str, text: str) -> str:
-    """The document with `text` between the markers of that name. Raises ValueError when they are not there.
+    """Replace the text between the markers of that name; raise ValueError without markers.
 
     >>> place("a<!-- speed -->old<!-- /speed -->b", "speed", "new")
     'a<!-- speed -->\\nnew\\n<!-- /speed -->b'

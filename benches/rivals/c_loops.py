@@ -1,4 +1,4 @@
-"""The references: C loops over pread and over libjpeg-turbo, into memory that is there already."""
+"""References: C loops over pread and libjpeg-turbo, into preallocated memory."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from benches.rivals.protocol import Amount, Task, Workload, serve, shuffled
 
 
 class Spans:
-    """Places of a packed file, in the order of its samples."""
+    """Spans of a packed file, in sample order."""
 
     def __init__(self, task: Task) -> None:
         path = write(task, task.fresh_folder("packed"))
@@ -25,7 +25,7 @@ class Spans:
         self._num_threads = task.num_threads
 
     def read_records(self, batch: list[int]) -> None:
-        """With CRC32C, and so whole records: a TFRecord's checksum covers more than the image."""
+        """Read whole records with CRC-32C: a TFRecord's checksum covers the whole record."""
         self._read(
             batch,
             "record_offset",
@@ -64,7 +64,7 @@ def pixels(task: Task) -> Workload:
 
 
 def decode(task: Task) -> Workload:
-    """A photograph that comes again is decoded to the same place."""
+    """Decode all JPEGs; a repeated photo is decoded to the same memory."""
     distinct = list(dict.fromkeys(task.paths))
     rounds, rest = divmod(len(task), len(distinct))
     jpegs = Ragged.of_bytes(Path(path).read_bytes() for path in distinct)

@@ -1,4 +1,4 @@
-"""DALI on the CPU: a file reader, and a decoder that decodes the random crop alone."""
+"""DALI on the CPU: a file reader, and a decoder of the random crop alone."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -31,7 +31,7 @@ def random_crops(paths: list[str], labels: list[int], size: int) -> tuple[Any, A
 
 
 def train(task: Task) -> Workload:
-    """Its pipeline never ends: a turn takes as many whole batches as an epoch has, after those that lie ready."""
+    """Run as many whole batches as an epoch has, after the prefetched ones; it never ends."""
     about = {
         "batch_size": task.batch,
         "num_threads": task.num_threads,

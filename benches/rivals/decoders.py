@@ -1,4 +1,4 @@
-"""Decoders that release the GIL, in threads: whole JPEGs that lie in memory, to RGB."""
+"""Decoders that release the GIL, in threads: JPEGs in memory to RGB."""
 
 import io
 from collections.abc import Callable
@@ -47,7 +47,7 @@ _DECODERS: dict[str, tuple[str, Callable[[bytes], Any]]] = {
 
 def decode(task: Task) -> Workload:
     _, decoded = _DECODERS[task.variant]
-    decoded(next(task.samples())[0])  # imports, in this thread alone
+    decoded(next(task.samples())[0])  # imports in this thread
     jpegs = [jpeg for jpeg, _ in task.samples()]
 
     def run() -> Amount:

@@ -1,4 +1,4 @@
-"""fastpack itself, in an interpreter of its own as everybody else."""
+"""fastpack, in an interpreter of its own like the rivals."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,13 +8,13 @@ import numpy as np
 
 import fastpack
 from benches.internals import ImageFiles, Location
-from benches.rivals.protocol import Amount, Task, Workload, packing, count_pixels, serve, shuffled
+from benches.rivals.protocol import Amount, Task, Workload, count_pixels, packing, serve, shuffled
 from fastpack.core.batch import Batch
 from fastpack.core.schema import Field, Schema
 
 
 class SmallImages:
-    """A source over images that are in no files."""
+    """A source of images that are in no files."""
 
     schema = Schema((Field("image", "image"), Field("label", "int", dtype="int64")))
 
@@ -73,7 +73,7 @@ def pixels(task: Task) -> Workload:
 
 
 def decode(task: Task) -> Workload:
-    """From a file, batch by batch to new arrays; the others have the JPEGs in memory."""
+    """Decode from a file, batch by batch, to new arrays; the others have the JPEGs in memory."""
     reader = fastpack.open(
         write(task, task.fresh_folder("packed")), orient=False, num_workers=task.num_threads
     )
@@ -86,7 +86,7 @@ def decode(task: Task) -> Workload:
 
 
 def first_batch(task: Task) -> Workload:
-    """With the index beside the file, as packing leaves it."""
+    """Open with the saved index that packing writes."""
     path = write(task, task.fresh_folder("packed"))
 
     def run() -> Amount:

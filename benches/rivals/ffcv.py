@@ -1,4 +1,4 @@
-"""FFCV: a file of its own, read through memory that is mapped, by a pipeline that numba compiles."""
+"""FFCV: its own file, memory-mapped, and a pipeline that numba compiles."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from ffcv.loader import Loader, OrderOption
 from ffcv.transforms import RandomHorizontalFlip
 from ffcv.writer import DatasetWriter
 
-from benches.rivals.protocol import Amount, Task, Workload, packing, count_pixels, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_pixels, packing, serve
 
 _QUALITY = 90
 
@@ -64,7 +64,7 @@ def loader_of(task: Task, path: str, pipeline: list[Any]) -> Loader:
 
 
 def images(task: Task, pipeline: list[Any]) -> Workload:
-    """They are encoded anew, at quality 90: it takes pixels, not files."""
+    """Load images at quality 90: FFCV re-encodes, since it takes pixels, not files."""
     path = write(
         task,
         task.file("photos.beton"),
@@ -78,7 +78,7 @@ def images(task: Task, pipeline: list[Any]) -> Workload:
 
 
 def write_reencoded(task: Task, path: Path) -> None:
-    """As single JPEGs, the very bytes that the file holds."""
+    """Write the file's JPEGs as single files, byte for byte."""
     held = path.read_bytes()
     for i, photo in enumerate(dict.fromkeys(task.paths)):
         encoded = encode_jpeg(pixels_of(photo), _QUALITY).tobytes()
@@ -98,7 +98,7 @@ def evaluate(task: Task) -> Workload:
 
 
 def records(task: Task) -> Workload:
-    """Bytes as they are; a row of a batch is as long as the longest record."""
+    """Read bytes; a row of a batch is as long as the longest record."""
     loader = loader_of(
         task, write(task, task.file("bytes.beton"), Encoded(task), BytesField()), [BytesDecoder()]
     )

@@ -1,4 +1,4 @@
-"""ArrayRecord files, and Grain over them: a global shuffle, and threads that read ahead."""
+"""ArrayRecord files read by Grain: a global shuffle and prefetching threads."""
 
 import os
 import random
@@ -15,14 +15,14 @@ from benches.rivals.protocol import (
     Amount,
     Task,
     Workload,
-    packing,
-    reading,
     count_bytes,
     count_pixels,
+    packing,
+    reading,
     serve,
 )
 
-_WRITING = "group_size:1,uncompressed"  # a group a record, for random access; JPEGs do not shrink
+_WRITING = "group_size:1,uncompressed"  # one record a group, for random access; JPEGs do not shrink
 _READ_AHEAD = 2  # batches
 
 
@@ -36,7 +36,7 @@ def write(task: Task, folder: str) -> str:
 
 
 def train(task: Task) -> Workload:
-    """A thread makes a whole batch, so that no thread puts together what others made."""
+    """Make whole batches in one thread each, so that no thread has to assemble them."""
     alone()
     source = ArrayRecordDataSource(write(task, task.fresh_folder("array-record")))
     reading = grain.ReadOptions(

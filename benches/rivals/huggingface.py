@@ -1,4 +1,4 @@
-"""Hugging Face datasets: an Arrow file of binary values, memory-mapped, rows gathered by number."""
+"""Hugging Face datasets: a memory-mapped Arrow file of binary values, rows by number."""
 
 import random
 from importlib.metadata import version
@@ -6,7 +6,7 @@ from typing import Any
 
 import datasets
 
-from benches.rivals.protocol import Amount, Task, Workload, reading, count_bytes, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_bytes, reading, serve
 
 _FEATURES = datasets.Features(
     {"image": datasets.Value("large_binary"), "label": datasets.Value("int64")}

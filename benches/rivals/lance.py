@@ -1,4 +1,4 @@
-"""Lance: a column of binary values, rows taken by number; its own threads read and decode."""
+"""Lance: a column of binary values, rows by number, read by its own threads."""
 
 import random
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from importlib.metadata import version
 import lance
 import pyarrow as pa
 
-from benches.rivals.protocol import Amount, Task, Workload, packing, reading, count_bytes, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_bytes, packing, reading, serve
 
 _IMAGE = pa.field(
     "image", pa.large_binary(), metadata={"lance-encoding:compression": "none"}

@@ -1,4 +1,4 @@
-"""LitData: chunks that `optimize` writes, read by StreamingDataset and StreamingDataLoader."""
+"""LitData: chunks of `optimize`, read by StreamingDataset and StreamingDataLoader."""
 
 import os
 from importlib.metadata import version
@@ -6,8 +6,8 @@ from typing import Any
 
 import litdata
 
+from benches.rivals.protocol import Task, Workload, count_bytes, packing, serve
 from benches.rivals.torch_loading import cropped, epochs, workers
-from benches.rivals.protocol import Task, Workload, packing, count_bytes, serve
 
 
 class Photos(litdata.StreamingDataset):
@@ -56,7 +56,7 @@ def train(task: Task) -> Workload:
 
 
 def records(task: Task) -> Workload:
-    """In its order and in this process: by number it is slow, and workers would have to send each record through a pipe."""
+    """Read in its order, in this process: workers would send each record through a pipe."""
     dataset = litdata.StreamingDataset(optimized(task), shuffle=True)
     return Workload(lambda: count_bytes([sample["image"]] for sample in dataset))
 

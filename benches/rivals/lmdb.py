@@ -1,4 +1,4 @@
-"""LMDB: a value a record under a number as key, read through a transaction and a cursor for each batch."""
+"""LMDB: a value for each record, read in a transaction and with a cursor for each batch."""
 
 import os
 import random
@@ -11,9 +11,9 @@ from benches.rivals.protocol import (
     Amount,
     Task,
     Workload,
+    count_bytes,
     packing,
     reading,
-    count_bytes,
     serve,
 )
 
@@ -25,7 +25,7 @@ def key(i: int) -> bytes:
 
 
 def write(task: Task, folder: str) -> None:
-    """In one transaction, appending, through a writable map, which its documentation names as the fast way."""
+    """Append in one transaction through a writable map, which its documentation calls fast."""
     image_bytes = sum(os.path.getsize(path) for path in task.paths) + task.num_small * SMALL_BYTES
     map_bytes = _LEAST_MAP_BYTES + 2 * image_bytes
     environment = lmdb.open(

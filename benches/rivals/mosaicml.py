@@ -1,11 +1,11 @@
-"""MosaicML Streaming: MDS shards beside a JSON index, shuffled by its default algorithm."""
+"""MosaicML Streaming: MDS shards with a JSON index, shuffled by its default algorithm."""
 
 from importlib.metadata import version
 from typing import Any
 
+from benches.rivals.protocol import Task, Workload, packing, reading, serve
 from benches.rivals.pure_torchvision import imported
 from benches.rivals.torch_loading import cropped, epochs, loader_of
-from benches.rivals.protocol import Task, Workload, packing, reading, serve
 
 streaming = imported("streaming")
 
@@ -39,7 +39,7 @@ def train(task: Task) -> Workload:
 
 
 def records(task: Task) -> Workload:
-    """By number, in this process: workers would have to send each record through a pipe."""
+    """Read by number, in this process: workers would send each record through a pipe."""
     dataset = streaming.StreamingDataset(local=written_folder(task), batch_size=task.batch)
     return reading(task, lambda batch: [dataset[i]["image"] for i in batch])
 

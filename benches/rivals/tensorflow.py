@@ -1,13 +1,24 @@
-"""tf.data over TFRecord shards, as its performance guide has it: interleaved, parallel maps, prefetch, AUTOTUNE."""
+"""tf.data over TFRecord shards after its performance guide.
+
+Interleaved files, parallel maps, prefetch, AUTOTUNE.
+"""
 
 from importlib.metadata import version
 from typing import Any
 
 import tensorflow as tf
 
-from benches.rivals.protocol import Amount, Task, Workload, packing, count_bytes, count_pixels, serve
+from benches.rivals.protocol import (
+    Amount,
+    Task,
+    Workload,
+    count_bytes,
+    count_pixels,
+    packing,
+    serve,
+)
 
-_SHUFFLED = 1000  # records in the buffer; files are shuffled too
+_SHUFFLED = 1000  # records in the shuffle buffer; files are shuffled too
 _NUM_SHARDS = 8
 _FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),
@@ -54,7 +65,7 @@ def with_threads(dataset: tf.data.Dataset, task: Task) -> tf.data.Dataset:
 
 
 def random_crop(record: Any, size: int) -> tuple[Any, Any]:
-    """Decodes the crop alone, as its image models do."""
+    """Decode only the crop, like TensorFlow's image models."""
     features = tf.io.parse_single_example(record, _FEATURES)
     begin, extent, _ = tf.image.sample_distorted_bounding_box(
         tf.io.extract_jpeg_shape(features["image"]),
@@ -110,7 +121,7 @@ def records(task: Task) -> Workload:
 
 
 def first_batch(task: Task) -> Workload:
-    """In the files' order but for the buffer: tf.data knows no random access here."""
+    """Read in file order within the buffer: tf.data has no random access here."""
     paths = write(task, task.fresh_folder("shards"), 1)
 
     def run() -> Amount:

@@ -1,4 +1,4 @@
-"""torch's DataLoader, tuned as its documentation advises, for every dataset that is made for it."""
+"""torch's DataLoader, tuned as its documentation recommends."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ def cropped(jpeg: bytes, size: int) -> torch.Tensor:
 
 
 def workers(task: Task) -> dict[str, Any]:
-    """Processes that stay from epoch to epoch; tensors come from them through shared memory."""
+    """Return options for persistent workers; tensors arrive through shared memory."""
     return {
         "num_workers": task.num_threads,
         "persistent_workers": True,
@@ -33,7 +33,7 @@ def loader_of(dataset: Dataset[Any], task: Task, **options: Any) -> DataLoader[A
 
 
 def epochs(loader: Any, task: Task) -> Workload:
-    """The loader gives (images, labels)."""
+    """Return a workload over a loader of (images, labels)."""
 
     def images() -> Iterator[torch.Tensor]:
         for batch, _ in loader:

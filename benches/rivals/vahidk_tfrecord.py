@@ -1,4 +1,4 @@
-"""vahidk/tfrecord: TFRecord without TensorFlow; an index beside the file, records in order or through a buffer."""
+"""vahidk/tfrecord: TFRecord without TensorFlow, with an index file beside it."""
 
 import itertools
 from importlib.metadata import version
@@ -6,9 +6,9 @@ from importlib.metadata import version
 import tfrecord
 from tfrecord.tools import tfrecord2idx
 
-from benches.rivals.protocol import Amount, Task, Workload, packing, count_bytes, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_bytes, packing, serve
 
-_SHUFFLED = 1000  # records in the buffer
+_SHUFFLED = 1000  # records in the shuffle buffer
 
 
 def write(task: Task, folder: str) -> tuple[str, str]:
@@ -21,7 +21,7 @@ def write(task: Task, folder: str) -> tuple[str, str]:
 
 
 def records(task: Task) -> Workload:
-    """Shuffled in a buffer, in this process: workers would have to send each record through a pipe."""
+    """Shuffle in a buffer, in this process: workers would send each record through a pipe."""
     path, index = write(task, task.fresh_folder("tfrecord"))
     tfrecord2idx.create_index(path, index)
 

@@ -1,14 +1,14 @@
-"""WebDataset: tar shards read in order, shuffled by shard and in a buffer, batched in the workers."""
+"""WebDataset: tar shards in order, shuffled by shard and buffer, batched in workers."""
 
 from importlib.metadata import version
 from pathlib import Path
 
 import webdataset as wds
 
+from benches.rivals.protocol import Task, Workload, count_bytes, packing, serve
 from benches.rivals.torch_loading import cropped, epochs, workers
-from benches.rivals.protocol import Task, Workload, packing, count_bytes, serve
 
-_SHUFFLED = 1000  # what the documentation's examples keep in the buffer
+_SHUFFLED = 1000  # the shuffle buffer of the documentation's examples
 _SHARDS_A_WORKER = 4
 
 
@@ -39,7 +39,7 @@ def train(task: Task) -> Workload:
 
 
 def records(task: Task) -> Workload:
-    """In this process: workers would have to send each record through a pipe."""
+    """Read in this process: workers would send each record through a pipe."""
     dataset = (
         samples(task)
         .to_tuple("jpg")
