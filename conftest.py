@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all",
         action="store_true",
-        help="whole fault walks and sweeps, which take minutes, instead of a cut of them",
+        help="run long tests in full instead of a part of them",
     )
 
 

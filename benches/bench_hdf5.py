@@ -66,8 +66,11 @@ def test_pixels(
 ) -> None:
     num_samples, num_batches = (2000, 4) if benchmark.enabled else (40, 1)
     path = write(tmp_path / "pixels.h5", pixels, num_samples, stored_options(compression, chunk))
-    layout = "one piece" if chunk is None else f"chunks of {chunk}"
-    benchmark.group = f"read {num_batches} random batches of images of 224 x 224, {compression}, {layout}, threads: {num_threads}"
+    layout = "contiguous" if chunk is None else f"chunks of {chunk}"
+    benchmark.group = (
+        f"read {num_batches} random batches of images of 224 x 224, {compression}, {layout}, "
+        f"threads: {num_threads}"
+    )
     with Batches(path, num_batches=num_batches, num_threads=num_threads) as batches:
         read = getattr(batches, name)
         timed(batches.rival(name, read).run, path)

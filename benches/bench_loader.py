@@ -37,13 +37,17 @@ from benches.workloads import FORMS, pack_as
 from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
 
 STEPS = (RandomResizedCrop(224), HorizontalFlip())
+_TITLES = {"encoded": "encoded images", "train": "random crops of 224 x 224"}
 CONTAINERS = {"TFRecord": "tfrecord", "HDF5 encoded": "h5"}
 # Batches that a prefetching loader has in memory at a time.
 _BLOCKS = 4
 
 
 class Loading:
-    """Shuffled epochs of one file. The references read the same samples into preallocated memory."""
+    """Shuffled epochs of one file.
+
+    The references read the same samples into preallocated memory.
+    """
 
     def __init__(self, path: Path, *, batch: int, num_samples: int, num_threads: int) -> None:
         self.path = path
@@ -145,7 +149,7 @@ def rivals_of(loading: Loading, subject: str) -> list[Rival]:
     options: dict[str, Any] = {"decode": False} if subject == "encoded" else {"transform": STEPS}
     preads = [
         Rival("C preads + CRC", loading.preads),
-        Rival("... blocks in turn", partial(loading.preads, _BLOCKS)),
+        Rival("... cycled blocks", partial(loading.preads, _BLOCKS)),
     ]
     references = preads if subject == "encoded" else [Rival("decode kernel", loading.kernel)]
     loader = loading.loader(**options)
@@ -161,7 +165,7 @@ def rivals_of(loading: Loading, subject: str) -> list[Rival]:
 def test_loader(
     benchmark: Any, timed: Callable[..., Any], loading: Loading, subject: str, number: int
 ) -> None:
-    benchmark.group = f"an epoch of {'encoded images' if subject == 'encoded' else 'random crops of 224 x 224'}, {loading.title}"
+    benchmark.group = f"an epoch of {_TITLES[subject]}, {loading.title}"
     rival = rivals_of(loading, subject)[number]
     assert timed(rival.run, loading.path) in (None, len(loading))
 
@@ -190,21 +194,22 @@ def drop_loaders(loading: Loading, count: int) -> str:
             with open("/proc/self/statm") as numbers:
                 resident = int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
             lines.append(
-                f"{number + 1:27} {threading.active_count():13} {len(os.listdir('/proc/self/fd')):12} {resident:13.0f}"
+                f"{number + 1:27} {threading.active_count():13} "
+                f"{len(os.listdir('/proc/self/fd')):12} {resident:13.0f}"
             )
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="a folder of JPEGs; without it, some are made")
+    parser.add_argument("--photos", type=Path, help="folder of JPEGs; default: generated ones")
     parser.add_argument(
-        "--records", type=int, default=4096, help="packed, the photos over and over"
+        "--records", type=int, default=4096, help="number of samples; photos repeat"
     )
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--drop", type=int, default=0, help="that many loaders in mid-epoch")
+    parser.add_argument("--drop", type=int, default=0, help="drop this many loaders in mid-epoch")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = find_photos(arguments.photos, Path(folder))

@@ -64,7 +64,7 @@ def _compare_decodes(
             rounds=arguments.rounds,
         )
     if not (decoding.by_fastpack == decoding.by_reference).all():
-        raise SystemExit("decode: fastpack's pixels differ from the C loop's")
+        raise SystemExit("decode: pixels differ from the C loop's")
 
 
 def _jpeg_sets(arguments: Arguments, folder: Path) -> dict[str, list[Path]]:
@@ -91,7 +91,7 @@ def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
         if not sync:
             rivals.append(Rival("tar", packing.tar, after=packing.remove))
             rivals.append(Rival("Python loop", packing.loop, after=packing.remove))
-        title = f"pack, {'until the disk has it' if sync else 'into the page cache'}"
+        title = f"pack, {'to the disk' if sync else 'into the page cache'}"
         yield compare(
             title, rivals, unit="files", num_units=arguments.records, rounds=arguments.rounds
         )
@@ -131,7 +131,8 @@ def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Compariso
                 "--no-sync",
             ]
             print(
-                f"{count} files to {name} in a new process: {peak_bytes(command) / 2**20:.0f} MB at most",
+                f"{count} files to {name} in a new process: "
+                f"peak {peak_bytes(command) / 2**20:.0f} MB",
                 flush=True,
             )
             packing.remove()
@@ -228,7 +229,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                 difference = cropping.max_difference("kernel", "reference")
                 if difference > 2:
                     raise SystemExit(
-                        f"{subject}: fastpack's pixels differ from the C loop's by {difference} levels"
+                        f"{subject}: pixels differ from the C loop's by {difference} levels"
                     )
                 sides = {
                     "C crop loop": "reference",
@@ -250,7 +251,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                     title, rivals, unit="images", num_units=len(cropping), rounds=arguments.rounds
                 )
     if not arguments.ffcv:
-        print("\nmissing: FFCV; --ffcv names a Python that has it")
+        print("\nmissing: FFCV; give a Python that has it: --ffcv PYTHON")
 
 
 SUBJECTS: dict[str, Callable[[Arguments, Path], Iterator[Comparison]]] = {
@@ -269,29 +270,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.compare", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument(
-        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
     )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(
-        "--records", type=int, default=20_000, help="how many files to pack or records to read from"
+        "--records", type=int, default=20_000, help="number of files to pack or records to read"
     )
     parser.add_argument(
         "--ffcv",
         type=Path,
         metavar="PYTHON",
-        help="an interpreter that has FFCV, for train and eval",
+        help="interpreter with FFCV, for train and eval",
     )
     parser.add_argument(
         "--reencode",
         action="store_true",
-        help="take the photographs at quality 90 and 4:2:0, too: decode, train, eval",
+        help="also use the photos at quality 90 and 4:2:0: decode, train, eval",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on the disk to write to (default: the system's temporary one)",
+        help="folder to write to (default: the system's temporary folder)",
     )
     arguments = parser.parse_args()
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)

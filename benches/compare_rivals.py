@@ -83,7 +83,7 @@ SUBJECTS = {
         (_TFRECORD, _HDF5, _ARRAY_RECORD, _LMDB, _LANCE, _HUGGING_FACE, _TF_DATA, _VAHIDK),
     ),
     "records": Subject(
-        "encoded images as they are, shuffled, batches of {batch}, threads or workers: {num_threads}",
+        "encoded images, shuffled, batches of {batch}, threads or workers: {num_threads}",
         (
             RivalSpec("C preads, CRC", "c_loops", variant="photos.tfrecord"),
             _TFRECORD,
@@ -121,7 +121,8 @@ SUBJECTS = {
         share=2.0,
     ),
     "train": Subject(
-        "random resized crops of {size}, mirrored or not, shuffled, batches of {batch}, threads or workers: {num_threads}",
+        "random resized crops of {size}, flips, shuffled, batches of {batch}, "
+        "threads or workers: {num_threads}",
         (
             _TFRECORD,
             _HDF5,
@@ -145,7 +146,9 @@ SUBJECTS = {
 def table(title: str, results: Sequence[RivalResult], unit: str) -> str:
     """Format medians. A ratio is baseline seconds over rival seconds of the same round.
 
-    >>> print(table("decode", [RivalResult("C", "1", [2.0, 3.0], 6), RivalResult("B", "2", [4.0, 3.0], 6, peak_mb=7)], "images"))
+    >>> loop = RivalResult("C", "1", [2.0, 3.0], 6)
+    >>> rival = RivalResult("B", "2", [4.0, 3.0], 6, peak_mb=7)
+    >>> print(table("decode", [loop, rival], "images"))
     decode
                              seconds    images/s     ratio   min..max       peak MB
     C 1                        2.500         2.4     1.000   1.000..1.000         0
@@ -155,13 +158,15 @@ def table(title: str, results: Sequence[RivalResult], unit: str) -> str:
     width = max(20, *map(len, names))
     lines = [
         title,
-        f"{'':{width}} {'seconds':>11} {unit + '/s':>11} {'ratio':>9}   {'min..max':<13} {'peak MB':>8}",
+        f"{'':{width}} {'seconds':>11} {unit + '/s':>11} {'ratio':>9}   "
+        f"{'min..max':<13} {'peak MB':>8}",
     ]
     for name, result in zip(names, results, strict=True):
         median, ratios = statistics.median(result.seconds), _ratios(result, results[0])
         lines.append(
-            f"{name:{width}} {median:11.3f} {result.num_samples / median:11.1f} {statistics.median(ratios):9.3f}"
-            f"   {min(ratios):.3f}..{max(ratios):.3f} {result.peak_mb:9.0f}"
+            f"{name:{width}} {median:11.3f} {result.num_samples / median:11.1f} "
+            f"{statistics.median(ratios):9.3f}   {min(ratios):.3f}..{max(ratios):.3f} "
+            f"{result.peak_mb:9.0f}"
         )
     return "\n".join(lines)
 
@@ -211,7 +216,10 @@ def answered(
                 benchmark.add(spec, python_of(spec.environment), task)
         results = benchmark.run(arguments.rounds, until)
     num_rounds = len(results[0].seconds) if results else 0
-    title = f"{name}: {subject.title.format(**vars(task))}; {len(task):,} {subject.unit}, {num_rounds} rounds"
+    title = (
+        f"{name}: {subject.title.format(**vars(task))}; {len(task):,} {subject.unit}, "
+        f"{num_rounds} rounds"
+    )
     print(f"\n{table(title, results, subject.unit) if results else title}", flush=True)
     for absent, reason in benchmark.missing.items():
         print(f"missing: {absent}: {reason}", flush=True)
@@ -248,32 +256,32 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         "--environments",
         type=Path,
         default=Path(".venv-rivals"),
-        help="where `make bench-rivals` puts them",
+        help="folder of the environments of `make bench-rivals`",
     )
     parser.add_argument(
-        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
     )
     parser.add_argument(
         "--samples",
         type=int,
         default=10_000,
-        help="the photographs over and over; some questions take twice or a fifth",
+        help="photos repeat; some questions use twice or a fifth as many",
     )
     parser.add_argument(
-        "--small", type=int, default=500_000, help="how many images of 100 bytes to open"
+        "--small", type=int, default=500_000, help="number of images of 100 bytes to open"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--minutes",
         type=float,
         default=math.inf,
-        help="for all questions: fewer rounds, if there is no time for more",
+        help="time for all questions; fewer rounds if it runs out",
     )
     parser.add_argument(
         "--timeout",
         type=float,
         default=TIMEOUT_SECONDS / 60,
-        help="minutes that a rival may be silent",
+        help="minutes to wait for a rival's answer",
     )
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -281,13 +289,13 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         "--only",
         nargs="+",
         metavar="MODULE",
-        help="modules of benches.rivals that take part (default: all)",
+        help="modules of benches.rivals to run (default: all)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on a disk with room (default: the system's temporary one)",
+        help="folder on a disk with space (default: the system's temporary folder)",
     )
     return parser.parse_args(given)
 

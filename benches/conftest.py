@@ -54,7 +54,7 @@ def benchmark(benchmark: Any, origin: dict[str, str]) -> Any:
 
 def evict_or_skip(files: Iterable[Path]) -> None:
     if not evict(files):
-        pytest.skip("the system keeps these files in memory; --basetemp names a folder on a disk")
+        pytest.skip("the OS keeps these files in memory; choose a folder on a disk: --basetemp")
 
 
 @pytest.fixture

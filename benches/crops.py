@@ -153,7 +153,7 @@ class Cropping:
     def _opencv(
         self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int, interpolation: int
     ) -> None:
-        """Share the images among Python threads. OpenCV releases the GIL; its own threads are off."""
+        """Share the images among Python threads: OpenCV releases the GIL, and runs one thread."""
         cv2.setNumThreads(1)
         views, left = self._views[rows], iter(range(len(rows)))
 
@@ -213,7 +213,7 @@ class Ffcv:
                 RivalSpec("FFCV", "ffcv", variant="reencoded"), python, task
             )
         except RivalUnavailableError as error:
-            raise SystemExit(f"FFCV cannot take part: {error}") from None
+            raise SystemExit(f"FFCV cannot run: {error}") from None
         self.version = self._process.result.version
         self.reencoded = sorted(self._process.folder.glob("*.jpg"))
         self.epoch = self._process.run_round

@@ -108,7 +108,10 @@ class Batches:
         return sum(map(len, self._rows))
 
     def rival(self, name: str, read: Callable[[Rows], object], count: int = _BATCH) -> Rival:
-        """Return a rival that reads the first `count` images of each batch, sorted; all if `count` is the batch size."""
+        """Return a rival that reads the first `count` images of each batch in file order.
+
+        With `count` of the batch size it reads all, in the batch's order.
+        """
         chosen = [rows if count == _BATCH else np.sort(rows)[:count] for rows in self._rows]
         return Rival(name, lambda: [read(rows) for rows in chosen], share=count / _BATCH)
 
@@ -185,7 +188,7 @@ class Batches:
         expected = np.stack([self._file["images"][row] for row in rows])
         for read in rivals:
             if not (read(rows[::-1])[: len(rows)][::-1] == expected).all():
-                raise SystemExit(f"{self._path}: {read.__name__} reads other pixels than h5py")
+                raise SystemExit(f"{self._path}: {read.__name__} differs from h5py")
 
 
 def compare_hdf5(
@@ -203,7 +206,7 @@ def compare_hdf5(
                 num_threads=num_threads,
             ) as batches:
                 batches.check([batches.fastpack, batches.h5py_one_by_one])
-                layout = "one piece" if chunk is None else f"chunks of {chunk}"
+                layout = "contiguous" if chunk is None else f"chunks of {chunk}"
                 title = f"hdf5, {compression}, {layout}, threads: {num_threads}"
                 rivals = _rivals(batches, compression, chunk)
                 yield compare(
@@ -211,7 +214,7 @@ def compare_hdf5(
                 )
         path.unlink()
     if absent := [name for name in ("hidefix", "b2h5py") if not importlib.util.find_spec(name)]:
-        print(f"\nmissing: {', '.join(absent)}; make bench-hdf5 runs where they are installed")
+        print(f"\nmissing: {', '.join(absent)}; `make bench-hdf5` installs them")
 
 
 def _rivals(batches: Batches, compression: str, chunk: int | None) -> list[Rival]:

@@ -154,7 +154,8 @@ def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
     for thread in threads:
         thread.join()
     print(
-        f"{sum(counts)} images read by {len(threads)} threads in {arguments.seconds} s, all as expected: {not wrong}; peak {peak()} MB"
+        f"{sum(counts)} images read by {len(threads)} threads in {arguments.seconds} s, "
+        f"all as expected: {not wrong}; peak {peak()} MB"
     )
     if wrong:
         raise SystemExit("\n".join(wrong))
@@ -204,32 +205,35 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.memory", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument(
-        "--batches", type=int, default=20, help="of 256 images, of each kind, for large"
+        "--batches", type=int, default=20, help="large: batches of 256 images of each kind"
     )
     parser.add_argument("--decodes", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=60, help="how long to hammer")
+    parser.add_argument("--seconds", type=float, default=60, help="hammer: duration")
     parser.add_argument(
-        "--threads", type=int, default=8, help="that hammer; each read has two of its own besides"
+        "--threads", type=int, default=8, help="hammer: threads; each read uses two more"
     )
     parser.add_argument(
         "--samples",
         type=int,
         nargs="+",
         default=[2000, 10_000],
-        help="images to pack, each in a new process",
+        help="pack: numbers of images, each in a new process",
     )
     parser.add_argument(
         "--photos",
         type=Path,
-        help=f"a folder of JPEGs for decodes and pack (default: ${VARIABLE}, else some are made)",
+        help=f"folder of JPEGs for decodes and pack (default: ${VARIABLE}, else generated)",
     )
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on the disk to write to (default: the system's temporary one)",
+        help="folder to write to (default: the system's temporary folder)",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures of decodes or pack there"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the figures of decodes or pack to this file",
     )
     arguments = parser.parse_args(given)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:

@@ -13,7 +13,7 @@ _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 def evict(paths: Iterable[Path]) -> bool:
     """Evict files, and files below folders, from the page cache; return whether they are gone."""
     if COLD not in ("", "files", "all"):
-        raise SystemExit(f"FASTPACK_BENCH_COLD is {COLD!r}; it may be files or all")
+        raise SystemExit(f"FASTPACK_BENCH_COLD is {COLD!r}; it must be empty, files or all")
     files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     for file in files:
         _evict_file(file)
@@ -33,7 +33,10 @@ def _evict_file(path: Path) -> None:
 
 
 def _is_cached(path: Path) -> bool:
-    """Return whether the middle page is cached; True if the file system cannot tell. May read it."""
+    """Return whether the middle page is cached; True if the file system cannot tell.
+
+    The page may be read into the cache.
+    """
     num_bytes = path.stat().st_size
     with open(path, "rb", buffering=0) as file:
         try:

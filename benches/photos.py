@@ -28,9 +28,7 @@ def photos(folder: Path | None, scratch: Path) -> list[Path]:
         path for path in Path(named).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg")
     )
     if not found:
-        raise SystemExit(
-            f"{named}: no JPEGs here; name a folder of photographs, or none to have some made"
-        )
+        raise SystemExit(f"{named}: no JPEGs; name a folder of photos, or none to generate some")
     return found
 
 
@@ -67,7 +65,7 @@ def reencoded(paths: Sequence[Path], folder: Path) -> list[Path]:
     for path, output in zip(paths, written, strict=True):
         pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is None or not cv2.imwrite(str(output), pixels, flags):
-            raise SystemExit(f"{path}: OpenCV cannot encode this anew")
+            raise SystemExit(f"{path}: OpenCV cannot re-encode this")
     return written
 
 

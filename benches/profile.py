@@ -48,7 +48,7 @@ SOURCES = {
     ),
     "entropy decoding": ("checkpoints", "entropy", "huffman"),
     "inverse DCT": ("idct",),
-    "upsampling and colour": ("upsample", "ycc"),
+    "upsampling and color": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),
     "rest of the decoder": (
         "decode",
@@ -68,7 +68,8 @@ _SYSTEM = {
     "fresh memory": r"page_fault|do_munmap|madvise|do_mmap|brk",
     "opening files": r"openat|do_sys_open|filp_close|__fput|vfs_fstat|vfs_statx|do_statx|newfstat",
     "reading": r"vfs_read|ksys_read|do_readv|do_preadv|filemap_read|fadvise",
-    "writing": r"vfs_write|ksys_write|do_writev|do_pwritev|vfs_iter_write|fsync|fallocate|ftruncate",
+    "writing": r"vfs_write|ksys_write|do_writev|do_pwritev|vfs_iter_write|fsync|fallocate"
+    r"|ftruncate",
 }
 _LIBRARIES = {
     "rest of the decoder": r"libjpeg",
@@ -77,7 +78,7 @@ _LIBRARIES = {
     "C library": r"libc[.-]|libm[.-]",
     "Python": r"python|_native|\.cpython|numpy|openblas|ld-linux|\[vdso\]|perf-\d+\.map",
 }
-STAGES = tuple(dict.fromkeys([*SOURCES, *_SYSTEM, *_LIBRARIES, "system", "elsewhere"]))
+STAGES = tuple(dict.fromkeys([*SOURCES, *_SYSTEM, *_LIBRARIES, "system", "other"]))
 _FRAME = re.compile(r"^\s+[0-9a-f]+ (?P<symbol>.*) \((?P<library>[^()]*(?:\([^()]*\))?)\)$")
 
 
@@ -123,7 +124,7 @@ def stage_of(frames: Sequence[Frame], functions: dict[str, str]) -> str:
         return functions[at_work.symbol]
     name = at_work.library.rpartition("/")[2]
     return next(
-        (stage for stage, pattern in _LIBRARIES.items() if re.search(pattern, name)), "elsewhere"
+        (stage for stage, pattern in _LIBRARIES.items() if re.search(pattern, name)), "other"
     )
 
 
@@ -147,7 +148,7 @@ def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
     total = sum(found.total() for found in counts.values())
     if not total:
         raise SystemExit(
-            f"{name}: perf took no samples; may it look at processes (/proc/sys/kernel/perf_event_paranoid)?"
+            f"{name}: perf took no samples; check /proc/sys/kernel/perf_event_paranoid"
         )
     shares = {stage: 100 * found.total() / total for stage, found in counts.items() if found}
     hottest = {
@@ -171,7 +172,7 @@ def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
     perf = shutil.which("perf")
     if perf is None:
         raise SystemExit(
-            "the profile needs perf: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)"
+            "install perf: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)"
         )
     for _ in range(_WARMED):
         work()
@@ -295,7 +296,7 @@ SUBJECTS: dict[str, tuple[str, Prepare]] = {
     ),
     "pack HDF5": ("the same to HDF5", partial(packing, name="packed.h5")),
     "pack pixels": (
-        "the same to pixels of 224 x 224 in HDF5, not compressed",
+        "the same to pixels of 224 x 224 in HDF5, uncompressed",
         partial(packing, name="pixels.h5", size=224),
     ),
 }
@@ -315,17 +316,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.profile", description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], nargs="?", default="all")
     parser.add_argument(
-        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
     )
     parser.add_argument(
-        "--images", type=int, default=_NUM_IMAGES, help="the photographs over and over"
+        "--images", type=int, default=_NUM_IMAGES, help="number of images; photos repeat"
     )
     parser.add_argument("--seconds", type=float, default=8.0, help="for each subject")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on a disk with room (default: the system's temporary one)",
+        help="folder on a disk with space (default: the system's temporary folder)",
     )
     chosen = parser.parse_args(arguments)
     profiles = []

@@ -23,7 +23,7 @@ def _nothing() -> None:
 class Rival:
     """One way to do the work. `before` and `after` surround each run and are not timed.
 
-    - share: the fraction of the work that a run does, for slow rivals. Seconds are scaled to the whole.
+    - share: fraction of the work that a run of a slow rival does; its seconds are scaled up.
     """
 
     name: str
@@ -45,7 +45,8 @@ class Rival:
 class Comparison:
     """Seconds by rival and round. The first rival is the baseline.
 
-    >>> print(Comparison("decode", "images", 6, {"C loop": [2.0, 3.0], "fastpack": [4.0, 3.0]}).table())
+    >>> seconds = {"C loop": [2.0, 3.0], "fastpack": [4.0, 3.0]}
+    >>> print(Comparison("decode", "images", 6, seconds).table())
     decode (6 images, 2 rounds)
                   seconds    images/s   of C loop   min..max
     C loop         2.5000           2       1.000   1.000..1.000
@@ -73,8 +74,8 @@ class Comparison:
         for name, seconds in self.seconds.items():
             median, ratios = statistics.median(seconds), self.ratios(name)
             lines.append(
-                f"{name:{width}} {median:12.4f} {self.num_units / median:11.0f} {statistics.median(ratios):11.3f}"
-                f"   {min(ratios):.3f}..{max(ratios):.3f}"
+                f"{name:{width}} {median:12.4f} {self.num_units / median:11.0f} "
+                f"{statistics.median(ratios):11.3f}   {min(ratios):.3f}..{max(ratios):.3f}"
             )
         return "\n".join(lines)
 

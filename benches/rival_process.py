@@ -74,7 +74,7 @@ class RivalProcess:
     ) -> None:
         if not python.exists():
             raise RivalUnavailableError(
-                f"there is no environment {spec.environment!r}; make bench-rivals builds it"
+                f"no environment {spec.environment!r}; build it: make bench-rivals"
             )
         self._least = _least_amount(task)
         self._timeout_seconds = timeout_seconds

@@ -156,7 +156,7 @@ def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
         "dataset",
         "Dataset size: a sample of 100 bytes",
         "samples",
-        "microseconds of the processor a sample",
+        "processor microseconds a sample",
         times,
     )
     yield Curve("dataset-memory", "Dataset size: memory", "samples", "MB", memory)
@@ -252,7 +252,7 @@ def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
         "image",
         "Image size, one thread",
         "megapixels an image",
-        "megapixels in a second of the processor",
+        "megapixels a processor second",
         lines,
     )
 
@@ -301,9 +301,7 @@ def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
     for name in ("photos.tfrecord", "photos.h5"):
         path = packed(paths, folder, num_images=2 * arguments.images, name=name)
         if not evict([path]):
-            print(
-                "cold: left out, as the system keeps the files in memory; --scratch names a folder on a disk"
-            )
+            print("cold: skipped, since the OS keeps the files in memory; use --scratch on a disk")
             return
         dataset = fastpack.open(path, orient=False)
         subjects = {
@@ -320,9 +318,7 @@ def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
                 Point("warm", f"{subject}, {kind}", partial(_warm, path, loader)),
                 Point("cold", f"{subject}, {kind}", partial(_cold, path, loader)),
             ]
-    yield Curve(
-        "cache", "Page cache", "what is read", "images/s", measured(points, arguments.rounds)
-    )
+    yield Curve("cache", "Page cache", "data", "images/s", measured(points, arguments.rounds))
 
 
 def _warm(path: Path, loader: fastpack.Loader) -> float:
@@ -350,14 +346,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.scaling", description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], nargs="?", default="all")
     parser.add_argument(
-        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--images",
         type=int,
         default=_NUM_IMAGES,
-        help="the photographs over and over; some questions take twice as many",
+        help="number of images; photos repeat; some questions use twice as many",
     )
     parser.add_argument(
         "--max-samples", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset"
@@ -365,11 +361,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--max-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on a disk with room (default: the system's temporary one)",
+        help="folder on a disk with space (default: the system's temporary folder)",
     )
     chosen = parser.parse_args(arguments)
     curves = []

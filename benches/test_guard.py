@@ -205,7 +205,7 @@ def test_a_revision_that_cannot_be_built_is_not_compared(
     arguments = argparse.Namespace(base="HEAD", cases=["crop"], tree=tmp_path, minutes=1)
     assert guard.find_slower(arguments, tmp_path) == []
     assert (
-        "cannot be built, so it is not compared: the kernels cannot be compiled: ['no compiler']"
+        "is not compared, since it cannot be built: the kernels cannot be compiled: ['no compiler']"
         in capsys.readouterr().out
     )
 

@@ -198,7 +198,7 @@ class PackingPixels:
         return fastpack.pack(ImageFiles(self.paths), self._folder / "pixels.h5", options)
 
     def snippet(self) -> None:
-        """Read, resize and assign one image after the other, as tutorials do; a tenth of the images."""
+        """Read, resize and assign one image at a time, as tutorials do; a tenth of the images."""
         paths = self.paths[: int(len(self.paths) * self.SNIPPETS_SHARE)]
         with h5py.File(self._folder / "snippet.h5", "w") as file:
             images = file.create_dataset("images", (len(paths), _SIZE, _SIZE, 3), np.uint8)

@@ -2,7 +2,8 @@
 
 The guard runs each kernel in turn with a reference, or with the kernel of another revision. It
 compares the ratio of processor times with the committed one. A slower case is confirmed against
-the previous revision. Exit status: 1 if a kernel is slower, else 0, also if nothing can be measured.
+the previous revision. Exit status: 1 if a kernel is slower, else 0 (also
+if nothing can be measured).
 """
 
 import argparse
@@ -82,9 +83,10 @@ def lines_of(trial: Trial) -> Iterator[str]:
         return
     yield f"{'':16} {'rounds':>6} {'slower by':>10}   between          tolerance"
     for name, verdict in trial.verdicts().items():
-        bounds = f"{verdict.least:+7.1%} .. {verdict.most:+7.1%}"
+        bounds = f"{verdict.low:+7.1%} .. {verdict.high:+7.1%}"
         tolerance = f"{trial.tolerance(name):.0%}"
-        yield f"{name:16} {len(trial.ratios[name]):6} {verdict.slowdown:+10.1%}   {bounds} {tolerance:>7}   {verdict.state}"
+        num_rounds, slowdown = len(trial.ratios[name]), f"{verdict.slowdown:+10.1%}"
+        yield f"{name:16} {num_rounds:6} {slowdown}   {bounds} {tolerance:>7}   {verdict.state}"
     for name, why in trial.failed.items():
         yield f"{name:16} not measured: {why}"
 
@@ -98,7 +100,7 @@ def renew(baselines: Baselines, inputs: Path, names: list[str]) -> None:
     baselines.renew(machine_name(), ratios)
     print(
         "\n".join(
-            f"{name:16} {ratio:.3f} of its reference's time" for name, ratio in ratios.items()
+            f"{name:16} {ratio:.3f} of the reference's time" for name, ratio in ratios.items()
         )
     )
 
@@ -108,7 +110,7 @@ def against_baseline(arguments: argparse.Namespace, baselines: Baselines) -> Tri
     known = baselines.machines.get(machine_name(), {})
     expected = {name: known[name] for name in arguments.cases if name in known}
     if not expected:
-        print(f"guard: there is no baseline for this machine ({machine_name()})")
+        print(f"guard: no baseline for this machine ({machine_name()})")
         return None
     print(f"guard: against the committed ratios of {machine_name()}", flush=True)
     return Trial(arguments.tree, None, expected, baselines.tolerance)
@@ -120,20 +122,16 @@ def against_revision(
     """Return a trial against a revision; None if there is no revision or it cannot be built."""
     revision = arguments.base or base.default_revision()
     if revision is None:
-        print(
-            "guard: there is no earlier revision to build; fetch the history, or name one with --base"
-        )
+        print("guard: no earlier revision; fetch the history, or name one: --base REVISION")
         return None
     if arguments.tree == ROOT and base.is_unchanged(revision):
-        print(
-            f"guard: nothing that is measured has changed since {revision[:12]}, so nothing can have become slower since"
-        )
+        print(f"guard: no measured file differs from {revision[:12]}: nothing to compare")
         return Trial(ROOT, None, {}, baselines.tolerance)
     print(f"guard: against {revision[:12]}, built beside this tree", flush=True)
     try:
         built = base.build(revision)
     except base.BuildError as error:
-        print(f"guard: {revision[:12]} cannot be built, so it is not compared: {error}")
+        print(f"guard: {revision[:12]} is not compared, since it cannot be built: {error}")
         return None
     return Trial(arguments.tree, built, dict.fromkeys(names, 1.0), baselines.tolerance)
 
@@ -147,9 +145,9 @@ def find_slower(arguments: argparse.Namespace, inputs: Path) -> list[str]:
     baselines = Baselines.load()
     trial = None if arguments.base else against_baseline(arguments, baselines)
     slower = arguments.cases if trial is None else _slower(trial, arguments, inputs)
-    again = against_revision(arguments, baselines, slower) if slower else None
-    if again is not None:
-        return _slower(again, arguments, inputs)
+    confirmation = against_revision(arguments, baselines, slower) if slower else None
+    if confirmation is not None:
+        return _slower(confirmation, arguments, inputs)
     return [] if trial is None else slower
 
 
@@ -168,25 +166,32 @@ def main() -> None:
     parser.add_argument(
         "--base",
         metavar="REVISION",
-        help="compare with this revision, built beside, whatever is committed",
+        help="compare with this revision instead of the committed ratios",
     )
     parser.add_argument(
         "--renew",
         action="store_true",
-        help="measure this machine's ratios anew and write them to baseline.json",
+        help="measure this machine's ratios and write them to baseline.json",
     )
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        choices=CASES,
+        default=list(CASES),
+        metavar="CASE",
+        help="cases to measure (default: all)",
+    )
     parser.add_argument(
         "--minutes",
         type=float,
         default=2,
-        help="no new round begins after that; what is undecided then, passes",
+        help="begin no round after this time; undecided cases pass",
     )
     parser.add_argument(
         "--tree",
         type=Path,
         default=ROOT,
-        help="measure the fastpack of this folder (default: the project's)",
+        help="folder of the fastpack to measure (default: this project)",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:

@@ -45,7 +45,7 @@ def build(revision: str) -> Path:
     """Return the revision's tree with built kernels, cached; raise BuildError."""
     commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}")
     if commit is None:
-        raise BuildError(f"{revision}: git knows no such revision")
+        raise BuildError(f"{revision} is not a revision in git")
     built = _BUILT / commit[:12]
     if not built.exists():
         _BUILT.mkdir(parents=True, exist_ok=True)

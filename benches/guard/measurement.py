@@ -64,7 +64,7 @@ def measure_round(
 ) -> dict[str, float | str]:
     """Return each case's ratio, or the reason why it has none.
 
-    A ratio is the kernel's time over that of the base's kernel or, without a base, of the reference.
+    The divisor is the time of the base's kernel or, without a base, of the reference.
     """
     found: dict[str, float | str] = {}
     with measurers(*([tree] if base is None else [tree, base]), inputs=inputs) as started:

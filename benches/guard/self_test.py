@@ -44,7 +44,8 @@ static uint64_t {name}_now(void) {{
     if (++calls % {every}) {{ {returns} plain_{name}({arguments}); {leave} }}
     uint64_t asked = {name}_now(), began = {name}_now();
     {keep} plain_{name}({arguments});
-    uint64_t end = {name}_now(), both = end - began, clock = began - asked, took = both > clock ? both - clock : 0;
+    uint64_t end = {name}_now(), both = end - began, clock = began - asked;
+    uint64_t took = both > clock ? both - clock : 0;
     while ({name}_now() - end < took * {every} * {percent} / 100) {{ }}
     {give}
 }}
@@ -112,7 +113,7 @@ def slowed(source: str, header: str, name: str, *, every: int, percent: int) -> 
     """Return the C source with a slower function under the same name."""
     found = re.search(rf"^([\w ]+?[ *]+){name}\(([^;]*?)\);", header, re.MULTILINE)
     if not found:
-        raise SystemExit(f"{name} is not declared where it should be")
+        raise SystemExit(f"{name} is not declared in its header")
     kind = found[1].strip()
     arguments = ", ".join(re.findall(r"(\w+)(?:\[\w*\])?\s*(?=,|$)", found[2]))
     gives = kind != "void"
@@ -160,7 +161,8 @@ def applied(slowdown: Slowdown, percent: int) -> Iterator[None]:
 
 def _take_instead(setup: Path, function: Function, replacement: str) -> None:
     sources = f"KERNELS[{function.module!r}]"
-    line = f"{sources} = [{replacement!r} if source == {function.file!r} else source for source in {sources}]\n"
+    replaced = f"{replacement!r} if source == {function.file!r} else source"
+    line = f"{sources} = [{replaced} for source in {sources}]\n"
     setup.write_text(setup.read_text().replace("\nsetup(\n", f"\n{line}\nsetup(\n"))
 
 
@@ -202,7 +204,8 @@ def prove_slowdowns(arguments: argparse.Namespace) -> int:
         if not noticed:
             print(done.stdout, done.stderr)
     print(
-        f"{num_missed} of {len(arguments.only or SLOWDOWNS)} slowdowns by {arguments.percent}% were missed"
+        f"{num_missed} of {len(arguments.only or SLOWDOWNS)} slowdowns "
+        f"by {arguments.percent}% were missed"
     )
     return num_missed
 
@@ -226,7 +229,8 @@ def prove_alarms(arguments: argparse.Namespace) -> int:
                 f"{states.count(state)} {state}" for state in ("fine", "slower", "undecided")
             )
             print(
-                f"run {run + 1}: status {done.returncode}, {counts}, load average {os.getloadavg()[0]:.1f}",
+                f"run {run + 1}: status {done.returncode}, {counts}, "
+                f"load average {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
             if done.returncode:
@@ -251,12 +255,10 @@ def guard(*arguments: str) -> subprocess.CompletedProcess[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.guard.self_test", description=__doc__)
     parser.add_argument("subject", choices=("slowdowns", "alarms"))
-    parser.add_argument(
-        "--percent", type=int, default=15, help="how much slower the kernels become"
-    )
+    parser.add_argument("--percent", type=int, default=15, help="slowdown of the kernels")
     parser.add_argument("--only", nargs="+", choices=SLOWDOWNS, metavar="KERNEL")
     parser.add_argument(
-        "--quick", action="store_true", help="measure only the cases that the slowdown is about"
+        "--quick", action="store_true", help="measure only the cases of the slowdown"
     )
     parser.add_argument("--runs", type=int, default=10)
     arguments = parser.parse_args()

@@ -23,8 +23,8 @@ class Verdict:
 
     state: State
     slowdown: float
-    least: float
-    most: float
+    low: float
+    high: float
 
 
 def judge(ratios: Sequence[float], *, expected: float, tolerance: float) -> Verdict:
@@ -33,7 +33,8 @@ def judge(ratios: Sequence[float], *, expected: float, tolerance: float) -> Verd
     The bounds are order statistics, so they hold for every distribution, and a few disturbed rounds
     change nothing. See Conover, Practical Nonparametric Statistics, section 3.2.
 
-    >>> judge([1.01, 0.98, 1.0, 1.02, 1.6, 0.99, 1.0, 1.01, 0.97, 1.0, 1.03, 0.99, 1.0, 1.0], expected=1, tolerance=0.07).state
+    >>> ratios = [1.01, 0.98, 1.0, 1.02, 1.6, 0.99, 1.0, 1.01, 0.97, 1.0, 1.03, 0.99, 1.0, 1.0]
+    >>> judge(ratios, expected=1, tolerance=0.07).state
     'fine'
     >>> judge([1.15] * 10, expected=1, tolerance=0.07).state
     'slower'
@@ -42,11 +43,11 @@ def judge(ratios: Sequence[float], *, expected: float, tolerance: float) -> Verd
     """
     slowdowns = sorted(ratio / expected - 1 for ratio in ratios)
     beyond = _num_beyond(len(slowdowns))
-    least, most = (
+    low, high = (
         (slowdowns[beyond], slowdowns[-1 - beyond]) if beyond >= 0 else (-math.inf, math.inf)
     )
-    state: State = "slower" if least > tolerance else "fine" if most < tolerance else "undecided"
-    return Verdict(state, statistics.median(slowdowns), least, most)
+    state: State = "slower" if low > tolerance else "fine" if high < tolerance else "undecided"
+    return Verdict(state, statistics.median(slowdowns), low, high)
 
 
 def _num_beyond(num_rounds: int) -> int:

@@ -56,7 +56,7 @@ def crop_loop(
     - batch: (n, size, size, 3), RGB.
     """
     if batch.shape != (len(views), batch.shape[1], batch.shape[1], 3):
-        raise ValueError(f"a batch of {len(views)} squares of RGB is needed, not {batch.shape}")
+        raise ValueError(f"batch must be {len(views)} RGB squares, not {batch.shape}")
     num_failed = _loop("crop_loop", ("libjpeg",))(
         address(jpegs, np.uint8),
         address(jpeg_offsets, np.int64),
@@ -99,7 +99,7 @@ def pread_loop(
         num_threads,
     )
     if num_failed:
-        raise ValueError(f"{num_failed} spans could not be read, or have another checksum")
+        raise ValueError(f"{num_failed} spans cannot be read or have a wrong checksum")
 
 
 @functools.cache
@@ -147,6 +147,6 @@ def _flags_of(package: str) -> list[str]:
 def address(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> ctypes.c_void_p:
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise ValueError(
-            f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype} {array.strides}"
+            f"the array must be contiguous {np.dtype(dtype)}, not {array.dtype} {array.strides}"
         )
     return ctypes.c_void_p(array.ctypes.data)

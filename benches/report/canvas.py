@@ -100,7 +100,7 @@ def tip(artist: mpl.artist.Artist, text: str) -> None:
 
 
 def svg_of(figure: Figure) -> str:
-    """Return SVG markup for a page: no declaration, no fonts, named colors, only used identifiers."""
+    """Return SVG markup for a page: named colors, and only identifiers that are used."""
     drawn = io.StringIO()
     figure.savefig(
         drawn,
@@ -134,5 +134,8 @@ def on_card(svg: str) -> str:
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())  # type: ignore[union-attr]
     inside = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
     box = f"{-_MARGIN} {-_MARGIN} {width + 2 * _MARGIN:g} {height + 2 * _MARGIN:g}"
-    card = f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="100%" height="100%" rx="10" style="fill: var(--card)"/>'
+    card = (
+        f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="100%" height="100%" rx="10" '
+        'style="fill: var(--card)"/>'
+    )
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{style}{card}{inside}</svg>\n'

@@ -70,7 +70,8 @@ def times(question: Question) -> str:
         (dot,) = axes.plot([1e3 * one.time], [place], "o", color=COLOURS[one.kind], markersize=7)
         tip(
             dot,
-            f"{one.name} {one.version}: {thousands(1e3 * one.time)} ms ({thousands(low)} to {thousands(high)})",
+            f"{one.name} {one.version}: {thousands(1e3 * one.time)} ms "
+            f"({thousands(low)} to {thousands(high)})",
         )
         axes.annotate(
             f"{thousands(1e3 * one.time)} ms",

@@ -40,7 +40,8 @@ class Family:
     @property
     def axis(self) -> str:
         baselines = dict.fromkeys(self.baseline(case).name for case in self.cases.values())
-        return f"times the speed of {' or '.join(baselines)}, median (line: least to most); more is better"
+        names = " or ".join(baselines)
+        return f"times the speed of {names}, median (line: minimum to maximum); more is better"
 
     def rivals(self, case: Question) -> list[RivalResult]:
         return [one for one in case.results if one is not self.baseline(case)]
@@ -49,7 +50,8 @@ class Family:
 def families(comparisons: Sequence[Question]) -> list[Family]:
     """Group comparisons by their titles from `benches.compare`.
 
-    >>> for title in ("decode, threads: 1", "train, quality 90, 4:2:0, threads: 2", "pack pixels", "crops"):
+    >>> photos = "train, quality 90, 4:2:0, threads: 2"
+    >>> for title in ("decode, threads: 1", photos, "pack pixels", "crops"):
     ...     print(_TITLE.fullmatch(title).groups())
     ('decode', None, 'threads: 1')
     ('train', 'quality 90, 4:2:0', 'threads: 2')

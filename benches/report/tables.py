@@ -12,7 +12,7 @@ from benches.report.ratios import Family
 # Short names of the questions, in the order in which they are shown.
 QUESTIONS = {
     "train": "training batches: shuffled random crops of 224, decoded",
-    "eval": "evaluation batches: centre crops of 224, decoded",
+    "eval": "evaluation batches: center crops of 224, decoded",
     "decode": "whole JPEGs to RGB",
     "records": "encoded images, shuffled",
     "pixels": "HDF5 pixels, shuffled",
@@ -45,8 +45,8 @@ def _summary_row(title: str, question: Question) -> str:
     if other is None:
         return f"| {title} | {speed} | | | {ours.peak_mb:,.0f} |"
     return (
-        f"| {title} | {speed} | {_speed(question, other)} ({other.name}) | {_spread(ours.ratios(other))} "
-        f"| {ours.peak_mb:,.0f} : {other.peak_mb:,.0f} |"
+        f"| {title} | {speed} | {_speed(question, other)} ({other.name}) "
+        f"| {_spread(ours.ratios(other))} | {ours.peak_mb:,.0f} : {other.peak_mb:,.0f} |"
     )
 
 
@@ -71,19 +71,20 @@ def _spread(ratios: list[float]) -> str:
 
 
 def _notes(findings: Findings) -> Iterator[str]:
-    yield "Ratios are by round, of libraries that took turns; above 1 fastpack is faster."
+    yield "Ratios are medians over interleaved rounds; above 1 fastpack is faster."
     asked = {question.run.name for question in findings.questions.values()}
     runs = [run for run in findings.runs if run.name in asked]
     machines = dict.fromkeys(
-        f"{run.machine.get('processor', 'unknown processor')}, {run.machine.get('cores', '?')} cores"
+        f"{run.machine.get('processor', 'processor')}, {run.machine.get('cores', '?')} cores"
         for run in runs
     )
     loads = [float(run.machine.get("load_average", 0)) for run in runs]
     revisions = dict.fromkeys(run.revision for run in runs if run.revision)
     measured = f", revision {', '.join(revisions)}" if revisions else ""
-    yield f"Measured on {'; '.join(machines)}{measured}, at load averages of {min(loads):.1f} to {max(loads):.1f}."
+    load = f"at load averages of {min(loads):.1f} to {max(loads):.1f}"
+    yield f"Measured on {'; '.join(machines)}{measured}, {load}."
     if any(run.was_busy for run in runs):
-        yield "The machine was busy at times, which widens the spans."
+        yield "The machine was busy at times, which widens the ranges."
     if findings.missing:
         yield f"Missing: {'; '.join(findings.missing)}."
 
@@ -92,9 +93,9 @@ def machine_line(run: Run) -> str:
     """Return the machine and its load in one line: a busy machine's figures are not reliable."""
     machine = run.machine
     load = f"load average {float(machine.get('load_average', 0)):.1f}" + (
-        ", so it was busy: read the ratios' spans" if run.was_busy else ""
+        ", so it was busy: see the ranges" if run.was_busy else ""
     )
-    what = f"{machine.get('processor', 'unknown processor')}, {machine.get('cores', '?')} cores, {load}"
+    what = f"{machine.get('processor', 'processor')}, {machine.get('cores', '?')} cores, {load}"
     revision = f"revision {run.revision}" if run.revision else ""
     return ", ".join(
         part
@@ -114,8 +115,9 @@ def rivals(question: Question) -> str:
     for one in question.ranked:
         found = [1e3 * seconds for seconds in one.seconds] if question.is_timed else one.rates
         name = f"**{one.name}**" if one.kind == "ours" else one.name
+        low, high = thousands(min(found)), thousands(max(found))
         lines.append(
-            f"| {name} | {one.version} | {thousands(statistics.median(found))} | {thousands(min(found))}..{thousands(max(found))} "
+            f"| {name} | {one.version} | {thousands(statistics.median(found))} | {low}..{high} "
             f"| {_spread(one.ratios(ours))} | {one.peak_mb:,.0f} |"
         )
     return "\n".join([*lines, *(f"| {name} | missing | | | | |" for name in question.missing)])
@@ -178,7 +180,7 @@ def profiles(found: list[Profile]) -> str:
     }
     stages = sorted(largest, key=lambda stage: -largest[stage])
     lines = [
-        f"| percent | {' | '.join(profile.name for profile in found)} | most of it in |",
+        f"| percent | {' | '.join(profile.name for profile in found)} | hottest functions |",
         f"|---|{'--:|' * len(found)}---|",
     ]
     for stage in stages:
@@ -211,5 +213,5 @@ def place(document: str, name: str, text: str) -> str:
         flags=re.S,
     )
     if count != 1:
-        raise ValueError(f"{first} and {last} must stand in the document once, not {count} times")
+        raise ValueError(f"{first} and {last} must be in the document once, not {count} times")
     return placed

@@ -83,7 +83,7 @@ def write_reencoded(task: Task, path: Path) -> None:
     for i, photo in enumerate(dict.fromkeys(task.paths)):
         encoded = encode_jpeg(pixels_of(photo), _QUALITY).tobytes()
         if encoded not in held:
-            raise SystemExit(f"{photo}: FFCV's file holds other bytes")
+            raise SystemExit(f"{photo}: FFCV's file has other bytes")
         path.with_name(f"{i:06d}.jpg").write_bytes(encoded)
 
 

@@ -108,7 +108,7 @@ def count_pixels(batches: Iterable[Any], size: int) -> Amount:
             batch.dtype
         ).endswith("uint8"):
             raise SystemExit(
-                f"a batch of {batch.dtype} {tuple(batch.shape)}: uint8 of {size} x {size} was wanted"
+                f"a batch is {batch.dtype} {tuple(batch.shape)}, not uint8 of {size} x {size}"
             )
         batch.reshape(-1)[::4096].sum()
         amount += Amount(batch.shape[0], batch.nbytes)
