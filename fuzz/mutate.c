@@ -1,5 +1,7 @@
-/* Calls LLVMFuzzerTestOneInput with damaged copies of files, for compilers without libFuzzer:
+/* Calls LLVMFuzzerTestOneInput with damaged copies of files, for compilers without libFuzzer.
+
        mutate SECONDS SEED FILE...
+
    The file `input` has the current input, so that it is kept after a crash. */
 #include <stdint.h>
 #include <stdio.h>

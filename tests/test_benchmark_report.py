@@ -120,14 +120,14 @@ def test_the_page_is_whole_and_loads_nothing(made):
     assert len(made) < 400_000
 
 
-def test_colours_follow_the_reader(made):
+def test_colors_follow_the_reader(made):
     from benches.report import canvas
 
     body = made.partition("<body>")[2]
     assert not re.findall(r"#[0-9a-f]{6}", body)
-    assert set(re.findall(r"var\(--([\w-]+)\)", body)) <= canvas.COLOURS.keys()
-    assert canvas.COLOURS.keys() == canvas.DARK.keys()
-    assert len(set(canvas.COLOURS.values())) == len(canvas.COLOURS)
+    assert set(re.findall(r"var\(--([\w-]+)\)", body)) <= canvas.COLORS.keys()
+    assert canvas.COLORS.keys() == canvas.DARK.keys()
+    assert len(set(canvas.COLORS.values())) == len(canvas.COLORS)
 
 
 def test_what_was_not_measured_has_no_section():
