@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from images import jpeg, photo, save
 
 import fastpack
 from fastpack.errors import EmptySourceError, MissingFileError, SchemaError, SourceError, UnsupportedImageError
+from tests.support.images import jpeg, photo, save
 
 datasets = pytest.importorskip("datasets")
 
