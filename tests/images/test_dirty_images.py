@@ -146,7 +146,7 @@ def test_turned_then_transformed(tmp_path, format, orientation):
     dataset = fastpack.open(packed(tmp_path, [data], "x.tfrecord"))
     assert (dataset.with_options(transform=CenterCrop((13, 9)))[0]["image"] == center(upright, 13, 9)).all()
     assert difference(dataset.with_options(transform=Resize((30, 12)))[0]["image"], resized(upright, 30, 12)) <= 1
-    # A random part of the upright image, resampled: of the same upright picture in another file it is the same part.
+    # A random part of the upright image, resampled: of the same upright image in another file it is the same part.
     reference = fastpack.open(packed(tmp_path, [save(upright, "PNG")], "y.tfrecord"), transform=RandomResizedCrop(8))
     assert difference(dataset.with_options(transform=RandomResizedCrop(8))[0]["image"], reference[0]["image"]) <= 0
 

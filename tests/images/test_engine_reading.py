@@ -93,7 +93,7 @@ def test_other_epochs_and_seeds_crop_otherwise(dataset, augmented, epoch, seed):
 
 
 def test_samples_crop_independently(tmp_path):
-    """The same picture 40 times: 40 crops."""
+    """The same image 40 times: 40 crops."""
     paths = packed(tmp_path, [jpeg(90, 90)] * 40, "x.tfrecord")
     images = fastpack.open(paths, transform=RandomCrop(30)).read(range(40))["image"]
     assert len({image.tobytes() for image in images}) > 35

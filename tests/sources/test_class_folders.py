@@ -35,14 +35,14 @@ def test_a_split_counts_in_the_classes_of_its_training_set(tmp_path, take, name)
     (tmp_path / "train" / "ape").mkdir()  # no class there either
     root = grow(tmp_path / name, "bee/1.jpg", "dog/1.jpg")
     said = f"labels count in the classes of train beside {name}, which has cat too; give classes to decide"
-    assert fastpack.folder(root).notes == opened(root).notes == (said,)
+    assert fastpack.from_folder(root).notes == opened(root).notes == (said,)
     assert facts(take(root))[1:] == ([0, 2], ("bee", "cat", "dog"))
     assert facts(take(root, class_folder="first"))[1:] == ([0, 1], ("bee", "dog"))
 
 
 def test_a_split_with_a_class_of_its_own(tmp_path):
     grow(tmp_path, "train/bee/1.jpg")
-    source = fastpack.folder(grow(tmp_path / "val", "ant/1.jpg", "bee/1.jpg"))
+    source = fastpack.from_folder(grow(tmp_path / "val", "ant/1.jpg", "bee/1.jpg"))
     assert source.schema.class_names == ("ant", "bee")
     assert source.notes == ("the folder train beside val has no class ant; labels differ there; give classes to decide",)
 
@@ -50,7 +50,7 @@ def test_a_split_with_a_class_of_its_own(tmp_path):
 def test_a_training_set_that_is_a_link_is_not_looked_into(tmp_path):
     grow(tmp_path, "other/bee/1.jpg", "other/cat/1.jpg")
     (tmp_path / "train").symlink_to("other")
-    assert fastpack.folder(grow(tmp_path / "val", "cat/1.jpg")).schema.class_names == ("cat",)
+    assert fastpack.from_folder(grow(tmp_path / "val", "cat/1.jpg")).schema.class_names == ("cat",)
 
 
 def test_folders_with_other_classes_count_in_all(tmp_path):
@@ -165,6 +165,6 @@ def test_options_that_only_folders_have(animals, tmp_path):
         with pytest.raises(OptionError, match="class_folder and sidecars are for"):
             fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(**options))
         with pytest.raises(OptionError, match="class_folder and sidecars say how a path is taken"):
-            fastpack.pack(fastpack.folder(animals), tmp_path / "b.h5", PackOptions(**options))
+            fastpack.pack(fastpack.from_folder(animals), tmp_path / "b.h5", PackOptions(**options))
     with pytest.raises(OptionError, match="no labels"):
         fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(classes=["a"]))

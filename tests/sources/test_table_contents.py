@@ -1,4 +1,4 @@
-"""What a table's file may hold: delimiters, encodings, JSON, paths, several pictures of a row, several rows of a file."""
+"""What a table's file may hold: delimiters, encodings, JSON, paths, several images of a row, several rows of a file."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import PackOptions, errors, pack, table
+from fastpack import PackOptions, errors, from_table, pack
 from fastpack.errors import SourceError
 from tests.support.command_line import run
 from tests.support.images import jpeg, photo, save
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("table_files")
 
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
 def test_other_delimiters_are_noticed(delimiter, name):
-    source = table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
+    source = from_table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
     assert source.notes == (f"columns are separated by {name}, as the header is",)
     assert source.schema.class_names == ("cat",)
 
@@ -32,7 +32,7 @@ def test_other_delimiters_are_noticed(delimiter, name):
 def test_marks_of_windows(encoding, end):
     with open("t.csv", "w", encoding=encoding, newline="") as file:
         file.write(end.join(["path,label,note", 'a.jpg,cat,"two', 'lines"', "", "b.jpg,dog,x"]))
-    source = table("t.csv")
+    source = from_table("t.csv")
     assert list(source.columns["note"]) == [f"two{end}lines", "x"]
     assert not source.notes
 
@@ -42,7 +42,7 @@ def test_other_encodings_are_refused(encoding):
     with open("t.csv", "w", encoding=encoding) as file:
         file.write("path,label\na.jpg,Löwe\n")
     with pytest.raises(SourceError, match="not UTF-8 .*; save it as UTF-8"):
-        table("t.csv")
+        from_table("t.csv")
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_odd_json_is_refused(text, message):
     with open("t.jsonl", "w") as file:
         file.write('{"path": "a.jpg"}\n' + text + "\n")
     with pytest.raises(SourceError, match=message):
-        table("t.jsonl")
+        from_table("t.jsonl")
 
 
 def test_a_missing_name_is_a_missing_value():
     with open("t.jsonl", "w") as file:
         file.write('{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n')
-    source = table("t.jsonl")
+    source = from_table("t.jsonl")
     assert list(source.columns["text"]) == ["", "x", ""]
     np.testing.assert_array_equal(source.columns["n"], [math.nan, math.nan, 2])
     assert [row.tolist() for row in source.columns["boxes"]] == [[], [], [1, 2]]
@@ -136,11 +136,11 @@ def test_absolute_paths_are_keys_without_what_leads_out(tmp_path):
 def test_backslashes_are_slashes_where_that_is_the_file(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "d.jpg").write_bytes(jpeg(8, 8))
-    source = table(csv_of("path,label\nin\\d.jpg,1\n"))
+    source = from_table(csv_of("path,label\nin\\d.jpg,1\n"))
     assert list(source.columns["key"]) == ["in/d.jpg"]
     assert source.notes == ("paths have backslashes, which are read as slashes: 'in/d.jpg'",)
     (tmp_path / "in\\d.jpg").write_bytes(jpeg(8, 8))
-    assert list(table("t.csv").columns["key"]) == ["in\\d.jpg"]
+    assert list(from_table("t.csv").columns["key"]) == ["in\\d.jpg"]
 
 
 def test_a_wrong_folder_is_one_error(tmp_path):
@@ -149,8 +149,8 @@ def test_a_wrong_folder_is_one_error(tmp_path):
     with pytest.raises(
         errors.MissingFileError, match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'"
     ):
-        table("tables/t.csv")
-    assert len(table("tables/t.csv", root=".")) == 2
+        from_table("tables/t.csv")
+    assert len(from_table("tables/t.csv", root=".")) == 2
     assert run("pack", "tables/t.csv", "-o", "a.h5", "--root", ".").exit_code == 0
 
 
@@ -161,7 +161,7 @@ def test_a_row_without_a_path_is_a_bad_sample():
     assert pack("t.csv", "a.h5", PackOptions(on_error="skip")).num_samples == 1
 
 
-# A second picture
+# A second image
 
 
 @pytest.fixture
@@ -203,11 +203,11 @@ def test_pictures_that_are_not_there(masks):
 
 def test_pictures_by_name(masks):
     csv_of("path,mask,depth\na.jpg,masks/a.png,masks/b.png\n")
-    assert set(table("t.csv", image_columns=["depth"]).columns) == {"key", "mask"}
+    assert set(from_table("t.csv", image_columns=["depth"]).columns) == {"key", "mask"}
     with pytest.raises(SourceError, match="no column 'none' for image_columns"):
-        table("t.csv", image_columns=["none"])
+        from_table("t.csv", image_columns=["none"])
     with pytest.raises(errors.OptionError, match="image or mask, not 'text'"):
-        table("t.csv", image_columns={"mask": "text"})
+        from_table("t.csv", image_columns={"mask": "text"})
     assert run("pack", "t.csv", "-o", "a.tfrecord", "--image-columns", "depth,mask=mask").exit_code == 0
     kinds = {field.name: field.kind for field in fastpack.open("a.tfrecord").schema.blobs}
     assert kinds == {"image": "image", "depth": "image", "mask": "mask"}
@@ -217,10 +217,10 @@ def test_second_pictures_lead_nowhere_else(masks, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(jpeg(8, 8))
     csv_of("path,mask\na.jpg,../masks/a.png\n", "in/t.csv")
-    assert list(table("in/t.csv").columns["mask"]) == ["../masks/a.png"]
+    assert list(from_table("in/t.csv").columns["mask"]) == ["../masks/a.png"]
     with pytest.raises(SourceError, match="leads out of"):
-        pack(table("in/t.csv", image_columns=["mask"]), "a.tfrecord")
-    assert "mask" in table("in/t.csv", allow_external=True).schema
+        pack(from_table("in/t.csv", image_columns=["mask"]), "a.tfrecord")
+    assert "mask" in from_table("in/t.csv", allow_external=True).schema
 
 
 # Several rows for one file
@@ -239,7 +239,7 @@ def test_files_of_several_rows_come_back_once(output, folder):
 
 def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
-        pack(fastpack.Paths([name], keys=["same"]), output)
+        pack(fastpack.ImageFiles([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
     with pytest.raises(errors.FormatError, match=r"samples 0 and 1 are both called 'same\.jpg', with other bytes; nothing was written"):
         fastpack.extract(both, "out")
@@ -247,7 +247,7 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
 
 
 def test_other_labels_of_one_file_are_two_samples_of_a_tar():
-    pack(fastpack.Paths(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
+    pack(fastpack.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
     assert fastpack.extract(fastpack.open("a.h5"), "out").num_files == 1
     fastpack.extract(fastpack.open("a.h5"), "out.tar")
     columns = fastpack.open("out.tar").columns
@@ -270,34 +270,34 @@ def test_other_labels_of_one_file_are_two_samples_of_a_tar():
         lambda: fastpack.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
         lambda: fastpack.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
         lambda: fastpack.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
-        lambda: fastpack.Paths(["a.jpg"], keys=[5]),
-        lambda: fastpack.Paths(["a.jpg"], keys=["\ud800"]),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": [[1], [1, 2]]}),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": 5}),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": np.array([1j])}),
-        lambda: fastpack.Paths(["a.jpg"], columns=[1]),
-        lambda: fastpack.Paths(["a.jpg"], columns={5: [1]}),
-        lambda: fastpack.Paths({"a.jpg"}),
-        lambda: fastpack.Paths({"a.jpg": 0}),
-        lambda: fastpack.Paths(["a.jpg"], [0], class_names="cat"),
-        lambda: fastpack.Paths(["a.jpg"], keys="a"),
-        lambda: fastpack.Paths(["a.jpg"], root=5),
+        lambda: fastpack.ImageFiles(["a.jpg"], keys=[5]),
+        lambda: fastpack.ImageFiles(["a.jpg"], keys=["\ud800"]),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": 5}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns=[1]),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={5: [1]}),
+        lambda: fastpack.ImageFiles({"a.jpg"}),
+        lambda: fastpack.ImageFiles({"a.jpg": 0}),
+        lambda: fastpack.ImageFiles(["a.jpg"], [0], class_names="cat"),
+        lambda: fastpack.ImageFiles(["a.jpg"], keys="a"),
+        lambda: fastpack.ImageFiles(["a.jpg"], root=5),
         lambda: pack(5, "x.h5"),
         lambda: pack(["a.jpg"], "x.h5"),
-        lambda: pack(fastpack.Paths(["a.jpg"]), 5),
+        lambda: pack(fastpack.ImageFiles(["a.jpg"]), 5),
         lambda: fastpack.write_tfrecord(["a.jpg"], [0], None),
-        lambda: fastpack.folder(5),
+        lambda: fastpack.from_folder(5),
         lambda: fastpack.read_hdf5(5),
         lambda: fastpack.open(None),
-        lambda: fastpack.table(5),
-        lambda: fastpack.table(b"t.csv"),
-        lambda: table(csv_of("path\na.jpg\n"), label_column=["x"]),
-        lambda: table(csv_of("path\na.jpg\n"), image_columns=5),
-        lambda: table(csv_of("path\na.jpg\n"), image_columns="path"),
-        lambda: table(csv_of("path\na.jpg\n"), fields=5),
-        lambda: table(csv_of("path\na.jpg\n"), root=5),
-        lambda: table(csv_of("path\na.jpg\n"), root="t.csv"),
+        lambda: fastpack.from_table(5),
+        lambda: fastpack.from_table(b"t.csv"),
+        lambda: from_table(csv_of("path\na.jpg\n"), label_column=["x"]),
+        lambda: from_table(csv_of("path\na.jpg\n"), image_columns=5),
+        lambda: from_table(csv_of("path\na.jpg\n"), image_columns="path"),
+        lambda: from_table(csv_of("path\na.jpg\n"), fields=5),
+        lambda: from_table(csv_of("path\na.jpg\n"), root=5),
+        lambda: from_table(csv_of("path\na.jpg\n"), root="t.csv"),
     ],
 )
 def test_bad_types_are_errors_of_ours(call):
@@ -307,6 +307,6 @@ def test_bad_types_are_errors_of_ours(call):
 
 def test_columns_at_the_api():
     columns = {"i": [1, 2], "t": ["x", "y"], "f": np.array([0.5, 1], np.float16), "d": [0.1, 0.2], "b": np.array([True, False])}
-    source = fastpack.Paths(["a.jpg", "b.jpg"], columns=columns)
+    source = fastpack.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
     dtypes = {field.name: (field.kind, field.dtype) for field in source.schema.columns}
     assert dtypes == {"i": ("int", "int64"), "t": ("text", ""), "f": ("float", "float32"), "d": ("float", "float64"), "b": ("int", "int64")}

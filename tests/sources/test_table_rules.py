@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import pack, table
+from fastpack import from_table, pack
 from fastpack.errors import SourceError
 from tests.support.command_line import run
 from tests.support.tables import SUFFIXES, csv_of, notes_of, write_table
@@ -44,7 +44,7 @@ def rows_of(draw):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of())
 def test_formats_mean_the_same(tmp_path, rows):
-    sources = [table(write_table(tmp_path / f"t{suffix}", rows)) for suffix in SUFFIXES]
+    sources = [from_table(write_table(tmp_path / f"t{suffix}", rows)) for suffix in SUFFIXES]
     expected = sources[2]
     for source in sources:
         assert source.schema == expected.schema
@@ -59,7 +59,7 @@ def are_equal(a, b):
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of())
 def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
-    source = table(write_table(tmp_path / "t.jsonl", rows))
+    source = from_table(write_table(tmp_path / "t.jsonl", rows))
     pack(source, tmp_path / "a.h5", overwrite=True)
     found = fastpack.open(tmp_path / "a.h5").columns
     assert found.keys() >= source.columns.keys()
@@ -69,7 +69,7 @@ def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_missing_is_said(tmp_path, suffix):
     rows = [{"file_name": "a.jpg", "n": 123456789, "t": "x"}, {"file_name": "b.jpg", "n": None, "t": None}]
-    source = table(write_table(tmp_path / f"t{suffix}", rows))
+    source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     np.testing.assert_array_equal(source.columns["n"], [123456789, math.nan])
     assert list(source.columns["t"]) == ["x", ""]
     assert any("'n': 1 missing values are kept as NaN" in note for note in source.notes)
@@ -82,7 +82,7 @@ def test_types_of_the_table_are_kept(tmp_path, suffix):
         {"file_name": "a.jpg", "label": "01", "id": "00123", "flag": True, "time": 1700000001.25},
         {"file_name": "b.jpg", "label": "1", "id": "7", "flag": False, "time": 0.1},
     ]
-    source = table(write_table(tmp_path / f"t{suffix}", rows))
+    source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     assert source.schema.class_names == ("01", "1")
     assert list(source.columns["id"]) == ["00123", "7"]
     assert source.columns["flag"].tolist() == [1, 0]
@@ -94,7 +94,7 @@ def test_types_of_the_table_are_kept(tmp_path, suffix):
     "cell", ["00123", "2020_01", "1e5", "+5", "nan", "inf", ".5", "0.1234567890123456789", "9223372036854775808", '"1,000"', '"0,5"']
 )
 def test_cells_that_only_look_like_numbers_stay_text(cell):
-    source = table(csv_of(f"file_name,label,id\na.jpg,0,{cell}\nb.jpg,1,7\n"))
+    source = from_table(csv_of(f"file_name,label,id\na.jpg,0,{cell}\nb.jpg,1,7\n"))
     text = cell.strip('"')
     assert list(source.columns["id"]) == [text, "7"]
     assert [note for note in source.notes if f"'id' is kept as text, since {text[:40]!r} in row 0 is not a plain number" in note]
@@ -105,7 +105,7 @@ def test_cells_that_only_look_like_numbers_stay_text(cell):
 
 @pytest.mark.parametrize("name", ["", "__index_level_0__"])
 def test_an_index_of_pandas_is_left_out(name):
-    source = table(csv_of(f"{name},path,label\n0,a.jpg,x\n1,b.jpg,y\n"))
+    source = from_table(csv_of(f"{name},path,label\n0,a.jpg,x\n1,b.jpg,y\n"))
     assert set(source.columns) == {"label", "key"}
     assert source.notes == ("column 0 has no name and is left out; pandas writes its index so, unless index=False",)
 
@@ -122,24 +122,24 @@ def test_columns_with_the_names_of_ours_are_kept(output):
 
 def test_two_columns_that_would_be_one_are_refused():
     with pytest.raises(SourceError, match="two columns would be called 'image_column'; rename"):
-        table(csv_of("file_name,image,image_column\na.jpg,1,2\n"))
+        from_table(csv_of("file_name,image,image_column\na.jpg,1,2\n"))
 
 
 @pytest.mark.parametrize("header", ["file_name,label,label", "file_name,label, label"])
 def test_two_columns_of_one_name_are_refused(header):
     with pytest.raises(SourceError, match=r"two columns are called 'label'; rename one of them - at t\.csv"):
-        table(csv_of(f"{header}\na.jpg,1,2\n"))
+        from_table(csv_of(f"{header}\na.jpg,1,2\n"))
 
 
 def test_spaces_after_commas_are_left_out():
-    source = table(csv_of('path, label, note\na.jpg, cat, "x, y"\nb.jpg, dog, z\n'))
+    source = from_table(csv_of('path, label, note\na.jpg, cat, "x, y"\nb.jpg, dog, z\n'))
     assert source.schema.class_names == ("cat", "dog")
     assert list(source.columns["note"]) == ["x, y", "z"]
     assert "spaces that follow a delimiter are left out" in source.notes[0]
 
 
 def test_spaces_in_values_stay_where_the_header_has_none():
-    assert list(table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [" x", "y "]
+    assert list(from_table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [" x", "y "]
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
@@ -155,7 +155,7 @@ def test_a_column_of_class_names_names_the_classes(output, labels):
 
 def test_class_names_that_contradict_are_refused():
     with pytest.raises(SourceError, match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1"):
-        table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
+        from_table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
 
 
 def test_an_unusual_column_of_paths_is_found_and_said():
@@ -179,7 +179,7 @@ def test_a_second_usual_name_is_said():
 )
 def test_no_column_of_paths(text, message):
     with pytest.raises(SourceError, match=message):
-        table(csv_of(text))
+        from_table(csv_of(text))
 
 
 def test_columns_are_named_by_flags():
@@ -195,7 +195,7 @@ def test_columns_are_named_by_flags():
 
 
 def test_no_labels_on_request():
-    source = table(csv_of("path,label\na.jpg,0.5\n"), label_column="")
+    source = from_table(csv_of("path,label\na.jpg,0.5\n"), label_column="")
     assert source.columns["label_column"].tolist() == [0.5]
     assert "label" not in source.columns
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import fastpack
-from fastpack import PackOptions, Paths, pack
+from fastpack import ImageFiles, PackOptions, pack
 from tests.support.hostile_sources import GOOD, LONG, NON_UTF8, SECRET, hostile_folder, write_hostile_table, write_tar
 from tests.support.images import jpeg
 
@@ -148,7 +148,7 @@ def test_extracting_any_name(hostile, tmp_path):
 def test_extracting_keys_of_datasets(hostile, tmp_path):
     """A TFRecord's keys may come from anybody, too."""
     real = hostile / "c" / "real.jpg"
-    pack(Paths([real, real.with_name("a.jpg")], keys=["a.jpg", "../../outside/made.jpg"]), tmp_path / "in" / "a.tfrecord", PackOptions())
+    pack(ImageFiles([real, real.with_name("a.jpg")], keys=["a.jpg", "../../outside/made.jpg"]), tmp_path / "in" / "a.tfrecord", PackOptions())
     trace = Trace(tmp_path, "extract", tmp_path / "in" / "a.tfrecord", tmp_path / "out" / "files")
     assert trace.ended.returncode == 1
     assert not below(trace.written(), tmp_path / "outside", tmp_path / "out")

@@ -35,7 +35,7 @@ def run(data, view, out, **options):
 
 
 def decode(data, view=None, shape=None, **options):
-    """The view, the whole picture if None, in its own size or in `shape`."""
+    """The view, the whole image if None, in its own size or in `shape`."""
     if view is None:
         with Image.open(io.BytesIO(data)) as image:
             view = view_of(*image.size)

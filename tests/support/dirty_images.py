@@ -10,7 +10,7 @@ from PIL import Image
 from tests.support.images import cmyk_jpeg, jpeg, photo, save, to_pillow, with_orientation, ycck_jpeg
 
 HEIGHT, WIDTH = 21, 37
-# cjpeg -arithmetic, and -progressive besides, of a 33 x 21 picture (base 85).
+# cjpeg -arithmetic, and -progressive besides, of a 33 x 21 image (base 85).
 ARITHMETIC = base64.b85decode(
     b"|JeWF01!$>Nk#wx0RR9200961|JwjV01XKW3knDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6ModmpQ&KWMT47pHU`kO^"
     b"PygEhLjevB4iga*CKVMXPc<zyPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPf!2J01*fP6#yXv0U`hb5di}c"

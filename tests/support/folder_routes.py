@@ -28,7 +28,7 @@ def fresh(root, numbers=itertools.count()):  # one for all
 
 # Each gives a source, or the dataset of what was written; with the same options.
 ROUTES = {
-    "folder": lambda root, **options: fastpack.folder(root, **options),
+    "folder": lambda root, **options: fastpack.from_folder(root, **options),
     "open": opened,
     "pack": lambda root, **options: opened(fastpack.pack(root, fresh(root), PackOptions(**options)).paths),
     "pack of open": lambda root, **options: opened(fastpack.pack(opened(root, **options), fresh(root)).paths),

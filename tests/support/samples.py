@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastpack import (
+    ImageFiles,
     PackOptions,
-    Paths,
     pack,
 )
 from tests.support.images import jpeg
@@ -42,4 +42,4 @@ def packed(folder, files, name, **options):
     for i, data in enumerate(files):
         paths.append(folder / f"{name}-{i:02}")
         paths[-1].write_bytes(data)
-    return pack(Paths(paths, range(len(paths))), folder / name, PackOptions(**options)).paths
+    return pack(ImageFiles(paths, range(len(paths))), folder / name, PackOptions(**options)).paths

@@ -1,4 +1,4 @@
-"""Tables of checkpoints of JPEGs."""
+"""Tables of seek points of JPEGs."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def spans_of(files):
 
 
 def tables_of(files):
-    """A table of checkpoints for each."""
+    """A table of seek points for each."""
     job = MarkBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
     assert run_all(job) == []
     lengths = np.zeros(len(files), np.int64)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpack import table
+from fastpack import from_table
 
 SUFFIXES = [".csv", ".tsv", ".jsonl", ".parquet"]
 
@@ -34,4 +34,4 @@ def csv_of(text, name="t.csv"):
 
 
 def notes_of(text):
-    return " | ".join(table(csv_of(text)).notes)
+    return " | ".join(from_table(csv_of(text)).notes)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import ImageFiles, PackOptions
 from tests.support.images import photo
 from tests.support.subprocesses import run_python
 
@@ -47,7 +47,7 @@ def write(path, layout):
     files = [path.with_name(f"{i}.png") for i in range(4)]
     for file, pixels in zip(files, PIXELS, strict=True):
         file.write_bytes(fastpack.encode(pixels, "png"))
-    fastpack.pack(Paths(files, range(4), keys=list("abcd")), path, PackOptions(layout=layout))
+    fastpack.pack(ImageFiles(files, range(4), keys=list("abcd")), path, PackOptions(layout=layout))
     return path
 
 

@@ -137,7 +137,7 @@ def test_keys_that_a_tar_cannot_hold(tmp_path, names):
     (tmp_path / "photos").mkdir()
     for name in names:
         (tmp_path / "photos" / name).write_bytes(IMAGES[0])
-    fastpack.pack(fastpack.Paths([tmp_path / "photos" / name for name in names], keys=list(names)), tmp_path / "x.tfrecord")
+    fastpack.pack(fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)), tmp_path / "x.tfrecord")
     with pytest.raises(FormatError, match=r"in a tar|first dot"):
         fastpack.extract(opened(tmp_path / "x.tfrecord"), tmp_path / "y.tar")
     assert not (tmp_path / "y.tar").exists()

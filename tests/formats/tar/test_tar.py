@@ -177,7 +177,7 @@ def test_only_gray_or_palette_pictures_of_a_telling_name_are_masks(tmp_path):
     members = [("labelIds.png", indices), ("mask.png", gray), ("depth.png", gray), ("seg.png", color), ("jpg", IMAGES[0])]
     schema = opened(write_tar(tmp_path / "x.tar", [(f"a.{name}", data) for name, data in members])).schema
     assert {field.name for field in schema.fields if field.kind == "mask"} == {"labelids.png", "mask.png"}
-    assert schema.picture.name == "image"
+    assert schema.image_field.name == "image"
 
 
 @pytest.mark.parametrize("ending", ["id", "index", "count", "cls"])
