@@ -10,7 +10,9 @@ import pytest
 
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="the tests run beside a build, without its sources")
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "setup.py").exists(), reason="the tests run beside a build, without its sources"
+)
 
 
 def set_up_with(pkg_config: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -19,7 +21,13 @@ def set_up_with(pkg_config: str, folder: Path) -> subprocess.CompletedProcess[st
     script.write_text(f"#!/bin/sh\n{pkg_config}\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
-    return subprocess.run([sys.executable, "setup.py", "--name"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "setup.py", "--name"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,19 @@ def is_forbidden(module: str) -> bool:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
 def test_shared_code_is_in_support(path):
     forbidden = {module for module in modules_imported_by(path.read_text()) if is_forbidden(module)}
-    assert not forbidden, f"move what {path.relative_to(ROOT)} takes of these modules to tests/support"
+    assert not forbidden, (
+        f"move what {path.relative_to(ROOT)} takes of these modules to tests/support"
+    )
 
 
 @pytest.mark.parametrize(
     "code",
-    ["from tests.core.test_values import X", "from tests.core import test_values", "import test_values", "from . import test_values"],
+    [
+        "from tests.core.test_values import X",
+        "from tests.core import test_values",
+        "import test_values",
+        "from . import test_values",
+    ],
 )
 def test_imports_of_tests_are_found(code):
     assert any(map(is_forbidden, modules_imported_by(code)))

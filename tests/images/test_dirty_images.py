@@ -18,7 +18,11 @@ from tests.support.samples import packed
 
 
 def deep_png(channels):
-    levels = np.random.default_rng(channels).integers(0, 2**16, (HEIGHT, WIDTH, channels)).astype(np.uint16)
+    levels = (
+        np.random.default_rng(channels)
+        .integers(0, 2**16, (HEIGHT, WIDTH, channels))
+        .astype(np.uint16)
+    )
     return cv2.imencode(".png", levels)[1].tobytes()
 
 
@@ -29,7 +33,9 @@ def with_exif_orientation(format, orientation, mode="RGB", **options):
     return save(as_mode(mode), format, exif=exif, **options)
 
 
-PALETTES = [kind for kind in KINDS if "palette" in kind or kind.endswith(" P") or kind.startswith("gif")]
+PALETTES = [
+    kind for kind in KINDS if "palette" in kind or kind.endswith(" P") or kind.startswith("gif")
+]
 
 
 def difference(found, expected):
@@ -92,7 +98,9 @@ def test_gray_is_near_pillows(reader, kind):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_deep_png_keeps_the_upper_bits(channels):
     data = deep_png(channels)
-    levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).reshape(HEIGHT, WIDTH, channels)
+    levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).reshape(
+        HEIGHT, WIDTH, channels
+    )
     expected = (levels >> 8).astype(np.uint8)[..., [0, 0, 0] if channels == 1 else [2, 1, 0]]
     assert (fastpack.decode(data, bits=8) == expected).all()
 
@@ -100,12 +108,27 @@ def test_deep_png_keeps_the_upper_bits(channels):
 def test_a_png_named_jpeg(tmp_path):
     (tmp_path / "cat.JPEG").write_bytes(KINDS["png RGB"])
     (tmp_path / "dog.png").write_bytes(PLAIN)
-    fastpack.write_tfrecord([tmp_path / "cat.JPEG", tmp_path / "dog.png"], [0, 1], tmp_path / "x.tfrecord")
+    fastpack.write_tfrecord(
+        [tmp_path / "cat.JPEG", tmp_path / "dog.png"], [0, 1], tmp_path / "x.tfrecord"
+    )
     images = fastpack.open(tmp_path / "x.tfrecord").read([0, 1])["image"]
     assert (images == np.stack([photo(HEIGHT, WIDTH), read_pillow(PLAIN)])).all()
 
 
-ODD_SIZES = [(1, 1), (1, 2), (2, 1), (1, 19), (19, 1), (3, 5), (7, 9), (8, 8), (9, 7), (15, 17), (17, 31), (33, 33)]
+ODD_SIZES = [
+    (1, 1),
+    (1, 2),
+    (2, 1),
+    (1, 19),
+    (19, 1),
+    (3, 5),
+    (7, 9),
+    (8, 8),
+    (9, 7),
+    (15, 17),
+    (17, 31),
+    (33, 33),
+]
 
 
 @pytest.mark.parametrize("size", ODD_SIZES, ids=str)
@@ -144,19 +167,37 @@ def test_turned_then_transformed(tmp_path, format, orientation):
     data = with_exif_orientation(format, orientation)
     upright = read_upright(data)
     dataset = fastpack.open(packed(tmp_path, [data], "x.tfrecord"))
-    assert (dataset.with_options(transform=CenterCrop((13, 9)))[0]["image"] == center(upright, 13, 9)).all()
-    assert difference(dataset.with_options(transform=Resize((30, 12)))[0]["image"], resized(upright, 30, 12)) <= 1
+    assert (
+        dataset.with_options(transform=CenterCrop((13, 9)))[0]["image"] == center(upright, 13, 9)
+    ).all()
+    assert (
+        difference(
+            dataset.with_options(transform=Resize((30, 12)))[0]["image"], resized(upright, 30, 12)
+        )
+        <= 1
+    )
     # A random part of the upright image, resampled: of the same upright image in another file it is the same part.
-    reference = fastpack.open(packed(tmp_path, [save(upright, "PNG")], "y.tfrecord"), transform=RandomResizedCrop(8))
-    assert difference(dataset.with_options(transform=RandomResizedCrop(8))[0]["image"], reference[0]["image"]) <= 0
+    reference = fastpack.open(
+        packed(tmp_path, [save(upright, "PNG")], "y.tfrecord"), transform=RandomResizedCrop(8)
+    )
+    assert (
+        difference(
+            dataset.with_options(transform=RandomResizedCrop(8))[0]["image"], reference[0]["image"]
+        )
+        <= 0
+    )
 
 
-@pytest.mark.parametrize(("format", "options"), [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+@pytest.mark.parametrize(
+    ("format", "options"), [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]
+)
 def test_left_as_stored_when_asked(tmp_path, format, options):
     data = with_exif_orientation(format, 3, **options)
     stored = read_pillow(data) if format == "JPEG" else photo(HEIGHT, WIDTH)
     assert (fastpack.decode(data, orient=False) == stored).all()
-    dataset = fastpack.open(packed(tmp_path, [data], "x.tfrecord"), orient=False, transform=CenterCrop((13, 9)))
+    dataset = fastpack.open(
+        packed(tmp_path, [data], "x.tfrecord"), orient=False, transform=CenterCrop((13, 9))
+    )
     assert (dataset[0]["image"] == center(stored, 13, 9)).all()
 
 

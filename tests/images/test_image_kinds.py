@@ -17,8 +17,28 @@ from fastpack.images.gif import read_gif
 from fastpack.images.png import read_png
 from fastpack.images.tiff import read_tiff
 from tests.support.images import jpeg, photo, read_pillow, save, to_pillow
-from tests.support.raster_files import CHANNELS, HEIGHT, PNG_KINDS, WIDTH, animation, bmp, noise, patches, png, with_alpha
-from tests.support.tiffs import BLACK_IS_ZERO, CIELAB, CMYK, PALETTE, RGB, WHITE_IS_ZERO, YCBCR, tiff
+from tests.support.raster_files import (
+    CHANNELS,
+    HEIGHT,
+    PNG_KINDS,
+    WIDTH,
+    animation,
+    bmp,
+    noise,
+    patches,
+    png,
+    with_alpha,
+)
+from tests.support.tiffs import (
+    BLACK_IS_ZERO,
+    CIELAB,
+    CMYK,
+    PALETTE,
+    RGB,
+    WHITE_IS_ZERO,
+    YCBCR,
+    tiff,
+)
 
 sizes = st.tuples(st.integers(1, 20), st.integers(1, 20))
 seeds = st.integers(0, 2**16)
@@ -27,12 +47,20 @@ seeds = st.integers(0, 2**16)
 # PNG.
 
 
-@given(kind=st.sampled_from(PNG_KINDS), size=sizes, seed=seeds, interlaced=st.booleans(), filters=st.lists(st.integers(0, 4), min_size=1))
+@given(
+    kind=st.sampled_from(PNG_KINDS),
+    size=sizes,
+    seed=seeds,
+    interlaced=st.booleans(),
+    filters=st.lists(st.integers(0, 4), min_size=1),
+)
 @settings(max_examples=150, deadline=None)
 def test_png_samples(kind, size, seed, interlaced, filters):
     color_type, bits = kind
     samples = noise(seed, *size, CHANNELS[color_type], bits)
-    found = read_png(png(samples, color_type, bits, interlaced=int(interlaced), filters=filters), "png").samples
+    found = read_png(
+        png(samples, color_type, bits, interlaced=int(interlaced), filters=filters), "png"
+    ).samples
     assert found.dtype == samples.dtype
     np.testing.assert_array_equal(found, samples)
 
@@ -87,7 +115,14 @@ def test_png_data_that_do_not_fit_their_header(idat, message):
 def test_tiff_samples(size, seed, bits, channels, order, planar, cut):
     bits = max(bits, 8) if channels == 3 else bits
     samples = noise(seed, *size, channels, bits)
-    data = tiff(samples, RGB if channels == 3 else BLACK_IS_ZERO, order=order, bits=bits, planar=planar, **cut)
+    data = tiff(
+        samples,
+        RGB if channels == 3 else BLACK_IS_ZERO,
+        order=order,
+        bits=bits,
+        planar=planar,
+        **cut,
+    )
     np.testing.assert_array_equal(read_tiff(data, "tiff").samples, samples)
 
 
@@ -100,7 +135,11 @@ def test_tiff_samples(size, seed, bits, channels, order, planar, cut):
 )
 @settings(max_examples=120, deadline=None)
 def test_packed_tiffs_are_what_pillow_wrote(size, seed, compression, mode, predictor):
-    samples = patches(seed, *size) if mode == "L" else noise(seed, *size, 3 if mode == "RGB" else 1, 16 if mode == "I;16" else 8)
+    samples = (
+        patches(seed, *size)
+        if mode == "L"
+        else noise(seed, *size, 3 if mode == "RGB" else 1, 16 if mode == "I;16" else 8)
+    )
     options = {"tiffinfo": {317: predictor, 278: 7}} if compression != "packbits" else {}
     data = save(to_pillow(samples), "TIFF", compression=compression, **options)
     np.testing.assert_array_equal(read_tiff(data, "tiff").samples, samples)
@@ -118,8 +157,12 @@ def test_fax_rows_are_what_libtiff_wrote(size, seed, density, compression, optio
     random = np.random.default_rng(seed)
     bits = random.random(size) < density
     if seed % 2:  # rows like those above
-        bits = np.repeat(bits[:: 1 + seed % 7], 1 + seed % 7, axis=0)[: size[0]] ^ (random.random(size) < 0.001)
-    options = {tag: value for tag, value in options.items() if tag != 292 or compression == "group3"}
+        bits = np.repeat(bits[:: 1 + seed % 7], 1 + seed % 7, axis=0)[: size[0]] ^ (
+            random.random(size) < 0.001
+        )
+    options = {
+        tag: value for tag, value in options.items() if tag != 292 or compression == "group3"
+    }
     data = save(Image.fromarray(bits), "TIFF", compression=compression, tiffinfo=options)
     expected = np.array(Image.open(io.BytesIO(data)))
     assert (expected == bits).all()
@@ -128,14 +171,22 @@ def test_fax_rows_are_what_libtiff_wrote(size, seed, density, compression, optio
 
 def test_long_lzw_fills_its_table():
     samples = noise(3, 300, 300, 3)
-    np.testing.assert_array_equal(read_tiff(save(samples, "TIFF", compression="tiff_lzw"), "tiff").samples, samples)
+    np.testing.assert_array_equal(
+        read_tiff(save(samples, "TIFF", compression="tiff_lzw"), "tiff").samples, samples
+    )
 
 
 @pytest.mark.parametrize("quality", [50, 95])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_in_tiff_is_near_pillows(channels, quality):
     data = save(photo(64, 96, channels), "TIFF", compression="jpeg", quality=quality)
-    assert np.abs(fastpack.decode(data).astype(int) - np.array(Image.open(io.BytesIO(data)).convert("RGB"))).max() <= 8
+    assert (
+        np.abs(
+            fastpack.decode(data).astype(int)
+            - np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+        ).max()
+        <= 8
+    )
 
 
 def test_colors_of_tiffs():
@@ -143,7 +194,9 @@ def test_colors_of_tiffs():
     gray = levels[..., :1]
     assert (fastpack.decode(tiff(gray, WHITE_IS_ZERO), color="GRAY") == 255 - gray).all()
     bits = noise(0, HEIGHT, WIDTH, 1, 1)
-    assert (fastpack.decode(tiff(bits, WHITE_IS_ZERO, bits=1), color="GRAY") == 255 * (1 - bits)).all()
+    assert (
+        fastpack.decode(tiff(bits, WHITE_IS_ZERO, bits=1), color="GRAY") == 255 * (1 - bits)
+    ).all()
     colors = np.random.default_rng(1).integers(0, 256, (256, 3))
     data = tiff(gray, PALETTE, tags={320: tuple((colors.T.reshape(-1) * 257).tolist())})
     assert (fastpack.decode(data) == colors[gray[..., 0]]).all()
@@ -157,17 +210,29 @@ REFUSED = {
     "six bands": (tiff(noise(0, 9, 8, 6), BLACK_IS_ZERO), "6 bands"),
     "RGB and infrared": (tiff(noise(0, 9, 8, 4), RGB, tags={338: (0,)}), "4 bands"),
     "RGB, alpha and infrared": (tiff(noise(0, 9, 8, 5), RGB, tags={338: (2, 0)}), "5 bands"),
-    "floats": (tiff(np.zeros((9, 8, 1), np.float32), BLACK_IS_ZERO, tags={339: (3,)}), "float32 values"),
+    "floats": (
+        tiff(np.zeros((9, 8, 1), np.float32), BLACK_IS_ZERO, tags={339: (3,)}),
+        "float32 values",
+    ),
     "signed": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={339: (2,)}), "signed values"),
     "32 bits": (tiff(np.zeros((9, 8, 1), np.uint32), BLACK_IS_ZERO), "32 bits"),
     "CIELab": (tiff(noise(0, 9, 8, 3), CIELAB), "colors of the kind 8"),
     "YCbCr": (tiff(noise(0, 9, 8, 3), YCBCR), "colors of the kind 6"),
-    "fax": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (4,)}), "fax data of more than one bit"),
+    "fax": (
+        tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (4,)}),
+        "fax data of more than one bit",
+    ),
     "old JPEG": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (6,)}), "old JPEG"),
     "other compressions": (tiff(noise(0, 9, 8, 3), RGB, tags={259: (50000,)}), "Zstandard"),
-    "predictor of floats": (tiff(noise(0, 9, 8, 3), RGB, tags={259: (5,), 317: (3,)}), "predictor 3"),
+    "predictor of floats": (
+        tiff(noise(0, 9, 8, 3), RGB, tags={259: (5,), 317: (3,)}),
+        "predictor 3",
+    ),
     "other depths": (tiff(noise(0, 9, 8, 3), RGB, tags={258: (5, 6, 5)}), "5 and 6 bits"),
-    "RGBA in JPEG": (save(Image.new("RGBA", (8, 9)), "TIFF", compression="jpeg"), "JPEG data other than gray"),
+    "RGBA in JPEG": (
+        save(Image.new("RGBA", (8, 9)), "TIFF", compression="jpeg"),
+        "JPEG data other than gray",
+    ),
 }
 
 
@@ -198,7 +263,9 @@ def test_what_is_refused_is_named(data, feature):
 @given(size=sizes, seed=seeds, bits=st.sampled_from([16, 32]), data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_bmp_masks_of_any_width(size, seed, bits, data):
-    widths = data.draw(st.lists(st.integers(1, bits // 4 if bits == 16 else 10), min_size=3, max_size=3))
+    widths = data.draw(
+        st.lists(st.integers(1, bits // 4 if bits == 16 else 10), min_size=3, max_size=3)
+    )
     starts = np.concatenate([[0], np.cumsum(widths)])
     order = data.draw(st.permutations(range(3)))
     masks = [(2 ** widths[i] - 1) << int(starts[i]) for i in order]
@@ -228,10 +295,22 @@ def test_bmp_runs(bits):
     """A run, pixels as they are, a step, the ends of a row and of the picture."""
     value, literal = (0x12, b"\0\3\x34\x50") if bits == 4 else (7, b"\0\3\1\2\3\0")
     runs = bytes([5, value]) + b"\0\0" + literal + b"\0\2\1\0" + bytes([2, value]) + b"\0\1"
-    rows = [[1, 2, 1, 2, 1, 0], [3, 4, 5, 0, 1, 2]] if bits == 4 else [[7] * 5 + [0], [1, 2, 3, 0, 7, 7]]
+    rows = (
+        [[1, 2, 1, 2, 1, 0], [3, 4, 5, 0, 1, 2]]
+        if bits == 4
+        else [[7] * 5 + [0], [1, 2, 3, 0, 7, 7]]
+    )
     palette = bytes(range(64)) if bits == 4 else bytes(1024)
-    facts = struct.pack("<IiiHHIIiiII", 40, 6, 2, 1, bits, 2 if bits == 4 else 1, len(runs), 0, 0, 0, 0) + palette
-    data = b"BM" + struct.pack("<IHHI", 14 + len(facts) + len(runs), 0, 0, 14 + len(facts)) + facts + runs
+    facts = (
+        struct.pack("<IiiHHIIiiII", 40, 6, 2, 1, bits, 2 if bits == 4 else 1, len(runs), 0, 0, 0, 0)
+        + palette
+    )
+    data = (
+        b"BM"
+        + struct.pack("<IHHI", 14 + len(facts) + len(runs), 0, 0, 14 + len(facts))
+        + facts
+        + runs
+    )
     assert read_bmp(data, "bmp").samples[..., 0].tolist() == rows[::-1]
     assert (fastpack.decode(data) == read_pillow(data)).all()
     for damaged in (data[:-2], data.replace(runs, b"\7" + runs[1:])):
@@ -239,7 +318,12 @@ def test_bmp_runs(bits):
             fastpack.decode(damaged)
 
 
-@given(size=st.tuples(st.integers(1, 90), st.integers(1, 90)), seed=seeds, is_noise=st.booleans(), interlace=st.booleans())
+@given(
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    seed=seeds,
+    is_noise=st.booleans(),
+    interlace=st.booleans(),
+)
 @settings(max_examples=80, deadline=None)
 def test_gif_indices(size, seed, is_noise, interlace):
     indices = (noise(seed, *size, 1) if is_noise else patches(seed, *size))[..., 0]
@@ -309,7 +393,11 @@ def test_damage_prints_nothing_and_raises_only_our_errors(kind, capfd):
     for _ in range(150):
         data = bytearray(PACKED[kind])
         at = int(random.integers(4, len(data)))
-        data[at : at + 9] = random.bytes(len(data[at : at + 9])) if random.integers(2) else bytes(len(data[at : at + 9]))
+        data[at : at + 9] = (
+            random.bytes(len(data[at : at + 9]))
+            if random.integers(2)
+            else bytes(len(data[at : at + 9]))
+        )
         cut = int(random.integers(1, len(data) + 1)) if random.integers(2) else len(data)
         try:
             fastpack.decode(bytes(data[:cut]), limits=fastpack.Limits(max_pixels=2**20))
@@ -329,5 +417,7 @@ def test_what_is_cut_is_an_error(kind):
 def test_zeros_in_lzw_data_are_found():
     data = bytearray(save(photo(480, 640), "TIFF", compression="tiff_lzw"))
     data[len(data) // 2 : len(data) // 2 + 4096] = bytes(4096)
-    with pytest.raises(CorruptImageError, match="LZW data of the TIFF's strip or tile .* are damaged"):
+    with pytest.raises(
+        CorruptImageError, match="LZW data of the TIFF's strip or tile .* are damaged"
+    ):
         fastpack.decode(bytes(data))

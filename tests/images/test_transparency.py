@@ -16,7 +16,9 @@ from tests.support.tiffs import RGB, tiff
 
 def associated(levels):
     parts = levels[..., 3:] / 255
-    return np.concatenate([np.rint(levels[..., :3] * parts).astype(np.uint8), levels[..., 3:]], axis=2)
+    return np.concatenate(
+        [np.rint(levels[..., :3] * parts).astype(np.uint8), levels[..., 3:]], axis=2
+    )
 
 
 # Transparency.
@@ -43,7 +45,9 @@ def test_alpha_is_dropped(kind):
         assert (found == ALPHA[..., :3]).all()
         return
     opacity = ALPHA[..., 3:].astype(int)
-    known = np.broadcast_to(opacity > 0, found.shape)  # nothing is left of colors that were multiplied with 0
+    known = np.broadcast_to(
+        opacity > 0, found.shape
+    )  # nothing is left of colors that were multiplied with 0
     assert (np.abs(found - ALPHA[..., :3]) <= 128 / np.maximum(opacity, 1) + 1)[known].all()
 
 
@@ -62,7 +66,10 @@ def test_transparency_of_gray_palettes_and_colors(tmp_path):
     color = int(gray[3, 5, 0])
     clear_gray = png(gray, 0, 8, extra=chunk(b"tRNS", struct.pack(">H", color)))
     assert (fastpack.decode(clear_gray, color="GRAY") == gray).all()
-    assert (fastpack.decode(clear_gray, color="GRAY", alpha="white") == np.where(gray == color, 255, gray)).all()
+    assert (
+        fastpack.decode(clear_gray, color="GRAY", alpha="white")
+        == np.where(gray == color, 255, gray)
+    ).all()
     clear_index = png(palette, 3, 8, extra=chunk(b"tRNS", bytes([0] * 200)))
     colors = np.frombuffer(bytes(range(256)) * 3, np.uint8).reshape(256, 3)[palette[..., 0]]
     assert (fastpack.decode(clear_index) == colors).all()
@@ -70,8 +77,14 @@ def test_transparency_of_gray_palettes_and_colors(tmp_path):
     both = save(np.concatenate([gray, palette], axis=2), "PNG")
     assert (fastpack.decode(both, color="GRAY") == gray).all()
     (tmp_path / "a.png").write_bytes(clear_gray)
-    fastpack.pack(fastpack.from_folder(tmp_path), tmp_path / "x.h5", fastpack.PackOptions(layout="pixels", alpha="white", color="GRAY"))
-    assert (fastpack.open(tmp_path / "x.h5")[0]["image"] == np.where(gray == color, 255, gray)).all()
+    fastpack.pack(
+        fastpack.from_folder(tmp_path),
+        tmp_path / "x.h5",
+        fastpack.PackOptions(layout="pixels", alpha="white", color="GRAY"),
+    )
+    assert (
+        fastpack.open(tmp_path / "x.h5")[0]["image"] == np.where(gray == color, 255, gray)
+    ).all()
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -80,7 +93,9 @@ def test_a_transparent_level_has_as_many_bits_as_the_image(bits):
     levels = noise(1, HEIGHT, WIDTH, 1, bits)
     data = png(levels, 0, bits, extra=chunk(b"tRNS", struct.pack(">H", 2**bits * 7 + 3)))
     shown = levels.astype(int) * (255 // (2**bits - 1))
-    np.testing.assert_array_equal(fastpack.decode(data, color="GRAY", alpha="white"), np.where(levels == 3, 255, shown))
+    np.testing.assert_array_equal(
+        fastpack.decode(data, color="GRAY", alpha="white"), np.where(levels == 3, 255, shown)
+    )
 
 
 def test_gray_of_a_gray_palette_is_gray():
@@ -105,7 +120,9 @@ def test_a_palette_that_lacks_colors():
 # Animations.
 
 
-@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"lossless": True, "minimize_size": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"lossless": True}, {"lossless": True, "minimize_size": True}], ids=str
+)
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("alpha", ["drop", "white"])
 def test_the_first_frame_of_a_webp_is_opencvs(mode, options, alpha):
@@ -119,10 +136,14 @@ def test_a_small_frame_lies_where_the_file_says():
     frame = save(photo(5, 7), "WEBP", lossless=True)[12:]
     sides = (13).to_bytes(3, "little") + (9).to_bytes(3, "little")
     head = b"\2\0\0\1\0\0" + (6).to_bytes(3, "little") + (4).to_bytes(3, "little") + bytes(4)
-    body = riff(b"VP8X", b"\2\0\0\0" + sides) + riff(b"ANIM", bytes(6)) + riff(b"ANMF", head + frame)
+    body = (
+        riff(b"VP8X", b"\2\0\0\0" + sides) + riff(b"ANIM", bytes(6)) + riff(b"ANMF", head + frame)
+    )
     expected = np.full((10, 14, 3), 255, np.uint8)
     expected[2:7, 4:11] = photo(5, 7)
-    np.testing.assert_array_equal(fastpack.decode(riff(b"RIFF", b"WEBP" + body), alpha="white"), expected)
+    np.testing.assert_array_equal(
+        fastpack.decode(riff(b"RIFF", b"WEBP" + body), alpha="white"), expected
+    )
     outside = body.replace(b"\2\0\0\1\0\0", b"\6\0\0\1\0\0")
     with pytest.raises(CorruptImageError, match="larger than the image"):
         fastpack.decode(riff(b"RIFF", b"WEBP" + outside))

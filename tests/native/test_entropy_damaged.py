@@ -20,7 +20,11 @@ each_sound = pytest.mark.parametrize("data", SOUND.values(), ids=SOUND)
 def test_files_that_end_anywhere(data, filler):
     """A box in the middle needs less than all; but libjpeg reads ahead, and complains when it meets the end."""
     views = [whole(data), view_of(20, 10, x=7, y=3), view_of(20, 10, x=7, y=17)]
-    found = {verdicts(data[:end] + filler, view)[0] for end in range(start_of_data(data), len(data)) for view in views}
+    found = {
+        verdicts(data[:end] + filler, view)[0]
+        for end in range(start_of_data(data), len(data))
+        for view in views
+    }
     assert found == {None, 10}
 
 
@@ -32,7 +36,9 @@ def test_damage_anywhere(data, accept):
         damaged = bytearray(data)
         damaged[at] ^= 1 << random.integers(8)
         verdicts(bytes(damaged), whole(data), accept_damage=accept)
-        verdicts(bytes(damaged), view_of(20, 12, x=7, y=3), accept_damage=accept)  # 4:2:0: libjpeg reads the next MCUs
+        verdicts(
+            bytes(damaged), view_of(20, 12, x=7, y=3), accept_damage=accept
+        )  # 4:2:0: libjpeg reads the next MCUs
 
 
 @settings(max_examples=1500)
@@ -64,7 +70,11 @@ def test_odd_tables(number, counts, symbols):
 
 
 @settings(max_examples=300)
-@given(st.sampled_from([0x00, 0x10]), st.lists(st.integers(0, 9), min_size=16, max_size=16), st.binary(min_size=160, max_size=160))
+@given(
+    st.sampled_from([0x00, 0x10]),
+    st.lists(st.integers(0, 9), min_size=16, max_size=16),
+    st.binary(min_size=160, max_size=160),
+)
 def test_any_tables(number, counts, symbols):
     verdicts(with_table(SOUND["gray"], number, counts, symbols[: sum(counts)]), view_of(9, 5))
 

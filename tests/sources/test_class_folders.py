@@ -17,21 +17,34 @@ from tests.support.folder_routes import each_route, facts, grow, opened
 @each_route
 def test_the_last_folder_can_be_the_class(tmp_path, take):
     root = grow(tmp_path / "inat", "Plantae/7477/1.jpg", "Plantae/8001/1.jpg", "Aves/3001/1.jpg")
-    assert facts(take(root))[1:] == facts(take(root, class_folder="last"))[1:] == ([0, 1, 2], ("3001", "7477", "8001"))
+    assert (
+        facts(take(root))[1:]
+        == facts(take(root, class_folder="last"))[1:]
+        == ([0, 1, 2], ("3001", "7477", "8001"))
+    )
     assert facts(take(root, class_folder="first"))[1:] == ([0, 1, 1], ("Aves", "Plantae"))
 
 
 @each_route
 def test_splits_are_not_packed_as_classes(tmp_path, take):
     root = grow(tmp_path / "set", "train/cat/1.jpg", "val/cat/1.jpg")
-    with pytest.raises(SourceError, match=r"^the folders train, val are called like splits, .* - at .*set$"):
+    with pytest.raises(
+        SourceError, match=r"^the folders train, val are called like splits, .* - at .*set$"
+    ):
         take(root)
 
 
 @each_route
 @pytest.mark.parametrize("name", ["val", "test", "Valid"])
 def test_a_split_counts_in_the_classes_of_its_training_set(tmp_path, take, name):
-    grow(tmp_path, "train/bee/1.jpg", "train/cat/1.jpg", "train/dog/deep/1.jpg", "train/.hidden/1.jpg", "train/1.txt")
+    grow(
+        tmp_path,
+        "train/bee/1.jpg",
+        "train/cat/1.jpg",
+        "train/dog/deep/1.jpg",
+        "train/.hidden/1.jpg",
+        "train/1.txt",
+    )
     (tmp_path / "train" / "ape").mkdir()  # no class there either
     root = grow(tmp_path / name, "bee/1.jpg", "dog/1.jpg")
     said = f"labels count in the classes of train beside {name}, which has cat too; give classes to decide"
@@ -44,7 +57,9 @@ def test_a_split_with_a_class_of_its_own(tmp_path):
     grow(tmp_path, "train/bee/1.jpg")
     source = fastpack.from_folder(grow(tmp_path / "val", "ant/1.jpg", "bee/1.jpg"))
     assert source.schema.class_names == ("ant", "bee")
-    assert source.notes == ("the folder train beside val has no class ant; labels differ there; give classes to decide",)
+    assert source.notes == (
+        "the folder train beside val has no class ant; labels differ there; give classes to decide",
+    )
 
 
 def test_a_training_set_that_is_a_link_is_not_looked_into(tmp_path):
@@ -54,14 +69,20 @@ def test_a_training_set_that_is_a_link_is_not_looked_into(tmp_path):
 
 
 def test_folders_with_other_classes_count_in_all(tmp_path):
-    one, two = grow(tmp_path / "one", "bee/1.jpg", "dog/1.jpg"), grow(tmp_path / "two", "cat/1.jpg", "dog/1.jpg")
+    one, two = (
+        grow(tmp_path / "one", "bee/1.jpg", "dog/1.jpg"),
+        grow(tmp_path / "two", "cat/1.jpg", "dog/1.jpg"),
+    )
     assert facts(opened([one, two]))[1:] == ([0, 2, 1, 2], ("bee", "cat", "dog"))
 
 
 def test_verify_against_takes_the_same_classes(tmp_path):
     root = grow(tmp_path / "inat", "Plantae/7477/1.jpg", "Plantae/8001/1.jpg", "Aves/3001/1.jpg")
     fastpack.pack(root, tmp_path / "a.h5", PackOptions(class_folder="first"))
-    assert run("verify", tmp_path / "a.h5", "--against", root, "--class-folder", "first").exit_code == 0
+    assert (
+        run("verify", tmp_path / "a.h5", "--against", root, "--class-folder", "first").exit_code
+        == 0
+    )
     assert run("verify", tmp_path / "a.h5", "--against", root).exit_code == 1
 
 
@@ -79,13 +100,24 @@ def lists(tmp_path):
     (tmp_path / "lines.txt").write_text("\ufeffbee\r\ncat\r\ndog\n\n")
     (tmp_path / "list.json").write_text(json.dumps(["bee", "cat", "dog"]))
     (tmp_path / "mapping.json").write_text(json.dumps({"dog": 2, "bee": 0, "cat": 1}))
-    (tmp_path / "table.csv").write_text("file_name,label\nwhole/bee/1.jpg,bee\nwhole/bee/1.jpg,dog\nwhole/cat/1.jpg,cat\n")
+    (tmp_path / "table.csv").write_text(
+        "file_name,label\nwhole/bee/1.jpg,bee\nwhole/bee/1.jpg,dog\nwhole/cat/1.jpg,cat\n"
+    )
     for name in ("w.tfrecord", "w.h5"):
         fastpack.pack(tmp_path / "whole", tmp_path / name)
     (tmp_path / "shards").mkdir()
     fastpack.pack(tmp_path / "whole", tmp_path / "shards" / "w.h5")
     yield from (("bee", "cat", "dog"), {"dog": 2, "bee": 0, "cat": 1})
-    for name in ("whole", "lines.txt", "list.json", "mapping.json", "table.csv", "w.tfrecord", "w.h5", "shards"):
+    for name in (
+        "whole",
+        "lines.txt",
+        "list.json",
+        "mapping.json",
+        "table.csv",
+        "w.tfrecord",
+        "w.h5",
+        "shards",
+    ):
         yield tmp_path / name
 
 
@@ -97,7 +129,10 @@ def test_classes_are_given_in_many_ways(animals, tmp_path):
         packed = fastpack.pack(animals, tmp_path / f"{number}.tfrecord", PackOptions(classes=given))
         assert facts(opened(packed.paths))[1] == [0, 2]
         if not isinstance(given, (tuple, dict)):
-            assert run("pack", animals, "-o", tmp_path / f"{number}.h5", "--classes", given).exit_code == 0
+            assert (
+                run("pack", animals, "-o", tmp_path / f"{number}.h5", "--classes", given).exit_code
+                == 0
+            )
             assert facts(opened(tmp_path / f"{number}.h5"))[1:] == expected
 
 
@@ -107,26 +142,41 @@ def test_datasets_and_tables_take_a_list_too(animals, tmp_path):
     names = ["cat", "dog", "bee"]
     fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "b.h5", PackOptions(classes=names))
     fastpack.pack(tmp_path / "t.csv", tmp_path / "c.h5", PackOptions(classes=names))
-    assert facts(opened(tmp_path / "b.h5"))[1:] == facts(opened(tmp_path / "a.tfrecord", classes=names))[1:] == ([2, 1], tuple(names))
+    assert (
+        facts(opened(tmp_path / "b.h5"))[1:]
+        == facts(opened(tmp_path / "a.tfrecord", classes=names))[1:]
+        == ([2, 1], tuple(names))
+    )
     assert facts(opened(tmp_path / "c.h5"))[1:] == ([1, 0], tuple(names))
 
 
 def test_classes_that_are_not_in_the_list_are_refused_by_name(animals, tmp_path):
     with pytest.raises(SourceError, match="the list of 2 classes has no dog; add"):
-        fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee", "cat"], on_error="skip"))
+        fastpack.pack(
+            animals, tmp_path / "a.h5", PackOptions(classes=["bee", "cat"], on_error="skip")
+        )
     with pytest.raises(SourceError, match="has no dog"):
         opened(animals, classes=["bee"])
     assert not list(tmp_path.glob("*a.h5*"))
-    assert fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee"], exclude=["dog/*"])).num_samples == 1
+    assert (
+        fastpack.pack(
+            animals, tmp_path / "a.h5", PackOptions(classes=["bee"], exclude=["dog/*"])
+        ).num_samples
+        == 1
+    )
 
 
 def test_a_pack_that_goes_on_must_have_the_same_classes(animals, tmp_path, stop_behind):
     with pytest.raises(KeyboardInterrupt), stop_behind(1):
         fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee", "dog"], shards=2))
     with pytest.raises(FastpackError, match="classes"):
-        fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["dog", "bee"], shards=2), resume=True)
+        fastpack.pack(
+            animals, tmp_path / "a.h5", PackOptions(classes=["dog", "bee"], shards=2), resume=True
+        )
     (tmp_path / "names").write_text("bee\ndog")
-    fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=tmp_path / "names", shards=2), resume=True)
+    fastpack.pack(
+        animals, tmp_path / "a.h5", PackOptions(classes=tmp_path / "names", shards=2), resume=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,13 @@ import pytest
 
 import fastpack
 from fastpack import FastpackWarning, PackOptions
-from fastpack.errors import EmptySourceError, FastpackError, MissingFileError, SourceError, UnreadableFileError
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    MissingFileError,
+    SourceError,
+    UnreadableFileError,
+)
 from fastpack.formats.discovery import find_shards
 from tests.support.command_line import run
 from tests.support.folder_routes import ROUTES, each_route, facts, grow, opened
@@ -17,7 +23,14 @@ from tests.support.folder_routes import ROUTES, each_route, facts, grow, opened
 # Junk, and what is not an image
 
 
-JUNK = ["@eaDir/cat/1.jpg", ".ipynb_checkpoints/1.jpg", "__MACOSX/cat/1.jpg", "lost+found/1.jpg", "cat/._1.jpg", "cat/.thumbnails/1.jpg"]
+JUNK = [
+    "@eaDir/cat/1.jpg",
+    ".ipynb_checkpoints/1.jpg",
+    "__MACOSX/cat/1.jpg",
+    "lost+found/1.jpg",
+    "cat/._1.jpg",
+    "cat/.thumbnails/1.jpg",
+]
 
 
 @each_route
@@ -27,7 +40,15 @@ def test_junk_is_no_class(tmp_path, take):
 
 
 def test_what_is_left_out_is_said(tmp_path):
-    root = grow(tmp_path / "photos", "cat/1.jpg", *JUNK, "labels.csv", "cat/README", "cat/1.heic", "cat/a.zip")
+    root = grow(
+        tmp_path / "photos",
+        "cat/1.jpg",
+        *JUNK,
+        "labels.csv",
+        "cat/README",
+        "cat/1.heic",
+        "cat/a.zip",
+    )
     (root / "owl").mkdir()
     (root / "fox" / "old").mkdir(parents=True)
     notes = (
@@ -35,10 +56,18 @@ def test_what_is_left_out_is_said(tmp_path):
         "left out 4 files that do not end like images: cat/1.heic, cat/README, cat/a.zip and 1 more",
         "no class is made of 2 folders without images: fox/old/, owl/",
     )
-    for taken in (fastpack.from_folder(root), opened(root), fastpack.pack(root, tmp_path / "p.h5"), fastpack.convert(root, tmp_path / "c.h5")):
+    for taken in (
+        fastpack.from_folder(root),
+        opened(root),
+        fastpack.pack(root, tmp_path / "p.h5"),
+        fastpack.convert(root, tmp_path / "c.h5"),
+    ):
         assert taken.notes == notes
     result = run("pack", root, "-o", tmp_path / "q.h5", "--quiet")
-    assert (result.stdout, result.stderr.splitlines()) == ("", [f"fastpack: {note}" for note in notes])
+    assert (result.stdout, result.stderr.splitlines()) == (
+        "",
+        [f"fastpack: {note}" for note in notes],
+    )
     assert run("ls", root).stderr == result.stderr
 
 
@@ -50,14 +79,19 @@ def test_a_saved_index_says_what_is_true_now(tmp_path):
 
 
 def test_no_images_but_other_files(tmp_path):
-    with pytest.raises(EmptySourceError, match=r"\.tiff\), but 2 files of other endings: 0001, a.heic; check"):
+    with pytest.raises(
+        EmptySourceError, match=r"\.tiff\), but 2 files of other endings: 0001, a.heic; check"
+    ):
         fastpack.from_folder(grow(tmp_path / "photos", "0001", "a.heic"))
 
 
 def test_packed_files_beside_images(tmp_path):
     root = grow(tmp_path / "photos", "cat/1.jpg")
     fastpack.pack(root, root / "a.tfrecord")
-    with pytest.warns(FastpackWarning, match=r"photos holds images beside a.tfrecord; only the 1 packed files are read"):
+    with pytest.warns(
+        FastpackWarning,
+        match=r"photos holds images beside a.tfrecord; only the 1 packed files are read",
+    ):
         assert find_shards(root) == [root / "a.tfrecord"]
     assert "a.tfrecord" in fastpack.from_folder(root).notes[0]
 
@@ -71,8 +105,16 @@ def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     said = 'left out 1 image beside the class folders, of no class: stray.jpg; give class_folder="none" to take all, without labels'
     for options in ({}, {"class_folder": "last"}):
         assert facts(take(root, **options)) == (["cat/1.jpg", "dog/1.jpg"], [0, 1], ("cat", "dog"))
-        assert fastpack.from_folder(root, **options).notes[0] == opened(root, **options).notes[0] == said
-    assert facts(take(root, class_folder="none")) == (["cat/1.jpg", "dog/1.jpg", "stray.jpg"], None, ())
+        assert (
+            fastpack.from_folder(root, **options).notes[0]
+            == opened(root, **options).notes[0]
+            == said
+        )
+    assert facts(take(root, class_folder="none")) == (
+        ["cat/1.jpg", "dog/1.jpg", "stray.jpg"],
+        None,
+        (),
+    )
 
 
 def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
@@ -83,7 +125,9 @@ def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
         opened(root)
     packed = fastpack.pack(root, tmp_path / "a.h5", PackOptions(on_error="skip"))
     assert (
-        facts(opened(packed.paths)) == facts(opened(root, on_error="skip")) == (["bee/1.jpg", "cat/1.jpg"], [1, 2], ("ant", "bee", "cat"))
+        facts(opened(packed.paths))
+        == facts(opened(root, on_error="skip"))
+        == (["bee/1.jpg", "cat/1.jpg"], [1, 2], ("ant", "bee", "cat"))
     )
 
 
@@ -109,12 +153,18 @@ def lead_out(root, secret):
     """The ways in which a link in a folder can lead out: name -> what makes it, and the option that lets it pass."""
     grow(root, "a/1.jpg")
     yield "a file", lambda: (root / "a" / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
-    yield "a file beside the classes", lambda: (root / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
+    yield (
+        "a file beside the classes",
+        lambda: (root / "evil.jpg").symlink_to(secret / "n2" / "private.jpg"),
+    )
     yield "a class", lambda: (root / "n2").symlink_to(secret / "n2")
     yield "a relative one", lambda: (root / "n2").symlink_to("../elsewhere/n2")
     yield "a chain", lambda: _chain(root / "a", secret / "n2" / "private.jpg")
     yield "a caption", lambda: (root / "a" / "1.txt").symlink_to(secret / "1.txt")
-    yield "nothing but links", lambda: ((root / "a" / "1.jpg").unlink(), (root / "n2").symlink_to(secret / "n2"))
+    yield (
+        "nothing but links",
+        lambda: ((root / "a" / "1.jpg").unlink(), (root / "n2").symlink_to(secret / "n2")),
+    )
 
 
 def _chain(folder, end):
@@ -122,17 +172,29 @@ def _chain(folder, end):
     (folder / "next").symlink_to(end)
 
 
-WAYS = ["a file", "a file beside the classes", "a class", "a relative one", "a chain", "a caption", "nothing but links"]
+WAYS = [
+    "a file",
+    "a file beside the classes",
+    "a class",
+    "a relative one",
+    "a chain",
+    "a caption",
+    "nothing but links",
+]
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("take", [ROUTES[name] for name in ("open", "pack", "pack of open", "convert")])
+@pytest.mark.parametrize(
+    "take", [ROUTES[name] for name in ("open", "pack", "pack of open", "convert")]
+)
 def test_links_that_lead_out_are_refused_by_every_route(tmp_path, secret, take, way):
     root = tmp_path / "src"
     dict(lead_out(root, secret))[way]()
     with pytest.raises(FastpackError, match="leads out of .*allow_external"):
         take(root)
-    assert len(take(root, allow_external=True)) == (2 if way in ("a file", "a class", "a relative one", "a chain") else 1)
+    assert len(take(root, allow_external=True)) == (
+        2 if way in ("a file", "a class", "a relative one", "a chain") else 1
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -140,8 +202,16 @@ def test_links_that_lead_out_are_refused_by_every_route(tmp_path, secret, take, 
 def test_links_that_lead_out_are_refused_by_every_command(tmp_path, secret, command, way):
     root = tmp_path / "src"
     dict(lead_out(root, secret))[way]()
-    outputs = {"pack": ["-o", "p.h5"], "convert": ["c.h5"], "extract": ["files"], "preview": ["-o", "sheet.png"]}
-    output = [tmp_path / word if "." in word or word == "files" else word for word in outputs.get(command, [])]
+    outputs = {
+        "pack": ["-o", "p.h5"],
+        "convert": ["c.h5"],
+        "extract": ["files"],
+        "preview": ["-o", "sheet.png"],
+    }
+    output = [
+        tmp_path / word if "." in word or word == "files" else word
+        for word in outputs.get(command, [])
+    ]
     refused = run(command, root, *output)
     assert refused.exit_code == 1
     assert "leads out of" in refused.stderr
@@ -189,7 +259,9 @@ def test_what_cannot_be_read_is_one_bad_sample(tmp_path, what):
         dataset = opened(root, on_error=on_error)
         assert facts(dataset) == (["a/1.jpg", "a/2.jpg", "b/1.jpg"], [0, 0, 1], ("a", "b"))
         assert dataset.read([0, 1, 2]).num_samples == 3
-        assert dataset.notes[-1].startswith("left out 1 file or folder that cannot be read, or must not; the first: ")
+        assert dataset.notes[-1].startswith(
+            "left out 1 file or folder that cannot be read, or must not; the first: "
+        )
     packed = fastpack.pack(root, tmp_path / "skip.h5", PackOptions(on_error="skip"))
     assert (packed.num_samples, len(packed.rejects)) == (3, 1)
 
@@ -198,7 +270,10 @@ def test_nothing_that_can_be_read(tmp_path):
     grow(tmp_path / "photos", "a/1.jpg")
     (tmp_path / "photos" / "a" / "1.jpg").unlink()
     (tmp_path / "photos" / "a" / "1.jpg").symlink_to("/nowhere")
-    with pytest.raises(EmptySourceError, match=r"no images here that can be taken .*this link leads to /nowhere,.*a/1\.jpg"):
+    with pytest.raises(
+        EmptySourceError,
+        match=r"no images here that can be taken .*this link leads to /nowhere,.*a/1\.jpg",
+    ):
         opened(tmp_path / "photos", on_error="skip")
 
 
@@ -241,7 +316,15 @@ def test_a_folder_that_vanishes_while_it_is_listed(tmp_path, monkeypatch):
 
 
 def test_odd_names(tmp_path):
-    names = ["a/-rf.jpg", "a/new\nline.jpg", "a/" + "x" * 251 + ".jpg", "a/A.JPEG", "a/a.jpeg", "-b/ .jpg", "a/scan.jfif"]
+    names = [
+        "a/-rf.jpg",
+        "a/new\nline.jpg",
+        "a/" + "x" * 251 + ".jpg",
+        "a/A.JPEG",
+        "a/a.jpeg",
+        "-b/ .jpg",
+        "a/scan.jfif",
+    ]
     root = grow(tmp_path / "photos", *names)
     for take in ROUTES.values():
         assert list(take(root).columns["key"]) == sorted(names)

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.usefixtures("table_files")
 # What is in the file
 
 
-@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+)
 def test_other_delimiters_are_noticed(delimiter, name):
     source = from_table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
     assert source.notes == (f"columns are separated by {name}, as the header is",)
@@ -48,12 +50,18 @@ def test_other_encodings_are_refused(encoding):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"path": "a.jpg", "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 2 is not JSON that can be read"),
+        (
+            '{"path": "a.jpg", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+            "line 2 is not JSON that can be read",
+        ),
         ('{"path": "a.jpg", "x": ' + "[" * 40 + "]" * 40 + "}", "nested more than 32 deep"),
         ('{"path": "a.jpg", "x": 1, "x": 2}', "line 2 .*one name twice"),
         ('{"path": "a.jpg", "x": 1e400}', "line 2 .*does not fit into a float64"),
         ('{"path": "a.jpg", "x": ' + "9" * 5000 + "}", "line 2 is not JSON that can be read"),
-        ('{"path": "a.jpg", "x": 99999999999999999999}', "'x' holds 99999999999999999999 beside missing values"),
+        (
+            '{"path": "a.jpg", "x": 99999999999999999999}',
+            "'x' holds 99999999999999999999 beside missing values",
+        ),
         ("[1]", r"line 2 is not an object; write \{\.\.\.\} in each line"),
         ('{"path": "a.jpg", "x\\ud800": 1}', "holds characters that are not text"),
         ('{"path": "a.jpg", "x\\u0000": 1}', "holds characters that are not text"),
@@ -70,7 +78,9 @@ def test_odd_json_is_refused(text, message):
 
 def test_a_missing_name_is_a_missing_value():
     with open("t.jsonl", "w") as file:
-        file.write('{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n')
+        file.write(
+            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
+        )
     source = from_table("t.jsonl")
     assert list(source.columns["text"]) == ["", "x", ""]
     np.testing.assert_array_equal(source.columns["n"], [math.nan, math.nan, 2])
@@ -84,23 +94,43 @@ def test_a_missing_name_is_a_missing_value():
 def test_fields_are_left_out_before_they_are_judged():
     with open("t.jsonl", "w") as file:
         file.write(json.dumps({"path": "a.jpg", "text": "t", "odd": [1, "x"]}) + "\n")
-    with pytest.raises(SourceError, match=r"'odd' mixes .*; write one kind, or leave the column out with fields"):
+    with pytest.raises(
+        SourceError, match=r"'odd' mixes .*; write one kind, or leave the column out with fields"
+    ):
         pack("t.jsonl", "a.tfrecord")
     assert pack("t.jsonl", "a.tfrecord", PackOptions(fields=["text"])).num_samples == 1
-    with pytest.raises(errors.SchemaError, match="no column 'none'; the columns are path, text, odd"):
+    with pytest.raises(
+        errors.SchemaError, match="no column 'none'; the columns are path, text, odd"
+    ):
         pack("t.jsonl", "b.tfrecord", PackOptions(fields=["none"]))
 
 
-@pytest.mark.parametrize(("fields", "expected"), [([], ()), (["image"], ()), (["image_column"], ("image_column",)), (["x"], ("x",))])
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [([], ()), (["image"], ()), (["image_column"], ("image_column",)), (["x"], ("x",))],
+)
 def test_fields_are_names_of_fields(fields, expected):
     pack(csv_of("path,image,x\na.jpg,1,2\n"), "a.tfrecord", PackOptions(fields=fields))
-    assert {field.name for field in fastpack.open("a.tfrecord").schema.fields} == {"image", "key", *expected}
+    assert {field.name for field in fastpack.open("a.tfrecord").schema.fields} == {
+        "image",
+        "key",
+        *expected,
+    }
 
 
 def test_nested_columns_go_into_a_tfrecord():
     with open("t.jsonl", "w") as file:
         file.write(
-            json.dumps({"path": "a.jpg", "objects": {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "name": ["x", "y"], "score": [0.5, None]}})
+            json.dumps(
+                {
+                    "path": "a.jpg",
+                    "objects": {
+                        "bbox": [[1, 2, 3, 4], [5, 6, 7, 8]],
+                        "name": ["x", "y"],
+                        "score": [0.5, None],
+                    },
+                }
+            )
             + "\n"
         )
     pack("t.jsonl", "a.tfrecord")
@@ -147,7 +177,8 @@ def test_a_wrong_folder_is_one_error(tmp_path):
     (tmp_path / "tables").mkdir()
     csv_of("path,label\na.jpg,1\nb.jpg,1\n", "tables/t.csv")
     with pytest.raises(
-        errors.MissingFileError, match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'"
+        errors.MissingFileError,
+        match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'",
     ):
         from_table("tables/t.csv")
     assert len(from_table("tables/t.csv", root=".")) == 2
@@ -197,7 +228,9 @@ def test_pictures_that_are_not_there(masks):
         pack("t.csv", "a.tfrecord")
     packed = pack("t.csv", "a.tfrecord", PackOptions(on_error="skip"))
     assert packed.num_samples == 1
-    assert any("'original' is kept as text, though it reads like images" in note for note in packed.notes)
+    assert any(
+        "'original' is kept as text, though it reads like images" in note for note in packed.notes
+    )
     assert list(fastpack.open("a.tfrecord").columns["original"]) == ["x.jpg"]
 
 
@@ -208,7 +241,10 @@ def test_pictures_by_name(masks):
         from_table("t.csv", image_columns=["none"])
     with pytest.raises(errors.OptionError, match="image or mask, not 'text'"):
         from_table("t.csv", image_columns={"mask": "text"})
-    assert run("pack", "t.csv", "-o", "a.tfrecord", "--image-columns", "depth,mask=mask").exit_code == 0
+    assert (
+        run("pack", "t.csv", "-o", "a.tfrecord", "--image-columns", "depth,mask=mask").exit_code
+        == 0
+    )
     kinds = {field.name: field.kind for field in fastpack.open("a.tfrecord").schema.blobs}
     assert kinds == {"image": "image", "depth": "image", "mask": "mask"}
 
@@ -229,7 +265,10 @@ def test_second_pictures_lead_nowhere_else(masks, tmp_path):
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
 @pytest.mark.parametrize("folder", ["out", "out.tar"])
 def test_files_of_several_rows_come_back_once(output, folder):
-    csv_of("path,caption\n" + "".join(f"{name}.jpg,caption {number}\n" for number in range(3) for name in "ab"))
+    csv_of(
+        "path,caption\n"
+        + "".join(f"{name}.jpg,caption {number}\n" for number in range(3) for name in "ab")
+    )
     pack("t.csv", output)
     dataset = fastpack.open(output)
     assert len(dataset) == 6
@@ -241,7 +280,10 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
         pack(fastpack.ImageFiles([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
-    with pytest.raises(errors.FormatError, match=r"samples 0 and 1 are both called 'same\.jpg', with other bytes; nothing was written"):
+    with pytest.raises(
+        errors.FormatError,
+        match=r"samples 0 and 1 are both called 'same\.jpg', with other bytes; nothing was written",
+    ):
         fastpack.extract(both, "out")
     assert not (tmp_path / "out").exists()
 
@@ -306,7 +348,19 @@ def test_bad_types_are_errors_of_ours(call):
 
 
 def test_columns_at_the_api():
-    columns = {"i": [1, 2], "t": ["x", "y"], "f": np.array([0.5, 1], np.float16), "d": [0.1, 0.2], "b": np.array([True, False])}
+    columns = {
+        "i": [1, 2],
+        "t": ["x", "y"],
+        "f": np.array([0.5, 1], np.float16),
+        "d": [0.1, 0.2],
+        "b": np.array([True, False]),
+    }
     source = fastpack.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
     dtypes = {field.name: (field.kind, field.dtype) for field in source.schema.columns}
-    assert dtypes == {"i": ("int", "int64"), "t": ("text", ""), "f": ("float", "float32"), "d": ("float", "float64"), "b": ("int", "int64")}
+    assert dtypes == {
+        "i": ("int", "int64"),
+        "t": ("text", ""),
+        "f": ("float", "float32"),
+        "d": ("float", "float64"),
+        "b": ("int", "int64"),
+    }

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.usefixtures("table_files")
 
 # One set of rules
 
-WORDS = st.text(st.sampled_from("abcßπ🐈 ,;\"'-_"), min_size=1, max_size=5).filter(lambda text: text.strip() == text)
+WORDS = st.text(st.sampled_from("abcßπ🐈 ,;\"'-_"), min_size=1, max_size=5).filter(
+    lambda text: text.strip() == text
+)
 KINDS = st.sampled_from(
     [
         st.integers(-(2**63), 2**63 - 1),
@@ -37,7 +39,9 @@ def rows_of(draw):
     rows = draw(st.integers(1, 4))
     columns = [draw(st.lists(kind, min_size=rows, max_size=rows)) for kind in kinds]
     return [
-        {"file_name": "a.jpg", "label": "x"} | {f"c{number}": column[row] for number, column in enumerate(columns)} for row in range(rows)
+        {"file_name": "a.jpg", "label": "x"}
+        | {f"c{number}": column[row] for number, column in enumerate(columns)}
+        for row in range(rows)
     ]
 
 
@@ -68,7 +72,10 @@ def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_missing_is_said(tmp_path, suffix):
-    rows = [{"file_name": "a.jpg", "n": 123456789, "t": "x"}, {"file_name": "b.jpg", "n": None, "t": None}]
+    rows = [
+        {"file_name": "a.jpg", "n": 123456789, "t": "x"},
+        {"file_name": "b.jpg", "n": None, "t": None},
+    ]
     source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     np.testing.assert_array_equal(source.columns["n"], [123456789, math.nan])
     assert list(source.columns["t"]) == ["x", ""]
@@ -91,13 +98,30 @@ def test_types_of_the_table_are_kept(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    "cell", ["00123", "2020_01", "1e5", "+5", "nan", "inf", ".5", "0.1234567890123456789", "9223372036854775808", '"1,000"', '"0,5"']
+    "cell",
+    [
+        "00123",
+        "2020_01",
+        "1e5",
+        "+5",
+        "nan",
+        "inf",
+        ".5",
+        "0.1234567890123456789",
+        "9223372036854775808",
+        '"1,000"',
+        '"0,5"',
+    ],
 )
 def test_cells_that_only_look_like_numbers_stay_text(cell):
     source = from_table(csv_of(f"file_name,label,id\na.jpg,0,{cell}\nb.jpg,1,7\n"))
     text = cell.strip('"')
     assert list(source.columns["id"]) == [text, "7"]
-    assert [note for note in source.notes if f"'id' is kept as text, since {text[:40]!r} in row 0 is not a plain number" in note]
+    assert [
+        note
+        for note in source.notes
+        if f"'id' is kept as text, since {text[:40]!r} in row 0 is not a plain number" in note
+    ]
 
 
 # Which column is what
@@ -107,7 +131,9 @@ def test_cells_that_only_look_like_numbers_stay_text(cell):
 def test_an_index_of_pandas_is_left_out(name):
     source = from_table(csv_of(f"{name},path,label\n0,a.jpg,x\n1,b.jpg,y\n"))
     assert set(source.columns) == {"label", "key"}
-    assert source.notes == ("column 0 has no name and is left out; pandas writes its index so, unless index=False",)
+    assert source.notes == (
+        "column 0 has no name and is left out; pandas writes its index so, unless index=False",
+    )
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
@@ -127,7 +153,9 @@ def test_two_columns_that_would_be_one_are_refused():
 
 @pytest.mark.parametrize("header", ["file_name,label,label", "file_name,label, label"])
 def test_two_columns_of_one_name_are_refused(header):
-    with pytest.raises(SourceError, match=r"two columns are called 'label'; rename one of them - at t\.csv"):
+    with pytest.raises(
+        SourceError, match=r"two columns are called 'label'; rename one of them - at t\.csv"
+    ):
         from_table(csv_of(f"{header}\na.jpg,1,2\n"))
 
 
@@ -139,13 +167,18 @@ def test_spaces_after_commas_are_left_out():
 
 
 def test_spaces_in_values_stay_where_the_header_has_none():
-    assert list(from_table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [" x", "y "]
+    assert list(from_table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [
+        " x",
+        "y ",
+    ]
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
 @pytest.mark.parametrize("labels", [("n01", "n02"), ("0", "1")])
 def test_a_column_of_class_names_names_the_classes(output, labels):
-    csv_of(f"path,label,class_name\na.jpg,{labels[0]},dog\nb.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n")
+    csv_of(
+        f"path,label,class_name\na.jpg,{labels[0]},dog\nb.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n"
+    )
     packed = pack("t.csv", output)
     dataset = fastpack.open(output)
     assert dataset.class_names == ("dog", "cat")
@@ -154,17 +187,24 @@ def test_a_column_of_class_names_names_the_classes(output, labels):
 
 
 def test_class_names_that_contradict_are_refused():
-    with pytest.raises(SourceError, match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1"):
+    with pytest.raises(
+        SourceError,
+        match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1",
+    ):
         from_table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
 
 
 def test_an_unusual_column_of_paths_is_found_and_said():
-    assert "column 'photo' holds the images, by its first value" in notes_of("photo,label\na.jpg,x\n")
+    assert "column 'photo' holds the images, by its first value" in notes_of(
+        "photo,label\na.jpg,x\n"
+    )
     assert "column 'File Name' holds the images" in notes_of("File Name,label\na.jpg,x\n")
 
 
 def test_a_second_usual_name_is_said():
-    assert "column 'label' holds the labels; 'class' stays a column of its own" in notes_of("path,label,class\na.jpg,x,1\n")
+    assert "column 'label' holds the labels; 'class' stays a column of its own" in notes_of(
+        "path,label,class\na.jpg,x,1\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,8 +213,14 @@ def test_a_second_usual_name_is_said():
         ("x,y\n1,2\n", r"no column of file names .* among x, y; name it with path_column"),
         ("x,y\na.jpg,b.jpg\n", r"'x', 'y' look like some; name it with path_column"),
         ("label\n1\n", "no column of file names"),
-        ("a.jpg,cat\nb.jpg,dog\n", "first row must be a header, and it holds 'a.jpg'; add a row of column names"),
-        ("path,label\nhttp://x.org/a.jpg,1\n", "given by URLs, such as 'http://x.org/a.jpg'; download them"),
+        (
+            "a.jpg,cat\nb.jpg,dog\n",
+            "first row must be a header, and it holds 'a.jpg'; add a row of column names",
+        ),
+        (
+            "path,label\nhttp://x.org/a.jpg,1\n",
+            "given by URLs, such as 'http://x.org/a.jpg'; download them",
+        ),
     ],
 )
 def test_no_column_of_paths(text, message):
@@ -184,12 +230,44 @@ def test_no_column_of_paths(text, message):
 
 def test_columns_are_named_by_flags():
     csv_of("x,y,mark\na.jpg,b.jpg,1\n")
-    assert run("pack", "t.csv", "-o", "a.h5", "--path-column", "x", "--label-column", "mark", "--image-columns", "").exit_code == 0
+    assert (
+        run(
+            "pack",
+            "t.csv",
+            "-o",
+            "a.h5",
+            "--path-column",
+            "x",
+            "--label-column",
+            "mark",
+            "--image-columns",
+            "",
+        ).exit_code
+        == 0
+    )
     dataset = fastpack.open("a.h5")
-    assert (list(dataset.columns["key"]), dataset.columns["label"].tolist(), list(dataset.columns["y"])) == (["a.jpg"], [1], ["b.jpg"])
+    assert (
+        list(dataset.columns["key"]),
+        dataset.columns["label"].tolist(),
+        list(dataset.columns["y"]),
+    ) == (["a.jpg"], [1], ["b.jpg"])
     assert run("pack", ".", "-o", "b.h5", "--label-column", "mark").exit_code == 2
     assert run("verify", "a.h5", "--against", "t.csv").exit_code == 1
-    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "x", "--label-column", "mark", "--image-columns", "").exit_code == 0
+    assert (
+        run(
+            "verify",
+            "a.h5",
+            "--against",
+            "t.csv",
+            "--path-column",
+            "x",
+            "--label-column",
+            "mark",
+            "--image-columns",
+            "",
+        ).exit_code
+        == 0
+    )
     assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "y").exit_code == 1
     assert run("verify", "a.h5", "--path-column", "y").exit_code == 2
 
@@ -205,4 +283,7 @@ def test_notes_are_printed(output):
     csv_of(",path,label\n0,a.jpg,x\n")
     result = run("pack", "t.csv", "-o", output)
     assert result.exit_code == 0
-    assert result.stderr == "fastpack: column 0 has no name and is left out; pandas writes its index so, unless index=False\n"
+    assert (
+        result.stderr
+        == "fastpack: column 0 has no name and is left out; pandas writes its index so, unless index=False\n"
+    )

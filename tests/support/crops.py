@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from fastpack._native.decode import allow_vectors
 
-FACTORS = {name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")}
+FACTORS = {
+    name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}")
+    for name in ("444", "422", "440", "420", "411")
+}
 SIZES = st.integers(1, 200)
 
 
@@ -18,7 +21,9 @@ def encoded(pixels, factors, quality, restart_interval, progressive):
         cv2.IMWRITE_JPEG_PROGRESSIVE: int(progressive),
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR: factors,
     }
-    return cv2.imencode(".jpg", pixels, [number for flag in flags.items() for number in flag])[1].tobytes()
+    return cv2.imencode(".jpg", pixels, [number for flag in flags.items() for number in flag])[
+        1
+    ].tobytes()
 
 
 @st.composite

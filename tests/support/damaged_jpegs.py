@@ -27,7 +27,11 @@ def damaged_jpegs(draw):
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(2, len(data) - 1))
         assume(not frame <= at < frame + 9)
-        new = draw(st.one_of(st.binary(max_size=3), st.integers(0xC0, 0xFF).map(lambda code: bytes([0xFF, code]))))
+        new = draw(
+            st.one_of(
+                st.binary(max_size=3), st.integers(0xC0, 0xFF).map(lambda code: bytes([0xFF, code]))
+            )
+        )
         end = draw(st.integers(at, min(at + 3, len(data)))) if at > frame else at + len(new)
         if at > frame or end <= frame:
             data[at:end] = new

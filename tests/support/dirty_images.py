@@ -7,7 +7,15 @@ import zlib
 import pytest
 from PIL import Image
 
-from tests.support.images import cmyk_jpeg, jpeg, photo, save, to_pillow, with_orientation, ycck_jpeg
+from tests.support.images import (
+    cmyk_jpeg,
+    jpeg,
+    photo,
+    save,
+    to_pillow,
+    with_orientation,
+    ycck_jpeg,
+)
 
 HEIGHT, WIDTH = 21, 37
 # cjpeg -arithmetic, and -progressive besides, of a 33 x 21 image (base 85).
@@ -47,17 +55,34 @@ def animated(format, **options):
 def interlaced_png():
     """Pillow writes none: Adam7's seven passes, each of unfiltered rows (RFC 2083, 2.6)."""
     pixels = photo(HEIGHT, WIDTH)
-    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-    rows = [b"\0" + row.tobytes() for y, x, down, across in passes for row in pixels[y::down, x::across]]
+    passes = [
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ]
+    rows = [
+        b"\0" + row.tobytes() for y, x, down, across in passes for row in pixels[y::down, x::across]
+    ]
     return png(WIDTH, HEIGHT, b"".join(rows), interlaced=1)
 
 
 def png(width, height, rows, *, interlaced=0):
     def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def top_down_bmp():
@@ -76,7 +101,9 @@ def with_segments(data, *segments):
 
 
 PLAIN = jpeg(HEIGHT, WIDTH)
-LARGE_ICC = [segment(0xE2, b"ICC_PROFILE\0" + bytes([number, 16]) + bytes(65519)) for number in range(1, 17)]
+LARGE_ICC = [
+    segment(0xE2, b"ICC_PROFILE\0" + bytes([number, 16]) + bytes(65519)) for number in range(1, 17)
+]
 JPEGS = {
     "jpeg": PLAIN,
     "jpeg gray": jpeg(HEIGHT, WIDTH, channels=1),
@@ -108,8 +135,14 @@ OTHERS = {
     "webp first frame": animated("WEBP", lossless=True),
     **{f"bmp {mode}": save(as_mode(mode), "BMP") for mode in ("1", "L", "P", "RGB", "RGBA")},
     "bmp top-down": top_down_bmp(),
-    **{f"tiff {mode}": save(as_mode(mode), "TIFF") for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK")},
-    **{f"tiff {how}": save(as_mode("RGB"), "TIFF", compression=how) for how in ("tiff_lzw", "tiff_adobe_deflate", "packbits")},
+    **{
+        f"tiff {mode}": save(as_mode(mode), "TIFF")
+        for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK")
+    },
+    **{
+        f"tiff {how}": save(as_mode("RGB"), "TIFF", compression=how)
+        for how in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+    },
     "gif": save(as_mode("P"), "GIF"),
     "gif first frame": animated("GIF"),
     "gif transparent": with_few_colors(16, "GIF", transparency=0),

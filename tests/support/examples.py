@@ -15,7 +15,10 @@ def parsed(data):
 def values_of(message):
     features = message.features.feature
     kinds = {name: feature.WhichOneof("kind") for name, feature in features.items()}
-    return {name: (KINDS[kind], list(getattr(features[name], kind).value) if kind else []) for name, kind in kinds.items()}
+    return {
+        name: (KINDS[kind], list(getattr(features[name], kind).value) if kind else [])
+        for name, kind in kinds.items()
+    }
 
 
 names = st.text(max_size=8) | st.sampled_from(["image", "label"])

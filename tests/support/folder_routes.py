@@ -30,9 +30,15 @@ def fresh(root, numbers=itertools.count()):  # one for all
 ROUTES = {
     "folder": lambda root, **options: fastpack.from_folder(root, **options),
     "open": opened,
-    "pack": lambda root, **options: opened(fastpack.pack(root, fresh(root), PackOptions(**options)).paths),
-    "pack of open": lambda root, **options: opened(fastpack.pack(opened(root, **options), fresh(root)).paths),
-    "convert": lambda root, **options: opened(fastpack.convert(root, fresh(root), PackOptions(**options)).paths),
+    "pack": lambda root, **options: opened(
+        fastpack.pack(root, fresh(root), PackOptions(**options)).paths
+    ),
+    "pack of open": lambda root, **options: opened(
+        fastpack.pack(opened(root, **options), fresh(root)).paths
+    ),
+    "convert": lambda root, **options: opened(
+        fastpack.convert(root, fresh(root), PackOptions(**options)).paths
+    ),
 }
 each_route = pytest.mark.parametrize("take", ROUTES.values(), ids=ROUTES)
 

@@ -19,7 +19,9 @@ def write_compact_jpegs(path):
     creation.set_layout(h5py.h5d.COMPACT)
     with h5py.File(path, "w") as f:
         kind = h5py.h5t.py_create(h5py.vlen_dtype(np.uint8), logical=True)
-        dataset = h5py.Dataset(h5py.h5d.create(f.id, b"images", kind, h5py.h5s.create_simple((3,)), creation))
+        dataset = h5py.Dataset(
+            h5py.h5d.create(f.id, b"images", kind, h5py.h5s.create_simple((3,)), creation)
+        )
         for i in range(3):
             dataset[i] = np.frombuffer(jpeg(20, 30, seed=i), np.uint8)
     return path

@@ -16,7 +16,9 @@ def make_tfrecord(folder):
     for i, image in enumerate(IMAGES):
         (folder / f"{i}.jpg").write_bytes(image)
     columns = {"weight": np.linspace(0, 1, 4, dtype=np.float32)}
-    source = ImageFiles([folder / f"{i}.jpg" for i in range(4)], range(4), keys=list("abcd"), columns=columns)
+    source = ImageFiles(
+        [folder / f"{i}.jpg" for i in range(4)], range(4), keys=list("abcd"), columns=columns
+    )
     fastpack.pack(source, folder / "x.tfrecord")
     return folder / "x.tfrecord"
 

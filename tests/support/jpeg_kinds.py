@@ -2,7 +2,17 @@
 
 import cv2
 
-from tests.support.images import cmyk_jpeg, factored_jpeg, jpeg, photo, sampled_jpeg, save, to_pillow, with_spectrum, without_segments
+from tests.support.images import (
+    cmyk_jpeg,
+    factored_jpeg,
+    jpeg,
+    photo,
+    sampled_jpeg,
+    save,
+    to_pillow,
+    with_spectrum,
+    without_segments,
+)
 from tests.support.paths import JPEGS
 
 LARGE = {"height": 200, "width": 300, "quality": 95}

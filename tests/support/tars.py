@@ -27,7 +27,11 @@ def write_tar(path, members, format=tarfile.PAX_FORMAT, pax_headers=None):
 
 
 def samples(prefix=""):
-    return [(f"{prefix}{i}.{ending}", data) for i, image in enumerate(IMAGES) for ending, data in (("jpg", image), ("cls", b"%d" % i))]
+    return [
+        (f"{prefix}{i}.{ending}", data)
+        for i, image in enumerate(IMAGES)
+        for ending, data in (("jpg", image), ("cls", b"%d" % i))
+    ]
 
 
 def opened(path, **options):

@@ -72,7 +72,9 @@ def test_no_samples(tmp_path):
 def test_names_that_lead_out_are_only_names(tmp_path):
     """Reading writes nothing, so they do no harm here; `extract` refuses them."""
     names = ["../../etc/a.jpg", "/etc/b.jpg"]
-    path = write_tar(tmp_path / "x.tar", [(name, IMAGES[i]) for i, name in enumerate(names)], tarfile.GNU_FORMAT)
+    path = write_tar(
+        tmp_path / "x.tar", [(name, IMAGES[i]) for i, name in enumerate(names)], tarfile.GNU_FORMAT
+    )
     dataset = opened(path)
     assert list(dataset.columns["key"]) == ["../../etc/a", "/etc/b"]
     with pytest.raises(FormatError, match=r"\.\./\.\./etc/a"):
@@ -105,7 +107,9 @@ def test_extracted_as_a_tar(tmp_path, packed):
     for number in order:
         expected[f"class{number % 2}/{number}.JPEG"] = IMAGES[number]
         expected[f"class{number % 2}/{number}.cls"] = b"%d" % (number % 2)
-        expected[f"class{number % 2}/{number}.key.txt"] = f"class{number % 2}/{number}.JPEG".encode()  # readers see small letters
+        expected[f"class{number % 2}/{number}.key.txt"] = (
+            f"class{number % 2}/{number}.JPEG".encode()
+        )  # readers see small letters
     assert list(found.items()) == list(expected.items())
     batch = undecoded(tmp_path / "y.tar")
     assert [batch["image"].bytes(row) for row in range(4)] == [IMAGES[number] for number in order]
@@ -137,7 +141,10 @@ def test_keys_that_a_tar_cannot_hold(tmp_path, names):
     (tmp_path / "photos").mkdir()
     for name in names:
         (tmp_path / "photos" / name).write_bytes(IMAGES[0])
-    fastpack.pack(fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)), tmp_path / "x.tfrecord")
+    fastpack.pack(
+        fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)),
+        tmp_path / "x.tfrecord",
+    )
     with pytest.raises(FormatError, match=r"in a tar|first dot"):
         fastpack.extract(opened(tmp_path / "x.tfrecord"), tmp_path / "y.tar")
     assert not (tmp_path / "y.tar").exists()
@@ -181,7 +188,10 @@ def test_flipped_bit_in_a_header(tmp_path, bit):
     assert batch["label"].tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("size", [b"77777777777\0", b"\x80" + (2**63).to_bytes(11, "big"), b"\xff" * 12, b"\x80" + b"\xff" * 11])
+@pytest.mark.parametrize(
+    "size",
+    [b"77777777777\0", b"\x80" + (2**63).to_bytes(11, "big"), b"\xff" * 12, b"\x80" + b"\xff" * 11],
+)
 def test_sizes_past_the_end(tmp_path, size):
     data = bytearray(write_tar(tmp_path / "x.tar", samples(), tarfile.USTAR_FORMAT).read_bytes())
     data[124:136] = size
@@ -202,13 +212,17 @@ PAX = [
 ]
 
 
-@pytest.mark.parametrize("records", [*PAX, b"13 size=-1000\n", b"30 size=999999999999999999999\n", b"11 path=a.\0\n"])
+@pytest.mark.parametrize(
+    "records", [*PAX, b"13 size=-1000\n", b"30 size=999999999999999999999\n", b"11 path=a.\0\n"]
+)
 def test_damaged_pax_headers(tmp_path, records):
     """Nothing worse than an error that names the file."""
     pax = tarfile.TarInfo("pax")
     pax.type, pax.size = tarfile.XHDTYPE, len(records)
     data = pax.tobuf(tarfile.USTAR_FORMAT) + records + bytes(-len(records) % 512)
-    (tmp_path / "x.tar").write_bytes(data + write_tar(tmp_path / "y.tar", samples(), tarfile.USTAR_FORMAT).read_bytes())
+    (tmp_path / "x.tar").write_bytes(
+        data + write_tar(tmp_path / "y.tar", samples(), tarfile.USTAR_FORMAT).read_bytes()
+    )
     try:
         assert len(opened(tmp_path / "x.tar")) == 4
     except FastpackError as error:
@@ -225,7 +239,9 @@ def test_a_huge_extended_header(tmp_path):
 
 
 def test_more_endings_than_the_limit(tmp_path):
-    path = write_tar(tmp_path / "x.tar", [(f"a.e{i}", b"") for i in range(40)], tarfile.USTAR_FORMAT)
+    path = write_tar(
+        tmp_path / "x.tar", [(f"a.e{i}", b"") for i in range(40)], tarfile.USTAR_FORMAT
+    )
     assert len(fastpack.formats.registry.named("tar").index(path).schema.fields) == 41
     with pytest.raises(FormatError, match="endings"):
         fastpack.formats.registry.named("tar").index(path, limits=fastpack.Limits(max_features=39))
