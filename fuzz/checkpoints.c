@@ -55,7 +55,7 @@ static void edit(table *t) {
     }
 }
 
-/* Makes the checksum valid, as an attacker could. It covers the head, which ends at the first place. */
+/* Makes the checksum valid, as an attacker could. It covers the head, up to the first place. */
 static void forge(table *t, const uint8_t *data) {
     fp_checkpoint_grid grid = {.rows = (uint32_t)(t->own_words[0] >> 48), .columns = (uint32_t)(t->own_words[0] >> 32) & 0xffff};
     t->is_forged = 1;

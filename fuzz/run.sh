@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds fuzz/TARGET.c with the kernels under ASan and UBSan, and runs it: fuzz/run.sh TARGET SECONDS
+# Builds fuzz/TARGET.c with kernels under ASan and UBSan, and runs it: fuzz/run.sh TARGET SECONDS
 #
 # build/fuzz/TARGET has the inputs that libFuzzer keeps, and crash-* for failing inputs.
 # PYTHON makes the seeds.
