@@ -13,6 +13,8 @@ import fastpack
 from fastpack import encode
 
 README = Path(__file__).parent.parent / "README.md"
+# tests/adapters/test_docs.py runs these blocks, each beside its framework.
+OF_A_FRAMEWORK = re.compile(r"^import fastpack\.\w+$", re.M)
 
 
 @pytest.fixture
@@ -29,6 +31,8 @@ def test_python_blocks_run(photos):
     assert len(blocks) >= 4
     names = {}
     for block in blocks:
+        if OF_A_FRAMEWORK.search(block):
+            continue
         exec(compile(block, "README.md", "exec"), names)
     assert names["crops"].shape == (3, 3, 224, 224)
     assert names["state"]["epoch"] == 1

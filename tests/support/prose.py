@@ -82,11 +82,11 @@ def markdown(text: str) -> Iterator[Passage]:
     """Paragraphs, headings and rows of tables; fenced and indented code is left out."""
     held: list[tuple[int, str]] = []
     in_fence = in_list = False
-    was_blank = True
     for number, line in enumerate([*text.split("\n"), ""], 1):
         is_fence = line.lstrip().startswith("```")
-        in_list = bool(_ITEM.match(line)) or (in_list and (not line.strip() or line.startswith(" ")))
-        is_code = in_fence or is_fence or (line.startswith("    ") and not in_list and (was_blank or not held))
+        is_code = in_fence or is_fence or (line.startswith("    ") and not in_list and not held)
+        if line.strip() and not is_code:
+            in_list = bool(_ITEM.match(line)) or (in_list and line.startswith(" "))
         is_apart = is_code or line.startswith(("#", "|", "<!--", "!["))
         if held and (is_apart or not line.strip()):
             yield from _paragraphs(held)
@@ -98,7 +98,6 @@ def markdown(text: str) -> Iterator[Passage]:
         elif line.strip() and not is_apart:
             held.append((number, line))
         in_fence ^= is_fence
-        was_blank = not line.strip() or (is_code and was_blank)
 
 
 _PYTHON = re.compile(
