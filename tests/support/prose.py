@@ -23,7 +23,7 @@ _BANNED = {
     r"let(?:s|ting)? go(?: of)?": "release, close, free",
     r"(?:is|are|was|were|has|have) none": "name the noun: there are no files",
     r"(?<!there )(?:is|are|was|were) no (?!longer\b|more\b|less\b|\w+er\b)": "is not a",
-    r"some (?=\d|hundred|thousand|million|minutes|seconds|per cent|percent)": "about",
+    r"some(?= (?:\d|hundred|thousand|million|minutes|seconds|per ?cent))": "about",
     r"behind": "after, below, at the back of",
     r"but for|all but": "except",
     r"pass(?:es|ed)? over": "skip",
