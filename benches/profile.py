@@ -32,7 +32,7 @@ SOURCES = {
     "parsing": ("example", "features", "frames", "image", "order", "pieces", "probe", "salvage", "status", "tar", "tfrecord"),
     "entropy decoding": ("checkpoints", "entropy", "huffman"),
     "inverse DCT": ("idct",),
-    "upsampling and colour": ("upsample", "ycc"),
+    "upsampling and color": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),
     "rest of the decoder": ("decode", "fax", "libjpeg", "png", "scans", "sequential", "transcode", "unpack", "vectors"),
     "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),

@@ -45,7 +45,7 @@ def test_every_kernel_has_a_stage():
         ("decode_bmi2", DECODE, "entropy decoding"),
         ("fp_huffman_make", DECODE, "entropy decoding"),
         ("idct_avx2", DECODE, "inverse DCT"),
-        ("across_blended_avx2", DECODE, "upsampling and colour"),
+        ("across_blended_avx2", DECODE, "upsampling and color"),
         ("blend_columns_avx2", DECODE, "resampling"),
         ("fp_crc32c", DECODE.replace("decode", "gather"), "checksums"),
         ("__pyx_memoryview_new", DECODE, "Python"),
