@@ -129,16 +129,21 @@ def table(found: dict[tuple[str, str, str], Difference]) -> Iterator[str]:
 
 HEADER = """# Parity
 
-How far fastpack's pixels lie from those of the libraries that people change from. Differences are in levels of 0..255, over all
-pixels and channels of the batch; the PSNR is that of all images together. `exact` equals a full decode, cropped and
-resampled; `fast` may decode at 1/2, 1/4 or 1/8 where the image is shrunk by as much anyway.
+This page compares fastpack's pixels with those of other libraries. Differences are in levels of
+0..255, over all pixels and channels of the batch. The PSNR is that of all images together. `exact`
+equals a full decode that is cropped and resampled. `fast` may decode at 1/2, 1/4 or 1/8 if the
+image is reduced by at least as much.
 
-- Pillow decodes the whole image, crops it and resizes the crop, in whole levels between its two passes.
-- torchvision could not be installed where this was measured. On PIL images its crops and resizes are Pillow's.
-- tf.image decodes the box alone (`decode_and_crop_jpeg`, `dct_method="INTEGER_ACCURATE"`) and resizes in floats, here rounded to the
-  nearest level. Its box is not widened by what chroma upsampling looks at, so with 4:2:0 the last column of a crop can differ.
-- OpenCV's `INTER_LINEAR` never widens its filter, so what it gives when shrinking is aliased: a large difference there is one of
-  the methods, not of the decoding. `INTER_AREA` averages boxes when shrinking both ways; otherwise it is another linear interpolation.
+- Pillow decodes the whole image, crops it and resizes the crop, in whole levels between its two
+  passes.
+- torchvision could not be installed for this measurement. On PIL images its crops and resizes are
+  Pillow's.
+- tf.image decodes only the box (`decode_and_crop_jpeg`, `dct_method="INTEGER_ACCURATE"`). It
+  resizes in floats, here rounded to the nearest level. It does not widen the box for chroma
+  upsampling, so with 4:2:0 the last column of a crop can differ.
+- OpenCV's `INTER_LINEAR` never widens its filter, so a reduced image is aliased. A large difference
+  there comes from the method, not from decoding. `INTER_AREA` averages boxes if it reduces both
+  sides; otherwise it is another linear interpolation.
 """
 
 
