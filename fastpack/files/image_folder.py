@@ -13,7 +13,7 @@ from typing import Self
 from fastpack.core.ragged import Text
 from fastpack.core.threads import num_cores, share
 from fastpack.errors import FastpackError, Place, UnreadableFileError, at, from_os_error
-from fastpack.files.gate import Gate
+from fastpack.files.link_policy import Gate
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # What systems and programs leave in folders, in lower case. Names that begin with a dot are such, too.

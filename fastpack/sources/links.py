@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastpack.errors import FastpackError
-from fastpack.files.gate import Gate
+from fastpack.files.link_policy import Gate
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fastpack.errors import DuplicateKeyError, EmptySourceError, FastpackError, 
 from fastpack.files.escapes import escaped_bytes, escaped_names
 from fastpack.files.file_names import FileNames
 from fastpack.sources.column import ColumnValues
-from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
+from fastpack.sources.image_column import PictureCells, PictureFiles, Pictures
 
 
 class Paths:

@@ -19,7 +19,7 @@ from fastpack.sources.links import links_out
 from fastpack.sources.located import located, outer_key, with_slashes
 from fastpack.sources.parquet import Cells
 from fastpack.sources.paths import Paths
-from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
+from fastpack.sources.image_column import PictureCells, PictureFiles, Pictures
 from fastpack.sources.roles import Roles, find_roles
 from fastpack.sources.rows import Sheet, read_sheet
 

@@ -26,7 +26,7 @@ from fastpack.formats.hdf5.heap import locate_rows
 from fastpack.formats.hdf5.left_out import COLUMNS, note_of_others, why_no_images
 from fastpack.formats.hdf5.locate import Pixels, describe_filters, locate_pixels, no_spans
 from fastpack.formats.hdf5.members import Member, field_names, find_members, own_fields, own_names, text_attribute
-from fastpack.formats.hdf5.pictures import find_pictures
+from fastpack.formats.hdf5.single_images import find_pictures
 from fastpack.formats.hdf5.values import StoredValues
 from fastpack.formats.hdf5.vectors import CHECKSUMS
 from fastpack.images.headers import guess_kind_of_blobs, probe_blobs

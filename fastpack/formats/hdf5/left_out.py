@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fastpack.formats.hdf5.members import Member
-from fastpack.formats.hdf5.pictures import starts_as_image
+from fastpack.formats.hdf5.single_images import starts_as_image
 
 COLUMNS = ("column", "list", "rows")
 _MOST_NAMED = 3
