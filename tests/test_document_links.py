@@ -1,0 +1,40 @@
+"""Links in the documents lead to files and headings that exist, and so do the paths of the decisions."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
+
+
+def prose_of(path):
+    return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.S | re.M)
+
+
+def anchors_of(path):
+    """The names that GitHub gives to headings."""
+    headings = re.findall(r"^#+ (.*)$", prose_of(path), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose_of(path)):
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors_of(linked), target
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
+def test_paths_of_code_exist(path):
+    """Paths are below fastpack/ or src_cython/; a bare name is in the folder of the path before it."""
+    code = re.findall(r"\bCode: (.*?)(?=\n- |\Z)", path.read_text(), flags=re.S)
+    folders = [ROOT / "fastpack", ROOT / "src_cython"]
+    for name in re.findall(r"`([\w/.*]+?)(?::\w+)?`", " ".join(code)):
+        found = [file for folder in folders for file in folder.glob(name.rstrip("/"))]
+        assert found, name
+        folders = [*folders[:2], found[0].parent]
