@@ -1,4 +1,4 @@
-"""Links in the documents lead to files and headings that exist, and so do the paths of the decisions."""
+"""Links in the documents lead to existing files and headings, as do paths in the decisions."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
 def test_paths_of_code_exist(path):
-    """Paths are below fastpack/ or src_cython/; a bare name is in the folder of the path before it."""
+    """Paths are below fastpack/ or src_cython/; a bare name is beside the path before it."""
     code = re.findall(r"\bCode: (.*?)(?=\n- |\Z)", path.read_text(), flags=re.S)
     folders = [ROOT / "fastpack", ROOT / "src_cython"]
     for name in re.findall(r"`([\w/.*]+?)(?::\w+)?`", " ".join(code)):

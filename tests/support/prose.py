@@ -14,31 +14,42 @@ from typing import NamedTuple
 MAX_COLUMNS = 100
 MAX_WORDS = 25
 
-# Each expression is matched as whole words in any case, outside code. The second part is the remedy.
+# Each expression is matched as whole words in any case, outside code. The value is the remedy.
 _BANNED = {
-    r"who|whom|whoever|whomever|(?:any|every|no|some)body|(?:any|every|some)one|no one": "name the actor",
+    r"who|whom|whoever|whomever|no one": "name the actor",
+    r"(?:any|every|no|some)body|(?:any|every|some)one": "name the actor",
     r"told|tells?(?! apart)": "report, raise, show",
     r"tells? apart": "distinguish",
-    r"anew|(?:read|decode|encode|compress|write)[ds]? again|(?:re)?written again": "re-encode, reread, rebuild",
+    r"anew|(?:read|decode|encode|compress|write)[ds]? again|written again": "re-encode, rebuild",
     r"let(?:s|ting)? go(?: of)?": "release, close, free",
-    r"(?:is|are|was|were|has|have) none": "name the noun: there are no files",
+    r"(?:is|are|was|were) (?-i:none)": "name the noun: there are no files",
     r"(?<!there )(?:is|are|was|were) no (?!longer\b|more\b|less\b|\w+er\b)": "is not a",
     r"some(?= (?:\d|hundred|thousand|million|minutes|seconds|per ?cent))": "about",
     r"behind": "after, below, at the back of",
     r"but for|all but": "except",
     r"pass(?:es|ed)? over": "skip",
-    r"and the like|as ever|for ever|lest|shall|upon|whilst|ere|thereof|whereof|hitherto": "delete, or a plain word",
+    r"and the like|as ever|for ever|hitherto": "delete, or a plain word",
+    r"ere|lest|shall|thereof|upon|whereof|whilst": "delete, or a plain word",
     r"in silence": "silently",
     r"(?:of|with) ours|of theirs|files of others": "fastpack's files, files of other programs",
     r"mend(?:s|ed|ing)?": "repair, fix",
     r"cannot be had": "is not available",
-    r"\w*(?:colour|neighbour|behaviour|honour|favour)\w*|licence|artefacts?|grey|centred?": "American spelling",
-    r"(?:\w*(?:normal|recogn|serial|optim|organ|minim|maxim|initial|vector|quant|synchron|random|util|custom|categor|general|special|"
-    r"standard|parallel|summar)is(?:e[sd]?|ing|ation|ations))|analys(?:e[sd]?|ing)": "American spelling",
-}  # fmt: skip
-_RULES = [(re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.I), remedy) for words, remedy in _BANNED.items()]
+    r"\w*(?:behaviour|colour|favour|honour|neighbour)\w*": "American spelling",
+    r"analys(?:e[sd]?|ing)|artefacts?|centred?|grey|licence": "American spelling",
+    r"\w*(?:categor|custom|general|initial|maxim|minim|normal|optim|organ|parallel)"
+    r"is(?:e[sd]?|ing|ation|ations)": "American spelling",
+    r"\w*(?:quant|random|recogn|serial|special|standard|summar|synchron|util|vector)"
+    r"is(?:e[sd]?|ing|ation|ations)": "American spelling",
+}
+_RULES = [
+    (re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.I), remedy)
+    for words, remedy in _BANNED.items()
+]
 _NOUN_CLAUSE = re.compile(r"(?:What|Whatever|That which)\b")
 _QUESTION = re.compile(r"(?:What|How|Who|Why|When|Where|Is|Are|Does)\b")
+_SENTENCE = re.compile(
+    r"\S.*?(?:(?<![. ])(?<!e\.g)(?<!i\.e)(?<!etc)(?<!vs)(?<!cf)[.!?][)\"'*_]*(?=\s)|\Z)", re.S
+)
 
 
 class Passage(NamedTuple):
@@ -55,16 +66,18 @@ class Violation(NamedTuple):
     excerpt: str
 
 
-# -- Extractors: text of a file -> passages ----------------------------------------------------------
+# Extractors: text of a file -> passages
 
 Extractor = Callable[[str], Iterator[Passage]]
 _ITEM = re.compile(r"\s*(?:[-*+]|\d+\.) ")
 _ARGUMENT = re.compile(r"\s*\*{0,2}\w[\w.]*(?: \([^)]*\))?: ")
-_SECTION = re.compile(r"\s*(?:Args|Returns|Yields|Raises|Example|Examples|Reference|References|Note|Attributes):\s*$")
+_SECTION = re.compile(
+    r"\s*(?:Args|Attributes|Examples?|Note|Raises|References?|Returns|Yields):\s*$"
+)
 
 
 def _paragraphs(lines: Sequence[tuple[int, str]], kind: str = "text") -> Iterator[Passage]:
-    """Joins lines to paragraphs. A list item, an argument or a section begins a new one; doctests are left out."""
+    """Joins lines to paragraphs. List items, arguments and sections are separate; no doctests."""
     held: list[tuple[int, str]] = []
     in_doctest = in_section = False
     for number, line in [*lines, (0, "")]:
@@ -105,12 +118,14 @@ _PYTHON = re.compile(
     r"|(?P<prefix>(?<!\w)[rbfuRBFU]{0,2})"
     r"""(?P<quote>\"{3}|'{3}|\"|')(?P<string>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""",
     re.S,
-)  # fmt: skip
-_DIRECTIVE = re.compile(r"#\s*(?:!|:|type:|noqa|fmt:|cython:|distutils:|pragma|ruff:|mypy:|shellcheck)")
+)
+_DIRECTIVE = re.compile(
+    r"#\s*(?:!|:|type:|noqa|fmt:|cython:|distutils:|pragma|ruff:|mypy:|shellcheck)"
+)
 
 
 def python(text: str) -> Iterator[Passage]:
-    """Docstrings, comments and messages of Python and Cython. A message is a string of three words or more."""
+    """Docstrings, comments and messages (strings of three words) of Python and Cython."""
     comments, strings = [], []
     for found in _PYTHON.finditer(text):
         (comments if found["comment"] else strings).append(found)
@@ -139,15 +154,24 @@ def _strings(text: str, group: Sequence[re.Match[str]]) -> Iterator[Passage]:
     if len(first["quote"]) == 3:
         yield from _paragraphs(list(enumerate(first["string"].split("\n"), line)))
         return
-    message = "".join(re.sub(r"\{[^{}]*\}", "X", found["string"]) for found in group).replace("\\n", " ")
+    joined = "".join(found["string"] for found in group)
+    message = re.sub(r"\{[^{}]*\}", "X", joined).replace("\\n", " ")
     if re.search(r"[A-Za-z]{2,},? [a-z]+,? [a-z]+", message):
         yield Passage(line, message)
 
 
+_C = re.compile(
+    r'"(?:\\.|[^"\\\n])*"'
+    r"|'(?:\\.|[^'\\\n])*'"
+    r"|(?P<line>//[^\n]*)"
+    r"|(?P<block>/\*.*?\*/)",
+    re.S,
+)
+
+
 def c(text: str) -> Iterator[Passage]:
     """Comments of C."""
-    scanner = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|(?P<line>//[^\n]*)|(?P<block>/\*.*?\*/)', re.S)
-    found = list(scanner.finditer(text))
+    found = list(_C.finditer(text))
     yield from _comments(text, [match for match in found if match["line"]], "/ ")
     for match in found:
         if match["block"]:
@@ -172,9 +196,9 @@ def _comments(text: str, found: Sequence[re.Match[str]], markers: str) -> Iterat
 
 
 def script(text: str) -> Iterator[Passage]:
-    """Comments of shell scripts, Makefiles, TOML and YAML: from a `#` after white space to the end of the line."""
-    found = [match for match in re.finditer(r"(?<!\S)#+(?!\S*!)[^\n]*", text) if not _DIRECTIVE.match(match[0])]
-    return _comments(text, found, "# ")
+    """Comments of shell scripts, Makefiles, TOML and YAML: from a `#` after white space."""
+    found = re.finditer(r"(?<!\S)#+(?!\S*!)[^\n]*", text)
+    return _comments(text, [match for match in found if not _DIRECTIVE.match(match[0])], "# ")
 
 
 # The first glob that a path matches decides. The test of the documents enables some of them.
@@ -190,10 +214,10 @@ SUBJECTS: dict[str, Extractor] = {
     "*.toml": script,
     "*.yml": script,
     "Makefile": script,
-}  # fmt: skip
+}
 
 
-# -- Rules --------------------------------------------------------------------------------------------
+# Rules
 
 
 def violations(path: Path) -> list[Violation]:
@@ -213,13 +237,15 @@ def _wide_lines(text: str, *, has_tables: bool) -> Iterator[Violation]:
     for number, line in enumerate(text.split("\n"), 1):
         breakable = re.sub(r"!?\[[^\]]*\]\(\S*\)|https?://\S+", "", line)
         if len(breakable) > MAX_COLUMNS and not (has_tables and line.startswith("|")):
-            yield Violation(number, f"line of {len(line)} columns, at most {MAX_COLUMNS}", line.strip()[:60])
+            rule = f"line of {len(line)} columns, at most {MAX_COLUMNS}"
+            yield Violation(number, rule, line.strip()[:60])
 
 
 def _without_code(text: str) -> str:
-    """Puts CODE for code spans and URLs, keeps the texts of links; line breaks stay where they are."""
+    """Puts CODE for code spans and URLs, drops `(CODE)`, keeps texts of links and line breaks."""
     text = re.sub(r"``?[^`]+``?", lambda found: "CODE" + "\n" * found[0].count("\n"), text)
     text = re.sub(r"(!?)\[([^\]]*)\]\([^)]*\)", r"\2", text)
+    text = re.sub(r"\(CODE(?:,\s+CODE)*\)", lambda found: "\n" * found[0].count("\n"), text)
     return re.sub(r"https?://\S+", "CODE", text)
 
 
@@ -240,20 +266,16 @@ def _headings(passage: Passage) -> Iterator[Violation]:
 def _sentences(passage: Passage) -> Iterator[Violation]:
     if passage.kind != "text":
         return
-    start = 0
-    for end in [found.end() for found in _SENTENCE_END.finditer(passage.text)] + [len(passage.text)]:
-        sentence = _ITEM.sub("", passage.text[start:end], count=1).strip().lstrip("*_(\"'")
-        line = passage.line + passage.text.count("\n", 0, start + len(passage.text[start:end]) - len(passage.text[start:end].lstrip()))
-        num_words = sum(any(char.isalnum() for char in word) for word in sentence.split())
-        excerpt = " ".join(sentence.split())[:60]
+    item = _ITEM.match(passage.text)
+    for found in _SENTENCE.finditer(passage.text, item.end() if item else 0):
+        line = passage.line + found.string.count("\n", 0, found.start())
+        sentence = " ".join(found[0].split()).lstrip("*_(\"'")
+        num_words = sum(any(map(str.isalnum, word)) for word in sentence.split())
         if num_words > MAX_WORDS:
-            yield Violation(line, f"sentence of {num_words} words, at most {MAX_WORDS}", excerpt)
+            rule = f"sentence of {num_words} words, at most {MAX_WORDS}"
+            yield Violation(line, rule, sentence[:60])
         if _NOUN_CLAUSE.match(sentence) and not sentence.endswith("?"):
-            yield Violation(line, "noun clause as subject", excerpt)
-        start = end
-
-
-_SENTENCE_END = re.compile(r"(?<![. ])(?<!e\.g)(?<!i\.e)(?<!etc)(?<!vs)(?<!cf)[.!?][)\"'*_]*(?=\s)")
+            yield Violation(line, "noun clause as subject", sentence[:60])
 
 
 def main(arguments: Sequence[str]) -> int:
