@@ -245,7 +245,7 @@ def _without_code(text: str) -> str:
     """Puts CODE for code spans and URLs, drops `(CODE)`, keeps texts of links and line breaks."""
     text = re.sub(r"``?[^`]+``?", lambda found: "CODE" + "\n" * found[0].count("\n"), text)
     text = re.sub(r"(!?)\[([^\]]*)\]\([^)]*\)", r"\2", text)
-    text = re.sub(r"\(CODE(?:,\s+CODE)*\)", lambda found: "\n" * found[0].count("\n"), text)
+    text = re.sub(r"\s*\(CODE(?:,\s+CODE)*\)", lambda found: "\n" * found[0].count("\n"), text)
     return re.sub(r"https?://\S+", "CODE", text)
 
 
