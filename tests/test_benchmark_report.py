@@ -11,7 +11,7 @@ from benches.curves import Curve
 from benches.report import findings as found
 from benches.report import tables
 from benches.report.__main__ import charted, main, passages, written
-from benches.report.findings import Findings, Standing
+from benches.report.findings import Findings, RivalResult
 
 ROOT = Path(__file__).parent.parent
 RESULTS = sorted((ROOT / "benches" / "results").glob("*.json"))
@@ -23,7 +23,7 @@ def standing(name, *seconds, peak_mb=10.0, num_samples=100):
 
 
 def question(name, *standings, missing=None):
-    return {"subject": name, "title": f"{name}: what was asked", "unit": "images", "standings": list(standings), "missing": missing or {}}
+    return {"subject": name, "title": f"{name}: what was asked", "unit": "images", "results": list(standings), "missing": missing or {}}
 
 
 RIVALS = {
@@ -152,10 +152,10 @@ def test_ratios_are_by_round(measured):
     )
 
 
-def test_yardsticks_are_not_libraries(measured):
+def test_baselines_are_not_libraries(measured):
     assert measured.questions["decode"].fastest("other").name == "Pillow"
-    kinds = {name: Standing(name, "", (1.0,), 1).kind for name in ("cat", "tar", "tf.data", "C preads, CRC", "numpy.memmap")}
-    assert kinds == {"cat": "yardstick", "tar": "yardstick", "tf.data": "other", "C preads, CRC": "yardstick", "numpy.memmap": "other"}
+    kinds = {name: RivalResult(name, "", (1.0,), 1).kind for name in ("cat", "tar", "tf.data", "C preads, CRC", "numpy.memmap")}
+    assert kinds == {"cat": "baseline", "tar": "baseline", "tf.data": "other", "C preads, CRC": "baseline", "numpy.memmap": "other"}
 
 
 def test_time_is_told_where_time_was_asked(measured):
@@ -216,7 +216,7 @@ def test_ratios_of_one_subject_stand_together():
     assert (first.title, list(first.cases)) == ("hdf5, threads: 1", [f"lz4, chunks of {chunk}" for chunk in (1, 16, 64, 256)])
     assert "times the speed of fastpack," in ratios.plot(first)
     head, _, row, *others = tables.ratios(first).splitlines()
-    assert head.startswith("| | yardstick | C preads | h5py | rival 0 |")
+    assert head.startswith("| | baseline | C preads | h5py | rival 0 |")
     assert row.startswith("| lz4, chunks of 1 | fastpack | **2.00** (2.00..2.00) | **0.38** (0.25..0.50) |  |")
     assert {other.count("|") for other in others} == {head.count("|")}
 

@@ -50,7 +50,7 @@ def test_every_kernel_has_a_stage():
         ("fp_crc32c", DECODE.replace("decode", "gather"), "checksums"),
         ("__pyx_memoryview_new", DECODE, "Python"),
         ("_PyEval_EvalFrameDefault", "/usr/lib/libpython3.11.so.1.0", "Python"),
-        ("decode_bmi2", "/usr/bin/something", "elsewhere"),
+        ("decode_bmi2", "/usr/bin/something", "other"),
         ("[unknown]", "/usr/lib/x86_64-linux-gnu/libjpeg.so.62.3.0", "rest of the decoder"),
         ("__memmove_avx512_unaligned_erms", "/usr/lib/x86_64-linux-gnu/libc.so.6", "C library"),
         ("H5FL_reg_malloc", "/env/site-packages/h5py.libs/libhdf5-1a2b3c4d.so.310.5.1", "HDF5's library"),

@@ -1,17 +1,15 @@
 #!/bin/sh
-# Installs missing system packages for the build; does nothing if all are installed.
-# Usage: tools/system-packages.sh PYTHON
+# Installs missing system packages that the build needs. Usage: tools/system-packages.sh PYTHON
 set -eu
 
 python=$1
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "$python is older than Python 3.11; install a newer Python and pass its name to make," \
-        "such as: make PYTHON=python3.12" >&2
+    echo "fastpack needs Python 3.11 or newer; install it and run: make PYTHON=python3.12" >&2
     exit 1
 fi
 
-# Such as python3.11: Debian names the packages of a Python after it.
+# Debian's name of the Python, such as python3.11.
 python_package=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 python_headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 
@@ -20,7 +18,7 @@ missing=""
 test -e "$python_headers/Python.h" || missing="$missing $python_package-dev"
 echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 pkg-config --version >/dev/null 2>&1 || missing="$missing pkg-config"
-# The libraries of setup.py; Debian's packages have the same names.
+# The libraries of setup.py; Debian adds -dev.
 for library in libjpeg libdeflate liblz4 libzstd; do
     pkg-config --exists "$library" 2>/dev/null || missing="$missing $library-dev"
 done
@@ -29,8 +27,7 @@ if [ -z "$missing" ]; then
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "packages are missing, by their Debian names:$missing;" \
-        "install them with your system's package manager" >&2
+    echo "fastpack needs these packages (Debian's names):$missing; install them" >&2
     exit 1
 fi
 
@@ -40,5 +37,5 @@ if [ "$(id -u)" != 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# shellcheck disable=SC2086 # the list is split into one argument per package
+# shellcheck disable=SC2086 # one argument for each package
 apt-get install -qq --no-install-recommends $missing >/dev/null
