@@ -1,12 +1,18 @@
-"""Links in the documents lead to existing files and headings, as do paths in the decisions."""
+"""Documents refer to files, headings, code and flags that exist."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from fastpack.cli import main
+
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+DOCUMENTS = sorted(
+    path for glob in ("*.md", "docs/**/*.md", "[!.]*/README.md") for path in ROOT.glob(glob)
+)
 DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
 
 
@@ -38,3 +44,20 @@ def test_paths_of_code_exist(path):
         found = [file for folder in folders for file in folder.glob(name.rstrip("/"))]
         assert found, name
         folders = [*folders[:2], found[0].parent]
+
+
+def flags_of(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        yield from [*parameter.opts, *parameter.secondary_opts]
+    for inner in getattr(command, "commands", {}).values():
+        yield from flags_of(inner)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_flags_exist(path):
+    """Flags of the benchmarks are skipped: only lines that do not name them count."""
+    if path.parent.name in ("benches", "fuzz") or path.name == "benchmarks.md":
+        pytest.skip("about other programs")
+    lines = [line for line in path.read_text().splitlines() if "python -m benches" not in line]
+    flags = re.findall(r"(?<![\w-])--[a-z][\w-]+", "\n".join(lines))
+    assert set(flags) <= set(flags_of(main))
