@@ -46,7 +46,7 @@ SOURCES = {
         "tar",
         "tfrecord",
     ),
-    "entropy decoding": ("checkpoints", "entropy", "huffman"),
+    "entropy decoding": ("seek_points", "entropy", "huffman"),
     "inverse DCT": ("idct",),
     "upsampling and color": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),

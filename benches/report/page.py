@@ -67,7 +67,7 @@ def _parts(findings: Findings) -> Iterator[str]:
             _RIVALS,
             [_question(one) for one in asked] + [_missing(findings)],
         ),
-        ("memory", "Memory", _MEMORY, _memories(findings, asked)),
+        ("memory", "BufferPool", _MEMORY, _memories(findings, asked)),
         ("loops", "Plain C loops", _LOOPS, _comparisons(findings)),
         (
             "scaling",
