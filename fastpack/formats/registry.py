@@ -44,7 +44,9 @@ def named(name: str) -> Container:
 
 def of_suffix(path: Path) -> Container | None:
     """The container that files of this name are written in."""
-    return next((named(name) for name in _FILES if path.suffix.lower() in named(name).suffixes), None)
+    return next(
+        (named(name) for name in _FILES if path.suffix.lower() in named(name).suffixes), None
+    )
 
 
 def recognised(head: bytes) -> Container | None:
@@ -57,7 +59,9 @@ def of_file(path: Path) -> Container:
     if path.is_dir():
         return named("folder")
     if path.exists() and not path.is_file():
-        raise FormatError(f"this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file - at {path}")
+        raise FormatError(
+            f"this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file - at {path}"
+        )
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -69,10 +73,17 @@ def of_file(path: Path) -> Container:
         remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
         raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
     if not head and any(suffix in path.name.lower() for suffix in named("tfrecord").suffixes):
-        raise NoRecordsError(with_location("the file is empty: a TFRecord without a record; pack it again, or leave it out", Location(path)))
+        raise NoRecordsError(
+            with_location(
+                "the file is empty: a TFRecord without a record; pack it again, or leave it out",
+                Location(path),
+            )
+        )
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
-    raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
+    raise FormatError(
+        f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}"
+    )
 
 
 def explain(path: Path) -> list[str]:

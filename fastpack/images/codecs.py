@@ -9,7 +9,17 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import CorruptImageError, FastpackError
-from fastpack.images.codec import RESTORE, Alpha, Bits, Codec, Color, Encoded, PixelFormat, Pixels, turn_upright
+from fastpack.images.codec import (
+    RESTORE,
+    Alpha,
+    Bits,
+    Codec,
+    Color,
+    Encoded,
+    PixelFormat,
+    Pixels,
+    turn_upright,
+)
 from fastpack.images.headers import FORMATS, probe
 
 
@@ -40,7 +50,9 @@ def codec_of(format: str) -> Codec:
     return WEBP_CODEC
 
 
-def decode_stored(data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits) -> Pixels:
+def decode_stored(
+    data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+) -> Pixels:
     """Pixels of one image as its codec gives them, not turned upright. Raises nothing but FastpackErrors."""
     format = FORMATS[info["format"]]
     return _called(format, lambda: codec_of(format).decode(data, info, pixel_format, limits))

@@ -25,27 +25,46 @@ def kind_of(field: Field) -> str:
 def kinds_of(index: Index | None) -> dict[str, str]:
     """What the fields of an index are whose kinds a file may not say, by their names in the file."""
     fields = () if index is None else index.schema.fields
-    return {field.source_name: kind_of(field) for field in fields if field.kind in _GUESSED_KINDS or field.is_list}
+    return {
+        field.source_name: kind_of(field)
+        for field in fields
+        if field.kind in _GUESSED_KINDS or field.is_list
+    }
 
 
 def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
     """What is given for a field of any of these names, and whether that is a list."""
     kind = next((kinds[name] for name in names if name in kinds), "")
-    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(_LIST)
+    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(
+        _LIST
+    )
 
 
 def has_kinds(index: Index, kinds: Kinds) -> bool:
     """True when each field that `kinds` names is there, and what it says; a field of lists is also what it has lists of."""
-    found = {name: {field.kind, kind_of(field)} for field in index.schema.fields for name in (field.name, field.source_name)}
+    found = {
+        name: {field.kind, kind_of(field)}
+        for field in index.schema.fields
+        for name in (field.name, field.source_name)
+    }
     return all(kind in found.get(name, ()) for name, kind in kinds.items())
 
 
 def changed_kinds(earlier: Index, index: Index) -> list[str]:
     """A note on each field that an earlier index of the file said to be of another kind."""
     found = {field.source_name: field for field in index.schema.fields}
-    changed = [(found[name], kind) for name, kind in kinds_of(earlier).items() if name in found and kind_of(found[name]) != kind]
-    said = "the file has other records than when it was indexed as {}; give kinds if it is that still"
-    return [f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}" for field, kind in changed]
+    changed = [
+        (found[name], kind)
+        for name, kind in kinds_of(earlier).items()
+        if name in found and kind_of(found[name]) != kind
+    ]
+    said = (
+        "the file has other records than when it was indexed as {}; give kinds if it is that still"
+    )
+    return [
+        f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}"
+        for field, kind in changed
+    ]
 
 
 def refuse_kinds(index: Index, kinds: Kinds) -> None:
@@ -62,7 +81,9 @@ def checked_kinds(kinds: Kinds | None) -> Kinds:
     kinds = checks.mapping("kinds", {} if kinds is None else kinds, '{"caption": "text"}')
     for name, kind in kinds.items():
         if not isinstance(kind, str) or kind.removesuffix(_LIST) not in KINDS:
-            raise OptionError(f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists")
+            raise OptionError(
+                f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists"
+            )
     return kinds
 
 
@@ -76,21 +97,40 @@ def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
         for name, field in fields.items():
             found.setdefault(name, set()).update([] if _is_empty(index, name) else [field])
     common = {name: _widest(fields) for name, fields in found.items()}
-    return {name: kind for name, kind in common.items() if any(kind_of(fields[name]) != kind for fields in known if name in fields)}
+    return {
+        name: kind
+        for name, kind in common.items()
+        if any(kind_of(fields[name]) != kind for fields in known if name in fields)
+    }
 
 
 def _guessed(index: Index) -> dict[str, Field]:
-    return {field.source_name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS}
+    return {
+        field.source_name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS
+    }
 
 
 def _is_empty(index: Index, name: str) -> bool:
     """True of a text that is empty in all samples of a file: it may be anything."""
-    column = next((index.columns.get(field.name) for field in index.schema.fields if field.source_name == name), None)
+    column = next(
+        (
+            index.columns.get(field.name)
+            for field in index.schema.fields
+            if field.source_name == name
+        ),
+        None,
+    )
     return isinstance(column, Ragged) and not len(flat_values(flat_values(column).values))
 
 
 def _widest(fields: set[Field]) -> str:
     """What all of these can be. Lists of texts are made of texts as the files are joined; blobs that are missing show only here."""
     kinds = {field.kind for field in fields}
-    kind = next(iter(kinds), "text") if len(kinds) < 2 else "mask" if kinds == {"image", "mask"} else "bytes"
+    kind = (
+        next(iter(kinds), "text")
+        if len(kinds) < 2
+        else "mask"
+        if kinds == {"image", "mask"}
+        else "bytes"
+    )
     return kind + _LIST if any(field.is_list for field in fields) else kind

@@ -13,12 +13,26 @@ GUIDE = ROOT / "docs" / "adapters.md"
 README = (ROOT / "README.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", GUIDE.read_text(), flags=re.S | re.M))
 CHECKS = {
-    "PyTorch": lambda names: names["loader"].epoch == 2 and sorted(sum(names["keys"], [])) == list(names["dataset"].columns["key"]),
-    "TensorFlow": lambda names: names["loader"].epoch == 1 and names["first"]["image"].shape == (4, 224, 224, 3),
-    "JAX": lambda names: names["loader"].epoch == 1 and names["batch"]["image"].shape == (4, 224, 224, 3),
-    "Hugging Face": lambda names: fastpack.open("again.tfrecord").class_names == ("cat", "dog", "owl"),
+    "PyTorch": lambda names: (
+        names["loader"].epoch == 2
+        and sorted(sum(names["keys"], [])) == list(names["dataset"].columns["key"])
+    ),
+    "TensorFlow": lambda names: (
+        names["loader"].epoch == 1 and names["first"]["image"].shape == (4, 224, 224, 3)
+    ),
+    "JAX": lambda names: (
+        names["loader"].epoch == 1 and names["batch"]["image"].shape == (4, 224, 224, 3)
+    ),
+    "Hugging Face": lambda names: (
+        fastpack.open("again.tfrecord").class_names == ("cat", "dog", "owl")
+    ),
 }
-NEEDED = {"PyTorch": ["torch"], "TensorFlow": ["tensorflow"], "JAX": ["jax", "grain"], "Hugging Face": ["datasets"]}
+NEEDED = {
+    "PyTorch": ["torch"],
+    "TensorFlow": ["tensorflow"],
+    "JAX": ["jax", "grain"],
+    "Hugging Face": ["datasets"],
+}
 
 
 @pytest.fixture
@@ -45,7 +59,10 @@ def test_section(train, section):
     assert CHECKS[section](names)
 
 
-@pytest.mark.parametrize(("package", "shape"), [("torch", (4, 3, 224, 224)), ("tensorflow", (4, 224, 224, 3)), ("jax", (4, 224, 224, 3))])
+@pytest.mark.parametrize(
+    ("package", "shape"),
+    [("torch", (4, 3, 224, 224)), ("tensorflow", (4, 224, 224, 3)), ("jax", (4, 224, 224, 3))],
+)
 def test_readme_block(train, package, shape):
     pytest.importorskip(package)
     (block,) = re.findall(rf"```python\n(import fastpack\.{package}\n.*?)```", README, flags=re.S)
@@ -53,7 +70,9 @@ def test_readme_block(train, package, shape):
     names = {
         "fastpack": fastpack,
         "dataset": fastpack.open("train-*.tfrecord", transform=crop),
-        "augmented": fastpack.open("train-*.tfrecord", transform=[crop, fastpack.Normalize((0.5,) * 3, (0.5,) * 3)]),
+        "augmented": fastpack.open(
+            "train-*.tfrecord", transform=[crop, fastpack.Normalize((0.5,) * 3, (0.5,) * 3)]
+        ),
     }
     exec(compile(block, f"README.md: {package}", "exec"), names)
     assert (tuple(names["images"].shape), tuple(names["labels"].shape)) == (shape, (4,))
