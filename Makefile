@@ -95,7 +95,7 @@ test-sanitized: build $(VENV)/.group-test ## run the tests with ASan and UBSan i
 
 # Skipped without Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user.
 check-neon: build $(VENV)/.group-test ## compare pixels of the aarch64 JPEG kernels, under qemu
-	$(BIN)/python -m pytest -rs tests/test_portable.py
+	$(BIN)/python -m pytest -rs tests/native/test_portable.py
 
 fuzz: $(VENV)/.group-test ## fuzz the kernels: SECONDS=60 for each of TARGETS (see fuzz/README.md)
 	for target in $(TARGETS); do PYTHON=$(BIN)/python fuzz/run.sh $$target $(SECONDS) || exit 1; done
