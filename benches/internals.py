@@ -63,6 +63,7 @@ def _any_of(modules: tuple[str, ...], *names: str) -> Any:
     return first_of(*(f"{module}:{name}" for name in names for module in modules))
 
 
+# The names after the first are those of older trees: a renaming must leave them.
 ImageFiles = _any_of(("fastpack",), "ImageFiles", "Paths")
 PackResult = _any_of(("fastpack",), "PackResult", "Packed")
 Location = _any_of(("fastpack.errors",), "Location", "Place")

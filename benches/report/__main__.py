@@ -1,6 +1,7 @@
 """Write the page and the documents' tables: python -m benches.report benches/results/*.json"""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from benches.report.ratios import families
 _CHARTED = ("train", "records", "pixels", "pack")
 # The profiles of the decoder's document.
 _DECODED = ("decode", "train", "train, seek points")
+# Documents have at most this many columns outside tables.
+_COLUMNS = 100
 
 
 def passages(findings: Findings) -> dict[str, dict[str, str]]:
@@ -27,12 +30,9 @@ def passages(findings: Findings) -> dict[str, dict[str, str]]:
         for family in families(list(findings.comparisons.values()))
     ]
     texts = {
-        "runs": "\n".join(
-            f"- `{run.name}`: {tables.machine_line(run)}{_command(run.command)}"
-            for run in findings.runs
-        ),
+        "runs": tables.runs(findings.runs),
         "rivals": "\n\n".join(
-            f"**{question.title}**\n\n{tables.rivals(question)}" for question in asked
+            f"{_wrapped(question.title)}\n\n{tables.rivals(question)}" for question in asked
         ),
         "loops": "\n\n".join(loops),
         "scaling": "\n\n".join(curves),
@@ -46,8 +46,8 @@ def passages(findings: Findings) -> dict[str, dict[str, str]]:
     return {name: passages for name, passages in documents.items() if passages}
 
 
-def _command(command: str) -> str:
-    return f"; `{command}`" if command else ""
+def _wrapped(title: str) -> str:
+    return textwrap.fill(f"**{title}**", _COLUMNS, break_on_hyphens=False)
 
 
 def written(folder: Path, findings: Findings, *, check: bool = False) -> list[str]:

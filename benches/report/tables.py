@@ -81,8 +81,8 @@ def _notes(findings: Findings) -> Iterator[str]:
     loads = [float(run.machine.get("load_average", 0)) for run in runs]
     revisions = dict.fromkeys(run.revision for run in runs if run.revision)
     measured = f", revision {', '.join(revisions)}" if revisions else ""
-    load = f"at load averages of {min(loads):.1f} to {max(loads):.1f}"
-    yield f"Measured on {'; '.join(machines)}{measured}, {load}."
+    yield f"Measured on {'; '.join(machines)}{measured}."
+    yield f"Load averages: {min(loads):.1f} to {max(loads):.1f}."
     if any(run.was_busy for run in runs):
         yield "The machine was busy at times, which widens the ranges."
     if findings.missing:
@@ -102,6 +102,17 @@ def machine_line(run: Run) -> str:
         for part in (what, f"fastpack {machine.get('fastpack', '')}".strip(), revision, run.data)
         if part
     )
+
+
+def runs(found: list[Run]) -> str:
+    """Return a row for each file of results, with its machine and its command."""
+    lines = ["| file | measured on | command |", "|---|---|---|"]
+    lines += [f"| `{run.name}` | {machine_line(run)} | {_command(run)} |" for run in found]
+    return "\n".join(lines)
+
+
+def _command(run: Run) -> str:
+    return f"`{run.command}`" if run.command else ""
 
 
 def rivals(question: Question) -> str:
