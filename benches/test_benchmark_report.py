@@ -309,7 +309,7 @@ def test_ratios_of_one_subject_are_grouped():
     assert {other.count("|") for other in others} == {head.count("|")}
 
 
-# What is committed
+# Committed figures
 
 
 def test_the_documents_have_the_committed_figures():
