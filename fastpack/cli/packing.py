@@ -22,7 +22,7 @@ from fastpack.cli.options import (
     renamed,
     table_options,
 )
-from fastpack.cli.text import packed_text, planned_lines, readable_size
+from fastpack.cli.text import packed_text, planned_lines
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.formats.storage import COMPRESSIONS
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
@@ -271,9 +271,7 @@ def pack(
             overwrite=overwrite,
             append=append,
             resume=resume,
-            progress=lambda done, total, num_bytes: update(
-                completed=done, total=total, done=readable_size(num_bytes)
-            ),
+            progress=update,
         )
     if as_json:
         terminal.emit(dataclasses.asdict(packed))

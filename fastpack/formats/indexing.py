@@ -14,7 +14,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import Progress
 from fastpack.core.schema import Schema
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import (
@@ -39,10 +41,6 @@ from fastpack.index.find_seek_points import add_seek_points
 from fastpack.index.index import Index, concatenate
 from fastpack.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.index.seek_point_cache import SeekPointCache
-
-Rows = npt.NDArray[np.int64]
-# Called with (bytes done, bytes in all) after each file, and now and then within one.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,8 @@ class _Tally:
         with self._telling:  # one after the other, so that the numbers rise
             self._done[number] = max(self._done[number], num_bytes)
             if self._progress:
-                self._progress(sum(self._done), sum(self.sizes))
+                done = sum(self._done)
+                self._progress(done, sum(self.sizes), done)
 
 
 def save_seek_points(

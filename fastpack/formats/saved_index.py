@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.errors import (
     CorruptRecordError,
     EmptySourceError,
@@ -22,7 +23,6 @@ from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import (
-    BytesDone,
     DamageTolerantContainer,
     FieldSelectingContainer,
     SelectingContainer,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
 from fastpack.errors import (
@@ -42,8 +43,6 @@ from fastpack.packing.validation import Validator
 from fastpack.reading.class_lists import class_list
 from fastpack.sampling.split import parts_of, spread_by_key
 from fastpack.sources import Source
-
-Rows = npt.NDArray[np.int64]
 
 # What TFRecord and HDF5 add to a sample; for --shard-size and for the sizes of a dry run.
 SAMPLE_OVERHEAD_BYTES = 128

@@ -20,6 +20,7 @@ from fastpack._native.tar import Members, is_header
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
+from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.core.threads import run_in_threads
@@ -36,7 +37,7 @@ from fastpack.errors import (
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.tar.described import DescribedMembers
 from fastpack.formats.tar.members import (
     IMAGE_ENDINGS,

@@ -12,6 +12,7 @@ import numpy as np
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import (
     FormatError,
@@ -22,7 +23,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.shard import Shard
-from fastpack.formats.protocols import BytesDone, ShardPlan
+from fastpack.formats.protocols import ShardPlan
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
 from fastpack.formats.tfrecord.damaged import UndamagedRecords
 from fastpack.formats.tfrecord.feature_names import (

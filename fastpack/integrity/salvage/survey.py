@@ -1,7 +1,7 @@
 """Salvage: what of a damaged file is still whole, and what is not, record by record. A module for each format."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from fastpack.formats import registry, saved_index
 from fastpack.index.index import Index
 
 Array = npt.NDArray[Any]
-# Called with the bytes done so far.
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
