@@ -13,7 +13,29 @@ from fastpack.errors import Place
 
 PNG, JPEG, GRAY = save(photo(5, 4, seed=1), "PNG"), jpeg(6, 5, seed=2), save(photo(5, 4, 1, seed=3), "PNG")
 PICTURES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])
-NAMES = ["caption", "seg", "a/b", "größe", "x.y", "images", "values", "A", "a", "seg.png", "txt", "nul\0", "image/width", "jpg", "cls"]
+NAMES = [
+    "caption",
+    "seg",
+    "seg.bin",
+    "bin",
+    "_seg",
+    "seg.jpg",
+    "image/encoded",
+    "a_b",
+    "a/b",
+    "größe",
+    "x.y",
+    "images",
+    "values",
+    "A",
+    "a",
+    "seg.png",
+    "txt",
+    "nul\0",
+    "image/width",
+    "jpg",
+    "cls",
+]
 KEYS = ["cat/0.png", "cat/1.jpg", "ü 1", "a.b", "dog/deep/2", "0", "A", "x.PNG"]
 
 _FLOAT32 = st.floats(width=32)

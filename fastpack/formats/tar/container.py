@@ -44,7 +44,7 @@ from fastpack.images.headers import guess_kind
 from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.index.kinds import GUESSED, Kinds, by_field, given_kind
 from fastpack.sampling.split import repeated_keys
 
 # What WebDataset decodes as a number, and what as text.
@@ -153,11 +153,14 @@ class _Table:
     def index(self, shard: Shard) -> Index:
         if self._own is not None:
             return self._described(self._own, shard)
-        for suffixes, name in self._names().items():
+        names = self._names()
+        endings = {name: self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else "" for suffixes, name in names.items()}
+        kinds = by_field(self._kinds, endings)
+        for suffixes, name in names.items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
-            stored_as = self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
-            given, _ = given_kind(self._kinds, name, stored_as)
+            stored_as = endings[name]
+            given, _ = given_kind(kinds, name)
             kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
             if kind in _KINDS_OF_FILES:
                 self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen, is_given=kind == given)
@@ -194,8 +197,9 @@ class _Table:
     def _described(self, described: TarSchema, shard: Shard) -> Index:
         """The index of a tar of ours, which says what it holds."""
         members = DescribedMembers(described, self._members, self._keys, self._read, Place(self._path))
+        kinds = by_field(self._kinds, {field.name: field.stored_as for field in members.schema.fields})
         for field in members.schema.fields:
-            given, _ = given_kind(self._kinds, field.name, field.stored_as)
+            given, _ = given_kind(kinds, field.name)
             field = replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
             self._fields.append(replace(field, stored_as="" if field.stored_as == field.name else field.stored_as))
             if field.is_blob:

@@ -113,6 +113,8 @@ class _Table:
         self._columns: dict[int, NumberColumn | BytesColumn] = {}
         self._wire_kinds: dict[int, str] = {}
         self._num_records = 0
+        self._num_named = 0
+        self._public: dict[str, str] = {}
 
     def add(self, window: Window) -> None:
         while failure := self._features.add(window.data, window.offsets, window.lengths):
@@ -142,13 +144,19 @@ class _Table:
         return True
 
     def _column(self, name: str, wire_kind: str) -> NumberColumn | BytesColumn:
-        public = public_name(name)
-        given, is_list = given_kind(self._kinds, name, public)
+        given, is_list = given_kind(self._kinds, name, self._field_name(name)) if self._kinds else (None, False)
         if wire_kind != "bytes":
             return NumberColumn(name, wire_kind, is_list=is_list)
-        if given is None and public in ("key", CLASS_NAME):
+        if given is None and public_name(name) in ("key", CLASS_NAME):
             given = "text"
         return BytesColumn(name, given if given in _KINDS_OF_BYTES else None, is_list=is_list)
+
+    def _field_name(self, name: str) -> str:
+        """Return the name of a feature's field: two features may have one usual name."""
+        if self._num_named < len(self._features):
+            self._num_named = len(self._features)
+            self._public = public_names([self._features.name(number) for number in range(self._num_named)])
+        return self._public[name]
 
     def _raise(self, failure: Any, window: Window) -> NoReturn:
         status, _, row, offset, message = failure
