@@ -18,7 +18,7 @@ from fastpack.errors import (
     TruncatedFileError,
     at,
 )
-from fastpack.files.companions import index_path
+from fastpack.files.companions import exists, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import BytesDone, ChoosingContainer, PickingContainer, SiftingContainer
@@ -140,7 +140,7 @@ def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
     with contextlib.suppress(FastpackError):
         where = index_path(path, index_dir)
-        return load_index(where, path) if where.exists() else None
+        return load_index(where, path) if exists(where) else None
     return None
 
 
@@ -156,7 +156,7 @@ def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, or None when there is none, or it is stale or damaged."""
     where = index_path(path, index_dir)
     with contextlib.suppress(FastpackError):
-        if where.exists() and (shards := _shards_now(index := load_index(where, path), path)) == index.shards:
+        if exists(where) and (shards := _shards_now(index := load_index(where, path), path)) == index.shards:
             return replace(index, shards=shards)
     return None
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
 from fastpack.errors import EmptySourceError, FastpackError, LimitError, OptionError, Place, SchemaError, at
-from fastpack.files.companions import report_path
+from fastpack.files.companions import index_path, refuse_long_names, report_path
 from fastpack.files.image_folder import Few
 from fastpack.files.naming import data_members, num_shards_of, shard_paths
+from fastpack.files.publication import staging_folder
 from fastpack.files.sizes import parse_size
 from fastpack.formats import registry
 from fastpack.formats.protocols import Container
@@ -149,6 +150,7 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     outputs = tuple(parts)
     masters = _masters(outputs, paths, options, append=append)
     report = report_path(paths[0] if append else output)
+    refuse_long_names([staging_folder(output), report, *map(index_path, (*paths, *masters))])
     return PackPlan(
         container,
         options,

@@ -13,7 +13,7 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.threads import share
 from fastpack.errors import FormatError, Place, at, from_os_error
-from fastpack.files.companions import index_path
+from fastpack.files.companions import exists, index_path
 from fastpack.formats import registry, saved_index
 from fastpack.index.index import Index
 
@@ -52,7 +52,7 @@ def told_index(path: Path, index_dir: Path | None = None) -> Index | None:
     Raises FormatError when the index is damaged itself.
     """
     where = index_path(path, index_dir)
-    if not where.exists():
+    if not exists(where):
         return None
     index = saved_index.load_index(where, path)
     if len(index.shards) > 1:  # a master file's; what its shards held, their own indexes know
