@@ -54,13 +54,15 @@ def folder_of(module: str) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """The modules of fastpack that a file imports, anywhere in it; kernels left out."""
+    """The modules of fastpack that a file imports, anywhere in it, or names in a table; kernels left out."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastpack":
             found |= {imported(node.module.removeprefix("fastpack").lstrip("."), alias.name) for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name.removeprefix("fastpack.") for alias in node.names if alias.name.startswith("fastpack.")}
+        elif isinstance(node, ast.Constant) and f"{node.value}".startswith("fastpack."):
+            found |= {node.value.removeprefix("fastpack.")} & MODULES.keys()
     return {module for module in found if not module.startswith("_native")} - {module_of(path)}
 
 

@@ -23,7 +23,7 @@ from fastpack.cli.text import extracted_text, indexed_text, packed_text, readabl
 from fastpack.errors import OptionError
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.indexing import build_indexes
-from fastpack.formats.registry import of_file
+from fastpack.formats.registry import NAMES, of_file
 from fastpack.packing.convert import convert as convert_dataset
 from fastpack.packing.extract import extract as extract_files
 
@@ -80,7 +80,7 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
 @click.argument("output", metavar="OUT")
-@click.option("--format", type=click.Choice(["tfrecord", "hdf5", "tar"]), help="What to write; by default the ending of OUT says it.")
+@click.option("--format", type=click.Choice(NAMES), help="What to write; by default the ending of OUT says it.")
 @click.option("--fields", metavar="A,B", callback=names, help="Which fields to keep beside image, label and key; by default all.")
 @click.option("--float64", type=click.Choice(["refuse", "round"]), help="Of floats that TFRecord changes; by default refused.")
 @click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")

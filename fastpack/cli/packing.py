@@ -24,6 +24,7 @@ from fastpack.cli.options import (
 )
 from fastpack.cli.text import packed_text, planned_lines, readable_size
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.formats.registry import NAMES
 from fastpack.formats.storage import COMPRESSIONS
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.sources import Source, is_table, source_of
@@ -33,7 +34,7 @@ from fastpack.sources import Source, is_table, source_of
 @click.command(epilog=terminal.EPILOG)
 @click.argument("src", callback=existing)
 @click.option("-o", "--output", required=True, metavar="OUT", help="The file to write, such as train.tfrecord or train.h5.")
-@click.option("--format", type=click.Choice(["tfrecord", "hdf5", "tar"]), help="What to write; by default the ending of OUT says it.")
+@click.option("--format", type=click.Choice(NAMES), help="What to write; by default the ending of OUT says it.")
 @click.option(
     "--layout",
     type=click.Choice(["auto", "encoded", "vlen", "pixels"]),

@@ -261,7 +261,7 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
         return registry.named(options.format)
-    if (container := registry.of_suffix(output)) is None or container.name not in registry.NAMES:
+    if (container := registry.of_suffix(output)) is None:
         raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format")
     return container
 

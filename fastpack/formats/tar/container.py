@@ -6,7 +6,6 @@ and nothing else, in folders, it is no set of WebDataset's but photographs, and 
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from fastpack.files.image_folder import Few
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tar.described import DescribedMembers
 from fastpack.formats.tar.members import (
     IMAGE_ENDINGS,
@@ -42,7 +42,6 @@ from fastpack.formats.tar.schema import TarSchema, refuse_fields
 from fastpack.formats.tar.writer import TarWriter
 from fastpack.images.headers import guess_kind
 from fastpack.index.arrays import Column
-from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, by_field, given_kind
 from fastpack.sampling.split import repeated_keys
@@ -59,7 +58,7 @@ _TAKEN = ("image", "label", "key")
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
-class TarContainer:
+class TarContainer(SpanContainer):
     name = "tar"
     suffixes: tuple[str, ...] = (".tar",)
     has_class_folders = True
@@ -102,15 +101,6 @@ class TarContainer:
 
     def explain(self, path: Path) -> list[str]:
         return []
-
-    def shard(self, path: Path) -> Shard:
-        return Shard.of(path, self.name)
-
-    def import_for_fetching(self) -> None:
-        """All is imported with this module."""
-
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}")
 
 
 TAR = TarContainer()

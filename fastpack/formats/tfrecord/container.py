@@ -3,7 +3,7 @@
 Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,16 +12,16 @@ import numpy as np
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
-from fastpack.core.schema import Field, Schema
+from fastpack.core.schema import Schema
 from fastpack.errors import FormatError, LimitError, NoRecordsError, Place, at, raise_status
 from fastpack.files.shard import Shard
 from fastpack.formats.protocols import BytesDone, ShardPlan
+from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
 from fastpack.formats.tfrecord.damaged import SiftedRecords
 from fastpack.formats.tfrecord.feature_names import CLASS_NAME, fold_class_names, public_name, public_names, with_escapes
 from fastpack.formats.tfrecord.scan import Window, windows
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
-from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
 
@@ -30,7 +30,7 @@ _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
 _TOO_MANY, _WRONG_KIND = 6, 16
 
 
-class TfRecordContainer:
+class TfRecordContainer(SpanContainer):
     name = "tfrecord"
     suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
@@ -83,15 +83,6 @@ class TfRecordContainer:
         for window in records.whole():
             table.add(window)
         return records.with_lost(table.index(shard))
-
-    def shard(self, path: Path) -> Shard:
-        return Shard.of(path, self.name)
-
-    def import_for_fetching(self) -> None:
-        """All is imported with this module."""
-
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}")
 
 
 TFRECORD = TfRecordContainer()
