@@ -24,9 +24,9 @@ from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
 from benches.workloads import FORMS, pack_as
 from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
-from fastpack.core.rng import Draws
-from fastpack.errors import Place
-from fastpack.images.decode import DecodeOptions, Origin, Pictures, decode_pictures
+from fastpack.core.rng import CounterRng
+from fastpack.errors import Location
+from fastpack.images.decode import DecodeOptions, EncodedImages, SpanSource, decode_pictures
 from fastpack.images.transforms import plan_batch
 
 STEPS = (RandomResizedCrop(224), HorizontalFlip())
@@ -61,7 +61,7 @@ class Loading:
 
     def _rows(self) -> Iterator[npt.NDArray[np.int64]]:
         for first in range(0, len(self), self._batch):
-            yield self._order.visits(0, np.arange(first, min(first + self._batch, len(self)))).samples
+            yield self._order.samples_at(0, np.arange(first, min(first + self._batch, len(self)))).samples
 
     def preads(self, num_blocks: int = 1) -> None:
         """Whole records, as the checksum is over them; each batch into the next block.
@@ -75,8 +75,8 @@ class Loading:
 
     def kernel(self) -> None:
         for rows in self._rows():
-            pictures = Pictures(Origin(fds=self._fds), self._spans[rows], self._infos[rows], lambda row: Place(f"image {row}"))
-            plan = plan_batch(STEPS, self._infos["width"][rows], self._infos["height"][rows], Draws(0, 0, rows))
+            pictures = EncodedImages(SpanSource(fds=self._fds), self._spans[rows], self._infos[rows], lambda row: Location(f"image {row}"))
+            plan = plan_batch(STEPS, self._infos["width"][rows], self._infos["height"][rows], CounterRng(0, 0, rows))
             decode_pictures(pictures, plan, self._pixels[: len(rows)], DecodeOptions(num_workers=self._num_threads), {})
 
     def read(self, **options: Any) -> int:
@@ -144,7 +144,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = find_photos(arguments.photos, Path(folder))
-        source = fastpack.Paths([found[i % len(found)] for i in range(arguments.records)])
+        source = fastpack.ImageFiles([found[i % len(found)] for i in range(arguments.records)])
         for container, suffix in CONTAINERS.items():
             packed = Path(folder) / f"photos.{suffix}"
             fastpack.pack(source, packed)

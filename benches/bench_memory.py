@@ -31,7 +31,7 @@ def read(path: Path, num_threads: int) -> int:
 
 
 def pack(paths: list[Path], output: Path, options: fastpack.PackOptions) -> int:
-    return fastpack.pack(fastpack.Paths(paths), output, options).num_samples
+    return fastpack.pack(fastpack.ImageFiles(paths), output, options).num_samples
 
 
 def apart(work: Callable[[], int]) -> tuple[int, int]:

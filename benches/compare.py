@@ -22,7 +22,7 @@ Arguments = argparse.Namespace
 _BATCH = 256
 _NUM_BATCHES = 20
 _NUM_CROPPED = 1000
-_MOST_PIXELS = 10_000
+_MAX_PIXELS = 10_000
 
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
@@ -34,15 +34,15 @@ def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
 def _compare_decodes(name: str, paths: list[Path], arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     decoding = Decoding(paths)
     packed = folder / "photos.tfrecord"
-    fastpack.pack(fastpack.Paths(paths), packed)
+    fastpack.pack(fastpack.ImageFiles(paths), packed)
     for num_threads in sorted({1, arguments.threads}):
         reader = fastpack.open(packed, orient=False, num_workers=num_threads)
-        marked = fastpack.open(packed, orient=False, num_workers=num_threads, checkpoints=True, save_index=False)
+        add_seek_points = fastpack.open(packed, orient=False, num_workers=num_threads, seek_points=True, save_index=False)
         rivals = [
             Rival("C loop", partial(decoding.reference, num_threads)),
             Rival("fastpack kernel", partial(decoding.fastpack, num_threads)),
             Rival("Reader.read", partial(reader.read, range(len(reader)))),
-            Rival("fastpack, checkpoints", partial(marked.read, range(len(marked)))),
+            Rival("fastpack, seek points", partial(add_seek_points.read, range(len(add_seek_points)))),
         ]
         yield compare(f"decode, {name}, threads: {num_threads}", rivals, unit="images", num_units=len(decoding), rounds=arguments.rounds)
     if not (decoding.by_fastpack == decoding.by_reference).all():
@@ -92,7 +92,7 @@ def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Compariso
 
 def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
     """JPEG files to 224 x 224 pixels in HDF5, beside a C loop that only decodes and resamples."""
-    num_images = min(arguments.records, _MOST_PIXELS)
+    num_images = min(arguments.records, _MAX_PIXELS)
     packing = PackingPixels(plain_jpegs(photos(arguments.photos, folder)), num_images, folder / "outputs")
     for num_threads in sorted({1, arguments.threads}):
         rivals = [Rival("C loop", partial(packing.reference, num_threads=num_threads))]
@@ -146,12 +146,12 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                     "C crop loop": "reference",
                     "fastpack kernel": "kernel",
                     "Reader.read": "read",
-                    "fastpack, checkpoints": "read_marked",
+                    "fastpack, seek points": "read_marked",
                     "OpenCV, linear": "linear",
                     "OpenCV, area": "area",
                 }
                 rivals = [Rival(side, partial(cropping.run, run, num_threads)) for side, run in sides.items()]
-                rivals.append(Rival("Loader, checkpoints", partial(cropping.load, num_threads)))
+                rivals.append(Rival("Loader, seek points", partial(cropping.load, num_threads)))
                 if ffcv:
                     rivals.append(Rival(f"FFCV {ffcv.version}, re-encoded", ffcv.epoch))
                 title = f"{subject}, {name}, threads: {num_threads}"

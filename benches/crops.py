@@ -15,15 +15,15 @@ from benches.contest import Contestant, Entry, MissingError
 from benches.internals import (
     SPAN,
     CenterCrop,
+    CounterRng,
     DecodeOptions,
-    Draws,
+    EncodedImages,
     HorizontalFlip,
-    Origin,
-    Pictures,
     Plan,
     Ragged,
     RandomResizedCrop,
     ResizeShort,
+    SpanSource,
     Transform,
     decode_pictures,
     plan_batch,
@@ -32,7 +32,7 @@ from benches.internals import (
 from benches.reference import crop_loop
 from benches.rivals.turns import Task
 from benches.workloads import pack_as
-from fastpack.errors import Place
+from fastpack.errors import Location
 
 SIZE = 224
 STEPS: dict[str, tuple[Transform, ...]] = {
@@ -59,14 +59,14 @@ class Cropping:
         self.out: Pixels = np.zeros((min(batch, num_images), SIZE, SIZE, 3), np.uint8)
         packed = pack_as(form, [paths[i % len(paths)] for i in range(num_images)], Path(tempfile.mkdtemp(dir=scratch)))
         self._reader = fastpack.open(packed, transform=self._steps, orient=False)
-        self._marked = fastpack.open(packed, transform=self._steps, orient=False, checkpoints=True, save_index=False)
+        self._marked = fastpack.open(packed, transform=self._steps, orient=False, seek_points=True, save_index=False)
         self._loaders: dict[int, fastpack.Loader] = {}
 
     def __len__(self) -> int:
         return len(self._infos)
 
     def _plan(self, rows: npt.NDArray[np.int64]) -> Plan:
-        return plan_batch(self._steps, self._infos["width"][rows], self._infos["height"][rows], Draws(0, 0, rows))
+        return plan_batch(self._steps, self._infos["width"][rows], self._infos["height"][rows], CounterRng(0, 0, rows))
 
     def _run(self, name: str, num_threads: int) -> Iterator[Pixels]:
         for rows in self._batches:
@@ -78,10 +78,10 @@ class Cropping:
             pass
 
     def load(self, num_threads: int) -> None:
-        """An epoch through a Loader, by checkpoints: the same crops, in random order, each batch into memory of its own."""
+        """An epoch through a Loader, by seek points: the same crops, in random order, each batch into memory of its own."""
         if num_threads not in self._loaders:
-            marked = self._marked.with_options(num_workers=num_threads)
-            self._loaders[num_threads] = fastpack.Loader(marked, batch_size=len(self.out), shuffle=0)
+            add_seek_points = self._marked.with_options(num_workers=num_threads)
+            self._loaders[num_threads] = fastpack.Loader(add_seek_points, batch_size=len(self.out), shuffle=0)
         loader = self._loaders[num_threads]
         loader.set_epoch(0)
         for _ in loader:
@@ -97,7 +97,7 @@ class Cropping:
         crop_loop(self._blobs.values, offsets, self._views[rows], out, num_threads=num_threads)
 
     def _kernel(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
-        pictures = Pictures(Origin(memory=self._blobs.values), self._spans[rows], self._infos[rows], lambda row: Place(f"image {row}"))
+        pictures = EncodedImages(SpanSource(memory=self._blobs.values), self._spans[rows], self._infos[rows], lambda row: Location(f"image {row}"))
         decode_pictures(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
 
     def _read_marked(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:

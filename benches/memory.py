@@ -61,7 +61,7 @@ def large_jpeg() -> bytes:
 
 
 def packed(folder: Path, jpegs: list[Path]) -> Path:
-    fastpack.pack(fastpack.Paths(jpegs), folder / "photos.tfrecord")
+    fastpack.pack(fastpack.ImageFiles(jpegs), folder / "photos.tfrecord")
     return folder / "photos.tfrecord"
 
 
@@ -137,7 +137,7 @@ import fastpack
 
 listed, output, size = sys.argv[1:]
 paths = [Path(line) for line in Path(listed).read_text().splitlines()]
-fastpack.pack(fastpack.Paths(paths), output, fastpack.PackOptions(size=int(size) or None, sync=False))
+fastpack.pack(fastpack.ImageFiles(paths), output, fastpack.PackOptions(size=int(size) or None, sync=False))
 """
 
 

@@ -19,7 +19,7 @@ import fastpack
 from benches.crops import STEPS, opencv_view
 from benches.photos import VARIABLE, photos
 from benches.workloads import plain_jpegs
-from fastpack.core.rng import Draws
+from fastpack.core.rng import CounterRng
 from fastpack.images.transforms import plan_batch
 
 Pixels = npt.NDArray[np.uint8]
@@ -100,10 +100,10 @@ class Difference:
 
 def differences(paths: list[Path], subject: str, folder: Path) -> dict[tuple[str, str, str], Difference]:
     """By subsampling, mode and reference; `exact` is itself a reference for `fast`."""
-    fastpack.pack(fastpack.Paths(paths), folder / f"{subject}.tfrecord")
+    fastpack.pack(fastpack.ImageFiles(paths), folder / f"{subject}.tfrecord")
     reader = fastpack.open(folder / f"{subject}.tfrecord", transform=STEPS[subject], orient=False)
     columns, rows = reader.columns, np.arange(len(reader))
-    views = plan_batch(STEPS[subject], columns["width"], columns["height"], Draws(0, 0, rows)).views
+    views = plan_batch(STEPS[subject], columns["width"], columns["height"], CounterRng(0, 0, rows)).views
     exact, fast = (reader.with_options(mode=mode).read(rows)["image"] for mode in ("exact", "fast"))
     found: dict[tuple[str, str, str], Difference] = defaultdict(Difference)
     for row, path in enumerate(paths):

@@ -20,7 +20,7 @@ _NUM_READ = 256
 
 
 def photos(folder: Path | None, scratch: Path) -> list[Path]:
-    """The JPEGs below `folder`, or below the folder that the environment names, or else made ones in `scratch`."""
+    """The JPEGs below `from_folder`, or below the folder that the environment names, or else made ones in `scratch`."""
     named = folder or os.environ.get(VARIABLE)
     if named is None:
         return make_photos(scratch, _NUM_MADE)

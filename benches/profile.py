@@ -30,7 +30,7 @@ SOURCES = {
     "reading": ("span", "chunks", "files"),
     "checksums": ("crc32c",),
     "parsing": ("example", "features", "frames", "image", "order", "pieces", "probe", "salvage", "status", "tar", "tfrecord"),
-    "entropy decoding": ("checkpoints", "entropy", "huffman"),
+    "entropy decoding": ("seek_points", "entropy", "huffman"),
     "inverse DCT": ("idct",),
     "upsampling and colour": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),
@@ -133,9 +133,9 @@ def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
 Prepare = Callable[[Sequence[Path], Path], Callable[[], object]]
 
 
-def training(paths: Sequence[Path], folder: Path, *, checkpoints: bool = False) -> Callable[[], object]:
+def training(paths: Sequence[Path], folder: Path, *, seek_points: bool = False) -> Callable[[], object]:
     steps = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
-    return _batches(fastpack.Loader(_packed(paths, folder, checkpoints=checkpoints), transform=steps, batch_size=_BATCH, shuffle=0))
+    return _batches(fastpack.Loader(_packed(paths, folder, seek_points=seek_points), transform=steps, batch_size=_BATCH, shuffle=0))
 
 
 def decoding(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
@@ -155,11 +155,11 @@ def records(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
 
 def packing(paths: Sequence[Path], folder: Path, *, name: str, size: int | None = None) -> Callable[[], object]:
     options = fastpack.PackOptions(sync=False, size=size)
-    return lambda: fastpack.pack(fastpack.Paths(paths), folder / name, options, overwrite=True)
+    return lambda: fastpack.pack(fastpack.ImageFiles(paths), folder / name, options, overwrite=True)
 
 
-def _packed(paths: Sequence[Path], folder: Path, *, checkpoints: bool = False) -> fastpack.Reader:
-    fastpack.pack(fastpack.Paths(paths), folder / "photos.tfrecord", fastpack.PackOptions(checkpoints=checkpoints))
+def _packed(paths: Sequence[Path], folder: Path, *, seek_points: bool = False) -> fastpack.Reader:
+    fastpack.pack(fastpack.ImageFiles(paths), folder / "photos.tfrecord", fastpack.PackOptions(seek_points=seek_points))
     return fastpack.open(folder / "photos.tfrecord", orient=False)
 
 
@@ -177,7 +177,7 @@ def _batches(loader: fastpack.Loader) -> Callable[[], object]:
 SUBJECTS: dict[str, tuple[str, Prepare]] = {
     "decode": ("whole images in order, batches of 256 by Reader.read, TFRecord in the page cache", decoding),
     "train": ("random crops of 224, shuffled batches of 256 by the Loader, TFRecord in the page cache", training),
-    "train, checkpoints": ("the same, decoded from checkpoints on", partial(training, checkpoints=True)),
+    "train, seek points": ("the same, decoded from seek points on", partial(training, seek_points=True)),
     "records": ("encoded images, shuffled batches of 256 by the Loader, TFRecord in the page cache", records),
     "pack TFRecord": ("files in the page cache to one TFRecord in the page cache", partial(packing, name="packed.tfrecord")),
     "pack HDF5": ("the same to HDF5", partial(packing, name="packed.h5")),

@@ -18,7 +18,7 @@ _FOLDERS = re.compile(r"(?<![\w./:])/(?:[\w.@+-]+/)+")
 
 
 def record(path: Path | None, folder: Path | None, **figures: Any) -> None:
-    """Writes figures to a JSON file, if one is named. They were measured over the photographs in `folder`, or over made ones."""
+    """Writes figures to a JSON file, if one is named. They were measured over the photographs in `from_folder`, or over made ones."""
     if path is not None:
         with tempfile.TemporaryDirectory() as scratch:
             data = fingerprint(photos(folder, Path(scratch)))

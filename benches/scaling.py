@@ -56,7 +56,7 @@ def epoch(loader: fastpack.Loader) -> None:
 def packed(paths: Sequence[Path], folder: Path, *, num_images: int, name: str = "photos.tfrecord") -> Path:
     """The photographs over and over, in one file."""
     chosen = [paths[i % len(paths)] for i in range(num_images)]
-    fastpack.pack(fastpack.Paths(chosen), folder / name)
+    fastpack.pack(fastpack.ImageFiles(chosen), folder / name)
     return folder / name
 
 

@@ -16,11 +16,11 @@ from benches.internals import (
     FORMATS,
     SPAN,
     DecodeOptions,
+    EncodedImages,
     Layout,
-    Origin,
-    Pictures,
     Ragged,
     Resize,
+    SpanSource,
     decode_pictures,
     offsets_of,
     plan_batch,
@@ -28,7 +28,7 @@ from benches.internals import (
     whole,
 )
 from benches.reference import crop_loop, decode_loop, pread_loop
-from fastpack.errors import Place
+from fastpack.errors import Location
 
 _SIZE = 224
 
@@ -54,7 +54,7 @@ FORMS: dict[str, tuple[str, Layout]] = {
 def pack_as(form: str, paths: Sequence[Path], folder: Path) -> Path:
     """The file that `paths` are packed into."""
     name, layout = FORMS[form]
-    fastpack.pack(fastpack.Paths(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False))
+    fastpack.pack(fastpack.ImageFiles(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False))
     return folder / name
 
 
@@ -67,7 +67,7 @@ class Decoding:
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
         self._jpegs, self._jpeg_offsets = blobs.values, blobs.offsets
-        self._pictures = Pictures(Origin(memory=blobs.values), spans, infos, lambda row: Place(paths[row]))
+        self._pictures = EncodedImages(SpanSource(memory=blobs.values), spans, infos, lambda row: Location(paths[row]))
         self._plan = whole(infos["width"], infos["height"])
         shapes = [(int(info["height"]), int(info["width"]), 3) for info in infos]
         self._pixel_offsets = offsets_of([height * width * channels for height, width, channels in shapes])
@@ -92,7 +92,7 @@ class Decoding:
 
 
 class Packing:
-    """A list of files, the given ones over and over, to one file in `folder`."""
+    """A list of files, the given ones over and over, to one file in `from_folder`."""
 
     def __init__(self, paths: Sequence[Path], num_records: int, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
@@ -112,8 +112,8 @@ class Packing:
             if path != self._list:
                 path.unlink()
 
-    def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> fastpack.Packed:
-        source = fastpack.Paths(self._names, self._labels)
+    def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> fastpack.PackResult:
+        source = fastpack.ImageFiles(self._names, self._labels)
         return fastpack.pack(source, self.output(name), fastpack.PackOptions(sync=sync, **options))
 
     def cat(self, *, sync: bool = False) -> None:
@@ -161,9 +161,9 @@ class PackingPixels:
             offsets = self._blobs.offsets[: count + 1]
             crop_loop(self._blobs.values, offsets, self._views[:count], self._out[:count], num_threads=num_threads)
 
-    def fastpack(self, *, num_threads: int, **storage: Any) -> fastpack.Packed:
+    def fastpack(self, *, num_threads: int, **storage: Any) -> fastpack.PackResult:
         options = fastpack.PackOptions(size=_SIZE, num_workers=num_threads, sync=False, **storage)
-        return fastpack.pack(fastpack.Paths(self.paths), self._folder / "pixels.h5", options)
+        return fastpack.pack(fastpack.ImageFiles(self.paths), self._folder / "pixels.h5", options)
 
     def snippet(self) -> None:
         """What tutorials do: read, resize, assign, one image after the other; with a tenth of the images."""

@@ -48,7 +48,7 @@ JOBS = (
 @dataclass(frozen=True)
 class Result:
     job: Job
-    packed: fastpack.Packed
+    packed: fastpack.PackResult
     dataset: fastpack.Reader
     read_seconds: float
     checks: dict[str, bool]

@@ -35,13 +35,13 @@ _LONG_SIDES = (120, 500)
 _QUALITIES = (80, 95)
 _SEED = 1
 # A small photo is not blown up further than this: JPEGs of blur are unlike those of a camera.
-_MOST_ENLARGED = 1.5
+_MAX_ENLARGED = 1.5
 
 
 def cut_photos(folder: Path, progress: Callable[[int, int], None]) -> None:
-    """Fills `folder` with class folders of JPEGs, the same ones each time.
+    """Fills `from_folder` with class folders of JPEGs, the same ones each time.
 
-    `progress` is called with (pictures done, pictures in all).
+    `progress` is called with (images done, images in all).
     """
     shutil.rmtree(folder, ignore_errors=True)
     with ThreadPoolExecutor() as pool:
@@ -66,7 +66,7 @@ def _cut(photo: Pixels, rng: np.random.Generator) -> Pixels:
     long_side, aspect = rng.integers(*_LONG_SIDES, endpoint=True), rng.uniform(1, 1.6)
     size = np.array([long_side, long_side / aspect])[:: rng.choice([1, -1])].astype(int)  # height, width
     largest = (np.array(photo.shape[:2]) / size).min()
-    smallest = min(largest, 1 / _MOST_ENLARGED)
+    smallest = min(largest, 1 / _MAX_ENLARGED)
     box = (size * rng.uniform(smallest, largest)).astype(int)
     top, left = rng.integers(np.array(photo.shape[:2]) - box, endpoint=True)
     picture = cv2.resize(photo[top : top + box[0], left : left + box[1]], tuple(size[::-1].tolist()), interpolation=cv2.INTER_AREA)

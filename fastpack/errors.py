@@ -130,7 +130,7 @@ def warn(notes: Iterable[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where something went wrong; what is not known is left out.
 
     >>> str(Place("train-00003.tfrecord", record=1712, offset=7936, key="tench.JPEG"))
@@ -153,9 +153,9 @@ class Place:
         return ", ".join(parts)
 
 
-def at(message: str, place: Place) -> str:
+def with_location(message: str, location: Location) -> str:
     """`message` with the place behind it."""
-    return f"{message} - at {place}" if str(place) else message
+    return f"{message} - at {location}" if str(location) else message
 
 
 _DAMAGED = "restore the file from its source, or run `fastpack verify` to list what is damaged"
@@ -183,35 +183,35 @@ _STATUSES: dict[int, tuple[type[FastpackError], str]] = {
 }
 
 
-def status_error(status: int, message: str, place: Place, error_number: int = 0) -> FastpackError:
+def status_error(status: int, message: str, location: Location, error_number: int = 0) -> FastpackError:
     """What a kernel's `status` means, with the place and the remedy in its message."""
     error, remedy = _STATUSES[status]
     if error_number:
         message = f"{message}: {os.strerror(error_number)}"
-    text = at(f"{message}; {remedy}", place)
+    text = with_location(f"{message}; {remedy}", location)
     return error(error_number or None, text) if issubclass(error, OSError) else error(text)
 
 
-def raise_status(status: int, message: str, place: Place, error_number: int = 0) -> NoReturn:
-    raise status_error(status, message, place, error_number)
+def raise_status(status: int, message: str, location: Location, error_number: int = 0) -> NoReturn:
+    raise status_error(status, message, location, error_number)
 
 
-def outcome_error(outcome: Outcome, place: Place) -> FastpackError:
+def outcome_error(outcome: Outcome, location: Location) -> FastpackError:
     assert outcome is not None
     status, error_number, _, _, message = outcome
-    return status_error(status, message, place, error_number)
+    return status_error(status, message, location, error_number)
 
 
-def raise_first(outcomes: Iterable[Outcome], place_of: Callable[[int], Place]) -> None:
+def raise_first(outcomes: Iterable[Outcome], location_of: Callable[[int], Location]) -> None:
     """Raises for the failure in the lowest row among the threads' outcomes; nothing when all went well."""
     failures = [outcome for outcome in outcomes if outcome]
     if failures:
         first = min(failures, key=lambda failure: failure[2])
-        raise outcome_error(first, place_of(first[2]))
+        raise outcome_error(first, location_of(first[2]))
 
 
-def changed_file_error(place: Place) -> ChangedFileError:
-    return ChangedFileError(at("the file has changed since it was indexed; open the dataset again", place))
+def changed_file_error(location: Location) -> ChangedFileError:
+    return ChangedFileError(with_location("the file has changed since it was indexed; open the dataset again", location))
 
 
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:
@@ -220,6 +220,6 @@ def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> F
     remedy = "check the path and its permissions"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         remedy = "raise the limit (`ulimit -n`), or use fewer files at once"
-    text = at(f"cannot {doing}: {reason}; {remedy}", Place(path))
+    text = with_location(f"cannot {doing}: {reason}; {remedy}", Location(path))
     kind = MissingFileError if isinstance(error, FileNotFoundError) else UnreadableFileError
     return kind(error.errno, text)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Kind, Schema
-from fastpack.errors import EmptySourceError, MissingPackageError, Place, SchemaError, SourceError, at, from_os_error
+from fastpack.errors import EmptySourceError, Location, MissingPackageError, SchemaError, SourceError, from_os_error, with_location
 from fastpack.images.headers import probe_blobs, raise_probe_status
 from fastpack.reading.reader import Reader
 from fastpack.sources.located import relative_key
@@ -104,11 +104,11 @@ class Source:
             raise SourceError(f"there is no column {missing[0]!r}; the columns are {', '.join(dataset.column_names)}")
         self._dataset = dataset.with_format("arrow", columns=list(self._columns.values()))
         fields_found = [_field_of(name, dataset.features[column]) for name, column in self._columns.items()]
-        pictures = [field.name for field in fields_found if field.kind == "image"]
-        if not pictures:
+        encoded = [field.name for field in fields_found if field.kind == "image"]
+        if not encoded:
             raise SourceError(f"no column of images among {', '.join(self._columns.values())}; cast one: cast_column(name, Image())")
         self._files = _Files(root)
-        self._sizes, self._paths = self._measure(self._columns[pictures[0]])
+        self._sizes, self._paths = self._measure(self._columns[encoded[0]])
         self._keys = None if "key" in self._columns else self._files.keys(self._paths)
         if self._keys is not None:
             fields_found.append(Field("key", "text"))
@@ -130,8 +130,8 @@ class Source:
     def __repr__(self) -> str:
         return f"Source({len(self)} rows of {', '.join(self._columns)})"
 
-    def place(self, row: int) -> Place:
-        return Place(record=row, key=self._paths[row])
+    def location(self, row: int) -> Location:
+        return Location(record=row, key=self._paths[row])
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
         """These rows' columns, images as the bytes that are stored, or in the files that are named."""
@@ -167,7 +167,7 @@ class Source:
         if field.kind == "int":
             if values.null_count:
                 row = int(rows[values.is_null().to_pylist().index(True)])
-                raise SourceError(at(f"{field.name!r} has no value; fill it in, or leave it out with fields=...", self.place(row)))
+                raise SourceError(with_location(f"{field.name!r} has no value; fill it in, or leave it out with fields=...", self.location(row)))
             return values.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return Text.of("" if value is None else value for value in values.to_pylist())
 
@@ -177,7 +177,7 @@ class Source:
         blobs = _ragged(stored) if stored.null_count == 0 else Ragged.of_bytes(self._files.fill(stored.to_pylist(), named, rows))
         _, statuses = probe_blobs(blobs)
         for i in np.flatnonzero(statuses):
-            raise_probe_status(int(statuses[i]), blobs.bytes(int(i)), self.place(int(rows[i])))
+            raise_probe_status(int(statuses[i]), blobs.bytes(int(i)), self.location(int(rows[i])))
         return blobs
 
 
@@ -208,12 +208,12 @@ class _Files:
 
     def _find(self, name: str | None, row: int) -> Path:
         if not name:
-            raise SourceError(at("the image is missing: there are no bytes and no path; leave the row out", Place(record=row)))
+            raise SourceError(with_location("the image is missing: there are no bytes and no path; leave the row out", Location(record=row)))
         if self._root is None:
-            raise SourceError(at("the dataset only names its images; say with root=... below which folder to read them", Place(name, row)))
+            raise SourceError(with_location("the dataset only names its images; say with root=... below which folder to read them", Location(name, row)))
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
-            raise SourceError(at(f"the image does not lie below {self._root}; give another root, or leave the row out", Place(name, row)))
+            raise SourceError(with_location(f"the image does not lie below {self._root}; give another root, or leave the row out", Location(name, row)))
         return path
 
     def keys(self, names: list[str | None]) -> list[str] | None:

@@ -98,12 +98,12 @@ class Loader(AdaptedLoader[dict[str, Any]]):
 
     def convert(self, batch: Batch) -> dict[str, Any]:
         fields = fields_of(batch, self._added)
-        pictures = [name for name, values in fields.items() if isinstance(values, list)]
-        if pictures and self._sharding is not None:
-            raise ShapeError(f"{pictures[0]!r} has images of differing sizes; give a transform such as RandomResizedCrop(224)")
-        return {name: in_arrays(values, self._place) for name, values in fields.items()}
+        images = [name for name, values in fields.items() if isinstance(values, list)]
+        if images and self._sharding is not None:
+            raise ShapeError(f"{images[0]!r} has images of differing sizes; give a transform such as RandomResizedCrop(224)")
+        return {name: in_arrays(values, self._to_device) for name, values in fields.items()}
 
-    def _place(self, values: Any) -> "jax.Array":
+    def _to_device(self, values: Any) -> "jax.Array":
         if self._sharding is None:
             return jax.device_put(values)
         return jax.make_array_from_process_local_data(self._sharding, values)

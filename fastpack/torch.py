@@ -317,8 +317,8 @@ class _Converter:
         self._added = added_names(reader.schema, options.on_error, pads=pads)
         if channels_last and any(isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps):
             raise OptionError('Normalize writes NCHW; for channels_last give it layout="NHWC"')
-        pictures = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels") and field.axes != PLAIN]
-        self._permuted = frozenset(pictures if channels_last else ())
+        encoded = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels") and field.axes != PLAIN]
+        self._permuted = frozenset(encoded if channels_last else ())
 
     def __call__(self, batch: Batch) -> Tensors:
         fields = fields_of(batch, self._added)

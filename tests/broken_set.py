@@ -116,7 +116,7 @@ def main(folder: Path, output: Path) -> None:
 
     import fastpack
 
-    source = fastpack.Paths(paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)])
+    source = fastpack.ImageFiles(paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)])
     unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in PLACES[kind]}
 
     def go_on(done: int, total: int, num_bytes: int) -> None:

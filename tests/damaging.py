@@ -66,7 +66,7 @@ def make_original(folder: Path, ending: str, num_samples: int = 24) -> Original:
     path = folder / f"data.{ending}"
     labels = [number % 5 for number in range(num_samples)]
     fastpack.pack(
-        fastpack.Paths(files, labels, keys=[file.name for file in files], class_names=list("abcde")), path, fastpack.PackOptions(sync=False)
+        fastpack.ImageFiles(files, labels, keys=[file.name for file in files], class_names=list("abcde")), path, fastpack.PackOptions(sync=False)
     )
     samples = [(file.name, label, file.read_bytes()) for file, label in zip(files, labels, strict=True)]
     spans = fastpack.open(path).index.spans["image"]
@@ -132,7 +132,7 @@ def differences(original: Original, whole: list[Sample], saved: fastpack.Reader,
     def seen(key: object, label: object, image: bytes) -> tuple[object, ...]:
         return "key" in kept and key, "label" in kept and label, image
 
-    picture = saved.schema.picture
+    picture = saved.schema.image_field
     assert picture is not None
     got = Counter(seen(sample.get("key"), sample.get("label"), sample[picture.name]) for sample in saved)
     lacking, strange = Counter(seen(*sample) for sample in whole) - got, got - Counter(seen(*sample) for sample in original.samples)

@@ -9,7 +9,7 @@ from images import jpeg, photo, save
 
 from fastpack import Batch, Field, Schema
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.errors import Place
+from fastpack.errors import Location
 
 PNG, JPEG, GRAY = save(photo(5, 4, seed=1), "PNG"), jpeg(6, 5, seed=2), save(photo(5, 4, 1, seed=3), "PNG")
 PICTURES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])
@@ -59,14 +59,14 @@ class Samples:
 
     @property
     def sizes(self) -> np.ndarray:
-        picture = self.schema.picture
+        picture = self.schema.image_field
         return np.zeros(len(self), np.int64) if picture is None else self.read(np.arange(len(self)))[picture.name].lengths
 
     def __len__(self) -> int:
         return self._num_samples
 
-    def place(self, row: int) -> Place:
-        return Place(record=row, key=self.values["key"][row] if "key" in self.values else None)
+    def place(self, row: int) -> Location:
+        return Location(record=row, key=self.values["key"][row] if "key" in self.values else None)
 
     def read(self, rows: Any) -> Batch:
         fields = {field.name: column_of(field, [self.values[field.name][row] for row in rows]) for field in self.schema.fields}

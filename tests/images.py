@@ -124,7 +124,7 @@ def with_spectrum(data: bytes, end: int) -> bytes:
 
 
 def with_more_scans(progressive: bytes, count: int) -> bytes:
-    """The same picture with `count` further scans, each of which says in 14 bytes that it adds nothing."""
+    """The same image with `count` further scans, each of which says in 14 bytes that it adds nothing."""
     height, width = struct.unpack_from(">HH", progressive, progressive.index(b"\xff\xc2") + 5)
     num_blocks = -(-height // 8) * -(-width // 8)
     run_bits = num_blocks.bit_length() - 1

@@ -7,14 +7,14 @@ import pytest
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, Paths, errors, pack
+from fastpack import ImageFiles, PackOptions, errors, pack
 from fastpack.core.ragged import Text
 
 OUTPUTS = ["s.tfrecord", "s.h5"]
 
 
 def folder_of(tmp_path, name, classes, count=2):
-    """Class folders; each picture has a height of its own class, whatever its number is."""
+    """Class folders; each image has a height of its own class, whatever its number is."""
     for number, cls in enumerate(classes):
         (tmp_path / name / cls).mkdir(parents=True)
         for i in range(count):
@@ -65,7 +65,7 @@ def test_the_same_classes_are_left_alone(tmp_path, output, recwarn):
 def test_names_of_one_side_alone(tmp_path, output):
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(8, 8))
-    named, unnamed = Paths([path], [1], class_names=["cat", "dog"]), Paths([path], [1])
+    named, unnamed = ImageFiles([path], [1], class_names=["cat", "dog"]), ImageFiles([path], [1])
     pack(unnamed, tmp_path / output)
     with pytest.raises(errors.SchemaError, match="labels without class names.*'cat'"):
         pack(named, tmp_path / output, append=True)
@@ -74,7 +74,7 @@ def test_names_of_one_side_alone(tmp_path, output):
     assert "taken to be those of the set" in pack(unnamed, tmp_path / output, append=True).notes[0]
     assert classes_in(tmp_path / output) == ["dog", "dog"]
     with pytest.raises(errors.SourceError, match="the list of 2 classes has no label 2"):
-        pack(Paths([path], [2]), tmp_path / output, append=True)
+        pack(ImageFiles([path], [2]), tmp_path / output, append=True)
 
 
 def test_a_label_without_a_name_is_refused(tmp_path):
@@ -83,7 +83,7 @@ def test_a_label_without_a_name_is_refused(tmp_path):
     pack(folder_of(tmp_path, "mon", ["cat", "dog"]), tmp_path / "s.h5", PackOptions(fields=[]))
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(errors.SourceError, match="the list of 2 classes has no label 7"):
-        pack(Paths([path], [7], keys=["a"], class_names=["dog"]), tmp_path / "s.h5", append=True)
+        pack(ImageFiles([path], [7], keys=["a"], class_names=["dog"]), tmp_path / "s.h5", append=True)
     assert sorted(os.listdir(tmp_path)) == before
 
 
@@ -112,11 +112,11 @@ def test_classes_that_are_given_must_be_those_of_the_set(tmp_path, output):
 def test_other_fields_are_refused_before_anything_is_written(tmp_path, output, ours, theirs, monkeypatch):
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(8, 8))
-    pack(Paths([path], **ours), tmp_path / output)
+    pack(ImageFiles([path], **ours), tmp_path / output)
     before = sorted(os.listdir(tmp_path))
     monkeypatch.setattr("fastpack.packing.pack.Packer", None)
     with pytest.raises(errors.SchemaError, match="what is to be appended holds"):
-        pack(Paths([path], **theirs), tmp_path / output, append=True)
+        pack(ImageFiles([path], **theirs), tmp_path / output, append=True)
     assert sorted(os.listdir(tmp_path)) == before
 
 
@@ -143,15 +143,15 @@ class TestMaster:
     def test_it_does_not_replace_the_first_file_of_a_set(self, tmp_path):
         photos = folder_of(tmp_path, "mon", ["cat"])
         pack(photos, tmp_path / "s.h5", PackOptions(size=8))
-        with pytest.raises(errors.OptionError, match="leave the master out"):
-            pack(photos, tmp_path / "s.h5", PackOptions(size=8, master=True), append=True)
+        with pytest.raises(errors.OptionError, match="leave the virtual dataset out"):
+            pack(photos, tmp_path / "s.h5", PackOptions(size=8, virtual=True), append=True)
         assert len(fastpack.open(tmp_path / "s.h5")) == 2
 
     def test_one_that_is_there_is_kept_up_to_date(self, tmp_path):
         import h5py
 
         photos = folder_of(tmp_path, "mon", ["cat"])
-        pack(photos, tmp_path / "s.h5", PackOptions(size=8, shards=1, master=True))
+        pack(photos, tmp_path / "s.h5", PackOptions(size=8, shards=1, virtual=True))
         for num_samples in (4, 6):
             pack(photos, tmp_path / "s.h5", PackOptions(size=8), append=True)
             with h5py.File(tmp_path / "s.h5") as file:

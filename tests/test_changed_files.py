@@ -31,7 +31,7 @@ def write_pictures(folder, first_shade):
 
 
 def pack(output, folder, **options):
-    fastpack.pack(fastpack.folder(folder), output, PackOptions(**options), overwrite=True)
+    fastpack.pack(fastpack.from_folder(folder), output, PackOptions(**options), overwrite=True)
 
 
 def write_tar(output, folder):
@@ -67,7 +67,7 @@ WRITERS = {
 
 @pytest.fixture(params=WRITERS)
 def versions(request, tmp_path):
-    """Where a dataset lies, and another one of the same size whose pictures are 100 shades brighter."""
+    """Where a dataset lies, and another one of the same size whose images are 100 shades brighter."""
     name, write, options = WRITERS[request.param]
     paths = []
     for version, shade in enumerate((0, 100)):
@@ -165,7 +165,7 @@ def test_files_of_a_folder(tmp_path):
     folder = write_pictures(tmp_path / "pictures", 0)
     reader = fastpack.open(folder)
     os.replace(folder / "03.bmp", folder / "aside")
-    os.replace(folder / "04.bmp", folder / "03.bmp")  # another picture of the same size, and its time is an old one
+    os.replace(folder / "04.bmp", folder / "03.bmp")  # another image of the same size, and its time is an old one
     os.utime(folder / "03.bmp", ns=(5, 5))
     assert shades(reader.read([0, 5])) == [0, 5]
     with pytest.raises(ChangedFileError, match=r"record 3, key 03\.bmp"):
@@ -198,7 +198,7 @@ def test_threads_read_while_the_file_is_replaced_again_and_again(tmp_path):
     made = [tmp_path / "dark.h5", tmp_path / "bright.h5"]
     for path, source, first in zip(made, sources, (0, 100), strict=True):
         files = sorted(source.iterdir())
-        fastpack.pack(fastpack.Paths(files, range(first, first + NUM_SAMPLES)), path, PackOptions(size=16))
+        fastpack.pack(fastpack.ImageFiles(files, range(first, first + NUM_SAMPLES)), path, PackOptions(size=16))
     path, wrong, stop = tmp_path / "x.h5", [], threading.Event()
     shutil.copyfile(made[0], path)
 

@@ -8,14 +8,14 @@ import pytest
 from images import photo
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import ImageFiles, PackOptions
 from fastpack.errors import CorruptRecordError, OptionError
 
 
 def pack_pixels(folder, **storage):
     for row in range(6):
         (folder / f"{row}.png").write_bytes(fastpack.encode(photo(20, 24, seed=row), "png"))
-    source = Paths([folder / f"{row}.png" for row in range(6)], range(6))
+    source = ImageFiles([folder / f"{row}.png" for row in range(6)], range(6))
     fastpack.pack(source, folder / "x.h5", PackOptions(layout="pixels", size=(20, 24), **storage))
     return folder / "x.h5"
 

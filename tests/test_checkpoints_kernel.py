@@ -30,7 +30,7 @@ def spans_of(files):
 
 
 def tables_of(files):
-    """A table of checkpoints for each."""
+    """A table of seek points for each."""
     job = MarkBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
     assert run_all(job) == []
     lengths = np.zeros(len(files), np.int64)
@@ -52,7 +52,7 @@ def decode_marked(data, view, table, color="RGB", **options):
     """Status, pixels, and whether the table was used."""
     out = np.full((view["height"][0], view["width"][0], 1 if color == "GRAY" else 3), 99, np.uint8)
     options = {"color": color, "max_pixels": 2**28, "max_scans": 100, **options}
-    job = DecodeBatch(spans_of([data]), view, [out], memory=np.frombuffer(data, np.uint8), checkpoints=by(table), **options)
+    job = DecodeBatch(spans_of([data]), view, [out], memory=np.frombuffer(data, np.uint8), seek_points=by(table), **options)
     failures = run_all(job)
     return failures[0][0] if failures else None, out, job.num_marked() == 1
 
@@ -68,7 +68,7 @@ def assert_right(data, view, table, color="RGB"):
 
 
 GRIDS = {
-    "a checkpoint every row": encoded(photo(120, 150), FACTORS["444"], 95),
+    "a seek point every row": encoded(photo(120, 150), FACTORS["444"], 95),
     "rows of several": encoded(noise(40, 700, 3), FACTORS["444"], 90),
     "rows of several, 4:2:0": encoded(noise(50, 1000, 3), FACTORS["420"], 90),
     "one for several rows": encoded(photo(200, 64), FACTORS["444"], 70),
@@ -82,7 +82,7 @@ each_grid = pytest.mark.parametrize("data", GRIDS.values(), ids=GRIDS)
 
 
 def grid_of(table):
-    """Rows of MCUs, and MCUs of a row, from checkpoint to checkpoint."""
+    """Rows of MCUs, and MCUs of a row, from seek point to seek point."""
     return int(table[0]) >> 48, int(table[0]) >> 32 & 0xFFFF
 
 
@@ -96,7 +96,7 @@ def test_grids():
 
 @st.composite
 def large_jpegs(draw):
-    """With enough data for checkpoints."""
+    """With enough data for seek points."""
     height, width, channels = draw(st.integers(17, 150)), draw(st.integers(5, 400)), draw(st.sampled_from([3, 3, 1]))
     make, quality, optimize = draw(st.sampled_from([photo, noise])), draw(st.integers(30, 100)), draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:
@@ -132,7 +132,7 @@ def test_boxes_at_every_place(data):
     spans, table = np.repeat(spans_of([data]), len(views)), table_of(data)
     options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100}
     tables = table, np.zeros(len(views), np.int64), np.full(len(views), len(table))
-    job = DecodeBatch(spans, np.concatenate(views), outs[0], checkpoints=tables, **options)
+    job = DecodeBatch(spans, np.concatenate(views), outs[0], seek_points=tables, **options)
     assert run_all(job) == []
     assert job.num_marked() == len(views)
     with libjpeg_alone():
@@ -164,7 +164,7 @@ def test_what_has_no_checkpoints(data):
 
 def test_data_that_ends_where_a_checkpoint_would_be():
     """A place that is only reached by bits that are not there is none; sanitizers see whether it was looked for behind the end."""
-    data = GRIDS["a checkpoint every row"]
+    data = GRIDS["a seek point every row"]
     table, start = table_of(data), start_of_data(data)
     for word in table[2:8]:
         byte = (int(word) & (2**28 - 1)) // 8
@@ -182,7 +182,7 @@ def test_smaller_decodes_begin_at_checkpoints_too(smaller, name, box):
     outs = np.full((2, height // smaller, width // smaller, 3), 99, np.uint8)
     options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100, "may_reduce": True}
     for out, expects_marks in zip(outs, (True, False), strict=True):
-        job = DecodeBatch(spans_of([data]), view_of(width, height, x=x, y=y), [out], checkpoints=by(table_of(data)), **options)
+        job = DecodeBatch(spans_of([data]), view_of(width, height, x=x, y=y), [out], seek_points=by(table_of(data)), **options)
         with contextlib.nullcontext() if expects_marks else libjpeg_alone():
             assert run_all(job) == []
         assert job.num_marked() == expects_marks
@@ -210,7 +210,7 @@ def read(path, span, view, table):
 @pytest.fixture
 def record(tmp_path):
     """An image in the midst of a record in the midst of a file, and its span."""
-    data = GRIDS["a checkpoint every row"]
+    data = GRIDS["a seek point every row"]
     path = tmp_path / "record"
     path.write_bytes(b"before" + b"head" + data + b"tail" + b"behind")
     span = np.zeros(1, SPAN)
@@ -322,7 +322,7 @@ def test_seals():
 @settings(max_examples=150)
 @given(st.sampled_from([*GRIDS.values()]), st.data())
 def test_forged_places_lead_nowhere(data, draw):
-    """Of a whole picture each place is compared with where decoding comes from the one before."""
+    """Of a whole image each place is compared with where decoding comes from the one before."""
     table = table_of(data)
     table[draw.draw(st.integers(1, len(table) - 1))] ^= np.uint64(draw.draw(st.integers(1, 2**64 - 1)))
     forged = sealed(table, data)

@@ -19,7 +19,7 @@ def test_info_cuts_long_lists_in_text_only(tmp_path):
     for number in range(15):
         write_image(tmp_path / "many" / f"{number}.png", 2, 2, number)
     paths = sorted((tmp_path / "many").iterdir())
-    fastpack.pack(fastpack.Paths(paths, range(15)), tmp_path / "a.tfrecord", fastpack.PackOptions(shards=15))
+    fastpack.pack(fastpack.ImageFiles(paths, range(15)), tmp_path / "a.tfrecord", fastpack.PackOptions(shards=15))
     text = run("info", tmp_path / "a-*.tfrecord").stdout
     assert text.count(".tfrecord") == 12
     assert text.count("and 3 more") == 2
@@ -46,7 +46,7 @@ def test_info_without_labels(tmp_path):
 
 def test_info_counts_classes_without_samples(photos):
     paths = sorted(photos.glob("dog/*"))
-    fastpack.pack(fastpack.Paths(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5")
+    fastpack.pack(fastpack.ImageFiles(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5")
     assert [(one["name"], one["num_samples"]) for one in facts_of("info", photos / "gap.h5")["classes"]] == [("a", 1), ("b", 0), ("c", 1)]
 
 

@@ -50,7 +50,7 @@ def test_other_things_are_no_files(take, data):
 
 
 def test_the_place_of_a_probe_is_a_place():
-    with pytest.raises(OptionError, match="place must be a Place or None"):
+    with pytest.raises(OptionError, match="place must be a Location or None"):
         fastpack.probe(b"", place=np.zeros(2))
 
 

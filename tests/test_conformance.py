@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from fastpack import Batch, Field, Paths, Ragged, Schema, Text, build_indexes, encode, folder, pack, table
+from fastpack import Batch, Field, ImageFiles, Ragged, Schema, Text, build_indexes, encode, from_folder, from_table, pack
 from fastpack import open as open_dataset
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
@@ -18,7 +18,7 @@ from fastpack.files.companions import index_path
 from fastpack.formats import registry, saved_index
 from fastpack.formats.protocols import ShardPlan
 from fastpack.images import headers
-from fastpack.images.codec import Look
+from fastpack.images.codec import PixelFormat
 from fastpack.images.codecs import codec_of
 from fastpack.index.index import Index
 
@@ -133,7 +133,7 @@ class TestContainer:
         assert loaded.columns["key"] == index.columns["key"]
 
 
-# What is opened, whoever wrote it: the six pictures of make_files, three of each class
+# What is opened, whoever wrote it: the six images of make_files, three of each class
 
 
 def written_by_pack(ending):
@@ -186,7 +186,7 @@ class TestOpened:
         dataset = self.opened(name, tmp_path)
         rows = [5, 0, 5, 3]
         expected = [
-            codec_of("png").decode(self.files(tmp_path)[row], headers.probe(self.files(tmp_path)[row]), Look(), DEFAULT_LIMITS)
+            codec_of("png").decode(self.files(tmp_path)[row], headers.probe(self.files(tmp_path)[row]), PixelFormat(), DEFAULT_LIMITS)
             for row in rows
         ]
         for reader in (dataset, pickle.loads(pickle.dumps(dataset))):
@@ -242,23 +242,23 @@ def make_files(root, count=6):
 
 def folder_source(root):
     make_files(root)
-    return folder(root)
+    return from_folder(root)
 
 
 def paths_source(root):
-    return Paths(make_files(root), [0, 0, 0, 1, 1, 1], keys=True)
+    return ImageFiles(make_files(root), [0, 0, 0, 1, 1, 1], keys=True)
 
 
 def csv_source(root):
     rows = [f"{path.relative_to(root).as_posix()},{path.parent.name}" for path in make_files(root)]
     (root / "metadata.csv").write_text("file_name,label\n" + "\n".join(rows))
-    return table(root / "metadata.csv")
+    return from_table(root / "metadata.csv")
 
 
 def jsonl_source(root):
     rows = [{"file_name": path.relative_to(root).as_posix(), "label": int(path.parent.name[-1])} for path in make_files(root)]
     (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return table(root / "metadata.jsonl")
+    return from_table(root / "metadata.jsonl")
 
 
 def parquet_source(root):
@@ -267,7 +267,7 @@ def parquet_source(root):
 
     files = [path.relative_to(root).as_posix() for path in make_files(root)]
     parquet.write_table(pyarrow.table({"path": files, "label": [0, 0, 0, 1, 1, 1]}), root / "t.parquet")
-    return table(root / "t.parquet")
+    return from_table(root / "t.parquet")
 
 
 def dataset_source(container):
@@ -333,7 +333,7 @@ class TestSource:
 @pytest.mark.parametrize(("format", "tolerance"), [("jpeg", 12), ("png", 0), ("webp", 16), ("bmp", 0), ("tiff", 0)])
 class TestCodec:
     def decode(self, data, format, color="RGB", limits=DEFAULT_LIMITS):
-        return codec_of(format).decode(data, headers.probe(data), Look(color), limits)
+        return codec_of(format).decode(data, headers.probe(data), PixelFormat(color), limits)
 
     @pytest.mark.parametrize("size", [(24, 32), (1, 1), (1, 17), (33, 1), (64, 48)])
     def test_round_trip(self, format, tolerance, size):

@@ -13,7 +13,7 @@ from test_tar import write_tar
 from wire import bytes_list, entry, example, frame, int_list
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import ImageFiles, PackOptions
 from fastpack.errors import (
     CorruptRecordError,
     FastpackError,
@@ -329,7 +329,7 @@ def test_many_batches_and_progress(tmp_path, monkeypatch):
     for i in range(20):
         (tmp_path / f"{i}").write_bytes(jpeg(8, 8 + i, seed=i))
         paths.append(tmp_path / f"{i}")
-    fastpack.pack(Paths(paths, keys=keys), tmp_path / "x.h5")
+    fastpack.pack(ImageFiles(paths, keys=keys), tmp_path / "x.h5")
     seen = []
     fastpack.extract(fastpack.open(tmp_path / "x.h5"), tmp_path / "files", progress=lambda *done: seen.append(done))
     assert files_below(tmp_path / "files") == {key: path.read_bytes() for key, path in zip(keys, paths, strict=True)}
@@ -340,7 +340,7 @@ def test_many_batches_and_progress(tmp_path, monkeypatch):
 def test_a_killed_conversion_leaves_nothing_after_the_next_one(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     (tmp_path / "out").mkdir()
-    fastpack.pack(fastpack.Paths([tmp_path / "a.jpg"] * 4, range(4)), tmp_path / "a.tfrecord")
+    fastpack.pack(fastpack.ImageFiles([tmp_path / "a.jpg"] * 4, range(4)), tmp_path / "a.tfrecord")
     with open(tmp_path / "a.tfrecord", "rb") as whole, gzip.open(tmp_path / "a.gz", "wb") as file:
         file.write(whole.read())
     output, options = tmp_path / "out" / "t.h5", fastpack.PackOptions(shards=2)

@@ -7,7 +7,7 @@ from images import photo
 from test_pool import run_python
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import ImageFiles, PackOptions
 
 PIXELS = np.stack([photo(8, 8, seed=seed) for seed in range(4)])
 
@@ -47,7 +47,7 @@ def write(path, layout):
     files = [path.with_name(f"{i}.png") for i in range(4)]
     for file, pixels in zip(files, PIXELS, strict=True):
         file.write_bytes(fastpack.encode(pixels, "png"))
-    fastpack.pack(Paths(files, range(4), keys=list("abcd")), path, PackOptions(layout=layout))
+    fastpack.pack(ImageFiles(files, range(4), keys=list("abcd")), path, PackOptions(layout=layout))
     return path
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from fastpack._native.decode import DecodeBatch
 from fastpack.core.dtypes import SPAN, VIEW
 from fastpack.core.ragged import Ragged
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 
 SIZES = st.integers(1, 100)
 
@@ -42,7 +42,7 @@ def run(data, view, out, **options):
 
 
 def decode(data, view=None, shape=None, **options):
-    """The view, the whole picture if None, in its own size or in `shape`."""
+    """The view, the whole image if None, in its own size or in `shape`."""
     if view is None:
         with Image.open(io.BytesIO(data)) as image:
             view = view_of(*image.size)
@@ -52,7 +52,7 @@ def decode(data, view=None, shape=None, **options):
     return out
 
 
-# Whole pictures
+# Whole images
 
 jpegs = st.builds(
     jpeg,
@@ -95,7 +95,7 @@ def test_gray_of_files_without_luma(data):
     assert (decode(data, color="GRAY")[..., 0] == np.asarray(rgb.convert("L"))).all()
 
 
-# Views of a picture
+# Views of an image
 
 HEIGHT, WIDTH = 61, 83
 SOURCE = jpeg(HEIGHT, WIDTH, seed=3)
@@ -187,7 +187,7 @@ def test_outputs_of_any_strides(layout, view, size):
     assert (memory == expected).all()  # and nothing beside it was touched
 
 
-# Several pictures at once
+# Several images at once
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 8])
@@ -195,7 +195,7 @@ def test_threads_share_the_rows(num_workers):
     files = [jpeg(20 + seed, 70 - seed, seed=seed) for seed in range(40)]
     outs = [np.empty((20 + seed, 70 - seed, 3), np.uint8) for seed in range(40)]
     job = batch(files, np.concatenate([view_of(70 - seed, 20 + seed) for seed in range(40)]), outs)
-    share(job.run, num_workers)
+    run_in_threads(job.run, num_workers)
     assert job.failures() == []
     assert all((out == read_pillow(file)).all() for out, file in zip(outs, files, strict=True))
 
@@ -206,7 +206,7 @@ def test_the_first_row_that_fails_is_reported(num_workers):
     for row in (17, 18, 31):
         files[row] = SOURCE[:-100]
     job = batch(files, np.repeat(view_of(WIDTH, HEIGHT), 40), list(np.empty((40, HEIGHT, WIDTH, 3), np.uint8)))
-    share(job.run, num_workers)
+    run_in_threads(job.run, num_workers)
     assert job.failures()[0][2] == 17
 
 
@@ -217,7 +217,7 @@ def test_a_batch_may_go_on(num_workers):
         files[row] = SOURCE[:-100]
     outs = np.empty((40, HEIGHT, WIDTH, 3), np.uint8)
     job = batch(files, np.repeat(view_of(WIDTH, HEIGHT), 40), list(outs), keep_going=True)
-    share(job.run, num_workers)
+    run_in_threads(job.run, num_workers)
     assert [failure[2] for failure in job.failures()] == [17, 18, 31]
     assert all((out == PIXELS).all() for row, out in enumerate(outs) if row not in (17, 18, 31))
 

@@ -1,4 +1,4 @@
-"""The JPEG kernel and pictures that are damaged, unusual, hostile, or not what the caller says."""
+"""The JPEG kernel and images that are damaged, unusual, hostile, or not what the caller says."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_a_bomb_of_scans_is_refused():
     bomb = with_more_scans(PROGRESSIVE, 2000)
     assert len(bomb) < 50_000
     assert status_of(bomb, max_scans=500) == SCAN_LIMIT
-    # It is a sound picture all the same.
+    # It is a sound image all the same.
     assert (decode(bomb, max_scans=3000) == read_pillow(PROGRESSIVE)).all()
 
 

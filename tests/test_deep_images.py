@@ -122,7 +122,7 @@ STEPS = {
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area"])
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
 def test_transforms_of_16_bits_are_those_of_8(tmp_path, steps, interpolation):
-    """Of the same pictures, with each level 257 times as high: the kernel is the oracle."""
+    """Of the same images, with each level 257 times as high: the kernel is the oracle."""
     exif = Image.Exif()
     exif[0x0112] = 6
     files = [save(to_pillow(photo(HEIGHT, WIDTH, seed=seed)), "PNG", exif=exif) for seed in range(4)]

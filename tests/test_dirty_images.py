@@ -19,7 +19,7 @@ from fastpack.errors import CorruptImageError, FastpackWarning, UnsupportedImage
 
 HEIGHT, WIDTH = 21, 37
 
-# cjpeg -arithmetic, and -progressive besides, of a 33 x 21 picture (base 85).
+# cjpeg -arithmetic, and -progressive besides, of a 33 x 21 image (base 85).
 ARITHMETIC = base64.b85decode(
     b"|JeWF01!$>Nk#wx0RR9200961|JwjV01XKW3knDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6ModmpQ&KWMT47pHU`kO^"
     b"PygEhLjevB4iga*CKVMXPc<zyPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPf!2J01*fP6#yXv0U`hb5di}c"
@@ -255,7 +255,7 @@ def test_turned_then_transformed(tmp_path, format, orientation):
     dataset = fastpack.open(packed(tmp_path, [data], "x.tfrecord"))
     assert (dataset.with_options(transform=CenterCrop((13, 9)))[0]["image"] == center(upright, 13, 9)).all()
     assert difference(dataset.with_options(transform=Resize((30, 12)))[0]["image"], resized(upright, 30, 12)) <= 1
-    # A random part of the upright image, resampled: of the same upright picture in another file it is the same part.
+    # A random part of the upright image, resampled: of the same upright image in another file it is the same part.
     reference = fastpack.open(packed(tmp_path, [save(upright, "PNG")], "y.tfrecord"), transform=RandomResizedCrop(8))
     assert difference(dataset.with_options(transform=RandomResizedCrop(8))[0]["image"], reference[0]["image"]) <= 0
 

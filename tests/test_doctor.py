@@ -9,7 +9,7 @@ import pytest
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, Paths, pack
+from fastpack import ImageFiles, PackOptions, pack
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.inspection.advice import Facts, advise
 from fastpack.inspection.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
@@ -19,12 +19,12 @@ NUM_SAMPLES = 70
 
 
 @pytest.fixture
-def source(tmp_path) -> Paths:
+def source(tmp_path) -> ImageFiles:
     image = jpeg(40, 60)
     paths = [tmp_path / f"{i}.jpg" for i in range(NUM_SAMPLES)]
     for path in paths:
         path.write_bytes(image)
-    return Paths(paths, range(NUM_SAMPLES))
+    return ImageFiles(paths, range(NUM_SAMPLES))
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import fastpack
 from fastpack import (
     CenterCrop,
     HorizontalFlip,
+    ImageFiles,
     Normalize,
     PackOptions,
-    Paths,
     RandomCrop,
     RandomResizedCrop,
     ReadOptions,
@@ -40,7 +40,7 @@ def packed(folder, files, name, **options):
     for i, data in enumerate(files):
         paths.append(folder / f"{name}-{i:02}")
         paths[-1].write_bytes(data)
-    return pack(Paths(paths, range(len(paths))), folder / name, PackOptions(**options)).paths
+    return pack(ImageFiles(paths, range(len(paths))), folder / name, PackOptions(**options)).paths
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_other_epochs_and_seeds_crop_otherwise(dataset, augmented, epoch, seed):
 
 
 def test_samples_crop_independently(tmp_path):
-    """The same picture 40 times: 40 crops."""
+    """The same image 40 times: 40 crops."""
     paths = packed(tmp_path, [jpeg(90, 90)] * 40, "x.tfrecord")
     images = fastpack.open(paths, transform=RandomCrop(30)).read(range(40))["image"]
     assert len({image.tobytes() for image in images}) > 35

@@ -29,7 +29,7 @@ from two_decoders import (
 
 from fastpack._native.decode import MarkBatch
 from fastpack.core.dtypes import SPAN
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 
 pytestmark = pytest.mark.usefixtures("own_decoder")
 
@@ -126,7 +126,7 @@ def test_tables_are_kept_only_for_images_that_have_them():
     outs = [np.empty((len(files), 60, 80, 3), np.uint8) for _ in range(2)]
     views = np.repeat(view_of(80, 60), len(files))
     job = batch(files, views, list(outs[0]))
-    share(job.run, 2)
+    run_in_threads(job.run, 2)
     assert job.failures() == []
     assert job.num_sequential() == len(files)
     with libjpeg_alone():

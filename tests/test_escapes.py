@@ -101,4 +101,4 @@ def test_half_a_surrogate_pair_is_no_text(photos):
     path = photos / "a" / "latiné.jpg"
     for names in ({"keys": ["\ud800"]}, {"labels": [0], "class_names": ["\ud800"]}):
         with pytest.raises(SourceError, match="is no text"):
-            fastpack.Paths([path], **names)
+            fastpack.ImageFiles([path], **names)

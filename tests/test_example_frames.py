@@ -13,7 +13,7 @@ from wire import frame
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.example import ExampleFrames
 from fastpack.core.ragged import Ragged, offsets_of
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 
 IO_ERROR, TRUNCATED, BAD_DATA_CRC = 1, 3, 5
 
@@ -30,7 +30,7 @@ def column(name, kind, rows):
 
 def written(columns, num_rows, num_workers=1):
     frames = ExampleFrames(columns, num_rows)
-    share(frames.run, num_workers)
+    run_in_threads(frames.run, num_workers)
     records = frames.records.tobytes()
     return [records[first:end] for first, end in zip(frames.offsets[:-1], frames.offsets[1:], strict=True)]
 
@@ -117,8 +117,8 @@ class TestApart:
     def test_the_file_is_the_same(self, tmp_path, sizes, apart):
         columns = tables_with_blobs(len(sizes), sizes)
         together, frames = ExampleFrames(columns, len(sizes)), ExampleFrames(columns, len(sizes), apart=known(columns, apart))
-        share(together.run, 2)
-        share(frames.run, 2)
+        run_in_threads(together.run, 2)
+        run_in_threads(frames.run, 2)
         assert (frames.offsets == together.offsets).all()
         assert (frames.crcs == together.crcs).all()
         assert stored(tmp_path / "x", frames) == together.records.tobytes()

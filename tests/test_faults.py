@@ -20,7 +20,7 @@ WALK = Path(__file__).parent / "faults" / "walk.py"
         ("hdf5", ["kill", "ENOSPC"], []),
         ("hdf5", ["kill"], ["--altering"]),
         ("tfrecord", ["kill"], ["--to", "old", "--last", "42"]),
-        ("hdf5", ["kill"], ["--to", "appended", "--master", "--last", "42"]),
+        ("hdf5", ["kill"], ["--to", "appended", "--virtual", "--last", "42"]),
     ],
 )
 def test_a_pack_that_is_killed_or_meets_a_full_disk(tmp_path, format, faults, how, thorough):

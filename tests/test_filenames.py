@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from fastpack import encode
 from fastpack._native.crc32c import crc32c
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 from fastpack.errors import FastpackError, MissingFileError, SourceError, UnreadableFileError
 from fastpack.files.file_names import FileNames
-from fastpack.images.headers import ImageFiles
+from fastpack.images.headers import ProbedFiles
 
 NAMES = st.binary(max_size=20).map(lambda name: os.fsdecode(name.replace(b"\0", b"?")))
 
@@ -52,7 +52,7 @@ def test_where_the_system_writes_names_otherwise_than_text(tmp_path, monkeypatch
     assert list(names) == names[:] == list(names.as_text()) == [f"{tmp_path}/a", f"{tmp_path}/ö"]
     with open(str(tmp_path).encode() + b"/\xf6", "wb") as file:
         file.write(b"123")
-    assert names.look()[0].tolist() == [0, 3]
+    assert names.stat()[0].tolist() == [0, 3]
 
 
 def test_a_name_that_no_file_has():
@@ -69,7 +69,7 @@ def test_what_is_wrong_is_told_by_file(tmp_path, count):
     for i in range(count):
         (tmp_path / str(i)).write_bytes(b"x" * i)
     names = FileNames([*(tmp_path / str(i) for i in range(count)), tmp_path, tmp_path / "gone"])
-    sizes, times, faults = names.look()
+    sizes, times, faults = names.stat()
     assert sizes.tolist() == [*range(count), 0, 0]
     assert times[:count].tolist() == [(tmp_path / str(i)).stat().st_mtime_ns for i in range(count)]
     assert {row: type(fault) for row, fault in faults.items()} == {count: UnreadableFileError, count + 1: MissingFileError}
@@ -92,7 +92,7 @@ def test_what_is_found_while_reading_is_what_would_be_found_later(tmp_path):
         (tmp_path / str(i)).write_bytes(content)
     offsets = offsets_of([len(content) for content in contents])
     found = FileNames(tmp_path / str(i) for i in range(3)).read(np.arange(3), np.zeros(int(offsets[-1]), np.uint8), offsets)
-    later = ImageFiles.of(Ragged.of_bytes(contents))
+    later = ProbedFiles.of(Ragged.of_bytes(contents))
     assert found.crcs.tolist() == later.crcs.tolist() == [crc32c(content) for content in contents]
     assert [each.tolist() for each in found.probed] == [each.tolist() for each in later.probed]
     assert found.take(np.array([2, 0])).crcs.tolist() == [crc32c(contents[2]), crc32c(contents[0])]
@@ -119,12 +119,12 @@ def test_threads_that_read_ahead_leave_descriptors_to_others(tmp_path):
         except FastpackError as error:
             failures.append(error)
 
-    share(read, 4)  # the pool's threads are there
+    run_in_threads(read, 4)  # the pool's threads are there
     spare = os.open(os.devnull, os.O_RDONLY)
     os.close(spare)
     resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 8, before[1]))
     try:
-        share(read, 4)
+        run_in_threads(read, 4)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert failures == []

@@ -14,7 +14,7 @@ from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats import registry, saved_index
 from fastpack.index.index import Index
-from fastpack.sources import folder as folder_source
+from fastpack.sources import from_folder as folder_source
 
 FILES = {
     "cat/1.jpg": jpeg(24, 20, seed=1),

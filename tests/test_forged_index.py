@@ -35,7 +35,7 @@ def datasets(tmp_path_factory):
 def read_everything(path, **options):
     reader = fastpack.open(path, save_index=False, **options)
     reader.read(range(min(4, len(reader))))
-    return repr(reader), dict(reader.columns), [reader.place(row) for row in range(min(4, len(reader)))]
+    return repr(reader), dict(reader.columns), [reader.location(row) for row in range(min(4, len(reader)))]
 
 
 def assert_only_our_errors(path):

@@ -13,7 +13,7 @@ from test_pool import PATIENCE_S, run_python
 
 import fastpack
 from fastpack import Loader, PackOptions
-from fastpack.core.threads import share, submit
+from fastpack.core.threads import run_in_threads, submit
 from fastpack.loading.prefetch import Prefetch
 
 # What is read in ways of its own, with modules of its own.
@@ -29,7 +29,7 @@ def datasets(tmp_path_factory):
         (root / "photos" / f"{number}.jpg").write_bytes(jpeg(60, 50, seed=number))
     (root / "photos" / "6.png").write_bytes(save(photo(60, 50, seed=7), "PNG"))
     (root / "photos" / "7.tiff").write_bytes(save(photo(60, 50, seed=8), "TIFF"))
-    source = fastpack.folder(root / "photos")
+    source = fastpack.from_folder(root / "photos")
     fastpack.pack(source, root / "x.tfrecord")
     fastpack.pack(source, root / "encoded.h5")
     fastpack.pack(source, root / "pixels.h5", PackOptions(size=32))
@@ -57,12 +57,12 @@ reader = fastpack.open(sys.argv[1], **eval(sys.argv[2]))
 loader = Loader(reader, batch_size=3, shuffle=True)
 before = set(sys.modules)
 reader.read(np.arange(len(reader)))
-reader[0], list(loader), list(reader), reader.announce(np.arange(len(reader)))
+reader[0], list(loader), list(reader), reader.advise_willneed(np.arange(len(reader)))
 print(*sorted(set(sys.modules) - before))
 """
 
 
-LEARNING = "{'on_error': 'mask', 'checkpoints': 'learn', 'transform': [RandomResizedCrop(8), Normalize((0.5,) * 3, (0.5,) * 3)]}"
+LEARNING = "{'on_error': 'mask', 'seek_points': 'lazy', 'transform': [RandomResizedCrop(8), Normalize((0.5,) * 3, (0.5,) * 3)]}"
 
 
 @pytest.mark.parametrize(("kind", "options"), [*((kind, "{}") for kind in KINDS), ("x.tfrecord", "{'bits': 16}"), ("encoded.h5", LEARNING)])
@@ -143,7 +143,7 @@ def test_fewer_threads_share_the_work(fresh_pool, no_more_threads, count):
             time.sleep(0)
 
     for _ in range(2):  # the second time the pool has threads, and still may not start any
-        share(work, 8)
+        run_in_threads(work, 8)
     assert sorted(done) == list(range(1000))
     assert len(set(workers)) <= count + 1
 
@@ -159,7 +159,7 @@ def test_what_could_not_be_started_never_runs_later(fresh_pool, no_more_threads)
     assert submit(hold)
     assert busy.wait(PATIENCE_S)
     ran = []
-    share(lambda: ran.append(threading.get_ident()), 4)
+    run_in_threads(lambda: ran.append(threading.get_ident()), 4)
     assert not submit(ran.append, "late")
     may_end.set()
     assert submit(lambda: None) in (True, False)
@@ -230,7 +230,7 @@ def test_nothing_is_written_after_ctrl_c(times):
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        share(write, 4)
+        run_in_threads(write, 4)
     left = out.copy()
     time.sleep(0.1)
     assert (out == left).all()
@@ -257,7 +257,7 @@ def test_ctrl_c_while_threads_are_asked_for(monkeypatch):
 
     monkeypatch.setattr("fastpack.core.threads._offer", offer_once)
     with pytest.raises(KeyboardInterrupt):
-        share(work, 3)
+        run_in_threads(work, 3)
     assert ended == [True]
 
 

@@ -14,7 +14,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, Gather, GatherFiles, LookAtFiles, announce
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import offsets_of
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 
 IO_ERROR, NO_MEMORY, TRUNCATED, BAD_DATA_CRC, FILE_CHANGED = 1, 2, 3, 5, 15
 DATA = np.random.default_rng(0).integers(0, 256, 5000).astype(np.uint8).tobytes()
@@ -51,7 +51,7 @@ def gather(spans, *, num_workers=1, room=None, **origin):
     """The bytes of all spans, one after the other, and the failure of the lowest row."""
     lengths = spans["length"] if room is None else room
     out = np.full(int(np.sum(lengths)), 99, np.uint8)
-    outcomes = share(Gather(spans, out, offsets_of(lengths), **origin).run, num_workers)
+    outcomes = run_in_threads(Gather(spans, out, offsets_of(lengths), **origin).run, num_workers)
     return out.tobytes(), min((outcome for outcome in outcomes if outcome), key=lambda outcome: outcome[2], default=None)
 
 
@@ -179,7 +179,7 @@ def findings(num_files):
 def gather_files(paths, lengths, num_workers=1):
     offsets = offsets_of(lengths)
     out = np.empty(int(offsets[-1]), np.uint8)
-    outcomes = share(GatherFiles(*joined(paths), np.arange(len(paths)), out, offsets, *findings(len(paths))).run, num_workers)
+    outcomes = run_in_threads(GatherFiles(*joined(paths), np.arange(len(paths)), out, offsets, *findings(len(paths))).run, num_workers)
     return out.tobytes(), next((outcome for outcome in outcomes if outcome), None)
 
 
@@ -209,7 +209,7 @@ def read_up_to_failure(tmp_path, bad, num_workers):
     offsets, out = np.arange(41) * 10, np.zeros(400, np.uint8)
     before = num_open_files()
     read = GatherFiles(*joined(sorted(tmp_path.iterdir())), np.arange(40), out, offsets, *findings(40))
-    rows = [outcome[2] for outcome in share(read.run, num_workers) if outcome]
+    rows = [outcome[2] for outcome in run_in_threads(read.run, num_workers) if outcome]
     assert min(rows) == bad
     assert out.reshape(40, 10)[:bad].tolist() == [[i] * 10 for i in range(bad)]
     assert num_open_files() == before
@@ -338,7 +338,7 @@ def test_looking_at_files(tmp_path, num_workers):
     paths += [tmp_path, tmp_path / "gone", tmp_path / "0" / "x", tmp_path / "1"]
     sizes, times, errors = np.zeros(34, np.int64), np.zeros(34, np.int64), np.ones(34, np.int32)
     errors[33] = PASSED_OVER
-    share(LookAtFiles(*joined(paths), sizes, times, errors).run, num_workers)
+    run_in_threads(LookAtFiles(*joined(paths), sizes, times, errors).run, num_workers)
     assert sizes.tolist() == [*range(30), 0, 0, 0, 0]
     assert times.tolist() == [*range(10**18, 10**18 + 30), 0, 0, 0, 0]
     assert errors.tolist() == [0] * 30 + [NOT_A_FILE, errno.ENOENT, errno.ENOTDIR, PASSED_OVER]
@@ -355,7 +355,7 @@ def test_keep_going_reads_the_others_and_tells_all_failures(fds, num_workers):
     spans["shard"] = 1
     out = np.full(int(spans["length"].sum()), 99, np.uint8)
     job = Gather(spans, out, offsets_of(spans["length"]), fds=fds, keep_going=True)
-    share(job.run, num_workers)
+    run_in_threads(job.run, num_workers)
     assert [(status, row) for status, _, row, _, _ in job.failures()] == [(BAD_DATA_CRC, 1), (TRUNCATED, 3)]
     rows = out.reshape(5, 20)
     assert all(rows[row].tobytes() == DATA[10:30] for row in (0, 2, 4))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastpack import PackOptions, Paths, encode, pack, verify
+from fastpack import ImageFiles, PackOptions, encode, pack, verify
 from fastpack import open as open_dataset
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,9 +24,9 @@ FILES = {
 }
 
 
-def source() -> Paths:
+def source() -> ImageFiles:
     weights = np.array([0.5, -1.0, 3.25], np.float32)
-    return Paths(INPUTS, LABELS, keys=KEYS, class_names=CLASS_NAMES, columns={"weight": weights})
+    return ImageFiles(INPUTS, LABELS, keys=KEYS, class_names=CLASS_NAMES, columns={"weight": weights})
 
 
 def pixels(i: int) -> np.ndarray:

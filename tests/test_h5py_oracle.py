@@ -6,7 +6,7 @@ import pytest
 from images import jpeg, photo, read_pillow, read_upright, resized, save
 
 import fastpack
-from fastpack import PackOptions, Paths, Text
+from fastpack import ImageFiles, PackOptions, Text
 from fastpack._native.crc32c import crc32c
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import SchemaError
@@ -50,7 +50,7 @@ def test_images_of_one_size_need_no_other(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(5)]
     for path, image in zip(paths, pixels, strict=True):
         path.write_bytes(save(image, "PNG"))
-    fastpack.pack(Paths(paths), tmp_path / "x.h5", PackOptions(layout="pixels"))
+    fastpack.pack(ImageFiles(paths), tmp_path / "x.h5", PackOptions(layout="pixels"))
     with h5py.File(tmp_path / "x.h5") as f:
         assert (f["images"][:] == pixels).all()
 
@@ -62,7 +62,7 @@ def test_several_chunks_and_a_partial_last_one(tmp_path, num_samples):
     paths = [tmp_path / f"{i}.bmp" for i in range(num_samples)]
     for path, image in zip(paths, pixels, strict=True):
         path.write_bytes(save(image, "BMP"))
-    fastpack.pack(Paths(paths, range(num_samples)), tmp_path / "x.h5", PackOptions(layout="pixels"))
+    fastpack.pack(ImageFiles(paths, range(num_samples)), tmp_path / "x.h5", PackOptions(layout="pixels"))
     with h5py.File(tmp_path / "x.h5") as f:
         assert (f["images"][:] == pixels).all()
         assert num_samples == 1 or 1 < f["images"].chunks[0] < num_samples
@@ -74,7 +74,7 @@ def test_several_chunks_and_a_partial_last_one(tmp_path, num_samples):
 
 def test_further_columns_are_datasets(photo_folder, tmp_path):
     columns = {"weight": np.linspace(-1, 1, 12, dtype=np.float32), "caption": Text.of(f"Löwe {i}" for i in range(12))}
-    fastpack.pack(Paths([photo_folder / name for name in FILES], columns=columns), tmp_path / "x.h5")
+    fastpack.pack(ImageFiles([photo_folder / name for name in FILES], columns=columns), tmp_path / "x.h5")
     with h5py.File(tmp_path / "x.h5") as f:
         assert f["weight"][:].tolist() == columns["weight"].tolist()
         assert f["caption"].asstr()[:].tolist() == list(columns["caption"])

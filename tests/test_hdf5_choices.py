@@ -17,7 +17,7 @@ RESIZED = fastpack.Resize((8, 12))
 
 
 def in_groups(**columns):
-    """A group for each sample, with a picture and one value of each column."""
+    """A group for each sample, with an image and one value of each column."""
     members = {f"s{n}/image": COLOR[n] for n in range(4)}
     return members | {f"s{n}/{name}": value for name, values in columns.items() for n, value in enumerate(values)}
 
@@ -142,9 +142,9 @@ def test_sets_of_equal_length_are_not_one(tmp_path, names):
 )
 def test_the_main_image(tmp_path, members, main):
     reader = fastpack.open(write(tmp_path / "x.h5", members | {"label": LABELS}))
-    assert reader.schema.picture.name == main
+    assert reader.schema.image_field.name == main
     fastpack.pack(reader.with_options(decode=False), tmp_path / "copy.h5")
-    assert fastpack.open(tmp_path / "copy.h5").schema.picture.name == main
+    assert fastpack.open(tmp_path / "copy.h5").schema.image_field.name == main
     assert not fastpack.verify(tmp_path / "copy.h5", against=tmp_path / "x.h5").problems
 
 
@@ -229,7 +229,7 @@ def test_image_files_of_one_length(tmp_path, is_opaque):
         fastpack.open(path)
 
 
-# Pictures
+# Images
 
 
 def test_pictures_are_in_the_order_of_their_numbers(tmp_path):
@@ -247,7 +247,7 @@ def test_attributes_of_pictures_are_noted(tmp_path, of_group):
     with h5py.File(path, "r+") as f:
         f["s0" if of_group else "s0/image"].attrs["label"] = 3
         f["s0/image"].attrs["CLASS"] = "IMAGE"
-    notes = [note for note in fastpack.open(path).notes if "attributes of the pictures" in note]
+    notes = [note for note in fastpack.open(path).notes if "attributes of the images" in note]
     assert len(notes) == 1
     assert "such as label;" in notes[0]
 

@@ -218,7 +218,7 @@ def write_sources(folder, name="images"):
             f.create_dataset(name, data=IMAGES[3 * i : 3 * i + 3], **options)
 
 
-def write_master(path, folder="", num_samples=9):
+def write_virtual_dataset(path, folder="", num_samples=9):
     layout = h5py.VirtualLayout((num_samples, 12, 10, 3), "u1")
     for i in range(3):
         layout[3 * i : 3 * i + 3] = h5py.VirtualSource(f"{folder}part{i}.h5", "images", (3, 12, 10, 3))
@@ -231,7 +231,7 @@ def write_master(path, folder="", num_samples=9):
 def test_a_virtual_dataset_of_files_beside_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_sources(tmp_path)
-    path = write_master(tmp_path / "all.h5", num_samples=11)
+    path = write_virtual_dataset(tmp_path / "all.h5", num_samples=11)
     with h5py.File(path) as f:
         expected = f["images"][:]
     rows = [10, 0, 4, 8, 4, 2, 9]
@@ -240,12 +240,12 @@ def test_a_virtual_dataset_of_files_beside_it(tmp_path, monkeypatch):
         batch = reader.read(rows)
         assert (batch["image"] == expected[rows]).all()
         assert batch["label"].tolist() == rows
-    assert "part1.h5, record 1" in str(reader.place(4))
+    assert "part1.h5, record 1" in str(reader.location(4))
 
 
 def test_a_source_that_changes(tmp_path):
     write_sources(tmp_path)
-    path = write_master(tmp_path / "all.h5")
+    path = write_virtual_dataset(tmp_path / "all.h5")
     fastpack.open(path)
     with h5py.File(tmp_path / "part1.h5", "r+") as f:
         f["images"][:] = IMAGES[::-1][:3]
@@ -254,7 +254,7 @@ def test_a_source_that_changes(tmp_path):
 
 def test_virtual_datasets_of_files_elsewhere(tmp_path):
     write_sources(tmp_path / "parts")
-    path = write_master(tmp_path / "all.h5", "parts/")
+    path = write_virtual_dataset(tmp_path / "all.h5", "parts/")
     with pytest.raises(FormatError, match=r"allow_external.*all\.h5"):
         fastpack.open(path)
     assert (fastpack.open(path, allow_external=True).read([7, 1])["image"] == IMAGES[[7, 1]]).all()
@@ -267,7 +267,7 @@ def test_a_source_that_is_not_there(tmp_path):
     write_sources(tmp_path)
     (tmp_path / "part2.h5").unlink()
     with pytest.raises(MissingFileError, match=r"part2\.h5"):
-        fastpack.open(write_master(tmp_path / "all.h5"))
+        fastpack.open(write_virtual_dataset(tmp_path / "all.h5"))
 
 
 def test_a_source_beside_it_that_is_a_link_to_elsewhere(tmp_path):
@@ -276,12 +276,12 @@ def test_a_source_beside_it_that_is_a_link_to_elsewhere(tmp_path):
     (tmp_path / "part0.h5").rename(tmp_path / "private" / "part0.h5")
     (tmp_path / "part0.h5").symlink_to(tmp_path / "private" / "part0.h5")
     with pytest.raises(FormatError, match="allow_external"):
-        fastpack.open(write_master(tmp_path / "all.h5"))
+        fastpack.open(write_virtual_dataset(tmp_path / "all.h5"))
 
 
 def test_virtual_datasets_of_virtual_datasets(tmp_path):
     write_sources(tmp_path)
-    write_master(tmp_path / "part9.h5")
+    write_virtual_dataset(tmp_path / "part9.h5")
     layout = h5py.VirtualLayout((9, 12, 10, 3), "u1")
     layout[:] = h5py.VirtualSource("part9.h5", "images", (9, 12, 10, 3))
     with h5py.File(tmp_path / "all.h5", "w") as f:

@@ -1,4 +1,4 @@
-"""What a stranger's HDF5 file is about: a dataset for each picture, axes in any order, lists of labels, types that numpy lacks."""
+"""What a stranger's HDF5 file is about: a dataset for each image, axes in any order, lists of labels, types that numpy lacks."""
 
 import re
 
@@ -30,7 +30,7 @@ def explained(path):
     return "\n".join(HDF5.explain(path))
 
 
-# A dataset for each picture
+# A dataset for each image
 
 
 SIDE_BY_SIDE = [f"img_{n}" for n in range(5)]
@@ -53,7 +53,7 @@ def test_a_dataset_for_each_picture(tmp_path, names, values, untrusted):
     assert reader.class_names == classes
     if classes:
         assert [classes[label] for label in reader.columns["label"]] == [name.split("/")[0] for name in names]
-    assert "5 datasets of one picture each" in explained(path)
+    assert "5 datasets of one image each" in explained(path)
     resized = reader.with_options(transform=RESIZED).read([1, 2])["image"]
     channels = values.shape[-1] if values.ndim == 4 and values.shape[1] != 3 else 1
     assert resized.shape == ((2, 3, 8, 12) if values.shape[1] == 3 else (2, 8, 12, channels))
@@ -270,7 +270,7 @@ def test_a_type_that_numpy_lacks_keeps_nothing_else_from_opening(tmp_path, field
         short.set_size(3)
         h5py.h5d.create(f.id, b"three bytes", short, h5py.h5s.create_simple((5,)))
     reader = fastpack.open(path, fields=fields)
-    assert (reader.read([4])[reader.schema.picture.name] == COLOR[4]).all()
+    assert (reader.read([4])[reader.schema.image_field.name] == COLOR[4]).all()
     for name in ("when", "a", "grid", "three bytes"):
         assert f"{name}: left out; h5py cannot read its values" in explained(path)
     with pytest.raises(SchemaError, match="'when' cannot be a field"):
@@ -336,5 +336,5 @@ def test_guesses_and_what_is_left_out_are_noted(tmp_path):
 def test_pictures_are_noted(tmp_path):
     path = write(tmp_path / "x.h5", dict(zip(IN_CLASSES, COLOR, strict=True)) | {"other": np.arange(7)})
     notes = fastpack.open(path).notes
-    assert re.search(r"5 datasets of one picture each, cat/a to dog/d.*x\.h5", notes[0])
+    assert re.search(r"5 datasets of one image each, cat/a to dog/d.*x\.h5", notes[0])
     assert re.search(r"1 other datasets are left out, such as other", notes[1])

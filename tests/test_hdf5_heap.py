@@ -10,7 +10,7 @@ from images import jpeg
 from test_pool import run_python
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import ImageFiles, PackOptions
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
 
@@ -134,7 +134,7 @@ def test_a_row_that_changed_is_found_when_read(tmp_path):
     files = [tmp_path / f"{i}.jpg" for i in range(3)]
     for i, file in enumerate(files):
         file.write_bytes(jpeg(20, 30, seed=i))
-    fastpack.pack(Paths(files), tmp_path / "x.h5", PackOptions(layout="vlen"))
+    fastpack.pack(ImageFiles(files), tmp_path / "x.h5", PackOptions(layout="vlen"))
     reader = fastpack.open(tmp_path / "x.h5", decode=False)
     data = bytearray((tmp_path / "x.h5").read_bytes())
     data[data.index(files[1].read_bytes()) + 50] ^= 1

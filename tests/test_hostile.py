@@ -10,7 +10,7 @@ from test_pool import run_python
 from wire import bytes_list, entry, example, float_list, frame, header, int_list
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import ImageFiles, PackOptions
 from fastpack.core.limits import Limits
 from fastpack.errors import ChangedFileError, CorruptRecordError, FastpackError, FormatError, LimitError, TruncatedFileError
 from fastpack.files.companions import index_path
@@ -167,17 +167,17 @@ def jpeg_of_size(width, height):
 def test_images_that_claim_to_be_huge(tmp_path, image, container):
     (tmp_path / "huge").write_bytes(image)
     with pytest.raises(LimitError, match="at .*huge"):
-        fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / f"x.{container}")
-    fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / f"x.{container}", PackOptions(limits=Limits(max_pixels=2**62)))
+        fastpack.pack(ImageFiles([tmp_path / "huge"]), tmp_path / f"x.{container}")
+    fastpack.pack(ImageFiles([tmp_path / "huge"]), tmp_path / f"x.{container}", PackOptions(limits=Limits(max_pixels=2**62)))
     assert isinstance(failure_of(tmp_path / f"x.{container}"), LimitError)
     with pytest.raises(LimitError, match="at .*huge"):
-        fastpack.pack(Paths([tmp_path / "huge"]), tmp_path / "y.h5", PackOptions(layout="pixels"))
+        fastpack.pack(ImageFiles([tmp_path / "huge"]), tmp_path / "y.h5", PackOptions(layout="pixels"))
 
 
 @pytest.mark.parametrize("container", ["tfrecord", "h5"])
 def test_bomb_of_scans(tmp_path, container):
     (tmp_path / "bomb").write_bytes(with_more_scans(jpeg(24, 20, progressive=True), 2000))
-    fastpack.pack(Paths([tmp_path / "bomb"]), tmp_path / f"x.{container}")
+    fastpack.pack(ImageFiles([tmp_path / "bomb"]), tmp_path / f"x.{container}")
     error = failure_of(tmp_path / f"x.{container}")
     assert isinstance(error, LimitError)
     assert "max_scans" in str(error)

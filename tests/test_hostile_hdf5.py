@@ -10,7 +10,7 @@ from images import photo
 from test_hostile import IMAGES, failure_of
 
 import fastpack
-from fastpack import PackOptions, Paths
+from fastpack import ImageFiles, PackOptions
 from fastpack.core.limits import Limits
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
 from fastpack.files.companions import index_path
@@ -79,7 +79,7 @@ def test_truncated_hdf5(tmp_path, layout, part):
     for i, image in enumerate(IMAGES):
         (tmp_path / f"{i}.jpg").write_bytes(image)
     size = (30, 40) if layout == "pixels" else None
-    fastpack.pack(Paths([tmp_path / f"{i}.jpg" for i in range(4)]), tmp_path / "x.h5", PackOptions(layout=layout, size=size))
+    fastpack.pack(ImageFiles([tmp_path / f"{i}.jpg" for i in range(4)]), tmp_path / "x.h5", PackOptions(layout=layout, size=size))
     data = (tmp_path / "x.h5").read_bytes()
     (tmp_path / "x.h5").write_bytes(data[: int(part * len(data))])
     assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)

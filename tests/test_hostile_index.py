@@ -11,7 +11,7 @@ import pytest
 from images import jpeg, photo, read_pillow
 
 import fastpack
-from fastpack import Paths
+from fastpack import ImageFiles
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import FastpackError
 from fastpack.files.companions import index_path
@@ -27,7 +27,7 @@ def make_tfrecord(folder):
     for i, image in enumerate(IMAGES):
         (folder / f"{i}.jpg").write_bytes(image)
     columns = {"weight": np.linspace(0, 1, 4, dtype=np.float32)}
-    source = Paths([folder / f"{i}.jpg" for i in range(4)], range(4), keys=list("abcd"), columns=columns)
+    source = ImageFiles([folder / f"{i}.jpg" for i in range(4)], range(4), keys=list("abcd"), columns=columns)
     fastpack.pack(source, folder / "x.tfrecord")
     return folder / "x.tfrecord"
 

@@ -376,7 +376,7 @@ def test_transparency_of_gray_palettes_and_colors(tmp_path):
     both = save(np.concatenate([gray, palette], axis=2), "PNG")
     assert (fastpack.decode(both, color="GRAY") == gray).all()
     (tmp_path / "a.png").write_bytes(clear_gray)
-    fastpack.pack(fastpack.folder(tmp_path), tmp_path / "x.h5", fastpack.PackOptions(layout="pixels", alpha="white", color="GRAY"))
+    fastpack.pack(fastpack.from_folder(tmp_path), tmp_path / "x.h5", fastpack.PackOptions(layout="pixels", alpha="white", color="GRAY"))
     assert (fastpack.open(tmp_path / "x.h5")[0]["image"] == np.where(gray == color, 255, gray)).all()
 
 

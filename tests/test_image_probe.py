@@ -23,7 +23,7 @@ NOT_AN_IMAGE = 8
 
 
 def of_mode(mode):
-    """A picture of any of Pillow's modes."""
+    """An image of any of Pillow's modes."""
     if mode.startswith("I;16"):
         return Image.frombytes(mode, (WIDTH, HEIGHT), bytes(2 * WIDTH * HEIGHT))
     picture = to_pillow(photo(HEIGHT, WIDTH))

@@ -34,7 +34,7 @@ RULE = {
     "short texts": ([[b"a"], [b""], ["ü".encode()]], "text"),
     "a long text": ([[b"word " * 40_000], [b"a"]], "text"),
     "long texts": ([[b"word " * 20_000_000], [b"word"]], "bytes"),
-    "a text that begins as a picture": ([[b"GIF89a was a format"], [b"two"]], "text"),
+    "a text that begins as an image": ([[b"GIF89a was a format"], [b"two"]], "text"),
     "not UTF-8": ([[b"a"], [b"\xff\xfe"]], "bytes"),
     "letters that are cut": ([["ü".encode()[:1]], ["ü".encode()[1:]]], "bytes"),
     "a NUL": ([[b"a\0"], [b"b"]], "bytes"),
@@ -184,7 +184,7 @@ def test_the_kinds_of_our_pack_outlive_a_rebuild(tmp_path):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "t.jsonl").write_text(json.dumps({"path": "a.jpg", "m": "m.png", "cap": "a\0", "one": ["a"]}))
     path = tmp_path / "x.tfrecord"
-    fastpack.pack(fastpack.table(tmp_path / "t.jsonl", image_columns={"m": "mask"}), path)
+    fastpack.pack(fastpack.from_table(tmp_path / "t.jsonl", image_columns={"m": "mask"}), path)
     schema = fastpack.open(path).schema
     assert run("index", path, "--rebuild").exit_code == 0
     assert fastpack.open(path).schema == schema

@@ -1,4 +1,4 @@
-"""Checkpoints that are learned while images are decoded: the same tables as made beforehand, for whoever decodes and whatever is read."""
+"""Seek points that are learned while images are decoded: the same tables as made beforehand, for whoever decodes and whatever is read."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -30,30 +30,30 @@ def images(tmp_path_factory):
 
 @pytest.fixture(params=["tfrecord", "h5"])
 def packed(images, request, tmp_path):
-    fastpack.pack(fastpack.Paths(images, range(NUM_IMAGES)), tmp_path / f"x.{request.param}", fastpack.PackOptions(shards=2))
+    fastpack.pack(fastpack.ImageFiles(images, range(NUM_IMAGES)), tmp_path / f"x.{request.param}", fastpack.PackOptions(shards=2))
     return str(tmp_path / f"x-*.{request.param}")
 
 
 def tables_of(path, **options):
-    tables = fastpack.open(path, **options).index.checkpoints["image"]
+    tables = fastpack.open(path, **options).index.seek_points["image"]
     return [tables.table(row).tolist() for row in range(NUM_IMAGES)]
 
 
 def made_beforehand(path):
-    return tables_of(path, checkpoints=True, save_index=False)
+    return tables_of(path, seek_points=True, save_index=False)
 
 
 def learning(path, **options):
-    return fastpack.open(path, checkpoints="learn", transform=RandomResizedCrop(32), **options)
+    return fastpack.open(path, seek_points="lazy", transform=RandomResizedCrop(32), **options)
 
 
 def known_of(dataset):
-    return [table.tolist() for table in map(dataset._learned.tables("image", np.arange(NUM_IMAGES)).table, range(NUM_IMAGES))]
+    return [table.tolist() for table in map(dataset._seek_point_cache.tables("image", np.arange(NUM_IMAGES)).table, range(NUM_IMAGES))]
 
 
 def test_pixels_are_those_without(packed):
     ours = learning(packed)
-    plain = ours.with_options(checkpoints=False)
+    plain = ours.with_options(seek_points=False)
     rows = np.arange(NUM_IMAGES)
     for epoch in range(3):
         assert (ours.read(rows, epoch=epoch)["image"] == plain.read(rows, epoch=epoch)["image"]).all()
@@ -76,27 +76,27 @@ def test_saved_ones_are_those_made_beforehand(packed, fields):
     dataset = learning(packed, fields=fields)
     with fastpack.Loader(dataset, batch_size=5, shuffle=True) as loader:
         assert sum(batch.num_samples for batch in loader) == NUM_IMAGES
-    assert dataset.save_checkpoints() == NUM_MARKED
+    assert dataset.save_seek_points() == NUM_MARKED
     assert tables_of(packed) == expected
     again = learning(packed)
     again.read([0])
-    assert again.save_checkpoints() == NUM_MARKED
+    assert again.save_seek_points() == NUM_MARKED
 
 
 def test_saving_makes_what_is_missing(packed):
     expected = made_beforehand(packed)
     part = learning(packed).take([8, 2])
     part.read([0])
-    assert part.save_checkpoints() == NUM_MARKED
+    assert part.save_seek_points() == NUM_MARKED
     assert tables_of(packed) == expected
 
 
 def test_saving_goes_to_a_folder(packed, tmp_path):
     (tmp_path / "indexes").mkdir()
     dataset = learning(packed, index_dir=tmp_path / "indexes")
-    dataset.save_checkpoints(tmp_path / "indexes")
-    assert "image" not in fastpack.open(packed).index.checkpoints
-    assert "image" in fastpack.open(packed, index_dir=tmp_path / "indexes").index.checkpoints
+    dataset.save_seek_points(tmp_path / "indexes")
+    assert "image" not in fastpack.open(packed).index.seek_points
+    assert "image" in fastpack.open(packed, index_dir=tmp_path / "indexes").index.seek_points
 
 
 def test_a_damaged_image_hides_no_other(packed):
@@ -108,9 +108,9 @@ def test_a_damaged_image_hides_no_other(packed):
         assert len(dataset.read(np.arange(6)).failures) == 1
     dataset.read([0, 1, 3, 4, 5])
     assert known_of(dataset)[:6] == [*expected[:2], [], *expected[3:6]]
-    assert (dataset.read([0])["image"] == dataset.with_options(checkpoints=False).read([0])["image"]).all()
+    assert (dataset.read([0])["image"] == dataset.with_options(seek_points=False).read([0])["image"]).all()
     with pytest.raises(CorruptRecordError):
-        dataset.save_checkpoints()
+        dataset.save_seek_points()
 
 
 def test_threads_learn_together(packed):
@@ -131,16 +131,16 @@ def test_another_process_learns_for_itself(packed):
 
 
 def test_only_what_learns_can_save(packed):
-    with pytest.raises(OptionError, match="learn"):
-        fastpack.open(packed).save_checkpoints()
-    with pytest.raises(OptionError, match="checkpoints"):
-        fastpack.open(packed, checkpoints="always")
+    with pytest.raises(OptionError, match="lazy"):
+        fastpack.open(packed).save_seek_points()
+    with pytest.raises(OptionError, match="seek_points"):
+        fastpack.open(packed, seek_points="always")
 
 
 def test_indexes_that_have_them_are_left(packed):
-    tables_of(packed, checkpoints=True)
+    tables_of(packed, seek_points=True)
     before = [index_path(shard.path).stat().st_mtime_ns for shard in fastpack.open(packed).index.shards]
     dataset = learning(packed)
     dataset.read([0, 1])
-    assert dataset.save_checkpoints() == NUM_MARKED
+    assert dataset.save_seek_points() == NUM_MARKED
     assert before == [index_path(shard.path).stat().st_mtime_ns for shard in dataset.index.shards]

@@ -8,7 +8,7 @@ import pytest
 from images import jpeg, with_orientation
 
 import fastpack
-from fastpack import Paths, pack
+from fastpack import ImageFiles, pack
 from fastpack.errors import OptionError
 from fastpack.inspection.listing import list_samples
 
@@ -19,7 +19,7 @@ def dataset(tmp_path) -> fastpack.Reader:
     paths = [tmp_path / name.replace("/", "-") for name in images]
     for path, image in zip(paths, images.values(), strict=True):
         path.write_bytes(image)
-    pack(Paths(paths, [0, 1, 1], keys=list(images), class_names=["cat", "dog"]), tmp_path / "all.tfrecord")
+    pack(ImageFiles(paths, [0, 1, 1], keys=list(images), class_names=["cat", "dog"]), tmp_path / "all.tfrecord")
     return fastpack.open(tmp_path / "all.tfrecord")
 
 

@@ -42,7 +42,7 @@ def without_repeats(labels):
 
 
 def order_of(dataset, shuffle, epoch):
-    return shuffle.order(dataset).visits(epoch, np.arange(len(dataset))).samples.tolist()
+    return shuffle.order(dataset).samples_at(epoch, np.arange(len(dataset))).samples.tolist()
 
 
 # The global order
@@ -154,12 +154,12 @@ def test_threads_and_prefetch_change_nothing(dataset, prefetch, num_workers):
 
 
 def test_a_sample_that_comes_twice_in_an_epoch_has_two_crops(dataset):
-    ordering = Balanced(1, num_samples=60)
+    sampler = Balanced(1, num_samples=60)
     few = dataset.take([0, 1, 2])
-    loader = Loader(few, batch_size=60, shuffle=ordering)
-    visits = ordering.order(few).visits(0, np.arange(60))
+    loader = Loader(few, batch_size=60, shuffle=sampler)
+    samples_at = sampler.order(few).samples_at(0, np.arange(60))
     batch = next(iter(loader))
-    assert (batch["image"] == few.read(visits.samples, epoch=visits.passes)["image"]).all()
+    assert (batch["image"] == few.read(samples_at.samples, epoch=samples_at.passes)["image"]).all()
     assert len({image.tobytes() for image in batch["image"]}) == 60
 
 

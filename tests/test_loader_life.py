@@ -23,7 +23,7 @@ def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     for i in range(6):
         (folder / f"{i}.jpg").write_bytes(jpeg(150, 150, seed=i, quality=100))
-    return fastpack.pack(fastpack.folder(folder), folder / "x.tfrecord").paths[0]
+    return fastpack.pack(fastpack.from_folder(folder), folder / "x.tfrecord").paths[0]
 
 
 @pytest.fixture
@@ -157,13 +157,13 @@ def test_a_dropped_loader_is_freed_at_once(dataset, no_collector):
 
 
 def test_nothing_more_is_read_for_a_dropped_loader(dataset, monkeypatch):
-    gate, begun = threading.Event(), []
+    link_policy, begun = threading.Event(), []
     read = fastpack.Reader.read
 
     def read_when_open(reader, samples, **kwargs):
         begun.append(1)
         if 0 not in samples:  # whichever lane comes first, the first batch is not held up
-            gate.wait()
+            link_policy.wait()
         return read(reader, samples, **kwargs)
 
     monkeypatch.setattr(fastpack.Reader, "read", read_when_open)
@@ -172,7 +172,7 @@ def test_nothing_more_is_read_for_a_dropped_loader(dataset, monkeypatch):
     wait_until(lambda: len(begun) == 3)  # the first, and one in each lane
     ahead = weakref.ref(batches._prefetch)
     del batches
-    gate.set()
+    link_policy.set()
     wait_until(lambda: ahead() is None)
     assert len(begun) == 3
 
@@ -253,11 +253,11 @@ def hears_ctrl_c():
 @pytest.mark.isolated
 def test_interrupted_while_waiting(dataset, monkeypatch, hears_ctrl_c):
     """Ctrl-C: the loader stands where it stood, and goes on from there."""
-    gate = threading.Event()
+    link_policy = threading.Event()
     read = fastpack.Reader.read
 
     def wait_and_read(*args, **kwargs):
-        gate.wait()
+        link_policy.wait()
         return read(*args, **kwargs)
 
     monkeypatch.setattr(fastpack.Reader, "read", wait_and_read)
@@ -266,7 +266,7 @@ def test_interrupted_while_waiting(dataset, monkeypatch, hears_ctrl_c):
     threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         next(batches)
-    gate.set()
+    link_policy.set()
     assert (loader.epoch, loader.position) == (0, 0)
     assert [next(batches).step, next(batches).step] == [0, 1]
 
@@ -324,7 +324,7 @@ def test_a_program_ends_with_loaders_in_mid_epoch(path):
 @pytest.mark.parametrize("decode", [False, True])
 def test_hints_change_nothing(dataset, read_ahead, decode, monkeypatch):
     announced = []
-    announce = fastpack.Reader.announce
+    announce = fastpack.Reader.advise_willneed
 
     def count(reader, rows):
         announced.extend(rows.tolist())
@@ -339,8 +339,8 @@ def test_hints_change_nothing(dataset, read_ahead, decode, monkeypatch):
 
 
 def test_hints_about_files_and_about_nothing(dataset):
-    dataset.announce(np.arange(600))
-    dataset.announce(np.zeros(0, np.int64))
+    dataset.advise_willneed(np.arange(600))
+    dataset.advise_willneed(np.zeros(0, np.int64))
 
 
 def test_closing_ends_the_waiting_of_another_thread():

@@ -22,7 +22,7 @@ def labels_of(batches):
 
 
 def order_of(dataset, shuffle, epoch):
-    return shuffle.order(dataset).visits(epoch, np.arange(len(dataset))).samples.tolist()
+    return shuffle.order(dataset).samples_at(epoch, np.arange(len(dataset))).samples.tolist()
 
 
 BAD = 13

@@ -8,7 +8,7 @@ from images import jpeg, photo, save
 from test_tar import IMAGES, opened, write_tar
 
 import fastpack
-from fastpack import PackOptions, Paths, Ragged
+from fastpack import ImageFiles, PackOptions, Ragged
 from fastpack.errors import FastpackError, FormatError, OptionError, SchemaError, SourceError
 from fastpack.files.classes import ClassMap, classes_of
 from fastpack.reading.class_lists import class_list
@@ -36,24 +36,24 @@ def csv_of(path, *lines):
 @pytest.mark.parametrize("labels", [np.array([0.5, 1.5]), Ragged(np.array([0.5, 1.5]), np.array([0, 1, 2]))], ids=["floats", "lists"])
 def test_class_lists_are_for_integers(tmp_path, files, labels):
     with pytest.raises(OptionError, match="classes are for integer labels, and these are of the kind 'float'"):
-        fastpack.pack(Paths(files[:2], columns={"label": labels}), tmp_path / "x.h5", PackOptions(classes=["a", "b"]))
+        fastpack.pack(ImageFiles(files[:2], columns={"label": labels}), tmp_path / "x.h5", PackOptions(classes=["a", "b"]))
 
 
 def test_a_name_of_two_labels_is_refused_where_labels_move(tmp_path, files):
     twice = r"the class 'cat' is the name of label 0 and of label 2"
     with pytest.raises(SourceError, match=twice):
         ClassMap.between(["cat", "dog", "cat"], ("cat", "dog"))
-    fastpack.pack(Paths(files[:2], [0, 2], class_names=["cat", "dog", "cat"]), tmp_path / "x.h5")
+    fastpack.pack(ImageFiles(files[:2], [0, 2], class_names=["cat", "dog", "cat"]), tmp_path / "x.h5")
     with pytest.raises(SchemaError, match=twice):
-        fastpack.pack(Paths(files[2:], [0, 1], class_names=["cat", "owl"]), tmp_path / "x.h5", append=True)
-    fastpack.pack(Paths(files[2:], [0, 1], class_names=["cat", "dog", "cat"]), tmp_path / "x.h5", append=True)
+        fastpack.pack(ImageFiles(files[2:], [0, 1], class_names=["cat", "owl"]), tmp_path / "x.h5", append=True)
+    fastpack.pack(ImageFiles(files[2:], [0, 1], class_names=["cat", "dog", "cat"]), tmp_path / "x.h5", append=True)
     assert fastpack.open(tmp_path / "x.h5").columns["label"].tolist() == [0, 2, 0, 1]
 
 
 @pytest.mark.parametrize("labels", [[-1, 0, 1, 1], [-1, -1, -1, -1], Ragged(np.array([0, 1, 1, 0]), np.array([0, 2, 2, 3, 4]))], ids=str)
 def test_tfrecord_keeps_class_names(tmp_path, files, labels):
     labels = labels if isinstance(labels, Ragged) else np.array(labels)
-    fastpack.pack(Paths(files, columns={"label": labels}, class_names=["cat", "dog"]), tmp_path / "x.tfrecord", PackOptions(shards=2))
+    fastpack.pack(ImageFiles(files, columns={"label": labels}, class_names=["cat", "dog"]), tmp_path / "x.tfrecord", PackOptions(shards=2))
     dataset = fastpack.open(tmp_path / "x.tfrecord")
     found = [dataset.columns["label"][row] for row in range(4)]
     assert [np.atleast_1d(each).tolist() for each in found] == [np.atleast_1d(labels[row]).tolist() for row in range(4)]
@@ -97,14 +97,14 @@ def test_a_blank_line_among_class_names(tmp_path):
     ids=str,
 )
 def test_names_that_are_taken(tmp_path, files, ending, names):
-    source = Paths(files, [0, 1, 0, 1], class_names=["cat", "dog"], keys=list("abcd"), columns={"more": np.arange(4)})
+    source = ImageFiles(files, [0, 1, 0, 1], class_names=["cat", "dog"], keys=list("abcd"), columns={"more": np.arange(4)})
     with pytest.raises(OptionError, match="names would call"):
         fastpack.pack(source, tmp_path / f"x.{ending}", PackOptions(names=names))
     assert not (tmp_path / f"x.{ending}").exists()
 
 
 def test_names_that_a_tfrecord_reads_as_others(tmp_path, files):
-    source = Paths(files, [0, 1, 0, 1], keys=list("abcd"), columns={"more": np.arange(4)})
+    source = ImageFiles(files, [0, 1, 0, 1], keys=list("abcd"), columns={"more": np.arange(4)})
     for names in ({"more": "image/class/label", "label": "y"}, {"key": "image_raw", "image": "z"}):
         with pytest.raises(SchemaError, match="is read as"):
             fastpack.pack(source, tmp_path / "x.tfrecord", PackOptions(names=names))
@@ -165,15 +165,15 @@ def test_samples_without_an_image_are_noted(tmp_path):
 
 def test_an_image_column_with_an_empty_cell_is_noted(tmp_path, files):
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,i/1.jpg", "i/2.jpg,1,")
-    found = fastpack.table(path)
+    found = fastpack.from_table(path)
     assert "column 'mask' is kept as text: it names images, but row 1 holds nothing; name it in image_columns" in found.notes[0]
     assert found.schema["mask"].kind == "text"
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,gone.jpg", "i/2.jpg,1,")
-    assert not fastpack.table(path).notes[1:]
+    assert not fastpack.from_table(path).notes[1:]
 
 
 def test_columns_with_roles_in_any_case(tmp_path, files):
-    found = fastpack.table(csv_of(tmp_path / "x.csv", "path,label,KEY,Class Name", "i/0.jpg,0,x,cat", "i/1.jpg,1,y,dog"))
+    found = fastpack.from_table(csv_of(tmp_path / "x.csv", "path,label,KEY,Class Name", "i/0.jpg,0,x,cat", "i/1.jpg,1,y,dog"))
     assert (list(found.columns["key"]), found.schema.class_names) == (["x", "y"], ("cat", "dog"))
     assert {"column 'KEY' holds the keys", "column 'Class Name' holds the names of classes"} <= set(found.notes)
 
@@ -181,14 +181,14 @@ def test_columns_with_roles_in_any_case(tmp_path, files):
 def test_empty_objects_are_noted(tmp_path, files):
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps({"path": "i/0.jpg", "label": 1, "a": {}, "b": {"c": {}}}))
-    assert [note for note in fastpack.table(path).notes if "empty objects" in note] == [
+    assert [note for note in fastpack.from_table(path).notes if "empty objects" in note] == [
         f"column {name!r} holds only empty objects and is left out" for name in ("a", "b.c")
     ]
 
 
 def test_long_cells(tmp_path, files):
     text = "y" * 200_000
-    assert fastpack.table(csv_of(tmp_path / "x.csv", "path,label,text", f"i/0.jpg,1,{text}")).columns["text"][0] == text
+    assert fastpack.from_table(csv_of(tmp_path / "x.csv", "path,label,text", f"i/0.jpg,1,{text}")).columns["text"][0] == text
 
 
 def test_parts_of_a_table_in_folders_are_refused(tmp_path, files):
@@ -199,18 +199,18 @@ def test_parts_of_a_table_in_folders_are_refused(tmp_path, files):
     for name in ("0.parquet", "split=val/0.parquet"):
         parquet.write_table(pyarrow.table({"path": ["i/0.jpg"], "label": [1]}), tmp_path / "t.parquet" / name)
     with pytest.raises(SourceError, match=r"must lie in its folder itself.*split=val/0\.parquet"):
-        fastpack.table(tmp_path / "t.parquet", root=tmp_path)
+        fastpack.from_table(tmp_path / "t.parquet", root=tmp_path)
 
 
 # Keys and files
 
 
 def test_keys_that_extract_refuses_are_noted(tmp_path, files):
-    source = Paths(files, keys=["/a", "b/../c", "d..e", "f"])
+    source = ImageFiles(files, keys=["/a", "b/../c", "d..e", "f"])
     note = "2 keys that are not paths below a folder, so that only a .tar can be extracted: /a, b/../c"
     assert fastpack.pack(source, tmp_path / "x.h5").notes == (note,)
     note = "1 key that the set has already; extract takes a key twice only with the same image: f"
-    assert fastpack.pack(Paths(files[:2], keys=["f", "g"]), tmp_path / "x.h5", append=True).notes == (note,)
+    assert fastpack.pack(ImageFiles(files[:2], keys=["f", "g"]), tmp_path / "x.h5", append=True).notes == (note,)
 
 
 def test_rows_of_one_file_are_no_duplicates(tmp_path, files):
@@ -226,7 +226,7 @@ def test_a_dead_link_as_a_caption_is_a_bad_sample(tmp_path):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(8, 8))
     (tmp_path / "0.txt").write_text("a")
     (tmp_path / "1.txt").symlink_to("nowhere")
-    found = fastpack.folder(tmp_path)
+    found = fastpack.from_folder(tmp_path)
     assert list(found.faults) == [1]
     with pytest.raises(FastpackError, match=r"1\.txt"):
         found.read(np.array([1]))

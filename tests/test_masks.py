@@ -1,4 +1,4 @@
-"""Masks: image files of class numbers, which are never blended, and follow the picture of their sample."""
+"""Masks: image files of class numbers, which are never blended, and follow the image of their sample."""
 
 import io
 import tarfile
@@ -74,7 +74,7 @@ def test_class_numbers_are_as_they_are_stored(tmp_path, kind):
 
 
 def write_tfrecord(path, masks):
-    """A file of ours with a picture and a mask in each sample."""
+    """A file of ours with an image and a mask in each sample."""
     schema = Schema((Field("image", "image"), Field("mask", "mask"), Field("key", "text")))
     plan = ShardPlan(schema, len(masks), sum(map(len, masks)))
     pictures = [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
@@ -99,7 +99,7 @@ STEPS = {
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
 def test_a_mask_gets_what_its_picture_gets(tmp_path, steps, orientation):
-    """The pictures hold the class numbers as gray levels, and are read by the kernel with the nearest pixels."""
+    """The images hold the class numbers as gray levels, and are read by the kernel with the nearest pixels."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     files = [save(Image.fromarray(classes(number)), "PNG", exif=exif) for number in range(6)]
@@ -150,7 +150,7 @@ def test_a_mask_of_another_shape_is_one_bad_sample(tmp_path):
     batch = dataset.read([0, 1, 2])
     assert batch.mask.tolist() == [True, False, True]
     assert not batch["mask.png"][1].any()
-    with pytest.raises(ShapeError, match="the mask is 64 x 48 and its picture 48 x 64, .*key 1"):
+    with pytest.raises(ShapeError, match="the mask is 64 x 48 and its image 48 x 64, .*key 1"):
         dataset.with_options(on_error="raise").read([0, 1, 2])
 
 

@@ -13,7 +13,7 @@ from images import jpeg
 
 import fastpack
 from fastpack import Normalize, Resize
-from fastpack.core.buffer_pool import Memory
+from fastpack.core.buffer_pool import BufferPool
 
 SHAPE = (2, 1024, 1024)
 
@@ -24,7 +24,7 @@ def address(array):
 
 @pytest.fixture
 def memory():
-    return Memory()
+    return BufferPool()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.int64, ">f4"])
@@ -102,14 +102,14 @@ def test_copies_have_memory_of_their_own(memory, duplicate):
 
 
 def test_no_more_blocks_are_kept_than_asked():
-    memory = Memory(max_blocks=3)
+    memory = BufferPool(max_blocks=3)
     arrays = [memory.empty(SHAPE, np.uint8) for _ in range(8)]
     del arrays
     assert memory.num_free == 3
 
 
 def test_no_more_bytes_are_kept_than_asked():
-    memory = Memory(max_blocks=8, max_bytes=10 << 20)
+    memory = BufferPool(max_blocks=8, max_bytes=10 << 20)
     arrays = [memory.empty((4 << 20,), np.uint8) for _ in range(4)]
     del arrays
     assert memory.num_free == 2
@@ -140,7 +140,7 @@ def test_a_memory_is_pickled_empty(memory):
 
 def test_threads_never_share_a_block():
     """Each writes its own number into what it holds, keeps it for a while, through views at times, and looks."""
-    memory = Memory(max_blocks=6)
+    memory = BufferPool(max_blocks=6)
     everybody = threading.Barrier(6)
 
     def work(number):
@@ -204,7 +204,7 @@ def test_a_batch_that_is_dropped_makes_room_for_the_next(dataset):
 
 @pytest.mark.parametrize("num_bytes", [1 << 20, (1 << 20) + 1, 3_000_017])
 def test_arrays_begin_where_other_libraries_need_not_copy_them(num_bytes):
-    memory = Memory()
+    memory = BufferPool()
     arrays = [memory.empty((num_bytes,), np.uint8) for _ in range(3)]
     assert not any(array.ctypes.data % 64 for array in arrays)
     for array in arrays:

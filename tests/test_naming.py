@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, Paths, errors, pack
+from fastpack import ImageFiles, PackOptions, errors, pack
 from fastpack.files.naming import in_order, members_of, missing, num_shards_of, shard_paths, strangers
 from fastpack.formats.discovery import find_shards
 
@@ -19,7 +19,7 @@ def source(tmp_path):
     (tmp_path / "photos").mkdir()
     path = tmp_path / "photos" / "a.jpg"
     path.write_bytes(jpeg(8, 8))
-    return lambda count: Paths([path] * count, range(count))
+    return lambda count: ImageFiles([path] * count, range(count))
 
 
 PACKS = st.lists(st.integers(1, 4), min_size=1, max_size=5)
@@ -129,7 +129,7 @@ class TestFinding:
 def test_verify_counts_keys_that_come_again(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     for keys in (["1", "2"], ["2", "3"], ["2", "1"]):
-        pack(Paths([tmp_path / "a.jpg"] * 2, keys=keys), tmp_path / "s.tfrecord", append=True)
+        pack(ImageFiles([tmp_path / "a.jpg"] * 2, keys=keys), tmp_path / "s.tfrecord", append=True)
     found = fastpack.verify(tmp_path / "s.tfrecord")
     assert (found.is_sound, found.num_repeated_keys, set(found.repeated_keys)) == (True, 3, {"1", "2"})
 

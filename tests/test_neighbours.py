@@ -49,7 +49,7 @@ DAMAGED |= {
 }
 SMALL_JPEGS = {name: data for name, data in JPEGS.items() if len(data) < 10**5}
 ALL = OWN_TABLES | WITHOUT | DAMAGED | SMALL_JPEGS | SOUND
-ALL |= {f"{number} {route}": data for number, (route, data) in enumerate(KINDS) if data}
+ALL |= {f"{number} {decoder_name}": data for number, (decoder_name, data) in enumerate(KINDS) if data}
 any_jpeg = st.sampled_from([*ALL]).map(ALL.__getitem__)
 neighbours = st.lists(any_jpeg, min_size=1, max_size=3)
 
@@ -69,7 +69,7 @@ def last_outcome(files, marks=None):
 
 
 def in_one(tables):
-    """Tables of checkpoints as DecodeBatch takes them."""
+    """Tables of seek points as DecodeBatch takes them."""
     ends = np.cumsum([len(table) for table in tables])
     return np.concatenate(tables), np.concatenate([[0], ends[:-1]]), ends
 

@@ -201,7 +201,7 @@ def test_info_counts_odd_headers(tmp_path):
     result = CliRunner().invoke(main, ["info", str(tmp_path)])
     assert f"odd but whole: {len(IN_HEADERS)}" in result.output
     facts = json.loads(CliRunner().invoke(main, ["info", str(tmp_path), "--json"]).stdout)
-    assert facts["routes"]["num_odd"] == len(IN_HEADERS)
+    assert facts["decoders"]["num_odd"] == len(IN_HEADERS)
 
 
 def test_info_says_nothing_where_nothing_is_odd(tmp_path):

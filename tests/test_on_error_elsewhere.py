@@ -142,7 +142,7 @@ def rows_of(values):
 @pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
 def test_a_batch_of_a_folder_and_of_records(folder, tmp_path, options, suffix):
     """What has a span and what must be fetched, side by side."""
-    fastpack.pack(fastpack.folder(folder), tmp_path / f"packed.{suffix}")
+    fastpack.pack(fastpack.from_folder(folder), tmp_path / f"packed.{suffix}")
     packed, files = (fastpack.open(path, fields=["image", "label"], **options) for path in (tmp_path / f"packed.{suffix}", folder))
     rows = [0, 17, 3, 9, 9, 8, 12]
     images = rows_of(fastpack.concat([packed, files]).read(rows)["image"])
@@ -152,7 +152,7 @@ def test_a_batch_of_a_folder_and_of_records(folder, tmp_path, options, suffix):
 
 @each_policy
 def test_a_batch_of_a_folder_and_of_damaged_records(folder, tmp_path, on_error):
-    fastpack.pack(fastpack.folder(folder), tmp_path / "packed.tfrecord")
+    fastpack.pack(fastpack.from_folder(folder), tmp_path / "packed.tfrecord")
     readers = [fastpack.open(path, fields=["image", "label"], on_error=on_error) for path in (tmp_path / "packed.tfrecord", folder)]
     both = fastpack.concat(readers)
     span = both.index.spans["image"][2]

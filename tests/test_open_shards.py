@@ -66,7 +66,7 @@ def test_no_more_stay_open_than_a_part_of_what_may_be(shards, few_files):
 
 def test_what_somebody_reads_stays_open(shards):
     files = OpenShards(shards)
-    files._most_kept = 2
+    files._max_kept = 2
     held = files.descriptors(np.arange(10, dtype=np.uint32))
     files.descriptors(np.arange(10, NUM_SHARDS, dtype=np.uint32))
     assert [os.pread(fd, 9, 0) for fd in held[:10]] == [bytes([number]) for number in range(10)]
@@ -75,7 +75,7 @@ def test_what_somebody_reads_stays_open(shards):
 @pytest.mark.isolated
 def test_those_that_nobody_reads_make_room(shards, few_files):
     files = OpenShards(shards)
-    files._most_kept = NUM_SHARDS
+    files._max_kept = NUM_SHARDS
     few_files(12)
     for number in range(NUM_SHARDS):
         assert os.pread(files.descriptors(np.array([number], np.uint32))[number], 9, 0) == bytes([number])
@@ -91,7 +91,7 @@ def test_too_many_at_once_are_an_error_that_says_what_to_do(shards, few_files):
 
 def test_threads_that_push_out_one_anothers_files(shards):
     files = OpenShards(shards)
-    files._most_kept = 3
+    files._max_kept = 3
     wrong = []
 
     def read(seed):
@@ -115,7 +115,7 @@ def test_a_loader_over_many_files(tmp_path, few_files, options):
     for number in range(NUM_SHARDS):
         sources.append(tmp_path / f"{number}.png")
         sources[-1].write_bytes(fastpack.encode(np.full((8, 8, 3), number, np.uint8), "png"))
-    fastpack.pack(fastpack.Paths(sources, range(NUM_SHARDS)), tmp_path / "x.h5", PackOptions(shards=NUM_SHARDS, **options))
+    fastpack.pack(fastpack.ImageFiles(sources, range(NUM_SHARDS)), tmp_path / "x.h5", PackOptions(shards=NUM_SHARDS, **options))
     dataset = fastpack.open(str(tmp_path / "x-*.h5"), transform=Resize(8))
     few_files(48)  # 16 are kept, and each of two lanes holds those of a batch and of the next
     seen = {}

@@ -112,7 +112,7 @@ def test_options_that_make_no_sense(make):
 
 
 FUNCTIONS = [fastpack.convert, fastpack.extract, fastpack.pack, fastpack.repair, fastpack.verify, fastpack.build_indexes]
-FUNCTIONS += [fastpack.write_master, fastpack.folder, fastpack.table, fastpack.decode, fastpack.encode]
+FUNCTIONS += [fastpack.write_virtual_dataset, fastpack.from_folder, fastpack.from_table, fastpack.decode, fastpack.encode]
 KEYWORDS = [(f, p.name) for f in FUNCTIONS for p in signature(f).parameters.values() if p.default is not p.empty]
 WRONG = [1.5, np.array([3, 4]), object()]
 
@@ -132,19 +132,19 @@ def test_a_string_is_not_a_flag(digits):
     with pytest.raises(OptionError, match="overwrite"):
         fastpack.pack(fastpack.open(digits, decode=False), digits, overwrite="no")
     with pytest.raises(OptionError, match="allow_external"):
-        fastpack.folder(digits.parent, allow_external="no")
+        fastpack.from_folder(digits.parent, allow_external="no")
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
 def test_paths_that_cannot_be(path):
-    for function in (fastpack.open, fastpack.verify, fastpack.folder, fastpack.table):
+    for function in (fastpack.open, fastpack.verify, fastpack.from_folder, fastpack.from_table):
         with pytest.raises(FastpackError):
             function(path)
 
 
 def test_numbers_of_numpy_are_taken(tmp_path):
     (tmp_path / "0.png").write_bytes(fastpack.encode(np.zeros((8, 8, 3), np.uint8), "png"))
-    fastpack.pack(fastpack.folder(tmp_path), tmp_path / "x.tfrecord", PackOptions(shards=np.int64(1), num_workers=np.int32(1)))
+    fastpack.pack(fastpack.from_folder(tmp_path), tmp_path / "x.tfrecord", PackOptions(shards=np.int64(1), num_workers=np.int32(1)))
     steps = [Resize((np.int64(4), np.uint8(6))), Normalize(np.array([0.5] * 3, np.float32), [np.float64(0.5)] * 3)]
     dataset = fastpack.open(tmp_path / "x.tfrecord", transform=steps, seed=np.uint64(7), num_workers=np.int64(1))
     loader = fastpack.Loader(dataset, batch_size=np.int64(1), shuffle=np.int64(3), rank=np.int64(0), world=np.int64(1))

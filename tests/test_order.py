@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fastpack import Balanced, Mix, Sequential, Shuffle, Text
 from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
 from fastpack.errors import OptionError
-from fastpack.sampling.order import ordering_of
+from fastpack.sampling.order import sampler_of
 from fastpack.sampling.split import spread_by_key, spread_by_number
 
 GOLDEN = Path(__file__).parent / "golden" / "orders.json"
@@ -36,7 +36,7 @@ class Table:
 
 
 def samples_of(order, epoch=0):
-    return order.visits(epoch, np.arange(order.num_positions)).samples
+    return order.samples_at(epoch, np.arange(order.num_positions)).samples
 
 
 def permutation(size, *, seed=0, epoch=0, **options):
@@ -72,16 +72,16 @@ def test_large_ones(size, window):
 @given(st.lists(st.integers(0, 10**12 - 1), max_size=20), SEEDS, EPOCHS)
 def test_positions_are_answered_one_by_one_as_together(positions, seed, epoch):
     order = Shuffle(seed).order(Table(10**12))
-    together = order.visits(epoch, np.array(positions, np.int64)).samples
-    alone = [int(order.visits(epoch, np.array([position])).samples[0]) for position in positions]
+    together = order.samples_at(epoch, np.array(positions, np.int64)).samples
+    alone = [int(order.samples_at(epoch, np.array([position])).samples[0]) for position in positions]
     assert together.tolist() == alone
     assert order.positions_of(epoch, together).tolist() == positions
 
 
 @given(SEEDS, EPOCHS)
 def test_the_pass_is_the_epoch(seed, epoch):
-    assert set(Shuffle(seed).order(Table(5)).visits(epoch, np.arange(5)).passes) == {epoch}
-    assert set(Sequential().order(Table(5)).visits(epoch, np.arange(5)).passes) == {epoch}
+    assert set(Shuffle(seed).order(Table(5)).samples_at(epoch, np.arange(5)).passes) == {epoch}
+    assert set(Sequential().order(Table(5)).samples_at(epoch, np.arange(5)).passes) == {epoch}
 
 
 def test_epochs_and_seeds_differ():
@@ -92,7 +92,7 @@ def test_epochs_and_seeds_differ():
 @pytest.mark.parametrize("position", [-1, 10])
 def test_a_position_outside_the_epoch(position):
     with pytest.raises(IndexError, match=f"{position} does not lie in"):
-        Shuffle(0).order(Table(10)).visits(0, np.array([position]))
+        Shuffle(0).order(Table(10)).samples_at(0, np.array([position]))
 
 
 # Randomness. The seeds are fixed, so these hold or they do not; five standard deviations of chance would be one in millions.
@@ -209,8 +209,8 @@ def test_classes_come_equally_often(labels):
 
 def test_all_of_a_class_come_before_one_comes_again():
     order = Balanced(seed=2).order(Table(100, {"label": LABELS}))
-    visits = [order.visits(epoch, np.arange(100)) for epoch in range(8)]
-    samples, passes = (np.concatenate([getattr(visit, name) for visit in visits]) for name in ("samples", "passes"))
+    samples_at = [order.samples_at(epoch, np.arange(100)) for epoch in range(8)]
+    samples, passes = (np.concatenate([getattr(visit, name) for visit in samples_at]) for name in ("samples", "passes"))
     for label in range(4):
         members = samples[LABELS[samples] == label]
         size = int((label == LABELS).sum())
@@ -287,8 +287,8 @@ def test_numbers_are_spread_evenly(size, seed):
         lambda: Mix((1, -1)),
         lambda: Mix((0, 0)),
         lambda: Mix((1, math.nan)),
-        lambda: ordering_of("random"),
-        lambda: ordering_of(1.5),
+        lambda: sampler_of("random"),
+        lambda: sampler_of(1.5),
     ],
 )
 def test_what_makes_no_sense(make):
@@ -300,8 +300,8 @@ def test_what_makes_no_sense(make):
     ("shuffle", "ordering"),
     [(None, Sequential()), (False, Sequential()), (True, Shuffle(0)), (7, Shuffle(7)), (Balanced(1), Balanced(1))],
 )
-def test_what_shuffle_means(shuffle, ordering):
-    assert ordering_of(shuffle) == ordering
+def test_what_shuffle_means(shuffle, sampler):
+    assert sampler_of(shuffle) == sampler
 
 
 class TestKernel:
@@ -363,7 +363,7 @@ def golden_orders():
         Mix((1, 2), seed=1),
         Mix((0.25, 0.75), seed=2),
     ]
-    orders = {f"{ordering}, epoch {epoch}": samples_of(ordering.order(parts), epoch).tolist() for ordering in orderings for epoch in (0, 3)}
+    orders = {f"{sampler}, epoch {epoch}": samples_of(sampler.order(parts), epoch).tolist() for sampler in orderings for epoch in (0, 3)}
     large = {f"Shuffle({seed}) of {size}": permutation(size, seed=seed)[:16].tolist() for seed in (0, 1) for size in (10**6, 1_281_167)}
     keys = spread_by_key(Text.of(["", "cat/a.jpg", "cat/b.jpg", "Löwe"]), seed=3).tolist()
     return {"orders": orders, "large": large, "keys": keys, "numbers": spread_by_number(10, seed=3).tolist()}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import PackOptions, Paths, Ragged, encode, errors, folder, pack
-from fastpack.files.atomic import written_whole
+from fastpack import ImageFiles, PackOptions, Ragged, encode, errors, from_folder, pack
+from fastpack.files.atomic import atomic_write
 
 
 def make_files(root, count=6, size=(10, 12)):
@@ -43,7 +43,7 @@ class TestBadInput:
         self.refuses(tmp_path / "nowhere", output, tmp_path, FileNotFoundError, "nowhere")
 
     def test_missing_file(self, output, tmp_path):
-        self.refuses(lambda: Paths([tmp_path / "gone.jpg"], [0]), output, tmp_path, FileNotFoundError, r"gone\.jpg")
+        self.refuses(lambda: ImageFiles([tmp_path / "gone.jpg"], [0]), output, tmp_path, FileNotFoundError, r"gone\.jpg")
 
     def test_empty_folder(self, output, tmp_path):
         (tmp_path / "in").mkdir()
@@ -52,54 +52,54 @@ class TestBadInput:
     def test_empty_file(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[3].write_bytes(b"")
-        self.refuses(lambda: Paths(paths, range(6)), output, tmp_path, errors.UnsupportedImageError, r"empty.*3\.png")
+        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.UnsupportedImageError, r"empty.*3\.png")
 
     def test_not_an_image(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[4].write_bytes(b"<html>not found</html>")
-        self.refuses(lambda: Paths(paths, range(6)), output, tmp_path, errors.UnsupportedImageError, r"header.*4\.png")
+        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.UnsupportedImageError, r"header.*4\.png")
 
     def test_truncated_header(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[2].write_bytes(paths[2].read_bytes()[:20])
-        self.refuses(lambda: Paths(paths, range(6)), output, tmp_path, errors.CorruptImageError, r"2\.png")
+        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.CorruptImageError, r"2\.png")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
     def test_unreadable_file(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[1].chmod(0)
-        self.refuses(lambda: Paths(paths, range(6)), output, tmp_path, errors.UnreadableFileError, r"1\.png")
+        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.UnreadableFileError, r"1\.png")
 
     def test_device(self, output, tmp_path):
-        self.refuses(lambda: Paths(["/dev/zero"], [0]), output, tmp_path, errors.UnreadableFileError, "/dev/zero")
+        self.refuses(lambda: ImageFiles(["/dev/zero"], [0]), output, tmp_path, errors.UnreadableFileError, "/dev/zero")
 
     def test_fifo(self, output, tmp_path):
         os.mkfifo(tmp_path / "pipe.png")
-        self.refuses(lambda: Paths([tmp_path / "pipe.png"], [0]), output, tmp_path, errors.UnreadableFileError, r"pipe\.png")
+        self.refuses(lambda: ImageFiles([tmp_path / "pipe.png"], [0]), output, tmp_path, errors.UnreadableFileError, r"pipe\.png")
 
     def test_two_files_of_one_key(self, output, tmp_path):
         paths = make_files(tmp_path)
-        source = lambda: Paths(paths, range(6), keys=["a", "b", "a", "c", "d", "e"])  # noqa: E731
+        source = lambda: ImageFiles(paths, range(6), keys=["a", "b", "a", "c", "d", "e"])  # noqa: E731
         self.refuses(source, output, tmp_path, errors.DuplicateKeyError, r"'a'.*0\.png.*2\.png")
 
     def test_labels_and_paths_of_different_length(self, output, tmp_path):
         paths = make_files(tmp_path)
-        self.refuses(lambda: Paths(paths, [1, 2]), output, tmp_path, errors.SourceError, "6 images but 2 values of 'label'")
+        self.refuses(lambda: ImageFiles(paths, [1, 2]), output, tmp_path, errors.SourceError, "6 images but 2 values of 'label'")
 
     def test_labels_that_are_no_integers(self, output, tmp_path):
         paths = make_files(tmp_path)
-        self.refuses(lambda: Paths(paths, list("abcdef")), output, tmp_path, errors.SourceError, "integer")
+        self.refuses(lambda: ImageFiles(paths, list("abcdef")), output, tmp_path, errors.SourceError, "integer")
 
     def test_file_that_grew_after_it_was_listed(self, output, tmp_path):
         paths = make_files(tmp_path)
-        source = Paths(paths, range(6))
+        source = ImageFiles(paths, range(6))
         with open(paths[5], "ab") as file:
             file.write(b"more")
         self.refuses(source, output, tmp_path, errors.SourceError, r"5\.png")
 
     def test_file_that_vanished_after_it_was_listed(self, output, tmp_path):
         paths = make_files(tmp_path)
-        source = Paths(paths, range(6))
+        source = ImageFiles(paths, range(6))
         paths[5].unlink()
         self.refuses(source, output, tmp_path, errors.UnreadableFileError, r"5\.png")
 
@@ -113,12 +113,12 @@ class TestBadInput:
     def test_overwrite_keeps_the_old_file_until_the_new_one_is_whole(self, output, tmp_path):
         paths = make_files(tmp_path / "in")
         (tmp_path / output).write_bytes(b"precious")
-        source = Paths(paths, range(6))
+        source = ImageFiles(paths, range(6))
         paths[5].unlink()
         with pytest.raises(errors.FastpackError):
             pack(source, tmp_path / output, overwrite=True)
         assert (tmp_path / output).read_bytes() == b"precious"
-        pack(Paths(paths[:5], range(5)), tmp_path / output, overwrite=True)
+        pack(ImageFiles(paths[:5], range(5)), tmp_path / output, overwrite=True)
         assert len(fastpack.open(tmp_path / output)) == 5
 
     def test_output_folder_that_is_missing(self, output, tmp_path):
@@ -139,7 +139,7 @@ class TestBadInput:
 
     def test_failure_in_the_last_shard_leaves_no_shard(self, output, tmp_path):
         paths = make_files(tmp_path)
-        source = Paths(paths, range(6))
+        source = ImageFiles(paths, range(6))
         paths[5].write_bytes(b"x" * int(source.sizes[5]))
         self.refuses_options(source, output, tmp_path)
 
@@ -154,7 +154,7 @@ class TestBadInput:
 class TestOptions:
     @pytest.mark.parametrize("shards", [1, 2, 3, 6])
     def test_shards(self, output, tmp_path, shards):
-        packed = pack(Paths(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shards=shards))
+        packed = pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shards=shards))
         assert len(packed.paths) == shards
         counts = [len(fastpack.open(path)) for path in packed.paths]
         assert sum(counts) == 6
@@ -162,16 +162,16 @@ class TestOptions:
         assert fastpack.open(packed.paths).columns["label"].tolist() == list(range(6))
 
     def test_more_shards_than_samples(self, output, tmp_path):
-        assert len(pack(Paths(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shards=50)).paths) == 6
+        assert len(pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shards=50)).paths) == 6
 
     def test_shard_size(self, output, tmp_path):
-        source = Paths(make_files(tmp_path, 12), range(12))
+        source = ImageFiles(make_files(tmp_path, 12), range(12))
         limit = 3 * (int(source.sizes.max()) + 128)
         packed = pack(source, tmp_path / output, PackOptions(shard_size=limit))
         assert [len(fastpack.open(path)) for path in packed.paths] == [3, 3, 3, 3]
 
     def test_sample_larger_than_a_shard_gets_its_own(self, output, tmp_path):
-        packed = pack(Paths(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shard_size=1))
+        packed = pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shard_size=1))
         assert len(packed.paths) == 6
 
     def test_several_batches(self, output, tmp_path, monkeypatch):
@@ -179,7 +179,7 @@ class TestOptions:
 
         monkeypatch.setattr(sys.modules["fastpack.packing.packer"], "_BATCH_SAMPLES", 4)
         done = []
-        source = Paths(make_files(tmp_path, 10), range(10))
+        source = ImageFiles(make_files(tmp_path, 10), range(10))
         pack(source, tmp_path / output, progress=lambda *counts: done.append(counts))
         assert [counts[:2] for counts in done] == [(4, 10), (8, 10), (10, 10)]
         assert done[-1][2] == source.sizes.sum()
@@ -187,28 +187,28 @@ class TestOptions:
 
     def test_one_file_may_come_many_times(self, output, tmp_path):
         paths = make_files(tmp_path, 2) * 50
-        pack(Paths(paths, range(100), keys=True), tmp_path / output)
+        pack(ImageFiles(paths, range(100), keys=True), tmp_path / output)
         assert len(fastpack.open(tmp_path / output)) == 100
 
     def test_names_in_the_file(self, output, tmp_path):
         options = PackOptions(names={"image": "image/encoded" if output.endswith("d") else "pictures"})
-        pack(Paths(make_files(tmp_path), range(6)), tmp_path / output, options)
+        pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, options)
         dataset = fastpack.open(tmp_path / output)
         assert dataset.schema["image"].stored_as == options.names["image"]
         assert dataset[3]["label"] == 3
 
     def test_no_labels_and_no_keys(self, output, tmp_path):
-        pack(Paths(make_files(tmp_path)), tmp_path / output)
+        pack(ImageFiles(make_files(tmp_path)), tmp_path / output)
         assert list(fastpack.open(tmp_path / output)[0]) == ["image"]
 
     def test_files_are_left_readable(self, output, tmp_path):
-        pack(Paths(make_files(tmp_path), range(6)), tmp_path / output)
+        pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output)
         assert stat.S_IMODE((tmp_path / output).stat().st_mode) & 0o400
 
 
 class TestPixels:
     def test_size(self, tmp_path):
-        pack(folder(tmp_path) if make_files(tmp_path) else None, tmp_path / "x.h5", PackOptions(size=(4, 5)))
+        pack(from_folder(tmp_path) if make_files(tmp_path) else None, tmp_path / "x.h5", PackOptions(size=(4, 5)))
         dataset = fastpack.open(tmp_path / "x.h5")
         assert dataset.schema["image"].shape == (4, 5, 3)
         assert (dataset[3]["image"] == dataset[3]["image"][0, 0]).all()
@@ -225,7 +225,7 @@ class TestPixels:
     @pytest.mark.parametrize(("color", "channels"), [("RGB", 3), ("BGR", 3), ("GRAY", 1)])
     def test_color(self, tmp_path, color, channels):
         (tmp_path / "a.png").write_bytes(encode(np.full((6, 6, 3), (200, 100, 0), np.uint8), "png"))
-        pack(Paths([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=color))
+        pack(ImageFiles([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=color))
         with h5py.File(tmp_path / "x.h5") as file:
             pixel = file["images"][0, 0, 0].astype(int)
         expected = {"RGB": [200, 100, 0], "BGR": [0, 100, 200], "GRAY": [118.5]}[color]
@@ -236,7 +236,7 @@ class TestPixels:
     @pytest.mark.parametrize("asked", ["RGB", "BGR"])
     def test_color_is_known_when_read(self, tmp_path, stored, asked):
         (tmp_path / "a.png").write_bytes(encode(np.full((6, 6, 3), (200, 100, 0), np.uint8), "png"))
-        pack(Paths([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=stored))
+        pack(ImageFiles([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=stored))
         pixel = fastpack.open(tmp_path / "x.h5", color=asked)[0]["image"][0, 0]
         assert pixel.tolist() == {"RGB": [200, 100, 0], "BGR": [0, 100, 200]}[asked]
 
@@ -252,7 +252,7 @@ class TestPixels:
         jpeg = encode(rng.integers(0, 255, (64, 64, 3), np.uint8), "jpeg")
         paths[1].write_bytes(jpeg[: len(jpeg) // 2])
         with pytest.raises(errors.CorruptImageError, match=r"1\.png"):
-            pack(Paths(paths, [0, 1, 2], keys=True), tmp_path / "x.h5", PackOptions(size=8))
+            pack(ImageFiles(paths, [0, 1, 2], keys=True), tmp_path / "x.h5", PackOptions(size=8))
         assert not (tmp_path / "x.h5").exists()
 
 
@@ -285,7 +285,7 @@ def test_outputs_that_make_no_sense(tmp_path, output, options):
 
 
 def test_a_decoding_reader_is_no_source(tmp_path):
-    pack(Paths(make_files(tmp_path), range(6)), tmp_path / "a.tfrecord")
+    pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / "a.tfrecord")
     with pytest.raises(errors.OptionError, match="decode=False"):
         pack(fastpack.open(tmp_path / "a.tfrecord"), tmp_path / "b.tfrecord")
 
@@ -294,7 +294,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(errors.UnreadableFileError, match=r"No space left.*x\.h5") as caught, written_whole(tmp_path / "x.h5") as temporary:
+    with pytest.raises(errors.UnreadableFileError, match=r"No space left.*x\.h5") as caught, atomic_write(tmp_path / "x.h5") as temporary:
         temporary.write_bytes(b"half")
         full()
     assert caught.value.errno == errno.ENOSPC
@@ -302,7 +302,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_ragged_columns_go_through_tfrecord(tmp_path):
-    pack(Paths(make_files(tmp_path), range(6)), tmp_path / "a.tfrecord")
+    pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / "a.tfrecord")
     reader = fastpack.open(tmp_path / "a.tfrecord", decode=False)
     lists = Ragged(np.arange(9), np.array([0, 0, 1, 3, 6, 6, 9]))
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from images import jpeg
 
 import fastpack
-from fastpack import Loader, LoaderOptions, PackOptions, Paths, Shuffle, errors, folder, pack, table
+from fastpack import ImageFiles, Loader, LoaderOptions, PackOptions, Shuffle, errors, from_folder, from_table, pack
 from fastpack.cli import main
 from fastpack.cli.text import planned_lines
 from fastpack.packing.duplicates import duplicates
-from fastpack.packing.subset import Selection
+from fastpack.packing.subset import Subset
 
 NUM_FILES = 40
 OUTPUTS = ["out.tfrecord", "out.h5"]
@@ -55,7 +55,7 @@ def pack_keys(source, output, **options):
     ],
 )
 def test_include_and_exclude(photos, tmp_path, include, exclude, fits):
-    source = folder(photos)
+    source = from_folder(photos)
     expected = [key for key in source.columns["key"] if fits(key)]
     assert expected
     packed = pack(source, tmp_path / "a.h5", PackOptions(include=include, exclude=exclude))
@@ -69,16 +69,16 @@ def test_nothing_left_is_an_error(photos, tmp_path):
     with pytest.raises(errors.EmptySourceError, match="include and exclude"):
         pack(photos, tmp_path / "a.h5", PackOptions(include=["*.gif"]))
     with pytest.raises(errors.OptionError, match="keys"):
-        pack(Paths(sorted(photos.glob("cat/*"))), tmp_path / "a.h5", PackOptions(include=["*"]))
+        pack(ImageFiles(sorted(photos.glob("cat/*"))), tmp_path / "a.h5", PackOptions(include=["*"]))
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("fields", [None, [], ["score"], ["note", "score"]])
 def test_fields(photos, tmp_path, output, fields):
-    packed = pack(table(photos / "table.csv"), tmp_path / output, PackOptions(fields=fields))
+    packed = pack(from_table(photos / "table.csv"), tmp_path / output, PackOptions(fields=fields))
     columns = fastpack.open(packed.paths).columns
     assert {"score", "note"} & set(columns) == set(["score", "note"] if fields is None else fields)
-    assert list(columns["key"]) == list(table(photos / "table.csv").columns["key"])
+    assert list(columns["key"]) == list(from_table(photos / "table.csv").columns["key"])
     if "score" in columns:
         assert np.array_equal(columns["score"], np.arange(NUM_FILES, dtype=np.float32) / 4)
 
@@ -136,7 +136,7 @@ def test_appending_splits(photos, tmp_path):
 
 
 def test_a_master_for_each_split(photos, tmp_path):
-    options = PackOptions(split={"train": 0.5, "val": 0.5}, size=8, shards=2, master=True)
+    options = PackOptions(split={"train": 0.5, "val": 0.5}, size=8, shards=2, virtual=True)
     paths = pack(photos, tmp_path / "a.h5", options).paths
     for name in ("train", "val"):
         shards = [path for path in paths if f"-{name}-" in path.name]
@@ -238,7 +238,7 @@ def test_too_little_room_is_told_before_anything_is_written(photos, tmp_path, mo
         return os.statvfs_result(told)
 
     monkeypatch.setattr(os, "statvfs", almost_full)
-    need = sum(folder(photos).sizes)
+    need = sum(from_folder(photos).sizes)
     with pytest.raises(errors.UnreadableFileError, match=f"{need:,} bytes are needed, 4,096 are free") as caught:
         pack(photos, tmp_path / "a.tfrecord")
     assert caught.value.errno == 28
@@ -258,7 +258,7 @@ def test_room_that_goes_while_packing(photos, tmp_path, monkeypatch):
         if len(calls) == 2:
             raise errors.UnreadableFileError(28, "full")
 
-    monkeypatch.setattr(packer, "refuse_full", some_room)
+    monkeypatch.setattr(packer, "require_free_space", some_room)
     with pytest.raises(errors.UnreadableFileError, match="full"):
         pack(photos, tmp_path / "a.tfrecord", PackOptions(shards=3, num_workers=1))
     assert pack(photos, tmp_path / "a.tfrecord", PackOptions(shards=3), resume=True).num_samples == NUM_FILES
@@ -277,10 +277,10 @@ ROOM_IS_FORESEEN = [
 def test_room_for_what_is_left_is_looked_for_as_it_is_written(photos, tmp_path, monkeypatch, options, is_foreseen):
     """Where it is about known how much that is."""
     needs = []
-    monkeypatch.setattr("fastpack.packing.packer.refuse_full", lambda folder, need_bytes: needs.append(need_bytes))
+    monkeypatch.setattr("fastpack.packing.packer.require_free_space", lambda folder, need_bytes: needs.append(need_bytes))
     pack(photos, tmp_path / "a.tfrecord", PackOptions(memory=4096, num_workers=1, **options))
     assert needs == sorted(set(needs), reverse=True)
-    assert (needs[0], len(needs) > 3) == (folder(photos).sizes.sum(), True) if is_foreseen else not needs
+    assert (needs[0], len(needs) > 3) == (from_folder(photos).sizes.sum(), True) if is_foreseen else not needs
 
 
 def run(*arguments):
@@ -323,18 +323,18 @@ def test_a_selection_is_what_was_selected(rows, data):
         paths = [Path(folder) / f"{i}.jpg" for i in range(6)]
         for i in (0, 1, 3, 4):  # two are not there
             paths[i].write_bytes(jpeg(8 + i, 9))
-        source = Paths(paths, range(10, 16), keys=True)
-        selection = Selection(source, np.array(rows, np.int64))
-        assert len(selection) == len(rows)
-        assert selection.sizes.tolist() == source.sizes[rows].tolist()
-        assert list(selection.faults) == [row for row, number in enumerate(rows) if number in (2, 5)]
+        source = ImageFiles(paths, range(10, 16), keys=True)
+        subset = Subset(source, np.array(rows, np.int64))
+        assert len(subset) == len(rows)
+        assert subset.sizes.tolist() == source.sizes[rows].tolist()
+        assert list(subset.faults) == [row for row, number in enumerate(rows) if number in (2, 5)]
         for row, number in enumerate(rows):
-            assert (selection.number(row), selection.key(row)) == (number, str(paths[number]))
-            assert selection.faults.get(row) is source.faults.get(number)
+            assert (subset.number(row), subset.key(row)) == (number, str(paths[number]))
+            assert subset.faults.get(row) is source.faults.get(number)
         good = [row for row, number in enumerate(rows) if number not in (2, 5)]
         some = data.draw(st.lists(st.sampled_from(good), max_size=4)) if good else []
-        assert selection.read(np.array(some, np.int64))["label"].tolist() == [10 + rows[row] for row in some]
-        assert (selection.sizes is source.sizes) == (rows == list(range(6)))
+        assert subset.read(np.array(some, np.int64))["label"].tolist() == [10 + rows[row] for row in some]
+        assert (subset.sizes is source.sizes) == (rows == list(range(6)))
 
 
 @given(contents=st.lists(st.sampled_from([b"", b"xx", b"yy", b"xxx", b"yyy", b"gone"]), min_size=1, max_size=12))
@@ -346,7 +346,7 @@ def test_duplicates_are_told_with_the_first_of_them(contents):
         for path, content in zip(paths, files, strict=True):
             if content != b"gone":
                 path.write_bytes(content)
-        found = duplicates(Paths(paths), np.arange(len(paths)))
+        found = duplicates(ImageFiles(paths), np.arange(len(paths)))
     good = [number for number, content in enumerate(contents) if content in images]
     firsts = {number: contents.index(contents[number]) for number in good}
     assert found == {number: first for number, first in firsts.items() if first != number}
@@ -360,7 +360,7 @@ def test_a_key_is_of_one_file(named):
         for name in "abc":
             (Path(folder) / name).touch()
         paths, keys = [Path(folder) / name for name, _ in named], [key for _, key in named]
-        faults = Paths(paths, keys=keys).faults
+        faults = ImageFiles(paths, keys=keys).faults
         assert list(faults) == [row for row, key in enumerate(keys) if paths[keys.index(key)] != paths[row]]
         assert all(isinstance(fault, errors.DuplicateKeyError) and str(paths[row]) in str(fault) for row, fault in faults.items())
-        assert not Paths(paths, keys=True).faults
+        assert not ImageFiles(paths, keys=True).faults

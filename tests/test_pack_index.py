@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fastpack import Batch, Field, PackOptions, Ragged, Schema, encode, pack
 from fastpack.core.ragged import Text
-from fastpack.errors import CorruptRecordError, Place
+from fastpack.errors import CorruptRecordError, Location
 from fastpack.files import spool
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
@@ -35,7 +35,7 @@ class Samples:
         return len(self.sizes)
 
     def place(self, row):
-        return Place("memory", row)
+        return Location("memory", row)
 
     def read(self, rows):
         return Batch({name: each.take(rows) if isinstance(each, Ragged) else each[rows] for name, each in self._values.items()}, len(rows))

@@ -10,7 +10,7 @@ from hostile_sources import BAD, GOOD, LEADING_OUT, NAMED_BAD, SECRET, hostile_f
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, errors, folder, pack, table
+from fastpack import PackOptions, errors, from_folder, from_table, pack
 from fastpack.files.escapes import raw_name
 
 OUTPUTS = ["a.tfrecord", "a.h5"]
@@ -50,10 +50,10 @@ def test_folders_behind_links_are_not_listed(hostile, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", noted)
-    folder(hostile)
+    from_folder(hostile)
     assert listed
     assert not [path for path in listed if path.endswith("outside")]
-    assert "c/far/secret.jpg" in folder(hostile, allow_external=True).columns["key"]
+    assert "c/far/secret.jpg" in from_folder(hostile, allow_external=True).columns["key"]
     assert [path for path in listed if path.endswith("outside")]
 
 
@@ -65,14 +65,14 @@ def test_links_that_lead_out_are_followed_on_request(hostile, tmp_path):
 
 def test_a_root_that_is_a_link(hostile, tmp_path):
     (tmp_path / "alias").symlink_to(hostile)
-    assert set(folder(tmp_path / "alias").faults) == set(folder(hostile).faults)
+    assert set(from_folder(tmp_path / "alias").faults) == set(from_folder(hostile).faults)
 
 
 def test_a_class_behind_a_link_keeps_its_number(hostile, tmp_path):
     """So that labels are the same, whether it is packed or not."""
     (hostile / "a").symlink_to(tmp_path / "outside")
     for allow_external in (False, True):
-        source = folder(hostile, allow_external=allow_external)
+        source = from_folder(hostile, allow_external=allow_external)
         assert source.schema.class_names == ("a", "c")
         assert source.columns["label"][-1] == 1
 
@@ -81,7 +81,7 @@ def test_nothing_but_links_out(hostile, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a").symlink_to(hostile)
     with pytest.raises(errors.EmptySourceError, match=r"no images here that can .*, the first: this leads out of .*links/a; check"):
-        folder(tmp_path / "links")
+        from_folder(tmp_path / "links")
 
 
 def test_folders_that_lead_back_or_cannot_be_listed(hostile, tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_tables_lead_out_on_request(hostile, tmp_path):
 def test_absolute_names_below_the_root(hostile):
     """Lead nowhere else."""
     (hostile / "t.csv").write_text(f"file_name\n{hostile}/c/real.jpg\nc/../c/a.jpg\n")
-    source = table(hostile / "t.csv")
+    source = from_table(hostile / "t.csv")
     assert not source.faults
     assert list(source.columns["key"]) == ["c/real.jpg", "c/a.jpg"]
 
@@ -161,13 +161,13 @@ def test_names_that_no_file_can_have(hostile, name, message, monkeypatch):
     for names in ([name], ["c/a.jpg", "", name], ["./c/a.jpg", name]):
         (hostile / "t.jsonl").write_text("\n".join(json.dumps({"file_name": each}) for each in names))
         with pytest.raises(errors.SourceError, match=message):
-            table("in/t.jsonl")
+            from_table("in/t.jsonl")
 
 
 def test_a_quote_without_an_end(hostile):
     (hostile / "t.csv").write_text('file_name\n"a.jpg')
     with pytest.raises(errors.SourceError, match=r"cannot be read .*t\.csv"):
-        table(hostile / "t.csv")
+        from_table(hostile / "t.csv")
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK])

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from images import cmyk_jpeg, jpeg, photo, save
 
 import fastpack
-from fastpack import PackOptions, Paths, errors, folder, pack, table
+from fastpack import ImageFiles, PackOptions, errors, from_folder, from_table, pack
 from fastpack.cli import main
 from fastpack.files.companions import report_path
 from fastpack.files.publication import staging_folder
@@ -92,7 +92,7 @@ def source_of(files, bad):
     for number, what in bad.items():
         if what not in CHANGED:
             (ODD[what] if what in ODD else LISTED[what][0])(files[number])
-    source = Paths(files, range(len(files)), keys=[path.name for path in files])
+    source = ImageFiles(files, range(len(files)), keys=[path.name for path in files])
     for number, what in bad.items():
         if what in CHANGED:
             CHANGED[what][0](files[number])
@@ -147,15 +147,15 @@ def test_raise_names_the_first(files, tmp_path, output, what, workers):
 def test_unreadable_files_are_skipped_but_not_where_the_system_is_at_its_end(files, tmp_path, monkeypatch):
     import errno
 
-    source = Paths(files, range(len(files)))
-    number, read = errno.EACCES, Paths.read
+    source = ImageFiles(files, range(len(files)))
+    number, read = errno.EACCES, ImageFiles.read
 
     def refusing(self, rows):
         if 7 in rows:
             raise errors.from_os_error(OSError(number, os.strerror(number)), "read the image", files[7])
         return read(self, rows)
 
-    monkeypatch.setattr(Paths, "read", refusing)
+    monkeypatch.setattr(ImageFiles, "read", refusing)
     packed = pack(source, tmp_path / "a.h5", PackOptions(on_error="skip"))
     assert [(reject.sample, reject.reason) for reject in packed.rejects] == [(7, "UnreadableFileError")]
     number = errno.EMFILE
@@ -168,7 +168,7 @@ def test_unreadable_files_are_skipped_but_not_where_the_system_is_at_its_end(fil
 def test_what_is_left_out_leaves_the_same_bytes_as_never_having_been_there(files, tmp_path, output):
     pack(source_of(files, ALL), tmp_path / f"some-{output}", PackOptions(on_error="skip"))
     good = [number for number in range(NUM_FILES) if number not in ALL_BAD]
-    few = Paths([files[number] for number in good], good, keys=[files[number].name for number in good])
+    few = ImageFiles([files[number] for number in good], good, keys=[files[number].name for number in good])
     pack(few, tmp_path / f"few-{output}")
     assert (tmp_path / f"some-{output}").read_bytes() == (tmp_path / f"few-{output}").read_bytes()
 
@@ -179,7 +179,7 @@ def test_all_layouts_leave_samples_out(files, tmp_path, options, memory):
     source = source_of(files, ALL_BAD)
     packed = pack(source, tmp_path / "a.h5", PackOptions(on_error="skip", memory=memory, num_workers=2, **options))
     good = [number for number in range(NUM_FILES) if number not in ALL_BAD]
-    few = Paths([files[number] for number in good], good, keys=[files[number].name for number in good])
+    few = ImageFiles([files[number] for number in good], good, keys=[files[number].name for number in good])
     pack(few, tmp_path / "b.h5", PackOptions(**options))
     one, other = fastpack.open(tmp_path / "a.h5"), fastpack.open(tmp_path / "b.h5")
     assert one.columns["label"].tolist() == other.columns["label"].tolist() == good
@@ -198,7 +198,7 @@ def test_a_file_without_one_good_sample_is_an_error(files, tmp_path):
 
 
 def test_nothing_bad_no_report(files, tmp_path):
-    packed = pack(Paths(files), tmp_path / "a.tfrecord", PackOptions(on_error="skip"))
+    packed = pack(ImageFiles(files), tmp_path / "a.tfrecord", PackOptions(on_error="skip"))
     assert (packed.rejects, packed.report) == ((), None)
     assert not report_path(tmp_path / "a.tfrecord").exists()
 
@@ -207,7 +207,7 @@ def test_a_report_is_replaced_only_on_request(files, tmp_path):
     pack(source_of(files, {3: "html"}), tmp_path / "a.tfrecord", PackOptions(on_error="skip"))
     report = report_path(tmp_path / "a.tfrecord").read_bytes()
     (tmp_path / "a.tfrecord").unlink()
-    good = Paths(files[:3])
+    good = ImageFiles(files[:3])
     with pytest.raises(errors.OutputExistsError, match="report"):
         pack(good, tmp_path / "a.tfrecord")
     assert report_path(tmp_path / "a.tfrecord").read_bytes() == report
@@ -226,7 +226,7 @@ def test_an_appended_pack_has_a_report_of_its_own(files, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from fastpack import PackOptions, folder, pack
+from fastpack import PackOptions, from_folder, pack
 from fastpack.packing.staging import Staging
 
 finish, left = Staging.finish, iter(range(int(sys.argv[3])))
@@ -284,7 +284,7 @@ def test_stopped_after_the_report(files, tmp_path, monkeypatch):
 def test_duplicate_keys(files, tmp_path):
     keys = [path.name for path in files]
     keys[9] = keys[4]
-    source = Paths(files, keys=keys)
+    source = ImageFiles(files, keys=keys)
     with pytest.raises(errors.DuplicateKeyError, match=r"004\.JPEG.*009\.JPEG"):
         pack(source, tmp_path / "a.tfrecord")
     packed = pack(source, tmp_path / "a.tfrecord", PackOptions(on_error="skip"))
@@ -298,7 +298,7 @@ def test_duplicate_contents(files, tmp_path, choice):
         files[number].write_bytes(files[first].read_bytes())
     for number in (20, 21):
         files[number].write_bytes(b"")  # nothing is no duplicate of nothing
-    packed = pack(Paths(files), tmp_path / "a.h5", PackOptions(duplicates=choice, on_error="skip"))
+    packed = pack(ImageFiles(files), tmp_path / "a.h5", PackOptions(duplicates=choice, on_error="skip"))
     reason = {"keep": None, "report": "duplicate, kept", "drop": "duplicate"}[choice]
     duplicates = [(number, reason) for number in copies] if reason else []
     assert [(one.sample, one.reason) for one in packed.rejects] == sorted(
@@ -330,7 +330,7 @@ def test_names_that_are_no_utf8_and_names_of_255_bytes(tmp_path):
     names = [b"\xff\xfe.jpg", b"x" * 251 + b".jpg", b"A.jpg", b"a.jpg"]
     for number, name in enumerate(names):
         (root / os.fsdecode(name)).write_bytes(jpeg(8, 8, seed=number) if number else b"no image")
-    packed = pack(folder(root), tmp_path / "a.h5", PackOptions(on_error="skip"))
+    packed = pack(from_folder(root), tmp_path / "a.h5", PackOptions(on_error="skip"))
     assert [reject.key for reject in packed.rejects] == [r"\xff\xfe.jpg"]
     assert report_of(tmp_path / "a.h5")[0]["key"] == r"\xff\xfe.jpg"
     assert sorted(fastpack.open(tmp_path / "a.h5").columns["key"]) == sorted(name.decode() for name in names[1:])
@@ -339,5 +339,5 @@ def test_names_that_are_no_utf8_and_names_of_255_bytes(tmp_path):
 def test_a_table_with_missing_files(files, tmp_path):
     lines = ["file_name,label", *(f"in/{path.parent.name}/{path.name},{number}" for number, path in enumerate(files)), "in/none.jpg,1"]
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    packed = pack(table(tmp_path / "t.csv"), tmp_path / "a.h5", PackOptions(on_error="skip"))
+    packed = pack(from_table(tmp_path / "t.csv"), tmp_path / "a.h5", PackOptions(on_error="skip"))
     assert [(reject.sample, reject.key, reject.reason) for reject in packed.rejects] == [(NUM_FILES, "in/none.jpg", "MissingFileError")]

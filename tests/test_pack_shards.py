@@ -1,4 +1,4 @@
-"""Several files of one pack: appended ones, and the master that shows all as one."""
+"""Several files of one pack: appended ones, and the virtual dataset that shows all as one."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ import pytest
 from images import write_striped
 
 import fastpack
-from fastpack import PackOptions, Paths, errors, pack
+from fastpack import ImageFiles, PackOptions, errors, pack
 from fastpack.files.companions import index_path
 from fastpack.files.naming import num_shards_of
 from fastpack.formats import registry
@@ -27,15 +27,15 @@ def photos(tmp_path_factory):
 
 
 def source(photos):
-    return Paths(photos[0], np.arange(NUM_IMAGES) % 5, keys=[path.name for path in photos[0]], class_names=list("abcde"))
+    return ImageFiles(photos[0], np.arange(NUM_IMAGES) % 5, keys=[path.name for path in photos[0]], class_names=list("abcde"))
 
 
 @pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
 class TestAppend:
     def test_old_shards_are_left_alone_and_numbers_go_on(self, photos, tmp_path, suffix):
-        first = pack(Paths(photos[0][:10], range(10)), tmp_path / f"x.{suffix}", PackOptions(shards=2))
+        first = pack(ImageFiles(photos[0][:10], range(10)), tmp_path / f"x.{suffix}", PackOptions(shards=2))
         before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.paths}
-        second = pack(Paths(photos[0][10:], range(10, NUM_IMAGES)), tmp_path / f"x.{suffix}", PackOptions(shards=3), append=True)
+        second = pack(ImageFiles(photos[0][10:], range(10, NUM_IMAGES)), tmp_path / f"x.{suffix}", PackOptions(shards=3), append=True)
         assert [path.name for path in second.paths] == [f"x-{i:05d}-of-00005.{suffix}" for i in (2, 3, 4)]
         assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.paths} == before
         dataset = fastpack.open(str(tmp_path / f"x-*.{suffix}"))
@@ -44,8 +44,8 @@ class TestAppend:
         assert fastpack.verify(tmp_path).is_sound  # none is missing
 
     def test_to_one_file(self, photos, tmp_path, suffix):
-        pack(Paths(photos[0][:10]), tmp_path / f"x.{suffix}")
-        second = pack(Paths(photos[0][10:]), tmp_path / f"x.{suffix}", append=True)
+        pack(ImageFiles(photos[0][:10]), tmp_path / f"x.{suffix}")
+        second = pack(ImageFiles(photos[0][10:]), tmp_path / f"x.{suffix}", append=True)
         assert [path.name for path in second.paths] == [f"x-00001-of-00002.{suffix}"]
         assert len(fastpack.open(tmp_path)) == NUM_IMAGES
 
@@ -67,19 +67,19 @@ def test_only_shards_of_the_name_are_counted(tmp_path):
 PACK_SHARD = """
 import json, sys
 from pathlib import Path
-from fastpack import PackOptions, Paths, pack
+from fastpack import PackOptions, ImageFiles, pack
 
 paths, first, last, output = [Path(path) for path in json.loads(sys.argv[1])], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-images = Paths(paths[first:last], range(first, last), keys=[path.name for path in paths[first:last]])
+images = ImageFiles(paths[first:last], range(first, last), keys=[path.name for path in paths[first:last]])
 pack(images, output, PackOptions(layout="pixels", chunk=3))
 """
 
 
 class TestMaster:
     def pack(self, photos, folder, rows, **about):
-        options = PackOptions(layout="pixels", shards=2, master=True, chunk=3)
+        options = PackOptions(layout="pixels", shards=2, virtual=True, chunk=3)
         labels = np.arange(NUM_IMAGES)[rows]
-        images = Paths(photos[0][rows], labels, keys=[f"{'k' * label}" for label in labels], class_names=["cat"])
+        images = ImageFiles(photos[0][rows], labels, keys=[f"{'k' * label}" for label in labels], class_names=["cat"])
         return pack(images, folder / "x.h5", options, **about)
 
     def test_h5py_sees_one_file_from_wherever(self, photos, tmp_path, monkeypatch):
@@ -108,7 +108,7 @@ class TestMaster:
 
     def test_a_file_that_is_not_a_master_is_refused_beside_shards(self, photos, tmp_path):
         self.pack(photos, tmp_path, slice(0, 10))
-        other = pack(Paths(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True), tmp_path / "other.h5", PackOptions(layout="pixels"))
+        other = pack(ImageFiles(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True), tmp_path / "other.h5", PackOptions(layout="pixels"))
         other.paths[0].replace(tmp_path / "x.h5")
         with pytest.raises(errors.MixedSetError, match=r"x\.h5 and x-00000-of-00002\.h5 do not belong together"):
             fastpack.open(tmp_path)
@@ -124,7 +124,7 @@ class TestMaster:
     def test_shards_of_several_processes(self, photos, tmp_path):
         """They are those that one process writes, and are shown as one."""
         pixels = PackOptions(layout="pixels", shards=3, chunk=3)
-        images = Paths(photos[0], np.arange(NUM_IMAGES), keys=[path.name for path in photos[0]])
+        images = ImageFiles(photos[0], np.arange(NUM_IMAGES), keys=[path.name for path in photos[0]])
         (tmp_path / "one").mkdir()
         expected = pack(images, tmp_path / "one/x.h5", pixels).paths
         cuts = np.cumsum([0, *(len(fastpack.open(path)) for path in expected)])
@@ -135,7 +135,7 @@ class TestMaster:
         ]
         assert [process.wait() for process in processes] == [0, 0, 0]
         assert [(tmp_path / path.name).read_bytes() for path in expected] == [path.read_bytes() for path in expected]
-        fastpack.write_master(tmp_path / "x.h5")
+        fastpack.write_virtual_dataset(tmp_path / "x.h5")
         with h5py.File(tmp_path / "x.h5") as file:
             assert (file["images"][...] == photos[1]).all()
         assert len(fastpack.open(tmp_path)) == NUM_IMAGES
@@ -157,13 +157,13 @@ class TestMaster:
         (tmp_path / "plain.txt").write_text("no dataset")
         pack(source(photos), tmp_path / "encoded.h5")
         with pytest.raises(error):
-            fastpack.write_master(tmp_path / "new.h5", [tmp_path / shard for shard in shards])
+            fastpack.write_virtual_dataset(tmp_path / "new.h5", [tmp_path / shard for shard in shards])
         assert not (tmp_path / "new.h5").exists()
 
     def test_a_file_that_is_there_is_kept(self, photos, tmp_path):
         self.pack(photos, tmp_path, slice(None))
         with pytest.raises(errors.OutputExistsError):
-            fastpack.write_master(tmp_path / "x.h5")
+            fastpack.write_virtual_dataset(tmp_path / "x.h5")
 
     def test_it_is_indexed_once(self, photos, tmp_path, monkeypatch):
         self.pack(photos, tmp_path, slice(None))
@@ -205,5 +205,5 @@ class TestMaster:
             assert str(shard) in problems[-1]
 
     def test_image_files_have_none(self):
-        with pytest.raises(errors.OptionError, match="master"):
-            PackOptions(master=True)
+        with pytest.raises(errors.OptionError, match="virtual"):
+            PackOptions(virtual=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from images import write_striped
 
 import fastpack
-from fastpack import PackOptions, Paths, errors, pack
+from fastpack import ImageFiles, PackOptions, errors, pack
 from fastpack._native.pieces import write_rows
 from fastpack.formats import registry
 from fastpack.formats.hdf5 import file_object as hdf5_disk
@@ -35,18 +35,18 @@ def photos(tmp_path_factory):
 
 
 def source(photos):
-    return Paths(photos[0], np.arange(NUM_IMAGES) % 5, keys=[path.name for path in photos[0]], class_names=list("abcde"))
+    return ImageFiles(photos[0], np.arange(NUM_IMAGES) % 5, keys=[path.name for path in photos[0]], class_names=list("abcde"))
 
 
 STORAGES = [
     {},
     {"compression": "gzip"},
-    {"compression": "gzip", "level": 9, "shuffle": True},
+    {"compression": "gzip", "level": 9, "byte_shuffle": True},
     {"compression": "lz4", "fletcher32": True},
     {"compression": "zstd", "level": 19},
     {"compression": "blosc2"},
-    {"compression": "blosc2", "level": 9, "shuffle": True, "fletcher32": False},
-    {"compression": "zstd", "shuffle": True, "fletcher32": True},
+    {"compression": "blosc2", "level": 9, "byte_shuffle": True, "fletcher32": False},
+    {"compression": "zstd", "byte_shuffle": True, "fletcher32": True},
     {"fletcher32": True},
 ]
 
@@ -62,7 +62,7 @@ class TestPixels:
             assert images.chunks == (NUM_IMAGES if chunk in (None, 100) else chunk, 10, 12, 3)
             assert images.compression == (storage.get("compression") if storage.get("compression") == "gzip" else None)
             shuffles_inside = storage.get("compression") == "blosc2"
-            assert images.shuffle == (storage.get("shuffle", False) and not shuffles_inside)
+            assert images.shuffle == (storage.get("byte_shuffle", False) and not shuffles_inside)
             assert images.fletcher32 == storage.get("fletcher32", "compression" in storage)
             assert file["labels"][...].tolist() == [i % 5 for i in range(NUM_IMAGES)]
 
@@ -95,7 +95,7 @@ def test_a_flipped_bit_in_any_image_byte_is_found(photos, tmp_path, options):
     """In each chunk or file, the first and last byte too. What no image needs, such as the rest of the last chunk, may change."""
     path = tmp_path / "x.h5"
     pack(source(photos), path, PackOptions(**options))
-    assert fastpack.verify(path) == fastpack.Verified(1, NUM_IMAGES, 0, ())
+    assert fastpack.verify(path) == fastpack.VerifyResult(1, NUM_IMAGES, 0, ())
     images = stored_images(path)
     chance, data = np.random.default_rng(1), path.read_bytes()
     for first, num_bytes in image_pieces(path, photos):
@@ -214,7 +214,7 @@ class TestReadingBack:
         piece = writer.encode(batch)
         batch["image"].values[-1] ^= 1  # once its checksum is known
         with pytest.raises(errors.CorruptRecordError, match=f"record {NUM_IMAGES - 1}"):
-            writer.place(piece)
+            writer.append(piece)
         writer.abandon()
 
     def test_bytes_that_somebody_else_appends(self, photos, tmp_path):
@@ -301,7 +301,7 @@ class Watched:
     """A source that notes how many samples, and bytes of them, are asked for at once."""
 
     def __init__(self, source):
-        self._source, self.schema, self.sizes, self.place = source, source.schema, source.sizes, source.place
+        self._source, self.schema, self.sizes, self.place = source, source.schema, source.sizes, source.location
         self.counts, self.num_bytes = [], []
 
     def __len__(self):
@@ -351,7 +351,7 @@ def test_columns_of_lists_are_kept(photos, tmp_path, layout):
 @pytest.mark.parametrize("name", ["a//b", "/x", "./x", "x/", "..", "labels", "class_names", "images/x", "a\0b", "\udcff"])
 def test_names_that_hdf5_would_not_give_back_are_refused(photos, tmp_path, name):
     paths, _ = photos
-    source = Paths(paths, [0] * len(paths), columns={name: np.arange(len(paths))})
+    source = ImageFiles(paths, [0] * len(paths), columns={name: np.arange(len(paths))})
     with pytest.raises(errors.SchemaError, match="names"):
         pack(source, tmp_path / "x.h5")
     assert list(tmp_path.iterdir()) == []

@@ -50,7 +50,7 @@ def dataset_of(folder: Path, images: list[bytes], **columns) -> fastpack.Reader:
     paths = [folder / f"{number}.jpg" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(image)
-    fastpack.pack(fastpack.Paths(paths, **columns), folder / "data.tfrecord")
+    fastpack.pack(fastpack.ImageFiles(paths, **columns), folder / "data.tfrecord")
     return fastpack.open(folder / "data.tfrecord")
 
 
@@ -73,7 +73,7 @@ def test_what_is_told_of_each_sample(dataset):
             "height": 80,
             "bytes": int(dataset.sizes[2]),
             "format": "jpeg",
-            "place": str(dataset.place(2)),
+            "place": str(dataset.location(2)),
         },
         {
             "fault": "",
@@ -85,7 +85,7 @@ def test_what_is_told_of_each_sample(dataset):
             "height": 60,
             "bytes": int(dataset.sizes[0]),
             "format": "jpeg",
-            "place": str(dataset.place(0)),
+            "place": str(dataset.location(0)),
         },
     ]
 

@@ -14,7 +14,7 @@ import pytest
 
 import fastpack
 from fastpack import Resize
-from fastpack.core.threads import num_cores, share
+from fastpack.core.threads import num_cores, run_in_threads
 
 # Only so that a deadlock fails a test; none comes near it.
 PATIENCE_S = 60
@@ -23,23 +23,23 @@ PATIENCE_S = 60
 @pytest.mark.parametrize("num_workers", [1, 2, 8, 32])
 def test_work_runs_on_that_many_threads_at_once(num_workers):
     everybody = threading.Barrier(num_workers, timeout=PATIENCE_S)
-    assert sorted(share(everybody.wait, num_workers)) == list(range(num_workers))
+    assert sorted(run_in_threads(everybody.wait, num_workers)) == list(range(num_workers))
 
 
 def test_by_default_one_thread_a_core():
     everybody = threading.Barrier(num_cores(), timeout=PATIENCE_S)
-    assert len(share(everybody.wait)) == num_cores()
+    assert len(run_in_threads(everybody.wait)) == num_cores()
 
 
 def test_the_caller_is_one_of_them():
-    assert share(threading.get_ident, 1) == [threading.get_ident()]
-    assert share(threading.get_ident, 3)[0] == threading.get_ident()
+    assert run_in_threads(threading.get_ident, 1) == [threading.get_ident()]
+    assert run_in_threads(threading.get_ident, 3)[0] == threading.get_ident()
 
 
 def test_more_workers_than_threads():
     left = iter(range(1000))
     done = []
-    share(lambda: done.extend(left), 500)
+    run_in_threads(lambda: done.extend(left), 500)
     assert sorted(done) == list(range(1000))
 
 
@@ -60,7 +60,7 @@ def test_the_others_are_done_when_the_callers_exception_goes_on():
         finished.append(True)
 
     with pytest.raises(Trouble):
-        share(work, 2)
+        run_in_threads(work, 2)
     assert finished == [True]
 
 
@@ -73,8 +73,8 @@ def test_an_exception_of_another_thread_goes_on():
 
     caller = threading.get_ident()
     with pytest.raises(Trouble):
-        share(work, 4)
-    assert share(threading.get_ident, 1) == [caller]  # and the pool is as good as before
+        run_in_threads(work, 4)
+    assert run_in_threads(threading.get_ident, 1) == [caller]  # and the pool is as good as before
 
 
 # Readers
@@ -122,8 +122,8 @@ def run_python(code, *arguments, stdin=b""):
 
 SHARE_INSIDE_SHARE = """
 import threading
-from fastpack.core.threads import share
-assert all(share(lambda: share(threading.get_ident, 8), 64))
+from fastpack.core.threads import run_in_threads
+assert all(run_in_threads(lambda: run_in_threads(threading.get_ident, 8), 64))
 print("done")
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 import fastpack
 from fastpack.errors import EmptySourceError, OptionError, OutputExistsError, SchemaError
-from fastpack.inspection.captions import Lettering
+from fastpack.inspection.captions import CaptionFont
 from fastpack.inspection.contact_sheet import _BACKGROUND, _CAPTION_HEIGHT, _GAP, choose_samples, contact_sheet, save_sheet
 
 COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
@@ -24,7 +24,7 @@ def dataset_of(folder: Path, images: list[np.ndarray], **columns) -> fastpack.Re
     paths = [folder / f"{number}.png" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(fastpack.encode(image, "png"))
-    fastpack.pack(fastpack.Paths(paths, **columns), folder / "data.tfrecord")
+    fastpack.pack(fastpack.ImageFiles(paths, **columns), folder / "data.tfrecord")
     return fastpack.open(folder / "data.tfrecord")
 
 
@@ -146,7 +146,7 @@ SCRIPTS = [pytest.param(False, id="ASCII"), pytest.param(True, id="all scripts",
 @pytest.mark.parametrize("unicode", SCRIPTS)
 @pytest.mark.parametrize("width", [12, 40, 160])
 def test_a_long_name_is_cut_where_it_must_be(width, unicode):
-    name, lettering = "n01440764_tench_tinca_tinca", Lettering(unicode=unicode)
+    name, lettering = "n01440764_tench_tinca_tinca", CaptionFont(unicode=unicode)
     shown = lettering.shortened(name, width)
     assert shown.endswith("..")
     assert name.startswith(shown[:-2])
@@ -155,7 +155,7 @@ def test_a_long_name_is_cut_where_it_must_be(width, unicode):
 
 @pytest.mark.parametrize("unicode", SCRIPTS)
 def test_a_name_that_fits_is_whole(unicode):
-    lettering = Lettering(unicode=unicode)
+    lettering = CaptionFont(unicode=unicode)
     assert lettering.shortened("tench", lettering.width_of("tench")) == "tench"
 
 
@@ -163,13 +163,13 @@ def test_a_name_that_fits_is_whole(unicode):
     ("text", "drawn"), [("Löwe", "Lowe"), ("猫", "label 3"), ("猫 cat", "? cat"), ("two\nlines", "two?lines"), ("", "label 3")]
 )
 def test_ascii_draws_what_it_can(text, drawn):
-    assert Lettering(unicode=False).drawable(text, "label 3") == drawn
+    assert CaptionFont(unicode=False).drawable(text, "label 3") == drawn
 
 
 @needs_letters
 @pytest.mark.parametrize(("text", "drawn"), [("Löwe", "Löwe"), ("猫", "猫"), ("two\nlines", "two?lines"), ("caf\udce9", "caf?")])
 def test_other_scripts_are_drawn(text, drawn):
-    lettering = Lettering(unicode=True)
+    lettering = CaptionFont(unicode=True)
     assert lettering.drawable(text) == drawn
     strip = np.full((18, 60, 3), 255, np.uint8)
     lettering.write(strip, drawn)

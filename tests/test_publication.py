@@ -10,7 +10,7 @@ import pytest
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, Paths, errors, pack
+from fastpack import ImageFiles, PackOptions, errors, pack
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
 from fastpack.files.publication import DONE, PENDING, Publication, staging_folder
 
@@ -24,11 +24,11 @@ def source(tmp_path):
     """A function that gives some images, keyed by their numbers."""
     (tmp_path / "photos").mkdir()
 
-    def paths_of(first: int, count: int, **options) -> Paths:
+    def paths_of(first: int, count: int, **options) -> ImageFiles:
         paths = [tmp_path / "photos" / f"{i}.jpg" for i in range(first, first + count)]
         for i, path in enumerate(paths):
             path.write_bytes(jpeg(8 + first + i, 8))
-        return Paths(paths, [0] * count, keys=[path.name for path in paths], **options)
+        return ImageFiles(paths, [0] * count, keys=[path.name for path in paths], **options)
 
     return paths_of
 
@@ -136,8 +136,8 @@ def test_overwrite_with_resume_keeps_finished_shards(source, out, monkeypatch):
         ({}, {"shards": 2}),
         ({}, {}),
         ({"shards": 1}, {"shards": 1}),
-        ({"shards": 3, "size": 8, "master": True}, {"shards": 2, "size": 8}),
-        ({"size": 8}, {"shards": 2, "size": 8, "master": True}),
+        ({"shards": 3, "size": 8, "virtual": True}, {"shards": 2, "size": 8}),
+        ({"size": 8}, {"shards": 2, "size": 8, "virtual": True}),
     ],
 )
 def test_overwrite_leaves_nothing_of_the_old_set(source, out, old, new):
@@ -149,8 +149,8 @@ def test_overwrite_leaves_nothing_of_the_old_set(source, out, old, new):
     fastpack.open(output)
     (out / f"{pack(source(7, 1), output, PackOptions(**old), append=True).paths[0].name}.idx").write_text("0 1\n")
     packed = pack(source(10, 4), output, PackOptions(**new), overwrite=True)
-    master = {"t.h5"} if "master" in new else set()
-    assert names(out) == with_indexes(*(path.name for path in packed.paths)) | master | {"t-other.h5", "other-00000-of-00001.h5"}
+    virtual = {"t.h5"} if "virtual" in new else set()
+    assert names(out) == with_indexes(*(path.name for path in packed.paths)) | virtual | {"t-other.h5", "other-00000-of-00001.h5"}
     assert len(fastpack.open(output)) == 4
 
 
@@ -215,7 +215,7 @@ def test_an_append_is_never_made_twice(source, out, monkeypatch, number):
     stopping = {
         0: lambda patched: stop_at(patched, 2),
         1: lambda patched: patched.setattr(LockedFolder, "remove", lambda self, last: (_ for _ in ()).throw(StoppedError)),
-        2: lambda patched: patched.setattr("fastpack.packing.pack._told", lambda *_: (_ for _ in ()).throw(StoppedError)),
+        2: lambda patched: patched.setattr("fastpack.packing.pack._saved", lambda *_: (_ for _ in ()).throw(StoppedError)),
     }
     with monkeypatch.context() as patched:
         stopping[number](patched)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import HorizontalFlip, PackOptions, Paths, RandomResizedCrop, Resize, encode, errors, pack
+from fastpack import HorizontalFlip, ImageFiles, PackOptions, RandomResizedCrop, Resize, encode, errors, pack
 from fastpack.files.companions import index_path
 from fastpack.images import codecs
 
@@ -38,7 +38,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module", params=["tfrecord", "h5", "tfrecord-shards", "h5-shards"])
 def packed(request, photos, tmp_path_factory):
     suffix, *sharded = request.param.split("-")
-    source = Paths(photos, [i % 3 for i in range(NUM_SAMPLES)], keys=[path.name for path in photos], class_names=["cat", "dog", "owl"])
+    source = ImageFiles(photos, [i % 3 for i in range(NUM_SAMPLES)], keys=[path.name for path in photos], class_names=["cat", "dog", "owl"])
     out = tmp_path_factory.mktemp("packed")
     return pack(source, out / f"x.{suffix}", PackOptions(shards=3 if sharded else 1)).paths
 
@@ -219,7 +219,7 @@ class TestOpen:
         assert isinstance(fastpack.open(packed, decode=False)[0]["image"], bytes)
 
     def test_limits_hold_for_indexing(self, photos, tmp_path):
-        pack(Paths(photos), tmp_path / "a.tfrecord")
+        pack(ImageFiles(photos), tmp_path / "a.tfrecord")
         assert len(fastpack.open(tmp_path / "a.tfrecord", save_index=False)) == NUM_SAMPLES
         index_path(tmp_path / "a.tfrecord").unlink()
         with pytest.raises(errors.LimitError, match="raise max_record_bytes"):
@@ -230,8 +230,8 @@ class TestOpen:
             fastpack.open(packed, fields="image")
 
     def test_pixels_and_encoded_do_not_mix(self, photos, tmp_path):
-        pack(Paths(photos), tmp_path / "a.h5")
-        pack(Paths(photos), tmp_path / "b.h5", PackOptions(size=8))
+        pack(ImageFiles(photos), tmp_path / "a.h5")
+        pack(ImageFiles(photos), tmp_path / "b.h5", PackOptions(size=8))
         with pytest.raises(errors.SchemaError, match=r"a\.h5.*b\.h5"):
             fastpack.open(tmp_path)
 
@@ -266,7 +266,7 @@ class TestSavedIndex:
         """Another file under the same name, perhaps as old as the one that was indexed; its own index is not brought along."""
         before = fastpack.open(file)
         format = before.index.shards[0].container
-        pack(Paths(photos[:2], [8, 9]), tmp_path / "other", PackOptions(format=format))
+        pack(ImageFiles(photos[:2], [8, 9]), tmp_path / "other", PackOptions(format=format))
         times = os.stat(file)
         shutil.copyfile(tmp_path / "other", file)
         if keep_time:
@@ -386,7 +386,7 @@ class TestEpochs:
 )
 def test_a_batch_of_nothing_has_the_shape_of_one_of_something(tmp_path, transform, shape, dtype, options):
     (tmp_path / "a.jpg").write_bytes(encode(np.zeros((20, 30, 3), np.uint8)))
-    pack(Paths([tmp_path / "a.jpg"], [0]), tmp_path / "one.h5", PackOptions(**options))
+    pack(ImageFiles([tmp_path / "a.jpg"], [0]), tmp_path / "one.h5", PackOptions(**options))
     dataset = fastpack.open(tmp_path / "one.h5", transform=transform)
     images = dataset.read([])["image"]
     if options:  # all have one size, whatever the transform

@@ -181,5 +181,5 @@ def test_names_may_come_again(tmp_path, photos):
 
 def test_problems_that_verify_lists(tmp_path, photos, monkeypatch):
     problem = "this is large; raise max_pixels if it is real - at a.h5"
-    monkeypatch.setattr(fastpack, "verify", lambda *_, **__: fastpack.Verified(1, 1, 0, (problem,)))
+    monkeypatch.setattr(fastpack, "verify", lambda *_, **__: fastpack.VerifyResult(1, 1, 0, (problem,)))
     assert "(in Python: max_pixels of fastpack.Limits) - at a.h5" in invoke("verify", photos).stdout

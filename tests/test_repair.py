@@ -196,7 +196,7 @@ def change_bytes(path: Path, first: int, new: bytes) -> None:
     path.write_bytes(data)
 
 
-def place_of(path: Path, name: str) -> int:
+def location_of(path: Path, name: str) -> int:
     with h5py.File(path) as file:
         return file[name].id.get_offset()
 
@@ -229,7 +229,7 @@ def test_without_tables_and_index_it_says_so(encoded, tmp_path):
 
 
 def test_a_damaged_image_is_named_and_left_out(encoded, photos, tmp_path):
-    change_bytes(encoded, place_of(encoded, "images/bytes") + len(photos[0]) + 100, b"\0\1\2\3")
+    change_bytes(encoded, location_of(encoded, "images/bytes") + len(photos[0]) + 100, b"\0\1\2\3")
     found = repair(encoded, tmp_path / "new.h5")
     assert samples_of(found.output) == [sample for row, sample in enumerate(expected_samples(photos)) if row != 1]
     (damage,) = found.damages
@@ -237,14 +237,14 @@ def test_a_damaged_image_is_named_and_left_out(encoded, photos, tmp_path):
 
 
 def test_damaged_labels_come_from_the_index(encoded, photos, tmp_path):
-    change_bytes(encoded, place_of(encoded, "labels") + 16, b"\1")
+    change_bytes(encoded, location_of(encoded, "labels") + 16, b"\1")
     found = repair(encoded, tmp_path / "new.h5")
     assert samples_of(found.output) == expected_samples(photos)
     assert [(damage.reason.split(":")[0], damage.is_lost) for damage in found.damages] == [("labels", False)]
 
 
 def test_damaged_labels_are_left_out_where_nobody_knows_them(encoded, photos, tmp_path):
-    change_bytes(encoded, place_of(encoded, "labels") + 16, b"\1")
+    change_bytes(encoded, location_of(encoded, "labels") + 16, b"\1")
     index_path(encoded).unlink()
     found = repair(encoded, tmp_path / "new.h5")
     dataset = fastpack.open(found.output, decode=False)
@@ -264,7 +264,7 @@ def test_labels_without_checksums_come_from_the_index(encoded, photos, tmp_path)
 
 
 def test_damaged_checksums_of_images_lose_their_images_only(encoded, photos, tmp_path):
-    change_bytes(encoded, place_of(encoded, "images/crc32c") + 8, b"\0\0\0\0")
+    change_bytes(encoded, location_of(encoded, "images/crc32c") + 8, b"\0\0\0\0")
     index_path(encoded).unlink()
     found = repair(encoded, tmp_path / "new.h5")
     assert samples_of(found.output) == [sample for row, sample in enumerate(expected_samples(photos)) if row != 2]

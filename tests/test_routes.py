@@ -12,11 +12,11 @@ from images import cmyk_jpeg, factored_jpeg, jpeg, photo, sampled_jpeg, save, to
 import fastpack
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack.cli import main
-from fastpack.cli.text import routes_text
+from fastpack.cli.text import decoders_text
 from fastpack.core.dtypes import SPAN, VIEW
 from fastpack.images.headers import probe
-from fastpack.inspection import decoders as routes
-from fastpack.inspection.decoders import Routes, take_routes
+from fastpack.inspection import decoders as decoders
+from fastpack.inspection.decoders import DecoderUsage, decoder_usage
 from fastpack.inspection.doctor import doctor
 
 JPEGS = Path(__file__).parent / "jpegs"
@@ -50,9 +50,9 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("route", "data"), KINDS, ids=[f"{number} {route}" for number, (route, _) in enumerate(KINDS)])
-def test_route(route, data):
-    assert Decoder().route(data, len(data))[0] == route
+@pytest.mark.parametrize(("route", "data"), KINDS, ids=[f"{number} {decoder_name}" for number, (decoder_name, _) in enumerate(KINDS)])
+def test_route(decoder_name, data):
+    assert Decoder().route(data, len(data))[0] == decoder_name
 
 
 @pytest.mark.parametrize("picture", ["small", "large", "turned, with a large thumbnail"])
@@ -70,19 +70,19 @@ def test_heads_are_enough(picture, tmp_path, monkeypatch):
     asked = []
     heads = fastpack.Reader.heads
     monkeypatch.setattr(fastpack.Reader, "heads", lambda self, field, rows, count: asked.append(count) or heads(self, field, rows, count))
-    found = take_routes(dataset)
+    found = decoder_usage(dataset)
     assert (found.ours, found.libjpeg) == ((0, {"small": 1}) if picture == "small" else (1, {}))
     assert asked == ([2**16, len(data)] if len(data) > 10**5 else [2**16])
 
 
 def test_no_more_than_heads_is_read(dataset, monkeypatch):
-    monkeypatch.setattr(routes, "_HEAD_BYTES", 700)
-    assert [len(head) for head in dataset.heads(dataset.schema.picture, np.arange(5), 700)] == [700, 700, 700, 266, 8]
-    assert take_routes(dataset) == Routes(5, 5, 2, {"progressive": 1}, {"png": 1}, 1)
+    monkeypatch.setattr(decoders, "_HEAD_BYTES", 700)
+    assert [len(head) for head in dataset.heads(dataset.schema.image_field, np.arange(5), 700)] == [700, 700, 700, 266, 8]
+    assert decoder_usage(dataset) == DecoderUsage(5, 5, 2, {"progressive": 1}, {"png": 1}, 1)
 
 
 @pytest.mark.parametrize(("route", "data"), [kind for kind in KINDS if kind[0] not in ("not 8 bits", "unusual headers", "unreadable")])
-def test_the_decoder_goes_the_same_way(route, data):
+def test_the_decoder_goes_the_same_way(decoder_name, data):
     info = probe(data)
     spans, views = np.zeros(1, SPAN), np.zeros(1, VIEW)
     spans["length"] = len(data)
@@ -91,7 +91,7 @@ def test_the_decoder_goes_the_same_way(route, data):
     job = DecodeBatch(spans, views, [out], max_pixels=10**8, max_scans=100, memory=np.frombuffer(data, np.uint8))
     job.run()
     assert job.failures() == []
-    assert job.num_sequential() == (route == "ours")
+    assert job.num_sequential() == (decoder_name == "ours")
 
 
 @pytest.fixture
@@ -104,22 +104,22 @@ def dataset(tmp_path):
 
 
 def test_routes_of_a_dataset(dataset):
-    assert take_routes(dataset) == Routes(5, 5, 2, {"progressive": 1}, {"png": 1}, 1)
+    assert decoder_usage(dataset) == DecoderUsage(5, 5, 2, {"progressive": 1}, {"png": 1}, 1)
 
 
 def test_a_large_dataset_is_sampled_and_says_so(dataset, monkeypatch):
-    monkeypatch.setattr(routes, "_MOST_LOOKED_AT", 3)
-    found = take_routes(dataset)
+    monkeypatch.setattr(decoders, "_MOST_LOOKED_AT", 3)
+    found = decoder_usage(dataset)
     assert found.num_looked_at == 3
     assert found.ours + sum(found.libjpeg.values()) + sum(found.others.values()) + found.num_unreadable == 3
-    assert "by the headers of 3 of 5 images" in routes_text(found)
+    assert "by the headers of 3 of 5 images" in decoders_text(found)
 
 
 def test_pixels_have_no_routes(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(save(photo(8, 8), "PNG"))
     fastpack.pack(tmp_path / "in", tmp_path / "pixels.h5", fastpack.PackOptions(size=8))
-    assert take_routes(fastpack.open(tmp_path / "pixels.h5")) is None
+    assert decoder_usage(fastpack.open(tmp_path / "pixels.h5")) is None
 
 
 def test_info_and_doctor_tell(dataset, tmp_path):
@@ -127,5 +127,5 @@ def test_info_and_doctor_tell(dataset, tmp_path):
     assert result.exit_code == 0, result.output
     assert "own decoder    40.0%" in result.output
     assert "libjpeg-turbo  20.0%  progressive" in result.output
-    assert '"routes": {' in CliRunner().invoke(main, ["info", str(tmp_path / "all.h5"), "--json"]).output
-    assert doctor(dataset.take([0, 2]), seconds=0.01).routes == Routes(2, 2, 1, {"progressive": 1}, {}, 0)
+    assert '"decoders": {' in CliRunner().invoke(main, ["info", str(tmp_path / "all.h5"), "--json"]).output
+    assert doctor(dataset.take([0, 2]), seconds=0.01).decoders == DecoderUsage(2, 2, 1, {"progressive": 1}, {}, 0)

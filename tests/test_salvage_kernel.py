@@ -11,7 +11,7 @@ from wire import frame, header
 from fastpack._native.crc32c import crc32c, mask
 from fastpack._native.salvage import CheckSpans, Walk
 from fastpack.core.dtypes import NO_SPAN, PIECE, SPAN
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 from fastpack.integrity.salvage.survey import check_spans
 from fastpack.integrity.salvage.tfrecord import walk_records
 
@@ -160,7 +160,7 @@ def test_spans_are_checked_one_by_one(tmp_path, workers):
     (tmp_path / "x").write_bytes(data[:-1])
     with open(tmp_path / "x", "rb") as file:
         job = CheckSpans(spans_of(blobs), np.array([file.fileno()], np.int32))
-        share(job.run, workers)
+        run_in_threads(job.run, workers)
     assert job.statuses.tolist() == [0, 5, 0, 0, 3]
 
 

@@ -15,7 +15,7 @@ from fastpack import PackOptions, pack
 from fastpack.core.ragged import Text
 from fastpack.errors import FastpackError
 from fastpack.files import spool
-from fastpack.files.spool import Spool, let_go
+from fastpack.files.spool import Spool, release
 from fastpack.formats.spools import Spools, parts
 
 
@@ -63,7 +63,7 @@ def test_what_was_looked_at_leaves_memory(tmp_path):
     before = resident_bytes()
     assert whole.sum() == 2**21 * (2**22 - 1)
     assert resident_bytes() > before + whole.nbytes // 2
-    let_go(whole[5:])
+    release(whole[5:])
     assert resident_bytes() < before + whole.nbytes // 4
     assert whole[7] == 7
 

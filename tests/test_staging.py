@@ -9,7 +9,7 @@ import sys
 import pytest
 from images import jpeg
 
-from fastpack import Paths, pack
+from fastpack import ImageFiles, pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.files.companions import index_path
 from fastpack.files.locked_folder import LOCK_NAME
@@ -27,7 +27,7 @@ def shards(tmp_path_factory):
     paths = []
     for i in range(2):
         (folder / f"{i}.jpg").write_bytes(jpeg(8 + i, 8))
-        paths += pack(Paths([folder / f"{i}.jpg"], [i]), folder / f"{i}.tfrecord").paths
+        paths += pack(ImageFiles([folder / f"{i}.jpg"], [i]), folder / f"{i}.tfrecord").paths
     return [path.read_bytes() for path in paths]
 
 

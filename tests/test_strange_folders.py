@@ -1,4 +1,4 @@
-"""Folders as people have them: junk, pictures in the wrong place, dead links, links that lead out, and splits side by side.
+"""Folders as people have them: junk, images in the wrong place, dead links, links that lead out, and splits side by side.
 By every route: packed, opened in place, converted."""
 
 import itertools
@@ -37,7 +37,7 @@ def fresh(root, numbers=itertools.count()):  # one for all
 
 # Each gives a source, or the dataset of what was written; with the same options.
 ROUTES = {
-    "folder": lambda root, **options: fastpack.folder(root, **options),
+    "folder": lambda root, **options: fastpack.from_folder(root, **options),
     "open": opened,
     "pack": lambda root, **options: opened(fastpack.pack(root, fresh(root), PackOptions(**options)).paths),
     "pack of open": lambda root, **options: opened(fastpack.pack(opened(root, **options), fresh(root)).paths),
@@ -72,7 +72,7 @@ def test_what_is_left_out_is_said(tmp_path):
         "left out 4 files that do not end like images: cat/1.heic, cat/README, cat/a.zip and 1 more",
         "no class is made of 2 folders without images: fox/old/, owl/",
     )
-    for taken in (fastpack.folder(root), opened(root), fastpack.pack(root, tmp_path / "p.h5"), fastpack.convert(root, tmp_path / "c.h5")):
+    for taken in (fastpack.from_folder(root), opened(root), fastpack.pack(root, tmp_path / "p.h5"), fastpack.convert(root, tmp_path / "c.h5")):
         assert taken.notes == notes
     result = run("pack", root, "-o", tmp_path / "q.h5", "--quiet")
     assert (result.stdout, result.stderr.splitlines()) == ("", [f"fastpack: {note}" for note in notes])
@@ -88,7 +88,7 @@ def test_a_saved_index_says_what_is_true_now(tmp_path):
 
 def test_no_images_but_other_files(tmp_path):
     with pytest.raises(EmptySourceError, match=r"\.tiff\), but 2 files of other endings: 0001, a.heic; check"):
-        fastpack.folder(grow(tmp_path / "photos", "0001", "a.heic"))
+        fastpack.from_folder(grow(tmp_path / "photos", "0001", "a.heic"))
 
 
 def test_packed_files_beside_images(tmp_path):
@@ -96,10 +96,10 @@ def test_packed_files_beside_images(tmp_path):
     fastpack.pack(root, root / "a.tfrecord")
     with pytest.warns(FastpackWarning, match=r"photos holds images beside a.tfrecord; only the 1 packed files are read"):
         assert find_shards(root) == [root / "a.tfrecord"]
-    assert "a.tfrecord" in fastpack.folder(root).notes[0]
+    assert "a.tfrecord" in fastpack.from_folder(root).notes[0]
 
 
-# Pictures beside the class folders
+# Images beside the class folders
 
 
 @each_route
@@ -108,7 +108,7 @@ def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     said = 'left out 1 image beside the class folders, of no class: stray.jpg; give class_folder="none" to take all, without labels'
     for options in ({}, {"class_folder": "last"}):
         assert facts(take(root, **options)) == (["cat/1.jpg", "dog/1.jpg"], [0, 1], ("cat", "dog"))
-        assert fastpack.folder(root, **options).notes[0] == opened(root, **options).notes[0] == said
+        assert fastpack.from_folder(root, **options).notes[0] == opened(root, **options).notes[0] == said
     assert facts(take(root, class_folder="none")) == (["cat/1.jpg", "dog/1.jpg", "stray.jpg"], None, ())
 
 
@@ -156,14 +156,14 @@ def test_a_split_counts_in_the_classes_of_its_training_set(tmp_path, take, name)
     (tmp_path / "train" / "ape").mkdir()  # no class there either
     root = grow(tmp_path / name, "bee/1.jpg", "dog/1.jpg")
     said = f"labels count in the classes of train beside {name}, which has cat too; give classes to decide"
-    assert fastpack.folder(root).notes == opened(root).notes == (said,)
+    assert fastpack.from_folder(root).notes == opened(root).notes == (said,)
     assert facts(take(root))[1:] == ([0, 2], ("bee", "cat", "dog"))
     assert facts(take(root, class_folder="first"))[1:] == ([0, 1], ("bee", "dog"))
 
 
 def test_a_split_with_a_class_of_its_own(tmp_path):
     grow(tmp_path, "train/bee/1.jpg")
-    source = fastpack.folder(grow(tmp_path / "val", "ant/1.jpg", "bee/1.jpg"))
+    source = fastpack.from_folder(grow(tmp_path / "val", "ant/1.jpg", "bee/1.jpg"))
     assert source.schema.class_names == ("ant", "bee")
     assert source.notes == ("the folder train beside val has no class ant; labels differ there; give classes to decide",)
 
@@ -171,7 +171,7 @@ def test_a_split_with_a_class_of_its_own(tmp_path):
 def test_a_training_set_that_is_a_link_is_not_looked_into(tmp_path):
     grow(tmp_path, "other/bee/1.jpg", "other/cat/1.jpg")
     (tmp_path / "train").symlink_to("other")
-    assert fastpack.folder(grow(tmp_path / "val", "cat/1.jpg")).schema.class_names == ("cat",)
+    assert fastpack.from_folder(grow(tmp_path / "val", "cat/1.jpg")).schema.class_names == ("cat",)
 
 
 def test_folders_with_other_classes_count_in_all(tmp_path):
@@ -286,7 +286,7 @@ def test_options_that_only_folders_have(animals, tmp_path):
         with pytest.raises(OptionError, match="class_folder and sidecars are for"):
             fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(**options))
         with pytest.raises(OptionError, match="class_folder and sidecars say how a path is taken"):
-            fastpack.pack(fastpack.folder(animals), tmp_path / "b.h5", PackOptions(**options))
+            fastpack.pack(fastpack.from_folder(animals), tmp_path / "b.h5", PackOptions(**options))
     with pytest.raises(OptionError, match="no labels"):
         fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(classes=["a"]))
 
@@ -378,9 +378,9 @@ def break_one(root, what):
 def test_what_cannot_be_read_is_one_bad_sample(tmp_path, what):
     root = grow(tmp_path / "photos", "a/1.jpg", "a/2.jpg", "b/1.jpg")
     break_one(root, what)
-    for route in ("open", "pack", "convert"):
+    for decoder_name in ("open", "pack", "convert"):
         with pytest.raises((MissingFileError, UnreadableFileError), match=r"photos/a/(bad.jpg|up)"):
-            ROUTES[route](root)
+            ROUTES[decoder_name](root)
     for on_error in ("skip", "mask"):
         dataset = opened(root, on_error=on_error)
         assert facts(dataset) == (["a/1.jpg", "a/2.jpg", "b/1.jpg"], [0, 0, 1], ("a", "b"))
@@ -455,7 +455,7 @@ def test_files_that_only_end_like_images(tmp_path, data, said):
 
 def test_thousands_of_classes(tmp_path):
     root = grow(tmp_path / "photos", *(f"{number:04}/1.jpg" for number in range(2000)))
-    source = fastpack.folder(root)
+    source = fastpack.from_folder(root)
     assert source.columns["label"].tolist() == list(range(2000))
     assert (source.notes, stat.S_ISDIR(os.stat(root).st_mode)) == ((), True)
     assert np.array_equal(opened(root).columns["label"], source.columns["label"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from images import jpeg
 from tables import SUFFIXES, write_table
 
-from fastpack import Ragged, Text, folder, table
+from fastpack import Ragged, Text, from_folder, from_table
 from fastpack.errors import EmptySourceError, SourceError
 from fastpack.sources.column import Leaf, TableColumn
 from fastpack.sources.located import located, outer_key
@@ -220,7 +220,7 @@ def test_tables_of_more_rows_than_are_read_at_a_time(tmp_path, suffix, monkeypat
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     notes = [*(str(i) for i in range(9)), "last"]
     rows = [{"file_name": "a.jpg", "label": i, "score": i / 2 if i == 9 else None, "note": note} for i, note in enumerate(notes)]
-    source = table(write_table(tmp_path / f"t{suffix}", rows))
+    source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     assert source.columns["label"].tolist() == list(range(10))
     np.testing.assert_array_equal(source.columns["score"], np.array([math.nan] * 9 + [4.5]))
     assert list(source.columns["note"]) == notes
@@ -238,13 +238,13 @@ def test_tables_without_rows(tmp_path, suffix):
     else:
         path.write_text("" if suffix == ".jsonl" else "file_name\n\n")
     with pytest.raises(EmptySourceError, match="no rows"):
-        table(path)
+        from_table(path)
 
 
 def test_the_first_row_that_does_not_fit_is_named(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,label\na.jpg,1\n\na.jpg\n" + '"' * 9)
     with pytest.raises(SourceError, match=r"not as many values.*t\.csv, record 1$"):
-        table(tmp_path / "t.csv")
+        from_table(tmp_path / "t.csv")
 
 
 # Which files and keys names mean
@@ -321,7 +321,7 @@ def test_tables_take_little_memory_a_row(tmp_path, suffix):
     rows = [{"file_name": name, "label": int(name[:4])} for name in islice(cycle(names), 10_000)]
     tables = [write_table(tmp_path / f"{count}{suffix}", rows[:count]) for count in (2_000, 10_000)]
     # A name of 8 letters and where it ends, size and label, and at one moment as much again. A list of str would be 65 by itself.
-    assert bytes_per_file(*(lambda path=path: table(path) for path in tables)) < 70
+    assert bytes_per_file(*(lambda path=path: from_table(path) for path in tables)) < 70
 
 
 def test_folders_take_little_memory_a_file(tmp_path):
@@ -331,4 +331,4 @@ def test_folders_take_little_memory_a_file(tmp_path):
             for j in range(100):
                 (tmp_path / name / f"{i:03}" / f"{j:03}.jpg").touch()
     # As above, and what there is to know of a folder. It was 300.
-    assert bytes_per_file(lambda: folder(tmp_path / "few"), lambda: folder(tmp_path / "many")) < 90
+    assert bytes_per_file(lambda: from_folder(tmp_path / "few"), lambda: from_folder(tmp_path / "many")) < 90

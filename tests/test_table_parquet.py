@@ -10,7 +10,7 @@ import pytest
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, Ragged, Text, errors, pack, table
+from fastpack import PackOptions, Ragged, Text, errors, from_table, pack
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -31,7 +31,7 @@ def written(columns, name="t.parquet"):
 
 
 def column_of(array):
-    source = table(written({"path": ["a.jpg", "b.jpg"], "label": [0, 1], "c": array}))
+    source = from_table(written({"path": ["a.jpg", "b.jpg"], "label": [0, 1], "c": array}))
     return source.columns["c"], source.notes
 
 
@@ -121,11 +121,11 @@ def test_what_cannot_be_kept_is_refused_unless_left_out(array, message, tmp_path
 
 
 def test_structs_are_columns_of_their_own():
-    source = table(written({"path": ["a.jpg", "b.jpg"], "o": [{"n": 1, "t": "x"}, None], "a.b": [1, 2]}))
+    source = from_table(written({"path": ["a.jpg", "b.jpg"], "o": [{"n": 1, "t": "x"}, None], "a.b": [1, 2]}))
     assert list(source.columns) == ["key", "o.n", "o.t", "a.b"]
     np.testing.assert_array_equal(source.columns["o.n"], [1, np.nan])
     with pytest.raises(errors.SourceError, match=r"two columns are called 'o\.n'"):
-        table(written({"path": ["a.jpg"], "o": [{"n": 1}], "o.n": [2]}))
+        from_table(written({"path": ["a.jpg"], "o": [{"n": 1}], "o.n": [2]}))
 
 
 # What stands in the table itself
@@ -149,19 +149,19 @@ def test_images_of_the_hub(output, options):
 
 @pytest.mark.parametrize("paths", [(None, None, None), ("a.jpg", "a.jpg", "b.jpg"), ("a.jpg", None, "b.jpg")])
 def test_images_without_names_of_their_own(paths):
-    source = table(hub(paths))
+    source = from_table(hub(paths))
     assert list(source.columns["key"]) == ["00000000", "00000001", "00000002"]
     assert source.notes == ("the images of column 'image' have no names of their own; their keys are the numbers of their rows",)
 
 
 def test_keys_beside_images():
-    assert list(table(hub(("/x/a.jpg", "../b.jpg", "c.jpg"))).columns["key"]) == ["x/a.jpg", "b.jpg", "c.jpg"]
-    assert list(table(hub(key=["1", "2", "3"])).columns["key"]) == ["1", "2", "3"]
+    assert list(from_table(hub(("/x/a.jpg", "../b.jpg", "c.jpg"))).columns["key"]) == ["x/a.jpg", "b.jpg", "c.jpg"]
+    assert list(from_table(hub(key=["1", "2", "3"])).columns["key"]) == ["1", "2", "3"]
 
 
 def test_pixels_of_images_of_the_hub():
     pack(hub(), "a.h5", PackOptions(size=4))
-    pack(table(written({"path": ["a.jpg", "b.jpg", "c.jpg"]})), "b.h5", PackOptions(size=4))
+    pack(from_table(written({"path": ["a.jpg", "b.jpg", "c.jpg"]})), "b.h5", PackOptions(size=4))
     np.testing.assert_array_equal(*(fastpack.open(name).read(range(3))["image"] for name in ("a.h5", "b.h5")))
 
 
@@ -173,7 +173,7 @@ def test_names_of_the_hubs_class_labels(names, expected):
     images = [{"bytes": data, "path": None} for data in FILES]
     made = pa.table({"image": images, "label": [0, 1, 1]}).replace_schema_metadata({"huggingface": json.dumps(about)})
     parquet.write_table(made, "t.parquet")
-    source = table("t.parquet")
+    source = from_table("t.parquet")
     assert source.schema.class_names == expected
     assert source.columns["label"].tolist() == [0, 1, 1]
     assert any("'label'" in note for note in source.notes) == isinstance(names, list)
@@ -183,7 +183,7 @@ def test_names_of_the_hubs_lists_of_class_labels():
     about = {"info": {"features": {"label": {"feature": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "_type": "Sequence"}}}}
     made = pa.table({"path": ["a.jpg", "b.jpg"], "label": [[0, 1], []]}).replace_schema_metadata({"huggingface": json.dumps(about)})
     parquet.write_table(made, "t.parquet")
-    source = table("t.parquet")
+    source = from_table("t.parquet")
     assert source.schema.class_names == ("cat", "dog")
     assert [row.tolist() for row in source.columns["label"]] == [[0, 1], []]
 
@@ -191,18 +191,18 @@ def test_names_of_the_hubs_lists_of_class_labels():
 def test_many_bytes_are_copied_to_a_file(monkeypatch, tmp_path):
     monkeypatch.setattr("fastpack.files.spool._HELD_BYTES", 10)
     monkeypatch.setattr("fastpack.sources.parquet._BLOCK_CELLS", 1)
-    source = table(hub())
+    source = from_table(hub())
     assert [source.read(np.array([row]))["image"].bytes(0) for row in (2, 0, 1)] == [FILES[2], FILES[0], FILES[1]]
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(errors.MissingFileError, match=r"cannot copy the images of the table .*\(TMPDIR\).*none"):
-        table("hub.parquet")
+        from_table("hub.parquet")
 
 
 def test_paths_in_the_type_of_the_hub():
     images = pa.array(
         [{"bytes": None, "path": "a.jpg"}, {"bytes": None, "path": "b.jpg"}], pa.struct([("bytes", "binary"), ("path", "string")])
     )
-    source = table(written({"image": images, "label": [0, 1]}))
+    source = from_table(written({"image": images, "label": [0, 1]}))
     assert list(source.columns["key"]) == ["a.jpg", "b.jpg"]
     assert not source.notes
 
@@ -222,13 +222,13 @@ def test_a_row_that_is_no_image():
 
 
 def test_binary_columns():
-    source = table(written({"path": ["a.jpg", "b.jpg"], "depth": FILES[:2], "raw": [b"\0\1", b""]}))
+    source = from_table(written({"path": ["a.jpg", "b.jpg"], "depth": FILES[:2], "raw": [b"\0\1", b""]}))
     assert {field.name: field.kind for field in source.schema.blobs} == {"image": "image", "depth": "image", "raw": "bytes"}
     batch = source.read(np.array([1, 0]))
     assert [batch["raw"].bytes(row) for row in range(2)] == [b"", b"\0\1"]
     assert batch["depth"].bytes(0) == FILES[1]
     assert [note.partition(",")[0] for note in source.notes[-2:]] == ["column 'depth' holds bytes", "column 'raw' holds bytes"]
-    assert len(table("t.parquet", fields=[]).schema.blobs) == 1
+    assert len(from_table("t.parquet", fields=[]).schema.blobs) == 1
 
 
 def test_a_folder_of_parts(tmp_path):
@@ -236,22 +236,22 @@ def test_a_folder_of_parts(tmp_path):
     for number, name in enumerate("ab"):
         written({"path": [f"{name}.jpg"], "label": [number]}, f"all.parquet/part-{number}.parquet")
     (tmp_path / "all.parquet" / "_SUCCESS").touch()
-    assert table("all.parquet").columns["label"].tolist() == [0, 1]
+    assert from_table("all.parquet").columns["label"].tolist() == [0, 1]
     assert pack("all.parquet", "a.h5").num_samples == 2
     written({"path": ["a.jpg"], "label": ["x"]}, "all.parquet/part-2.parquet")
     with pytest.raises(errors.SourceError, match=r"not the columns of part-0\.parquet, or other types; .*part-2"):
-        table("all.parquet")
+        from_table("all.parquet")
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + bytes(40) + b"PAR1"])
 def test_what_is_not_parquet(tmp_path, data):
     (tmp_path / "t.parquet").write_bytes(data)
     with pytest.raises(errors.SourceError, match="not Parquet that can be read") as raised:
-        table("t.parquet")
+        from_table("t.parquet")
     assert len(str(raised.value)) < 500
 
 
 def test_two_columns_of_one_name():
     parquet.write_table(pa.Table.from_arrays([pa.array(["a.jpg"]), pa.array([1]), pa.array([2])], ["path", "x", "x"]), "t.parquet")
     with pytest.raises(errors.SourceError, match="two columns are called 'x'"):
-        table("t.parquet")
+        from_table("t.parquet")

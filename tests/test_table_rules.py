@@ -13,7 +13,7 @@ from images import jpeg, photo, save
 from tables import SUFFIXES, write_table
 
 import fastpack
-from fastpack import PackOptions, errors, pack, table
+from fastpack import PackOptions, errors, from_table, pack
 from fastpack.errors import SourceError
 
 
@@ -32,7 +32,7 @@ def csv_of(text, name="t.csv"):
 
 
 def notes_of(text):
-    return " | ".join(table(csv_of(text)).notes)
+    return " | ".join(from_table(csv_of(text)).notes)
 
 
 # One set of rules
@@ -63,7 +63,7 @@ def rows_of(draw):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of())
 def test_formats_mean_the_same(tmp_path, rows):
-    sources = [table(write_table(tmp_path / f"t{suffix}", rows)) for suffix in SUFFIXES]
+    sources = [from_table(write_table(tmp_path / f"t{suffix}", rows)) for suffix in SUFFIXES]
     expected = sources[2]
     for source in sources:
         assert source.schema == expected.schema
@@ -78,7 +78,7 @@ def are_equal(a, b):
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of())
 def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
-    source = table(write_table(tmp_path / "t.jsonl", rows))
+    source = from_table(write_table(tmp_path / "t.jsonl", rows))
     pack(source, tmp_path / "a.h5", overwrite=True)
     found = fastpack.open(tmp_path / "a.h5").columns
     assert found.keys() >= source.columns.keys()
@@ -88,7 +88,7 @@ def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_missing_is_said(tmp_path, suffix):
     rows = [{"file_name": "a.jpg", "n": 123456789, "t": "x"}, {"file_name": "b.jpg", "n": None, "t": None}]
-    source = table(write_table(tmp_path / f"t{suffix}", rows))
+    source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     np.testing.assert_array_equal(source.columns["n"], [123456789, math.nan])
     assert list(source.columns["t"]) == ["x", ""]
     assert any("'n': 1 missing values are kept as NaN" in note for note in source.notes)
@@ -101,7 +101,7 @@ def test_types_of_the_table_are_kept(tmp_path, suffix):
         {"file_name": "a.jpg", "label": "01", "id": "00123", "flag": True, "time": 1700000001.25},
         {"file_name": "b.jpg", "label": "1", "id": "7", "flag": False, "time": 0.1},
     ]
-    source = table(write_table(tmp_path / f"t{suffix}", rows))
+    source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     assert source.schema.class_names == ("01", "1")
     assert list(source.columns["id"]) == ["00123", "7"]
     assert source.columns["flag"].tolist() == [1, 0]
@@ -113,7 +113,7 @@ def test_types_of_the_table_are_kept(tmp_path, suffix):
     "cell", ["00123", "2020_01", "1e5", "+5", "nan", "inf", ".5", "0.1234567890123456789", "9223372036854775808", '"1,000"', '"0,5"']
 )
 def test_cells_that_only_look_like_numbers_stay_text(cell):
-    source = table(csv_of(f"file_name,label,id\na.jpg,0,{cell}\nb.jpg,1,7\n"))
+    source = from_table(csv_of(f"file_name,label,id\na.jpg,0,{cell}\nb.jpg,1,7\n"))
     text = cell.strip('"')
     assert list(source.columns["id"]) == [text, "7"]
     assert [note for note in source.notes if f"'id' is kept as text, since {text[:40]!r} in row 0 is not a plain number" in note]
@@ -124,7 +124,7 @@ def test_cells_that_only_look_like_numbers_stay_text(cell):
 
 @pytest.mark.parametrize("name", ["", "__index_level_0__"])
 def test_an_index_of_pandas_is_left_out(name):
-    source = table(csv_of(f"{name},path,label\n0,a.jpg,x\n1,b.jpg,y\n"))
+    source = from_table(csv_of(f"{name},path,label\n0,a.jpg,x\n1,b.jpg,y\n"))
     assert set(source.columns) == {"label", "key"}
     assert source.notes == ("column 0 has no name and is left out; pandas writes its index so, unless index=False",)
 
@@ -141,24 +141,24 @@ def test_columns_with_the_names_of_ours_are_kept(output):
 
 def test_two_columns_that_would_be_one_are_refused():
     with pytest.raises(SourceError, match="two columns would be called 'image_column'; rename"):
-        table(csv_of("file_name,image,image_column\na.jpg,1,2\n"))
+        from_table(csv_of("file_name,image,image_column\na.jpg,1,2\n"))
 
 
 @pytest.mark.parametrize("header", ["file_name,label,label", "file_name,label, label"])
 def test_two_columns_of_one_name_are_refused(header):
     with pytest.raises(SourceError, match=r"two columns are called 'label'; rename one of them - at t\.csv"):
-        table(csv_of(f"{header}\na.jpg,1,2\n"))
+        from_table(csv_of(f"{header}\na.jpg,1,2\n"))
 
 
 def test_spaces_after_commas_are_left_out():
-    source = table(csv_of('path, label, note\na.jpg, cat, "x, y"\nb.jpg, dog, z\n'))
+    source = from_table(csv_of('path, label, note\na.jpg, cat, "x, y"\nb.jpg, dog, z\n'))
     assert source.schema.class_names == ("cat", "dog")
     assert list(source.columns["note"]) == ["x, y", "z"]
     assert "spaces that follow a delimiter are left out" in source.notes[0]
 
 
 def test_spaces_in_values_stay_where_the_header_has_none():
-    assert list(table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [" x", "y "]
+    assert list(from_table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [" x", "y "]
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
@@ -174,7 +174,7 @@ def test_a_column_of_class_names_names_the_classes(output, labels):
 
 def test_class_names_that_contradict_are_refused():
     with pytest.raises(SourceError, match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1"):
-        table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
+        from_table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
 
 
 def test_an_unusual_column_of_paths_is_found_and_said():
@@ -198,7 +198,7 @@ def test_a_second_usual_name_is_said():
 )
 def test_no_column_of_paths(text, message):
     with pytest.raises(SourceError, match=message):
-        table(csv_of(text))
+        from_table(csv_of(text))
 
 
 def test_columns_are_named_by_flags():
@@ -214,7 +214,7 @@ def test_columns_are_named_by_flags():
 
 
 def test_no_labels_on_request():
-    source = table(csv_of("path,label\na.jpg,0.5\n"), label_column="")
+    source = from_table(csv_of("path,label\na.jpg,0.5\n"), label_column="")
     assert source.columns["label_column"].tolist() == [0.5]
     assert "label" not in source.columns
 
@@ -232,7 +232,7 @@ def test_notes_are_printed(output):
 
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
 def test_other_delimiters_are_noticed(delimiter, name):
-    source = table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
+    source = from_table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
     assert source.notes == (f"columns are separated by {name}, as the header is",)
     assert source.schema.class_names == ("cat",)
 
@@ -242,7 +242,7 @@ def test_other_delimiters_are_noticed(delimiter, name):
 def test_marks_of_windows(encoding, end):
     with open("t.csv", "w", encoding=encoding, newline="") as file:
         file.write(end.join(["path,label,note", 'a.jpg,cat,"two', 'lines"', "", "b.jpg,dog,x"]))
-    source = table("t.csv")
+    source = from_table("t.csv")
     assert list(source.columns["note"]) == [f"two{end}lines", "x"]
     assert not source.notes
 
@@ -252,7 +252,7 @@ def test_other_encodings_are_refused(encoding):
     with open("t.csv", "w", encoding=encoding) as file:
         file.write("path,label\na.jpg,Löwe\n")
     with pytest.raises(SourceError, match="not UTF-8 .*; save it as UTF-8"):
-        table("t.csv")
+        from_table("t.csv")
 
 
 @pytest.mark.parametrize(
@@ -275,13 +275,13 @@ def test_odd_json_is_refused(text, message):
     with open("t.jsonl", "w") as file:
         file.write('{"path": "a.jpg"}\n' + text + "\n")
     with pytest.raises(SourceError, match=message):
-        table("t.jsonl")
+        from_table("t.jsonl")
 
 
 def test_a_missing_name_is_a_missing_value():
     with open("t.jsonl", "w") as file:
         file.write('{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n')
-    source = table("t.jsonl")
+    source = from_table("t.jsonl")
     assert list(source.columns["text"]) == ["", "x", ""]
     np.testing.assert_array_equal(source.columns["n"], [math.nan, math.nan, 2])
     assert [row.tolist() for row in source.columns["boxes"]] == [[], [], [1, 2]]
@@ -346,11 +346,11 @@ def test_absolute_paths_are_keys_without_what_leads_out(tmp_path):
 def test_backslashes_are_slashes_where_that_is_the_file(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "d.jpg").write_bytes(jpeg(8, 8))
-    source = table(csv_of("path,label\nin\\d.jpg,1\n"))
+    source = from_table(csv_of("path,label\nin\\d.jpg,1\n"))
     assert list(source.columns["key"]) == ["in/d.jpg"]
     assert source.notes == ("paths have backslashes, which are read as slashes: 'in/d.jpg'",)
     (tmp_path / "in\\d.jpg").write_bytes(jpeg(8, 8))
-    assert list(table("t.csv").columns["key"]) == ["in\\d.jpg"]
+    assert list(from_table("t.csv").columns["key"]) == ["in\\d.jpg"]
 
 
 def test_a_wrong_folder_is_one_error(tmp_path):
@@ -359,8 +359,8 @@ def test_a_wrong_folder_is_one_error(tmp_path):
     with pytest.raises(
         errors.MissingFileError, match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'"
     ):
-        table("tables/t.csv")
-    assert len(table("tables/t.csv", root=".")) == 2
+        from_table("tables/t.csv")
+    assert len(from_table("tables/t.csv", root=".")) == 2
     assert run("pack", "tables/t.csv", "-o", "a.h5", "--root", ".").exit_code == 0
 
 
@@ -371,7 +371,7 @@ def test_a_row_without_a_path_is_a_bad_sample():
     assert pack("t.csv", "a.h5", PackOptions(on_error="skip")).num_samples == 1
 
 
-# A second picture
+# A second image
 
 
 @pytest.fixture
@@ -413,11 +413,11 @@ def test_pictures_that_are_not_there(masks):
 
 def test_pictures_by_name(masks):
     csv_of("path,mask,depth\na.jpg,masks/a.png,masks/b.png\n")
-    assert set(table("t.csv", image_columns=["depth"]).columns) == {"key", "mask"}
+    assert set(from_table("t.csv", image_columns=["depth"]).columns) == {"key", "mask"}
     with pytest.raises(SourceError, match="no column 'none' for image_columns"):
-        table("t.csv", image_columns=["none"])
+        from_table("t.csv", image_columns=["none"])
     with pytest.raises(errors.OptionError, match="image or mask, not 'text'"):
-        table("t.csv", image_columns={"mask": "text"})
+        from_table("t.csv", image_columns={"mask": "text"})
     assert run("pack", "t.csv", "-o", "a.tfrecord", "--image-columns", "depth,mask=mask").exit_code == 0
     kinds = {field.name: field.kind for field in fastpack.open("a.tfrecord").schema.blobs}
     assert kinds == {"image": "image", "depth": "image", "mask": "mask"}
@@ -427,10 +427,10 @@ def test_second_pictures_lead_nowhere_else(masks, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(jpeg(8, 8))
     csv_of("path,mask\na.jpg,../masks/a.png\n", "in/t.csv")
-    assert list(table("in/t.csv").columns["mask"]) == ["../masks/a.png"]
+    assert list(from_table("in/t.csv").columns["mask"]) == ["../masks/a.png"]
     with pytest.raises(SourceError, match="leads out of"):
-        pack(table("in/t.csv", image_columns=["mask"]), "a.tfrecord")
-    assert "mask" in table("in/t.csv", allow_external=True).schema
+        pack(from_table("in/t.csv", image_columns=["mask"]), "a.tfrecord")
+    assert "mask" in from_table("in/t.csv", allow_external=True).schema
 
 
 # Several rows for one file
@@ -449,7 +449,7 @@ def test_files_of_several_rows_come_back_once(output, folder):
 
 def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
-        pack(fastpack.Paths([name], keys=["same"]), output)
+        pack(fastpack.ImageFiles([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
     with pytest.raises(errors.FormatError, match=r"samples 0 and 1 are both called 'same\.jpg', with other bytes; nothing was written"):
         fastpack.extract(both, "out")
@@ -457,7 +457,7 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
 
 
 def test_other_labels_of_one_file_are_two_samples_of_a_tar():
-    pack(fastpack.Paths(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
+    pack(fastpack.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
     assert fastpack.extract(fastpack.open("a.h5"), "out").num_files == 1
     fastpack.extract(fastpack.open("a.h5"), "out.tar")
     columns = fastpack.open("out.tar").columns
@@ -480,34 +480,34 @@ def test_other_labels_of_one_file_are_two_samples_of_a_tar():
         lambda: fastpack.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
         lambda: fastpack.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
         lambda: fastpack.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
-        lambda: fastpack.Paths(["a.jpg"], keys=[5]),
-        lambda: fastpack.Paths(["a.jpg"], keys=["\ud800"]),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": [[1], [1, 2]]}),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": 5}),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
-        lambda: fastpack.Paths(["a.jpg"], columns={"x": np.array([1j])}),
-        lambda: fastpack.Paths(["a.jpg"], columns=[1]),
-        lambda: fastpack.Paths(["a.jpg"], columns={5: [1]}),
-        lambda: fastpack.Paths({"a.jpg"}),
-        lambda: fastpack.Paths({"a.jpg": 0}),
-        lambda: fastpack.Paths(["a.jpg"], [0], class_names="cat"),
-        lambda: fastpack.Paths(["a.jpg"], keys="a"),
-        lambda: fastpack.Paths(["a.jpg"], root=5),
+        lambda: fastpack.ImageFiles(["a.jpg"], keys=[5]),
+        lambda: fastpack.ImageFiles(["a.jpg"], keys=["\ud800"]),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": 5}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns=[1]),
+        lambda: fastpack.ImageFiles(["a.jpg"], columns={5: [1]}),
+        lambda: fastpack.ImageFiles({"a.jpg"}),
+        lambda: fastpack.ImageFiles({"a.jpg": 0}),
+        lambda: fastpack.ImageFiles(["a.jpg"], [0], class_names="cat"),
+        lambda: fastpack.ImageFiles(["a.jpg"], keys="a"),
+        lambda: fastpack.ImageFiles(["a.jpg"], root=5),
         lambda: pack(5, "x.h5"),
         lambda: pack(["a.jpg"], "x.h5"),
-        lambda: pack(fastpack.Paths(["a.jpg"]), 5),
+        lambda: pack(fastpack.ImageFiles(["a.jpg"]), 5),
         lambda: fastpack.write_tfrecord(["a.jpg"], [0], None),
-        lambda: fastpack.folder(5),
+        lambda: fastpack.from_folder(5),
         lambda: fastpack.read_hdf5(5),
         lambda: fastpack.open(None),
-        lambda: fastpack.table(5),
-        lambda: fastpack.table(b"t.csv"),
-        lambda: table(csv_of("path\na.jpg\n"), label_column=["x"]),
-        lambda: table(csv_of("path\na.jpg\n"), image_columns=5),
-        lambda: table(csv_of("path\na.jpg\n"), image_columns="path"),
-        lambda: table(csv_of("path\na.jpg\n"), fields=5),
-        lambda: table(csv_of("path\na.jpg\n"), root=5),
-        lambda: table(csv_of("path\na.jpg\n"), root="t.csv"),
+        lambda: fastpack.from_table(5),
+        lambda: fastpack.from_table(b"t.csv"),
+        lambda: from_table(csv_of("path\na.jpg\n"), label_column=["x"]),
+        lambda: from_table(csv_of("path\na.jpg\n"), image_columns=5),
+        lambda: from_table(csv_of("path\na.jpg\n"), image_columns="path"),
+        lambda: from_table(csv_of("path\na.jpg\n"), fields=5),
+        lambda: from_table(csv_of("path\na.jpg\n"), root=5),
+        lambda: from_table(csv_of("path\na.jpg\n"), root="t.csv"),
     ],
 )
 def test_bad_types_are_errors_of_ours(call):
@@ -517,6 +517,6 @@ def test_bad_types_are_errors_of_ours(call):
 
 def test_columns_at_the_api():
     columns = {"i": [1, 2], "t": ["x", "y"], "f": np.array([0.5, 1], np.float16), "d": [0.1, 0.2], "b": np.array([True, False])}
-    source = fastpack.Paths(["a.jpg", "b.jpg"], columns=columns)
+    source = fastpack.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
     dtypes = {field.name: (field.kind, field.dtype) for field in source.schema.columns}
     assert dtypes == {"i": ("int", "int64"), "t": ("text", ""), "f": ("float", "float32"), "d": ("float", "float64"), "b": ("int", "int64")}

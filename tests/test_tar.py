@@ -336,7 +336,7 @@ def test_keys_that_a_tar_cannot_hold(tmp_path, names):
     (tmp_path / "photos").mkdir()
     for name in names:
         (tmp_path / "photos" / name).write_bytes(IMAGES[0])
-    fastpack.pack(fastpack.Paths([tmp_path / "photos" / name for name in names], keys=list(names)), tmp_path / "x.tfrecord")
+    fastpack.pack(fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)), tmp_path / "x.tfrecord")
     with pytest.raises(FormatError, match=r"in a tar|first dot"):
         fastpack.extract(opened(tmp_path / "x.tfrecord"), tmp_path / "y.tar")
     assert not (tmp_path / "y.tar").exists()
@@ -452,7 +452,7 @@ def test_only_gray_or_palette_pictures_of_a_telling_name_are_masks(tmp_path):
     members = [("labelIds.png", indices), ("mask.png", gray), ("depth.png", gray), ("seg.png", color), ("jpg", IMAGES[0])]
     schema = opened(write_tar(tmp_path / "x.tar", [(f"a.{name}", data) for name, data in members])).schema
     assert {field.name for field in schema.fields if field.kind == "mask"} == {"labelids.png", "mask.png"}
-    assert schema.picture.name == "image"
+    assert schema.image_field.name == "image"
 
 
 @pytest.mark.parametrize("ending", ["id", "index", "count", "cls"])

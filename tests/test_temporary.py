@@ -11,8 +11,8 @@ import pytest
 from images import jpeg
 
 import fastpack
-from fastpack import Paths, build_indexes, pack
-from fastpack.files.atomic import written_whole
+from fastpack import ImageFiles, build_indexes, pack
+from fastpack.files.atomic import atomic_write
 from fastpack.files.companions import index_path
 from fastpack.files.temporary import remove_leftovers, temporary_in
 from fastpack.packing.extract import extract
@@ -20,8 +20,8 @@ from fastpack.packing.extract import extract
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fastpack.files.atomic import written_whole
-with written_whole(Path(sys.argv[1])) as temporary:
+from fastpack.files.atomic import atomic_write
+with atomic_write(Path(sys.argv[1])) as temporary:
     temporary.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -38,7 +38,7 @@ def packed(tmp_path):
     for i, path in enumerate(paths):
         path.write_bytes(jpeg(8 + i, 8))
     (tmp_path / "out").mkdir()
-    return pack(Paths(paths, keys=[f"{i % 2}/{i}.jpg" for i in range(20)]), tmp_path / "out" / "t.tfrecord").paths[0]
+    return pack(ImageFiles(paths, keys=[f"{i % 2}/{i}.jpg" for i in range(20)]), tmp_path / "out" / "t.tfrecord").paths[0]
 
 
 def killed_writer(path):
@@ -65,7 +65,7 @@ def test_a_folder_that_is_not_there():
 
 
 def test_a_name_of_255_bytes(tmp_path):
-    with written_whole(tmp_path / ("x" * 255)) as temporary:
+    with atomic_write(tmp_path / ("x" * 255)) as temporary:
         temporary.write_bytes(b"whole")
     assert names(tmp_path) == ["x" * 255]
 

@@ -5,7 +5,7 @@ import pytest
 from images import jpeg, photo, read_pillow, save
 
 import fastpack
-from fastpack import PackOptions, Paths, Ragged, Text
+from fastpack import ImageFiles, PackOptions, Ragged, Text
 from fastpack.errors import SchemaError, UnsupportedImageError
 from fastpack.files.companions import index_path
 
@@ -71,7 +71,7 @@ def test_tensorflow_reads_a_packed_folder(photo_folder, tmp_path, shards):
 
 def test_tensorflow_reads_further_columns(photo_folder, tmp_path):
     columns = {"weight": np.linspace(-1, 1, 12, dtype=np.float32), "caption": Text.of(f"Löwe {i}" for i in range(12))}
-    source = Paths([photo_folder / name for name in FILES], np.arange(-6, 6) * 2**59, columns=columns)
+    source = ImageFiles([photo_folder / name for name in FILES], np.arange(-6, 6) * 2**59, columns=columns)
     packed = fastpack.pack(source, tmp_path / "x.tfrecord")
     wanted = {
         "label": tf.io.FixedLenFeature([], tf.int64),

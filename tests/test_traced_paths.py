@@ -11,7 +11,7 @@ from hostile_sources import GOOD, LONG, NON_UTF8, SECRET, hostile_folder, write_
 from images import jpeg
 
 import fastpack
-from fastpack import PackOptions, Paths, pack
+from fastpack import ImageFiles, PackOptions, pack
 
 LEADING_OUT = [b"../../outside/made.jpg", b"/outside/made.jpg"]
 
@@ -148,7 +148,7 @@ def test_extracting_any_name(hostile, tmp_path):
 def test_extracting_keys_of_datasets(hostile, tmp_path):
     """A TFRecord's keys may come from anybody, too."""
     real = hostile / "c" / "real.jpg"
-    pack(Paths([real, real.with_name("a.jpg")], keys=["a.jpg", "../../outside/made.jpg"]), tmp_path / "in" / "a.tfrecord", PackOptions())
+    pack(ImageFiles([real, real.with_name("a.jpg")], keys=["a.jpg", "../../outside/made.jpg"]), tmp_path / "in" / "a.tfrecord", PackOptions())
     trace = Trace(tmp_path, "extract", tmp_path / "in" / "a.tfrecord", tmp_path / "out" / "files")
     assert trace.ended.returncode == 1
     assert not below(trace.written(), tmp_path / "outside", tmp_path / "out")

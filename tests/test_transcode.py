@@ -155,7 +155,7 @@ def test_an_image_without_its_last_bits_is_left_alone():
 
 
 def test_what_would_grow_is_left_alone():
-    """A large picture of one level: arithmetic codes take next to nothing for it, Huffman codes a bit for each coefficient."""
+    """A large image of one level: arithmetic codes take next to nothing for it, Huffman codes a bit for each coefficient."""
     assert transcode((JPEGS / "flat.jpg").read_bytes()) == "would grow"
 
 
@@ -178,7 +178,7 @@ def photos(tmp_path):
 @pytest.mark.parametrize("shards", [1, 3])
 def test_pack_makes_jpegs_fast(photos, tmp_path, name, shards):
     options = fastpack.PackOptions(jpeg="fast", shards=shards)
-    packed = fastpack.pack(fastpack.folder(photos), tmp_path / name, options)
+    packed = fastpack.pack(fastpack.from_folder(photos), tmp_path / name, options)
     assert packed.transcodes is not None
     assert (packed.transcodes.num_transcoded, packed.transcodes.left_alone) == (2, {"fast already": 1})
     assert packed.source_bytes == sum(path.stat().st_size for path in photos.iterdir())
@@ -199,7 +199,7 @@ def test_pack_makes_jpegs_fast(photos, tmp_path, name, shards):
 def test_the_same_bytes_however_many_threads(photos, tmp_path):
     for workers in (1, 3):
         options = fastpack.PackOptions(jpeg="fast", metadata="strip", num_workers=workers)
-        fastpack.pack(fastpack.folder(photos), tmp_path / f"{workers}.tfrecord", options)
+        fastpack.pack(fastpack.from_folder(photos), tmp_path / f"{workers}.tfrecord", options)
     assert (tmp_path / "1.tfrecord").read_bytes() == (tmp_path / "3.tfrecord").read_bytes()
 
 

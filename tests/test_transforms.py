@@ -13,7 +13,7 @@ from test_engine_reading import packed
 
 import fastpack
 from fastpack import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort, errors
-from fastpack.core.rng import Draws, philox
+from fastpack.core.rng import CounterRng, philox
 from fastpack.images.transforms import plan_batch
 
 SIDES = st.integers(1, 3000)
@@ -48,20 +48,20 @@ class TestDraws:
     @given(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(1, 20))
     def test_a_draw_does_not_depend_on_what_is_drawn_beside_it(self, seed, epoch, first, count):
         samples = np.array([7, 0, 2**40])
-        together = Draws(seed, epoch, samples).uniforms(0, first + count)
-        alone = [Draws(seed, epoch, samples[i : i + 1]).uniforms(first, count)[0] for i in range(3)]
+        together = CounterRng(seed, epoch, samples).uniforms(0, first + count)
+        alone = [CounterRng(seed, epoch, samples[i : i + 1]).uniforms(first, count)[0] for i in range(3)]
         assert (together[:, first:] == alone).all()
 
     def test_even(self):
-        numbers = Draws(1, 2, np.arange(20000)).uniforms(0, 5)
+        numbers = CounterRng(1, 2, np.arange(20000)).uniforms(0, 5)
         assert ((numbers >= 0) & (numbers < 1)).all()
         counts = np.stack([np.histogram(column, 20, (0, 1))[0] for column in numbers.T])
         chi_square = ((counts - 1000) ** 2 / 1000).sum(axis=1)  # 19 degrees of freedom
         assert (chi_square < 50).all()
 
-    @pytest.mark.parametrize("other", [Draws(2, 0, np.arange(500)), Draws(1, 1, np.arange(500)), Draws(1, 0, np.arange(500) + 500)])
+    @pytest.mark.parametrize("other", [CounterRng(2, 0, np.arange(500)), CounterRng(1, 1, np.arange(500)), CounterRng(1, 0, np.arange(500) + 500)])
     def test_other_seeds_epochs_and_samples_are_independent(self, other):
-        mine = Draws(1, 0, np.arange(500)).uniforms(0, 4).ravel()
+        mine = CounterRng(1, 0, np.arange(500)).uniforms(0, 4).ravel()
         assert abs(np.corrcoef(mine, other.uniforms(0, 4).ravel())[0, 1]) < 0.1
 
 
@@ -88,7 +88,7 @@ def test_random_resized_crop_is_distributed_as_torchvisions(size, scale):
     num_samples, rng = 6000, random.Random(1)
     theirs = np.array([torchvision_box(*size, scale, (3 / 4, 4 / 3), rng) for _ in range(num_samples)])
     step = RandomResizedCrop(224, scale)
-    plan = plan_batch([step], np.full(num_samples, size[0]), np.full(num_samples, size[1]), Draws(1, 0, np.arange(num_samples)))
+    plan = plan_batch([step], np.full(num_samples, size[0]), np.full(num_samples, size[1]), CounterRng(1, 0, np.arange(num_samples)))
     ours = np.array(boxes(plan))
     for mine, other in zip(ours.T, theirs.T, strict=True):
         # Two-sample Kolmogorov-Smirnov; 1.95 is its one-in-a-thousand point for large samples.
@@ -101,7 +101,7 @@ def test_random_resized_crop_is_distributed_as_torchvisions(size, scale):
 
 @given(SIDES, SIDES, st.integers(0, 2**32))
 def test_random_resized_crop_lies_inside(width, height, sample):
-    plan = plan_batch([RandomResizedCrop((7, 9))], [width], [height], Draws(0, 0, np.array([sample])))
+    plan = plan_batch([RandomResizedCrop((7, 9))], [width], [height], CounterRng(0, 0, np.array([sample])))
     ((x, y, w, h),) = boxes(plan)
     assert w > 0
     assert h > 0
@@ -111,7 +111,7 @@ def test_random_resized_crop_lies_inside(width, height, sample):
 
 
 def test_flips_come_as_often_as_asked():
-    plan = plan_batch([HorizontalFlip(0.3)], np.full(20000, 9), np.full(20000, 9), Draws(5, 0, np.arange(20000)))
+    plan = plan_batch([HorizontalFlip(0.3)], np.full(20000, 9), np.full(20000, 9), CounterRng(5, 0, np.arange(20000)))
     assert abs(plan.views["flip"].mean() - 0.3) < 0.015
 
 
@@ -121,7 +121,7 @@ def test_flips_never_and_always(p, flips):
 
 
 def test_random_crop_reaches_every_place():
-    plan = plan_batch([RandomCrop((3, 4))], np.full(3000, 6), np.full(3000, 5), Draws(0, 0, np.arange(3000)))
+    plan = plan_batch([RandomCrop((3, 4))], np.full(3000, 6), np.full(3000, 5), CounterRng(0, 0, np.arange(3000)))
     assert set(plan.views["x"].tolist()) == {0, 1, 2}
     assert set(plan.views["y"].tolist()) == {0, 1, 2}
 
@@ -162,7 +162,7 @@ class TestComposition:
         assert plan.size == (50, 50)
 
     def test_steps_draw_their_own_numbers(self):
-        flips = plan_batch([HorizontalFlip(), HorizontalFlip()], np.full(400, 5), np.full(400, 5), Draws(0, 0, np.arange(400))).views[
+        flips = plan_batch([HorizontalFlip(), HorizontalFlip()], np.full(400, 5), np.full(400, 5), CounterRng(0, 0, np.arange(400))).views[
             "flip"
         ]
         assert 120 < flips.sum() < 280  # the same numbers twice would give none

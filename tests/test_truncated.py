@@ -8,7 +8,7 @@ from images import jpeg
 from PIL import Image, ImageFile
 
 import fastpack
-from fastpack import Paths, errors
+from fastpack import ImageFiles, errors
 
 SOUND = jpeg(60, 80)
 
@@ -17,7 +17,7 @@ SOUND = jpeg(60, 80)
 def packed(request, tmp_path):
     (tmp_path / "a.jpg").write_bytes(SOUND)
     (tmp_path / "b.jpg").write_bytes(SOUND[: int(len(SOUND) * request.param)])
-    fastpack.pack(Paths([tmp_path / "a.jpg", tmp_path / "b.jpg"]), tmp_path / "x.tfrecord")
+    fastpack.pack(ImageFiles([tmp_path / "a.jpg", tmp_path / "b.jpg"]), tmp_path / "x.tfrecord")
     return tmp_path / "x.tfrecord"
 
 

@@ -16,7 +16,7 @@ from images import jpeg, photo
 from test_hdf5_foreign import write_compact_jpegs
 
 import fastpack
-from fastpack import Paths
+from fastpack import ImageFiles
 from fastpack.core.limits import Limits
 from fastpack.errors import FormatError, LimitError
 from fastpack.files.companions import index_path
@@ -147,7 +147,7 @@ def test_time_is_limited(tmp_path):
 def pack_tfrecord(folder):
     for row in range(4):
         (folder / f"{row}.jpg").write_bytes(jpeg(20 + row, 24, seed=row))
-    fastpack.pack(Paths([folder / f"{row}.jpg" for row in range(4)], range(4)), folder / "x.tfrecord")
+    fastpack.pack(ImageFiles([folder / f"{row}.jpg" for row in range(4)], range(4)), folder / "x.tfrecord")
     return folder / "x.tfrecord"
 
 
@@ -180,14 +180,14 @@ def lie(path):
 
 
 @pytest.mark.parametrize("make", [pack_tfrecord, pack_hdf5, pack_tar, pack_folder])
-@pytest.mark.parametrize("options", [{}, {"on_error": "mask"}, {"checkpoints": True}, {"fields": ["image"]}])
+@pytest.mark.parametrize("options", [{}, {"on_error": "mask"}, {"seek_points": True}, {"fields": ["image"]}])
 def test_no_saved_index_is_believed(tmp_path, make, options):
     path = make(tmp_path)
     honest = fastpack.open(path, save_index=False, decode=False).index
     lie(path)
     saved = index_path(path).read_bytes()
-    lying = fastpack.open(path, decode=False).index
-    assert any((lying.spans[name] != honest.spans[name]).any() for name in honest.spans)
+    on_disk = fastpack.open(path, decode=False).index
+    assert any((on_disk.spans[name] != honest.spans[name]).any() for name in honest.spans)
     found = fastpack.open(path, untrusted=True, decode=False, **options).index
     assert all((found.spans[name] == honest.spans[name]).all() for name in found.spans)
     for name, column in found.columns.items():

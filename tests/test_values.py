@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastpack import Batch, Field, Limits, Ragged, Resize, Schema, Text, errors
 from fastpack.core.schema import merge_class_names
-from fastpack.files.atomic import written_whole
+from fastpack.files.atomic import atomic_write
 from fastpack.files.shard import Shard
 from fastpack.files.sizes import parse_size
 from fastpack.formats.numbers import narrow_floats
@@ -118,7 +118,7 @@ def test_a_changed_file_is_another_shard(tmp_path, change):
 def test_written_whole_replaces_only_at_the_end(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(b"new")
         assert path.read_bytes() == b"old"
         assert temporary.parent == path.parent
@@ -146,7 +146,7 @@ def test_errors_are_builtins_too():
 @pytest.mark.parametrize("status", errors._STATUSES)
 def test_every_status_says_where_and_what_to_do(status):
     with pytest.raises(errors.FastpackError) as caught:
-        errors.raise_status(status, "it broke", errors.Place("a.tfrecord", 3, 31, "k"), 5 if status == 1 else 0)
+        errors.raise_status(status, "it broke", errors.Location("a.tfrecord", 3, 31, "k"), 5 if status == 1 else 0)
     assert str(caught.value).endswith(" - at a.tfrecord, record 3, byte 0x1f, key k")
     assert "; " in str(caught.value)
 

@@ -15,13 +15,13 @@ from samples import two_classes
 from wire import bytes_list, entry, example, frame, int_list
 
 import fastpack
-from fastpack import PackOptions, Paths, pack, verify
+from fastpack import ImageFiles, PackOptions, pack, verify
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import MissingFileError
 from fastpack.files import naming
 from fastpack.files.companions import index_path
 from fastpack.formats.indexing import build_indexes
-from fastpack.index.digest import Seal
+from fastpack.index.digest import RecordDigest
 from fastpack.integrity.verify import _Job, _Work
 
 ENDINGS = ("tfrecord", "h5")
@@ -152,7 +152,7 @@ def test_two_records_swapped(files, tmp_path):
 
 def test_two_records_swapped_that_differ_in_their_images_only(files, tmp_path):
     path = tmp_path / "all.tfrecord"
-    pack(Paths(files), path)
+    pack(ImageFiles(files), path)
     data, places = path.read_bytes(), frames_of(path)
     records = [data[first:end] for first, end in places]
     path.write_bytes(b"".join([records[1], records[0], *records[2:]]))
@@ -380,4 +380,4 @@ def test_a_seal_is_of_lengths_and_checksums_in_order(lengths, crcs):
         spans["record_length"], spans["crc32c"] = lengths, crcs
         return spans
 
-    assert Seal.of(spans_of(lengths, crcs)) != Seal.of(spans_of([8, 8, 5], [1, 2, 3]))
+    assert RecordDigest.of(spans_of(lengths, crcs)) != RecordDigest.of(spans_of([8, 8, 5], [1, 2, 3]))

@@ -8,7 +8,7 @@ from damage import flip_in_image, flipped
 from images import jpeg
 from samples import two_classes
 
-from fastpack import PackOptions, Paths, pack, verify
+from fastpack import ImageFiles, PackOptions, pack, verify
 from fastpack.errors import OptionError
 
 ENDINGS = ("tfrecord", "h5")
@@ -51,7 +51,7 @@ def test_against_names_what_differs_is_missing_or_extra(packed, files, tmp_path)
 def test_against_compares_classes_by_name(files, tmp_path):
     path = tmp_path / "all.tfrecord"
     keys = [str(file.relative_to(tmp_path / "photos")) for file in files]
-    pack(Paths(files, [1, 1, 1, 0, 0, 1], keys=keys, class_names=["dog", "cat"]), path)
+    pack(ImageFiles(files, [1, 1, 1, 0, 0, 1], keys=keys, class_names=["dog", "cat"]), path)
     (problem,) = verify(path, against=tmp_path / "photos").problems
     assert "the label is cat, and dog in its source" in problem
     assert problem.endswith("key dog/2.jpg")
@@ -59,17 +59,17 @@ def test_against_compares_classes_by_name(files, tmp_path):
 
 def test_against_matches_a_key_that_comes_more_than_once(files, tmp_path):
     paths = [files[0], files[1], files[0]]
-    source = Paths(paths, keys=["a", "b", "a"])
+    source = ImageFiles(paths, keys=["a", "b", "a"])
     pack(source, tmp_path / "all.tfrecord")
     assert verify(tmp_path / "all.tfrecord", against=source).is_sound
-    assert len(verify(tmp_path / "all.tfrecord", against=Paths(paths[:2], keys=["a", "b"])).problems) == 1
+    assert len(verify(tmp_path / "all.tfrecord", against=ImageFiles(paths[:2], keys=["a", "b"])).problems) == 1
 
 
 def test_against_goes_by_number_where_there_are_no_keys(files, tmp_path):
-    pack(Paths(files), tmp_path / "all.tfrecord")
-    assert verify(tmp_path / "all.tfrecord", against=Paths(files)).is_sound
+    pack(ImageFiles(files), tmp_path / "all.tfrecord")
+    assert verify(tmp_path / "all.tfrecord", against=ImageFiles(files)).is_sound
     swapped = [files[1], files[0], *files[2:]]
-    assert len(verify(tmp_path / "all.tfrecord", against=Paths(swapped)).problems) == 2
+    assert len(verify(tmp_path / "all.tfrecord", against=ImageFiles(swapped)).problems) == 2
 
 
 def test_against_another_dataset(files, tmp_path):

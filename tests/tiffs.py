@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[Any]
-# Names of what a picture is, as the tag PhotometricInterpretation counts them.
+# Names of what an image is, as the tag PhotometricInterpretation counts them.
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
 _LETTERS = {1: "B", 3: "H", 4: "I"}
 

@@ -60,9 +60,9 @@ class Inputs:
     def make(cls, folder: Path) -> "Inputs":
         inputs = cls(folder)
         photos = make_photos(folder, _NUM_PHOTOS)
-        fastpack.pack(fastpack.Paths(photos), folder / "photos.tfrecord", fastpack.PackOptions(sync=False))
+        fastpack.pack(fastpack.ImageFiles(photos), folder / "photos.tfrecord", fastpack.PackOptions(sync=False))
         pixels = fastpack.PackOptions(size=_SIDE, compression="lz4", chunk=_CHUNK[0], sync=False)
-        fastpack.pack(fastpack.Paths(photos), folder / "pixels.h5", pixels)
+        fastpack.pack(fastpack.ImageFiles(photos), folder / "pixels.h5", pixels)
         inputs._make_tar()
         frames = small_frames(small_values())
         frames.run()
@@ -147,7 +147,7 @@ def pack(inputs: Inputs) -> Case:
     buffer = np.ones(max(path.stat().st_size for path in paths), np.uint8)
 
     def kernel() -> None:
-        fastpack.pack(fastpack.Paths(paths), target, options)
+        fastpack.pack(fastpack.ImageFiles(paths), target, options)
         for path in inputs.folder.glob("packed*"):
             path.unlink()
 
@@ -187,7 +187,7 @@ def probe(inputs: Inputs) -> Case:
 def order(inputs: Inputs) -> Case:
     made = Shuffle(0).order(fastpack.open(inputs.folder / "small.tfrecord", save_index=False))
     positions, out = np.arange(_NUM_SMALL), np.ones(_NUM_SMALL * 10, np.int64)
-    return Case(_often(5, lambda: made.visits(0, positions)), lambda: plain.mix(out))
+    return Case(_often(5, lambda: made.samples_at(0, positions)), lambda: plain.mix(out))
 
 
 def chunks(inputs: Inputs) -> Case:

@@ -12,7 +12,7 @@ from benches.report.ratios import families
 # Of all questions, those for the README's chart.
 _CHARTED = ("train", "records", "pixels", "pack")
 # Of all profiles, those of the decoder.
-_DECODED = ("decode", "train", "train, checkpoints")
+_DECODED = ("decode", "train", "train, seek points")
 
 
 def passages(findings: Findings) -> dict[str, dict[str, str]]:
@@ -43,7 +43,7 @@ def _command(command: str) -> str:
 
 
 def written(folder: Path, findings: Findings, *, check: bool = False) -> list[str]:
-    """Puts passages into the documents below `folder`, or only looks; gives the names of those that were different."""
+    """Puts passages into the documents below `from_folder`, or only looks; gives the names of those that were different."""
     different = []
     for name, texts in passages(findings).items():
         document = before = (folder / name).read_text()

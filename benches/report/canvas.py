@@ -1,4 +1,4 @@
-"""What all plots stand on: SVG whose colours are CSS variables, so that one picture serves light and dark pages."""
+"""What all plots stand on: SVG whose colours are CSS variables, so that one image serves light and dark pages."""
 
 import functools
 import html

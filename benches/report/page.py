@@ -46,7 +46,7 @@ def _parts(findings: Findings) -> Iterator[str]:
     asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
     sections = [
         ("rivals", "Beside other libraries", _RIVALS, [_question(one) for one in asked] + [_missing(findings)]),
-        ("memory", "Memory", _MEMORY, _memories(findings, asked)),
+        ("memory", "BufferPool", _MEMORY, _memories(findings, asked)),
         ("loops", "Beside plain C loops", _LOOPS, _comparisons(findings)),
         ("scaling", "Scaling", _SCALING, [_curve(*findings.curves[name]) for name in _CURVES if name in findings.curves]),
         ("cache", "Cold and warm", _CACHE, [_cache(*findings.curves["cache"])] if "cache" in findings.curves else []),

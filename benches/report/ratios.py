@@ -14,7 +14,7 @@ from benches.report.findings import Question, Standing
 _TITLE = re.compile(r"(?P<subject>[\w-]+)(?:,? (?P<case>.*?))??(?:, (?P<threads>threads: \d+))?")
 _OURS = "fastpack"
 # With more cases than this, a case is a row of dots, and colours tell who it is.
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 _MARKERS = "os^DvpXh"
 
 
@@ -66,7 +66,7 @@ def families(comparisons: Sequence[Question]) -> list[Family]:
 
 
 def plot(family: Family) -> str:
-    return _named(family) if len(family.cases) <= _MOST_NAMED else _matrix(family)
+    return _named(family) if len(family.cases) <= _MAX_NAMED else _matrix(family)
 
 
 @styled

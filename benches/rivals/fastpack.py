@@ -10,7 +10,7 @@ import fastpack
 from benches.rivals.turns import Amount, Task, Turn, packing, seen_pixels, serve, shuffled
 from fastpack.core.batch import Batch
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import Place
+from fastpack.errors import Location
 
 
 class SmallImages:
@@ -25,8 +25,8 @@ class SmallImages:
     def __len__(self) -> int:
         return len(self._images)
 
-    def place(self, row: int) -> Place:
-        return Place(f"image {row}")
+    def place(self, row: int) -> Location:
+        return Location(f"image {row}")
 
     def read(self, rows: Any) -> Batch:
         images = fastpack.Ragged.of_bytes(self._images[row] for row in rows)
@@ -34,7 +34,7 @@ class SmallImages:
 
 
 def write(task: Task, folder: str) -> str:
-    source: Any = SmallImages(task) if task.num_small else fastpack.Paths(task.paths, task.labels)
+    source: Any = SmallImages(task) if task.num_small else fastpack.ImageFiles(task.paths, task.labels)
     size = task.size if task.subject == "pixels" else None
     fastpack.pack(source, Path(folder) / task.variant, fastpack.PackOptions(sync=False, size=size))
     return f"{folder}/{task.variant}"

@@ -32,7 +32,7 @@ from fastpack.packing.extract import extract as extract_files
 @dataset_argument
 @click.option("--index-dir", type=click.Path(file_okay=False, exists=True, path_type=Path), help="Write the indexes into this folder.")
 @click.option("--rebuild", is_flag=True, help="Build indexes anew that are there already.")
-@click.option("--checkpoints", is_flag=True, help="Find places inside the JPEGs too where decoding may begin: crops take less time then.")
+@click.option("--seek-points", is_flag=True, help="Find places inside the JPEGs too where decoding may begin: crops take less time then.")
 @click.option("--offsets", is_flag=True, help="Write NAME.idx beside each TFRecord too, the text that DALI and vahidk/tfrecord read.")
 @click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files at once; by default one a core.")
 @kinds_option

@@ -25,16 +25,16 @@ from fastpack.cli.options import (
     table_options,
     without_indexes,
 )
-from fastpack.cli.text import census_text, described_text, listed_text, printable, readable_size, routes_text, verified_text
+from fastpack.cli.text import decoders_text, described_text, listed_text, printable, readable_size, statistics_text, verified_text
 from fastpack.cli.words import in_cli_words
 from fastpack.errors import OptionError
-from fastpack.files.atomic import refuse_existing
+from fastpack.files.atomic import check_absent
 from fastpack.inspection.contact_sheet import check_sheet_output, choose_samples, contact_sheet, save_sheet
-from fastpack.inspection.decoders import take_routes
+from fastpack.inspection.decoders import decoder_usage
 from fastpack.inspection.describe import describe
 from fastpack.inspection.listing import list_samples
 from fastpack.inspection.page import html_page, save_page
-from fastpack.inspection.statistics import take_census
+from fastpack.inspection.statistics import image_statistics
 from fastpack.integrity.compare import source_at
 from fastpack.sources import Source, is_table
 
@@ -55,16 +55,16 @@ def info(paths: tuple[str, ...], index_dir: Path | None, as_json: bool, taking: 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     dataset = open_dataset(paths, index_dir, **options, **taking)
-    description, census, routes = describe(dataset), take_census(dataset), take_routes(dataset)
+    description, statistics, decoders = describe(dataset), image_statistics(dataset), decoder_usage(dataset)
     if as_json:
-        further = {"census": census, "routes": routes}
+        further = {"statistics": statistics, "decoders": decoders}
         terminal.emit(dataclasses.asdict(description) | {name: facts and dataclasses.asdict(facts) for name, facts in further.items()})
     else:
         click.echo(described_text(description))
-        if census:
-            click.echo(census_text(census))
-        if routes:
-            click.echo(routes_text(routes))
+        if statistics:
+            click.echo(statistics_text(statistics))
+        if decoders:
+            click.echo(decoders_text(decoders))
 
 
 @click.command(epilog=terminal.EPILOG)
@@ -117,13 +117,13 @@ def _compared(path: str | None, **taking: Any) -> Source | None:
 
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
-@click.option("-o", "--output", required=True, metavar="OUT", help="A picture to write, such as sheet.png, or a page, such as look.html.")
+@click.option("-o", "--output", required=True, metavar="OUT", help="An image to write, such as sheet.png, or a page, such as look.html.")
 @click.option("-n", "--rows", type=click.IntRange(min=1), default=32, show_default=True, metavar="N", help="How many samples to show.")
 @click.option("--seed", type=click.IntRange(min=0), help="Show a random choice, which the seed decides; by default the first samples.")
 @click.option("--per-class", is_flag=True, help="Show N samples of each class.")
 @click.option("--sample", "samples", type=click.IntRange(min=0), multiple=True, metavar="NUMBER", help="Show this sample; may come again.")
 @click.option("--html", "as_page", is_flag=True, help="Write a page for a browser, whatever the ending of OUT.")
-@click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Thumbnails beside each other on a picture.")
+@click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Thumbnails beside each other on an image.")
 @click.option("--tile", type=click.IntRange(1, 4096), default=160, show_default=True, help="Side of a thumbnail in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 @axes_option
@@ -139,7 +139,7 @@ def preview(paths: tuple[str, ...], output: str, as_page: bool, index_dir: Path 
     """
     as_page = as_page or Path(output).suffix.lower() in (".html", ".htm")
     if as_page:
-        refuse_existing([Path(output)], overwrite)
+        check_absent([Path(output)], overwrite)
     else:
         check_sheet_output(Path(output), overwrite=overwrite)
     dataset = open_dataset(paths, index_dir, axes=options.pop("axes"), kinds=options.pop("kinds"), **options.pop("taking"))

@@ -75,10 +75,10 @@ from fastpack.sources import Source, is_table, source_of
     "--compression", type=click.Choice(COMPRESSIONS), default="none", help="Of pixels; all but gzip ask other readers for hdf5plugin."
 )
 @click.option("--level", type=int, metavar="N", help="How hard to compress; by default what is usual.")
-@click.option("--shuffle", is_flag=True, help="Sort the bytes of numbers before compressing.")
+@click.option("--byte-shuffle", is_flag=True, help="Sort the bytes of numbers before compressing.")
 @click.option("--fletcher32/--no-fletcher32", default=None, help="HDF5's checksum for each chunk; by default where chunks are compressed.")
 @click.option("--chunk", type=click.IntRange(min=1), metavar="N", help="Samples in a chunk of pixels; by default as fits their size.")
-@click.option("--master", is_flag=True, help="Of several shards of pixels: write a file in which h5py sees them as one, too.")
+@click.option("--virtual", is_flag=True, help="Of several shards of pixels: write a file in which h5py sees them as one, too.")
 @click.option("--memory", metavar="SIZE", help="What batches may take together, such as 512MB.")
 @click.option(
     "--on-error",
@@ -107,7 +107,7 @@ from fastpack.sources import Source, is_table, source_of
 @click.option("--duplicates", type=click.Choice(["keep", "report", "drop"]), default="keep", help="Of images with exactly the same bytes.")
 @click.option("--dedupe", "duplicates", flag_value="drop", help="Leave out images with exactly the bytes of an earlier one.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
-@click.option("--checkpoints", is_flag=True, help="Note in the index where decoding may begin inside the JPEGs: crops take less time.")
+@click.option("--seek-points", is_flag=True, help="Note in the index where decoding may begin inside the JPEGs: crops take less time.")
 @click.option("--overwrite", is_flag=True, help="Replace all files of OUT that are there, as a whole.")
 @click.option("--append", is_flag=True, help="Put the samples into new shards of OUT. Labels are mapped to its class names.")
 @click.option("--resume", is_flag=True, help="Go on where the same pack was interrupted, also with --overwrite or --append.")
@@ -162,7 +162,7 @@ def _source_at(path: str, fields: Sequence[str] | None, taking: dict[str, Any], 
     if not os.path.isdir(path):
         return fastpack.open(path, decode=False, **taking)
     try:
-        return fastpack.folder(path, **taking)
+        return fastpack.from_folder(path, **taking)
     except EmptySourceError as no_images:
         try:
             return fastpack.open(path, decode=False, **taking)

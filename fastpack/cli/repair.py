@@ -9,7 +9,7 @@ import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.options import existing, index_dir_option, json_option, quiet_option
 from fastpack.cli.text import printable, readable_size, repaired_text
-from fastpack.errors import at
+from fastpack.errors import with_location
 
 
 @click.command(epilog=terminal.EPILOG)
@@ -37,7 +37,7 @@ def repair(path: str, output: str, overwrite: bool, index_dir: Path | None, as_j
         terminal.emit(json.loads(repaired.to_json()))
     else:
         for damage in repaired.damages:
-            click.echo(printable(f"{'lost' if damage.is_lost else 'saved'}: {at(damage.reason, damage.place(Path(path)))}"))
+            click.echo(printable(f"{'lost' if damage.is_lost else 'saved'}: {with_location(damage.reason, damage.location(Path(path)))}"))
         for note in repaired.notes:
             click.echo(printable(f"note: {note}"))
         if not (quiet and not repaired.damages):

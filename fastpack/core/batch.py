@@ -66,7 +66,7 @@ class Batch(Mapping[str, Any]):
         return f"Batch({self.num_samples} samples; {described})"
 
 
-def settled(fields: dict[str, Any], rows: npt.NDArray[np.int64], failures: Mapping[int, FastpackError], *, skips: bool) -> Batch:
+def with_failures(fields: dict[str, Any], rows: npt.NDArray[np.int64], failures: Mapping[int, FastpackError], *, skips: bool) -> Batch:
     """The batch of the samples `rows` when those in `failures` could not be read: without them, or with a mask that tells."""
     told = [failures[row] for row in sorted(failures)]
     mask = np.ones(len(rows), np.bool_)

@@ -20,7 +20,7 @@ _SMALL_BYTES = 1 << 20
 _ALIGNMENT = 64
 
 
-class Memory:
+class BufferPool:
     """Gives arrays, and keeps at most `max_blocks` blocks of at most `max_bytes` together for when they are free. Thread-safe.
 
     An array is its taker's for as long as it, or anything that looks at its memory, lives: a view, a tensor, a memoryview.
@@ -62,7 +62,7 @@ class Memory:
         self._free = _FreeBlocks(self._free.max_blocks, self._free.max_bytes)
 
     def __reduce__(self) -> Any:
-        return Memory, (self._free.max_blocks, self._free.max_bytes)
+        return BufferPool, (self._free.max_blocks, self._free.max_bytes)
 
 
 class _FreeBlocks:

@@ -14,9 +14,9 @@ import numpy as np
 from fastpack.errors import OptionError
 
 Size = int | tuple[int, int]
-_LONGEST_SHOWN = 80  # characters of a value in a message
-_MOST_SEED = 2**64 - 1
-_MOST_SIDE = 2**31 - 1
+_MAX_SHOWN = 80  # characters of a value in a message
+_MAX_SEED = 2**64 - 1
+_MAX_SIDE = 2**31 - 1
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -46,7 +46,7 @@ def bits(name: str, value: Any) -> int | None:
 
 
 def seed(name: str, value: Any) -> int:
-    return integer(name, value, 0, _MOST_SEED)
+    return integer(name, value, 0, _MAX_SEED)
 
 
 def number(name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
@@ -86,10 +86,10 @@ def size(name: str, value: Any) -> Size:
     (224, 256)
     """
     if not _is_list(value):
-        return integer(name, value, 1, _MOST_SIDE)
+        return integer(name, value, 1, _MAX_SIDE)
     if len(value) != 2:
         raise OptionError(f"{name} must be (height, width) or one integer, not {shown(value)}")
-    return integer(name, value[0], 1, _MOST_SIDE), integer(name, value[1], 1, _MOST_SIDE)
+    return integer(name, value[0], 1, _MAX_SIDE), integer(name, value[1], 1, _MAX_SIDE)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -163,7 +163,7 @@ def settle(options: object, **values: Any) -> None:
 def shown(value: Any) -> str:
     """The value as a message shows it."""
     text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _is_list(value: Any) -> bool:
@@ -177,6 +177,6 @@ def _lies_between(value: Any, least: float | None, most: float | None) -> bool:
 
 def _range(least: float | None, most: float | None) -> str:
     if most is not None:
-        shown_most = "2**64 - 1" if most == _MOST_SEED else most
+        shown_most = "2**64 - 1" if most == _MAX_SEED else most
         return f" from {least} to {shown_most}"
     return "" if least is None else f" of at least {least}"

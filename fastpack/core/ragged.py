@@ -113,7 +113,7 @@ class Text(Ragged):
 
     @classmethod
     def of(cls, rows: Iterable[str]) -> Self:
-        growing = Growing()
+        growing = RaggedBuilder()
         growing.extend(map(encoded, rows))
         return growing.finished(cls)
 
@@ -131,7 +131,7 @@ class Text(Ragged):
         return self.bytes(row).decode("utf-8", "surrogateescape")
 
 
-class Growing:
+class RaggedBuilder:
     """Rows of bytes that others are put behind: a Ragged or a Text in the making, in little more memory than it will take.
 
     >>> growing = Growing()
@@ -157,7 +157,7 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def numbered(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
+def factorize(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Which of the distinct rows, in sorted order, each row is; and these.
 
     >>> numbered(["dog", "cat", "dog"])
@@ -166,9 +166,9 @@ def numbered(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     seen: dict[str, int] = {}
     found = np.fromiter((seen.setdefault(row, len(seen)) for row in rows), np.int64)
     names = sorted(seen)
-    place = np.empty(len(names), np.int64)
-    place[[seen[name] for name in names]] = np.arange(len(names))
-    return place[found], names
+    location = np.empty(len(names), np.int64)
+    location[[seen[name] for name in names]] = np.arange(len(names))
+    return location[found], names
 
 
 def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ _HALF = np.uint64(32)
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class CounterRng:
     """The random numbers of some samples in one epoch.
 
     - seed: 0 <= seed < 2**64.

@@ -140,7 +140,7 @@ class Schema:
         return tuple(field for field in self.fields if not field.is_blob)
 
     @property
-    def picture(self) -> Field | None:
+    def image_field(self) -> Field | None:
         """The field that is looked at when a sample is: the first image or pixels field."""
         return next((field for field in self.fields if field.is_picture), None)
 

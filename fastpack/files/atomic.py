@@ -9,14 +9,14 @@ from fastpack.errors import FastpackError, OutputExistsError, from_os_error
 from fastpack.files.temporary import temporary_in
 
 
-def refuse_existing(paths: list[Path], overwrite: bool) -> None:
+def check_absent(paths: list[Path], overwrite: bool) -> None:
     for path in paths:
         if not overwrite and path.exists():
             raise OutputExistsError(f"the output is there already; ask for overwrite, or choose another name - at {path}")
 
 
 @contextlib.contextmanager
-def written_whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """Gives the path of a temporary file beside `path`; its content at the end is synced and takes the name.
 
     On an exception the temporary file is removed and `path` is left as it was.

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.ragged import Ragged, numbered
+from fastpack.core.ragged import Ragged, factorize
 from fastpack.errors import OptionError, SourceError
-from fastpack.files.image_folder import Few
+from fastpack.files.image_folder import FirstNames
 
 ClassFolder = Literal["first", "last", "none"]
 # Names in the order of their labels, names and their labels, or the path of a file or dataset that has them.
@@ -40,7 +40,7 @@ class Classes:
 
     labels: npt.NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
-    strays: Few = field(default_factory=Few)
+    strays: FirstNames = field(default_factory=FirstNames)
     notes: tuple[str, ...] = ()
 
 
@@ -57,16 +57,16 @@ def classes_of(files: Sequence[str], which: ClassFolder | None = None, unsure: C
     >>> found.labels, found.names, classes_of(["1.jpg"]).labels, classes_of(["animals/cat/1.jpg", "plants/oak/1.jpg"]).names
     (array([0, 1]), ('cat', 'dog'), None, ('cat', 'oak'))
     """
-    numbers, folders = numbered(file.rpartition("/")[0] for file in files)
+    numbers, folders = factorize(file.rpartition("/")[0] for file in files)
     if which == "none" or not any(folders):
         return Classes()
     sure = set(np.delete(numbers, list(unsure)).tolist()) if unsure else range(len(folders))
     level, notes = _chosen([folder.split("/") for number, folder in enumerate(folders) if folder and number in sure], which)
     names = [_at_level(folder.split("/"), level) for folder in folders]
-    labels, class_names = numbered(name for name in names if name)
+    labels, class_names = factorize(name for name in names if name)
     of_folder = np.full(len(folders), _UNKNOWN)
     of_folder[[bool(name) for name in names]] = labels
-    strays = Few.of([file for row, file in enumerate(files) if "/" not in file and row not in unsure]) if "" in folders else Few()
+    strays = FirstNames.of([file for row, file in enumerate(files) if "/" not in file and row not in unsure]) if "" in folders else FirstNames()
     return Classes(of_folder[numbers], tuple(class_names), strays, notes)
 
 
@@ -163,7 +163,7 @@ class ClassMap:
         if (found == _UNKNOWN).any():
             unknown = {self._called(label) for label in np.unique(values[found == _UNKNOWN]).tolist()}
             remedy = "add what is missing there, or leave its samples out with exclude"
-            raise SourceError(f"the list of {len(self.names):,} classes has no {Few.of(unknown)}; {remedy}")
+            raise SourceError(f"the list of {len(self.names):,} classes has no {FirstNames.of(unknown)}; {remedy}")
         return found
 
     def _called(self, label: int) -> str:

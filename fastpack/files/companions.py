@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import OptionError, Place, at, from_os_error
+from fastpack.errors import Location, OptionError, from_os_error, with_location
 
 _INDEX_SUFFIX = ".index.npz"
 
@@ -47,7 +47,7 @@ def refuse_long_names(companions: Iterable[Path]) -> None:
     if length > limit:
         said = f"this name has {length} bytes, and the file system allows {limit}"
         remedy = f"it is derived from the dataset's name; shorten that by {length - limit} bytes"
-        raise OptionError(at(f"{said}; {remedy}", Place(path)))
+        raise OptionError(with_location(f"{said}; {remedy}", Location(path)))
 
 
 def exists(companion: Path) -> bool:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from fastpack.core.ragged import Text
-from fastpack.core.threads import num_cores, share
-from fastpack.errors import FastpackError, Place, UnreadableFileError, at, from_os_error
-from fastpack.files.gate import Gate
+from fastpack.core.threads import num_cores, run_in_threads
+from fastpack.errors import FastpackError, Location, UnreadableFileError, from_os_error, with_location
+from fastpack.files.link_policy import LinkPolicy
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # What systems and programs leave in folders, in lower case. Names that begin with a dot are such, too.
@@ -32,7 +32,7 @@ def is_junk(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Few:
+class FirstNames:
     """How many names there are, and the first of them in sorted order."""
 
     count: int = 0
@@ -42,8 +42,8 @@ class Few:
     def of(cls, names: Collection[str]) -> Self:
         return cls(len(names), tuple(nsmallest(_NUM_NAMED, names)))
 
-    def __add__(self, other: "Few") -> "Few":
-        return Few(self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first)))
+    def __add__(self, other: "FirstNames") -> "FirstNames":
+        return FirstNames(self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first)))
 
     def counted(self, one: str, many: str = "") -> str:
         """
@@ -67,7 +67,7 @@ class _Folder:
     `beside`: endings of files that may belong to images."""
 
     path: str
-    gate: Gate
+    link_policy: LinkPolicy
     beside: tuple[str, ...] = ()
     prefix: str = ""
     is_link: bool = False
@@ -75,12 +75,12 @@ class _Folder:
 
     def listed(self) -> "_Listed":
         try:
-            if self.is_link and (refusal := self.gate.fault(self.path)):
+            if self.is_link and (refusal := self.link_policy.fault(self.path)):
                 raise refusal
             facts = os.stat(self.path)
             here = facts.st_dev, facts.st_ino
             if here in self.above:
-                raise UnreadableFileError(at("a link leads back to a folder above it; remove the link", Place(self.path)))
+                raise UnreadableFileError(with_location("a link leads back to a folder above it; remove the link", Location(self.path)))
             with os.scandir(self.path) as entries:
                 return self._sorted_out(entries, self.above | {here})
         except FastpackError:
@@ -111,14 +111,14 @@ class _Folder:
             else:
                 is_image = name.lower().endswith(IMAGE_SUFFIXES)
                 (names if is_image else others.setdefault(self._ending(name), [])).append(name)
-                if (is_image or self._ending(name)) and entry.is_symlink() and (refusal := self.gate.fault(entry.path)):
+                if (is_image or self._ending(name)) and entry.is_symlink() and (refusal := self.link_policy.fault(entry.path)):
                     found.faults[self.prefix + name] = refusal
         found.runs.extend(self._runs(sorted(names)))
         return replace(
             found,
-            junk=Few.of(junk),
-            others={ending: Few.of([self.prefix + name for name in some]) for ending, some in others.items()},
-            empty=Few(1, (self.prefix,)) if self.prefix and not names else Few(),
+            junk=FirstNames.of(junk),
+            others={ending: FirstNames.of([self.prefix + name for name in some]) for ending, some in others.items()},
+            empty=FirstNames(1, (self.prefix,)) if self.prefix and not names else FirstNames(),
         )
 
     def _ending(self, name: str) -> str:
@@ -154,9 +154,9 @@ class _Listed:
     runs: list[_Run] = field(default_factory=list)
     folders: list[_Folder] = field(default_factory=list)
     faults: dict[str, FastpackError] = field(default_factory=dict)
-    junk: Few = Few()
-    others: dict[str, Few] = field(default_factory=dict)
-    empty: Few = Few()
+    junk: FirstNames = FirstNames()
+    others: dict[str, FirstNames] = field(default_factory=dict)
+    empty: FirstNames = FirstNames()
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,9 @@ class Tree:
 
     files: Text
     faults: dict[str, FastpackError]
-    junk: Few
-    others: dict[str, Few]
-    empty: Few
+    junk: FirstNames
+    others: dict[str, FirstNames]
+    empty: FirstNames
 
     def faulty_rows(self) -> dict[int, FastpackError]:
         """Faults by their place among `files`."""
@@ -189,9 +189,9 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
 
     Raises MissingFileError or UnreadableFileError when `root` cannot be looked into.
     """
-    runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, Few]()
-    junk, empty = Few(), Few()
-    folders = [_Folder(os.fspath(root), Gate(root, allow_external=allow_external), tuple(beside))]
+    runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, FirstNames]()
+    junk, empty = FirstNames(), FirstNames()
+    folders = [_Folder(os.fspath(root), LinkPolicy(root, allow_external=allow_external), tuple(beside))]
     while folders:
         found = _listed(folders)
         for each in found:
@@ -199,7 +199,7 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
             faults |= each.faults
             junk, empty = junk + each.junk, empty + each.empty
             for ending, some in each.others.items():
-                others[ending] = others.get(ending, Few()) + some
+                others[ending] = others.get(ending, FirstNames()) + some
         folders = [folder for each in found for folder in each.folders]
     runs.sort()
     return Tree(Text.of(file for run in runs for file in run.files()), faults, junk, others, empty)
@@ -224,13 +224,13 @@ def _listed(folders: Sequence[_Folder]) -> list[_Listed]:
                 number, folder = left.popleft()
                 found[number] = folder.listed_or_fault()
 
-    share(work, min(len(folders), num_cores()))
+    run_in_threads(work, min(len(folders), num_cores()))
     return [found[number] for number in range(len(folders))]
 
 
 def has_image_files(root: Path) -> bool:
     """Whether there are any, or folders that could not be looked into."""
-    folders = [_Folder(os.fspath(root), Gate(root))]
+    folders = [_Folder(os.fspath(root), LinkPolicy(root))]
     while folders:
         found = folders.pop().listed_or_fault()
         if found.runs:

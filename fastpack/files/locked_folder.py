@@ -12,7 +12,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastpack.errors import OutputExistsError, Place, StagingBusyError, at
+from fastpack.errors import Location, OutputExistsError, StagingBusyError, with_location
 
 LOCK_NAME = "fastpack.lock"
 
@@ -54,7 +54,7 @@ class LockedFolder:
         except BlockingIOError:
             self.unlock()
             message = "another pack writes to this output now; wait for it, or choose another name"
-            raise StagingBusyError(at(message, Place(self.path))) from None
+            raise StagingBusyError(with_location(message, Location(self.path))) from None
         return self.holds()
 
     def holds(self) -> bool:
@@ -92,7 +92,7 @@ class LockedFolder:
         except FileNotFoundError:
             return
         message = "fastpack needs this name for a folder of its own, and another file, folder or link has it; rename or remove it"
-        raise OutputExistsError(errno.EEXIST, at(message, Place(self.path)))
+        raise OutputExistsError(errno.EEXIST, with_location(message, Location(self.path)))
 
 
 def is_ours(path: Path) -> bool:

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastpack.errors import Place, at
+from fastpack.errors import Location, with_location
 
 _NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})((?:\..*)?)", re.DOTALL)
-_MOST_MISSING = 100  # of one set are listed one by one
+_MAX_MISSING = 100  # of one set are listed one by one
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def members_of(output: Path) -> list[Path]:
 
 
 def data_members(output: Path) -> list[Path]:
-    """The files of a set that hold its samples, in order. Beside a number 0, the plain file is a master, which shows them again."""
+    """The files of a set that hold its samples, in order. Beside a number 0, the plain file is a virtual dataset, which shows them again."""
     numbered = numbered_members(output)
     plain = [output] if output.is_file() and not (numbered and numbered[0].number == 0) else []
     return plain + [member.path for member in numbered]
@@ -126,12 +126,12 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     listed = list(paths)
     outputs = {member.output for member in map(Member.of, listed) if member}
 
-    def place(path: Path) -> tuple[Path, int, Path]:
+    def location(path: Path) -> tuple[Path, int, Path]:
         if member := Member.of(path):
             return first_alias(member.output), member.number, path
         return (first_alias(path), 0, path) if path in outputs else (path, 0, path)
 
-    return sorted(listed, key=place)
+    return sorted(listed, key=location)
 
 
 def strangers(paths: Iterable[Path]) -> Iterator[str]:
@@ -141,7 +141,7 @@ def strangers(paths: Iterable[Path]) -> Iterator[str]:
         for lower, higher in itertools.pairwise(members):
             is_same_pack = lower.count == higher.count and lower.number < higher.number
             if not is_same_pack and not lower.count <= higher.number:
-                yield at(f"{lower.path.name} and {higher.path.name} do not belong together; {remedy}", Place(output.parent))
+                yield with_location(f"{lower.path.name} and {higher.path.name} do not belong together; {remedy}", Location(output.parent))
 
 
 def missing(paths: Iterable[Path]) -> Iterator[str]:
@@ -152,11 +152,11 @@ def missing(paths: Iterable[Path]) -> Iterator[str]:
         if len(present) < counts[-1]:  # others may lie beside those that are listed
             present |= {member.number for member in numbered_members(output)} | ({0} if output.exists() else set())
         absent = (number for number in range(counts[-1]) if number not in present)
-        for number in itertools.islice(absent, _MOST_MISSING):  # a name may claim any count
+        for number in itertools.islice(absent, _MAX_MISSING):  # a name may claim any count
             count = next(count for count in counts if count > number)
-            yield at("a file of the set is missing; restore it, or pack again", Place(members[0].sibling(number, count)))
-        if (more := counts[-1] - len(present) - _MOST_MISSING) > 0:
-            yield at(f"{more:,} more files of the set are missing; restore them, or pack again", Place(output))
+            yield with_location("a file of the set is missing; restore it, or pack again", Location(members[0].sibling(number, count)))
+        if (more := counts[-1] - len(present) - _MAX_MISSING) > 0:
+            yield with_location(f"{more:,} more files of the set are missing; restore them, or pack again", Location(output))
 
 
 def _sets(paths: Iterable[Path]) -> dict[Path, list[Member]]:

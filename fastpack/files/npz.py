@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FormatError
-from fastpack.files.spool import let_go
+from fastpack.files.spool import release
 
 _ALIGNMENT = 64
 _PIECE_BYTES = 2**20
@@ -62,7 +62,7 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> 
         file.write(header.getvalue())
         for piece in _pieces(array):
             file.write(piece.view(np.uint8).data)
-            let_go(array)
+            release(array)
 
 
 def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:

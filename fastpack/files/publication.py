@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastpack.errors import FormatError, MixedSetError, Place, at
-from fastpack.files.atomic import sync_path, written_whole
+from fastpack.errors import FormatError, Location, MixedSetError, with_location
+from fastpack.files.atomic import atomic_write, sync_path
 from fastpack.files.companions import index_path, report_path
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_ours, read_note
 from fastpack.files.naming import Member, members_of
@@ -43,7 +43,7 @@ class Publication:
 
     @classmethod
     def load(cls, folder: Path, name: str = PENDING) -> "Publication | None":
-        """What a pack began to publish from `folder`; with `DONE`, what it published. None when there is no such note.
+        """What a pack began to publish from `from_folder`; with `DONE`, what it published. None when there is no such note.
 
         Raises FormatError when the note is damaged.
         """
@@ -55,11 +55,11 @@ class Publication:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             remedy = "move the files of its folder to where they belong, then delete the folder"
-            raise FormatError(at(f"the note of an interrupted pack is damaged ({error}); {remedy}", Place(folder / name))) from error
+            raise FormatError(with_location(f"the note of an interrupted pack is damaged ({error}); {remedy}", Location(folder / name))) from error
 
     def begin(self, *, sync: bool) -> None:
         """Decides that the new files count from now on."""
-        with written_whole(self.folder / PENDING, sync=sync) as temporary:
+        with atomic_write(self.folder / PENDING, sync=sync) as temporary:
             temporary.write_text(json.dumps({"new": self.new, "old": self.old, "pack": self.pack}))
 
     def complete(self, *, sync: bool) -> None:
@@ -68,7 +68,7 @@ class Publication:
         staged = {name for name in self.new if (self.folder / name).exists()}
         if lost := [name for name in self.new if name not in staged and not (above / name).exists()]:
             message = "a file that takes its name now is gone; delete the folder and pack again"
-            raise FormatError(at(message, Place(self.folder / lost[0])))
+            raise FormatError(with_location(message, Location(self.folder / lost[0])))
         for name in self.old:
             if name in staged or name not in self.new:  # else the file of that name is the new one already
                 (above / name).unlink(missing_ok=True)
@@ -202,7 +202,7 @@ def refuse_unfinished(paths: Iterable[Path]) -> None:
             if publication is not None and publication.concerns(names):
                 message = "the files of this set are being replaced, or the pack that did so was stopped"
                 remedy = "wait for it, or pack the same with resume=True"
-                raise MixedSetError(at(f"{message}; {remedy}", Place(folder)))
+                raise MixedSetError(with_location(f"{message}; {remedy}", Location(folder)))
 
 
 def _checked(name: object, folder: Path) -> str:

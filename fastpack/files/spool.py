@@ -64,7 +64,7 @@ class Spool:
         return np.concatenate(self._held) if self._held else np.empty(0, self._dtype)
 
     def whole(self) -> npt.NDArray[Any]:
-        """All rows (n,), not to be written to: what is on disk stays there, and comes to memory as it is looked at (see `let_go`).
+        """All rows (n,), not to be written to: what is on disk stays there, and comes to memory as it is looked at (see `release`).
         Nothing is appended afterwards."""
         if self._file is None:
             rows, self._held = self._joined(), []
@@ -82,7 +82,7 @@ class Spool:
             self._file = None
 
 
-def let_go(array: npt.NDArray[Any]) -> None:
+def release(array: npt.NDArray[Any]) -> None:
     """What was looked at of an array that is on disk leaves memory; it comes again when it is looked at."""
     base: Any = array
     while isinstance(base, np.ndarray):

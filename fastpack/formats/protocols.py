@@ -23,7 +23,7 @@ from fastpack.index.kinds import GUESSED, Kinds
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
 Float64 = Literal["refuse", "round"]  # what becomes of floats that a format without 64 bits would change
 # A file, a glob, a folder of shards, or a list of these.
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+DatasetPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 # Called with the bytes of a file that are done.
 BytesDone = Callable[[int], None]
 
@@ -42,10 +42,10 @@ class ShardPlan:
     @property
     def chunk(self) -> int:
         """Samples that are stored together: a batch begins with such a chunk. 1 where the layout has none."""
-        picture = self.schema.picture
-        if picture is None or picture.kind != "pixels" or None in picture.shape:
+        image_field = self.schema.image_field
+        if image_field is None or image_field.kind != "pixels" or None in image_field.shape:
             return 1
-        sample_bytes = math.prod(size or 1 for size in picture.shape) * np.dtype(picture.dtype).itemsize
+        sample_bytes = math.prod(size or 1 for size in image_field.shape) * np.dtype(image_field.dtype).itemsize
         return self.storage.chunk_for(sample_bytes, self.num_samples)
 
 
@@ -63,14 +63,14 @@ class Writer(Protocol[Piece]):
         """All that can be done without knowing where in the file the batch goes."""
         ...
 
-    def place(self, piece: Piece) -> None:
+    def append(self, piece: Piece) -> None:
         """Writes the piece behind the one before, and compares what then stands in the file with what was to be written, as far as
         that can be told so early."""
         ...
 
     def write(self, batch: Batch) -> None:
         """Both, for a caller who writes batch after batch in one thread."""
-        self.place(self.encode(batch))
+        self.append(self.encode(batch))
 
     def close(self) -> Index | None:
         """Completes the file and compares the rest of what stands there with what was written. Gives the file's index, or None
@@ -137,7 +137,7 @@ class Container(Protocol):
 
 
 @runtime_checkable
-class ChoosingContainer(Protocol):
+class SelectingContainer(Protocol):
     """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index: ...
@@ -148,7 +148,7 @@ class ChoosingContainer(Protocol):
 
 
 @runtime_checkable
-class PickingContainer(Protocol):
+class FieldSelectingContainer(Protocol):
     """A format of which some fields may be beyond reading while the others are sound."""
 
     def index_fields(self, path: Path, fields: Collection[str], limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
@@ -157,7 +157,7 @@ class PickingContainer(Protocol):
 
 
 @runtime_checkable
-class SiftingContainer(Protocol):
+class DamageTolerantContainer(Protocol):
     """A format whose checksums cover records as a whole, with all of their fields."""
 
     def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:

@@ -6,13 +6,13 @@ from typing import cast
 
 from fastpack.errors import (
     FormatError,
+    Location,
     NoRecordsError,
     OptionError,
-    Place,
-    at,
     from_os_error,
+    with_location,
 )
-from fastpack.formats.protocols import ChoosingContainer, Container
+from fastpack.formats.protocols import Container, SelectingContainer
 
 _HEAD_BYTES = 4096
 
@@ -62,7 +62,7 @@ def of_file(path: Path) -> Container:
         remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
         raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
     if not head and any(suffix in path.name.lower() for suffix in named("tfrecord").suffixes):
-        raise NoRecordsError(at("the file is empty: a TFRecord without a record; pack it again, or leave it out", Place(path)))
+        raise NoRecordsError(with_location("the file is empty: a TFRecord without a record; pack it again, or leave it out", Location(path)))
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
     raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
@@ -71,4 +71,4 @@ def of_file(path: Path) -> Container:
 def explain(path: Path) -> list[str]:
     """How the arrays of a file are stored and read, where a file may hold several; else nothing."""
     container = of_file(path)
-    return container.explain(path) if isinstance(container, ChoosingContainer) else []
+    return container.explain(path) if isinstance(container, SelectingContainer) else []

@@ -12,18 +12,18 @@ from fastpack.errors import (
     EmptySourceError,
     FastpackError,
     FormatError,
+    Location,
     OptionError,
-    Place,
     SchemaError,
     TruncatedFileError,
-    at,
+    with_location,
 )
 from fastpack.files.companions import exists, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ChoosingContainer, PickingContainer, SiftingContainer
+from fastpack.formats.protocols import BytesDone, DamageTolerantContainer, FieldSelectingContainer, SelectingContainer
 from fastpack.formats.registry import named, of_file
-from fastpack.index.digest import Seal
+from fastpack.index.digest import RecordDigest
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 
@@ -44,21 +44,21 @@ def index_of(
     container = of_file(path)
     choice = choice or Choice()
     if choice.is_of_folders and not getattr(container, "has_class_folders", False):
-        raise OptionError(at("class_folder and sidecars are for folders of images and tars; leave them out", Place(path)))
+        raise OptionError(with_location("class_folder and sidecars are for folders of images and tars; leave them out", Location(path)))
     if choice.axes and container.name != "hdf5":
-        raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
-    if not isinstance(container, ChoosingContainer):
+        raise OptionError(with_location("axes are those of arrays in HDF5 files; leave them out", Location(path)))
+    if not isinstance(container, SelectingContainer):
         try:
             # A saved index that came with untrusted data may name other bytes of it, and other labels.
             if choice.untrusted:
                 return container.index(path, limits=limits, kinds=choice.kinds)
             return _index_by_default(path, save, index_dir, limits, choice.kinds)
         except SchemaError:
-            if choice.fields is not None and isinstance(container, PickingContainer):
+            if choice.fields is not None and isinstance(container, FieldSelectingContainer):
                 return container.index_fields(path, choice.fields, limits, choice.kinds)
             raise
         except (CorruptRecordError, FormatError):
-            if choice.keep_damaged and isinstance(container, SiftingContainer):
+            if choice.keep_damaged and isinstance(container, DamageTolerantContainer):
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits, choice.kinds)
             raise
@@ -102,7 +102,7 @@ def build_index(
     known = {**kinds_of(earlier), **kinds}
     if earlier is None or has_kinds(index, known):
         return index
-    if earlier.seal is not None and earlier.seal == index.seal:
+    if earlier.record_digest is not None and earlier.record_digest == index.record_digest:
         return container.index(path, limits=limits, kinds=known)
     changed = changed_kinds(earlier, index)
     return replace(index, notes=(*index.notes, *changed))
@@ -113,7 +113,7 @@ def _noting_loss(path: Path, index: Index, earlier: Index | None) -> Index:
     if (loss := _loss(path, index, earlier)) is None:
         return index
     remedy = "restore the file, or accept it as it is with `fastpack index --rebuild`"
-    return replace(index, notes=(*index.notes, at(f"{loss}; {remedy}", Place(path))))
+    return replace(index, notes=(*index.notes, with_location(f"{loss}; {remedy}", Location(path))))
 
 
 def _loss(path: Path, index: Index, earlier: Index | None) -> str | None:
@@ -121,10 +121,10 @@ def _loss(path: Path, index: Index, earlier: Index | None) -> str | None:
 
     A file cut between two records is still valid. Only the earlier index shows the loss.
     """
-    if earlier is None or len(index) >= len(earlier) or not isinstance(of_file(path), SiftingContainer):
+    if earlier is None or len(index) >= len(earlier) or not isinstance(of_file(path), DamageTolerantContainer):
         return None
     spans = earlier.record_spans
-    if spans is None or len(earlier.shards) > 1 or Seal.of(spans[: len(index)]) != index.seal:
+    if spans is None or len(earlier.shards) > 1 or RecordDigest.of(spans[: len(index)]) != index.record_digest:
         return None
     return f"the file has {len(index):,} records, and its saved index {len(earlier):,}: the last {len(earlier) - len(index):,} are lost"
 
@@ -133,7 +133,7 @@ def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:
     """Raises TruncatedFileError for a file without records if its saved index knows some."""
     if (earlier := earlier_index(path, index_dir)) is not None and len(earlier):
         message = f"the file has no records, and its saved index knows {len(earlier)}; restore the file, or delete the index"
-        raise TruncatedFileError(at(message, Place(path)))
+        raise TruncatedFileError(with_location(message, Location(path)))
 
 
 def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fastpack.core.schema import Field
-from fastpack.errors import FormatError, Place, at
+from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.shard import Shard
 from fastpack.index.folder_files import Files
 
@@ -25,4 +25,4 @@ class SpanContainer:
     def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
         """Raise FormatError: only a damaged index has a blob without a span."""
         message = f"every blob of a {self.name} file has a span; delete its index, and it is built again"
-        raise FormatError(at(message, Place(shard.path)))
+        raise FormatError(with_location(message, Location(shard.path)))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import CorruptImageError, FastpackError
-from fastpack.images.codec import RESTORE, Alpha, Bits, Codec, Color, Encoded, Look, Pixels, turn_upright
+from fastpack.images.codec import RESTORE, Alpha, Bits, Codec, Color, Encoded, PixelFormat, Pixels, turn_upright
 from fastpack.images.headers import FORMATS, probe
 
 # Format -> module and object of its codec, imported at first use: OpenCV takes 0.1 s.
@@ -30,10 +30,10 @@ def codec_of(format: str) -> Codec:
     return cast(Codec, getattr(import_module(module), codec))
 
 
-def decode_stored(data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
+def decode_stored(data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits) -> Pixels:
     """Pixels of one image as its codec gives them, not turned upright. Raises nothing but FastpackErrors."""
     format = FORMATS[info["format"]]
-    return _called(format, lambda: codec_of(format).decode(data, info, look, limits))
+    return _called(format, lambda: codec_of(format).decode(data, info, pixel_format, limits))
 
 
 def decode_numbers(data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
@@ -76,19 +76,19 @@ def decode(
     >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
     (4, 6, 3)
     """
-    look = Look(color, bits, alpha)
-    _check_look(look)
+    pixel_format = PixelFormat(color, bits, alpha)
+    _check_pixel_format(pixel_format)
     checks.instance("limits", limits, Limits, "Limits(...)")
     orient, file = checks.flag("orient", orient), checks.encoded("data", data)
     info = probe(file)
-    pixels = decode_stored(file, info, look, limits)
+    pixels = decode_stored(file, info, pixel_format, limits)
     return turn_upright(pixels, int(info["orientation"])) if orient else pixels
 
 
-def _check_look(look: Look) -> None:
-    checks.choice("color", look.color, get_args(Color))
-    checks.choice("alpha", look.alpha, get_args(Alpha))
-    checks.bits("bits", look.bits)
+def _check_pixel_format(pixel_format: PixelFormat) -> None:
+    checks.choice("color", pixel_format.color, get_args(Color))
+    checks.choice("alpha", pixel_format.alpha, get_args(Alpha))
+    checks.bits("bits", pixel_format.bits)
 
 
 def encode(pixels: Pixels, format: str = "jpeg", *, quality: int = 95) -> bytes:

@@ -18,7 +18,7 @@ Numbers = npt.NDArray[np.int64]
 Filter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
-def place_deep(pixels: Levels, view: Any, target: Levels, interpolation: str, normalize: Normalize | None) -> None:
+def resample_deep(pixels: Levels, view: Any, target: Levels, interpolation: str, normalize: Normalize | None) -> None:
     """Write what a view wants of stored levels (height, width, channels) of 16 bits to `target`."""
     x, y = int(view["x"]), int(view["y"])
     box = turn_upright(pixels, int(view["orientation"]))[y : y + int(view["height"]), x : x + int(view["width"])]
@@ -31,10 +31,10 @@ def place_deep(pixels: Levels, view: Any, target: Levels, interpolation: str, no
     target[...] = levels if normalize is None else normalize.written(levels / np.iinfo(pixels.dtype).max)
 
 
-def place_numbers(numbers: Levels, view: Any, size: tuple[int, int], target: Levels) -> None:
-    """Write what a view of a picture of `size` (height, width), upright, wants of its mask to `target`.
+def resample_numbers(numbers: Levels, view: Any, size: tuple[int, int], target: Levels) -> None:
+    """Write what a view of an image of `size` (height, width), upright, wants of its mask to `target`.
 
-    A mask may have more or fewer pixels than its picture; the nearest one is taken.
+    A mask may have more or fewer pixels than its image; the nearest one is taken.
     """
     upright = turn_upright(numbers, int(view["orientation"]))
     height, width = target.shape

@@ -1,4 +1,4 @@
-"""GIF, its first picture (GIF89a specification): palette indices, of which one may be transparent."""
+"""GIF, its first image (GIF89a specification): palette indices, of which one may be transparent."""
 
 import struct
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fastpack.images.raster import Raster, RasterCodec
 
 _EXTENSION, _PICTURE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL = 0xF9
-# First row and step of the four passes of an interlaced picture (appendix E).
+# First row and step of the four passes of an interlaced image (appendix E).
 _PASSES = ((0, 8), (4, 8), (2, 4), (1, 2))
 
 
@@ -42,7 +42,7 @@ class _Reader:
         return b"".join(pieces)
 
     def skip_rest(self) -> None:
-        """Goes over the other pictures of an animation, to see that the file is whole."""
+        """Goes over the other images of an animation, to see that the file is whole."""
         while (kind := self.take(1)[0]) != _TRAILER:
             if kind == _PICTURE:
                 self.palette(self.take(9)[8])

@@ -1,4 +1,4 @@
-"""WebP through OpenCV, which sees plain pictures only; and all that is encoded."""
+"""WebP through OpenCV, which sees plain images only; and all that is encoded."""
 
 import cv2
 import numpy as np
@@ -12,14 +12,14 @@ from fastpack.images.webp import first_frame
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "bmp": ".bmp", "tiff": ".tiff"}
 # What RIFF does not count; and what OpenCV wants to see, and prints that it does not see.
 _RIFF_BYTES, _LEAST_BYTES = 8, 32
-_LONGEST_OTHER = 2**20
+_MAX_OTHER_SIDE = 2**20
 # Largest width or height that libjpeg and libwebp write, and that libpng writes without a change of its limits.
-_LONGEST_SIDES = {"jpeg": 65500, "webp": 16383, "png": 1_000_000}
+_MAX_SIDES = {"jpeg": 65500, "webp": 16383, "png": 1_000_000}
 _QUALITY_FLAGS = {"jpeg": cv2.IMWRITE_JPEG_QUALITY, "webp": cv2.IMWRITE_WEBP_QUALITY}
 
 
 def _read(data: bytes, format: str) -> Raster:
-    """The first picture of an animation."""
+    """The first image of an animation."""
     if len(data) < int.from_bytes(data[4:8], "little") + _RIFF_BYTES:
         raise CorruptImageError(f"the webp ends before its last chunk; {RESTORE}")
     frame = first_frame(data)
@@ -53,7 +53,7 @@ def encode_image(pixels: npt.NDArray[np.uint8 | np.uint16], format: str, quality
         raise ShapeError(f"pixels of a {format} must be {kinds} (height, width, 1 or 3), not {pixels.dtype} {pixels.shape}")
     if 0 in pixels.shape:
         raise ShapeError(f"an image has at least one pixel, and this array is {pixels.shape}; leave it out")
-    if max(pixels.shape[:2]) > (most := _LONGEST_SIDES.get(format, _LONGEST_OTHER)):
+    if max(pixels.shape[:2]) > (most := _MAX_SIDES.get(format, _MAX_OTHER_SIDE)):
         size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
         raise UnsupportedImageError(f"{size} are too many for a {format}, whose sides have at most {most}; scale the image down")
     flags = [_QUALITY_FLAGS[format], quality] if format in _QUALITY_FLAGS else []

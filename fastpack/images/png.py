@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastpack._native.raster import png_samples
-from fastpack.errors import Place, raise_status
+from fastpack.errors import Location, raise_status
 from fastpack.images.raster import Raster, RasterCodec
 
 _HAS_ALPHA = (4, 6)
@@ -17,7 +17,7 @@ def read_png(data: bytes, format: str) -> Raster:
     failure, samples = png_samples(np.frombuffer(data, np.uint8))
     if failure is not None or samples is None:
         status, message = failure or (9, "the PNG has no samples")
-        raise_status(status, message, Place())
+        raise_status(status, message, Location())
     chunks = dict(_chunks_before_samples(data))
     bits, color_type = data[24], data[25]
     if color_type == _PALETTE_TYPE:

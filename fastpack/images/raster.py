@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.limits import Limits
-from fastpack.errors import CorruptImageError, FastpackWarning, Place, UnsupportedImageError, raise_status
-from fastpack.images.codec import RESTORE, Look, Pixels, widen
+from fastpack.errors import CorruptImageError, FastpackWarning, Location, UnsupportedImageError, raise_status
+from fastpack.images.codec import RESTORE, PixelFormat, Pixels, widen
 from fastpack.images.headers import FORMATS
 
 Levels = npt.NDArray[Any]
@@ -47,8 +47,8 @@ class RasterCodec:
     formats: tuple[str, ...]
     read: Callable[[bytes, str], Raster]
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
-        return pixels_of(self._raster(data, info, limits), look)
+    def decode(self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits) -> Pixels:
+        return pixels_of(self._raster(data, info, limits), pixel_format)
 
     def numbers(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
         return numbers_of(self._raster(data, info, limits))
@@ -56,7 +56,7 @@ class RasterCodec:
     def _raster(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Raster:
         width, height, format = int(info["width"]), int(info["height"]), FORMATS[info["format"]]
         if width * height > limits.max_pixels:
-            raise_status(12, f"{width} x {height} pixels are more than {limits.max_pixels}", Place())
+            raise_status(12, f"{width} x {height} pixels are more than {limits.max_pixels}", Location())
         raster = self.read(data, format)
         if raster.samples.shape[:2] != (height, width):
             found = "{1} x {0}".format(*raster.samples.shape)
@@ -64,13 +64,13 @@ class RasterCodec:
         return raster
 
 
-def pixels_of(raster: Raster, look: Look) -> Pixels:
+def pixels_of(raster: Raster, pixel_format: PixelFormat) -> Pixels:
     """Make the pixels that a reader wants, (height, width, 3), or (height, width, 1) for GRAY."""
-    if raster.color == "PALETTE" and look.color == "GRAY" and not _has_gray_palette(raster):
+    if raster.color == "PALETTE" and pixel_format.color == "GRAY" and not _has_gray_palette(raster):
         warnings.warn(_PALETTE_WARNING, FastpackWarning, stacklevel=2)
-        return raster.samples.astype(np.uint16) if look.bits == 16 else raster.samples
+        return raster.samples.astype(np.uint16) if pixel_format.bits == 16 else raster.samples
     levels, alpha = _levels_and_alpha(_expanded(raster))
-    return _in_bits(_in_color(_over(levels, alpha, look.alpha), look.color), look)
+    return _in_bits(_in_color(_over(levels, alpha, pixel_format.alpha), pixel_format.color), pixel_format)
 
 
 _PALETTE_WARNING = (
@@ -179,9 +179,9 @@ def luma(levels: Levels) -> Levels:
     return gray
 
 
-def _in_bits(pixels: Levels, look: Look) -> Pixels:
-    if look.bits == 16:
+def _in_bits(pixels: Levels, pixel_format: PixelFormat) -> Pixels:
+    if pixel_format.bits == 16:
         return widen(pixels)
-    if look.bits == 8 and pixels.dtype == np.uint16:
+    if pixel_format.bits == 8 and pixels.dtype == np.uint16:
         return (pixels >> 8).astype(np.uint8)
     return pixels

@@ -1,4 +1,4 @@
-"""TIFF, its first picture: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles, plain or packed by LZW, Deflate,
+"""TIFF, its first image: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles, plain or packed by LZW, Deflate,
 PackBits, JPEG or CCITT fax. Whatever else a TIFF may hold is refused by name. Every strip must hold exactly its rows."""
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fastpack._native.raster import unpack, unpack_fax
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.errors import CorruptImageError, UnsupportedImageError
 from fastpack.images.bmp import unpack_indices
-from fastpack.images.codec import CONVERT, RESTORE, Look
+from fastpack.images.codec import CONVERT, RESTORE, PixelFormat
 from fastpack.images.headers import probe
 from fastpack.images.jpeg import JPEG_CODEC
 from fastpack.images.raster import Raster, RasterCodec
@@ -60,10 +60,10 @@ _COLORS: dict[int, tuple[Literal["GRAY", "RGB", "CMYK", "PALETTE"], int]] = {
 _ALPHAS: dict[int, Literal["associated", "straight"]] = {1: "associated", 2: "straight"}
 _MIXED_FAX, _UNCOMPRESSED_FAX = 1, 2
 # Pixels of a tile that may be larger than its picture.
-_LARGEST_TILE = 2**24
-_MOST_OF_PALETTE = 2**16 - 1
+_MAX_TILE = 2**24
+_MAX_OF_PALETTE = 2**16 - 1
 # No other compression than fax makes more bytes of one.
-_MOST_INFLATION = 4096
+_MAX_INFLATION = 4096
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -133,8 +133,8 @@ def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
     values = tags.all(COLOR_MAP)
     if bits > 8 or len(values) != 3 * 2**bits:
         raise CorruptImageError(f"the TIFF has {len(values)} palette values for indices of {bits} bits; {RESTORE}")
-    if max(values) > _MOST_OF_PALETTE:
-        raise CorruptImageError(f"the TIFF has a palette value of {max(values)}, and the most is {_MOST_OF_PALETTE}; {RESTORE}")
+    if max(values) > _MAX_OF_PALETTE:
+        raise CorruptImageError(f"the TIFF has a palette value of {max(values)}, and the most is {_MAX_OF_PALETTE}; {RESTORE}")
     return np.ascontiguousarray((np.array(values, np.uint16) >> 8).astype(np.uint8).reshape(3, -1).T)
 
 
@@ -143,7 +143,7 @@ def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Grid:
-    """How the picture is cut: segments of (height, width) by rows and columns, once or once for each channel."""
+    """How the image is cut: segments of (height, width) by rows and columns, once or once for each channel."""
 
     width: int
     height: int
@@ -168,7 +168,7 @@ class _Grid:
         """(plane, top, left) of each segment, in the file's order."""
         if min(self.segment) < 1 or min(self.width, self.height) < 1 or len(self.offsets) != len(self.lengths):
             raise CorruptImageError(f"the strips or tiles of the TIFF have no size; {RESTORE}")
-        if self.segment[0] * self.segment[1] > max(self.width * self.height, _LARGEST_TILE):
+        if self.segment[0] * self.segment[1] > max(self.width * self.height, _MAX_TILE):
             raise CorruptImageError(f"the tiles of the TIFF are {self.segment[1]} x {self.segment[0]} pixels; {RESTORE}")
         down, across = -(-self.height // self.segment[0]), -(-self.width // self.segment[1])
         if len(self.offsets) < down * across * num_planes:
@@ -207,7 +207,7 @@ def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int
         return _fax_segment(data, tags, shape, number)
     if compression == _NONE:
         rows, is_whole = data[: row_bytes * height], len(data) >= row_bytes * height
-    elif is_whole := row_bytes * height <= _MOST_INFLATION * len(data):
+    elif is_whole := row_bytes * height <= _MAX_INFLATION * len(data):
         rows = np.empty(row_bytes * height, np.uint8)
         is_whole = unpack(data, rows, _PACKED[compression])
     if not is_whole:
@@ -246,7 +246,7 @@ def _jpeg_segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number
     info = probe(stream)
     if (int(info["height"]), int(info["width"]), int(info["components"])) != shape:
         raise CorruptImageError(f"the JPEG in the TIFF's strip or tile {number} has another size; {RESTORE}")
-    return JPEG_CODEC.decode(stream, info, Look("GRAY" if shape[2] == 1 else "RGB"), DEFAULT_LIMITS)
+    return JPEG_CODEC.decode(stream, info, PixelFormat("GRAY" if shape[2] == 1 else "RGB"), DEFAULT_LIMITS)
 
 
 TIFF_CODEC = RasterCodec(("tiff",), read_tiff)

@@ -1,4 +1,4 @@
-"""The tags of a TIFF's first picture (TIFF 6.0, section 2)."""
+"""The tags of a TIFF's first image (TIFF 6.0, section 2)."""
 
 import struct
 from dataclasses import dataclass
@@ -48,12 +48,12 @@ class Tags:
 def _entry(data: bytes, order: str, at: int) -> tuple[int, tuple[int, ...]]:
     """A tag and its values; none of a type that is not read."""
     tag, type_number, count = struct.unpack_from(order + "HHI", data, at)
-    letter, place = _TYPES.get(type_number), at + 8
+    letter, location = _TYPES.get(type_number), at + 8
     if letter is None:
         return tag, ()
     num_bytes = struct.calcsize(letter) * count
     if num_bytes > len(data):
         raise struct.error(f"{count} values")
     if num_bytes > 4:
-        (place,) = struct.unpack_from(order + "I", data, place)
-    return tag, struct.unpack_from(f"{order}{count}{letter}", data, place)
+        (location,) = struct.unpack_from(order + "I", data, location)
+    return tag, struct.unpack_from(f"{order}{count}{letter}", data, location)

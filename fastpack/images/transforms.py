@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.checks import Size
 from fastpack.core.dtypes import VIEW
-from fastpack.core.rng import Draws
+from fastpack.core.rng import CounterRng
 from fastpack.errors import OptionError, ShapeError
 
 Sizes = npt.NDArray[np.int64]
@@ -127,10 +127,10 @@ def whole(widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
     return Plan(views, wide, high)
 
 
-def plan_batch(steps: Sequence[Transform], widths: npt.ArrayLike, heights: npt.ArrayLike, draws: Draws | None = None) -> Plan:
+def plan_batch(steps: Sequence[Transform], widths: npt.ArrayLike, heights: npt.ArrayLike, draws: CounterRng | None = None) -> Plan:
     """What the steps, one after the other, want of images that stand upright in these sizes."""
     plan = whole(widths, heights)
-    draws = draws or Draws(0, 0, np.arange(len(plan.views)))
+    draws = draws or CounterRng(0, 0, np.arange(len(plan.views)))
     first = 0
     for step in steps:
         plan = step.apply(plan, draws.uniforms(first, step.num_draws))

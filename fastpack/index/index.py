@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
@@ -16,14 +17,14 @@ from fastpack.core.checks import settle
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values, owners, read_only, take, to_arrays
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, FormatError, OptionError, Place, TruncatedFileError, at, status_error
-from fastpack.files.atomic import written_whole
+from fastpack.errors import FastpackError, FormatError, Location, OptionError, TruncatedFileError, status_error, with_location
+from fastpack.files.atomic import atomic_write
 from fastpack.files.classes import ClassMap
 from fastpack.files.shard import Shard
-from fastpack.images.seek_points import Checkpoints
+from fastpack.images.seek_points import SeekPoints
 from fastpack.index.arrays import Column, are_alike, are_pixels, are_places, chunk_tables, escaped, from_arrays, is_column
 from fastpack.index.chunks import ChunkTable
-from fastpack.index.digest import Seal
+from fastpack.index.digest import RecordDigest
 from fastpack.index.folder_files import Files
 from fastpack.index.joined_schema import common_schema
 
@@ -41,8 +42,8 @@ class Index:
     - infos: image or mask name -> IMAGE_INFO, one for each span.
     - files (n,): what is known of the samples in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
-    - checkpoints: image name -> Checkpoints (n,), where they were made.
-    - first_seal: of the file as it was first indexed, when it has changed since.
+    - seek_points: image name -> Seek points (n,), where they were made.
+    - original_digest: of the file as it was first indexed, when it has changed since.
     - lost (n,) uint8: 0, or for a sample of which nothing is known the kernels' status that says why; None when there are none.
       Such an index is not saved.
     - notes: what was guessed about the files, or left out of them, a sentence each.
@@ -58,8 +59,8 @@ class Index:
     infos: Mapping[str, Any]
     chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
     files: Files | None = None
-    checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
-    first_seal: Seal | None = None
+    seek_points: Mapping[str, SeekPoints] = dataclass_field(default_factory=dict)
+    original_digest: RecordDigest | None = None
     lost: npt.NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
     receipt: str = ""
@@ -85,7 +86,7 @@ class Index:
             spans={name: take(spans, rows) for name, spans in self.spans.items()},
             infos={name: take(infos, rows) for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
-            checkpoints={name: checkpoints.take(rows) for name, checkpoints in self.checkpoints.items()},
+            seek_points={name: seek_points.take(rows) for name, seek_points in self.seek_points.items()},
             lost=None if self.lost is None else self.lost[rows],
         )
 
@@ -100,13 +101,13 @@ class Index:
             spans={new: self.spans[old] for new, old in found.items() if old in self.spans},
             infos={new: self.infos[old] for new, old in found.items() if old in self.infos},
             chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
-            checkpoints={new: self.checkpoints[old] for new, old in found.items() if old in self.checkpoints},
+            seek_points={new: self.seek_points[old] for new, old in found.items() if old in self.seek_points},
         )
 
     def relabeled(self, class_names: tuple[str, ...]) -> "Index":
         """The same samples, whose labels count in `class_names`. Raises SourceError for a class that is not among these."""
         if "label" not in self.columns:
-            raise OptionError(at("there are no labels to count in the classes; leave classes out", self.place(0)))
+            raise OptionError(with_location("there are no labels to count in the classes; leave classes out", self.location(0)))
         labels = ClassMap.between(self.schema.class_names, class_names).relabeled(self.columns["label"])
         return replace(self, columns={**self.columns, "label": labels}, schema=replace(self.schema, class_names=class_names))
 
@@ -122,10 +123,10 @@ class Index:
                     return field
         return self.schema[name]  # raises SchemaError, which lists the fields
 
-    def place(self, row: int, *, offset: int | None = None) -> Place:
+    def location(self, row: int, *, offset: int | None = None) -> Location:
         """Where sample `row` comes from, for messages."""
         keys = self.columns.get("key")
-        return Place(
+        return Location(
             self.shards[int(self.shard_numbers[row])].path,
             record=int(self.record_numbers[row]),
             offset=offset,
@@ -138,13 +139,13 @@ class Index:
             return {}
         statuses = self.lost[rows]
         lost = np.flatnonzero(statuses).tolist()
-        return {row: status_error(int(statuses[row]), _LOST[int(statuses[row])], self.place(int(rows[row]))) for row in lost}
+        return {row: status_error(int(statuses[row]), _LOST[int(statuses[row])], self.location(int(rows[row]))) for row in lost}
 
     @property
-    def seal(self) -> Seal | None:
+    def record_digest(self) -> RecordDigest | None:
         """What the records of this file are known by; None when there are no blobs, or several files."""
         spans = self.record_spans
-        return Seal.of(spans) if spans is not None and len(self.shards) == 1 else None
+        return RecordDigest.of(spans) if spans is not None and len(self.shards) == 1 else None
 
     @property
     def record_spans(self) -> npt.NDArray[Any] | None:
@@ -157,7 +158,7 @@ class Index:
 
     def remembering(self, earlier: "Index | None") -> "Index":
         """This index, and what an earlier one of the same file says that the file held at first."""
-        return self if earlier is None else replace(self, first_seal=earlier.first_seal or earlier.seal)
+        return self if earlier is None else replace(self, original_digest=earlier.original_digest or earlier.record_digest)
 
     def check_spans(self) -> None:
         """Raises TruncatedFileError when a span goes past its file, FormatError when it names no file."""
@@ -168,8 +169,8 @@ class Index:
                 continue
             if of_blobs["shard"][number] >= len(sizes):
                 raise FormatError(f"{name}: a span names a shard that the index does not have; build the index again")
-            place = self.place(int(owners(spans)[number]), offset=int(of_blobs["offset"][number]))
-            raise TruncatedFileError(at(f"{name} lies past the end of the file; restore the file from its source", place))
+            location = self.location(int(owners(spans)[number]), offset=int(of_blobs["offset"][number]))
+            raise TruncatedFileError(with_location(f"{name} lies past the end of the file; restore the file from its source", location))
 
     def check_chunks(self) -> None:
         """Raises FormatError or TruncatedFileError when a table of chunks does not fit its file, its field or the samples."""
@@ -178,12 +179,12 @@ class Index:
             for number, table in tables.items():
                 if not 0 <= number < len(self.shards):
                     raise FormatError(f"{name}: a table of chunks names a shard that the index does not have; build the index again")
-                place = Place(self.shards[number].path)
-                table.check(self.shards[number].size, place)
+                location = Location(self.shards[number].path)
+                table.check(self.shards[number].size, location)
                 records = self.record_numbers[self.shard_numbers == number]
                 fits = table.shape[1:] == field.shape and len(table.fill) == np.dtype(field.dtype).itemsize
                 if not fits or (len(records) and not 0 <= records.min() <= records.max() < table.shape[0]):
-                    raise FormatError(at(f"the chunks of {name} are of another shape; delete the index and it is built again", place))
+                    raise FormatError(with_location(f"the chunks of {name} are of another shape; delete the index and it is built again", location))
 
     def save(self, path: Path, *, sync: bool = False) -> None:
         """Writes an uncompressed .npz; shards are named without their folder. With `sync`, waits for the disk."""
@@ -195,8 +196,8 @@ class Index:
         for kind, tables in {"column": self.columns, "span": self.spans, "info": self.infos}.items():
             for name, table in tables.items():
                 arrays |= to_arrays(f"{kind}/{escaped(name)}", table)
-        for name, checkpoints in self.checkpoints.items():
-            arrays |= checkpoints.to_arrays(f"checkpoint/{escaped(name)}")
+        for name, seek_points in self.seek_points.items():
+            arrays |= seek_points.to_arrays(f"seek_points/{escaped(name)}")
         for name, of_shards in self.chunks.items():
             for number, chunks in of_shards.items():
                 arrays |= chunks.to_arrays(f"chunk/{number}/{escaped(name)}")
@@ -204,7 +205,7 @@ class Index:
             arrays["file_times"] = self.files.times
         from fastpack.files.npz import save_npz
 
-        with written_whole(path, sync=sync) as temporary:
+        with atomic_write(path, sync=sync) as temporary:
             save_npz(temporary, arrays)
 
     def _about(self) -> str:
@@ -219,13 +220,13 @@ class Index:
             about["notes"] = self.notes
         if self.receipt:
             about["receipt"] = self.receipt
-        if self.first_seal is not None:
-            about["first_seal"] = [self.first_seal.num_records, self.first_seal.digest]
+        if self.original_digest is not None:
+            about["first_seal"] = [self.original_digest.num_records, self.original_digest.digest]
         return json.dumps(about)
 
     @classmethod
     def load(cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> "Index":
-        """The index in a file, of shards in `folder`; None is the folder of the file. `max_bytes` is what the file may have.
+        """The index in a file, of shards in `from_folder`; None is the folder of the file. `max_bytes` is what the file may have.
 
         Raises FormatError when the file is damaged, hostile or of another version.
         """
@@ -245,6 +246,7 @@ class Index:
 
     @classmethod
     def _of_arrays(cls, arrays: dict[str, npt.NDArray[Any]], folder: Path) -> "Index":
+        arrays = _with_present_names(arrays)
         about = json.loads(arrays["about"].tobytes())
         if about["version"] != INDEX_VERSION:
             raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
@@ -253,7 +255,7 @@ class Index:
         stored = escaped if about.get("escaped") else str
         n = len(arrays["record_numbers"])
         scalars = [name for name in images if not schema[name].is_list]
-        checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{stored(name)}", arrays, n) for name in scalars}
+        seek_points = {name: SeekPoints.from_arrays(f"seek_points/{stored(name)}", arrays, n) for name in scalars}
         columns = {field.name: from_arrays(f"column/{stored(field.name)}", arrays, field) for field in schema.columns}
         return cls(
             shards=tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
@@ -268,9 +270,9 @@ class Index:
                 for field in schema.blobs
                 if field.kind == "pixels"
             },
-            checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
+            seek_points={name: tables for name, tables in seek_points.items() if tables is not None},
             files=Files(columns["key"], arrays["file_times"]) if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
-            first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
+            original_digest=RecordDigest(*map(int, about["first_seal"])) if "first_seal" in about else None,
             notes=tuple(map(str, about.get("notes", ()))),
             receipt=str(about.get("receipt", "")),
         )
@@ -296,6 +298,11 @@ class Index:
             raise FormatError("the index has tables of another type or length; delete it and it is built again")
 
 
+def _with_present_names(arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays by their present names: indexes saved before seek points had this name are read too."""
+    return {re.sub("^checkpoint/", "seek_points/", name): values for name, values in arrays.items()}
+
+
 def concatenate(indexes: Sequence[Index]) -> Index:
     """One index over the samples of all, in order. Raises SchemaError when their fields differ."""
     if len(indexes) == 1:
@@ -314,7 +321,7 @@ def concatenate(indexes: Sequence[Index]) -> Index:
         infos={name: _concatenate([index.infos[name] for index in indexes], schema[name].is_list) for name in indexes[0].infos},
         chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
         files=Files.concatenate([index.files for index in indexes], [len(index) for index in indexes]),
-        checkpoints=_join_checkpoints(indexes, schema),
+        seek_points=_join_seek_points(indexes, schema),
         lost=_join_lost(indexes),
         notes=tuple(dict.fromkeys([*(note for index in indexes for note in index.notes), *_notes_on_classes(indexes, schema)])),
     )
@@ -326,11 +333,11 @@ def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.uint8] | None:
     return np.concatenate([np.zeros(len(index), np.uint8) if index.lost is None else index.lost for index in indexes])
 
 
-def _join_checkpoints(indexes: Sequence[Index], schema: Schema) -> dict[str, Checkpoints]:
+def _join_seek_points(indexes: Sequence[Index], schema: Schema) -> dict[str, SeekPoints]:
     """Where some have none, those of the others are kept. Lists of images have none."""
-    names = dict.fromkeys(name for index in indexes for name in index.checkpoints if not schema[name].is_list)
-    pieces = {name: [index.checkpoints.get(name) or Checkpoints.none(len(index)) for index in indexes] for name in names}
-    return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
+    names = dict.fromkeys(name for index in indexes for name in index.seek_points if not schema[name].is_list)
+    pieces = {name: [index.seek_points.get(name) or SeekPoints.none(len(index)) for index in indexes] for name in names}
+    return {name: SeekPoints.concatenate(tables) for name, tables in pieces.items()}
 
 
 def _notes_on_classes(indexes: Sequence[Index], schema: Schema) -> Iterator[str]:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from fastpack.core import checks
 from fastpack.core.ragged import Ragged, flat_values
 from fastpack.core.schema import KINDS, Field, Kind
-from fastpack.errors import OptionError, Place, SchemaError, at
+from fastpack.errors import Location, OptionError, SchemaError, with_location
 from fastpack.index.index import Index
 
 # Name of a field -> what its values are: a kind, such as "image"; or "image[]" where samples have
@@ -70,7 +70,7 @@ def refuse_kinds(index: Index, kinds: Kinds) -> None:
         if not has_kinds(index, {name: kind}):
             known = ", ".join(f"{field.name}: {kind_of(field)}" for field in index.schema.fields)
             message = f"kinds: there is no field {name!r} that can be read as {kind!r}; the fields are {known}"
-            raise SchemaError(at(message, Place(index.shards[0].path)))
+            raise SchemaError(with_location(message, Location(index.shards[0].path)))
 
 
 def checked_kinds(kinds: Kinds | None) -> Kinds:

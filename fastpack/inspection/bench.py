@@ -103,10 +103,10 @@ def _thread_counts(cores: int) -> list[int]:
 
 def _works(dataset: Reader, training: Reader, rows: Rows, count: int) -> Iterator[tuple[str, Work]]:
     yield "records", partial(_read, dataset.with_options(decode=False, transform=None, num_workers=count), rows)
-    picture = dataset.schema.picture
-    if picture is None:
+    image_field = dataset.schema.image_field
+    if image_field is None:
         return
-    if picture.kind == "image":
+    if image_field.kind == "image":
         yield "decode", partial(_read, dataset.with_options(decode=True, transform=None, num_workers=count), rows)
     yield "train", partial(_read, training.with_options(num_workers=count), rows)
     yield "loader", _Epochs(training.with_options(num_workers=count), rows)

@@ -1,4 +1,4 @@
-"""lettering: one line of text on a picture."""
+"""CaptionFont: one line of text on an image."""
 
 import unicodedata
 from typing import Any
@@ -13,7 +13,7 @@ _INK = (40, 40, 40)
 _BASELINE = 5  # over the lower edge
 
 
-class Lettering:
+class CaptionFont:
     """Draws what OpenCV's fonts can. Those of OpenCV 5 have the letters of most scripts, that of OpenCV 4 has ASCII."""
 
     def __init__(self, *, unicode: bool = hasattr(cv2, "FontFace")) -> None:

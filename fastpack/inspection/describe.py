@@ -83,15 +83,15 @@ def describe(dataset: Reader) -> Description:
 
 
 def _image_facts(dataset: Reader) -> ImageFacts | None:
-    picture = dataset.schema.picture
-    if picture is None:
+    image_field = dataset.schema.image_field
+    if image_field is None:
         return None
     num_bytes = int(dataset.sizes.sum())
-    if picture.kind == "pixels":
-        height, width = (*picture.image_shape, None, None)[:2]
+    if image_field.kind == "pixels":
+        height, width = (*image_field.image_shape, None, None)[:2]
         spreads = [None if side is None else Spread(side, side, side) for side in (width, height)]
-        return ImageFacts(num_bytes, {f"{np.dtype(picture.dtype).name} pixels": len(dataset)}, *spreads)
-    infos = dataset.index.infos[picture.name]
+        return ImageFacts(num_bytes, {f"{np.dtype(image_field.dtype).name} pixels": len(dataset)}, *spreads)
+    infos = dataset.index.infos[image_field.name]
     counts = np.bincount(infos["format"], minlength=len(FORMATS))
     formats = {name: int(count) for name, count in zip(FORMATS, counts, strict=True) if count}
     widths, heights = upright_sizes(infos[infos["width"] > 0], True, {})

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged
-from fastpack.core.threads import num_cores, share
+from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.images.codecs import decode
 from fastpack.images.headers import FORMATS, probe_blobs
 from fastpack.inspection.advice import Facts, advise
-from fastpack.inspection.decoders import Routes, take_routes
+from fastpack.inspection.decoders import DecoderUsage, decoder_usage
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
@@ -69,7 +69,7 @@ class Diagnosis:
     binding: str
     ceiling: float
     advice: tuple[str, ...]
-    routes: Routes | None = None
+    decoders: DecoderUsage | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -113,7 +113,7 @@ def doctor(
     binding = _binding(stages, fits)
     facts = Facts(binding.name, fits, {stage.name: stage.samples_per_second for stage in stages}, workers, *subject.look(rows))
     ceiling, advice = binding.samples_per_second, tuple(advise(facts))
-    return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, ceiling, advice, take_routes(dataset))
+    return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, ceiling, advice, decoder_usage(dataset))
 
 
 def sampled(sizes: Rows, seed: int) -> Rows:
@@ -235,8 +235,8 @@ def _available_memory() -> int | None:
 class _ReaderSubject:
     def __init__(self, reader: Reader) -> None:
         self._reader, self.sizes = reader.with_one_depth(), reader.sizes
-        picture = reader.schema.picture
-        self._is_encoded = picture is not None and picture.kind == "image"
+        image_field = reader.schema.image_field
+        self._is_encoded = image_field is not None and image_field.kind == "image"
 
     def read(self, rows: Rows, workers: int) -> Batch:
         return self._reader.with_options(decode=False, transform=None, num_workers=workers).read(rows)
@@ -254,10 +254,10 @@ class _ReaderSubject:
         return [shards[index.shard_numbers[row]] / index.files.names[row] for row in rows.tolist()]
 
     def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
-        picture = self._reader.schema.picture
-        if picture is None or not self._is_encoded:
+        image_field = self._reader.schema.image_field
+        if image_field is None or not self._is_encoded:
             return {}, 0.0, True
-        return *_shares(self._reader.index.infos[picture.name][rows]), True
+        return *_shares(self._reader.index.infos[image_field.name][rows]), True
 
 
 class _SourceSubject:
@@ -277,17 +277,17 @@ class _SourceSubject:
             for i in left:
                 pixels[i] = decode(images.bytes(i))
 
-        share(work, workers)
+        run_in_threads(work, workers)
         return Batch({**batch, name: pixels}, len(rows))
 
     def _images(self, batch: Batch) -> tuple[str, Ragged]:
-        picture = self._source.schema.picture
-        if picture is None or not isinstance(batch[picture.name], Ragged):
+        image_field = self._source.schema.image_field
+        if image_field is None or not isinstance(batch[image_field.name], Ragged):
             raise OptionError("this source gives no image files; pack it and look at the dataset")
-        return picture.name, batch[picture.name]
+        return image_field.name, batch[image_field.name]
 
     def paths(self, rows: Rows) -> list[Path]:
-        return [Path(place.path) for row in rows.tolist() if (place := self._source.place(row)).path is not None]
+        return [Path(location.path) for row in rows.tolist() if (location := self._source.location(row)).path is not None]
 
     def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         _, images = self._images(self._source.read(rows[:_BATCH_SAMPLES]))

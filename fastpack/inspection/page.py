@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastpack.core.batch import Batch
 from fastpack.core.schema import Field
 from fastpack.errors import EmptySourceError, FastpackError, SchemaError, from_os_error
-from fastpack.files.atomic import refuse_existing, written_whole
+from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.images.codecs import encode
 from fastpack.inspection.listing import listed
 from fastpack.inspection.thumbnail import as_rgb, fitted
@@ -36,7 +36,7 @@ def html_page(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]
     Images are shown as the Reader gives them, so its transform is seen; one that cannot be decoded is shown as the reason why.
     Names come from anybody's files: on the page they are text, never markup. Raises EmptySourceError, SchemaError or IndexError.
     """
-    if dataset.schema.picture is None:
+    if dataset.schema.image_field is None:
         raise SchemaError("there is no image field to show")
     numbers = np.asarray(rows, np.int64)
     if len(numbers) == 0:
@@ -52,8 +52,8 @@ def html_page(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]
 def save_page(page: str, output: str | Path, *, overwrite: bool = False) -> None:
     """Writes a page, under a temporary name first. Raises OutputExistsError or UnreadableFileError."""
     output = Path(output)
-    refuse_existing([output], overwrite)
-    with written_whole(output) as temporary:
+    check_absent([output], overwrite)
+    with atomic_write(output) as temporary:
         try:
             temporary.write_text(page, encoding="utf-8")
         except OSError as error:
@@ -67,12 +67,12 @@ def _encodable(text: str) -> str:
 
 def _samples(dataset: Reader, rows: Rows, tile: int) -> Iterator[dict[str, Any]]:
     reader = dataset.with_one_depth().with_options(decode=True, color="RGB", on_error="mask")
-    field = dataset.schema.picture
+    field = dataset.schema.image_field
     assert field is not None
     for first in range(0, len(rows), _BATCH_SAMPLES):
         numbers = rows[first : first + _BATCH_SAMPLES]
-        for row, picture in zip(numbers.tolist(), _pictures(reader, numbers, field, tile), strict=True):
-            yield picture | _facts(dataset, row % len(dataset))
+        for row, image_field in zip(numbers.tolist(), _pictures(reader, numbers, field, tile), strict=True):
+            yield image_field | _facts(dataset, row % len(dataset))
 
 
 def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> list[di
     except FastpackError as error:
         if len(numbers) == 1:
             return [{"src": "", "fault": str(error)}]
-        return [picture for number in numbers for picture in _pictures(reader, np.array([number]), field, tile)]
+        return [image_field for number in numbers for image_field in _pictures(reader, np.array([number]), field, tile)]
     faults = iter(batch.failures)
     return [_picture(batch, i, field, tile) if batch.mask[i] else {"src": "", "fault": str(next(faults))} for i in range(len(numbers))]
 
@@ -104,5 +104,5 @@ def _facts(dataset: Reader, row: int) -> dict[str, Any]:
         "height": sample.height,
         "bytes": sample.num_bytes,
         "format": sample.format,
-        "place": str(dataset.place(row)),
+        "place": str(dataset.location(row)),
     }

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, SourceError, at
-from fastpack.formats.protocols import Paths
-from fastpack.images.seek_points import Checkpoints
+from fastpack.errors import EmptySourceError, FastpackError, Location, OptionError, SourceError, with_location
+from fastpack.formats.protocols import DatasetPaths
+from fastpack.images.seek_points import SeekPoints
 from fastpack.index.index import Index
 from fastpack.reading.reader import Reader
 from fastpack.reading.reader import open as open_dataset
@@ -28,15 +28,15 @@ Advance = Callable[[int], None]
 
 def disagreement(saved: Index, built: Index) -> str | None:
     """What the index that was saved says of a file and the one built of it now does not; None when they are the same."""
-    if saved.first_seal is not None and saved.first_seal != built.seal:
-        return f"the file has {len(built):,} records, and not the {saved.first_seal.num_records:,} that it was first indexed with"
+    if saved.original_digest is not None and saved.original_digest != built.record_digest:
+        return f"the file has {len(built):,} records, and not the {saved.original_digest.num_records:,} that it was first indexed with"
     if len(saved) != len(built):
         return f"the file has {len(built):,} records and its saved index {len(saved):,}"
     if saved.schema != built.schema or saved.columns.keys() != built.columns.keys() or saved.spans.keys() != built.spans.keys():
         return "the file has other fields than its saved index"
     changed = np.zeros(len(built), np.bool_)
-    for name, marks in saved.checkpoints.items():
-        others = built.checkpoints.get(name, Checkpoints.none(len(built)))
+    for name, marks in saved.seek_points.items():
+        others = built.seek_points.get(name, SeekPoints.none(len(built)))
         changed |= [not np.array_equal(marks.table(row), others.table(row)) for row in range(len(built))]
     for name, spans in built.spans.items():
         changed |= _differing_rows(spans, saved.spans[name])
@@ -99,13 +99,13 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
     dataset = dataset.with_options(decode=False, on_error="raise", transform=None)
     ours, theirs, missing, extra = _pairs(dataset, source)
     for row in missing:
-        yield at("the dataset has no whole copy of this image; pack it again", source.place(row))
+        yield with_location("the dataset has no whole copy of this image; pack it again", source.location(row))
     for row in extra:
-        yield at("the source has no such image", dataset.place(row))
+        yield with_location("the source has no such image", dataset.location(row))
     yield from _missing_fields(dataset, source)
     for field, other in (pair for pair in pairs if not _are_comparable(*pair)):
         text = f"{field.name} is {_type_of(field)}, and {_type_of(other)} in its source; pack it again"
-        yield at(text, Place(dataset.index.shards[0].path))
+        yield with_location(text, Location(dataset.index.shards[0].path))
     pairs = [pair for pair in pairs if _are_comparable(*pair)]
     blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
     done = 0
@@ -123,7 +123,7 @@ def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
 
     Main images that have no partner of their name are a pair too: `pack` may rename them.
     """
-    mine, original = ours.picture, theirs.picture
+    mine, original = ours.image_field, theirs.image_field
     if mine is not None and original is not None and mine.kind == "pixels" != original.kind:
         raise OptionError("only image files as they are can be compared with their source; this dataset holds pixels")
     pairs = [(field, theirs[field.name]) for field in ours.fields if field.name in theirs]
@@ -158,20 +158,20 @@ def _type_of(field: Field) -> str:
 def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
     """What one side has and the other has not: a difference of all samples."""
     shared = _shared_fields(dataset.schema, source.schema)
-    place = Place(dataset.index.shards[0].path)
+    location = Location(dataset.index.shards[0].path)
     for field in source.schema.fields:
         if field not in [theirs for _, theirs in shared]:
-            yield at(f"the dataset has no field {field.name!r}, which its source has; pack it again", place)
+            yield with_location(f"the dataset has no field {field.name!r}, which its source has; pack it again", location)
     for field in dataset.schema.fields:
         if field.name != "key" and field not in [ours for ours, _ in shared]:
-            yield at(f"the source has no field {field.name!r}, which the dataset has", place)
+            yield with_location(f"the source has no field {field.name!r}, which the dataset has", location)
     if source.schema.class_names and not dataset.schema.class_names and "label" in dataset.schema:
-        yield at("the dataset has no names of classes, which its source has; pack it again", place)
+        yield with_location("the dataset has no names of classes, which its source has; pack it again", location)
     if dataset.schema.class_names and not source.schema.class_names and "label" in source.schema:
-        yield at("the source has no names of classes, which the dataset has", place)
+        yield with_location("the source has no names of classes, which the dataset has", location)
 
 
-def source_at(path: Source | Paths, index_dir: Path | None = None, **taking: Any) -> Source:
+def source_at(path: Source | DatasetPaths, index_dir: Path | None = None, **taking: Any) -> Source:
     """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`. A Source as it is.
 
     - taking: how a folder or a table is taken, as `source_of` has it.
@@ -267,7 +267,7 @@ def _as_bytes(values: Any) -> Any:
 
 
 def _difference(dataset: Reader, source: Source, row: int, partner: int, name: str) -> str:
-    return at(f"{name} differs from its source, {source.place(partner)}; pack it again", dataset.place(row))
+    return with_location(f"{name} differs from its source, {source.location(partner)}; pack it again", dataset.location(row))
 
 
 def _compare_columns(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]) -> Iterator[str]:
@@ -304,8 +304,8 @@ def _compare_labels(dataset: Reader, source: Source, ours: Rows, theirs: Rows, m
         label_text, wanted_text = _named(dataset.schema, label), _named(source.schema, wanted)
         if label_text == wanted_text:
             label_text, wanted_text = f"{label_text} (class {label})", f"{wanted_text} (class {wanted})"
-        text = f"the label is {label_text}, and {wanted_text} in its source, {source.place(int(theirs[row]))}; pack it again"
-        yield at(text, dataset.place(int(ours[row])))
+        text = f"the label is {label_text}, and {wanted_text} in its source, {source.location(int(theirs[row]))}; pack it again"
+        yield with_location(text, dataset.location(int(ours[row])))
 
 
 # A class: its name, and its number or, where the numbers differ, how many before it have that name.

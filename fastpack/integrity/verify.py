@@ -18,8 +18,8 @@ from fastpack.core.batch import Batch
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Text, flat_values, owners
-from fastpack.core.threads import num_cores, share
-from fastpack.errors import FastpackError, OptionError, Place, at
+from fastpack.core.threads import num_cores, run_in_threads
+from fastpack.errors import FastpackError, Location, OptionError, with_location
 from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
@@ -27,12 +27,12 @@ from fastpack.files.naming import missing, strangers
 from fastpack.files.publication import refuse_unfinished
 from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
-from fastpack.formats.protocols import Paths
-from fastpack.index.find_seek_points import marked
+from fastpack.formats.protocols import DatasetPaths
+from fastpack.index.find_seek_points import add_seek_points
 from fastpack.index.index import Index, concatenate
 from fastpack.index.kinds import kinds_of
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
-from fastpack.integrity.salvage.survey import Damage, told_index
+from fastpack.integrity.salvage.survey import Damage, trusted_index
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.sampling.split import repeated_keys
@@ -40,13 +40,13 @@ from fastpack.sources import Source
 
 _BATCH_SAMPLES = 256
 _BATCH_BYTES = 64 * 2**20  # of decoded pixels
-_MOST_KEYS = 100  # of those that come again are listed
+_MAX_KEYS = 100  # of those that come again are listed
 
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifyResult:
     """What a verification found.
 
     - num_files, num_samples: what was looked at, whole or damaged.
@@ -76,15 +76,15 @@ Progress = Callable[[int, int], None]
 
 
 def verify(
-    path: Paths,
+    path: DatasetPaths,
     *,
     decode: bool = False,
-    against: Source | Paths | None = None,
+    against: Source | DatasetPaths | None = None,
     index_dir: str | Path | None = None,
     num_workers: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
-) -> Verified:
+) -> VerifyResult:
     """Reads everything and compares it with its checksums; nothing is modified.
 
     A saved index that disagrees with its file is a problem too: so a file that lost its last records, or had two of them
@@ -107,7 +107,7 @@ def verify(
     shards = find_shards(path, check=False)
     job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
     work = _Work(shards, job, progress, num_passes=1 + decode + (against is not None))
-    share(work.run, min(num_workers or num_cores(), len(shards)))
+    run_in_threads(work.run, min(num_workers or num_cores(), len(shards)))
     findings = [work.findings[number] for number in range(len(shards))]
     problems = [problem for finding in findings for problem in finding.problems]
     is_one_file = isinstance(path, (str, Path)) and shards == [Path(path)]
@@ -117,7 +117,7 @@ def verify(
     work.finish()
     num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
     repeated = _repeated_keys(findings)
-    return Verified(len(shards), num_samples, num_unchecked, tuple(problems), len(repeated), tuple(repeated[:_MOST_KEYS]))
+    return VerifyResult(len(shards), num_samples, num_unchecked, tuple(problems), len(repeated), tuple(repeated[:_MAX_KEYS]))
 
 
 def _source_of(against: Any) -> Source | None:
@@ -178,7 +178,7 @@ class _Work:
 
 def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
     size = path.stat().st_size
-    told, problems = _told(path, job.index_dir)
+    told, problems = _saved(path, job.index_dir)
     try:
         # Compares everything with its checksums. What fields are is not a matter of the bytes, so the saved index says it.
         index = registry.of_file(path).index(path, limits=job.limits, kinds=kinds_of(told))
@@ -186,10 +186,10 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
         finding = _survey(path, told, error, job.limits)
     else:
         finding = _Finding([], len(index), _num_unchecked(index), index)
-        index = marked(index) if told is not None and told.checkpoints else index
+        index = add_seek_points(index) if told is not None and told.seek_points else index
         if told is not None and (difference := disagreement(told, index)):
             remedy = f"restore the file; or, if it was changed on purpose, delete {index_path(path, job.index_dir)}"
-            problems.append(at(f"{difference}; {remedy}", Place(path)))
+            problems.append(with_location(f"{difference}; {remedy}", Location(path)))
     advance(size)
     if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
         options = ReadOptions(decode=job.decode, on_error="mask", bits=8, limits=job.limits)
@@ -198,9 +198,9 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     return finding
 
 
-def _told(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
+def _saved(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
     try:
-        return told_index(path, index_dir), []
+        return trusted_index(path, index_dir), []
     except FastpackError as error:
         return None, [str(error)]
 
@@ -229,7 +229,7 @@ def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits
 
 def _lines(path: Path, damages: tuple[Damage, ...], error: FastpackError) -> list[str]:
     remedy = "restore the file from its source, or let `fastpack repair` save what is whole"
-    return [at(f"{damage.reason}; {remedy}", damage.place(path)) for damage in damages] or [str(error)]
+    return [with_location(f"{damage.reason}; {remedy}", damage.location(path)) for damage in damages] or [str(error)]
 
 
 def _num_unchecked(index: Index) -> int:
@@ -287,7 +287,7 @@ def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
         pixels = np.ascontiguousarray(batch[field.name], field.dtype).reshape(-1).view(np.uint8)
         crcs = crc32c_rows(pixels, np.arange(len(rows) + 1) * (len(pixels) // len(rows)))
         for row in rows[decoded & (crcs != spans["crc32c"])].tolist():
-            yield at(f"{field.name}: the pixels differ from their CRC32C; restore the file from its source", reader.place(row))
+            yield with_location(f"{field.name}: the pixels differ from their CRC32C; restore the file from its source", reader.location(row))
 
 
 def _set_problems(shards: list[Path]) -> Iterator[str]:

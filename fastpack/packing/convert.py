@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from fastpack.errors import CorruptRecordError, FastpackError, OptionError, Place, TruncatedFileError, at, from_os_error
+from fastpack.errors import CorruptRecordError, FastpackError, Location, OptionError, TruncatedFileError, from_os_error, with_location
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
-from fastpack.formats.protocols import Paths
+from fastpack.formats.protocols import DatasetPaths
 from fastpack.formats.registry import recognised
 from fastpack.packing.options import PackOptions, pack_options
-from fastpack.packing.pack import Packed, pack
+from fastpack.packing.pack import PackResult, pack
 from fastpack.reading.reader import open as open_dataset
 
 # Called with (samples done, samples in all, bytes done) after each batch.
@@ -26,7 +26,7 @@ _EITHER_HEADER = 32 + zlib.MAX_WBITS  # gzip's or zlib's, which TensorFlow write
 
 
 def convert(
-    path: Paths,
+    path: DatasetPaths,
     output: str | os.PathLike[str],
     options: PackOptions | None = None,
     *,
@@ -35,7 +35,7 @@ def convert(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
-) -> Packed:
+) -> PackResult:
     """Writes the samples of a dataset, image files unmodified, in another format: TFRecord, HDF5 or tar. All fields go along;
     one that the format cannot hold is refused before anything is written.
 
@@ -54,7 +54,7 @@ def convert(
     check_arguments(index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress)
     options, output = pack_options(options), path_of("output", output)
     if not output.parent.is_dir():
-        raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
+        raise OptionError(with_location("the output's folder is not there; make it first", Location(output.parent)))
     folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
     with _unpacked(find_shards(path), folder) as shards:
         dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, kinds=kinds, **options.taking)
@@ -120,9 +120,9 @@ def _unpack(path: Path, output: Path) -> None:
         with open(path, "rb") as file, open(output, "xb") as unpacked:
             _inflate(file, unpacked)
     except zlib.error as error:
-        raise CorruptRecordError(at(f"the compressed data are damaged ({error}); restore the file from its source", Place(path))) from error
+        raise CorruptRecordError(with_location(f"the compressed data are damaged ({error}); restore the file from its source", Location(path))) from error
     except EOFError as error:
-        raise TruncatedFileError(at("the file ends inside its compressed data; restore it from its source", Place(path))) from error
+        raise TruncatedFileError(with_location("the file ends inside its compressed data; restore it from its source", Location(path))) from error
     except OSError as error:
         raise from_os_error(error, "unpack", path) from error
 

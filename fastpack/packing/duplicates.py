@@ -25,14 +25,14 @@ def duplicates(source: Source, rows: Rows) -> dict[int, int]:
     candidates = rows[(counts[which] > 1) & (sizes > 0)]
     contents, is_known = np.zeros((len(candidates), 2), np.uint64), np.zeros(len(candidates), np.bool_)
     for start in range(0, len(candidates), _COMPARED_SAMPLES):
-        for place, content in enumerate(_digests(source, candidates[start : start + _COMPARED_SAMPLES]), start):
+        for location, content in enumerate(_digests(source, candidates[start : start + _COMPARED_SAMPLES]), start):
             if content is not None:
-                contents[place], is_known[place] = np.frombuffer(content, np.uint64), True
+                contents[location], is_known[location] = np.frombuffer(content, np.uint64), True
     candidates = candidates[is_known]
     firsts = candidates[_first_equals(contents[is_known])]
     is_copy = firsts != candidates
     copies = zip(candidates[is_copy].tolist(), firsts[is_copy].tolist(), strict=True)
-    return {row: first for row, first in copies if source.place(row) != source.place(first)}
+    return {row: first for row, first in copies if source.location(row) != source.location(first)}
 
 
 def _first_equals(contents: npt.NDArray[np.uint64]) -> Rows:
@@ -50,8 +50,8 @@ def _digests(source: Source, rows: Rows) -> list[bytes | None]:
         batch = _read_whole(source, rows)
     except FastpackError:
         return [None] if len(rows) == 1 else [content for row in rows for content in _digests(source, np.array([row]))]
-    picture = source.schema.picture
-    blobs = batch[picture.name] if picture is not None else None
+    image_field = source.schema.image_field
+    blobs = batch[image_field.name] if image_field is not None else None
     if not isinstance(blobs, Ragged):
         raise OptionError("duplicates are looked for among image files; the source gives none")
     return [hashlib.blake2b(blobs[row].data, digest_size=16).digest() for row in range(len(blobs))]

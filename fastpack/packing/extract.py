@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Field
-from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, SourceError, at, from_os_error, warn
+from fastpack.errors import FormatError, Location, OutputExistsError, SchemaError, SourceError, from_os_error, warn, with_location
 from fastpack.files.arguments import check_arguments
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
@@ -37,7 +37,7 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
-class Extracted:
+class ExtractResult:
     """What was written: files, their bytes, seconds; and the fields that were left out."""
 
     folder: Path
@@ -55,8 +55,8 @@ def extract(
     overwrite: bool = False,
     whole: bool = False,
     progress: Progress | None = None,
-) -> Extracted:
-    """Writes the files of a dataset below `folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
+) -> ExtractResult:
+    """Writes the files of a dataset below `from_folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
 
     Each is called by its sample's key, with the ending of its format when the key has none; or by its number, when
     there are no keys. Samples of one key and the same bytes, such as the captions of an image, give one file. No file is
@@ -102,10 +102,10 @@ def extract(
             done, num_bytes = done + len(batch), num_bytes + len(blobs.values)
             if progress:
                 progress(done, len(rows), num_bytes)
-    return Extracted(Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out)
+    return ExtractResult(Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out)
 
 
-def _extract_tar(dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None) -> Extracted:
+def _extract_tar(dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None) -> ExtractResult:
     """All fields; or one, with key and label."""
     started = time.perf_counter()
     chosen = _files_of(dataset, field)
@@ -115,7 +115,7 @@ def _extract_tar(dataset: Reader, output: Path, field: str | None, overwrite: bo
     options = PackOptions(format="tar")
     packed = pack(dataset.with_options(decode=False, on_error="raise"), output, options, overwrite=overwrite, progress=progress)
     num_bytes = int(dataset.index.spans[chosen.name]["length"].sum())
-    return Extracted(output, packed.num_samples, num_bytes, time.perf_counter() - started)
+    return ExtractResult(output, packed.num_samples, num_bytes, time.perf_counter() - started)
 
 
 def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _refuse_other_bytes(reader: Reader, names: Sequence[str], firsts: Mapping[in
         if mine != others:
             row = next(row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i))
             message = f"samples {firsts[row]} and {row} are both called {names[row]!r}, with other bytes; nothing was written"
-            raise FormatError(at(message, reader.place(row)))
+            raise FormatError(with_location(message, reader.location(row)))
 
 
 def _files_of(dataset: Reader, name: str | None) -> Field:
@@ -174,9 +174,9 @@ def _files_of(dataset: Reader, name: str | None) -> Field:
     found = images or fields
     if name is not None and found[0] not in files:
         known = ", ".join(each.name for each in files) or "none"
-        place = Place(dataset.index.shards[0].path)
+        location = Location(dataset.index.shards[0].path)
         raise SchemaError(
-            at(f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open", place)
+            with_location(f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open", location)
         )
     if not found:
         raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
@@ -194,7 +194,7 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
     for row, key in enumerate(named):
         if "\0" in key or {"", ".", ".."} & set(key.split("/")):  # an absolute path begins with an empty part
-            raise FormatError(at(f"the key {key!r} is no path below a folder; nothing was written", dataset.place(row)))
+            raise FormatError(with_location(f"the key {key!r} is no path below a folder; nothing was written", dataset.location(row)))
     return names
 
 
@@ -242,7 +242,7 @@ class _Folder:
             folder = self._folder(tuple(folders))
             if not self._overwrite and _is_there(last, folder):
                 message = "a file is there already; ask for overwrite, or choose another folder"
-                raise OutputExistsError(at(message, Place(self._root / name)))
+                raise OutputExistsError(with_location(message, Location(self._root / name)))
             with self._temporary(folder, last) as temporary:
                 _write_all(temporary, data)
         except OutputExistsError:

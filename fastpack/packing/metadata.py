@@ -16,7 +16,7 @@ _AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _SOS, _EOI, _COM, _APP0, _APP14 = 0xDA, 0xD9, 0xFE, 0xE0, 0xEE
 _JFIF_BYTES = 14
-_PNG_KEPT = {b"tRNS", b"acTL", b"fcTL", b"fdAT"}  # beside what no picture is without: transparency and animation
+_PNG_KEPT = {b"tRNS", b"acTL", b"fcTL", b"fdAT"}  # beside what no image is without: transparency and animation
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"}
 _WEBP_ICC, _WEBP_EXIF, _WEBP_XMP = 0x20, 0x08, 0x04
 
@@ -64,8 +64,8 @@ def _strip_jpeg(data: bytes, orientation: int) -> bytes:
             pieces.append(data[end:at])
     if orientation > 1:
         body = b"Exif\0\0" + _tiff(orientation)
-        place = 2 if len(pieces) > 1 and pieces[1][:2] == b"\xff\xe0" else 1  # JFIF comes first
-        pieces.insert(place, b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body)
+        location = 2 if len(pieces) > 1 and pieces[1][:2] == b"\xff\xe0" else 1  # JFIF comes first
+        pieces.insert(location, b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body)
     return b"".join(pieces)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text, digest
 from fastpack.core.schema import Schema
-from fastpack.errors import FastpackError, OptionError, Place
+from fastpack.errors import FastpackError, Location, OptionError
 from fastpack.files.classes import ClassMap
 from fastpack.files.escapes import escaped_bytes
 from fastpack.sampling.order import Shuffle
@@ -24,7 +24,7 @@ Rows = npt.NDArray[np.int64]
 _ALWAYS = ("label", "key")
 
 
-class Selection:
+class Subset:
     """Samples `rows` of a source, in that order.
 
     - fields: which fields to keep beside the main image, label and key; None keeps all.
@@ -36,7 +36,7 @@ class Selection:
     >>> from fastpack.sources import Paths
     >>> folder = getfixture("tmp_path")
     >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((2, 2, 3), np.uint8), "png"))
-    >>> Selection(Paths([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
+    >>> Selection(ImageFiles([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
     [7, 5]
     """
 
@@ -91,8 +91,8 @@ class Selection:
         """Of the images of some samples of the source together."""
         return int(self._source.sizes[np.array(numbers, np.int64)].sum())
 
-    def place(self, row: int) -> Place:
-        return self._source.place(self.number(row))
+    def location(self, row: int) -> Location:
+        return self._source.location(self.number(row))
 
     def key(self, row: int) -> str | None:
         keys = keys_of(self._source)
@@ -158,7 +158,7 @@ def faults_of(source: Source) -> Mapping[int, FastpackError]:
 def _with_columns(schema: Schema, names: Sequence[str]) -> Schema:
     for name in names:
         schema[name]  # raises for a field that is not there
-    main = {schema.picture.name} if schema.picture is not None else set()
+    main = {schema.image_field.name} if schema.image_field is not None else set()
     return replace(schema, fields=tuple(each for each in schema.fields if each.name in {*main, *_ALWAYS, *names}))
 
 
@@ -186,4 +186,4 @@ def _pattern(globs: Sequence[str]) -> Any:
 def shuffled(rows: Rows, seed: int) -> Rows:
     """In the order in which `Loader(shuffle=Shuffle(seed))` would visit them in its first epoch: a keyed bijection."""
     order = Shuffle(seed).permutation(len(rows))
-    return rows[order.visits(0, np.arange(len(rows))).samples]
+    return rows[order.samples_at(0, np.arange(len(rows))).samples]

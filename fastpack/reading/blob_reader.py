@@ -14,24 +14,24 @@ from fastpack._native.gather import Gather, announce
 from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN
 from fastpack.core.ragged import Ragged, flat_values, offsets_of, owners
 from fastpack.core.schema import Field
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 from fastpack.errors import (
     FastpackError,
     FormatError,
     LimitError,
+    Location,
     OptionError,
     Outcome,
-    Place,
     SchemaError,
     ShapeError,
-    at,
     changed_file_error,
     outcome_error,
     status_error,
+    with_location,
 )
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
-from fastpack.images.decode import DecodeOptions, Failures, Origin, Pictures, read_good_blobs, upright_sizes
+from fastpack.images.decode import DecodeOptions, EncodedImages, Failures, SpanSource, read_good_blobs, upright_sizes
 from fastpack.images.headers import probe_blobs
 from fastpack.index.index import Index
 
@@ -65,14 +65,14 @@ class Depth:
             )
 
 
-class Blobs:
+class BlobReader:
     """What has a span is read from its file natively, and so is what lies in chunks; the rest its container fetches.
     Thread-safe."""
 
     def __init__(self, index: Index, files: OpenShards) -> None:
         self._index, self._files = index, files
 
-    def pictures(self, field: Field, rows: Rows, options: DecodeOptions) -> Pictures:
+    def images(self, field: Field, rows: Rows, options: DecodeOptions) -> EncodedImages:
         """Where the encoded images (or bytes) of these samples are, and what their headers say.
 
         Of a field that is a list, these are the blobs of all its lists, one after the other: see `list_offsets`.
@@ -82,47 +82,47 @@ class Blobs:
         if isinstance(spans, Ragged):
             return self._of_lists(spans, flat_values(infos), rows, options)
 
-        def place_of(row: int) -> Place:
+        def location_of(row: int) -> Location:
             offset = int(spans["offset"][row])
-            return self._index.place(int(rows[row]), offset=None if offset == NO_SPAN else offset)
+            return self._index.location(int(rows[row]), offset=None if offset == NO_SPAN else offset)
 
         has_span = spans["offset"] != NO_SPAN
-        checkpoints = self._index.checkpoints.get(field.name)
-        marks = None if checkpoints is None else checkpoints.take(rows)
-        lying = Pictures(Origin(fds=self._files.descriptors(spans["shard"][has_span])), spans, infos, place_of, checkpoints=marks)
+        seek_points = self._index.seek_points.get(field.name)
+        marks = None if seek_points is None else seek_points.take(rows)
+        on_disk = EncodedImages(SpanSource(fds=self._files.descriptors(spans["shard"][has_span])), spans, infos, location_of, seek_points=marks)
         if has_span.all():
-            return lying
-        blobs, failures = self._in_memory(field, rows, lying, options)
+            return on_disk
+        blobs, failures = self._in_memory(field, rows, on_disk, options)
         fetched = np.zeros(len(rows), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
         if field.is_image_file:
             infos, _ = probe_blobs(blobs)
-        return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
+        return EncodedImages(SpanSource(memory=blobs.values), fetched, infos, location_of, failures)
 
     def list_offsets(self, field: Field, rows: Rows) -> Rows:
         """Where the list of each of these samples begins among the blobs that `pictures` finds, and ends: (n + 1,)."""
         offsets: Rows = self._index.spans[field.name].offsets
         return offsets_of(offsets[1:][rows] - offsets[:-1][rows])
 
-    def _of_lists(self, spans: Ragged, infos: npt.NDArray[Any], rows: Rows, options: DecodeOptions) -> Pictures:
+    def _of_lists(self, spans: Ragged, infos: npt.NDArray[Any], rows: Rows, options: DecodeOptions) -> EncodedImages:
         """The checksum of a TFRecord covers all of a record: so the blobs of one are read at once, not record after record for each."""
         flat, owner = spans.values, owners(spans)
         infos = infos if len(infos) == len(flat) else np.zeros(len(flat), IMAGE_INFO)
 
-        def place_of(blob: int) -> Place:
-            return self._index.place(int(rows[owner[blob]]), offset=int(flat["offset"][blob]))
+        def location_of(blob: int) -> Location:
+            return self._index.location(int(rows[owner[blob]]), offset=int(flat["offset"][blob]))
 
         files = self._files.descriptors(flat["shard"])
         if not _share_records(flat, owner):
-            return Pictures(Origin(fds=files), flat, infos, place_of)
+            return EncodedImages(SpanSource(fds=files), flat, infos, location_of)
         filled = np.flatnonzero(spans.lengths)
         firsts, lasts = flat[spans.offsets[:-1][filled]], flat[spans.offsets[1:][filled] - 1]
         joined = firsts.copy()
         joined["length"] = lasts["offset"] + lasts["length"] - firsts["offset"]
-        lying = Pictures(
-            Origin(fds=files), joined, np.zeros(len(joined), IMAGE_INFO), lambda row: self._index.place(int(rows[filled[row]]))
+        on_disk = EncodedImages(
+            SpanSource(fds=files), joined, np.zeros(len(joined), IMAGE_INFO), lambda row: self._index.location(int(rows[filled[row]]))
         )
-        lists, failed = read_good_blobs(lying, options)
+        lists, failed = read_good_blobs(on_disk, options)
         number = np.zeros(len(rows), np.int64)
         number[filled] = np.arange(len(filled))
         of_blob = number[owner]
@@ -132,7 +132,7 @@ class Blobs:
         lost = np.isin(of_blob, list(failed))
         placed[lost] = np.zeros(1, SPAN)
         failures = {blob: failed[int(of_blob[blob])] for blob in np.flatnonzero(lost).tolist()}
-        return Pictures(Origin(memory=lists.values), placed, infos, place_of, failures)
+        return EncodedImages(SpanSource(memory=lists.values), placed, infos, location_of, failures)
 
     @property
     def formats(self) -> list[int]:
@@ -158,29 +158,29 @@ class Blobs:
         return Depth(num_deep, int(np.count_nonzero(is_readable)) - num_deep)
 
     def upright_sizes(self, rows: Rows, orient: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-        """Widths and heights of the pictures that masks follow, 0 where a header cannot be read; None without a picture."""
-        picture = self._index.schema.picture
-        if picture is None:
+        """Widths and heights of the images that masks follow, 0 where a header cannot be read; None without an image."""
+        image_field = self._index.schema.image_field
+        if image_field is None:
             return None
-        if picture.kind == "pixels":
-            height, width = (*picture.image_shape, None, None)[:2]
+        if image_field.kind == "pixels":
+            height, width = (*image_field.image_shape, None, None)[:2]
             return np.full(len(rows), width or 0), np.full(len(rows), height or 0)
-        widths, heights = upright_sizes(self._index.infos[picture.name].take(rows), orient, {})
+        widths, heights = upright_sizes(self._index.infos[image_field.name].take(rows), orient, {})
         return widths.astype(np.int64), heights.astype(np.int64)
 
-    def file_of(self, rows: Rows) -> Place:
+    def file_of(self, rows: Rows) -> Location:
         """The file that the first of these samples is in."""
-        return Place(self._index.place(int(rows[0])).path if len(rows) else self._index.shards[0].path)
+        return Location(self._index.location(int(rows[0])).path if len(rows) else self._index.shards[0].path)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
         """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""
         options = replace(options, keep_going=True)
-        pictures = self.pictures(field, rows, options)
-        spans = pictures.spans.copy()
+        encoded = self.images(field, rows, options)
+        spans = encoded.spans.copy()
         spans["length"], spans["record_length"] = np.minimum(spans["length"], np.uint64(num_bytes)), 0
-        return read_good_blobs(replace(pictures, spans=spans), options)[0]
+        return read_good_blobs(replace(encoded, spans=spans), options)[0]
 
-    def announce(self, rows: Rows) -> None:
+    def advise_willneed(self, rows: Rows) -> None:
         """Tells the system that these samples will be read soon."""
         for field in self._index.schema.blobs:
             spans = flat_values(self._index.spans[field.name].take(rows))
@@ -188,13 +188,13 @@ class Blobs:
             in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
             announce(in_order, self._files.descriptors(in_order["shard"]))
 
-    def _in_memory(self, field: Field, rows: Rows, pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
+    def _in_memory(self, field: Field, rows: Rows, encoded: EncodedImages, options: DecodeOptions) -> tuple[Ragged, Failures]:
         """Those that are fetched, and those that lie in other files of the same batch; nothing for one that fails."""
-        has_span, lengths = pictures.spans["offset"] != NO_SPAN, pictures.spans["length"]
+        has_span, lengths = encoded.spans["offset"] != NO_SPAN, encoded.spans["length"]
         blobs = [b""] * len(rows)
 
         def read(positions: Rows) -> None:
-            read, _ = read_good_blobs(pictures.take(positions), replace(options, keep_going=False))
+            read, _ = read_good_blobs(encoded.take(positions), replace(options, keep_going=False))
             for row, position in enumerate(positions.tolist()):
                 blobs[position] = read.bytes(row)
 
@@ -202,7 +202,7 @@ class Blobs:
             for position, blob in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
                 data = np.asarray(blob).tobytes()
                 if len(data) != lengths[position]:
-                    raise changed_file_error(pictures.place_of(position))
+                    raise changed_file_error(encoded.location_of(position))
                 blobs[position] = data
 
         failures = _read_each([(has_span, read), (~has_span, fetch)], keep_going=True)
@@ -217,7 +217,7 @@ class Blobs:
         """
         if None in field.shape:
             message = f"{field.name} has another shape in another file; open the files apart"
-            raise SchemaError(at(message, self._index.place(int(rows[0])) if len(rows) else Place()))
+            raise SchemaError(with_location(message, self._index.location(int(rows[0])) if len(rows) else Location()))
         self._refuse_large(field, rows, options)
         stored = np.dtype(field.dtype)
         shape = (len(rows), *(size or 0 for size in field.shape))
@@ -238,7 +238,7 @@ class Blobs:
         most, numbers = _NUMBERS_A_PIXEL * options.limits.max_pixels, math.prod(size or 0 for size in field.shape)
         if numbers > most and len(rows):
             message = f"a sample of {field.name} has {numbers} numbers, more than {most}; raise max_pixels if the file is real"
-            raise LimitError(at(message, self._index.place(int(rows[0]))))
+            raise LimitError(with_location(message, self._index.location(int(rows[0]))))
 
     def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
         """Fills `pixels` with bytes as they are stored."""
@@ -263,7 +263,7 @@ class Blobs:
         sample_bytes = len(flat) // len(rows)
         differs = is_known & (crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"])
         message = "the pixels differ from their CRC32C"
-        found = {row: status_error(5, message, self._index.place(int(rows[row]))) for row in np.flatnonzero(differs).tolist()}
+        found = {row: status_error(5, message, self._index.location(int(rows[row]))) for row in np.flatnonzero(differs).tolist()}
         if found and not options.keep_going:
             raise found[min(found)]
         return found
@@ -277,7 +277,7 @@ class Blobs:
             wanted["length"] *= np.diff(firsts, append=len(positions)).astype(np.uint64)
         positions = positions[firsts]
         job = Gather(wanted, flat, positions * sample_bytes, fds=self._files.descriptors(wanted["shard"]), check=options.check)
-        self._raise_first(share(job.run, options.workers_for(len(wanted))), rows, positions)
+        self._raise_first(run_in_threads(job.run, options.workers_for(len(wanted))), rows, positions)
 
     def _read_chunks(self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions) -> None:
         shard_numbers = self._index.shard_numbers[rows[positions]]
@@ -298,7 +298,7 @@ class Blobs:
                     out=flat,
                 )
             )
-        outcomes = share(lambda: [job.run() for job in jobs], options.workers_for(len(positions)))
+        outcomes = run_in_threads(lambda: [job.run() for job in jobs], options.workers_for(len(positions)))
         self._raise_first([outcome for of_thread in outcomes for outcome in of_thread], rows)
 
     def _raise_first(self, outcomes: list[Outcome], rows: Rows, positions: Rows | None = None) -> None:
@@ -306,14 +306,14 @@ class Blobs:
         if failures:
             first = min(failures, key=lambda failure: failure[2])
             row = first[2] if positions is None else int(positions[first[2]])
-            raise outcome_error(first, self._index.place(int(rows[row]), offset=first[3]))
+            raise outcome_error(first, self._index.location(int(rows[row]), offset=first[3]))
 
     def _fetch_pixels(self, field: Field, rows: Rows, positions: Rows, pixels: Pixels) -> None:
         as_stored = pixels.view(np.dtype(field.dtype))
         for position, values in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
             if values.shape != pixels.shape[1:] or values.dtype != as_stored.dtype:
                 message = f"{field.source_name} does not hold what the index says; delete the index"
-                raise FormatError(at(message, self._index.place(int(rows[position]))))
+                raise FormatError(with_location(message, self._index.location(int(rows[position]))))
             as_stored[position] = values
 
     def _fetch(self, field: Field, rows: Rows) -> list[Any]:
@@ -330,8 +330,8 @@ class Blobs:
             except FastpackError as error:
                 if len(rows) > 1:
                     raise
-                place = self._index.place(int(rows[0]))  # what was asked for alone is what failed
-                raise type(error)(*error.args[:-1], at(str(error), place)) from error
+                location = self._index.location(int(rows[0]))  # what was asked for alone is what failed
+                raise type(error)(*error.args[:-1], with_location(str(error), location)) from error
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
         return blobs

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from fastpack.core import checks
-from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at, from_os_error
+from fastpack.errors import Location, MissingFileError, OptionError, SourceError, from_os_error, with_location
 from fastpack.files.classes import ClassList
 from fastpack.files.file_names import path_of
-from fastpack.files.folders import FolderRules, look_into
+from fastpack.files.folders import FolderRules, scan_folder
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.indexing import indexes_of
 from fastpack.formats.registry import recognised
 from fastpack.index.index import concatenate
-from fastpack.sources import TABLE_SUFFIXES, table
+from fastpack.sources import TABLE_SUFFIXES, from_table
 
 _HEAD_BYTES = 4096
 
@@ -60,12 +60,12 @@ def _in_order(given: Any) -> Sequence[str]:
 
 def _of_path(path: Path) -> Sequence[str]:
     if not path.exists():
-        raise MissingFileError(2, at("there is no such list of classes, and no such dataset; check the path", Place(path)))
+        raise MissingFileError(2, with_location("there is no such list of classes, and no such dataset; check the path", Location(path)))
     if path.suffix.lower() in TABLE_SUFFIXES:
-        return table(path).schema.class_names
+        return from_table(path).schema.class_names
     if path.is_dir():
         shards = find_shards(path)
-        return look_into(path, FolderRules()).class_names if shards == [path] else _of_shards(shards)
+        return scan_folder(path, FolderRules()).class_names if shards == [path] else _of_shards(shards)
     try:
         with open(path, "rb") as file:
             is_dataset = recognised(file.read(_HEAD_BYTES)) is not None
@@ -85,12 +85,12 @@ def _of_text(path: Path) -> Sequence[str]:
     except OSError as error:
         raise from_os_error(error, "read the classes", path) from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise SourceError(at(f"this is no list of class names ({error}); put one on each line", Place(path))) from error
+        raise SourceError(with_location(f"this is no list of class names ({error}); put one on each line", Location(path))) from error
 
 
 def _lines(text: str, path: Path) -> list[str]:
     """A blank line would shift the numbers of all classes after it, if it were passed over."""
     lines = text.rstrip().splitlines()
     if blank := next((number for number, line in enumerate(lines, 1) if not line.strip()), 0):
-        raise SourceError(at(f"line {blank} is blank, and class names have one line each; remove the line", Place(path)))
+        raise SourceError(with_location(f"line {blank} is blank, and class names have one line each; remove the line", Location(path)))
     return lines

@@ -11,24 +11,24 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.core import checks
-from fastpack.core.batch import Batch, settled
-from fastpack.core.buffer_pool import Memory
+from fastpack.core.batch import Batch, with_failures
+from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.ragged import Ragged, Text, digest, flat_values, owners
 from fastpack.core.rng import check_epochs
 from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import import_threads
-from fastpack.errors import OptionError, OutOfRangeError, Place, warn
+from fastpack.errors import Location, OptionError, OutOfRangeError, warn
 from fastpack.files.shard import OpenShards
 from fastpack.formats import discovery, protocols
 from fastpack.formats.choice import Choice
-from fastpack.formats.indexing import indexes_of, keep_learned, with_classes
+from fastpack.formats.indexing import indexes_of, save_seek_points, with_classes
 from fastpack.images.decode import Failures
 from fastpack.index.arrays import Column
 from fastpack.index.index import Index, concatenate
 from fastpack.index.kinds import checked_kinds
-from fastpack.index.seek_point_cache import Learned
-from fastpack.reading.blob_reader import Blobs
-from fastpack.reading.image_pipeline import Imaging
+from fastpack.index.seek_point_cache import SeekPointCache
+from fastpack.reading.blob_reader import BlobReader
+from fastpack.reading.image_pipeline import ImagePipeline
 from fastpack.reading.options import ReadOptions
 from fastpack.sampling.split import parts_of, spread_by_key, spread_by_number
 
@@ -38,7 +38,7 @@ _ITERATED_SAMPLES = 32
 
 
 def open(
-    path: protocols.Paths,
+    path: protocols.DatasetPaths,
     *,
     fields: Mapping[str, str] | Sequence[str] | None = None,
     options: ReadOptions | None = None,
@@ -55,7 +55,7 @@ def open(
     - fields: which fields, and under which names: ["image", "label"] or {"picture": "image/encoded"}.
     - options, and `changes` to them: a ReadOptions, or its fields by name, as in decode=False. Beside these, `changes` may be:
         - axes: of arrays in HDF5 files of others, where the guess is wrong: {"X": "NCHW"}. docs/formats.md describes the guess.
-        - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
+        - class_folder, sidecars: of a folder of images; see `from_folder`. class_folder is for tars, too.
         - kinds: what fields are, where a file does not say it and the guess is wrong: {"caption": "text"}, or "image", "mask"
           or "bytes". What `pack` wrote needs none. docs/formats.md describes the guess; `build_indexes` keeps the kinds.
         - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others are refused.
@@ -83,8 +83,8 @@ def open(
     wanted, given, goes_on = None if names is None else tuple(names.values()), checked_kinds(kinds), options.on_error != "raise"
     choice = Choice(wanted, allow_external, untrusted, goes_on, folder, beside, {} if axes is None else axes, given)
     # Absolute, so that a later os.chdir changes nothing; links stay links.
-    shards, marks = [shard.absolute() for shard in discovery.find_shards(path, untrusted=untrusted)], options.checkpoints is True
-    indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, checkpoints=marks, limits=options.limits)
+    shards, marks = [shard.absolute() for shard in discovery.find_shards(path, untrusted=untrusted)], options.seek_points is True
+    indexes = indexes_of(shards, save=save_index, index_dir=index_dir, choice=choice, seek_points=marks, limits=options.limits)
     index = concatenate(with_classes(indexes, () if classes is None else _class_list(classes)))
     warn(index.notes)
     return Reader(index if names is None else index.select(names), options)
@@ -138,27 +138,27 @@ class Reader(Sequence[dict[str, Any]]):
         sample_numbers: Rows | None = None,
         *,
         part_sizes: tuple[int, ...] | None = None,
-        memory: Memory | None = None,
-        learned: Learned | None = None,
+        memory: BufferPool | None = None,
+        seek_point_cache: SeekPointCache | None = None,
     ) -> None:
         """What the library itself passes, beside the index and how to read it:
 
         - sample_numbers (n,): what random transforms know the samples by; None counts them.
         - part_sizes: of the datasets that were concatenated.
         - memory: where batches are written.
-        - learned: the checkpoints that it shares with the reader that it is a part of.
+        - seek_point_cache: the seek points that it shares with the reader that it is a part of.
         """
         self._index = index
         self._sample_numbers = np.arange(len(index)) if sample_numbers is None else sample_numbers
         self._part_sizes = part_sizes or (len(index),)
         self._options = options or ReadOptions()
         self._files = files or OpenShards(index.shards)
-        self._blobs = Blobs(index, self._files)
-        if self._options.checkpoints == "learn" and learned is None:
-            missing = [name for name, infos in index.infos.items() if name not in index.checkpoints and not isinstance(infos, Ragged)]
-            learned = Learned(missing, int(self._sample_numbers.max(initial=-1)) + 1)
-        self._learned = learned
-        self._imaging = Imaging(self._blobs, self._options, self._sample_numbers, memory or Memory(), learned)
+        self._blobs = BlobReader(index, self._files)
+        if self._options.seek_points == "lazy" and seek_point_cache is None:
+            missing = [name for name, infos in index.infos.items() if name not in index.seek_points and not isinstance(infos, Ragged)]
+            seek_point_cache = SeekPointCache(missing, int(self._sample_numbers.max(initial=-1)) + 1)
+        self._seek_point_cache = seek_point_cache
+        self._pipeline = ImagePipeline(self._blobs, self._options, self._sample_numbers, memory or BufferPool(), seek_point_cache)
         self._import_modules()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -168,7 +168,7 @@ class Reader(Sequence[dict[str, Any]]):
     def _import_modules(self) -> None:
         """Imports all that a read imports. A child that is forked while another thread imports would wait for that import for ever."""
         import_threads()
-        self._imaging.import_modules()
+        self._pipeline.import_modules()
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index: samples are found by number
@@ -204,9 +204,9 @@ class Reader(Sequence[dict[str, Any]]):
         For the main image there are also its header's facts: width, height, orientation and so on.
         """
         columns = dict(self._index.columns)
-        picture = self.schema.picture
-        if picture is not None and picture.name in self._index.infos:
-            infos = self._index.infos[picture.name]
+        image_field = self.schema.image_field
+        if image_field is not None and image_field.name in self._index.infos:
+            infos = self._index.infos[image_field.name]
             facts: dict[str, Column] = {name: infos[name] for name in infos.dtype.names or () if name != "reserved"}
             columns = facts | columns
         return MappingProxyType(columns)
@@ -214,16 +214,16 @@ class Reader(Sequence[dict[str, Any]]):
     @property
     def sizes(self) -> Rows:
         """Bytes of each sample's stored image, (n,); of all its blobs, where none is the main image."""
-        picture = self.schema.picture
-        if picture is not None:
-            return np.asarray(self._index.spans[picture.name]["length"], np.int64)
+        image_field = self.schema.image_field
+        if image_field is not None:
+            return np.asarray(self._index.spans[image_field.name]["length"], np.int64)
         return self._bytes_of(self.schema.blobs)
 
     @property
     def sizes_beside(self) -> Rows:
         """Bytes of each sample's blobs beside the main image, (n,)."""
-        picture = self.schema.picture
-        return self._bytes_of([] if picture is None else [blob for blob in self.schema.blobs if blob != picture])
+        image_field = self.schema.image_field
+        return self._bytes_of([] if image_field is None else [blob for blob in self.schema.blobs if blob != image_field])
 
     def _bytes_of(self, blobs: Sequence[Field]) -> Rows:
         total: Rows = np.zeros(len(self), np.int64)
@@ -241,14 +241,14 @@ class Reader(Sequence[dict[str, Any]]):
             "choice of samples": digest(np.stack([self._index.shard_numbers, self._index.record_numbers])),
         }
 
-    def place(self, row: int) -> Place:
+    def location(self, row: int) -> Location:
         """Where a sample comes from, for messages."""
-        return self._index.place(row)
+        return self._index.location(row)
 
-    def with_options(self, *, memory: Memory | None = None, **changes: Any) -> "Reader":
+    def with_options(self, *, memory: BufferPool | None = None, **changes: Any) -> "Reader":
         """The same samples, read otherwise: `with_options(decode=False)`; or written to another memory."""
-        options, memory = replace(self._options, **changes), memory or self._imaging.decoding.memory
-        shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "learned": self._learned}
+        options, memory = replace(self._options, **changes), memory or self._pipeline.decoding.memory
+        shared: dict[str, Any] = {"part_sizes": self._part_sizes, "memory": memory, "seek_point_cache": self._seek_point_cache}
         return Reader(self._index, options, self._files, self._sample_numbers, **shared)
 
     def with_one_depth(self) -> "Reader":
@@ -264,7 +264,7 @@ class Reader(Sequence[dict[str, Any]]):
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> "Reader":
         """A Reader over the given samples, in that order; a random transform gives each what it gets here."""
         taken = self._rows(rows)
-        return Reader(self._index.take(taken), self._options, self._files, self._sample_numbers[taken], learned=self._learned)
+        return Reader(self._index.take(taken), self._options, self._files, self._sample_numbers[taken], seek_point_cache=self._seek_point_cache)
 
     def filter(self, keep: Callable[[Mapping[str, Column]], npt.ArrayLike]) -> "Reader":
         """A Reader over the samples for which `keep(columns)`, (n,) booleans, is true. No image is read.
@@ -341,41 +341,41 @@ class Reader(Sequence[dict[str, Any]]):
         """
         rows = self._rows(indices)
         check_epochs(epoch, len(rows))
-        picture = self.schema.picture
+        image_field = self.schema.image_field
         checks.instance("out", out, np.ndarray | None, "a numpy array")
-        if out is not None and (picture is None or (picture.kind == "image" and not self._options.decode)):
+        if out is not None and (image_field is None or (image_field.kind == "image" and not self._options.decode)):
             raise OptionError("out receives pixels, and there are none; leave it out, or open a dataset of images with decode=True")
         failures: Failures = {}
         fields: dict[str, Any] = {}
         for field in self.schema.fields:
             if field.is_blob:
-                fields[field.name], failed = self._imaging.values(field, rows, epoch, out if field == picture else None)
+                fields[field.name], failed = self._pipeline.values(field, rows, epoch, out if field == image_field else None)
                 failures |= failed
             else:
                 fields[field.name] = _taken(field, self._index.columns[field.name], rows)
         failures |= self._index.failures(rows)
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
-        return settled(fields, rows, failures, skips=self._options.on_error == "skip")
+        return with_failures(fields, rows, failures, skips=self._options.on_error == "skip")
 
-    def save_checkpoints(self, index_dir: str | os.PathLike[str] | None = None) -> int:
-        """Saves in the indexes what was learned with checkpoints="learn": later readers have it. Images that were not decoded yet are
+    def save_seek_points(self, index_dir: str | os.PathLike[str] | None = None) -> int:
+        """Saves in the indexes what was learned with seek_points="lazy": later readers have it. Images that were not decoded yet are
         looked at now; after an epoch there are none.
 
-        Returns how many images of all files have checkpoints. Raises OptionError when nothing is being learned, what a damaged image
+        Returns how many images of all files have seek points. Raises OptionError when nothing is being learned, what a damaged image
         raises, and UnreadableFileError when an index cannot be written.
         """
-        if self._learned is None:
-            raise OptionError('nothing is being learned; open the dataset with checkpoints="learn"')
-        return keep_learned(self._index, self._learned, self._sample_numbers, index_dir, self._options.limits)
+        if self._seek_point_cache is None:
+            raise OptionError('nothing is being learned; open the dataset with seek_points="lazy"')
+        return save_seek_points(self._index, self._seek_point_cache, self._sample_numbers, index_dir, self._options.limits)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """The first bytes of stored images, up to so many of each, as they are; none of those that cannot be read."""
-        return self._blobs.heads(field, rows, num_bytes, self._imaging.decoding)
+        return self._blobs.heads(field, rows, num_bytes, self._pipeline.decoding)
 
-    def announce(self, rows: Rows) -> None:
+    def advise_willneed(self, rows: Rows) -> None:
         """Tells the system that these samples will be read soon, so that a cold disk sees all requests at once."""
-        self._blobs.announce(rows)
+        self._blobs.advise_willneed(rows)
 
     def _rows(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Rows:
         try:

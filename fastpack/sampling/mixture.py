@@ -10,7 +10,7 @@ import numpy as np
 from fastpack.core import checks
 from fastpack.core.ragged import Text
 from fastpack.errors import OptionError
-from fastpack.sampling.order import _MEMBERS, _PARTS, Numbers, Table, Visits, _keys, _permuted_within
+from fastpack.sampling.order import _MEMBERS, _PARTS, Numbers, Picks, Table, _keys, _permuted_within
 
 # Weights that are no integers are kept to this many parts of a whole.
 _MIX_BLOCK = 10_000
@@ -98,7 +98,7 @@ class _Mixture:
         self._quota_ends = np.cumsum(quotas)
         self._part_keys, self._member_keys = _keys(seed, 0, _PARTS), _keys(seed, 0, _MEMBERS)
 
-    def visits(self, epoch: int, positions: Numbers) -> Visits:
+    def samples_at(self, epoch: int, positions: Numbers) -> Picks:
         """Epochs are pieces of one stream without end, so that all of a part comes before anything comes again."""
         block_size = int(self._quota_ends[-1])
         blocks, places = np.divmod(epoch * self.num_positions + positions, block_size)
@@ -108,7 +108,7 @@ class _Mixture:
         nth = blocks * quotas + slots - (self._quota_ends[parts] - quotas)
         passes, places = np.divmod(nth, sizes)
         numbers = self._first_samples[parts] + _permuted_within(places, sizes, passes * len(self._sizes) + parts, self._member_keys)
-        return Visits(numbers if self._members is None else self._members[numbers], passes)
+        return Picks(numbers if self._members is None else self._members[numbers], passes)
 
 
 def _quotas(weights: Sequence[float]) -> Numbers:
@@ -127,6 +127,6 @@ def _named(fractions: Any) -> dict[str, Any]:
     return checks.mapping("fractions", fractions, '{"train": 0.9, "val": 0.1}')
 
 
-def _settle_seed_and_num_samples(ordering: "Balanced | Mix") -> None:
-    num_samples = checks.optional_integer("num_samples", ordering.num_samples, 1)
-    checks.settle(ordering, seed=checks.seed("seed", ordering.seed), num_samples=num_samples)
+def _settle_seed_and_num_samples(sampler: "Balanced | Mix") -> None:
+    num_samples = checks.optional_integer("num_samples", sampler.num_samples, 1)
+    checks.settle(sampler, seed=checks.seed("seed", sampler.seed), num_samples=num_samples)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.numerals import INTEGER, fits, is_integer, looks_like_number
-from fastpack.core.ragged import Growing, Ragged, Text, encoded, numbered, offsets_of
-from fastpack.errors import FastpackError, Place, SourceError, at
+from fastpack.core.ragged import Ragged, RaggedBuilder, Text, encoded, factorize, offsets_of
+from fastpack.errors import FastpackError, Location, SourceError, with_location
 
 ColumnValues = npt.NDArray[Any] | Ragged
 Offsets = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ class TableColumn:
         self._num_rows = 0
         self.num_missing = 0
         self.first_rows: dict[type, int] = {}  # of each type that occurs
-        self._scalars = Growing()
+        self._scalars = RaggedBuilder()
         self._lengths = array("q")
         self._items: TableColumn | None = None
         self._members: dict[str, TableColumn] = {}
@@ -89,7 +89,7 @@ class TableColumn:
 
     def _below(self, name: str) -> "TableColumn":
         if self._depth == _MAX_DEPTH:
-            raise SourceError(at(f"column {self.name[:40]!r} is nested more than {_MAX_DEPTH} deep; write it flat", Place(self.path)))
+            raise SourceError(with_location(f"column {self.name[:40]!r} is nested more than {_MAX_DEPTH} deep; write it flat", Location(self.path)))
         return TableColumn(name, self.path, is_typed=self.is_typed, depth=self._depth + 1)
 
     def text(self) -> Text:
@@ -120,7 +120,7 @@ class TableColumn:
         rows = sorted((self.first_rows[each], (_SCALARS | _NESTED)[each]) for each in types)
         found = ", ".join(f"{name} (row {row})" for row, name in rows)
         message = f"column {self.name!r} mixes {found}; write one kind, or leave the column out with fields"
-        return SourceError(at(message, Place(self.path, record=rows[1][0])))
+        return SourceError(with_location(message, Location(self.path, record=rows[1][0])))
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ class Leaf:
         return replace(self, offsets=(offsets, *self.offsets), num_missing=num_missing)
 
     @property
-    def where(self) -> Place:
-        return Place(self.column.path)
+    def where(self) -> Location:
+        return Location(self.column.path)
 
     def values(self, notes: list[str] | None = None) -> ColumnValues:
         """(n,) integers, float64 or Text, or a Ragged of these. Adds what was converted to `notes`. Raises SourceError."""
@@ -169,7 +169,7 @@ class Leaf:
         lengths = np.unique(rows.lengths)
         if len(lengths) > 1:
             message = f"column {self.name!r} holds lists of lists of {lengths[0]} to {lengths[-1]} values, which must be of one length"
-            raise SourceError(at(f"{message}; pad them, or leave the column out with fields", self.where))
+            raise SourceError(with_location(f"{message}; pad them, or leave the column out with fields", self.where))
         notes.append(
             f"column {self.name!r}: its lists of {'' if not len(lengths) else lengths[0]} values are kept one after the other, flat"
         )
@@ -179,7 +179,7 @@ class Leaf:
         if self.fault is not None:
             raise self.fault
         if self.offsets or not self.column.first_rows.keys() <= {str, int, type(None)}:
-            raise SourceError(at(f"column {self.name!r} cannot be {role}, since it does not hold text; name another", self.where))
+            raise SourceError(with_location(f"column {self.name!r} cannot be {role}, since it does not hold text; name another", self.where))
         return self.column.text()
 
     def labels(self, notes: list[str]) -> tuple[ColumnValues, Sequence[str]]:
@@ -191,7 +191,7 @@ class Leaf:
         flat: Any = values.values if is_list else values  # type: ignore[union-attr]
         names: Sequence[str]
         if isinstance(flat, Text):
-            labels, names = numbered(flat)
+            labels, names = factorize(flat)
             self._refuse_alike(names)
         else:
             labels = flat if is_list else self._whole(flat, notes)
@@ -217,7 +217,7 @@ class Leaf:
             if (other := seen.setdefault(name.strip(), name)) != name:
                 row, _ = _first(self.column.text(), lambda text, wanted=name: text == wanted) or (0, "")  # type: ignore[misc]
                 message = f"column {self.name!r} holds {name!r} here and {other!r} elsewhere; spell the class in one way"
-                raise SourceError(at(message, Place(self.column.path, record=row)))
+                raise SourceError(with_location(message, Location(self.column.path, record=row)))
 
     def _whole(self, values: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
         """pandas writes integers as 1.0 once one of them was missing."""
@@ -236,7 +236,7 @@ class Leaf:
         if texts.lengths.all() and not are_floats:
             return
         if found := _first(texts, lambda text: not text or (are_floats and text == "nan")):
-            raise SourceError(at(f"column {self.name!r}: the row {why}", Place(self.column.path, record=found[0])))
+            raise SourceError(with_location(f"column {self.name!r}: the row {why}", Location(self.column.path, record=found[0])))
 
 
 def _spelled(value: Any) -> str:
@@ -275,7 +275,7 @@ def _integers(column: TableColumn, text: Text) -> npt.NDArray[np.int64]:
     except OverflowError as error:
         row, number = _first(text, lambda number: not fits(number)) or (0, "")
         message = f"column {column.name!r} holds {number}, which does not fit into 64 bits; write it as text"
-        raise SourceError(at(message, Place(column.path, record=row))) from error
+        raise SourceError(with_location(message, Location(column.path, record=row))) from error
 
 
 def _floats(column: TableColumn, text: Text, notes: list[str]) -> npt.NDArray[np.float64]:
@@ -284,7 +284,7 @@ def _floats(column: TableColumn, text: Text, notes: list[str]) -> npt.NDArray[np
         row, number = found
         why = "missing values" if column.num_missing else "floats"
         message = f"column {column.name!r} holds {number} beside {why}, and a float64 cannot hold both exactly"
-        raise SourceError(at(f"{message}; write the column as text, or leave it out with fields", Place(column.path, record=row)))
+        raise SourceError(with_location(f"{message}; write the column as text, or leave it out with fields", Location(column.path, record=row)))
     _note_missing(column, text, notes)
     return _as_floats(text)
 

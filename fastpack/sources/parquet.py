@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.errors import EmptySourceError, FastpackError, MissingPackageError, Place, SourceError, at, from_os_error
+from fastpack.errors import EmptySourceError, FastpackError, Location, MissingPackageError, SourceError, from_os_error, with_location
 from fastpack.files.spool import Spool
 from fastpack.images.headers import probe_blobs
 from fastpack.sources.column import Leaf, TableColumn
@@ -83,7 +83,7 @@ def parquet_columns(path: Path, notes: list[str]) -> list[Leaf | Cells]:
         schema = next(_opened(parts)).schema_arrow
         for part, file in zip(parts, _opened(parts), strict=True):
             if not file.schema_arrow.equals(schema):
-                raise SourceError(at(f"this file has not the columns of {parts[0].name}, or other types; write it alike", Place(part)))
+                raise SourceError(with_location(f"this file has not the columns of {parts[0].name}, or other types; write it alike", Location(part)))
         return _columns(schema, path, parts, notes)
 
 
@@ -93,9 +93,9 @@ def _parts(path: Path) -> tuple[Path, ...]:
     parts = tuple(sorted(part for part in path.iterdir() if part.suffix == ".parquet" and part.name[0] not in "._"))
     if inner := next((each for each in sorted(path.rglob("*.parquet")) if each.parent != path and not _is_hidden(each, path)), None):
         message = "a table's files must lie in its folder itself; move them there, or write it without partitions"
-        raise SourceError(at(message, Place(inner)))
+        raise SourceError(with_location(message, Location(inner)))
     if not parts:
-        raise EmptySourceError(at("no .parquet files are in this folder; check the path", Place(path)))
+        raise EmptySourceError(with_location("no .parquet files are in this folder; check the path", Location(path)))
     return parts
 
 
@@ -124,7 +124,7 @@ def _arrow_errors(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise from_os_error(error, "read the table", path) from error
         message = f"the table is not Parquet that can be read ({' '.join(str(error)[:200].split())}); write it again"
-        raise SourceError(at(message, Place(path))) from error
+        raise SourceError(with_location(message, Location(path))) from error
     finally:
         pyarrow.default_memory_pool().release_unused()  # it keeps several times what it ever gave
 
@@ -140,7 +140,7 @@ def _columns(schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str])
     columns: dict[str, tuple[int, TableColumn, Any]] = {}
     for number, (name, of) in enumerate(zip(schema.names, schema.types, strict=True)):
         if schema.names.count(name) > 1:
-            raise SourceError(at(f"two columns are called {name[:80]!r}; rename one of them", Place(path)))
+            raise SourceError(with_location(f"two columns are called {name[:80]!r}; rename one of them", Location(path)))
         cells = Cells(name, path, parts, name, _is_image(of))
         if _is_binary(of) or (cells.is_struct and not cells.are_paths):
             found[number] = [cells]
@@ -149,7 +149,7 @@ def _columns(schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str])
             column = TableColumn(name, path, is_typed=not _pyarrow().types.is_decimal(of), depth=1)
             columns[name] = number, column, _plain(of, name, notes)
         except SourceError as error:
-            found[number] = [Leaf(name, column, fault=SourceError(at(str(error), Place(path))))]
+            found[number] = [Leaf(name, column, fault=SourceError(with_location(str(error), Location(path))))]
     _read_columns(columns, parts)
     classes = _class_names(schema)
     for number, column, _ in columns.values():

@@ -12,24 +12,24 @@ from fastpack._native.order import hash_rows
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text, digest
 from fastpack.core.schema import Field, Kind, Schema
-from fastpack.errors import DuplicateKeyError, EmptySourceError, FastpackError, Place, SourceError
+from fastpack.errors import DuplicateKeyError, EmptySourceError, FastpackError, Location, SourceError
 from fastpack.files.escapes import escaped_bytes, escaped_names
 from fastpack.files.file_names import FileNames
 from fastpack.sources.column import ColumnValues
-from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
+from fastpack.sources.image_column import ImageBytesColumn, ImageColumn, ImagePathColumn
 
 
-class Paths:
+class ImageFiles:
     """A Source over image files.
 
-    - paths: the files, in the order of the samples. A file may come more than once. Or Pictures, which have a root and faults
+    - paths: the files, in the order of the samples. A file may come more than once. Or Images, which have a root and faults
       of their own.
     - labels: an integer for each, or None for no labels.
     - keys: a name for each, unique among different files; None takes none, True takes the paths as they are.
     - class_names: names[label].
     - root: refuse files that lie outside it once links are followed, without looking at them; None takes them wherever they are.
     - columns: further values for each file: field name -> integers, floats or text (n,), or a Ragged of lists of these.
-    - blobs: further files or bytes for each: field name -> (kind, Pictures).
+    - blobs: further files or bytes for each: field name -> (kind, Images).
     - faults: files that are known to be bad and are not looked at: sample -> what is wrong.
     - notes: what was guessed about the files or left out of them, a sentence each.
 
@@ -39,19 +39,19 @@ class Paths:
 
     def __init__(
         self,
-        paths: Sequence[str | os.PathLike[str]] | PictureFiles | PictureCells,
+        paths: Sequence[str | os.PathLike[str]] | ImagePathColumn | ImageBytesColumn,
         labels: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
         *,
         keys: Sequence[str] | bool | None = None,
         class_names: Sequence[str] = (),
         columns: Mapping[str, ColumnValues] | None = None,
-        blobs: Mapping[str, tuple[Kind, Pictures]] | None = None,
+        blobs: Mapping[str, tuple[Kind, ImageColumn]] | None = None,
         root: str | os.PathLike[str] | None = None,
         faults: Mapping[int, FastpackError] = MappingProxyType({}),
         notes: Sequence[str] = (),
     ) -> None:
-        self._images: PictureFiles | PictureCells
-        self._images = paths if isinstance(paths, (PictureFiles, PictureCells)) else PictureFiles(_files(paths), root, faults)
+        self._images: ImagePathColumn | ImageBytesColumn
+        self._images = paths if isinstance(paths, (ImagePathColumn, ImageBytesColumn)) else ImagePathColumn(_files(paths), root, faults)
         if not len(self._images):
             raise EmptySourceError("there are no images to pack; check the path and the names' endings")
         self._columns: dict[str, ColumnValues] = {}
@@ -60,14 +60,14 @@ class Paths:
         if keys is not None and keys is not False:
             self._columns["key"] = escaped_names(_key_column(keys, self._images))
         self._columns |= {name: _column(name, values) for name, values in _named(columns or {})}
-        self._blobs: dict[str, tuple[Kind, Pictures]] = {"image": ("image", self._images), **(blobs or {})}
-        for name, values in [*self._columns.items(), *((name, pictures) for name, (_, pictures) in self._blobs.items())]:
+        self._blobs: dict[str, tuple[Kind, ImageColumn]] = {"image": ("image", self._images), **(blobs or {})}
+        for name, values in [*self._columns.items(), *((name, encoded) for name, (_, encoded) in self._blobs.items())]:
             if len(values) != len(self):
                 raise SourceError(f"there are {len(self)} images but {len(values)} values of {name!r}; give one for each")
         self._class_names, self.notes = tuple(escaped_bytes(_text_of("class_names", class_names))), tuple(notes)
         self._faults = _duplicates(self._columns["key"], self._images) if "key" in self._columns else {}
-        for _, pictures in reversed(self._blobs.values()):
-            self._faults |= pictures.faults
+        for _, encoded in reversed(self._blobs.values()):
+            self._faults |= encoded.faults
 
     @property
     def schema(self) -> Schema:
@@ -82,7 +82,7 @@ class Paths:
     @property
     def sizes_beside(self) -> npt.NDArray[np.int64] | int:
         """Bytes of each sample's further blobs together."""
-        return sum(pictures.sizes for _, pictures in list(self._blobs.values())[1:])
+        return sum(encoded.sizes for _, encoded in list(self._blobs.values())[1:])
 
     @property
     def faults(self) -> Mapping[int, FastpackError]:
@@ -97,18 +97,18 @@ class Paths:
     def fingerprints(self) -> dict[str, str]:
         """What changes when another list of files is packed, or a file of it has changed: its name -> a checksum."""
         digests = dict(self._images.fingerprints())
-        for name, (_, pictures) in list(self._blobs.items())[1:]:
-            digests |= {f"{what}, {name}": value for what, value in pictures.fingerprints().items()}
+        for name, (_, encoded) in list(self._blobs.items())[1:]:
+            digests |= {f"{what}, {name}": value for what, value in encoded.fingerprints().items()}
         return digests | {f"column {name}": digest(column) for name, column in self._columns.items()}
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def place(self, row: int) -> Place:
-        return self._images.place(row)
+    def location(self, row: int) -> Location:
+        return self._images.location(row)
 
     def __repr__(self) -> str:
-        return f"Paths({len(self)} images, {', '.join([*list(self._blobs)[1:], *self._columns]) or 'no columns'})"
+        return f"ImageFiles({len(self)} images, {', '.join([*list(self._blobs)[1:], *self._columns]) or 'no columns'})"
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
         """Image files whole, and their columns: read by the thread that asks, so ask from several.
@@ -117,7 +117,7 @@ class Paths:
         """
         if self._faults and (bad := next((row for row in rows.tolist() if row in self._faults), None)) is not None:
             raise self._faults[bad]
-        blobs = {name: pictures.read(rows) for name, (_, pictures) in self._blobs.items()}
+        blobs = {name: encoded.read(rows) for name, (_, encoded) in self._blobs.items()}
         fields = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in self._columns.items()}
         return Batch({**blobs, **fields}, len(rows))
 
@@ -138,10 +138,10 @@ def _files(paths: Any) -> FileNames:
         raise SourceError(f"{message}; write them to files first, with fastpack.encode(array, 'png') say") from error
 
 
-def _key_column(keys: Sequence[str] | bool, images: PictureFiles | PictureCells) -> Text:
+def _key_column(keys: Sequence[str] | bool, images: ImagePathColumn | ImageBytesColumn) -> Text:
     if keys is not True:
         return _text_of("keys", keys)
-    if not isinstance(images, PictureFiles):
+    if not isinstance(images, ImagePathColumn):
         raise SourceError("images that a table holds have no paths to be their keys; give the keys")
     return images.files.as_text()
 
@@ -208,10 +208,10 @@ def _field_of(name: str, column: ColumnValues) -> Field:
     return Field(name, "float" if flat.dtype.kind == "f" else "int", shape, flat.dtype.name)
 
 
-def _duplicates(keys: ColumnValues, images: PictureFiles | PictureCells) -> dict[int, FastpackError]:
+def _duplicates(keys: ColumnValues, images: ImagePathColumn | ImageBytesColumn) -> dict[int, FastpackError]:
     """An error for each file whose key an earlier one has."""
     assert isinstance(keys, Text)
-    if isinstance(images, PictureFiles) and images.files.is_made_of(keys):  # so equal keys are one file
+    if isinstance(images, ImagePathColumn) and images.files.is_made_of(keys):  # so equal keys are one file
         return {}
     hashes = np.empty(len(keys), np.uint64)
     hash_rows(keys.values, keys.offsets, 0, hashes)
@@ -220,7 +220,7 @@ def _duplicates(keys: ColumnValues, images: PictureFiles | PictureCells) -> dict
     seen: dict[str, str] = {}
     faults: dict[int, FastpackError] = {}
     for row in np.flatnonzero(np.isin(hashes, repeated)).tolist():  # all others have a key of their own
-        key, path = keys[row], str(images.place(row))
+        key, path = keys[row], str(images.location(row))
         if seen.setdefault(key, path) != path:
             message = f"two files have the key {key!r}: {seen[key]} and {path}; give each a name of its own, in a column `key` say"
             faults[row] = DuplicateKeyError(message)

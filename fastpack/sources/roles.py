@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastpack.errors import Place, SourceError, at
+from fastpack.errors import Location, SourceError, with_location
 from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import Leaf
 from fastpack.sources.rows import Sheet
@@ -37,7 +37,7 @@ def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
     others = [name for name in sheet.leaves if name != found]
     labels = _label_column(others, notes) if label is None else _named(sheet, label, "label_column") if label else None
     if labels == found:
-        raise SourceError(at(f"column {labels!r} cannot be both the names and the labels; name another", Place(sheet.path)))
+        raise SourceError(with_location(f"column {labels!r} cannot be both the names and the labels; name another", Location(sheet.path)))
     free = [name for name in others if name != labels]
     keys = _usual(("key",), free, notes, "the keys")
     classes = _usual(("class_name",), free, notes, "the names of classes") if labels is not None else None
@@ -46,7 +46,7 @@ def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
 
 def _named(sheet: Sheet, name: str, argument: str) -> str:
     if not isinstance(name, str) or (name not in sheet.leaves and not (name in sheet.cells and argument == "path_column")):
-        raise SourceError(at(f"no column {name!r} for {argument} among {sheet.names}; correct the name", Place(sheet.path)))
+        raise SourceError(with_location(f"no column {name!r} for {argument} among {sheet.names}; correct the name", Location(sheet.path)))
     return name
 
 
@@ -71,7 +71,7 @@ def _path_column(sheet: Sheet, notes: list[str]) -> str:
     if len(likely) != 1:
         seem = f"; {', '.join(map(repr, likely[:9]))} look like some" if likely else ""
         message = f"no column of file names ({', '.join(_PATH_NAMES)}) among {sheet.names}{seem}; name it with path_column"
-        raise SourceError(at(message, Place(sheet.path)))
+        raise SourceError(with_location(message, Location(sheet.path)))
     notes.append(f"column {likely[0]!r} holds the images, by its first value")
     return likely[0]
 

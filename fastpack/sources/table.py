@@ -10,16 +10,16 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.ragged import Text
 from fastpack.core.schema import Kind
-from fastpack.errors import FastpackError, MissingFileError, OptionError, Place, SchemaError, SourceError, at
+from fastpack.errors import FastpackError, Location, MissingFileError, OptionError, SchemaError, SourceError, with_location
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import ColumnValues, Leaf
+from fastpack.sources.image_column import ImageBytesColumn, ImageColumn, ImagePathColumn
 from fastpack.sources.links import links_out
 from fastpack.sources.located import located, outer_key, with_slashes
 from fastpack.sources.parquet import Cells
-from fastpack.sources.paths import Paths
-from fastpack.sources.pictures import PictureCells, PictureFiles, Pictures
+from fastpack.sources.paths import ImageFiles
 from fastpack.sources.roles import Roles, find_roles
 from fastpack.sources.rows import Sheet, read_sheet
 
@@ -29,7 +29,7 @@ _TAKEN = ("image", "label", "key")
 _MAX_CLASSES = 2**20
 
 
-def table(
+def from_table(
     path: str | Path,
     *,
     root: str | Path | None = None,
@@ -38,7 +38,7 @@ def table(
     image_columns: Sequence[str] | Mapping[str, Kind] | None = None,
     fields: Sequence[str] | None = None,
     allow_external: bool = False,
-) -> Paths:
+) -> ImageFiles:
     """The images that a table names or holds, in its order, with its other columns. All rules: docs/tables.md.
 
     - root: what the table's paths are relative to; None is the table's folder.
@@ -60,7 +60,7 @@ def table(
     roles = find_roles(sheet, path_column, label_column)
     folder = sheet.path.parent if root is None else path_of("root", root)
     if not folder.is_dir():
-        raise MissingFileError(2, at("root must be a folder, which the table's paths are below; check it", Place(folder)))
+        raise MissingFileError(2, with_location("root must be a folder, which the table's paths are below; check it", Location(folder)))
     making = _Making(sheet, roles, folder, allow_external=allow_external)
     making.take_images()
     making.take_labels()
@@ -75,15 +75,15 @@ class _Making:
         self._sheet, self._roles, self._folder = sheet, roles, folder
         self._bounds = None if allow_external else folder
         self._notes = [*sheet.notes, *roles.notes]
-        self._where = Place(sheet.path)
-        self._images: PictureFiles | PictureCells
+        self._where = Location(sheet.path)
+        self._images: ImagePathColumn | ImageBytesColumn
         self._names, self._keys = Text.of(()), Text.of(())
         self._class_names: Sequence[str] = ()
         self._columns: dict[str, ColumnValues] = {}
-        self._blobs: dict[str, tuple[Kind, Pictures]] = {}
+        self._blobs: dict[str, tuple[Kind, ImageColumn]] = {}
 
-    def source(self) -> Paths:
-        return Paths(
+    def source(self) -> ImageFiles:
+        return ImageFiles(
             self._images,
             keys=self._keys,
             class_names=self._class_names,
@@ -98,11 +98,11 @@ class _Making:
         name = self._roles.path
         if name in self._sheet.cells:
             cells: Cells = self._sheet.cells[name]
-            self._images, keys = PictureCells(cells.blobs, self._sheet.path), self._cell_keys(cells)
+            self._images, keys = ImageBytesColumn(cells.blobs, self._sheet.path), self._cell_keys(cells)
         else:
             self._names = with_slashes(self._sheet.leaves[name].text("the paths of images"), self._folder, self._notes)
             files, keys = located(self._names, self._folder, self._notes)
-            self._images = PictureFiles(files, self._bounds, self._unnamed(self._names, name))
+            self._images = ImagePathColumn(files, self._bounds, self._unnamed(self._names, name))
             self._refuse_all_missing(self._images)
         self._keys = keys if self._roles.key is None else self._own_keys(self._sheet.leaves[self._roles.key])
 
@@ -121,21 +121,21 @@ class _Making:
     def _unnamed(self, names: Text, column: str) -> dict[int, FastpackError]:
         message = f"column {column!r}: the row names no image; leave the row out"
         rows = np.flatnonzero(names.lengths == 0).tolist()
-        return {row: SourceError(at(message, Place(self._sheet.path, record=row))) for row in rows}
+        return {row: SourceError(with_location(message, Location(self._sheet.path, record=row))) for row in rows}
 
-    def _refuse_all_missing(self, images: PictureFiles) -> None:
+    def _refuse_all_missing(self, images: ImagePathColumn) -> None:
         """One error for a wrong folder, and not one for each file."""
         faults = images.faults.values()
         if len(faults) < len(images) or not all(isinstance(fault, MissingFileError) for fault in faults):
             return
         first = self._names[0]
         if "://" in first:
-            raise SourceError(at(f"the images are given by URLs, such as {first[:80]!r}; download them, and name the files", self._where))
+            raise SourceError(with_location(f"the images are given by URLs, such as {first[:80]!r}; download them, and name the files", self._where))
         here = "; below the current folder it is: use root='.'" if os.path.lexists(first) and not os.path.isabs(first) else ""
         message = (
             f"none of the {len(images):,} images is there: paths are taken below {self._folder}; give another root or path_column{here}"
         )
-        raise MissingFileError(2, at(message, images.place(0)))
+        raise MissingFileError(2, with_location(message, images.location(0)))
 
     # Labels
 
@@ -166,7 +166,7 @@ class _Making:
         for row, (label, name) in enumerate(zip(labels.tolist(), names, strict=True)):
             if found[label] != name and first_rows.setdefault(label, row) != row:
                 message = f"the class {label} is called {found[label]!r} in row {first_rows[label]} and {name!r} here; give it one name"
-                raise SourceError(at(message, Place(self._sheet.path, record=row)))
+                raise SourceError(with_location(message, Location(self._sheet.path, record=row)))
             found[label] = name
             first_rows.setdefault(label, row)
         return found
@@ -189,7 +189,7 @@ class _Making:
         kinds: dict[str, Kind] = dict.fromkeys(checks.texts("image_columns", given), "image") if names is None else dict(names)
         for name, kind in kinds.items():
             if name not in others:
-                raise SourceError(at(f"no column {name!r} for image_columns among {self._sheet.names}; correct the name", self._where))
+                raise SourceError(with_location(f"no column {name!r} for image_columns among {self._sheet.names}; correct the name", self._where))
             if not isinstance(kind, str) or kind not in ("image", "mask"):
                 raise OptionError(f"a column of image files is of the kind image or mask, not {kind!r}")
         return kinds
@@ -202,7 +202,7 @@ class _Making:
         fields = checks.texts("fields", fields)
         known = {*map(_field_name, found), *self._columns, *_TAKEN}
         if unknown := [name for name in fields if name not in known]:
-            raise SchemaError(at(f"there is no column {unknown[0]!r}; the columns are {self._sheet.names}", self._where))
+            raise SchemaError(with_location(f"there is no column {unknown[0]!r}; the columns are {self._sheet.names}", self._where))
         return {name: column for name, column in found.items() if _field_name(name) in fields}
 
     def _called(self, name: str) -> str:
@@ -211,7 +211,7 @@ class _Making:
         if field != name:
             self._notes.append(f"column {name!r} is kept as {field!r}, since {name!r} is what samples call something else")
         if field in self._columns or field in self._blobs:
-            raise SourceError(at(f"two columns would be called {field!r}; rename one of them", self._where))
+            raise SourceError(with_location(f"two columns would be called {field!r}; rename one of them", self._where))
         return field
 
     def _names_images(self, column: Leaf) -> bool:
@@ -245,18 +245,18 @@ class _Making:
         message = f"column {column.name!r} is kept as text: it names images, but row {stray} holds {found}"
         self._notes.append(f"{message}; name it in image_columns to have images, of which such rows have none")
 
-    def _files(self, column: Leaf) -> PictureFiles:
+    def _files(self, column: Leaf) -> ImagePathColumn:
         names = with_slashes(column.text("the paths of images"), self._folder, self._notes)
-        return PictureFiles(located(names, self._folder, self._notes)[0], self._bounds, self._unnamed(names, column.name))
+        return ImagePathColumn(located(names, self._folder, self._notes)[0], self._bounds, self._unnamed(names, column.name))
 
-    def _held(self, cells: Cells, kind: Kind | None) -> tuple[Kind, PictureCells]:
+    def _held(self, cells: Cells, kind: Kind | None) -> tuple[Kind, ImageBytesColumn]:
         if kind is None:
             kind = "image" if cells.are_images else "bytes"
             field = _field_name(cells.name)
             self._notes.append(
                 f"column {cells.name!r} holds bytes, packed as the field {field!r} of the kind {kind!r}; image_columns decides"
             )
-        return kind, PictureCells(cells.blobs, self._sheet.path, are_images=kind != "bytes")
+        return kind, ImageBytesColumn(cells.blobs, self._sheet.path, are_images=kind != "bytes")
 
 
 def _field_name(name: str) -> str:

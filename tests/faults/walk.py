@@ -2,7 +2,7 @@
 the call fails, and what then stands on the disk is looked at; then the pack is resumed.
 
     python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5] [--faults kill tear EIO ...] [--random N]
-        [--to nothing old appended] [--master] [--last N]
+        [--to nothing old appended] [--virtual] [--last N]
 
 Runs itself again with the shim preloaded. Prints a line for each format and fault, and ends with 1 when anything was found.
 """
@@ -223,7 +223,7 @@ def main() -> int:
     parser.add_argument("--photos", type=Path, help="images to pack (default: a few that are made)")
     parser.add_argument("--altering", action="store_true", help="alter the images while packing, and leave a bad one out")
     parser.add_argument("--to", nargs="+", choices=["nothing", "old", "appended"], default=["nothing"], help="what is there before")
-    parser.add_argument("--master", action="store_true", help="pack pixels, and a master (HDF5)")
+    parser.add_argument("--virtual", action="store_true", help="pack pixels, and a virtual dataset (HDF5)")
     parser.add_argument("--last", type=int, metavar="N", help="only at the last N calls: those that publish")
     parser.add_argument("--formats", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=list(FAULTS))
@@ -253,7 +253,7 @@ def main() -> int:
         source = arguments.photos or made_photos(folder / "photos", 12)
         if arguments.altering and arguments.photos is None:
             (source / "class-1" / "bad.jpg").write_bytes(b"<html>")
-        options = ALTERING if arguments.altering else {"size": 8, "master": True} if arguments.master else {}
+        options = ALTERING if arguments.altering else {"size": 8, "virtual": True} if arguments.virtual else {}
         calls = slice(-arguments.last if arguments.last else None, None, arguments.every)
         for format, to in itertools.product(arguments.formats, arguments.to):
             walks = Walk(shim, source, folder / "packed" / f"set{SUFFIXES[format]}", options, to)

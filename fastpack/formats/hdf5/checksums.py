@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import Place, raise_status
+from fastpack.errors import Location, raise_status
 from fastpack.files.shard import Shard
 
 _ATTRIBUTE = "checksums"
@@ -96,4 +96,4 @@ def _refuse_strange(file: h5py.File, name: str, file_bytes: int) -> None:
 def refuse_damaged(file: h5py.File, shard: Shard) -> None:
     """Raises CorruptRecordError when something differs from its checksum."""
     if names := damaged_names(file, shard.size):
-        raise_status(5, f"{', '.join(names)}: the values differ from their CRC32C", Place(shard.path))
+        raise_status(5, f"{', '.join(names)}: the values differ from their CRC32C", Location(shard.path))

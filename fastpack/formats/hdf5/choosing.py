@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from fastpack.core.schema import DOUBTFUL, PLAIN
-from fastpack.errors import Place, SchemaError, at
+from fastpack.errors import Location, SchemaError, with_location
 from fastpack.formats.hdf5.axes import is_aligned, sides_of
 from fastpack.formats.hdf5.members import FIELDS, Member, usual_name
 from fastpack.images.headers import is_name_of_mask
@@ -25,7 +25,7 @@ def choose_members(members: Sequence[Member], wanted: Sequence[str] | None) -> l
     as_many = [member for member in members if images is not None and member.num_samples == images.num_samples]
     beside = [member for member in as_many if member.own is not None or (images is not None and member.group == images.group)]
     if wanted is None:
-        chosen = [member for member in beside if member.kind not in ("other", "picture") and not member.is_long]
+        chosen = [member for member in beside if member.kind not in ("other", "single_image") and not member.is_long]
         _refuse_several_sets(chosen)
         return chosen
     chosen = [_find(name, beside, members) for name in wanted]
@@ -70,11 +70,11 @@ def with_plain_arrays(chosen: Sequence[Member], given: Collection[str]) -> list[
     main = main_images(chosen)
     sides = sides_of(main.stored.shape, main.axes) if main is not None and main.kind == "pixels" else None
 
-    def settled(member: Member) -> Member:
+    def with_failures(member: Member) -> Member:
         is_known = member is main or not {member.path, usual_name(member)}.isdisjoint(given)
         return replace(member, axes=PLAIN) if member.kind == "pixels" and not is_known and not _is_image(member, sides) else member
 
-    return [settled(member) for member in chosen]
+    return [with_failures(member) for member in chosen]
 
 
 def _is_image(member: Member, sides: tuple[int, ...] | None) -> bool:
@@ -121,7 +121,7 @@ def _refuse_several_sets(chosen: Sequence[Member]) -> None:
     of_first = [member.path for member in chosen if _without_set(member.name)[1] == _without_set(first.name)[1]]
     told = " and ".join(member.path for member in several)
     remedy = f"open one of them with fields={of_first}"
-    raise SchemaError(at(f"{told} look like sets of their own; {remedy}", Place(first.stored.file.filename)))
+    raise SchemaError(with_location(f"{told} look like sets of their own; {remedy}", Location(first.stored.file.filename)))
 
 
 def _without_set(name: str) -> tuple[str, str]:
@@ -136,7 +136,7 @@ def _find(name: str, beside: Sequence[Member], members: Sequence[Member]) -> Mem
     for group in (beside, members):
         for member in group:
             if path in (member.path, FIELDS.get(member.name)):
-                if member.kind in ("other", "picture"):
+                if member.kind in ("other", "single_image"):
                     raise SchemaError(f"{name!r} cannot be a field: {member.odd_kind}")
                 return member
     known = ", ".join(member.path for member in members if member.kind != "other")

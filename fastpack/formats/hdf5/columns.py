@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 DATASETS = {"image": "images", "label": "labels", "key": "keys"}
 CLASS_NAMES = "class_names"
 # HDF5 keeps an attribute in an object's header, which has 64 KiB for all.
-_MOST_ATTRIBUTE_BYTES = 60_000
+_MAX_ATTRIBUTE_BYTES = 60_000
 _CHECKSUM_BYTES = 40  # of one dataset in the attribute `checksums`, beside its name
 
 
@@ -37,12 +37,12 @@ class Columns:
     """Collects the fields of a shard, but for its main image; they are written at its end, when their sizes are known.
 
     - folder: where those lie meanwhile that are large.
-    - picture: the main image, if there is one.
+    - image: the main image, if there is one.
     """
 
-    def __init__(self, schema: Schema, folder: Path, picture: Field | None = None) -> None:
+    def __init__(self, schema: Schema, folder: Path, image_field: Field | None = None) -> None:
         refuse_fields(schema)
-        self._fields = [field for field in schema.fields if field != picture]
+        self._fields = [field for field in schema.fields if field != image_field]
         self._spools = Spools(folder)
 
     @property
@@ -112,7 +112,7 @@ def refuse_fields(schema: Schema) -> None:
         3 * (len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES) for field in schema.fields if field.is_list or field.is_blob
     )
     sum_bytes += sum(len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES for field in schema.columns)
-    if max(text_bytes, sum_bytes) > _MOST_ATTRIBUTE_BYTES:
+    if max(text_bytes, sum_bytes) > _MAX_ATTRIBUTE_BYTES:
         message = f"{len(schema.fields)} fields are more than an HDF5 file of ours can describe (about 600)"
         raise SchemaError(f"{message}; choose some with fields=..., or pack TFRecord")
 
@@ -132,7 +132,7 @@ def _refuse_names(schema: Schema) -> None:
 def _names(schema: Schema) -> Iterator[tuple[Field, str]]:
     for field in schema.fields:
         yield field, dataset_name(field)
-        if field.kind == "pixels" or field == schema.picture:
+        if field.kind == "pixels" or field == schema.image_field:
             yield field, dataset_name(field) + CHECKSUMS
 
 

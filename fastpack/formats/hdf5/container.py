@@ -15,7 +15,7 @@ import numpy as np
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, FormatError, LimitError, Place, SchemaError, at, changed_file_error, from_os_error
+from fastpack.errors import FastpackError, FormatError, LimitError, Location, SchemaError, changed_file_error, from_os_error, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.checksums import refuse_damaged
@@ -81,7 +81,7 @@ class Hdf5Container:
         for name, spans in index.spans.items():
             lost = (spans["offset"] == NO_SPAN) & ~np.isin(index.shard_numbers, list(index.chunks.get(name, {})))
             if lost.any():
-                raise FormatError(at(f"only HDF5's library can read {name}, and untrusted files are read without it", Place(path)))
+                raise FormatError(with_location(f"only HDF5's library can read {name}, and untrusted files are read without it", Location(path)))
         return index
 
     def explain(self, path: Path) -> list[str]:
@@ -104,7 +104,7 @@ class Hdf5Container:
         """Samples of one dataset; or, where `files` names datasets, all of each."""
         with _read(shard.path) as file:
             if not shard.is_open_at(file.id.get_vfd_handle()):
-                raise changed_file_error(Place(shard.path))
+                raise changed_file_error(Location(shard.path))
             if files is not None:
                 return [np.asarray(_dataset(file, name, shard.path)[()]) for name in files.names]
             dataset = _dataset(file, field.source_name, shard.path)
@@ -118,7 +118,7 @@ HDF5 = Hdf5Container()
 def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     dataset = safe_dataset(file, name)
     if dataset is None:
-        raise FormatError(at(f"there is no dataset {name!r} in this file; delete the index", Place(path)))
+        raise FormatError(with_location(f"there is no dataset {name!r} in this file; delete the index", Location(path)))
     return dataset
 
 
@@ -130,14 +130,14 @@ def _read(path: Path) -> Iterator[h5py.File]:
         with open_file(path) as file:
             yield file
     except MemoryError as error:
-        raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
+        raise LimitError(with_location("the file claims more samples than fit in memory; check it with h5dump", Location(path))) from error
     except FastpackError:
         raise
     except _LIBRARY_ERRORS as error:
         if not path.exists():
             raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
         remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
-        raise FormatError(at(f"HDF5 cannot read the file ({error}); {remedy}", Place(path))) from error
+        raise FormatError(with_location(f"HDF5 cannot read the file ({error}); {remedy}", Location(path))) from error
 
 
 def _register_filters() -> None:
@@ -148,7 +148,7 @@ def _register_filters() -> None:
 
 def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
     """The writer of the plan's layout."""
-    field = plan.schema.picture
+    field = plan.schema.image_field
     if field is None:
         return FieldsWriter(path, plan)
     if field.kind == "pixels":

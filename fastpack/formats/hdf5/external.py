@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import NO_SPAN
-from fastpack.errors import FormatError, MissingFileError, Place, at
+from fastpack.errors import FormatError, Location, MissingFileError, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.locate import Pixels, filled_table, locate_pixels, no_spans, sample_bytes_of
 from fastpack.formats.hdf5.members import safe_dataset
@@ -67,7 +67,7 @@ class _Tracer:
                 if inner is None or inner.shape[1:] != self._dataset.shape[1:] or inner.dtype != self._dataset.dtype:
                     raise self._error(f"{source.dset_name} of {path.name} is not there, or of another kind")
                 records = self._whole_samples(source.src_space, inner.shape)
-                located = locate_pixels(inner, self._shards[number].size, Place(path))
+                located = locate_pixels(inner, self._shards[number].size, Location(path))
             self._take(rows, records, located, number, path)
 
     def _take(self, rows: range, records: range, located: Pixels, number: int, path: Path) -> None:
@@ -76,11 +76,11 @@ class _Tracer:
             raise self._error(f"{path.name} cannot be read sample by sample: {reason}; open it by itself")
         if number in self._tables or number == 0:
             raise self._error(f"{path.name} is a source more than once")
-        place, origin = slice(rows.start, rows.stop), slice(records.start, records.stop)
-        self._spans[place] = located.spans[origin]
-        self._spans["shard"][place] = number
-        self._shard_numbers[place] = number
-        self._record_numbers[place] = np.arange(records.start, records.stop)
+        location, origin = slice(rows.start, rows.stop), slice(records.start, records.stop)
+        self._spans[location] = located.spans[origin]
+        self._spans["shard"][location] = number
+        self._shard_numbers[location] = number
+        self._record_numbers[location] = np.arange(records.start, records.stop)
         if located.table is not None:
             self._tables[number] = located.table
 
@@ -123,10 +123,10 @@ class _Tracer:
             message = (
                 f"{self._dataset.name} keeps its data in {name}, which is not in the file's own folder; say allow_external=True to read it"
             )
-            raise FormatError(at(message, Place(self._shards[0].path)))
+            raise FormatError(with_location(message, Location(self._shards[0].path)))
         if not path.is_file():
-            raise MissingFileError(2, at(f"{self._dataset.name} keeps its data in {name}, which is not there", Place(self._shards[0].path)))
+            raise MissingFileError(2, with_location(f"{self._dataset.name} keeps its data in {name}, which is not there", Location(self._shards[0].path)))
         return path
 
     def _error(self, message: str) -> FormatError:
-        return FormatError(at(f"{self._dataset.name} keeps its data in other files, and {message}", Place(self._shards[0].path)))
+        return FormatError(with_location(f"{self._dataset.name} keeps its data in other files, and {message}", Location(self._shards[0].path)))

@@ -14,8 +14,8 @@ from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, NO_SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, flat_values
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Kind, Schema
-from fastpack.core.threads import share
-from fastpack.errors import Place, at, raise_first, raise_status
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import Location, raise_first, raise_status, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.axes import sample_shape
@@ -26,7 +26,7 @@ from fastpack.formats.hdf5.heap import locate_rows
 from fastpack.formats.hdf5.left_out import COLUMNS, note_of_others, why_no_images
 from fastpack.formats.hdf5.locate import Pixels, describe_filters, locate_pixels, no_spans
 from fastpack.formats.hdf5.members import Member, field_names, find_members, own_fields, own_names, text_attribute
-from fastpack.formats.hdf5.pictures import find_pictures
+from fastpack.formats.hdf5.single_images import find_single_images
 from fastpack.formats.hdf5.values import StoredValues
 from fastpack.formats.hdf5.vectors import CHECKSUMS
 from fastpack.images.headers import guess_kind_of_blobs, probe_blobs
@@ -56,7 +56,7 @@ class IndexBuilder:
         self._traced: Traced | None = None
         members = find_members(file, limits, choice.axes)
         self._members = members if self._is_own else with_turned_rows(members)
-        self._pictures = find_pictures(self._members, choice.fields)
+        self._pictures = find_single_images(self._members, choice.fields)
         self._chosen = [] if self._pictures else choose_members(self._members, choice.fields)
         if not self._is_own:
             self._chosen = with_plain_arrays(self._chosen, choice.axes)
@@ -86,8 +86,8 @@ class IndexBuilder:
     def _main_name(self) -> str | None:
         """The field that is looked at: the schema of a file of ours says which."""
         if self._is_own:
-            picture = Schema(tuple(own_fields(self._file).values())).picture
-            return None if picture is None else picture.name
+            image_field = Schema(tuple(own_fields(self._file).values())).image_field
+            return None if image_field is None else image_field.name
         main = main_images(self._blobs)
         return None if main is None else self._names[main.path]
 
@@ -176,13 +176,13 @@ class IndexBuilder:
         if self._pictures:
             return self._pictures.explain()
         chosen = {member.path for member in self._chosen}
-        settled = {member.path: member for member in self._chosen}
-        members = [settled.get(member.path, member) for member in self._members]
+        with_failures = {member.path: member for member in self._chosen}
+        members = [with_failures.get(member.path, member) for member in self._members]
         arrays = [member for member in members if member.kind != "column" or (self._blobs and (member.path not in chosen or member.reason))]
         return [self._explain(member, member.path in chosen) for member in arrays if member.path not in self._checksum_paths]
 
     def _explain(self, member: Member, is_chosen: bool) -> str:
-        if member.kind in ("other", "picture"):
+        if member.kind in ("other", "single_image"):
             return f"{member.path}: left out; {member.odd_kind}"
         if not is_chosen:
             return f"{member.path}: left out; {self._reason(member)}; name it with fields=..."
@@ -202,23 +202,23 @@ class IndexBuilder:
             return f"{member.path}: kept in other files; read from its place in them"
         filters = describe_filters(member.stored) or "no filters"
         chunks = f"chunks {member.stored.chunks}, {filters}" if member.stored.chunks else "no chunks"
-        located = locate_pixels(member.stored, self._shard.size, Place(self._path))
+        located = locate_pixels(member.stored, self._shard.size, Location(self._path))
         if located.reason:
             return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
         return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
 
     def _notes(self) -> Iterator[str]:
         """What was guessed, and what was left out."""
-        place = Place(self._path)
+        location = Location(self._path)
         for member in self._blobs:
             if member.axes and not self._are_axes_known:
-                yield at(self._explain(member, True), place)
+                yield with_location(self._explain(member, True), location)
             if self._guessed_kinds.get(member.path) == "bytes" and self._given_kind(member) is None:
                 remedy = f'kinds={{"{member.path}": "image"}} decides otherwise'
-                yield at(f"{member.path}: read as bytes, as most values are not images; {remedy}", place)
+                yield with_location(f"{member.path}: read as bytes, as most values are not images; {remedy}", location)
         for member in self._numbers_and_texts:
             if member.reason:
-                yield at(self._explain(member, True), place)
+                yield with_location(self._explain(member, True), location)
         if self._takes_all and not self._is_own:
             yield from self._notes_of_left_out()
 
@@ -230,11 +230,11 @@ class IndexBuilder:
         others = []
         for member in left_out:
             if (member.group, member.num_samples) == (main.group, main.num_samples):
-                yield at(self._explain(member, False), Place(self._path))
+                yield with_location(self._explain(member, False), Location(self._path))
             else:
                 others.append(member)
         if others:
-            yield at(note_of_others(others, main), Place(self._path))
+            yield with_location(note_of_others(others, main), Location(self._path))
 
     def _reason(self, member: Member) -> str:
         if member.is_long:
@@ -287,7 +287,7 @@ class IndexBuilder:
         offsets, lengths = (np.ascontiguousarray(spans[name]) for name in ("offset", "length"))
         with open(self._path, "rb", buffering=0) as file:
             probe = ProbeBlobs(file.fileno(), offsets, lengths, infos)
-            raise_first(share(probe.run), lambda row: Place(self._path, row))
+            raise_first(run_in_threads(probe.run), lambda row: Location(self._path, row))
         return infos
 
     def _check_blobs(self, spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -298,12 +298,12 @@ class IndexBuilder:
         with contextlib.ExitStack() as files:
             opened = [files.enter_context(open(shard.path, "rb", buffering=0)) for shard in shards]
             check = CheckSpans(spans, np.array([file.fileno() for file in opened], np.int32))
-            share(check.run)
+            run_in_threads(check.run)
         bad = np.flatnonzero(check.statuses)
         if bad.size and not self._keep_damaged:
             row = int(bad[0])
-            place = Place(shards[spans["shard"][row]].path, row, int(spans["offset"][row]))
-            raise_status(int(check.statuses[row]), "the image differs from its CRC32C", place)
+            location = Location(shards[spans["shard"][row]].path, row, int(spans["offset"][row]))
+            raise_status(int(check.statuses[row]), "the image differs from its CRC32C", location)
         return bad
 
     def _add_pixels(self, member: Member) -> None:
@@ -318,7 +318,7 @@ class IndexBuilder:
             tables = {} if located.table is None else {0: located.table}
         self._note_pixel_checksums(spans, member.path + CHECKSUMS)
         for table in tables.values():
-            table.check_limits(self._limits, Place(self._path))
+            table.check_limits(self._limits, Location(self._path))
         self._spans[name] = spans
         if tables:
             self._chunks[name] = tables
@@ -327,7 +327,7 @@ class IndexBuilder:
         if member.axes not in ("", DOUBTFUL, PLAIN) and not member.axes.startswith("N"):
             reason = "its samples do not come first, so each lies all over it"
             return Pixels(no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)), reason=reason)
-        return locate_pixels(member.stored, self._shard.size, Place(self._path))
+        return locate_pixels(member.stored, self._shard.size, Location(self._path))
 
     def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
         """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that

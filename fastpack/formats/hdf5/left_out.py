@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from fastpack.formats.hdf5.members import Member
-from fastpack.formats.hdf5.pictures import starts_as_image
+from fastpack.formats.hdf5.single_images import starts_as_image
 
 COLUMNS = ("column", "list", "rows")
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 def note_of_others(others: Sequence[Member], main: Member) -> str:
     """One line for all datasets that are not beside the main images, or have another number of samples."""
-    named = ", ".join(map(_counted, others[:_MOST_NAMED])) + (", ..." if len(others) > _MOST_NAMED else "")
+    named = ", ".join(map(_counted, others[:_MAX_NAMED])) + (", ..." if len(others) > _MAX_NAMED else "")
     count = f"{len(others):,} datasets are" if len(others) > 1 else "1 dataset is"
     blobs = [*(each for each in others if each.is_blob), main]
     pairs = ((blob, each) for blob in blobs for each in others if each.kind in COLUMNS and each.num_samples == blob.num_samples)

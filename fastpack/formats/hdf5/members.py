@@ -10,16 +10,16 @@ import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Schema
-from fastpack.errors import LimitError, OptionError, Place, SchemaError, at
+from fastpack.errors import LimitError, Location, OptionError, SchemaError, with_location
 from fastpack.formats.hdf5.axes import checked_axes, guessed_axes
 from fastpack.formats.hdf5.columns import CLASS_NAMES, DATASETS, dataset_name
 
-Kind = Literal["pixels", "picture", "encoded", "vlen", "column", "list", "rows", "other"]
+Kind = Literal["pixels", "single_image", "encoded", "vlen", "column", "list", "rows", "other"]
 FIELDS = {dataset: field for field, dataset in DATASETS.items()}
 # Groups within groups.
 _MAX_DEPTH = 32
 # Numbers of a list that are taken unasked: 1 GiB in memory.
-_MOST_LISTED = 2**27
+_MAX_LISTED = 2**27
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +56,12 @@ class Member:
     @property
     def is_long(self) -> bool:
         """True for lists that are taken only when they are asked for: as columns they lie in memory."""
-        return self.kind == "list" and self.stored.size > _MOST_LISTED
+        return self.kind == "list" and self.stored.size > _MAX_LISTED
 
     @property
     def odd_kind(self) -> str:
         """Why a dataset of kind "other" is no field."""
-        if self.kind == "picture":
+        if self.kind == "single_image":
             return f"{self.stored.shape} is one picture, and not of a set"
         if not self.reason and self.stored.dtype.kind == "V" and self.stored.dtype.names is None:
             return f"{self.stored.dtype} {self.stored.shape} is opaque; store image files as rows of h5py.vlen_dtype(numpy.uint8)"
@@ -91,7 +91,7 @@ def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
             num_found += 1
             if num_found > limits.max_datasets:
                 message = f"the file has more than {limits.max_datasets} groups and datasets; raise max_datasets if they are real"
-                raise LimitError(at(message, Place(file.filename)))
+                raise LimitError(with_location(message, Location(file.filename)))
             inner = f"{path}/{name}".strip("/")
             if stored is None:
                 yield Member(inner, None, "other", 0, reason="a link, which is not followed")
@@ -109,7 +109,7 @@ def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
 
 
 def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Member]:
-    """The members, with the axes of arrays; an array of one image is a picture."""
+    """The members, with the axes of arrays; an array of one image is an image."""
     columns: defaultdict[str, set[int]] = defaultdict(set)
     stacks: defaultdict[str, set[int]] = defaultdict(set)
     for member in members:
@@ -120,23 +120,23 @@ def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Memb
     unknown = set(given) - {name for member in members for name in (member.path, usual_name(member))}
     if unknown:
         raise OptionError(f"axes are given for {', '.join(sorted(unknown))}, and the file has no such array")
-    settled = []
+    with_failures = []
     for member in members:
         axes = given.get(member.path, given.get(usual_name(member)))
         if axes is not None:
-            settled.append(_of_axes(member, checked_axes(member.path, getattr(member.stored, "shape", ()), axes)))
+            with_failures.append(_of_axes(member, checked_axes(member.path, getattr(member.stored, "shape", ()), axes)))
         elif member.kind == "pixels":
-            settled.append(_of_axes(member, guessed_axes(member.stored.shape, columns[member.group], stacks[member.group])))
+            with_failures.append(_of_axes(member, guessed_axes(member.stored.shape, columns[member.group], stacks[member.group])))
         else:
-            settled.append(member)
-    return settled
+            with_failures.append(member)
+    return with_failures
 
 
 def _of_axes(member: Member, axes: str) -> Member:
     if axes in ("", DOUBTFUL, PLAIN):
         return replace(member, kind="pixels", axes=axes)
     if "N" not in axes:
-        return replace(member, kind="picture", axes=axes, num_samples=1)
+        return replace(member, kind="single_image", axes=axes, num_samples=1)
     return replace(member, kind="pixels", axes=axes, num_samples=member.stored.shape[axes.index("N")])
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastpack import errors
 from fastpack.core.limits import Limits
-from fastpack.errors import FastpackError, FormatError, LimitError, Place, UnreadableFileError, at
+from fastpack.errors import FastpackError, FormatError, LimitError, Location, UnreadableFileError, with_location
 from fastpack.formats.choice import Choice
 from fastpack.index.index import Index
 
@@ -43,7 +43,7 @@ def _refused(error: OSError, path: Path) -> UnreadableFileError:
     reason = error.strerror or str(error)
     message = f"cannot start the process that indexes an untrusted HDF5 file: {reason}"
     remedy = "allow more processes (`ulimit -u`) and a writable temporary folder, or open a file that you trust without untrusted"
-    return UnreadableFileError(error.errno, at(f"{message}; {remedy}", Place(path)))
+    return UnreadableFileError(error.errno, with_location(f"{message}; {remedy}", Location(path)))
 
 
 def _index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
@@ -92,7 +92,7 @@ def _lifeline() -> Iterator[int]:
 
 def _slow(path: Path, limits: Limits) -> LimitError:
     return LimitError(
-        at(f"indexing takes longer than {limits.max_index_seconds} s; raise max_index_seconds if the file is real", Place(path))
+        with_location(f"indexing takes longer than {limits.max_index_seconds} s; raise max_index_seconds if the file is real", Location(path))
     )
 
 
@@ -105,4 +105,4 @@ def _failure(ended: "subprocess.CompletedProcess[bytes]", path: Path, limits: Li
         if ended.returncode == -signal.SIGXCPU:
             return _slow(path, limits)
         how = signal.strsignal(-ended.returncode) if ended.returncode < 0 else f"exit status {ended.returncode}"
-        return FormatError(at(f"HDF5's library broke down on the file ({how}); restore it from its source", Place(path)))
+        return FormatError(with_location(f"HDF5's library broke down on the file ({how}); restore it from its source", Location(path)))

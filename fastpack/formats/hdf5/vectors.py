@@ -12,14 +12,14 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field
-from fastpack.files.spool import let_go
+from fastpack.files.spool import release
 from fastpack.formats.spools import parts
 from fastpack.index.arrays import Column
 
 # Behind the name of a dataset of unfiltered pixels: its samples' checksums.
 CHECKSUMS = "_crc32c"
 # Text of fixed length is read in one go, and by everybody; it may take so many times what rows take that are as long as they need.
-_MOST_FOR_FIXED = 2
+_MAX_FOR_FIXED = 2
 _PIECE_BYTES = 2**22
 
 Array = npt.NDArray[Any]
@@ -98,7 +98,7 @@ def _bytes(name: str, rows: Ragged) -> Vector:
 def _portions(values: Array) -> Iterator[Array]:
     for start in range(0, len(values), _PIECE_BYTES):
         yield values[start : start + _PIECE_BYTES]
-        let_go(values)
+        release(values)
 
 
 def _crcs(rows: Ragged) -> Iterator[Array]:
@@ -108,7 +108,7 @@ def _crcs(rows: Ragged) -> Iterator[Array]:
         end = int(np.searchsorted(rows.offsets, rows.offsets[start] + _PIECE_BYTES, side="right")) - 1
         piece = rows[start : max(end, start + 1)]
         yield crc32c_rows(np.ascontiguousarray(piece.values), piece.offsets)
-        let_go(rows.values)
+        release(rows.values)
         start += len(piece)
 
 
@@ -120,7 +120,7 @@ def _is_cheap_fixed(text: Text) -> bool:
         if not last.all():
             return False
         longest = max(longest, int(part.lengths.max(initial=0)))
-    return longest * len(text) <= _MOST_FOR_FIXED * (len(text.values) + text.offsets.nbytes)
+    return longest * len(text) <= _MAX_FOR_FIXED * (len(text.values) + text.offsets.nbytes)
 
 
 def _fixed(name: str, text: Text) -> Vector:

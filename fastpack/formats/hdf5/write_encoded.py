@@ -16,7 +16,7 @@ from fastpack.core.batch import Batch
 from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.core.schema import Field
-from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first
+from fastpack.errors import CorruptRecordError, Location, SchemaError, raise_first, with_location
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
 from fastpack.formats.choice import Choice
@@ -29,7 +29,7 @@ from fastpack.formats.hdf5.values import as_read
 from fastpack.formats.hdf5.vectors import Vector
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import parts
-from fastpack.images.headers import ImageFiles
+from fastpack.images.headers import ProbedFiles
 from fastpack.index.index import Index
 
 # What one call writes: see pieces.c.
@@ -41,7 +41,7 @@ class Images:
     """A batch of image files, whose headers and checksums are known."""
 
     batch: Batch
-    files: ImageFiles
+    files: ProbedFiles
     crcs: npt.NDArray[np.uint32]
     infos: npt.NDArray[Any]
 
@@ -62,13 +62,13 @@ class EncodedWriter(Writer[Images]):
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def encode(self, batch: Batch) -> Images:
-        files = ImageFiles.of(batch[self._field.name])
+        files = ProbedFiles.of(batch[self._field.name])
         return Images(batch, files, files.crcs, files.probed[0])
 
-    def place(self, piece: Images) -> None:
+    def append(self, piece: Images) -> None:
         files, first = piece.files, self._next
         outcome = write_rows(self._descriptor, first, files.values, files.offsets, piece.crcs)
-        raise_first([outcome], lambda row: Place(self._path, offset=first + int(files.offsets[row])))
+        raise_first([outcome], lambda row: Location(self._path, offset=first + int(files.offsets[row])))
         self._spans.append(_spans(first, files, piece.crcs))
         self._next += len(files.values)
         self._infos.append(piece.infos)
@@ -115,7 +115,7 @@ class EncodedWriter(Writer[Images]):
         if contiguous_offset(group["bytes"]) != self._first:
             other.append("bytes")
         if other:
-            raise CorruptRecordError(at(f"{', '.join(other)}: not what was written; check the disk", Place(self._path)))
+            raise CorruptRecordError(with_location(f"{', '.join(other)}: not what was written; check the disk", Location(self._path)))
 
     def _lay_out_again(self) -> None:
         """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
@@ -123,7 +123,7 @@ class EncodedWriter(Writer[Images]):
         try:
             first = _lay_out(frame, self._field, self._next - self._first)
             if first != self._first:
-                raise SchemaError(at(f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again", Place(self._path)))
+                raise SchemaError(with_location(f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again", Location(self._path)))
             with open(frame, "rb") as file:
                 _write_at(self._descriptor, file.read(first), 0)
                 file.seek(self._next)
@@ -165,7 +165,7 @@ def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
     return first
 
 
-def _spans(first: int, files: ImageFiles, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+def _spans(first: int, files: ProbedFiles, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
     """Where image files lie that are written one after the other from byte `first` on; as the indexer tells it."""
     spans = np.zeros(len(files), SPAN)
     spans["offset"] = spans["record_offset"] = first + files.offsets[:-1]

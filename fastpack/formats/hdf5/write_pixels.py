@@ -14,8 +14,8 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.schema import Field
-from fastpack.core.threads import share
-from fastpack.errors import Place, SchemaError, ShapeError, raise_status
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import Location, SchemaError, ShapeError, raise_status
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
@@ -77,7 +77,7 @@ class PixelsWriter(Writer[Chunks]):
         pipeline = Pipeline(self._filters)  # of this thread
         return [pipeline.encode(chunk.data) for chunk in chunks]
 
-    def place(self, piece: Chunks) -> None:
+    def append(self, piece: Chunks) -> None:
         pixels, chunks, crcs = piece.pixels, piece.chunks, piece.crcs
         if self._rest is not None:
             pixels = np.concatenate([self._rest, pixels])
@@ -129,10 +129,10 @@ class PixelsWriter(Writer[Chunks]):
             file[dataset_name(self._field)].id.chunk_iter(note)
         with open(self._path, "rb") as opened:
             check = CheckSpans(spans, np.array([opened.fileno()], np.int32))
-            share(check.run)
+            run_in_threads(check.run)
         if (bad := np.flatnonzero((check.statuses != 0) | (spans["record_length"] == 0))).size:
             row = int(bad[0])
-            raise_status(5, "the chunk was not stored as it was written", Place(self._path, row * self._chunk, int(spans["offset"][row])))
+            raise_status(5, "the chunk was not stored as it was written", Location(self._path, row * self._chunk, int(spans["offset"][row])))
 
     def abandon(self) -> None:
         self._file.abandon()

@@ -12,7 +12,7 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Field
-from fastpack.errors import Place, raise_status
+from fastpack.errors import Location, raise_status
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
@@ -46,7 +46,7 @@ class VlenWriter(Writer[Rows]):
         blobs: Ragged = batch[self._field.name]
         return Rows(batch, blobs, crc32c_rows(blobs.values, blobs.offsets))
 
-    def place(self, piece: Rows) -> None:
+    def append(self, piece: Rows) -> None:
         with self._file.calls():
             for row, blob in enumerate(piece.blobs, start=self._num_samples):
                 self._images[row] = blob
@@ -68,7 +68,7 @@ class VlenWriter(Writer[Rows]):
                 blobs = Ragged.of_bytes(row.tobytes() for row in images[first : first + _CHECKED_ROWS])
                 bad = np.flatnonzero(crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS])
                 if bad.size:
-                    raise_status(5, "the image was not stored as it was written", Place(self._path, first + int(bad[0])))
+                    raise_status(5, "the image was not stored as it was written", Location(self._path, first + int(bad[0])))
 
     def _write_again(self) -> None:
         """HDF5 cannot make such a dataset shorter: the rows go to another file, which takes this one's place."""

@@ -21,9 +21,9 @@ from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Kind, Schema
-from fastpack.core.threads import share
-from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
-from fastpack.files.image_folder import Few
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import EmptySourceError, FormatError, Location, OptionError, from_os_error, raise_first, raise_status, with_location
+from fastpack.files.image_folder import FirstNames
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
@@ -88,7 +88,7 @@ class TarContainer(SpanContainer):
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
         if choice.sidecars is not None:
-            raise OptionError(at("sidecars are for folders of images; choose a tar's fields with fields", Place(path)))
+            raise OptionError(with_location("sidecars are for folders of images; choose a tar's fields with fields", Location(path)))
         shard = Shard.of(path, self.name)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -115,7 +115,7 @@ class _Table:
         listed = Members(descriptor, size, limits.max_features)
         if listed.failure:
             status, error_number, row, offset, message = listed.failure
-            raise_status(status, message, Place(path, row, offset), error_number)
+            raise_status(status, message, Location(path, row, offset), error_number)
         self._own = TarSchema.read(descriptor)
         self._members, self._notes = without_junk(listed) if self._own is None else (every_member(listed), ())
         if self._own is None:
@@ -123,7 +123,7 @@ class _Table:
         if self._own is None and self._class_folder != "none":
             self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
-            raise EmptySourceError(at("the archive has no samples: files whose names are a key, a dot and an ending", Place(path)))
+            raise EmptySourceError(with_location("the archive has no samples: files whose names are a key, a dot and an ending", Location(path)))
         self._num_samples = int(self._members.samples[-1]) + 1
         is_first = np.diff(self._members.samples, prepend=-1) > 0
         self._first_offsets = self._members.offsets[is_first]
@@ -138,7 +138,7 @@ class _Table:
         try:
             return by_whole_names(self._members, self._notes)
         except FormatError as error:
-            raise FormatError(at(str(error), Place(self._path))) from None
+            raise FormatError(with_location(str(error), Location(self._path))) from None
 
     def index(self, shard: Shard) -> Index:
         if self._own is not None:
@@ -186,7 +186,7 @@ class _Table:
 
     def _described(self, described: TarSchema, shard: Shard) -> Index:
         """The index of a tar of ours, which says what it holds."""
-        members = DescribedMembers(described, self._members, self._keys, self._read, Place(self._path))
+        members = DescribedMembers(described, self._members, self._keys, self._read, Location(self._path))
         kinds = by_field(self._kinds, {field.name: field.stored_as for field in members.schema.fields})
         for field in members.schema.fields:
             given, _ = given_kind(kinds, field.name)
@@ -229,7 +229,7 @@ class _Table:
 
     def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
         """Samples whose image is an empty blob."""
-        keys = Few.of([self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()])
+        keys = FirstNames.of([self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()])
         if keys.count:
             self._notes += (f"{keys.counted('sample')} without an image, where others have one: {keys}",)
 
@@ -237,8 +237,8 @@ class _Table:
         twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
         if len(twice):
             sample = int(self._members.samples[chosen[twice[0]]])
-            place = Place(self._path, sample, int(self._members.offsets[chosen[twice[0] + 1]]), self._keys[sample])
-            raise FormatError(at(f"a sample has two files for {name}; make the archive again with one of each", place))
+            location = Location(self._path, sample, int(self._members.offsets[chosen[twice[0] + 1]]), self._keys[sample])
+            raise FormatError(with_location(f"a sample has two files for {name}; make the archive again with one of each", location))
 
     def _kind_of(self, name: str, chosen: npt.NDArray[np.int64]) -> Kind:
         if name == "image":
@@ -268,7 +268,7 @@ class _Table:
         infos = np.zeros(self._num_samples, IMAGE_INFO)
         found = np.zeros(len(chosen), IMAGE_INFO)
         probing = ProbeBlobs(self._descriptor, self._members.offsets[chosen], self._members.sizes[chosen], found)
-        raise_first(share(probing.run), lambda i: Place(self._path, int(rows[i]), key=self._keys[int(rows[i])]))
+        raise_first(run_in_threads(probing.run), lambda i: Location(self._path, int(rows[i]), key=self._keys[int(rows[i])]))
         infos[rows] = found
         return infos
 
@@ -292,13 +292,13 @@ class _Table:
         offsets = offsets_of(spans["length"])
         values = np.empty(offsets[-1], np.uint8)
         gather = Gather(spans, values, offsets[:-1], fds=np.array([self._descriptor], np.int32))
-        raise_first(share(gather.run), lambda i: Place(self._path, int(self._members.samples[chosen[i]])))
+        raise_first(run_in_threads(gather.run), lambda i: Location(self._path, int(self._members.samples[chosen[i]])))
         return Text(values, offsets)
 
     def _numbers_in(self, texts: Text, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
         """What the texts say, when all of them are plain integers; lines may end. Else what looks like a number is noted."""
         plain = [text.strip(_SPACE) for text in texts]
-        odd = next((place for place, text in enumerate(plain) if not is_integer(text)), None)
+        odd = next((location for location, text in enumerate(plain) if not is_integer(text)), None)
         if odd is None:
             return np.fromiter(map(int, plain), np.int64, len(plain))
         if looks_like_number(plain[odd]):

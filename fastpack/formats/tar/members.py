@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.tar import Members
-from fastpack.core.ragged import Text, numbered, offsets_of
+from fastpack.core.ragged import Text, factorize, offsets_of
 from fastpack.errors import FormatError, SourceError
 from fastpack.files.classes import Classes, ClassFolder, classes_of
 from fastpack.files.escapes import escaped_names
-from fastpack.files.image_folder import Few, is_junk
+from fastpack.files.image_folder import FirstNames, is_junk
 
 Rows = npt.NDArray[np.int64]
 IMAGE_ENDINGS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif")
@@ -51,7 +51,7 @@ def every_member(members: Members) -> Listed:
 
 
 def _passed_over(members: Members) -> tuple[str, ...]:
-    count = Few(members.num_passed_over).counted("file")
+    count = FirstNames(members.num_passed_over).counted("file")
     return (f"left out {count} of the archive, hidden or without an ending",) if members.num_passed_over else ()
 
 
@@ -61,7 +61,7 @@ def _listed(members: Members, keys: Text) -> Listed:
 
 def _junk(found: Listed) -> Rows:
     """Which members are: in a folder of that kind, or called so themselves."""
-    numbers, folders = numbered(key.rpartition("/")[0] for key in found.keys)
+    numbers, folders = factorize(key.rpartition("/")[0] for key in found.keys)
     is_bad = np.array([any(part != "." and part != ".." and is_junk(part) for part in folder.split("/")) for folder in folders], np.bool_)
     of_member = is_bad[numbers][found.samples]
     odd = [number for number, suffix in enumerate(found.suffixes) if suffix in ("db", "ini")]
@@ -75,7 +75,7 @@ def _name(found: Listed, row: int) -> str:
 
 
 def _note(found: Listed, junk: Rows) -> str:
-    names = Few.of([_name(found, row) for row in junk.tolist()])
+    names = FirstNames.of([_name(found, row) for row in junk.tolist()])
     return f"left out {names.counted('hidden or system file')}: {names}"
 
 
@@ -109,7 +109,7 @@ def by_whole_names(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple
     odd = is_image & (np.isin(found.suffix_numbers, dotted) | (num_images > 1)[found.samples])
     if not odd.any() or (num_images < num_files)[holds].any() or 2 * holds.sum() < len(holds) or _are_alike(found):
         return found, notes
-    names = Few.of([_name(found, row) for row in np.flatnonzero(odd).tolist()])
+    names = FirstNames.of([_name(found, row) for row in np.flatnonzero(odd).tolist()])
     note = f"each image of the archive is a sample of its own, called by its whole name, also {names}; where images belong together"
     suffixes = list(dict.fromkeys(ending if ending in IMAGE_ENDINGS else found.suffixes[i] for i, ending in enumerate(endings)))
     numbers = [suffixes.index(ending if ending in IMAGE_ENDINGS else found.suffixes[i]) for i, ending in enumerate(endings)]
@@ -171,7 +171,7 @@ def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[st
     if len(folders) < 2 or (num_files[images] > 1).any() or 2 * in_folders.sum() < len(in_folders) or in_folders.all():
         return found, notes
     left_out = np.flatnonzero(~in_folders[found.samples])
-    names = Few.of([_name(found, row) for row in left_out.tolist()])
+    names = FirstNames.of([_name(found, row) for row in left_out.tolist()])
     return _without(found, left_out), (*notes, f"left out {names.counted('file')} beside the images in class folders: {names}")
 
 

@@ -18,8 +18,8 @@ _FILE_ENDINGS = frozenset({*IMAGE_ENDINGS, _UNKNOWN_ENDING})  # of image files
 _BLOCK = 512
 _SIZE, _TYPE = slice(124, 136), slice(156, 157)
 _COMMENT = b" comment="
-_MOST_BYTES = 1_000_000  # readers take a header of up to 1 MiB
-_MOST_SUFFIX_BYTES = 200
+_MAX_BYTES = 1_000_000  # readers take a header of up to 1 MiB
+_MAX_SUFFIX_BYTES = 200
 _FLOAT_BYTES = 8  # of a number in JSON, as programs read it
 
 
@@ -47,8 +47,8 @@ class TarSchema:
         schema = json.loads(self.schema.to_json())
         about = {"format": "fastpack", "format_version": FORMAT_VERSION, "keys_end": self.keys_end, "schema": schema}
         text = json.dumps(about)
-        if len(text) > _MOST_BYTES:
-            raise SchemaError(f"a tar has {_MOST_BYTES:,} bytes for the names of fields and classes, and these take {len(text):,}")
+        if len(text) > _MAX_BYTES:
+            raise SchemaError(f"a tar has {_MAX_BYTES:,} bytes for the names of fields and classes, and these take {len(text):,}")
         return tarfile.TarInfo.create_pax_global_header({"comment": text})
 
     @classmethod
@@ -61,7 +61,7 @@ class TarSchema:
         if head[_TYPE] != b"g":
             return None
         try:
-            _, found, text = os.pread(descriptor, min(int(head[_SIZE].strip(b"\0 "), 8), 2 * _MOST_BYTES), _BLOCK).partition(_COMMENT)
+            _, found, text = os.pread(descriptor, min(int(head[_SIZE].strip(b"\0 "), 8), 2 * _MAX_BYTES), _BLOCK).partition(_COMMENT)
             if not found or b'"fastpack"' not in text[:_BLOCK]:  # git's, say
                 return None
             about = json.loads(text)
@@ -117,7 +117,7 @@ def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
         stem = stem if ending == own or (field.kind == "bytes" and above) else f"{stem}.{own}"
     while not taken.isdisjoint(_endings(field, stem)):
         stem = f"_{stem}"
-    if "\0" in stem or len(stem.encode("utf-8", "surrogatepass")) > _MOST_SUFFIX_BYTES or not _is_text(stem):
+    if "\0" in stem or len(stem.encode("utf-8", "surrogatepass")) > _MAX_SUFFIX_BYTES or not _is_text(stem):
         raise SchemaError(f"the field {field.name!r} cannot be the ending of a name; choose another name with names=...")
     taken |= _endings(field, stem)
     return replace(field, stored_as=stem)

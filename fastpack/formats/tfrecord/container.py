@@ -13,12 +13,12 @@ from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.schema import Schema
-from fastpack.errors import FormatError, LimitError, NoRecordsError, Place, at, raise_status
+from fastpack.errors import FormatError, LimitError, Location, NoRecordsError, raise_status, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.protocols import BytesDone, ShardPlan
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
-from fastpack.formats.tfrecord.damaged import SiftedRecords
+from fastpack.formats.tfrecord.damaged import UndamagedRecords
 from fastpack.formats.tfrecord.feature_names import CLASS_NAME, fold_class_names, public_name, public_names, with_escapes
 from fastpack.formats.tfrecord.scan import Window, windows
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
@@ -79,7 +79,7 @@ class TfRecordContainer(SpanContainer):
         return table.index(shard)
 
     def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
-        shard, records, table = self.shard(path), SiftedRecords(path, limits), _Table(path, limits, kinds)
+        shard, records, table = self.shard(path), UndamagedRecords(path, limits), _Table(path, limits, kinds)
         for window in records.whole():
             table.add(window)
         return records.with_lost(table.index(shard))
@@ -151,19 +151,19 @@ class _Table:
 
     def _raise(self, failure: Any, window: Window) -> NoReturn:
         status, _, row, offset, message = failure
-        place = Place(self._path, int(window.record_numbers[row]), window.base + offset)
+        location = Location(self._path, int(window.record_numbers[row]), window.base + offset)
         if status == _TOO_MANY:
-            raise LimitError(at(f"{message}, {self._limits.max_features}; raise max_features if they are real", place))
+            raise LimitError(with_location(f"{message}, {self._limits.max_features}; raise max_features if they are real", location))
         odd = self._features.odd_one
-        raise_status(status, message if odd is None else f"{self._features.name(odd)}: {message}", place)
+        raise_status(status, message if odd is None else f"{self._features.name(odd)}: {message}", location)
 
     def index(self, shard: Shard) -> Index:
         if not self._num_records:
-            raise NoRecordsError(at("the file has no records; pack it again", Place(self._path)))
+            raise NoRecordsError(with_location("the file has no records; pack it again", Location(self._path)))
         features = {column.name: column for column in self._columns.values()}
         if len(features) < len(self._columns):
             message = "two names of features are the same once bytes that are not UTF-8 are escaped; write the file with other names"
-            raise FormatError(at(message, Place(self._path)))
+            raise FormatError(with_location(message, Location(self._path)))
         named = {public: features[name] for name, public in public_names(features).items()}
         fields = [column.field(public) for public, column in named.items()]
         columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}

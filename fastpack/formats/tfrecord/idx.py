@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.limits import DEFAULT_LIMITS
-from fastpack.errors import FormatError, Place, at, from_os_error
-from fastpack.files.atomic import written_whole
+from fastpack.errors import FormatError, Location, from_os_error, with_location
+from fastpack.files.atomic import atomic_write
 from fastpack.formats.tfrecord.scan import windows
 
 _FRAME_BYTES = 16  # around each record: its length, and two checksums
@@ -28,7 +28,7 @@ def write_offsets(tfrecord: str | os.PathLike[str], output: str | os.PathLike[st
     10
     """
     offsets, sizes = _frames(Path(tfrecord))
-    with written_whole(Path(output)) as temporary:
+    with atomic_write(Path(output)) as temporary:
         np.savetxt(temporary, np.column_stack([offsets, sizes]), fmt="%d")
     return len(offsets)
 
@@ -46,7 +46,7 @@ def read_offsets(tfrecord: str | os.PathLike[str], text: str | os.PathLike[str])
     if not found.all():
         line = int(np.argmin(found))
         message = f"line {line + 1} is no record of {tfrecord}; write the text again with `fastpack index --offsets`"
-        raise FormatError(at(message, Place(text)))
+        raise FormatError(with_location(message, Location(text)))
     return numbers.astype(np.int64)
 
 
@@ -58,9 +58,9 @@ def _parse(text: Path) -> npt.NDArray[np.int64]:
     except OSError as error:
         raise from_os_error(error, "read", text) from error
     except (ValueError, OverflowError) as error:
-        raise FormatError(at("this is no list of records: each line must be an offset and a size", Place(text))) from error
+        raise FormatError(with_location("this is no list of records: each line must be an offset and a size", Location(text))) from error
     if len(listed) != len(pairs):
-        raise FormatError(at("this is no list of records: each line must be an offset and a size", Place(text)))
+        raise FormatError(with_location("this is no list of records: each line must be an offset and a size", Location(text)))
     return listed
 
 

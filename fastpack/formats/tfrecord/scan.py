@@ -13,7 +13,7 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import Limits
-from fastpack.errors import Place, from_os_error, raise_status
+from fastpack.errors import Location, from_os_error, raise_status
 
 # The kernels' statuses: see src_cython/kernels/status.h.
 BAD_DATA_CRC, BAD_PROTO = 5, 7
@@ -81,7 +81,7 @@ def _scan_windows(file: Any, size: int, path: Path, check: bool, limits: Limits)
         offsets, lengths, crcs, consumed, wanted, failure = scan(data, size - base, record_limit=limits.max_record_bytes, check=check)
         if failure:
             status, _, row, offset, message = failure
-            raise_status(status, message, Place(path, num_records + row, base + offset))
+            raise_status(status, message, Location(path, num_records + row, base + offset))
         yield Window(data, base, num_records + np.arange(len(offsets)), offsets, lengths, crcs)
         base, num_records = base + consumed, num_records + len(offsets)
         window_bytes = max(_WINDOW_BYTES, wanted)
@@ -93,5 +93,5 @@ def _read_into(file: Any, data: npt.NDArray[np.uint8], offset: int, path: Path) 
     while left:
         got = file.readinto(left)
         if not got:
-            raise_status(3, "the file became shorter while it was read", Place(path, offset=offset))
+            raise_status(3, "the file became shorter while it was read", Location(path, offset=offset))
         left = left[got:]

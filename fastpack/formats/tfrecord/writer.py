@@ -16,14 +16,14 @@ from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.ragged import Ragged, Text, flat_values
 from fastpack.core.schema import Field, Kind, Schema
-from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
+from fastpack.errors import CorruptRecordError, EmptySourceError, Location, SchemaError, raise_first, with_location
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
 from fastpack.formats.numbers import integers, narrow_floats
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import Spools
 from fastpack.formats.tfrecord.feature_names import CLASS_NAME, MAX_CLASSES, fold_class_names, names_classes, public_names
-from fastpack.images.headers import ImageFiles
+from fastpack.images.headers import ProbedFiles
 from fastpack.index.arrays import Column
 from fastpack.index.index import Index
 
@@ -50,7 +50,7 @@ class TfRecordWriter(Writer["Records"]):
 
     def encode(self, batch: Batch) -> "Records":
         columns = {field.source_name: self._held(field, batch[field.name]) for field in self._schema.fields}
-        files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs if not field.is_list}
+        files = {field.source_name: ProbedFiles.of(batch[field.name]) for field in self._schema.blobs if not field.is_list}
         columns |= files
         if names_classes(self._schema):
             labels, num_classes = flat_values(batch["label"]), len(self._class_names) - 1
@@ -75,22 +75,22 @@ class TfRecordWriter(Writer["Records"]):
     def _kind_of(self, name: str) -> str:
         return next((field.kind for field in self._schema.fields if field.source_name == name), "text")
 
-    def place(self, piece: "Records") -> None:
+    def append(self, piece: "Records") -> None:
         begin, first, offsets = self._end, self._num_records, piece.frames.offsets
         outcome = piece.frames.write(self._descriptor, begin)
-        raise_first([outcome], lambda row: Place(self._path, first + row, begin + int(offsets[row])))
+        raise_first([outcome], lambda row: Location(self._path, first + row, begin + int(offsets[row])))
         self._end += int(offsets[-1])
         self._num_records += len(offsets) - 1
         self._facts.add(piece, begin)
 
     def close(self) -> Index | None:
         if not self._num_records:
-            raise EmptySourceError(at("no records were written; a TFRecord needs one at least", Place(self._path)))
+            raise EmptySourceError(with_location("no records were written; a TFRecord needs one at least", Location(self._path)))
         self._close_file()
         shard = Shard.of(self._path, "tfrecord")
         if shard.size != self._end:
             message = f"the file has {shard.size} bytes, and {self._end} were written; has another program written to it?"
-            raise CorruptRecordError(at(message, Place(self._path)))
+            raise CorruptRecordError(with_location(message, Location(self._path)))
         return self._facts.index(shard)
 
     def abandon(self) -> None:
@@ -116,7 +116,7 @@ def refuse_fields(schema: Schema) -> None:
     for field in schema.fields:
         if field.kind not in _WIRE_KINDS:
             message = f"TFRecord cannot hold {field.name!r}, arrays of {field.shape}; choose HDF5"
-            raise SchemaError(f"{message}, or leave it out with fields=..." if field != schema.picture else message)
+            raise SchemaError(f"{message}, or leave it out with fields=..." if field != schema.image_field else message)
     _refuse_taken_names(schema)
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import NO_SPAN
-from fastpack.core.threads import share
-from fastpack.errors import FormatError, Place, at, from_os_error
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import FormatError, Location, from_os_error, with_location
 from fastpack.files.companions import exists, index_path
 from fastpack.formats import registry, saved_index
 from fastpack.index.index import Index
@@ -41,12 +41,12 @@ class Damage:
     is_lost: bool = True
     path: Path | None = None
 
-    def place(self, path: Path) -> Place:
+    def location(self, path: Path) -> Location:
         """Where it is, for messages."""
-        return Place(self.path or path, self.record, self.offset, self.key)
+        return Location(self.path or path, self.record, self.offset, self.key)
 
 
-def told_index(path: Path, index_dir: Path | None = None) -> Index | None:
+def trusted_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """What the saved index tells of a file, also of one that is no longer what was indexed; None when there is none.
 
     Raises FormatError when the index is damaged itself.
@@ -55,10 +55,10 @@ def told_index(path: Path, index_dir: Path | None = None) -> Index | None:
     if not exists(where):
         return None
     index = saved_index.load_index(where, path)
-    if len(index.shards) > 1:  # a master file's; what its shards held, their own indexes know
+    if len(index.shards) > 1:  # a virtual dataset's; what its shards held, their own indexes know
         return None
     if not np.array_equal(index.record_numbers, np.arange(len(index))):
-        raise FormatError(at("the index is not one of a whole file; delete it and it is built again", Place(where)))
+        raise FormatError(with_location("the index is not one of a whole file; delete it and it is built again", Location(where)))
     return index
 
 
@@ -81,7 +81,7 @@ def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
     with contextlib.ExitStack() as files:
         descriptors = [files.enter_context(opened(path)).fileno() for path in paths]
         job = CheckSpans(spans[placed], np.array(descriptors, np.int32))
-        share(job.run)
+        run_in_threads(job.run)
     statuses[placed] = job.statuses
     return statuses
 

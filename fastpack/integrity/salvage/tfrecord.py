@@ -16,7 +16,7 @@ from fastpack._native.salvage import Walk
 from fastpack.core.dtypes import PIECE, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Text
-from fastpack.errors import FastpackError, Place, from_os_error, raise_status
+from fastpack.errors import FastpackError, Location, from_os_error, raise_status
 from fastpack.formats import registry
 from fastpack.formats.tfrecord.scan import are_examples
 from fastpack.index.index import Index
@@ -64,7 +64,7 @@ def walk_records(path: Path, limits: Limits = DEFAULT_LIMITS, advance: Advance |
             count, failure = walk.go_on(room, stride=_WALKED_BYTES)
             if failure:
                 status, error_number, _, offset, message = failure
-                raise_status(status, message, Place(path, offset=offset), error_number)
+                raise_status(status, message, Location(path, offset=offset), error_number)
             walked.append(room[:count].copy())
             if advance:
                 advance(walk.position)
@@ -108,7 +108,7 @@ def _are_examples(path: Path, records: Array) -> npt.NDArray[np.bool_]:
     with io.BufferedReader(opened(path)) as file:
         file.seek(int(first["offset"]))
         if file.readinto(data.data) != len(data):
-            raise_status(3, "the file became shorter while it was read", Place(path))
+            raise_status(3, "the file became shorter while it was read", Location(path))
     return are_examples(data, records["offset"] - first["offset"], np.ascontiguousarray(records["length"]))
 
 
@@ -262,6 +262,6 @@ def _copy_bytes(source: Any, offset: int, length: int, file: Any, path: Path) ->
     while length:
         piece = source.read(min(length, _COPIED_BYTES))
         if not piece:
-            raise_status(3, "the file became shorter while it was read", Place(path))
+            raise_status(3, "the file became shorter while it was read", Location(path))
         file.write(piece)
         length -= len(piece)

@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.buffer_pool import Memory
+from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.ragged import Ragged, digest, offsets_of
-from fastpack.errors import FastpackError, Place, SourceError, at
+from fastpack.errors import FastpackError, Location, SourceError, with_location
 from fastpack.files.file_names import FileNames, path_of
-from fastpack.images.headers import ImageFiles, probe_blobs, raise_probe_status
+from fastpack.images.headers import ProbedFiles, probe_blobs, raise_probe_status
 from fastpack.sources.links import links_out
 
 Rows = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.int64]
 _MAX_BLOCKS = 32
 
 
-class Pictures(Protocol):
+class ImageColumn(Protocol):
     """One blob for each sample. `sizes` are their bytes; `faults` is what is known to be wrong with some."""
 
     sizes: npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ class Pictures(Protocol):
 
     def __len__(self) -> int: ...
 
-    def place(self, row: int) -> Place: ...
+    def location(self, row: int) -> Location: ...
 
     def read(self, rows: Rows) -> Ragged:
         """Raises what the first that cannot be read meets, with its place."""
@@ -37,7 +37,7 @@ class Pictures(Protocol):
     def fingerprints(self) -> dict[str, str]: ...
 
 
-class PictureFiles:
+class ImagePathColumn:
     """Image files.
 
     - root: refuse files that lie outside it once links are followed, without looking at them; None takes them wherever they are.
@@ -51,17 +51,17 @@ class PictureFiles:
         faults: Mapping[int, FastpackError] = MappingProxyType({}),
     ) -> None:
         self.files = paths if isinstance(paths, FileNames) else FileNames(paths)
-        self._memory = Memory(max_blocks=_MAX_BLOCKS)
+        self._memory = BufferPool(max_blocks=_MAX_BLOCKS)
         refused = {**(links_out(self.files, str(path_of("root", root))) if root is not None else {}), **faults}
-        self.sizes, times, not_files = self.files.look(refused)
+        self.sizes, times, not_files = self.files.stat(refused)
         self._times = digest(times)
         self.faults: Mapping[int, FastpackError] = not_files | refused
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def place(self, row: int) -> Place:
-        return Place(self.files[row])
+    def location(self, row: int) -> Location:
+        return Location(self.files[row])
 
     def read(self, rows: Rows) -> Ragged:
         offsets = offsets_of(self.sizes[rows])
@@ -77,7 +77,7 @@ class PictureFiles:
         }
 
 
-class PictureCells:
+class ImageBytesColumn:
     """Bytes that a table holds.
 
     - table: for messages.
@@ -91,16 +91,16 @@ class PictureCells:
         self.faults: Mapping[int, FastpackError] = {row: self._missing(row) for row in missing}
 
     def _missing(self, row: int) -> FastpackError:
-        return SourceError(at("the row has no image; leave the row out, or use on_error='skip'", self.place(row)))
+        return SourceError(with_location("the row has no image; leave the row out, or use on_error='skip'", self.location(row)))
 
     def __len__(self) -> int:
         return len(self._cells)
 
-    def place(self, row: int) -> Place:
-        return Place(self._table, record=row)
+    def location(self, row: int) -> Location:
+        return Location(self._table, record=row)
 
     def read(self, rows: Rows) -> Ragged:
-        cells = ImageFiles.of(self._cells.take(rows))
+        cells = ProbedFiles.of(self._cells.take(rows))
         if self._are_images:
             _refuse_unreadable(cells, rows, self)
         return cells
@@ -110,8 +110,8 @@ class PictureCells:
         return {"sizes of the images": digest(self.sizes), "time of the table": f"{about.st_mtime_ns}"}
 
 
-def _refuse_unreadable(images: Ragged, rows: Rows, pictures: Pictures) -> None:
+def _refuse_unreadable(images: Ragged, rows: Rows, encoded: ImageColumn) -> None:
     _, statuses = probe_blobs(images)
     if statuses.any():
         row = int(np.flatnonzero(statuses)[0])
-        raise_probe_status(int(statuses[row]), images.bytes(row), pictures.place(int(rows[row])))
+        raise_probe_status(int(statuses[row]), images.bytes(row), encoded.location(int(rows[row])))

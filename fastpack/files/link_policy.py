@@ -2,10 +2,10 @@
 
 import os
 
-from fastpack.errors import FastpackError, MissingFileError, Place, SourceError, UnreadableFileError, at
+from fastpack.errors import FastpackError, Location, MissingFileError, SourceError, UnreadableFileError, with_location
 
 
-class Gate:
+class LinkPolicy:
     """Knows a source's folder without the links in its own path. With `allow_external` it lets everything pass.
 
     >>> Gate("photos").fault("photos/cat/1.jpg") is None, str(Gate("photos").fault("photos/../1.jpg"))[:28]
@@ -16,7 +16,7 @@ class Gate:
         self._root = os.fspath(root)
         self._real_root = None if allow_external else os.path.realpath(root)
 
-    def lets_pass(self, path: str) -> bool:
+    def allows(self, path: str) -> bool:
         """Whether a path leads to the folder, or to a place below it, once all links in it are followed."""
         if self._real_root is None:
             return True
@@ -27,11 +27,11 @@ class Gate:
         """What is wrong with a link: it leads out, or nowhere."""
         if os.path.lexists(path) and not os.path.exists(path):
             return _dead(path)
-        return None if self.lets_pass(path) else self.refusal(path)
+        return None if self.allows(path) else self.refusal(path)
 
     def refusal(self, path: str) -> SourceError:
         message = f"this leads out of {self._root}, by a link or by its name; put the files themselves there, or give allow_external"
-        return SourceError(at(message, Place(path)))
+        return SourceError(with_location(message, Location(path)))
 
 
 def _dead(path: str) -> FastpackError:
@@ -39,7 +39,7 @@ def _dead(path: str) -> FastpackError:
     try:
         os.stat(path)
     except FileNotFoundError:
-        return MissingFileError(2, at(f"this link leads to {os.readlink(path)}, where nothing is; {remedy}", Place(path)))
+        return MissingFileError(2, with_location(f"this link leads to {os.readlink(path)}, where nothing is; {remedy}", Location(path)))
     except OSError as error:
-        return UnreadableFileError(error.errno, at(f"this link cannot be followed: {error.strerror}; {remedy}", Place(path)))
-    return UnreadableFileError(at("this link led nowhere, and now it does; pack again", Place(path)))
+        return UnreadableFileError(error.errno, with_location(f"this link cannot be followed: {error.strerror}; {remedy}", Location(path)))
+    return UnreadableFileError(with_location("this link led nowhere, and now it does; pack again", Location(path)))

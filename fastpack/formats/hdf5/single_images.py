@@ -1,4 +1,4 @@
-"""HDF5 files of others with a dataset for each picture: an array, or the bytes of an image file.
+"""HDF5 files of others with a dataset for each image: an array, or the bytes of an image file.
 
 They lie side by side (`img_0`, `img_1`), in a group for each class (`cat/img_0`), or in a group for each sample (`cat/0/image`).
 """
@@ -17,8 +17,8 @@ from fastpack._native.probe import ProbeBlobs
 from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
-from fastpack.core.threads import share
-from fastpack.errors import FormatError, Place, SchemaError, at, raise_first, raise_status
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import FormatError, Location, SchemaError, raise_first, raise_status, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.axes import CHANNELS
 from fastpack.formats.hdf5.locate import contiguous_offset
@@ -29,14 +29,14 @@ from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 
-_FEWEST = 2  # of those that look like pictures only because there are several
+_FEWEST = 2  # of those that look like images only because there are several
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8")
 _HEAD_BYTES = 8
-_MOST_NAMED = 3  # of what a note says is left out
+_MAX_NAMED = 3  # of what a note says is left out
 
 
-def find_pictures(members: Sequence[Member], wanted: Sequence[str] | None) -> "Pictures | None":
-    """The pictures that a file is about, if it has no array of several.
+def find_single_images(members: Sequence[Member], wanted: Sequence[str] | None) -> "SingleImages | None":
+    """The images that a file is about, if it has no array of several.
 
     Raises SchemaError if a group has several for each sample, and `wanted` names none of them.
     """
@@ -47,7 +47,7 @@ def find_pictures(members: Sequence[Member], wanted: Sequence[str] | None) -> "P
     if role:
         found = [member for member in found if member.name == role]
     found.sort(key=lambda member: _natural(member.path))
-    return Pictures(found, role, members, wanted) if found else None
+    return SingleImages(found, role, members, wanted) if found else None
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
@@ -56,8 +56,8 @@ def _natural(path: str) -> list[tuple[int, str]]:
 
 
 def _arrays(members: Sequence[Member]) -> list[Member]:
-    """Those that are pictures by their shape; or alike in type, dimensions and, but for digits, name."""
-    if sure := [member for member in members if member.kind == "picture"]:
+    """Those that are images by their shape; or alike in type, dimensions and, but for digits, name."""
+    if sure := [member for member in members if member.kind == "single_image"]:
         return sure
     may_be = [member for member in members if _may_be_picture(member)]
     kinds = {(re.sub(r"\d+", "#", member.name), member.stored.ndim, member.stored.dtype) for member in may_be}
@@ -75,7 +75,7 @@ def _may_be_picture(member: Member) -> bool:
 
 
 def _axes(member: Member) -> str:
-    if member.kind == "picture":
+    if member.kind == "single_image":
         return member.axes
     if member.stored.ndim == 2:
         return "HW"
@@ -108,7 +108,7 @@ def _head(dataset: h5py.Dataset) -> bytes:
 
 
 def _role(found: Sequence[Member], wanted: Sequence[str] | None) -> str:
-    """What the picture is called in a group for each sample; "" where a group has many samples, or there is one group."""
+    """What the image is called in a group for each sample; "" where a group has many samples, or there is one group."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for member in found:
         names[member.group].append(member.name)
@@ -119,7 +119,7 @@ def _role(found: Sequence[Member], wanted: Sequence[str] | None) -> str:
     if len(roles) == 1:
         return roles[0]
     is_numbered = len({re.sub(r"\d+", "#", name) for name in roles}) == 1
-    if is_numbered:  # classes of as many pictures each
+    if is_numbered:  # classes of as many images each
         return ""
     chosen = [name for name in wanted or () if name in roles]
     if not chosen:
@@ -128,8 +128,8 @@ def _role(found: Sequence[Member], wanted: Sequence[str] | None) -> str:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The datasets that are pictures; what each is called in a group of its own; all members of the file; and the fields that are
+class SingleImages:
+    """The datasets that are images; what each is called in a group of its own; all members of the file; and the fields that are
     wanted, None for all."""
 
     members: Sequence[Member]
@@ -142,21 +142,21 @@ class Pictures:
         return self.members[0].kind in ("column", "other")
 
     def explain(self) -> list[str]:
-        """One line for all pictures, and one for each dataset that is left out."""
+        """One line for all images, and one for each dataset that is left out."""
         return [self._summary(), *(f"{path}: left out; it is not one of the pictures" for path in self._left_out())]
 
     def _notes(self, shard: Shard) -> Iterator[str]:
-        yield at(self._summary(), Place(shard.path))
+        yield with_location(self._summary(), Location(shard.path))
         if left_out := self._left_out():
-            named = ", ".join(left_out[:_MOST_NAMED])
+            named = ", ".join(left_out[:_MAX_NAMED])
             message = f"{len(left_out):,} other datasets are left out, such as {named}; `fastpack info` lists them"
-            yield at(message, Place(shard.path))
+            yield with_location(message, Location(shard.path))
         if names := self._attribute_names():
-            message = f"attributes of the pictures are not read, such as {', '.join(names[:_MOST_NAMED])}"
-            yield at(f"{message}; store each as a dataset in a group for each sample, such as cat/0/label", Place(shard.path))
+            message = f"attributes of the pictures are not read, such as {', '.join(names[:_MAX_NAMED])}"
+            yield with_location(f"{message}; store each as a dataset in a group for each sample, such as cat/0/label", Location(shard.path))
 
     def _attribute_names(self) -> list[str]:
-        """Of the first picture, or its group, but for those of HDF5's own conventions, which are in capital letters."""
+        """Of the first image, or its group, but for those of HDF5's own conventions, which are in capital letters."""
         first = self.members[0].stored
         holders = [first, first.parent] if self.role else [first]
         try:
@@ -176,7 +176,7 @@ class Pictures:
         return [member.path for member in self.others if member.path not in known]
 
     def index(self, shard: Shard, values: StoredValues) -> Index:
-        """Raises FormatError if the pictures differ in shape or type, or the values of a column in kind."""
+        """Raises FormatError if the images differ in shape or type, or the values of a column in kind."""
         if not self.are_files:
             self._refuse_different(shard)
         paths = Text.of([member.path for member in self.members])
@@ -218,18 +218,18 @@ class Pictures:
             if (member.stored.shape, member.stored.dtype, _axes(member)) != (first.stored.shape, first.stored.dtype, _axes(first)):
                 kinds = [f"{each.path} is {each.stored.dtype} {each.stored.shape}" for each in (first, member)]
                 remedy = "store them at one size and type, or pack them as image files"
-                raise FormatError(at(f"the pictures differ: {' and '.join(kinds)}; {remedy}", Place(shard.path)))
+                raise FormatError(with_location(f"the pictures differ: {' and '.join(kinds)}; {remedy}", Location(shard.path)))
 
     def _spans(self, shard: Shard) -> npt.NDArray[Any]:
         spans = np.zeros(len(self.members), SPAN)
         for row, member in enumerate(self.members):
             dataset = member.stored
             if dataset.external or dataset.is_virtual:
-                raise FormatError(at(f"{member.path} keeps its data in other files, which are not read", Place(shard.path)))
+                raise FormatError(with_location(f"{member.path} keeps its data in other files, which are not read", Location(shard.path)))
             first = contiguous_offset(dataset)
             spans[row]["offset"], spans[row]["length"] = NO_SPAN if first is None else first, dataset.nbytes
             if first is not None and first + dataset.nbytes > shard.size:
-                raise_status(3, f"{member.path} goes past the end of the file", Place(shard.path, offset=first))
+                raise_status(3, f"{member.path} goes past the end of the file", Location(shard.path, offset=first))
         return spans
 
     def _infos(self, spans: npt.NDArray[Any], shard: Shard) -> npt.NDArray[Any]:
@@ -238,7 +238,7 @@ class Pictures:
         placed = np.zeros(int(has_place.sum()), IMAGE_INFO)
         offsets, lengths = (np.ascontiguousarray(spans[name][has_place]) for name in ("offset", "length"))
         with open(shard.path, "rb", buffering=0) as file:
-            raise_first(share(ProbeBlobs(file.fileno(), offsets, lengths, placed).run), lambda row: Place(shard.path, row))
+            raise_first(run_in_threads(ProbeBlobs(file.fileno(), offsets, lengths, placed).run), lambda row: Location(shard.path, row))
         infos[has_place] = placed
         fetched = [np.asarray(self.members[row].stored[()]).tobytes() for row in np.flatnonzero(~has_place).tolist()]
         if fetched:
