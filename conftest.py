@@ -10,11 +10,19 @@ import fastpack
 
 # An adapter can be imported where its framework is.
 ADAPTERS = {"huggingface": "datasets", "jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
-collect_ignore = [f"fastpack/{adapter}.py" for adapter, framework in ADAPTERS.items() if find_spec(framework) is None]
+collect_ignore = [
+    f"fastpack/{adapter}.py"
+    for adapter, framework in ADAPTERS.items()
+    if find_spec(framework) is None
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="whole fault walks and sweeps, which take minutes, instead of a cut of them")
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="whole fault walks and sweeps, which take minutes, instead of a cut of them",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,16 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FILTERS = ["blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"]
-SEQUENTIAL = ["checkpoints", "entropy", "huffman", "idct", "sequential", "upsample", "vectors", "ycc"]
+SEQUENTIAL = [
+    "checkpoints",
+    "entropy",
+    "huffman",
+    "idct",
+    "sequential",
+    "upsample",
+    "vectors",
+    "ycc",
+]
 # Which C sources each module of fastpack._native is built from, beside its .pyx.
 KERNELS = {
     "crc32c": ["crc32c"],
@@ -29,7 +38,18 @@ KERNELS = {
     "image": ["image"],
     "raster": ["crc32c", "fax", "png", "span", "status", "unpack"],
     "salvage": ["crc32c", "salvage", "span", "status"],
-    "decode": ["crc32c", "decode", "libjpeg", "picture", "resample", "scans", *SEQUENTIAL, "span", "status", "weights"],
+    "decode": [
+        "crc32c",
+        "decode",
+        "libjpeg",
+        "picture",
+        "resample",
+        "scans",
+        *SEQUENTIAL,
+        "span",
+        "status",
+        "weights",
+    ],
     "transcode": ["crc32c", "image", "libjpeg", "span", "status", "transcode"],
     "filters": ["crc32c", *FILTERS, "span", "status"],
     "chunks": ["chunks", "crc32c", *FILTERS, "span", "status"],
@@ -38,7 +58,13 @@ KERNELS = {
 JPEG = {"libjpeg": "libjpeg-dev"}
 COMPRESSORS = {"libdeflate": "libdeflate-dev", "liblz4": "liblz4-dev", "libzstd": "libzstd-dev"}
 DEFLATE = {"libdeflate": "libdeflate-dev"}
-LIBRARIES = {"decode": JPEG, "transcode": JPEG, "filters": COMPRESSORS, "chunks": COMPRESSORS, "raster": DEFLATE}
+LIBRARIES = {
+    "decode": JPEG,
+    "transcode": JPEG,
+    "filters": COMPRESSORS,
+    "chunks": COMPRESSORS,
+    "raster": DEFLATE,
+}
 NUM_CORES = len(os.sched_getaffinity(0))
 DEBUG = os.environ.get("FASTPACK_DEBUG") == "1"
 SANITIZERS = os.environ.get("FASTPACK_SANITIZE", "")  # such as "address,undefined"
@@ -47,7 +73,9 @@ SANITIZERS = os.environ.get("FASTPACK_SANITIZE", "")  # such as "address,undefin
 def pkg_config(*arguments: str) -> str | None:
     """What it prints; None when it fails, or is not installed."""
     try:
-        return subprocess.run(["pkg-config", *arguments], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            ["pkg-config", *arguments], check=True, capture_output=True, text=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -57,7 +85,11 @@ def missing_packages() -> list[str]:
     missing = [] if pkg_config("--version") else ["pkg-config"]
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         missing.append(f"python{sysconfig.get_python_version()}-dev")
-    return missing + [package for library, package in (JPEG | COMPRESSORS).items() if pkg_config("--exists", library) is None]
+    return missing + [
+        package
+        for library, package in (JPEG | COMPRESSORS).items()
+        if pkg_config("--exists", library) is None
+    ]
 
 
 def library_flags(libraries: dict[str, str]) -> dict[str, list[str]]:
@@ -71,7 +103,11 @@ def library_flags(libraries: dict[str, str]) -> dict[str, list[str]]:
 
 def extension(name: str, c_sources: list[str]) -> Extension:
     flags = library_flags(LIBRARIES.get(name, {}))
-    compile_args = ["-std=gnu11", *(["-O0", "-g"] if DEBUG else ["-O3"]), *flags["extra_compile_args"]]
+    compile_args = [
+        "-std=gnu11",
+        *(["-O0", "-g"] if DEBUG else ["-O3"]),
+        *flags["extra_compile_args"],
+    ]
     link_args = flags["extra_link_args"]
     if SANITIZERS:
         compile_args += [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer", "-g"]
@@ -101,7 +137,9 @@ class BuildExtensions(build_ext):
 
 
 if missing := missing_packages():
-    sys.exit(f"fastpack: the build needs packages that are missing: apt-get install {' '.join(missing)}")
+    sys.exit(
+        f"fastpack: the build needs packages that are missing: apt-get install {' '.join(missing)}"
+    )
 
 setup(
     cmdclass={"build_ext": BuildExtensions},

@@ -34,7 +34,13 @@ def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_reader(
-    benchmark: Any, timed: Callable[..., Any], jpegs: list[Path], decoding: Decoding, tmp_path: Path, form: str, num_threads: int
+    benchmark: Any,
+    timed: Callable[..., Any],
+    jpegs: list[Path],
+    decoding: Decoding,
+    tmp_path: Path,
+    form: str,
+    num_threads: int,
 ) -> None:
     """From a file, checked against its checksums, to new arrays."""
     path = pack_as(form, jpegs, tmp_path)
@@ -42,4 +48,6 @@ def test_reader(
     benchmark.group = f"decode {len(decoding)} JPEGs, threads: {num_threads}"
     batch = timed(lambda: reader.read(range(len(reader))), path)
     decoding.reference(num_threads)
-    np.testing.assert_array_equal(np.concatenate([image.ravel() for image in batch["image"]]), decoding.by_reference)
+    np.testing.assert_array_equal(
+        np.concatenate([image.ravel() for image in batch["image"]]), decoding.by_reference
+    )

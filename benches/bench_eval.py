@@ -26,7 +26,14 @@ def test_from_memory(benchmark: Any, cropping: Cropping, name: str, num_threads:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_reader(benchmark: Any, timed: Callable[..., Any], photos: list[Path], tmp_path: Path, form: str, num_threads: int) -> None:
+def test_reader(
+    benchmark: Any,
+    timed: Callable[..., Any],
+    photos: list[Path],
+    tmp_path: Path,
+    form: str,
+    num_threads: int,
+) -> None:
     """The same pixels, out of a file."""
     cropping = cropping_of(photos, tmp_path, form)
     benchmark.group = f"eval, {len(cropping)} JPEGs, threads: {num_threads}"

@@ -15,20 +15,39 @@ import pytest
 import fastpack
 from benches.hdf5_reading import SIDE, Batches, stored_options
 
-_KINDS: list[tuple[str, int | None]] = [("none", None), ("none", 1), ("shuffle, gzip", 1), ("lz4", 1), ("zstd", 16), ("blosc2", 16)]
+_KINDS: list[tuple[str, int | None]] = [
+    ("none", None),
+    ("none", 1),
+    ("shuffle, gzip", 1),
+    ("lz4", 1),
+    ("zstd", 16),
+    ("blosc2", 16),
+]
 # Compressed samples have no place of their own that a pread could read.
-_CASES = [(*kind, name) for kind in _KINDS for name in ("preads", "fastpack", "h5py_one_by_one") if name != "preads" or kind[0] == "none"]
+_CASES = [
+    (*kind, name)
+    for kind in _KINDS
+    for name in ("preads", "fastpack", "h5py_one_by_one")
+    if name != "preads" or kind[0] == "none"
+]
 
 
 @pytest.fixture(scope="module")
 def pixels(photos: list[Path]) -> Any:
     """(16, 224, 224, 3) of photographs."""
-    return np.stack([cv2.resize(fastpack.decode(photos[i % len(photos)].read_bytes()), (SIDE, SIDE)) for i in range(16)])
+    return np.stack(
+        [
+            cv2.resize(fastpack.decode(photos[i % len(photos)].read_bytes()), (SIDE, SIDE))
+            for i in range(16)
+        ]
+    )
 
 
 def write(path: Path, pixels: Any, num_samples: int, options: dict[str, Any]) -> Path:
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("images", (num_samples, *pixels.shape[1:]), np.uint8, **options)
+        dataset = file.create_dataset(
+            "images", (num_samples, *pixels.shape[1:]), np.uint8, **options
+        )
         for first in range(0, num_samples, len(pixels)):
             dataset[first : first + len(pixels)] = pixels[: num_samples - first]
     return path

@@ -17,5 +17,7 @@ _ROOT = Path(fastpack.__file__).parent.parent
 @pytest.mark.parametrize("name", ["numpy", "fastpack"])
 def test_import(benchmark: Any, name: str) -> None:
     command = [sys.executable, "-c", f"import {name}; print({name}.__version__)"]
-    result = benchmark(lambda: subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True))
+    result = benchmark(
+        lambda: subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+    )
     assert result.stdout.strip() == sys.modules[name].__version__

@@ -27,7 +27,9 @@ class Stored:
         return self._num_samples
 
     def index(self) -> int:
-        return build_indexes(self.path, index_dir=self._index_dir, rebuild=True, num_workers=1).num_samples
+        return build_indexes(
+            self.path, index_dir=self._index_dir, rebuild=True, num_workers=1
+        ).num_samples
 
     def open(self) -> fastpack.Reader:
         """And the first image, without decoding."""
@@ -51,7 +53,9 @@ def _store(kind: str, paths: list[Path], folder: Path) -> Path:
 
 
 @pytest.fixture
-def stored(request: pytest.FixtureRequest, photos: list[Path], tmp_path: Path, benchmark: Any) -> Stored:
+def stored(
+    request: pytest.FixtureRequest, photos: list[Path], tmp_path: Path, benchmark: Any
+) -> Stored:
     (tmp_path / "stored").mkdir()
     return Stored(request.param, photos, 5000 if benchmark.enabled else 50, tmp_path / "stored")
 

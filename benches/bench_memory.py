@@ -20,13 +20,20 @@ from benches.workloads import FORMS
 
 _BATCH = 32
 # Encoded images as they are, and their pixels: the name of the file, and how it is packed.
-_STORED = {form: (name, fastpack.PackOptions(layout=layout, sync=False)) for form, (name, layout) in FORMS.items()}
+_STORED = {
+    form: (name, fastpack.PackOptions(layout=layout, sync=False))
+    for form, (name, layout) in FORMS.items()
+}
 _STORED["pixels"] = ("pixels.h5", fastpack.PackOptions(size=SIZE, sync=False))
 
 
 def read(path: Path, num_threads: int) -> int:
     transform = None if path.name == "pixels.h5" else STEPS["train"]
-    loader = fastpack.Loader(fastpack.open(path, transform=transform, num_workers=num_threads), batch_size=_BATCH, shuffle=0)
+    loader = fastpack.Loader(
+        fastpack.open(path, transform=transform, num_workers=num_threads),
+        batch_size=_BATCH,
+        shuffle=0,
+    )
     return sum(batch.num_samples for batch in loader)
 
 
@@ -52,7 +59,9 @@ def paths(benchmark: Any, photos: list[Path]) -> list[Path]:
     return [photos[i % len(photos)] for i in range(2000 if benchmark.enabled else 64)]
 
 
-def measured(benchmark: Any, work: Callable[[], int], setup: Callable[[], object] | None = None) -> int:
+def measured(
+    benchmark: Any, work: Callable[[], int], setup: Callable[[], object] | None = None
+) -> int:
     done, peak_mb = benchmark.pedantic(apart, (work,), setup=setup, rounds=1)
     benchmark.extra_info["peak_mb"] = peak_mb
     assert 0 < peak_mb < 1000
@@ -60,7 +69,9 @@ def measured(benchmark: Any, work: Callable[[], int], setup: Callable[[], object
 
 
 @pytest.mark.parametrize("form", _STORED)
-def test_reading(benchmark: Any, paths: list[Path], tmp_path: Path, form: str, num_threads: int, cache: str) -> None:
+def test_reading(
+    benchmark: Any, paths: list[Path], tmp_path: Path, form: str, num_threads: int, cache: str
+) -> None:
     benchmark.group = f"memory of reading {len(paths)} photographs, {cache}, threads: {num_threads}"
     name, options = _STORED[form]
     path = tmp_path / name
@@ -70,7 +81,9 @@ def test_reading(benchmark: Any, paths: list[Path], tmp_path: Path, form: str, n
 
 
 @pytest.mark.parametrize("form", _STORED)
-def test_packing(benchmark: Any, paths: list[Path], tmp_path: Path, form: str, num_threads: int) -> None:
+def test_packing(
+    benchmark: Any, paths: list[Path], tmp_path: Path, form: str, num_threads: int
+) -> None:
     benchmark.group = f"memory of packing {len(paths)} photographs, threads: {num_threads}"
     name, options = _STORED[form]
     work = partial(pack, paths, tmp_path / name, replace(options, num_workers=num_threads))

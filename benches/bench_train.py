@@ -11,7 +11,9 @@ from benches.workloads import FORMS, plain_jpegs
 
 
 def cropping_of(photos: list[Path], folder: Path, form: str = "tfrecord") -> Cropping:
-    return Cropping(plain_jpegs(photos), "train", num_images=64, batch=32, scratch=folder, form=form)
+    return Cropping(
+        plain_jpegs(photos), "train", num_images=64, batch=32, scratch=folder, form=form
+    )
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,14 @@ def test_from_memory(benchmark: Any, cropping: Cropping, name: str, num_threads:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_reader(benchmark: Any, timed: Callable[..., Any], photos: list[Path], tmp_path: Path, form: str, num_threads: int) -> None:
+def test_reader(
+    benchmark: Any,
+    timed: Callable[..., Any],
+    photos: list[Path],
+    tmp_path: Path,
+    form: str,
+    num_threads: int,
+) -> None:
     """The same pixels, out of a file."""
     cropping = cropping_of(photos, tmp_path, form)
     benchmark.group = f"train, {len(cropping)} JPEGs, threads: {num_threads}"

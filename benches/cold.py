@@ -37,7 +37,10 @@ def _is_kept(path: Path) -> bool:
     num_bytes = path.stat().st_size
     with open(path, "rb", buffering=0) as file:
         try:
-            return num_bytes > 0 and os.preadv(file.fileno(), [bytearray(1)], num_bytes // 2, os.RWF_NOWAIT) > 0
+            return (
+                num_bytes > 0
+                and os.preadv(file.fileno(), [bytearray(1)], num_bytes // 2, os.RWF_NOWAIT) > 0
+            )
         except BlockingIOError:
             return False
         except OSError:

@@ -130,7 +130,9 @@ SUBJECTS = {
             replace(_ARRAY_RECORD, name="Grain + ArrayRecord, OpenCV"),
             Entry("DALI, CPU", "dali", "dali"),
             Entry("torch DataLoader + ImageFolder, Pillow", "image_files", "torch", "pillow"),
-            Entry("torch DataLoader + ImageFolder, torchcodec", "image_files", "torch", "torchcodec"),
+            Entry(
+                "torch DataLoader + ImageFolder, torchcodec", "image_files", "torch", "torchcodec"
+            ),
             Entry("torch DataLoader, OpenCV", "image_files", "torch", "opencv"),
         ),
     ),
@@ -148,7 +150,10 @@ def table(title: str, standings: Sequence[Standing], unit: str) -> str:
     """
     names = [f"{standing.name} {standing.version}".strip() for standing in standings]
     width = max(20, *map(len, names))
-    lines = [title, f"{'':{width}} {'seconds':>11} {unit + '/s':>11} {'ratio':>9}   {'min..max':<13} {'peak MB':>8}"]
+    lines = [
+        title,
+        f"{'':{width}} {'seconds':>11} {unit + '/s':>11} {'ratio':>9}   {'min..max':<13} {'peak MB':>8}",
+    ]
     for name, standing in zip(names, standings, strict=True):
         median, ratios = statistics.median(standing.seconds), _ratios(standing, standings[0])
         lines.append(
@@ -181,12 +186,18 @@ def task_of(subject: str, arguments: argparse.Namespace, folder: Path) -> Task:
     )
 
 
-def answered(name: str, arguments: argparse.Namespace, folder: Path, until: float) -> dict[str, Any]:
+def answered(
+    name: str, arguments: argparse.Namespace, folder: Path, until: float
+) -> dict[str, Any]:
     """Prints the subject's table, and gives what stands in it; who has done what meanwhile goes to stderr."""
     subject, task = SUBJECTS[name], task_of(name, arguments, folder)
 
     def python_of(environment: str) -> Path:
-        return Path(arguments.environments).absolute() / environment / "bin" / "python" if environment else Path(sys.executable)
+        return (
+            Path(arguments.environments).absolute() / environment / "bin" / "python"
+            if environment
+            else Path(sys.executable)
+        )
 
     def tell(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {name}: {line}", file=sys.stderr, flush=True)
@@ -220,7 +231,9 @@ def main(given: Sequence[str] | None = None) -> None:
         # What a question leaves of its part of the time, the later ones have.
         until = time.monotonic() + (end - time.monotonic()) / (len(subjects) - number)
         # A rival's process that could not be ended may still write there.
-        with tempfile.TemporaryDirectory(dir=arguments.scratch, ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            dir=arguments.scratch, ignore_cleanup_errors=True
+        ) as folder:
             answers.append(answered(subject, arguments, Path(folder), until))
         record(arguments.json, arguments.photos, subjects=answers)
 
@@ -228,18 +241,51 @@ def main(given: Sequence[str] | None = None) -> None:
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benches.compare_rivals", description=__doc__)
     parser.add_argument("question", choices=[*SUBJECTS, "all"])
-    parser.add_argument("--environments", type=Path, default=Path(".venv-rivals"), help="where `make bench-rivals` puts them")
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)")
-    parser.add_argument("--samples", type=int, default=10_000, help="the photographs over and over; some questions take twice or a fifth")
-    parser.add_argument("--small", type=int, default=500_000, help="how many images of 100 bytes to open")
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=Path(".venv-rivals"),
+        help="where `make bench-rivals` puts them",
+    )
+    parser.add_argument(
+        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=10_000,
+        help="the photographs over and over; some questions take twice or a fifth",
+    )
+    parser.add_argument(
+        "--small", type=int, default=500_000, help="how many images of 100 bytes to open"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="for all questions: fewer rounds, if there is no time for more")
-    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS / 60, help="minutes that a rival may be silent")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="for all questions: fewer rounds, if there is no time for more",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE_SECONDS / 60,
+        help="minutes that a rival may be silent",
+    )
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--only", nargs="+", metavar="MODULE", help="modules of benches.rivals that take part (default: all)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="MODULE",
+        help="modules of benches.rivals that take part (default: all)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    parser.add_argument("--scratch", type=Path, help="a folder on a disk with room (default: the system's temporary one)")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        help="a folder on a disk with room (default: the system's temporary one)",
+    )
     return parser.parse_args(given)
 
 

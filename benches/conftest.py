@@ -21,12 +21,16 @@ _COLD_ROUNDS = 5
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "num_threads" in metafunc.fixturenames:
         timed = metafunc.config.getoption("benchmark_enable")
-        metafunc.parametrize("num_threads", sorted({1, 2, len(os.sched_getaffinity(0))} if timed else {2}))
+        metafunc.parametrize(
+            "num_threads", sorted({1, 2, len(os.sched_getaffinity(0))} if timed else {2})
+        )
     if "cache" in metafunc.fixturenames:
         metafunc.parametrize("cache", ["warm", "cold"] if COLD else ["warm"])
 
 
-def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any]
+) -> None:
     machine_info["measured_on"] = machine()
 
 

@@ -24,7 +24,9 @@ PATIENCE_SECONDS = 900.0
 _FAREWELL_SECONDS = 20
 _SAMPLED_SECONDS = 0.1
 _LINES_SHOWN = 3
-_RAISED = re.compile(r"[\w.]*(Error|Exception|Exit)\b")  # how a traceback ends: that alone says enough
+_RAISED = re.compile(
+    r"[\w.]*(Error|Exception|Exit)\b"
+)  # how a traceback ends: that alone says enough
 # Turns so short that it would show if the system had let go of files or memory while the others had theirs.
 _TAKEN_TWICE = ("records", "pixels", "open")
 
@@ -67,9 +69,13 @@ class Contestant:
     - patience_seconds: how long it may be silent; who is longer is missing.
     """
 
-    def __init__(self, entry: Entry, python: Path, task: Task, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, entry: Entry, python: Path, task: Task, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         if not python.exists():
-            raise MissingError(f"there is no environment {entry.environment!r}; make bench-rivals builds it")
+            raise MissingError(
+                f"there is no environment {entry.environment!r}; make bench-rivals builds it"
+            )
         self._least = _least_amount(task)
         self._patience_seconds = patience_seconds
         self._is_taken_twice = task.subject in _TAKEN_TWICE
@@ -78,7 +84,13 @@ class Contestant:
         command = [python, "-m", f"benches.rivals.{entry.module}"]
         pipe = subprocess.PIPE
         self._rival = subprocess.Popen(
-            command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=self._errors, start_new_session=True, env=self._environment(task)
+            command,
+            cwd=_ROOT,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=self._errors,
+            start_new_session=True,
+            env=self._environment(task),
         )
         told = asdict(task) | {"folder": str(self.folder), "variant": entry.variant}
         try:
@@ -90,7 +102,11 @@ class Contestant:
     def _environment(self, task: Task) -> dict[str, str]:
         threads = str(task.num_threads)
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
-        return os.environ | quiet | {"OMP_NUM_THREADS": threads, "TMPDIR": str(self.folder), "HOME": str(self.folder)}
+        return (
+            os.environ
+            | quiet
+            | {"OMP_NUM_THREADS": threads, "TMPDIR": str(self.folder), "HOME": str(self.folder)}
+        )
 
     def turn(self) -> None:
         """Raises MissingError when the rival fails, or delivers less than the task has."""
@@ -143,7 +159,11 @@ class Contestant:
 
     def _last_words(self) -> str:
         self._errors.seek(0)
-        lines = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
+        lines = [
+            line.strip()
+            for line in self._errors.read().decode(errors="replace").splitlines()
+            if line.strip()
+        ]
         if lines and _RAISED.match(lines[-1]):
             return lines[-1]
         return "; ".join(lines[-_LINES_SHOWN:]) or f"it ended with status {self._rival.wait()}"
@@ -171,7 +191,9 @@ class Contest:
     - tell: is told who has done what; it may take minutes.
     """
 
-    def __init__(self, patience_seconds: float = PATIENCE_SECONDS, tell: Callable[[str], object] = _silent) -> None:
+    def __init__(
+        self, patience_seconds: float = PATIENCE_SECONDS, tell: Callable[[str], object] = _silent
+    ) -> None:
         self.missing: dict[str, str] = {}
         self._present: list[Contestant] = []
         self._patience_seconds = patience_seconds
@@ -237,7 +259,11 @@ def _own_memory(pid: int) -> float:
     for each in (pid, *_descendants(pid)):
         try:
             with open(f"/proc/{each}/smaps_rollup") as lines:
-                total += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon", "Pss_Shmem")))
+                total += sum(
+                    int(line.split()[1])
+                    for line in lines
+                    if line.startswith(("Pss_Anon", "Pss_Shmem"))
+                )
         except OSError:
             continue  # ended meanwhile
     return total / 1024
@@ -245,7 +271,9 @@ def _own_memory(pid: int) -> float:
 
 def _descendants(pid: int) -> list[int]:
     try:
-        listed = [int(child) for task in os.listdir(f"/proc/{pid}/task") for child in _children(pid, task)]
+        listed = [
+            int(child) for task in os.listdir(f"/proc/{pid}/task") for child in _children(pid, task)
+        ]
     except OSError:
         return []
     return listed + [grandchild for child in listed for grandchild in _descendants(child)]

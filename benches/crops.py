@@ -48,25 +48,48 @@ class Cropping:
     """JPEGs, the given ones over and over, batch by batch into one array that is there already. All sides take
     the same boxes; fastpack draws them anew each time, the others have them given."""
 
-    def __init__(self, paths: Sequence[Path], subject: str, *, num_images: int, batch: int, scratch: Path, form: str = "tfrecord") -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        subject: str,
+        *,
+        num_images: int,
+        batch: int,
+        scratch: Path,
+        form: str = "tfrecord",
+    ) -> None:
         self._steps = STEPS[subject]
         self._blobs = Ragged.of_bytes(paths[i % len(paths)].read_bytes() for i in range(num_images))
         self._infos, _ = probe_blobs(self._blobs)
         self._spans = np.zeros(num_images, SPAN)
         self._spans["offset"], self._spans["length"] = self._blobs.offsets[:-1], self._blobs.lengths
         self._views = self._plan(np.arange(num_images)).views
-        self._batches = [np.arange(first, min(first + batch, num_images)) for first in range(0, num_images, batch)]
+        self._batches = [
+            np.arange(first, min(first + batch, num_images))
+            for first in range(0, num_images, batch)
+        ]
         self.out: Pixels = np.zeros((min(batch, num_images), SIZE, SIZE, 3), np.uint8)
-        packed = pack_as(form, [paths[i % len(paths)] for i in range(num_images)], Path(tempfile.mkdtemp(dir=scratch)))
+        packed = pack_as(
+            form,
+            [paths[i % len(paths)] for i in range(num_images)],
+            Path(tempfile.mkdtemp(dir=scratch)),
+        )
         self._reader = fastpack.open(packed, transform=self._steps, orient=False)
-        self._marked = fastpack.open(packed, transform=self._steps, orient=False, seek_points=True, save_index=False)
+        self._marked = fastpack.open(
+            packed, transform=self._steps, orient=False, seek_points=True, save_index=False
+        )
         self._loaders: dict[int, fastpack.Loader] = {}
 
     def __len__(self) -> int:
         return len(self._infos)
 
     def _plan(self, rows: npt.NDArray[np.int64]) -> Plan:
-        return plan_batch(self._steps, self._infos["width"][rows], self._infos["height"][rows], CounterRng(0, 0, rows))
+        return plan_batch(
+            self._steps,
+            self._infos["width"][rows],
+            self._infos["height"][rows],
+            CounterRng(0, 0, rows),
+        )
 
     def _run(self, name: str, num_threads: int) -> Iterator[Pixels]:
         for rows in self._batches:
@@ -81,7 +104,9 @@ class Cropping:
         """An epoch through a Loader, by seek points: the same crops, in random order, each batch into memory of its own."""
         if num_threads not in self._loaders:
             add_seek_points = self._marked.with_options(num_workers=num_threads)
-            self._loaders[num_threads] = fastpack.Loader(add_seek_points, batch_size=len(self.out), shuffle=0)
+            self._loaders[num_threads] = fastpack.Loader(
+                add_seek_points, batch_size=len(self.out), shuffle=0
+            )
         loader = self._loaders[num_threads]
         loader.set_epoch(0)
         for _ in loader:
@@ -90,14 +115,22 @@ class Cropping:
     def worst(self, name: str, other: str) -> int:
         """The largest difference of two sides' pixels."""
         kept = (batch.copy() for batch in self._run(name, 2))
-        return max(int(np.max(cv2.absdiff(a, b.copy()))) for a, b in zip(list(kept), self._run(other, 2), strict=True))
+        return max(
+            int(np.max(cv2.absdiff(a, b.copy())))
+            for a, b in zip(list(kept), self._run(other, 2), strict=True)
+        )
 
     def _reference(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
         offsets = self._blobs.offsets[rows[0] : rows[-1] + 2]
         crop_loop(self._blobs.values, offsets, self._views[rows], out, num_threads=num_threads)
 
     def _kernel(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
-        pictures = EncodedImages(SpanSource(memory=self._blobs.values), self._spans[rows], self._infos[rows], lambda row: Location(f"image {row}"))
+        pictures = EncodedImages(
+            SpanSource(memory=self._blobs.values),
+            self._spans[rows],
+            self._infos[rows],
+            lambda row: Location(f"image {row}"),
+        )
         decode_pictures(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
 
     def _read_marked(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
@@ -112,7 +145,9 @@ class Cropping:
     def _area(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
         self._opencv(rows, out, num_threads, cv2.INTER_AREA)
 
-    def _opencv(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int, interpolation: int) -> None:
+    def _opencv(
+        self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int, interpolation: int
+    ) -> None:
         """Python threads share the images; OpenCV lets go of the GIL, and its own threads would only get in their way."""
         cv2.setNumThreads(1)
         views, left = self._views[rows], iter(range(len(rows)))
@@ -132,7 +167,9 @@ class Cropping:
 
 def opencv_view(image: Pixels, view: Any, interpolation: int, out: Pixels) -> None:
     """The view of a decoded image, resized and cropped as OpenCV's users do."""
-    x, y, width, height, scaled_width, scaled_height, left, top = (int(view[name]) for name in view.dtype.names[:8])
+    x, y, width, height, scaled_width, scaled_height, left, top = (
+        int(view[name]) for name in view.dtype.names[:8]
+    )
     box = image[y : y + height, x : x + width]
     if (scaled_height, scaled_width) == out.shape[:2]:
         cv2.resize(box, (scaled_width, scaled_height), dst=out, interpolation=interpolation)
@@ -146,7 +183,16 @@ def opencv_view(image: Pixels, view: Any, interpolation: int, out: Pixels) -> No
 class Ffcv:
     """FFCV's loader, in an interpreter of its own that has it; its file has the images encoded anew, quality 90, 4:2:0."""
 
-    def __init__(self, python: Path, paths: Sequence[Path], subject: str, *, num_images: int, batch: int, num_threads: int) -> None:
+    def __init__(
+        self,
+        python: Path,
+        paths: Sequence[Path],
+        subject: str,
+        *,
+        num_images: int,
+        batch: int,
+        num_threads: int,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         task = Task(
             subject=subject,

@@ -24,12 +24,23 @@ class Curve:
     lines: dict[str, dict[Position, list[float]]]
 
     def medians(self, line: str) -> dict[Position, float]:
-        return {position: statistics.median(figures) for position, figures in self.lines[line].items()}
+        return {
+            position: statistics.median(figures) for position, figures in self.lines[line].items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Positions are numbers, which JSON allows no keys to be: so pairs."""
-        lines = {line: [[position, figures] for position, figures in points.items()] for line, points in self.lines.items()}
-        return {"name": self.name, "title": self.title, "x_axis": self.x_axis, "y_axis": self.y_axis, "lines": lines}
+        lines = {
+            line: [[position, figures] for position, figures in points.items()]
+            for line, points in self.lines.items()
+        }
+        return {
+            "name": self.name,
+            "title": self.title,
+            "x_axis": self.x_axis,
+            "y_axis": self.y_axis,
+            "lines": lines,
+        }
 
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> "Curve":
@@ -46,11 +57,19 @@ class Curve:
                       1             4         0.500
                       2             -          1500
         """
-        positions = list(dict.fromkeys(position for points in self.lines.values() for position in points))
+        positions = list(
+            dict.fromkeys(position for points in self.lines.values() for position in points)
+        )
         width = max(13, *map(len, self.lines))
-        lines = [f"{self.title}: {self.y_axis}", " ".join([f"{self.x_axis:>15}", *(f"{line:>{width}}" for line in self.lines)])]
+        lines = [
+            f"{self.title}: {self.y_axis}",
+            " ".join([f"{self.x_axis:>15}", *(f"{line:>{width}}" for line in self.lines)]),
+        ]
         for position in positions:
-            cells = [readable(medians[position]) if position in medians else "-" for medians in map(self.medians, self.lines)]
+            cells = [
+                readable(medians[position]) if position in medians else "-"
+                for medians in map(self.medians, self.lines)
+            ]
             written = position if isinstance(position, str) else f"{position:,g}"
             lines.append(" ".join([f"{written:>15}", *(f"{cell:>{width}}" for cell in cells)]))
         return "\n".join(lines)

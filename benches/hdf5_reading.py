@@ -47,16 +47,26 @@ def stored_options(compression: str, chunk: int | None) -> dict[str, Any]:
         return options | {"shuffle": True, "compression": "gzip", "compression_opts": 4}
     import hdf5plugin
 
-    plugins = {"lz4": hdf5plugin.LZ4, "zstd": hdf5plugin.Zstd, "blosc2": partial(hdf5plugin.Blosc2, "zstd")}
+    plugins = {
+        "lz4": hdf5plugin.LZ4,
+        "zstd": hdf5plugin.Zstd,
+        "blosc2": partial(hdf5plugin.Blosc2, "zstd"),
+    }
     return options | {**plugins[compression]()}
 
 
-def write_pixels(path: Path, photos: list[Path], num_samples: int, compression: str, chunk: int | None) -> Path:
+def write_pixels(
+    path: Path, photos: list[Path], num_samples: int, compression: str, chunk: int | None
+) -> Path:
     """Photographs at 224 x 224, over and over: h5py compresses the chunks of the first ones, which are then written again."""
     kept = [fastpack.decode(photos[i % len(photos)].read_bytes()) for i in range(_NUM_KEPT)]
-    pixels = np.stack([cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for photo in kept])
+    pixels = np.stack(
+        [cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for photo in kept]
+    )
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("images", (num_samples, *_SAMPLE), np.uint8, **stored_options(compression, chunk))
+        dataset = file.create_dataset(
+            "images", (num_samples, *_SAMPLE), np.uint8, **stored_options(compression, chunk)
+        )
         for first in range(0, num_samples, _NUM_KEPT):
             count = min(_NUM_KEPT, num_samples - first)
             if chunk is None or first == 0 or count < _NUM_KEPT:
@@ -153,7 +163,11 @@ class Batches:
             row = int(rows[place])
             self._out[place] = self._hidefix_dataset[row : row + 1, :, :, :][0]
 
-        list(map(read, range(len(rows))) if self._num_threads == 1 else self._pool.map(read, range(len(rows))))
+        list(
+            map(read, range(len(rows)))
+            if self._num_threads == 1
+            else self._pool.map(read, range(len(rows)))
+        )
         return self._out
 
     def b2h5py(self, rows: Rows) -> Pixels:
@@ -174,19 +188,27 @@ class Batches:
                 raise SystemExit(f"{self._path}: {read.__name__} reads other pixels than h5py")
 
 
-def compare_hdf5(photos: list[Path], folder: Path, *, num_samples: int, threads: list[int], rounds: int) -> Iterator[Comparison]:
+def compare_hdf5(
+    photos: list[Path], folder: Path, *, num_samples: int, threads: list[int], rounds: int
+) -> Iterator[Comparison]:
     """Uncompressed, in one piece and in chunks of one; then each compression, in chunks of 1, 16 and 64."""
     kinds: list[tuple[str, int | None]] = [("none", None), ("none", 1)]
     kinds += [(compression, chunk) for compression in COMPRESSIONS for chunk in CHUNKS]
     for compression, chunk in kinds:
         path = write_pixels(folder / "pixels.h5", photos, num_samples, compression, chunk)
         for num_threads in threads:
-            with Batches(path, num_batches=_NUM_BATCHES[compression == "none", chunk or 1], num_threads=num_threads) as batches:
+            with Batches(
+                path,
+                num_batches=_NUM_BATCHES[compression == "none", chunk or 1],
+                num_threads=num_threads,
+            ) as batches:
                 batches.check([batches.fastpack, batches.h5py_one_by_one])
                 layout = "one piece" if chunk is None else f"chunks of {chunk}"
                 title = f"hdf5, {compression}, {layout}, threads: {num_threads}"
                 rivals = _rivals(batches, compression, chunk)
-                yield compare(title, rivals, unit="images", num_units=batches.num_samples, rounds=rounds)
+                yield compare(
+                    title, rivals, unit="images", num_units=batches.num_samples, rounds=rounds
+                )
         path.unlink()
     if absent := [name for name in ("hidefix", "b2h5py") if not importlib.util.find_spec(name)]:
         print(f"\nmissing: {', '.join(absent)}; make bench-hdf5 runs where they are installed")
@@ -203,7 +225,11 @@ def _rivals(batches: Batches, compression: str, chunk: int | None) -> list[Rival
     rivals.append(batches.rival("h5py, one by one", batches.h5py_one_by_one, count))
     rivals.append(batches.rival("h5py, sorted list", batches.h5py_sorted, _NUM_SLOW))
     rivals.append(batches.rival("h5py, shuffled list", batches.h5py_shuffled, _NUM_SLOW))
-    if importlib.util.find_spec("hidefix") and compression in ("none", "shuffle, gzip") and chunk is not None:
+    if (
+        importlib.util.find_spec("hidefix")
+        and compression in ("none", "shuffle, gzip")
+        and chunk is not None
+    ):
         rivals.append(batches.rival("hidefix", batches.hidefix, count))
     if importlib.util.find_spec("b2h5py") and compression == "blosc2":
         rivals.append(batches.rival("b2h5py", batches.b2h5py, count))

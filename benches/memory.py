@@ -51,13 +51,17 @@ sys.exit(status != 0)
 def peak_bytes(command: Sequence[str | Path]) -> int:
     """What a program had in memory at most. Raises CalledProcessError when it fails."""
     parent = [sys.executable, "-S", "-c", _PARENT, *command]
-    return int(subprocess.run(parent, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
+    return int(
+        subprocess.run(parent, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
+    )
 
 
 def large_jpeg() -> bytes:
     """One JPEG of 100 megapixels."""
     tile = np.random.default_rng(0).integers(0, 256, (_LARGE // 100, _LARGE // 100, 3), np.uint8)
-    return fastpack.encode(cv2.resize(tile, (_LARGE, _LARGE), interpolation=cv2.INTER_LINEAR), "jpeg", quality=90)
+    return fastpack.encode(
+        cv2.resize(tile, (_LARGE, _LARGE), interpolation=cv2.INTER_LINEAR), "jpeg", quality=90
+    )
 
 
 def packed(folder: Path, jpegs: list[Path]) -> Path:
@@ -69,17 +73,25 @@ def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
     """Peaks while batches are decoded, first without the large image, then with a crop of it in each."""
     jpegs = make_photos(folder, _NUM_SMALL)
     (folder / "large.jpg").write_bytes(large_jpeg())
-    reader = fastpack.open(packed(folder, [*jpegs, folder / "large.jpg"]), transform=STEPS["train"], num_workers=2)
+    reader = fastpack.open(
+        packed(folder, [*jpegs, folder / "large.jpg"]), transform=STEPS["train"], num_workers=2
+    )
     out = np.ones((_BATCH, SIZE, SIZE, 3), np.uint8)
     random = np.random.default_rng(0)
     forget_peak()
     print(f"{peak()} MB before")
-    for title, rows in (("small images", []), (f"one image of {_LARGE**2 // 10**6} megapixels in each", [len(jpegs)])):
+    for title, rows in (
+        ("small images", []),
+        (f"one image of {_LARGE**2 // 10**6} megapixels in each", [len(jpegs)]),
+    ):
         forget_peak()
         for epoch in range(arguments.batches):
             others = random.integers(0, len(jpegs), _BATCH - len(rows))
             reader.read([*rows, *others], epoch=epoch, out=out)
-        print(f"{peak()} MB peak over {arguments.batches} batches, {title}; {resident()} MB after", flush=True)
+        print(
+            f"{peak()} MB peak over {arguments.batches} batches, {title}; {resident()} MB after",
+            flush=True,
+        )
 
 
 def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
@@ -95,12 +107,20 @@ def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
             found[(i + 1) * _BATCH] = [float(resident())]
             print(f"{(i + 1) * _BATCH:7d} decodes: {resident()} MB", flush=True)
     print(f"peak {peak()} MB")
-    return Curve("memory-decodes", "Memory over many decodes", "images decoded", "MB resident", {"random crops": found})
+    return Curve(
+        "memory-decodes",
+        "Memory over many decodes",
+        "images decoded",
+        "MB resident",
+        {"random crops": found},
+    )
 
 
 def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
     """Threads read random batches of random sizes from one reader, and compare each with what one thread alone had read."""
-    reader = fastpack.open(packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2)
+    reader = fastpack.open(
+        packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2
+    )
     alone = reader.with_options(num_workers=1)
     rows = np.arange(len(reader))
     expected = [alone.read(rows, epoch=epoch)["image"] for epoch in range(4)]
@@ -110,14 +130,21 @@ def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
     def read(thread: int) -> None:
         random = np.random.default_rng(thread)
         while time.monotonic() < end and not wrong:
-            epoch, chosen = int(random.integers(len(expected))), random.integers(0, len(reader), random.integers(1, 64))
+            epoch, chosen = (
+                int(random.integers(len(expected))),
+                random.integers(0, len(reader), random.integers(1, 64)),
+            )
             try:
-                same = bool((reader.read(chosen, epoch=epoch)["image"] == expected[epoch][chosen]).all())
+                same = bool(
+                    (reader.read(chosen, epoch=epoch)["image"] == expected[epoch][chosen]).all()
+                )
             except Exception as error:
                 wrong.append(f"thread {thread}: {error!r}")
                 raise
             if not same:
-                wrong.append(f"thread {thread}: other pixels, epoch {epoch}, rows {chosen.tolist()}")
+                wrong.append(
+                    f"thread {thread}: other pixels, epoch {epoch}, rows {chosen.tolist()}"
+                )
             counts[thread] += len(chosen)
 
     threads = [threading.Thread(target=read, args=(i,)) for i in range(arguments.threads)]
@@ -125,7 +152,9 @@ def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    print(f"{sum(counts)} images read by {len(threads)} threads in {arguments.seconds} s, all as expected: {not wrong}; peak {peak()} MB")
+    print(
+        f"{sum(counts)} images read by {len(threads)} threads in {arguments.seconds} s, all as expected: {not wrong}; peak {peak()} MB"
+    )
     if wrong:
         raise SystemExit("\n".join(wrong))
 
@@ -147,9 +176,13 @@ def measure_pack(folder: Path, arguments: argparse.Namespace) -> Curve:
     lines: dict[str, dict[Position, list[float]]] = {}
     for num_images in arguments.samples:
         listed = folder / "paths"
-        listed.write_text("\n".join(str(jpegs[i % len(jpegs)].absolute()) for i in range(num_images)))
+        listed.write_text(
+            "\n".join(str(jpegs[i % len(jpegs)].absolute()) for i in range(num_images))
+        )
         for output, size in (("pixels.h5", 224), ("encoded.h5", 0), ("all.tfrecord", 0)):
-            megabytes = peak_bytes([sys.executable, "-c", PACK, listed, folder / output, str(size)]) / 2**20
+            megabytes = (
+                peak_bytes([sys.executable, "-c", PACK, listed, folder / output, str(size)]) / 2**20
+            )
             print(f"{megabytes:.0f} MB peak, {num_images} images to {output}", flush=True)
             lines.setdefault(output, {})[num_images] = [megabytes]
             (folder / output).unlink()
@@ -167,14 +200,34 @@ SUBJECTS: dict[str, Callable[[Path, argparse.Namespace], Curve | None]] = {
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.memory", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
-    parser.add_argument("--batches", type=int, default=20, help="of 256 images, of each kind, for large")
+    parser.add_argument(
+        "--batches", type=int, default=20, help="of 256 images, of each kind, for large"
+    )
     parser.add_argument("--decodes", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=60, help="how long to hammer")
-    parser.add_argument("--threads", type=int, default=8, help="that hammer; each read has two of its own besides")
-    parser.add_argument("--samples", type=int, nargs="+", default=[2000, 10_000], help="images to pack, each in a new process")
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs for decodes and pack (default: ${VARIABLE}, else some are made)")
-    parser.add_argument("--scratch", type=Path, help="a folder on the disk to write to (default: the system's temporary one)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of decodes or pack there")
+    parser.add_argument(
+        "--threads", type=int, default=8, help="that hammer; each read has two of its own besides"
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        nargs="+",
+        default=[2000, 10_000],
+        help="images to pack, each in a new process",
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        help=f"a folder of JPEGs for decodes and pack (default: ${VARIABLE}, else some are made)",
+    )
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        help="a folder on the disk to write to (default: the system's temporary one)",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures of decodes or pack there"
+    )
     arguments = parser.parse_args(given)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         curve = SUBJECTS[arguments.subject](Path(folder), arguments)

@@ -46,11 +46,15 @@ def _window(pixels: Pixels, view: Any, size: int) -> Pixels:
 def by_pillow(jpeg: bytes, view: Any, size: int) -> Pixels:
     x, y, width, height, scaled_width, scaled_height, *_ = _numbers(view)
     box = Image.open(io.BytesIO(jpeg)).convert("RGB").crop((x, y, x + width, y + height))
-    return _window(np.asarray(box.resize((scaled_width, scaled_height), Image.Resampling.BILINEAR)), view, size)
+    return _window(
+        np.asarray(box.resize((scaled_width, scaled_height), Image.Resampling.BILINEAR)), view, size
+    )
 
 
 def by_opencv(jpeg: bytes, view: Any, size: int, interpolation: int) -> Pixels:
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = cv2.imdecode(
+        np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    )
     out = np.empty((size, size, 3), np.uint8)
     opencv_view(image, view, interpolation, out)
     return out
@@ -61,7 +65,9 @@ def by_tensorflow(jpeg: bytes, view: Any, size: int) -> Pixels:
 
     x, y, width, height, scaled_width, scaled_height, *_ = _numbers(view)
     # The accurate transform is the one that everybody else uses by default.
-    box = tf.image.decode_and_crop_jpeg(jpeg, [y, x, height, width], channels=3, dct_method="INTEGER_ACCURATE")
+    box = tf.image.decode_and_crop_jpeg(
+        jpeg, [y, x, height, width], channels=3, dct_method="INTEGER_ACCURATE"
+    )
     scaled = tf.image.resize(box, [scaled_height, scaled_width], antialias=True)
     return _window(np.rint(np.clip(scaled.numpy(), 0, 255)).astype(np.uint8), view, size)
 
@@ -98,12 +104,16 @@ class Difference:
         return 10 * math.log10(255**2 * self._levels / self._squares) if self._squares else math.inf
 
 
-def differences(paths: list[Path], subject: str, folder: Path) -> dict[tuple[str, str, str], Difference]:
+def differences(
+    paths: list[Path], subject: str, folder: Path
+) -> dict[tuple[str, str, str], Difference]:
     """By subsampling, mode and reference; `exact` is itself a reference for `fast`."""
     fastpack.pack(fastpack.ImageFiles(paths), folder / f"{subject}.tfrecord")
     reader = fastpack.open(folder / f"{subject}.tfrecord", transform=STEPS[subject], orient=False)
     columns, rows = reader.columns, np.arange(len(reader))
-    views = plan_batch(STEPS[subject], columns["width"], columns["height"], CounterRng(0, 0, rows)).views
+    views = plan_batch(
+        STEPS[subject], columns["width"], columns["height"], CounterRng(0, 0, rows)
+    ).views
     exact, fast = (reader.with_options(mode=mode).read(rows)["image"] for mode in ("exact", "fast"))
     found: dict[tuple[str, str, str], Difference] = defaultdict(Difference)
     for row, path in enumerate(paths):
@@ -144,25 +154,39 @@ resampled; `fast` may decode at 1/2, 1/4 or 1/8 where the image is shrunk by as 
 
 def document(paths: list[Path], about: str, folder: Path) -> str:
     versions = ", ".join(f"{name} {version(package)}" for name, package in PACKAGES.items())
-    parts = [HEADER, f"Measured on {about}, with {versions}.\nThis file is written by `python -m benches.parity`."]
+    parts = [
+        HEADER,
+        f"Measured on {about}, with {versions}.\nThis file is written by `python -m benches.parity`.",
+    ]
     for subject, title in TITLES.items():
         parts.append(f"\n## {title}\n")
         parts.extend(table(differences(paths, subject, folder)))
     return "\n".join(parts) + "\n"
 
 
-PACKAGES = {"fastpack": "fastpack-io", "Pillow": "pillow", "OpenCV": "opencv-python-headless", "TensorFlow": "tensorflow-cpu"}
+PACKAGES = {
+    "fastpack": "fastpack-io",
+    "Pillow": "pillow",
+    "OpenCV": "opencv-python-headless",
+    "TensorFlow": "tensorflow-cpu",
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.parity", description=__doc__)
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)")
+    parser.add_argument(
+        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+    )
     parser.add_argument("--about", help="what the photographs are, for the document")
-    parser.add_argument("--output", type=Path, default=Path(fastpack.__file__).parent.parent / "docs" / "parity.md")
+    parser.add_argument(
+        "--output", type=Path, default=Path(fastpack.__file__).parent.parent / "docs" / "parity.md"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = plain_jpegs(photos(arguments.photos, Path(folder)))
-        arguments.output.write_text(document(paths, arguments.about or f"{len(paths)} JPEGs", Path(folder)))
+        arguments.output.write_text(
+            document(paths, arguments.about or f"{len(paths)} JPEGs", Path(folder))
+        )
 
 
 if __name__ == "__main__":

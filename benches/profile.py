@@ -29,12 +29,34 @@ _BATCH = 256
 SOURCES = {
     "reading": ("span", "chunks", "files"),
     "checksums": ("crc32c",),
-    "parsing": ("example", "features", "frames", "image", "order", "pieces", "probe", "salvage", "status", "tar", "tfrecord"),
+    "parsing": (
+        "example",
+        "features",
+        "frames",
+        "image",
+        "order",
+        "pieces",
+        "probe",
+        "salvage",
+        "status",
+        "tar",
+        "tfrecord",
+    ),
     "entropy decoding": ("seek_points", "entropy", "huffman"),
     "inverse DCT": ("idct",),
     "upsampling and colour": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),
-    "rest of the decoder": ("decode", "fax", "libjpeg", "png", "scans", "sequential", "transcode", "unpack", "vectors"),
+    "rest of the decoder": (
+        "decode",
+        "fax",
+        "libjpeg",
+        "png",
+        "scans",
+        "sequential",
+        "transcode",
+        "unpack",
+        "vectors",
+    ),
     "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
 }
 # Of the system's time, what it was asked for: the first of these that a frame matches.
@@ -71,20 +93,34 @@ def functions_of(source: str) -> set[str]:
 
 
 def stages_of_functions() -> dict[str, str]:
-    texts = {stage: [(_KERNELS / f"{name}.c").read_text() for name in names] for stage, names in SOURCES.items()}
-    return {function: stage for stage, found in texts.items() for text in found for function in functions_of(text)}
+    texts = {
+        stage: [(_KERNELS / f"{name}.c").read_text() for name in names]
+        for stage, names in SOURCES.items()
+    }
+    return {
+        function: stage
+        for stage, found in texts.items()
+        for text in found
+        for function in functions_of(text)
+    }
 
 
 def stage_of(frames: Sequence[Frame], functions: dict[str, str]) -> str:
     """By the function that was at work; of the system's time, by what it was asked for."""
     at_work = frames[0]
     if "kernel" in at_work.library or at_work.library.endswith(".ko"):
-        asked = (stage for stage, pattern in _SYSTEM.items() if any(re.search(pattern, frame.symbol) for frame in frames))
+        asked = (
+            stage
+            for stage, pattern in _SYSTEM.items()
+            if any(re.search(pattern, frame.symbol) for frame in frames)
+        )
         return next(asked, "system")
     if at_work.symbol in functions and "_native" in at_work.library:
         return functions[at_work.symbol]
     name = at_work.library.rpartition("/")[2]
-    return next((stage for stage, pattern in _LIBRARIES.items() if re.search(pattern, name)), "elsewhere")
+    return next(
+        (stage for stage, pattern in _LIBRARIES.items() if re.search(pattern, name)), "elsewhere"
+    )
 
 
 def samples(script: str) -> Iterator[list[Frame]]:
@@ -92,7 +128,10 @@ def samples(script: str) -> Iterator[list[Frame]]:
     for block in script.split("\n\n"):
         frames = [match for line in block.splitlines() if (match := _FRAME.match(line))]
         if frames:
-            yield [Frame(re.sub(r"\.\w+(?:\.\d+)?.*|@plt", "", frame["symbol"]), frame["library"]) for frame in frames]
+            yield [
+                Frame(re.sub(r"\.\w+(?:\.\d+)?.*|@plt", "", frame["symbol"]), frame["library"])
+                for frame in frames
+            ]
 
 
 def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
@@ -103,39 +142,81 @@ def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
         counts[stage_of(frames, functions)][frames[0].symbol] += 1
     total = sum(found.total() for found in counts.values())
     if not total:
-        raise SystemExit(f"{name}: perf took no samples; may it look at processes (/proc/sys/kernel/perf_event_paranoid)?")
+        raise SystemExit(
+            f"{name}: perf took no samples; may it look at processes (/proc/sys/kernel/perf_event_paranoid)?"
+        )
     shares = {stage: 100 * found.total() / total for stage, found in counts.items() if found}
-    hottest = {stage: [(symbol, 100 * count / total) for symbol, count in counts[stage].most_common(5)] for stage in shares}
-    return {"name": name, "title": title, "num_samples": total, "shares": shares, "functions": hottest}
+    hottest = {
+        stage: [(symbol, 100 * count / total) for symbol, count in counts[stage].most_common(5)]
+        for stage in shares
+    }
+    return {
+        "name": name,
+        "title": title,
+        "num_samples": total,
+        "shares": shares,
+        "functions": hottest,
+    }
 
 
 def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
     """What perf saw of this process while it did the work over and over. Raises SystemExit where there is no perf."""
     perf = shutil.which("perf")
     if perf is None:
-        raise SystemExit("the profile needs perf: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)")
+        raise SystemExit(
+            "the profile needs perf: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)"
+        )
     for _ in range(_WARMED):
         work()
     output = str(folder / "perf.data")
-    command = [perf, "record", "-e", "cpu-clock", "-F", str(_FREQUENCY), "-g", "-o", output, "-p", str(os.getpid())]
+    command = [
+        perf,
+        "record",
+        "-e",
+        "cpu-clock",
+        "-F",
+        str(_FREQUENCY),
+        "-g",
+        "-o",
+        output,
+        "-p",
+        str(os.getpid()),
+    ]
     with subprocess.Popen(
-        [*command, "--", "sleep", str(seconds)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, "--", "sleep", str(seconds)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as recorder:
         while recorder.poll() is None:
             work()
         complaint = recorder.stderr.read() if recorder.stderr else ""
     if recorder.returncode:
         raise SystemExit(f"perf cannot record here: {complaint.strip()}")
-    told = subprocess.run([perf, "script", "-i", output, "-F", "ip,sym,dso"], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [perf, "script", "-i", output, "-F", "ip,sym,dso"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return told.stdout
 
 
 Prepare = Callable[[Sequence[Path], Path], Callable[[], object]]
 
 
-def training(paths: Sequence[Path], folder: Path, *, seek_points: bool = False) -> Callable[[], object]:
+def training(
+    paths: Sequence[Path], folder: Path, *, seek_points: bool = False
+) -> Callable[[], object]:
     steps = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
-    return _batches(fastpack.Loader(_packed(paths, folder, seek_points=seek_points), transform=steps, batch_size=_BATCH, shuffle=0))
+    return _batches(
+        fastpack.Loader(
+            _packed(paths, folder, seek_points=seek_points),
+            transform=steps,
+            batch_size=_BATCH,
+            shuffle=0,
+        )
+    )
 
 
 def decoding(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
@@ -150,16 +231,26 @@ def decoding(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
 
 
 def records(paths: Sequence[Path], folder: Path) -> Callable[[], object]:
-    return _batches(fastpack.Loader(_packed(paths, folder).with_options(decode=False), batch_size=_BATCH, shuffle=0))
+    return _batches(
+        fastpack.Loader(
+            _packed(paths, folder).with_options(decode=False), batch_size=_BATCH, shuffle=0
+        )
+    )
 
 
-def packing(paths: Sequence[Path], folder: Path, *, name: str, size: int | None = None) -> Callable[[], object]:
+def packing(
+    paths: Sequence[Path], folder: Path, *, name: str, size: int | None = None
+) -> Callable[[], object]:
     options = fastpack.PackOptions(sync=False, size=size)
     return lambda: fastpack.pack(fastpack.ImageFiles(paths), folder / name, options, overwrite=True)
 
 
 def _packed(paths: Sequence[Path], folder: Path, *, seek_points: bool = False) -> fastpack.Reader:
-    fastpack.pack(fastpack.ImageFiles(paths), folder / "photos.tfrecord", fastpack.PackOptions(seek_points=seek_points))
+    fastpack.pack(
+        fastpack.ImageFiles(paths),
+        folder / "photos.tfrecord",
+        fastpack.PackOptions(seek_points=seek_points),
+    )
     return fastpack.open(folder / "photos.tfrecord", orient=False)
 
 
@@ -175,20 +266,40 @@ def _batches(loader: fastpack.Loader) -> Callable[[], object]:
 
 
 SUBJECTS: dict[str, tuple[str, Prepare]] = {
-    "decode": ("whole images in order, batches of 256 by Reader.read, TFRecord in the page cache", decoding),
-    "train": ("random crops of 224, shuffled batches of 256 by the Loader, TFRecord in the page cache", training),
-    "train, seek points": ("the same, decoded from seek points on", partial(training, seek_points=True)),
-    "records": ("encoded images, shuffled batches of 256 by the Loader, TFRecord in the page cache", records),
-    "pack TFRecord": ("files in the page cache to one TFRecord in the page cache", partial(packing, name="packed.tfrecord")),
+    "decode": (
+        "whole images in order, batches of 256 by Reader.read, TFRecord in the page cache",
+        decoding,
+    ),
+    "train": (
+        "random crops of 224, shuffled batches of 256 by the Loader, TFRecord in the page cache",
+        training,
+    ),
+    "train, seek points": (
+        "the same, decoded from seek points on",
+        partial(training, seek_points=True),
+    ),
+    "records": (
+        "encoded images, shuffled batches of 256 by the Loader, TFRecord in the page cache",
+        records,
+    ),
+    "pack TFRecord": (
+        "files in the page cache to one TFRecord in the page cache",
+        partial(packing, name="packed.tfrecord"),
+    ),
     "pack HDF5": ("the same to HDF5", partial(packing, name="packed.h5")),
-    "pack pixels": ("the same to pixels of 224 x 224 in HDF5, not compressed", partial(packing, name="pixels.h5", size=224)),
+    "pack pixels": (
+        "the same to pixels of 224 x 224 in HDF5, not compressed",
+        partial(packing, name="pixels.h5", size=224),
+    ),
 }
 
 
 def table(profile: dict[str, Any]) -> str:
     lines = [f"{profile['name']}: {profile['title']} ({profile['num_samples']} samples)"]
     for stage, share in sorted(profile["shares"].items(), key=lambda item: -item[1]):
-        hottest = ", ".join(f"{symbol} {part:.1f}" for symbol, part in profile["functions"][stage][:3])
+        hottest = ", ".join(
+            f"{symbol} {part:.1f}" for symbol, part in profile["functions"][stage][:3]
+        )
         lines.append(f"{share:6.1f} %  {stage:24} {hottest}")
     return "\n".join(lines)
 
@@ -196,11 +307,19 @@ def table(profile: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.profile", description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], nargs="?", default="all")
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)")
-    parser.add_argument("--images", type=int, default=_NUM_IMAGES, help="the photographs over and over")
+    parser.add_argument(
+        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+    )
+    parser.add_argument(
+        "--images", type=int, default=_NUM_IMAGES, help="the photographs over and over"
+    )
     parser.add_argument("--seconds", type=float, default=8.0, help="for each subject")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    parser.add_argument("--scratch", type=Path, help="a folder on a disk with room (default: the system's temporary one)")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        help="a folder on a disk with room (default: the system's temporary one)",
+    )
     chosen = parser.parse_args(arguments)
     profiles = []
     for name in SUBJECTS if chosen.subject == "all" else [chosen.subject]:
@@ -208,7 +327,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
             found = photos(chosen.photos, Path(folder))
             paths = [found[i % len(found)] for i in range(chosen.images)]
-            profiles.append(profile_of(name, title, profiled(prepare(paths, Path(folder)), Path(folder), chosen.seconds)))
+            profiles.append(
+                profile_of(
+                    name,
+                    title,
+                    profiled(prepare(paths, Path(folder)), Path(folder), chosen.seconds),
+                )
+            )
         print(f"{table(profiles[-1])}\n", flush=True)
     record(chosen.json, chosen.photos, profiles=profiles)
 

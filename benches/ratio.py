@@ -67,7 +67,9 @@ class Comparison:
         width = max(map(len, self.seconds))
         rounds = len(self.seconds[yardstick])
         lines = [f"{self.title} ({self.num_units} {self.unit}, {rounds} rounds)"]
-        lines.append(f"{'':{width}} {'seconds':>12} {self.unit + '/s':>11} {'of ' + yardstick:>11}   min..max")
+        lines.append(
+            f"{'':{width}} {'seconds':>12} {self.unit + '/s':>11} {'of ' + yardstick:>11}   min..max"
+        )
         for name, seconds in self.seconds.items():
             median, ratios = statistics.median(seconds), self.ratios(name)
             lines.append(
@@ -78,15 +80,25 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         ratios = {name: statistics.median(self.ratios(name)) for name in self.seconds}
-        return {"title": self.title, "unit": self.unit, "num_units": self.num_units, "seconds": self.seconds, "ratios": ratios}
+        return {
+            "title": self.title,
+            "unit": self.unit,
+            "num_units": self.num_units,
+            "seconds": self.seconds,
+            "ratios": ratios,
+        }
 
 
-def compare(title: str, rivals: Sequence[Rival], *, unit: str, num_units: int, rounds: int) -> Comparison:
+def compare(
+    title: str, rivals: Sequence[Rival], *, unit: str, num_units: int, rounds: int
+) -> Comparison:
     """Runs all rivals once to warm up, then A B A B ... for `rounds` rounds."""
     for rival in rivals:
         rival.seconds()
     by_round = [[rival.seconds() for rival in rivals] for _ in range(rounds)]
-    seconds = dict(zip([rival.name for rival in rivals], map(list, zip(*by_round, strict=True)), strict=True))
+    seconds = dict(
+        zip([rival.name for rival in rivals], map(list, zip(*by_round, strict=True)), strict=True)
+    )
     return Comparison(title, unit, num_units, seconds)
 
 
@@ -100,7 +112,9 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "h5py": h5py.__version__,
-        "libjpeg": subprocess.run(["pkg-config", "--modversion", "libjpeg"], capture_output=True, text=True).stdout.strip(),
+        "libjpeg": subprocess.run(
+            ["pkg-config", "--modversion", "libjpeg"], capture_output=True, text=True
+        ).stdout.strip(),
         "fastpack": fastpack.__version__,
     }
 

@@ -22,7 +22,12 @@ def record(path: Path | None, folder: Path | None, **figures: Any) -> None:
     if path is not None:
         with tempfile.TemporaryDirectory() as scratch:
             data = fingerprint(photos(folder, Path(scratch)))
-        about = {"machine": machine(), "revision": revision(), "data": data, "command": command(sys.argv)}
+        about = {
+            "machine": machine(),
+            "revision": revision(),
+            "data": data,
+            "command": command(sys.argv),
+        }
         path.write_text(without_folders(json.dumps(about | figures, indent=1)) + "\n")
 
 
@@ -44,19 +49,37 @@ def command(arguments: Sequence[str]) -> str:
     'python -m benches.profile --photos photos --json build/profile.json'
     """
     program, *others = arguments
-    parts = ("benches", *Path(program).with_suffix("").parts[::-1][: 2 if program.endswith("__main__.py") else 1][::-1])
+    parts = (
+        "benches",
+        *Path(program)
+        .with_suffix("")
+        .parts[::-1][: 2 if program.endswith("__main__.py") else 1][::-1],
+    )
     module = ".".join(part for part in parts if part != "__main__")
-    return shlex.join(["python", "-m", module, *(Path(each).name if each.startswith(("/", "../")) else each for each in others)])
+    return shlex.join(
+        [
+            "python",
+            "-m",
+            module,
+            *(Path(each).name if each.startswith(("/", "../")) else each for each in others),
+        ]
+    )
 
 
 def revision() -> str:
     """The commit that was measured, with a + when files differ from it; empty outside of a repository."""
     described = _git("rev-parse", "--short=12", "HEAD")
-    return f"{described}{'+' * bool(_git('status', '--porcelain', '--untracked-files=no'))}" if described else ""
+    return (
+        f"{described}{'+' * bool(_git('status', '--porcelain', '--untracked-files=no'))}"
+        if described
+        else ""
+    )
 
 
 def _git(*arguments: str) -> str:
     try:
-        return subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

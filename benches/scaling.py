@@ -41,7 +41,9 @@ _SAMPLES_READ = 50_000
 Arguments = argparse.Namespace
 
 
-def rate(num_units: float, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+def rate(
+    num_units: float, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Units a second. Of the processor's time, where threads do not count: that is the same on a busy machine."""
     started = clock()
     work()
@@ -53,7 +55,9 @@ def epoch(loader: fastpack.Loader) -> None:
         pass
 
 
-def packed(paths: Sequence[Path], folder: Path, *, num_images: int, name: str = "photos.tfrecord") -> Path:
+def packed(
+    paths: Sequence[Path], folder: Path, *, num_images: int, name: str = "photos.tfrecord"
+) -> Path:
     """The photographs over and over, in one file."""
     chosen = [paths[i % len(paths)] for i in range(num_images)]
     fastpack.pack(fastpack.ImageFiles(chosen), folder / name)
@@ -68,15 +72,27 @@ def along_threads(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
     looping = DecodingLoop([path.read_bytes() for path in paths[: len(dataset)]])
     points = []
     for count in counts:
-        crops = fastpack.Loader(dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0, num_workers=count)
-        records = fastpack.Loader(dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0, num_workers=count)
+        crops = fastpack.Loader(
+            dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0, num_workers=count
+        )
+        records = fastpack.Loader(
+            dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0, num_workers=count
+        )
         whole = dataset.with_options(num_workers=count)
         points += [
             Point("whole images", count, partial(rate, len(whole), partial(each_batch, whole))),
             Point("random crops", count, partial(rate, len(dataset), partial(epoch, crops))),
             # As it takes so little, several times.
-            Point("encoded records", count, partial(rate, 5 * len(dataset), partial(several, 5, partial(epoch, records)))),
-            Point("C loop, whole images", count, partial(rate, len(looping), partial(looping.run, count))),
+            Point(
+                "encoded records",
+                count,
+                partial(rate, 5 * len(dataset), partial(several, 5, partial(epoch, records))),
+            ),
+            Point(
+                "C loop, whole images",
+                count,
+                partial(rate, len(looping), partial(looping.run, count)),
+            ),
         ]
     yield Curve("threads", "Threads", "threads", "images/s", measured(points, arguments.rounds))
 
@@ -104,15 +120,25 @@ class DecodingLoop:
         return len(self._blobs)
 
     def run(self, num_threads: int) -> None:
-        decode_loop(self._blobs.values, self._blobs.offsets, self._pixels, self._pixel_offsets, num_threads=num_threads)
+        decode_loop(
+            self._blobs.values,
+            self._blobs.offsets,
+            self._pixels,
+            self._pixel_offsets,
+            num_threads=num_threads,
+        )
 
 
 def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
     """Images of 100 bytes, so that nothing hides what a sample costs. Each reading has a fresh process."""
     sizes = [size for size in _DATASET_SIZES if size <= arguments.most]
     files = {size: _small_images(folder, size) for size in sizes}
-    times: dict[str, dict[Any, list[float]]] = {name: {} for name in ("shuffled", "in order", "pack")}
-    memory: dict[str, dict[Any, list[float]]] = {name: {} for name in ("peak of the process", "its index")}
+    times: dict[str, dict[Any, list[float]]] = {
+        name: {} for name in ("shuffled", "in order", "pack")
+    }
+    memory: dict[str, dict[Any, list[float]]] = {
+        name: {} for name in ("peak of the process", "its index")
+    }
     opening: dict[Any, list[float]] = {}
     for _ in range(arguments.rounds):
         for size, (path, packing) in files.items():
@@ -124,27 +150,54 @@ def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
             memory["peak of the process"].setdefault(size, []).append(seen["peak"])
             memory["its index"].setdefault(size, []).append(seen["index"])
             opening.setdefault(size, []).append(seen["open"])
-    yield Curve("dataset", "Dataset size: a sample of 100 bytes", "samples", "microseconds of the processor a sample", times)
+    yield Curve(
+        "dataset",
+        "Dataset size: a sample of 100 bytes",
+        "samples",
+        "microseconds of the processor a sample",
+        times,
+    )
     yield Curve("dataset-memory", "Dataset size: memory", "samples", "MB", memory)
-    yield Curve("dataset-open", "Dataset size: until the first batch", "samples", "milliseconds", {"open and first batch": opening})
+    yield Curve(
+        "dataset-open",
+        "Dataset size: until the first batch",
+        "samples",
+        "milliseconds",
+        {"open and first batch": opening},
+    )
 
 
 def _small_images(folder: Path, size: int) -> tuple[Path, float]:
     """The file, and how long packing took."""
     (folder / str(size)).mkdir()
-    task = Task("open", str(folder / str(size)), [], [], batch=_BATCH, num_threads=2, size=1, num_small=size, variant="photos.tfrecord")
+    task = Task(
+        "open",
+        str(folder / str(size)),
+        [],
+        [],
+        batch=_BATCH,
+        num_threads=2,
+        size=1,
+        num_small=size,
+        variant="photos.tfrecord",
+    )
     started = time.process_time()
     return Path(write(task, task.folder)), time.process_time() - started
 
 
 def read_small(path: Path) -> dict[str, float]:
     """Microseconds of the processor a sample, milliseconds until the first batch, and MB."""
-    fastpack.Loader(fastpack.open(path, decode=False), batch_size=_BATCH).close()  # what is imported and made at first use
+    fastpack.Loader(
+        fastpack.open(path, decode=False), batch_size=_BATCH
+    ).close()  # what is imported and made at first use
     gc.collect()
     forget_peak()
     started = time.perf_counter()
     dataset = fastpack.open(path, decode=False)
-    loaders = {"shuffled": fastpack.Loader(dataset, batch_size=_BATCH, shuffle=0), "in order": fastpack.Loader(dataset, batch_size=_BATCH)}
+    loaders = {
+        "shuffled": fastpack.Loader(dataset, batch_size=_BATCH, shuffle=0),
+        "in order": fastpack.Loader(dataset, batch_size=_BATCH),
+    }
     next(iter(loaders["shuffled"]))
     seen = {"open": 1e3 * (time.perf_counter() - started)}
     for name, loader in loaders.items():
@@ -173,19 +226,33 @@ def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
         jpeg = fastpack.encode(photo_of(photo, megapixels), "jpeg", quality=90)
         (folder / "large.jpg").write_bytes(jpeg)
         count = max(1, round(_PIXELS_A_TURN / (megapixels * 1e6)))
-        dataset = fastpack.open(packed([folder / "large.jpg"], folder, num_images=count, name=f"{megapixels}.tfrecord"), num_workers=1)
+        dataset = fastpack.open(
+            packed([folder / "large.jpg"], folder, num_images=count, name=f"{megapixels}.tfrecord"),
+            num_workers=1,
+        )
         out = np.ones((1, *fastpack.decode(jpeg).shape), np.uint8)
         looping = DecodingLoop([jpeg])
         rows = {
             "whole, new memory": partial(one_by_one, dataset),
             "whole, memory given": partial(one_by_one, dataset, out=out),
             "crop of 224": partial(one_by_one, dataset.with_options(transform=_STEPS)),
-            "crop of 224, fast": partial(one_by_one, dataset.with_options(transform=_STEPS, mode="fast")),
+            "crop of 224, fast": partial(
+                one_by_one, dataset.with_options(transform=_STEPS, mode="fast")
+            ),
             "C loop, whole": partial(several, count, partial(looping.run, 1)),
         }
-        points += [Point(line, megapixels, partial(rate, count * megapixels, run, time.process_time)) for line, run in rows.items()]
+        points += [
+            Point(line, megapixels, partial(rate, count * megapixels, run, time.process_time))
+            for line, run in rows.items()
+        ]
     lines = measured(points, arguments.rounds)
-    yield Curve("image", "Image size, one thread", "megapixels an image", "megapixels in a second of the processor", lines)
+    yield Curve(
+        "image",
+        "Image size, one thread",
+        "megapixels an image",
+        "megapixels in a second of the processor",
+        lines,
+    )
 
 
 def photo_of(photo: npt.NDArray[np.uint8], megapixels: float) -> npt.NDArray[np.uint8]:
@@ -211,9 +278,19 @@ def along_batch(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
         encoded = fastpack.Loader(records, batch_size=size, shuffle=0)
         points += [
             Point("random crops", size, partial(rate, len(dataset), partial(epoch, crops))),
-            Point("encoded records", size, partial(rate, 2 * len(dataset), partial(several, 2, partial(epoch, encoded)))),
+            Point(
+                "encoded records",
+                size,
+                partial(rate, 2 * len(dataset), partial(several, 2, partial(epoch, encoded))),
+            ),
         ]
-    yield Curve("batch", "Batch size, all cores", "samples a batch", "images/s", measured(points, arguments.rounds))
+    yield Curve(
+        "batch",
+        "Batch size, all cores",
+        "samples a batch",
+        "images/s",
+        measured(points, arguments.rounds),
+    )
 
 
 def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
@@ -222,12 +299,18 @@ def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
     for name in ("photos.tfrecord", "photos.h5"):
         path = packed(paths, folder, num_images=2 * arguments.images, name=name)
         if not forget([path]):
-            print("cold: left out, as the system keeps the files in memory; --scratch names a folder on a disk")
+            print(
+                "cold: left out, as the system keeps the files in memory; --scratch names a folder on a disk"
+            )
             return
         dataset = fastpack.open(path, orient=False)
         subjects = {
-            "encoded records": fastpack.Loader(dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0),
-            "random crops": fastpack.Loader(dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0),
+            "encoded records": fastpack.Loader(
+                dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0
+            ),
+            "random crops": fastpack.Loader(
+                dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0
+            ),
         }
         kind = "TFRecord" if name.endswith("tfrecord") else "HDF5"
         for subject, loader in subjects.items():
@@ -235,7 +318,9 @@ def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
                 Point("warm", f"{subject}, {kind}", partial(_warm, path, loader)),
                 Point("cold", f"{subject}, {kind}", partial(_cold, path, loader)),
             ]
-    yield Curve("cache", "Page cache", "what is read", "images/s", measured(points, arguments.rounds))
+    yield Curve(
+        "cache", "Page cache", "what is read", "images/s", measured(points, arguments.rounds)
+    )
 
 
 def _warm(path: Path, loader: fastpack.Loader) -> float:
@@ -262,13 +347,28 @@ SUBJECTS: dict[str, Callable[[Sequence[Path], Path, Arguments], Iterator[Curve]]
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.scaling", description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], nargs="?", default="all")
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)")
+    parser.add_argument(
+        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=_NUM_IMAGES, help="the photographs over and over; some questions take twice as many")
-    parser.add_argument("--most", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset")
-    parser.add_argument("--most-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=_NUM_IMAGES,
+        help="the photographs over and over; some questions take twice as many",
+    )
+    parser.add_argument(
+        "--most", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset"
+    )
+    parser.add_argument(
+        "--most-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    parser.add_argument("--scratch", type=Path, help="a folder on a disk with room (default: the system's temporary one)")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        help="a folder on a disk with room (default: the system's temporary one)",
+    )
     chosen = parser.parse_args(arguments)
     curves = []
     for subject in SUBJECTS if chosen.subject == "all" else [chosen.subject]:

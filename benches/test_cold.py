@@ -26,7 +26,9 @@ def test_a_file_is_kept_until_it_is_forgotten(file: Path) -> None:
     assert cold._is_kept(file)
 
 
-@pytest.mark.skipif(not os.access(_MEMORY, os.W_OK), reason="there is no file system in memory here")
+@pytest.mark.skipif(
+    not os.access(_MEMORY, os.W_OK), reason="there is no file system in memory here"
+)
 def test_of_files_in_memory_nothing_cold_is_claimed() -> None:
     path = _MEMORY / f"kept-{os.getpid()}"
     path.write_bytes(bytes(1 << 20))

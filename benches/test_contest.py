@@ -26,7 +26,10 @@ def test_a_turn_delivers_every_byte(task: Task) -> None:
     finally:
         contestant.close()
     standing = contestant.standing
-    assert (standing.num_samples, standing.num_bytes) == (6, sum(Path(path).stat().st_size for path in task.paths))
+    assert (standing.num_samples, standing.num_bytes) == (
+        6,
+        sum(Path(path).stat().st_size for path in task.paths),
+    )
     assert len(standing.seconds) == 1
     assert standing.peak_mb > 1
     assert not contestant.folder.exists()
@@ -35,12 +38,18 @@ def test_a_turn_delivers_every_byte(task: Task) -> None:
 @pytest.mark.parametrize(
     ("entry", "python", "reason"),
     [
-        (Entry("away", "fastpack", "elsewhere"), Path("elsewhere/bin/python"), "no environment 'elsewhere'"),
+        (
+            Entry("away", "fastpack", "elsewhere"),
+            Path("elsewhere/bin/python"),
+            "no environment 'elsewhere'",
+        ),
         (Entry("unknown", "no_such_module"), PYTHON, "no_such_module"),
         (Entry("fails", "fastpack", variant="photos.jpeg"), PYTHON, "photos.jpeg"),
     ],
 )
-def test_who_fails_is_missing_and_the_others_go_on(task: Task, entry: Entry, python: Path, reason: str) -> None:
+def test_who_fails_is_missing_and_the_others_go_on(
+    task: Task, entry: Entry, python: Path, reason: str
+) -> None:
     contest = Contest()
     try:
         contest.enter(entry, python, task)
@@ -69,7 +78,9 @@ def test_only_run_is_timed() -> None:
         order.append("run")
         return Amount(1, 2)
 
-    seconds, amount = Turn(run, lambda: order.append("before"), lambda: order.append("after")).timed()
+    seconds, amount = Turn(
+        run, lambda: order.append("before"), lambda: order.append("after")
+    ).timed()
     assert order == ["before", "run", "after"]
     assert amount + Amount(1, 1) == Amount(2, 3)
     assert seconds >= 0
@@ -91,7 +102,11 @@ def test_a_contest_tells_how_far_it_is_and_ends_in_time(task: Task) -> None:
     finally:
         contest.close()
     assert len(standing.seconds) == 1
-    assert [line.partition(":")[0] for line in said] == ["fastpack", "round 1 of 3", "no time for round 2 of 3"]
+    assert [line.partition(":")[0] for line in said] == [
+        "fastpack",
+        "round 1 of 3",
+        "no time for round 2 of 3",
+    ]
 
 
 def test_who_says_nothing_is_missing(task: Task) -> None:

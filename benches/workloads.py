@@ -39,7 +39,11 @@ Rows = npt.NDArray[np.int64]
 def plain_jpegs(paths: Sequence[Path]) -> list[Path]:
     """Those that are JPEGs of gray or YCbCr pixels: the plain loop knows no others."""
     infos, statuses = probe_blobs(Ragged.of_bytes(path.read_bytes() for path in paths))
-    kept = (statuses == 0) & (infos["format"] == FORMATS.index("jpeg")) & np.isin(infos["components"], (1, 3))
+    kept = (
+        (statuses == 0)
+        & (infos["format"] == FORMATS.index("jpeg"))
+        & np.isin(infos["components"], (1, 3))
+    )
     return [path for path, keep in zip(paths, kept, strict=True) if keep]
 
 
@@ -54,7 +58,9 @@ FORMS: dict[str, tuple[str, Layout]] = {
 def pack_as(form: str, paths: Sequence[Path], folder: Path) -> Path:
     """The file that `paths` are packed into."""
     name, layout = FORMS[form]
-    fastpack.pack(fastpack.ImageFiles(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False))
+    fastpack.pack(
+        fastpack.ImageFiles(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False)
+    )
     return folder / name
 
 
@@ -67,11 +73,17 @@ class Decoding:
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
         self._jpegs, self._jpeg_offsets = blobs.values, blobs.offsets
-        self._pictures = EncodedImages(SpanSource(memory=blobs.values), spans, infos, lambda row: Location(paths[row]))
+        self._pictures = EncodedImages(
+            SpanSource(memory=blobs.values), spans, infos, lambda row: Location(paths[row])
+        )
         self._plan = whole(infos["width"], infos["height"])
         shapes = [(int(info["height"]), int(info["width"]), 3) for info in infos]
-        self._pixel_offsets = offsets_of([height * width * channels for height, width, channels in shapes])
-        self.by_fastpack, self.by_reference = (np.empty(self._pixel_offsets[-1], np.uint8) for _ in range(2))
+        self._pixel_offsets = offsets_of(
+            [height * width * channels for height, width, channels in shapes]
+        )
+        self.by_fastpack, self.by_reference = (
+            np.empty(self._pixel_offsets[-1], np.uint8) for _ in range(2)
+        )
         self.forget()
         places = zip(self._pixel_offsets[:-1], self._pixel_offsets[1:], shapes, strict=True)
         self._outs = [self.by_fastpack[start:end].reshape(shape) for start, end, shape in places]
@@ -85,10 +97,18 @@ class Decoding:
         self.by_reference.fill(2)
 
     def fastpack(self, num_threads: int) -> None:
-        decode_pictures(self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads), {})
+        decode_pictures(
+            self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads), {}
+        )
 
     def reference(self, num_threads: int) -> None:
-        decode_loop(self._jpegs, self._jpeg_offsets, self.by_reference, self._pixel_offsets, num_threads=num_threads)
+        decode_loop(
+            self._jpegs,
+            self._jpeg_offsets,
+            self.by_reference,
+            self._pixel_offsets,
+            num_threads=num_threads,
+        )
 
 
 class Packing:
@@ -124,7 +144,13 @@ class Packing:
             subprocess.run(["sync", output], check=True)
 
     def tar(self) -> None:
-        options = ["--null", "--hard-dereference", "--no-recursion", "--absolute-names", f"--files-from={self._list}"]
+        options = [
+            "--null",
+            "--hard-dereference",
+            "--no-recursion",
+            "--absolute-names",
+            f"--files-from={self._list}",
+        ]
         subprocess.run(["tar", "-c", "-f", self.output("tar"), *options], check=True)
 
     def loop(self) -> None:
@@ -159,7 +185,13 @@ class PackingPixels:
         for first in range(0, len(self.paths), len(self._views)):
             count = min(len(self._views), len(self.paths) - first)
             offsets = self._blobs.offsets[: count + 1]
-            crop_loop(self._blobs.values, offsets, self._views[:count], self._out[:count], num_threads=num_threads)
+            crop_loop(
+                self._blobs.values,
+                offsets,
+                self._views[:count],
+                self._out[:count],
+                num_threads=num_threads,
+            )
 
     def fastpack(self, *, num_threads: int, **storage: Any) -> fastpack.PackResult:
         options = fastpack.PackOptions(size=_SIZE, num_workers=num_threads, sync=False, **storage)
@@ -171,7 +203,11 @@ class PackingPixels:
         with h5py.File(self._folder / "snippet.h5", "w") as file:
             images = file.create_dataset("images", (len(paths), _SIZE, _SIZE, 3), np.uint8)
             for i, path in enumerate(paths):
-                images[i] = cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), (_SIZE, _SIZE), interpolation=cv2.INTER_AREA)
+                images[i] = cv2.resize(
+                    cv2.imread(str(path), cv2.IMREAD_COLOR_RGB),
+                    (_SIZE, _SIZE),
+                    interpolation=cv2.INTER_AREA,
+                )
 
 
 class Reading:
@@ -184,11 +220,16 @@ class Reading:
         self.path = path
         self.reader = fastpack.open(path, decode=False, num_workers=num_threads)
         random = np.random.default_rng(0)
-        self._batches: list[Rows] = [random.integers(0, len(self.reader), batch) for _ in range(num_batches)]
+        self._batches: list[Rows] = [
+            random.integers(0, len(self.reader), batch) for _ in range(num_batches)
+        ]
         self._num_threads = num_threads
         self._spans = self.reader.index.spans["image"]
         self._fd = os.open(path, os.O_RDONLY)
-        self._out = np.ones(batch * int(max(self._spans["length"].max(), self._spans["record_length"].max())), np.uint8)
+        self._out = np.ones(
+            batch * int(max(self._spans["length"].max(), self._spans["record_length"].max())),
+            np.uint8,
+        )
 
     def __enter__(self) -> "Reading":
         return self
@@ -207,8 +248,19 @@ class Reading:
         """With `check` whole records, as the checksum is over them; else the blobs alone. Gives the last batch's bytes."""
         for rows in self._batches:
             spans = self._spans[rows]
-            offsets, lengths = (spans["record_offset"], spans["record_length"]) if check else (spans["offset"], spans["length"])
+            offsets, lengths = (
+                (spans["record_offset"], spans["record_length"])
+                if check
+                else (spans["offset"], spans["length"])
+            )
             crcs = np.ascontiguousarray(spans["crc32c"]) if check else None
             lengths = np.ascontiguousarray(lengths)
-            pread_loop(self._fd, np.ascontiguousarray(offsets), lengths, self._out, num_threads=self._num_threads, crcs=crcs)
+            pread_loop(
+                self._fd,
+                np.ascontiguousarray(offsets),
+                lengths,
+                self._out,
+                num_threads=self._num_threads,
+                crcs=crcs,
+            )
         return self._out[: int(lengths.sum())]

@@ -41,7 +41,11 @@ class Job:
 JOBS = (
     Job("TFRecord", "photos.tfrecord", fastpack.PackOptions(shards=4)),
     Job("HDF5 encoded", "photos.h5", fastpack.PackOptions(layout="encoded")),
-    Job(f"HDF5 pixels {SIZE}x{SIZE}", f"photos-{SIZE}.h5", fastpack.PackOptions(layout="pixels", size=SIZE)),
+    Job(
+        f"HDF5 pixels {SIZE}x{SIZE}",
+        f"photos-{SIZE}.h5",
+        fastpack.PackOptions(layout="pixels", size=SIZE),
+    ),
 )
 
 
@@ -58,7 +62,12 @@ class Bars:
     """Progress bars on stderr, so that stdout has the table alone."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description:<36}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:<36}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+        )
         self._progress = Progress(*columns, console=Console(stderr=True))
 
     def __enter__(self) -> "Bars":
@@ -76,16 +85,28 @@ class Bars:
 def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
     """Packs, reads and checks."""
     bar = bars.add(f"{job.name}: pack")
-    packed = fastpack.pack(photos, output / job.file, job.options, overwrite=True, progress=lambda done, total, _: bar(done, total))
+    packed = fastpack.pack(
+        photos,
+        output / job.file,
+        job.options,
+        overwrite=True,
+        progress=lambda done, total, _: bar(done, total),
+    )
     transform = fastpack.Resize(SIZE) if job.keeps_files else ()
     dataset = fastpack.open(list(packed.paths), transform=transform)
     keys, labels, read_seconds = read_shuffled(dataset, bars.add(f"{job.name}: read"))
     checks = {"every sample once": len(keys) == len(set(keys)) == packed.num_samples}
     if dataset.class_names:
-        checks["labels"] = [dataset.class_names[label] for label in labels] == [key.split("/")[0] for key in keys]
-    checks["verify"] = fastpack.verify(list(packed.paths), progress=bars.add(f"{job.name}: verify")).is_sound
+        checks["labels"] = [dataset.class_names[label] for label in labels] == [
+            key.split("/")[0] for key in keys
+        ]
+    checks["verify"] = fastpack.verify(
+        list(packed.paths), progress=bars.add(f"{job.name}: verify")
+    ).is_sound
     if job.keeps_files:
-        checks["files' bytes"] = has_bytes_of_files(dataset, photos, bars.add(f"{job.name}: compare with files"))
+        checks["files' bytes"] = has_bytes_of_files(
+            dataset, photos, bars.add(f"{job.name}: compare with files")
+        )
     if packed.paths[0].suffix == ".h5":
         checks["stock h5py"] = is_same_in_h5py(dataset, packed.paths[0])
     return Result(job, packed, dataset, read_seconds, checks)
@@ -116,7 +137,10 @@ def has_bytes_of_files(dataset: fastpack.Reader, photos: Path, bar: Bar) -> bool
     same = 0
     for rows in shuffled_batches(len(encoded)):
         batch = encoded.read(rows)
-        same += sum((photos / key).read_bytes() == batch["image"].bytes(i) for i, key in enumerate(batch["key"]))
+        same += sum(
+            (photos / key).read_bytes() == batch["image"].bytes(i)
+            for i, key in enumerate(batch["key"])
+        )
         bar(same, len(encoded))
     return same == len(encoded)
 
@@ -145,12 +169,22 @@ def is_same_in_h5py(dataset: fastpack.Reader, path: Path) -> bool:
             data, offsets = file["images/bytes"], file["images/offsets"]
             images = [data[offsets[row] : offsets[row + 1]].tobytes() for row in rows]
     samples = [expected.sample(i) for i in range(len(rows))]
-    return keys == [sample["key"] for sample in samples] and images == [bytes(sample["image"]) for sample in samples]
+    return keys == [sample["key"] for sample in samples] and images == [
+        bytes(sample["image"]) for sample in samples
+    ]
 
 
 def table_of(results: list[Result]) -> Table:
     table = Table()
-    for heading in ("Container", "Files", "Samples", "MB on\ndisk", "Packed\nimages/s", "Read\nimages/s", "Checks"):
+    for heading in (
+        "Container",
+        "Files",
+        "Samples",
+        "MB on\ndisk",
+        "Packed\nimages/s",
+        "Read\nimages/s",
+        "Checks",
+    ):
         table.add_column(heading, justify="left" if heading == "Container" else "right")
     for result in results:
         packed = result.packed
@@ -169,16 +203,32 @@ def table_of(results: list[Result]) -> Table:
 def report(results: list[Result]) -> bool:
     """Prints what came of it; true when every check passed."""
     Console().print(table_of(results))
-    print("Checked:", ", ".join(dict.fromkeys(name for result in results for name in result.checks)))
-    failures = [f"{result.job.name}: {name}" for result in results for name, passed in result.checks.items() if not passed]
+    print(
+        "Checked:", ", ".join(dict.fromkeys(name for result in results for name in result.checks))
+    )
+    failures = [
+        f"{result.job.name}: {name}"
+        for result in results
+        for name, passed in result.checks.items()
+        if not passed
+    ]
     if failures:
         print("FAILED:", "; ".join(failures))
     return not failures
 
 
 @click.command()
-@click.option("--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder of your own images.")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"), show_default=True)
+@click.option(
+    "--photos",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of your own images.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+)
 def main(photos: Path | None, output: Path) -> None:
     """Packs photographs to TFRecord and HDF5, reads them back, checks them, and draws a contact sheet."""
     output.mkdir(parents=True, exist_ok=True)
@@ -188,7 +238,9 @@ def main(photos: Path | None, output: Path) -> None:
             cut_photos(photos, bars.add("Photographs: cut"))
         results = [run(job, photos, output, bars) for job in JOBS]
         encoded, pixels = results[0].dataset, results[-1]
-        pixels.checks["pixels of the TFRecord"] = has_pixels_of(encoded, pixels.dataset, bars.add(f"{pixels.job.name}: compare"))
+        pixels.checks["pixels of the TFRecord"] = has_pixels_of(
+            encoded, pixels.dataset, bars.add(f"{pixels.job.name}: compare")
+        )
     rows = np.random.default_rng(SEED).permutation(len(encoded))[: SHEET_ROWS * SHEET_COLUMNS]
     sheet = contact_sheet(encoded.with_options(transform=()), rows, columns=SHEET_COLUMNS)
     save_sheet(sheet, output / "contact-sheet.png", overwrite=True)

@@ -64,12 +64,18 @@ def _cut_photo(folder: Path, package: str, file: str) -> None:
 def _cut(photo: Pixels, rng: np.random.Generator) -> Pixels:
     """A box of the photo, upright or lying, at a size of its own; every other one mirrored."""
     long_side, aspect = rng.integers(*_LONG_SIDES, endpoint=True), rng.uniform(1, 1.6)
-    size = np.array([long_side, long_side / aspect])[:: rng.choice([1, -1])].astype(int)  # height, width
+    size = np.array([long_side, long_side / aspect])[:: rng.choice([1, -1])].astype(
+        int
+    )  # height, width
     largest = (np.array(photo.shape[:2]) / size).min()
     smallest = min(largest, 1 / _MAX_ENLARGED)
     box = (size * rng.uniform(smallest, largest)).astype(int)
     top, left = rng.integers(np.array(photo.shape[:2]) - box, endpoint=True)
-    picture = cv2.resize(photo[top : top + box[0], left : left + box[1]], tuple(size[::-1].tolist()), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(
+        photo[top : top + box[0], left : left + box[1]],
+        tuple(size[::-1].tolist()),
+        interpolation=cv2.INTER_AREA,
+    )
     return picture[:, :: rng.choice([1, -1])]
 
 
@@ -80,5 +86,10 @@ def _encode(picture: Pixels, rng: np.random.Generator) -> bytes:
         p=[0.8, 0.2],
     )
     quality = rng.integers(*_QUALITIES, endpoint=True)
-    flags = [cv2.IMWRITE_JPEG_QUALITY, int(quality), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, int(sampling)]
+    flags = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        int(quality),
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        int(sampling),
+    ]
     return cv2.imencode(".jpg", picture, flags)[1].tobytes()

@@ -11,7 +11,15 @@ from fastpack.errors import FastpackError, FastpackWarning
 from fastpack.formats.indexing import IndexResult, build_indexes
 from fastpack.images.codecs import decode, encode
 from fastpack.images.headers import probe
-from fastpack.images.transforms import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort
+from fastpack.images.transforms import (
+    CenterCrop,
+    HorizontalFlip,
+    Normalize,
+    RandomCrop,
+    RandomResizedCrop,
+    Resize,
+    ResizeShort,
+)
 from fastpack.index.index import Index
 from fastpack.loading.loader import Loader, LoaderOptions
 from fastpack.reading.options import ReadOptions

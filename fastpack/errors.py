@@ -177,13 +177,21 @@ _STATUSES: dict[int, tuple[type[FastpackError], str]] = {
     13: (LimitError, "raise max_scans if the image is real"),
     14: (ShapeError, "give a box inside the image and an output of the box's or the asked size"),
     15: (SourceError, "pack again when nothing writes to the source"),
-    16: (SchemaError, "leave the feature out with fields=..., or rewrite the records with one type for it"),
+    16: (
+        SchemaError,
+        "leave the feature out with fields=..., or rewrite the records with one type for it",
+    ),
     17: (CorruptRecordError, _DAMAGED),
-    18: (FormatError, "make the archive again of plain files: `tar --create --dereference --hard-dereference`"),
+    18: (
+        FormatError,
+        "make the archive again of plain files: `tar --create --dereference --hard-dereference`",
+    ),
 }
 
 
-def status_error(status: int, message: str, location: Location, error_number: int = 0) -> FastpackError:
+def status_error(
+    status: int, message: str, location: Location, error_number: int = 0
+) -> FastpackError:
     """What a kernel's `status` means, with the place and the remedy in its message."""
     error, remedy = _STATUSES[status]
     if error_number:
@@ -211,7 +219,9 @@ def raise_first(outcomes: Iterable[Outcome], location_of: Callable[[int], Locati
 
 
 def changed_file_error(location: Location) -> ChangedFileError:
-    return ChangedFileError(with_location("the file has changed since it was indexed; open the dataset again", location))
+    return ChangedFileError(
+        with_location("the file has changed since it was indexed; open the dataset again", location)
+    )
 
 
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:

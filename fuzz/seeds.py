@@ -14,9 +14,15 @@ sys.path.insert(0, str(TESTS))
 
 from images import factored_jpeg, jpeg, with_spectrum, without_segments  # noqa: E402
 
-FACTORS = [getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")]
+FACTORS = [
+    getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}")
+    for name in ("444", "422", "440", "420", "411")
+]
 # What OpenCV does not write: of each component, across and down.
-ANY_FACTORS = [(luma, chroma, chroma) for luma, chroma in [((4, 2), (1, 1)), ((1, 4), (1, 2)), ((3, 1), (1, 1)), ((2, 2), (2, 1))]]
+ANY_FACTORS = [
+    (luma, chroma, chroma)
+    for luma, chroma in [((4, 2), (1, 1)), ((1, 4), (1, 2)), ((3, 1), (1, 1)), ((2, 2), (2, 1))]
+]
 ANY_FACTORS += [((2, 2),), ((1, 3),)]
 OTHERS = ("png", "webp", "bmp", "tiff")
 # APP1 with the one tag that the image is turned by a quarter.
@@ -26,7 +32,9 @@ EXIF = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06
 def picture(random: np.random.Generator, channels: int) -> npt.NDArray[np.uint8]:
     height, width = (int(size) for size in random.integers(5, 90, 2))
     coarse = random.integers(0, 256, (height // 4 + 1, width // 4 + 1, channels), np.uint8)
-    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(
+        height, width, channels
+    )
     return np.clip(smooth + random.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
 
 
@@ -66,11 +74,16 @@ def main(folder: Path) -> None:
         (folder / f"{number:03}.jpg").write_bytes(data)
         if optimize and quality != 100:
             slow = encode(pixels, ".jpg", {**flags, cv2.IMWRITE_JPEG_PROGRESSIVE: 1})
-            (folder / f"{number:03}-progressive.jpg").write_bytes(slow[:2] + EXIF + slow[2:] if number % 3 == 0 else slow)
+            (folder / f"{number:03}-progressive.jpg").write_bytes(
+                slow[:2] + EXIF + slow[2:] if number % 3 == 0 else slow
+            )
     for suffix in OTHERS:
         (folder / f"one.{suffix}").write_bytes(encode(picture(random, 3), f".{suffix}", {}))
     for number, factors in enumerate(ANY_FACTORS):
-        for options in ({"quality": 90}, {"quality": 60, "optimize": True, "restart_marker_blocks": 3}):
+        for options in (
+            {"quality": 90},
+            {"quality": 60, "optimize": True, "restart_marker_blocks": 3},
+        ):
             data = factored_jpeg(70, 90, factors, seed=number, **options)
             (folder / f"factors-{number}-{options['quality']}.jpg").write_bytes(data)
     for name, data in odd_jpegs().items():

@@ -116,7 +116,9 @@ def main(folder: Path, output: Path) -> None:
 
     import fastpack
 
-    source = fastpack.ImageFiles(paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)])
+    source = fastpack.ImageFiles(
+        paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)]
+    )
     unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in PLACES[kind]}
 
     def go_on(done: int, total: int, num_bytes: int) -> None:
@@ -129,11 +131,24 @@ def main(folder: Path, output: Path) -> None:
     options = fastpack.PackOptions(on_error="skip", shards=3, num_workers=2, memory=8192)
     told = {}
     for check in ("header", "decode"):
-        packed = fastpack.pack(source, output, dataclasses.replace(options, check=check), overwrite=True, progress=go_on)
-        rejects = [(reject.sample, reject.reason, reject.key, reject.path) for reject in packed.rejects]
+        packed = fastpack.pack(
+            source,
+            output,
+            dataclasses.replace(options, check=check),
+            overwrite=True,
+            progress=go_on,
+        )
+        rejects = [
+            (reject.sample, reject.reason, reject.key, reject.path) for reject in packed.rejects
+        ]
         report = [json.loads(line) for line in packed.report.read_text().splitlines()]
         labels = fastpack.open(packed.paths).columns["label"].tolist()
-        told[check] = {"rejects": rejects, "report": report, "labels": labels, "is_sound": fastpack.verify(packed.paths).is_sound}
+        told[check] = {
+            "rejects": rejects,
+            "report": report,
+            "labels": labels,
+            "is_sound": fastpack.verify(packed.paths).is_sound,
+        }
     told["named"] = named_one_after_the_other(source, output.with_name(f"raise-{output.name}"))
     print(json.dumps(told))
 
@@ -144,12 +159,19 @@ def named_one_after_the_other(source: Any, output: Path) -> list[tuple[int, str]
 
     named: list[tuple[int, str]] = []
     while True:
-        options = fastpack.PackOptions(check="decode", exclude=[name_of(number) for number, _ in named], num_workers=2, memory=8192)
+        options = fastpack.PackOptions(
+            check="decode",
+            exclude=[name_of(number) for number, _ in named],
+            num_workers=2,
+            memory=8192,
+        )
         try:
             fastpack.pack(source, output, options)
             return named
         except fastpack.FastpackError as error:
-            number = next(number for number in range(NUM_FILES) if str(error).endswith(name_of(number)))
+            number = next(
+                number for number in range(NUM_FILES) if str(error).endswith(name_of(number))
+            )
             named.append((number, type(error).__name__))
 
 

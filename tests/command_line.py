@@ -37,7 +37,11 @@ def packed(photos: Path, name: str, *options: object) -> Path:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def flip_a_byte_of_the_image(path: Path, image: bytes) -> None:

@@ -66,12 +66,21 @@ def make_original(folder: Path, ending: str, num_samples: int = 24) -> Original:
     path = folder / f"data.{ending}"
     labels = [number % 5 for number in range(num_samples)]
     fastpack.pack(
-        fastpack.ImageFiles(files, labels, keys=[file.name for file in files], class_names=list("abcde")), path, fastpack.PackOptions(sync=False)
+        fastpack.ImageFiles(
+            files, labels, keys=[file.name for file in files], class_names=list("abcde")
+        ),
+        path,
+        fastpack.PackOptions(sync=False),
     )
-    samples = [(file.name, label, file.read_bytes()) for file, label in zip(files, labels, strict=True)]
+    samples = [
+        (file.name, label, file.read_bytes()) for file, label in zip(files, labels, strict=True)
+    ]
     spans = fastpack.open(path).index.spans["image"]
     if ending == "tfrecord":
-        frames = [(int(s["record_offset"]) - 12, int(s["record_offset"] + s["record_length"]) + 4) for s in spans]
+        frames = [
+            (int(s["record_offset"]) - 12, int(s["record_offset"] + s["record_length"]) + 4)
+            for s in spans
+        ]
         return Original(path, path.read_bytes(), samples, [[frame] for frame in frames], [])
     places = [[(int(s["offset"]), int(s["offset"] + s["length"]))] for s in spans]
     with h5py.File(path) as file:
@@ -84,7 +93,9 @@ def changed_places(before: bytes, after: bytes) -> np.ndarray:
     """(n,) the bytes that differ, those that are gone among them."""
     common = min(len(before), len(after))
     old, new = np.frombuffer(before, np.uint8), np.frombuffer(after, np.uint8)
-    return np.concatenate([np.flatnonzero(old[:common] != new[:common]), np.arange(common, len(before))])
+    return np.concatenate(
+        [np.flatnonzero(old[:common] != new[:common]), np.arange(common, len(before))]
+    )
 
 
 def hits(changed: np.ndarray, places: list[tuple[int, int]]) -> bool:
@@ -105,7 +116,11 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
     if is_sound and (any(touched) or hits(changed, original.shared)):
         yield "verify found nothing"
     before = target.read_bytes()
-    whole = [sample for sample, is_touched in zip(original.samples, touched, strict=True) if not is_touched]
+    whole = [
+        sample
+        for sample, is_touched in zip(original.samples, touched, strict=True)
+        if not is_touched
+    ]
     try:
         damages = fastpack.repair(target, output).damages
     except FastpackError as error:
@@ -116,12 +131,19 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
         return
     if target.read_bytes() != before:
         yield "repair changed the damaged file"
-    yield from differences(original, whole, fastpack.open(output, decode=False), {damage.reason.split(":")[0] for damage in damages})
+    yield from differences(
+        original,
+        whole,
+        fastpack.open(output, decode=False),
+        {damage.reason.split(":")[0] for damage in damages},
+    )
     if not fastpack.verify(output, decode=True).is_sound:
         yield "what repair wrote is not sound"
 
 
-def differences(original: Original, whole: list[Sample], saved: fastpack.Reader, damaged: set[str]) -> Iterator[str]:
+def differences(
+    original: Original, whole: list[Sample], saved: fastpack.Reader, damaged: set[str]
+) -> Iterator[str]:
     """What was not saved or never was. A column that is damaged anywhere may be lacking, when it is named among what is `damaged`;
     images may have another name where theirs was damaged in the HDF5 file."""
     kept = {field.name for field in saved.schema.fields if not field.is_blob}
@@ -134,8 +156,13 @@ def differences(original: Original, whole: list[Sample], saved: fastpack.Reader,
 
     picture = saved.schema.image_field
     assert picture is not None
-    got = Counter(seen(sample.get("key"), sample.get("label"), sample[picture.name]) for sample in saved)
-    lacking, strange = Counter(seen(*sample) for sample in whole) - got, got - Counter(seen(*sample) for sample in original.samples)
+    got = Counter(
+        seen(sample.get("key"), sample.get("label"), sample[picture.name]) for sample in saved
+    )
+    lacking, strange = (
+        Counter(seen(*sample) for sample in whole) - got,
+        got - Counter(seen(*sample) for sample in original.samples),
+    )
     if lacking or strange:
         yield f"repair lacks {len(lacking)} whole records and has {len(strange)} that never were"
 
@@ -149,8 +176,15 @@ def run(folder: Path, times: int, seed: int) -> int:
             for _ in range(times):
                 data = damage(original.data, random)
                 for with_index in (True, False):
-                    found.update(complaints(original, data, folder / f"damaged.{ending}", with_index=with_index))
-            print(f"{ending:9}{name:6}{times} times, with and without index: {dict(found) or 'all found, all saved'}", flush=True)
+                    found.update(
+                        complaints(
+                            original, data, folder / f"damaged.{ending}", with_index=with_index
+                        )
+                    )
+            print(
+                f"{ending:9}{name:6}{times} times, with and without index: {dict(found) or 'all found, all saved'}",
+                flush=True,
+            )
             num_complaints += found.total()
     return num_complaints
 

@@ -30,7 +30,9 @@ LEADING_OUT = {
     "c/far/secret.jpg": "c/far/secret.jpg",
     "/etc/passwd": "etc/passwd",
 }
-NAMED_BAD = dict.fromkeys(LEADING_OUT.values(), "SourceError") | {key.rstrip("/"): reason for key, reason in BAD.items()}
+NAMED_BAD = dict.fromkeys(LEADING_OUT.values(), "SourceError") | {
+    key.rstrip("/"): reason for key, reason in BAD.items()
+}
 
 
 def hostile_folder(above: Path) -> Path:
@@ -61,7 +63,11 @@ def named_keys(suffix: str) -> list[bytes]:
 def write_hostile_table(folder: Path, suffix: str) -> Path:
     path = folder / f"t{suffix}"
     names = [*map(os.fsdecode, named_keys(suffix)), *LEADING_OUT, *BAD]
-    lines = [json.dumps({"file_name": name}) for name in names] if suffix == ".jsonl" else ["file_name", *names]
+    lines = (
+        [json.dumps({"file_name": name}) for name in names]
+        if suffix == ".jsonl"
+        else ["file_name", *names]
+    )
     path.write_text("\n".join(lines))
     return path
 

@@ -21,7 +21,10 @@ from test_decode_kernel import batch, run_all, view_of
 
 from fastpack._native.decode import allow_vectors, use_sequential
 
-FACTORS = {name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")}
+FACTORS = {
+    name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}")
+    for name in ("444", "422", "440", "420", "411")
+}
 # Others, which OpenCV does not write: of luma and of chroma, across and down.
 ANY_FACTORS = {
     "410": ((4, 2), (1, 1), (1, 1)),
@@ -56,15 +59,23 @@ class Picture:
     @functools.cached_property
     def encoded(self) -> bytes:
         if self.sampling in ANY_FACTORS:
-            options = {"quality": self.quality, "restart_marker_blocks": self.restart_interval, "optimize": self.optimize}
-            return factored_jpeg(self.height, self.width, ANY_FACTORS[self.sampling], seed=self.seed, **options)
+            options = {
+                "quality": self.quality,
+                "restart_marker_blocks": self.restart_interval,
+                "optimize": self.optimize,
+            }
+            return factored_jpeg(
+                self.height, self.width, ANY_FACTORS[self.sampling], seed=self.seed, **options
+            )
         flags = {
             cv2.IMWRITE_JPEG_QUALITY: self.quality,
             cv2.IMWRITE_JPEG_RST_INTERVAL: self.restart_interval,
             cv2.IMWRITE_JPEG_OPTIMIZE: int(self.optimize),
             cv2.IMWRITE_JPEG_SAMPLING_FACTOR: FACTORS[self.sampling],
         }
-        return cv2.imencode(".jpg", _drawn(self), [number for flag in flags.items() for number in flag])[1].tobytes()
+        return cv2.imencode(
+            ".jpg", _drawn(self), [number for flag in flags.items() for number in flag]
+        )[1].tobytes()
 
 
 def _drawn(picture: Picture) -> npt.NDArray[np.uint8]:
@@ -75,9 +86,13 @@ def _drawn(picture: Picture) -> npt.NDArray[np.uint8]:
     if picture.content == "flat":
         return np.broadcast_to(random.integers(0, 256, shape[2], np.uint8), shape).copy()
     if picture.content == "edges":
-        coarse = random.integers(0, 2, (shape[0] // 5 + 1, shape[1] // 5 + 1, shape[2]), np.uint8) * np.uint8(255)
+        coarse = random.integers(
+            0, 2, (shape[0] // 5 + 1, shape[1] // 5 + 1, shape[2]), np.uint8
+        ) * np.uint8(255)
         return coarse.repeat(5, axis=0).repeat(5, axis=1)[: shape[0], : shape[1]]
-    coarse = random.integers(0, 256, (shape[0] // 16 + 2, shape[1] // 16 + 2, shape[2])).astype(np.float32)
+    coarse = random.integers(0, 256, (shape[0] // 16 + 2, shape[1] // 16 + 2, shape[2])).astype(
+        np.float32
+    )
     smooth = cv2.resize(coarse, shape[1::-1], interpolation=cv2.INTER_CUBIC).reshape(shape)
     return np.clip(smooth + random.normal(0, 4, shape), 0, 255).astype(np.uint8)
 
@@ -121,10 +136,19 @@ def _part(limit: int, begin: int, extent: int) -> tuple[int, int]:
 def _decoded(picture: Picture, wish: Wish, use: str) -> tuple[npt.NDArray[np.uint8], int]:
     (x, width), (y, height) = (0, picture.width), (0, picture.height)
     if wish.box is not None:
-        (x, width), (y, height) = _part(picture.width, *wish.box[:2]), _part(picture.height, *wish.box[2:])
+        (x, width), (y, height) = (
+            _part(picture.width, *wish.box[:2]),
+            _part(picture.height, *wish.box[2:]),
+        )
     size = max(1, height // wish.smaller), max(1, width // wish.smaller)
     out = np.full((*size, 1 if wish.color == "GRAY" else 3), 99, np.uint8)
-    job = batch([picture.encoded], view_of(width, height, x=x, y=y), [out], color=wish.color, may_reduce=wish.smaller > 1)
+    job = batch(
+        [picture.encoded],
+        view_of(width, height, x=x, y=y),
+        [out],
+        color=wish.color,
+        may_reduce=wish.smaller > 1,
+    )
     use_sequential(use)
     failures = run_all(job)
     assert not failures, failures
@@ -156,12 +180,18 @@ def run(count: int, start: int) -> Counter[str]:
 
     @seed(start)
     @settings(
-        max_examples=count, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
     )
     @given(PICTURES, WISHES)
     def check(picture: Picture, wish: Wish) -> None:
         is_own = compare(picture, wish)
-        seen["gray" if picture.is_gray and picture.sampling in FACTORS else picture.sampling] += is_own
+        seen["gray" if picture.is_gray and picture.sampling in FACTORS else picture.sampling] += (
+            is_own
+        )
         seen["left"] += not is_own
 
     check()
@@ -176,4 +206,6 @@ if __name__ == "__main__":
     started = time.process_time()
     counts = run(arguments.count, arguments.seed)
     left, took = counts.pop("left"), time.process_time() - started
-    print(f"{counts.total():,} images, all pixels alike: {dict(counts)}; {left:,} left to libjpeg-turbo; {took:.0f} s")
+    print(
+        f"{counts.total():,} images, all pixels alike: {dict(counts)}; {left:,} left to libjpeg-turbo; {took:.0f} s"
+    )

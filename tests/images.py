@@ -16,15 +16,21 @@ Pixels = npt.NDArray[np.uint8]
 def photo(height: int, width: int, channels: int = 3, *, seed: int = 0) -> Pixels:
     """uint8 (height, width, channels)."""
     random = np.random.default_rng([seed, height, width, channels])
-    coarse = random.integers(0, 256, (height // 16 + 2, width // 16 + 2, channels)).astype(np.float32)
-    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels)
+    coarse = random.integers(0, 256, (height // 16 + 2, width // 16 + 2, channels)).astype(
+        np.float32
+    )
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(
+        height, width, channels
+    )
     return np.clip(smooth + random.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
 
 
 def to_pillow(pixels: Pixels, mode: str | None = None) -> Image.Image:
     """Of (height, width, channels); 4 channels are RGBA unless `mode` says otherwise."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    return image if mode in (None, image.mode) else Image.frombytes(mode, image.size, image.tobytes())
+    return (
+        image if mode in (None, image.mode) else Image.frombytes(mode, image.size, image.tobytes())
+    )
 
 
 def save(image: Image.Image | Pixels, format: str, **options: Any) -> bytes:
@@ -34,7 +40,9 @@ def save(image: Image.Image | Pixels, format: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def jpeg(height: int = 40, width: int = 56, *, seed: int = 0, channels: int = 3, **options: Any) -> bytes:
+def jpeg(
+    height: int = 40, width: int = 56, *, seed: int = 0, channels: int = 3, **options: Any
+) -> bytes:
     """`options` are Pillow's: quality, subsampling (0, 1 or 2 for 4:4:4, 4:2:2 or 4:2:0), progressive, restart_marker_blocks."""
     return save(photo(height, width, channels, seed=seed), "JPEG", **options)
 
@@ -60,22 +68,42 @@ def sampled_jpeg(height: int, width: int, factors: int, *, seed: int = 0) -> byt
 Factors = tuple[tuple[int, int], ...]
 
 
-def factored_jpeg(height: int, width: int, factors: Factors, *, seed: int = 0, **options: Any) -> bytes:
+def factored_jpeg(
+    height: int, width: int, factors: Factors, *, seed: int = 0, **options: Any
+) -> bytes:
     """A JPEG of any sampling factors, across and down of each component, which no encoder need offer.
 
     It is a grayscale strip with other headers: its blocks are those of the MCUs, one after the other.
     """
     factors_of_mcu = ((1, 1),) if len(factors) == 1 else factors
-    num_mcus = -(-width // (8 * max(across for across, _ in factors_of_mcu))) * -(-height // (8 * max(down for _, down in factors_of_mcu)))
-    components = np.tile(np.repeat(np.arange(len(factors)), [across * down for across, down in factors_of_mcu]), num_mcus)
+    num_mcus = -(-width // (8 * max(across for across, _ in factors_of_mcu))) * -(
+        -height // (8 * max(down for _, down in factors_of_mcu))
+    )
+    components = np.tile(
+        np.repeat(np.arange(len(factors)), [across * down for across, down in factors_of_mcu]),
+        num_mcus,
+    )
     interval = options.pop("restart_marker_blocks", 0)
     of_interval = interval * len(components) // num_mcus
-    strip = bytearray(save(_strip(components, of_interval, seed), "JPEG", restart_marker_blocks=of_interval, **options))
+    strip = bytearray(
+        save(
+            _strip(components, of_interval, seed),
+            "JPEG",
+            restart_marker_blocks=of_interval,
+            **options,
+        )
+    )
     frame, scan = strip.index(b"\xff\xc0\0\x0b"), strip.index(b"\xff\xda\0\x08")
     if interval:
         struct.pack_into(">H", strip, strip.index(b"\xff\xdd\0\x04") + 4, interval)
-    described = b"".join(bytes([number, across << 4 | down, 0]) for number, (across, down) in enumerate(factors, 1))
-    head = b"\xff\xc0" + struct.pack(">HBHHB", 8 + len(described), 8, height, width, len(factors)) + described
+    described = b"".join(
+        bytes([number, across << 4 | down, 0]) for number, (across, down) in enumerate(factors, 1)
+    )
+    head = (
+        b"\xff\xc0"
+        + struct.pack(">HBHHB", 8 + len(described), 8, height, width, len(factors))
+        + described
+    )
     chosen = b"".join(bytes([number, 0]) for number in range(1, len(factors) + 1))
     start = b"\xff\xda" + struct.pack(">HB", 6 + len(chosen), len(factors)) + chosen + b"\0\x3f\0"
     return bytes(strip[:frame] + head + strip[frame + 13 : scan] + start + strip[scan + 10 :])
@@ -97,7 +125,19 @@ def _strip(components: npt.NDArray[np.int64], of_interval: int, seed: int) -> Pi
 
 def exif_segment(orientation: int, order: str) -> bytes:
     """JPEG's APP1 with one tag in it. order: "<" for Intel's byte order, ">" for Motorola's."""
-    tiff = struct.pack(f"{order}2sHIHHHIHHI", b"II" if order == "<" else b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    tiff = struct.pack(
+        f"{order}2sHIHHHIHHI",
+        b"II" if order == "<" else b"MM",
+        42,
+        8,
+        1,
+        0x0112,
+        3,
+        1,
+        orientation,
+        0,
+        0,
+    )
     body = b"Exif\0\0" + tiff
     return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
 
@@ -139,7 +179,9 @@ def with_more_scans(progressive: bytes, count: int) -> bytes:
 
 def write_striped(folder: Path, count: int) -> tuple[list[Path], Pixels]:
     """PNGs of 10 x 12 in stripes, which filters can make smaller: their paths, and pixels (count, 10, 12, 3)."""
-    pixels = np.repeat(np.random.default_rng(5).integers(0, 255, (count, 10, 3, 3), np.uint8), 4, axis=2)
+    pixels = np.repeat(
+        np.random.default_rng(5).integers(0, 255, (count, 10, 3, 3), np.uint8), 4, axis=2
+    )
     paths = [folder / f"{i:02d}.png" for i in range(count)]
     for path, image in zip(paths, pixels, strict=True):
         path.write_bytes(save(image, "PNG"))

@@ -29,7 +29,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def _run_alone(item: pytest.Function) -> subprocess.CompletedProcess[str]:
-    options = ["-q", "-rs", "-p", "no:cacheprovider", "--benchmark-disable", "--rootdir", str(item.config.rootpath)]
+    options = [
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        "--benchmark-disable",
+        "--rootdir",
+        str(item.config.rootpath),
+    ]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, item.nodeid],
         cwd=item.config.rootpath,

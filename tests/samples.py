@@ -21,7 +21,9 @@ def numbered_shard(path: Path, images: Sequence[bytes], first: int = 0) -> Path:
     records = []
     for i, image in enumerate(images, start=first):
         key = entry(b"key", bytes_list(f"{i}.jpg".encode()))
-        records.append(frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)), key)))
+        records.append(
+            frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)), key))
+        )
     path.write_bytes(b"".join(records))
     return path
 
@@ -29,4 +31,7 @@ def numbered_shard(path: Path, images: Sequence[bytes], first: int = 0) -> Path:
 def numbered_shards(folder: Path, num_samples: int) -> list[Path]:
     """The samples in two files, the first of 20."""
     images = [jpeg(24 + i % 5, 30, seed=i) for i in range(num_samples)]
-    return [numbered_shard(folder / "0.tfrecord", images[:20]), numbered_shard(folder / "1.tfrecord", images[20:], 20)]
+    return [
+        numbered_shard(folder / "0.tfrecord", images[:20]),
+        numbered_shard(folder / "1.tfrecord", images[20:], 20),
+    ]

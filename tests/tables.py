@@ -19,7 +19,9 @@ def write_table(path: Path, rows: list[dict]) -> Path:
         parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     else:
         with open(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer = csv.DictWriter(
+                file, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ","
+            )
             writer.writeheader()
             writer.writerows(rows)
     return path

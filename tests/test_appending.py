@@ -33,11 +33,16 @@ def test_other_classes_are_mapped(tmp_path, output, shards):
     options = PackOptions(shards=shards)
     pack(folder_of(tmp_path, "mon", ["cat", "dog"]), tmp_path / output, options)
     with pytest.warns(fastpack.FastpackWarning, match="'owl' is 2|'dog' is 1 instead of 0"):
-        tue = pack(folder_of(tmp_path, "tue", ["dog", "owl"]), tmp_path / output, options, append=True)
+        tue = pack(
+            folder_of(tmp_path, "tue", ["dog", "owl"]), tmp_path / output, options, append=True
+        )
     assert any("new classes: 'owl' is 2" in note for note in tue.notes)
     pack(folder_of(tmp_path, "wed", ["ape", "cat"]), tmp_path / output, options, append=True)
     pack(folder_of(tmp_path, "thu", ["owl"]), tmp_path / output, options, append=True)
-    assert classes_in(tmp_path / output) == ["cat"] * 2 + ["dog"] * 4 + ["owl"] * 2 + ["ape"] * 2 + ["cat"] * 2 + ["owl"] * 2
+    assert (
+        classes_in(tmp_path / output)
+        == ["cat"] * 2 + ["dog"] * 4 + ["owl"] * 2 + ["ape"] * 2 + ["cat"] * 2 + ["owl"] * 2
+    )
     assert fastpack.open(tmp_path / output).class_names == ("cat", "dog", "owl", "ape")
 
 
@@ -83,13 +88,18 @@ def test_a_label_without_a_name_is_refused(tmp_path):
     pack(folder_of(tmp_path, "mon", ["cat", "dog"]), tmp_path / "s.h5", PackOptions(fields=[]))
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(errors.SourceError, match="the list of 2 classes has no label 7"):
-        pack(ImageFiles([path], [7], keys=["a"], class_names=["dog"]), tmp_path / "s.h5", append=True)
+        pack(
+            ImageFiles([path], [7], keys=["a"], class_names=["dog"]), tmp_path / "s.h5", append=True
+        )
     assert sorted(os.listdir(tmp_path)) == before
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_classes_that_are_given_must_be_those_of_the_set(tmp_path, output):
-    mon, tue = folder_of(tmp_path, "mon", ["cat", "dog"]), folder_of(tmp_path, "tue", ["dog", "owl"])
+    mon, tue = (
+        folder_of(tmp_path, "mon", ["cat", "dog"]),
+        folder_of(tmp_path, "tue", ["dog", "owl"]),
+    )
     pack(mon, tmp_path / output)
     with pytest.raises(errors.SchemaError, match=r"not those of the set.*leave classes out"):
         pack(tue, tmp_path / output, PackOptions(classes=["owl", "dog"]), append=True)
@@ -109,7 +119,9 @@ def test_classes_that_are_given_must_be_those_of_the_set(tmp_path, output):
         ({"columns": {"x": np.array([1])}}, {"columns": {"x": Text.of(["a"])}}),
     ],
 )
-def test_other_fields_are_refused_before_anything_is_written(tmp_path, output, ours, theirs, monkeypatch):
+def test_other_fields_are_refused_before_anything_is_written(
+    tmp_path, output, ours, theirs, monkeypatch
+):
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(8, 8))
     pack(ImageFiles([path], **ours), tmp_path / output)
@@ -134,7 +146,12 @@ def test_fields_with_other_names_are_compared_as_they_were_written(tmp_path):
     pack(photos, tmp_path / "s.tfrecord", PackOptions(names=names), append=True)
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(errors.SchemaError, match="what is to be appended holds"):
-        pack(photos, tmp_path / "s.tfrecord", PackOptions(names={"label": "image/class"}), append=True)
+        pack(
+            photos,
+            tmp_path / "s.tfrecord",
+            PackOptions(names={"label": "image/class"}),
+            append=True,
+        )
     assert sorted(os.listdir(tmp_path)) == before
     assert len(fastpack.open(tmp_path / "s.tfrecord")) == 4
 

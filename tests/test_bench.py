@@ -55,7 +55,11 @@ def test_each_work_is_measured_with_each_number_of_threads(dataset):
 
 
 def test_stored_pixels_are_not_decoded(pixels):
-    assert [speed.name for speed in measured(pixels, num_workers=[1]).speeds] == ["records", "train", "loader"]
+    assert [speed.name for speed in measured(pixels, num_workers=[1]).speeds] == [
+        "records",
+        "train",
+        "loader",
+    ]
 
 
 def test_works_take_turns(dataset, monkeypatch):
@@ -68,7 +72,9 @@ def test_works_take_turns(dataset, monkeypatch):
     monkeypatch.setattr(module, "_read", spy)
     found = measured(dataset, num_workers=[1, 2])
     assert order == order[:6] * 4  # one to warm up, three that count
-    assert {(decode, count) for decode, count in order} == {(decode, count) for decode in (True, False) for count in (1, 2)}
+    assert {(decode, count) for decode, count in order} == {
+        (decode, count) for decode in (True, False) for count in (1, 2)
+    }
     first = found.speeds[0]
     assert (first.least, first.samples_per_second, first.most) == (70, 130, 190)
 
@@ -81,7 +87,9 @@ def test_the_loader_delivers_whole_epochs(dataset):
     assert epochs(1.0)[1] == NUM_SAMPLES
 
 
-@pytest.mark.parametrize(("cores", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
+@pytest.mark.parametrize(
+    ("cores", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])]
+)
 def test_numbers_of_threads(cores, counts):
     assert _thread_counts(cores) == counts
 
@@ -108,7 +116,9 @@ def test_the_command_shows_a_table_and_what_binds(dataset):
     assert result.exit_code == 0, result.output
     for said in ("crops of 8 x 9", "images/s", "loader/s", "<- the narrow one", "ceiling:"):
         assert said in result.stdout
-    first, second = [line.split() for line in result.stdout.splitlines() if re.match(r" +\d+ +[\d,]+ ", line)]
+    first, second = [
+        line.split() for line in result.stdout.splitlines() if re.match(r" +\d+ +[\d,]+ ", line)
+    ]
     assert (first[0], len(first), second[0], len(second)) == ("1", 5, "2", 9)
     assert all(times.startswith("x") for times in second[2::2])
 
@@ -117,7 +127,13 @@ def test_the_command_tells_json(pixels):
     told = json.loads(run(pixels, "--seconds", 0.01, "-j", 1, "--json").stdout)
     assert told["num_samples"] == NUM_SAMPLES
     assert {"fastpack", "python", "system", "cores"} <= told.keys()
-    assert told["speeds"][0].keys() == {"name", "num_workers", "samples_per_second", "least", "most"}
+    assert told["speeds"][0].keys() == {
+        "name",
+        "num_workers",
+        "samples_per_second",
+        "least",
+        "most",
+    }
     assert told["diagnosis"]["binding"] in ("memory", "decode", "disk, shuffled")
 
 

@@ -19,11 +19,24 @@ MACHINE = {"processor": "A <fine> processor", "cores": 2, "load_average": 0.5, "
 
 
 def standing(name, *seconds, peak_mb=10.0, num_samples=100):
-    return {"name": name, "version": "7", "seconds": list(seconds), "num_samples": num_samples, "num_bytes": 1, "peak_mb": peak_mb}
+    return {
+        "name": name,
+        "version": "7",
+        "seconds": list(seconds),
+        "num_samples": num_samples,
+        "num_bytes": 1,
+        "peak_mb": peak_mb,
+    }
 
 
 def question(name, *standings, missing=None):
-    return {"subject": name, "title": f"{name}: what was asked", "unit": "images", "standings": list(standings), "missing": missing or {}}
+    return {
+        "subject": name,
+        "title": f"{name}: what was asked",
+        "unit": "images",
+        "standings": list(standings),
+        "missing": missing or {},
+    }
 
 
 RIVALS = {
@@ -39,21 +52,44 @@ RIVALS = {
             standing("Middling", 2.0, 3.0, 2.0, num_samples=90),
             missing={"Absent <rival>": "its wheel & its wagon"},
         ),
-        question("decode", standing("C loop, libjpeg-turbo", 1.0), standing("fastpack Reader.read", 0.5), standing("Pillow", 2.0)),
+        question(
+            "decode",
+            standing("C loop, libjpeg-turbo", 1.0),
+            standing("fastpack Reader.read", 0.5),
+            standing("Pillow", 2.0),
+        ),
         question("open", standing("LMDB", 0.004), standing("fastpack, HDF5", 0.04)),
     ],
 }
 LOOPS = {
     "machine": MACHINE,
-    "comparisons": [{"title": "crops", "unit": "images", "num_units": 10, "seconds": {"C loop": [2.0, 2.0], "Reader.read": [1.0, 4.0]}}],
+    "comparisons": [
+        {
+            "title": "crops",
+            "unit": "images",
+            "num_units": 10,
+            "seconds": {"C loop": [2.0, 2.0], "Reader.read": [1.0, 4.0]},
+        }
+    ],
 }
 NUMBERS = {"a": {1: [10.0, 12.0], 2: [20.0, 22.0], 4: [21.0]}, "b": {1: [1000.0], 2: [1900.0]}}
 CURVES = [
     Curve(name, f"about {name}", "positions", "images/s", NUMBERS)
     for name in ("threads", "batch", "image", "dataset", "dataset-memory", "memory-pack")
 ]
-CURVES.append(Curve("cache", "cold", "what", "images/s", {"warm": {"crops": [10.0]}, "cold": {"crops": [5.0, 7.0]}}))
-SCALING = {"machine": MACHINE | {"load_average": 9.0}, "curves": [curve.to_json() for curve in CURVES]}
+CURVES.append(
+    Curve(
+        "cache",
+        "cold",
+        "what",
+        "images/s",
+        {"warm": {"crops": [10.0]}, "cold": {"crops": [5.0, 7.0]}},
+    )
+)
+SCALING = {
+    "machine": MACHINE | {"load_average": 9.0},
+    "curves": [curve.to_json() for curve in CURVES],
+}
 PROFILE = {
     "machine": MACHINE,
     "profiles": [
@@ -70,7 +106,12 @@ PROFILE = {
 @pytest.fixture(scope="module")
 def measured() -> Findings:
     findings = Findings()
-    for name, told in {"rivals": RIVALS, "loops": LOOPS, "scaling": SCALING, "profile": PROFILE}.items():
+    for name, told in {
+        "rivals": RIVALS,
+        "loops": LOOPS,
+        "scaling": SCALING,
+        "profile": PROFILE,
+    }.items():
         findings.add(f"{name}.json", json.loads(json.dumps(told)))
     return findings
 
@@ -94,7 +135,11 @@ class Looked(HTMLParser):
         if tag not in ("meta", "br"):
             self.open.append(tag)
         named = dict(attributes)
-        self.loaded += [named[name] for name in ("src", "href", "xlink:href") if not named.get(name, "#").startswith("#")]
+        self.loaded += [
+            named[name]
+            for name in ("src", "href", "xlink:href")
+            if not named.get(name, "#").startswith("#")
+        ]
         self.loaded += [tag] if tag in ("script", "link", "img", "iframe", "object") else []
 
     def handle_startendtag(self, tag, attributes):
@@ -112,7 +157,15 @@ def test_the_page_is_whole_and_loads_nothing(made):
     assert looked.open == []
     assert looked.loaded == []
     text = " ".join(looked.text)
-    for said in ("Slow & Sons", "Absent <rival>", "its wheel & its wagon", "A <fine> processor", "abc123", "compare_rivals all", "2,345"):
+    for said in (
+        "Slow & Sons",
+        "Absent <rival>",
+        "its wheel & its wagon",
+        "A <fine> processor",
+        "abc123",
+        "compare_rivals all",
+        "2,345",
+    ):
         assert said in text
     assert "the machine was busy" in text
     assert made.count("<svg") == 3 + 4 + 1 + 6 + 1
@@ -145,7 +198,9 @@ def test_ratios_are_by_round(measured):
     train = measured.questions["train"]
     ours, other = train.fastest("ours"), train.fastest("other")
     assert (ours.name, other.name) == ("fastpack, TFRecord", "Middling")
-    assert ours.ratios(other) == pytest.approx([100 / 1 / (90 / 2), 100 / 2 / (90 / 3), 100 / 1 / (90 / 2)])
+    assert ours.ratios(other) == pytest.approx(
+        [100 / 1 / (90 / 2), 100 / 2 / (90 / 3), 100 / 1 / (90 / 2)]
+    )
     row = tables.summary(measured).splitlines()[2]
     assert row == (
         "| training batches: shuffled random crops of 224, decoded | 100/s (TFRecord) | 45/s (Middling) | **2.22** (1.67..2.22) | 10 : 10 |"
@@ -154,8 +209,17 @@ def test_ratios_are_by_round(measured):
 
 def test_yardsticks_are_not_libraries(measured):
     assert measured.questions["decode"].fastest("other").name == "Pillow"
-    kinds = {name: Standing(name, "", (1.0,), 1).kind for name in ("cat", "tar", "tf.data", "C preads, CRC", "numpy.memmap")}
-    assert kinds == {"cat": "yardstick", "tar": "yardstick", "tf.data": "other", "C preads, CRC": "yardstick", "numpy.memmap": "other"}
+    kinds = {
+        name: Standing(name, "", (1.0,), 1).kind
+        for name in ("cat", "tar", "tf.data", "C preads, CRC", "numpy.memmap")
+    }
+    assert kinds == {
+        "cat": "yardstick",
+        "tar": "yardstick",
+        "tf.data": "other",
+        "C preads, CRC": "yardstick",
+        "numpy.memmap": "other",
+    }
 
 
 def test_time_is_told_where_time_was_asked(measured):
@@ -167,7 +231,11 @@ def test_the_run_with_more_rounds_counts(first, second, kept):
     findings = Findings()
     for number, rounds in enumerate((first, second)):
         findings.add(
-            f"{number}.json", {"machine": MACHINE, "subjects": [question("train", standing("fastpack", *[1.0 + number] * rounds))]}
+            f"{number}.json",
+            {
+                "machine": MACHINE,
+                "subjects": [question("train", standing("fastpack", *[1.0 + number] * rounds))],
+            },
         )
     assert findings.questions["train"].num_rounds == kept
     if first == second:
@@ -179,7 +247,9 @@ def test_who_is_missing_stands_in_the_tables(measured):
     assert "| Absent <rival> | missing | | | | |" in tables.rivals(measured.questions["train"])
 
 
-@pytest.mark.parametrize("document", ["nothing here", "<!-- a --><!-- /a --> and <!-- a --><!-- /a -->", "<!-- a -->"])
+@pytest.mark.parametrize(
+    "document", ["nothing here", "<!-- a --><!-- /a --> and <!-- a --><!-- /a -->", "<!-- a -->"]
+)
 def test_a_passage_needs_its_place(document):
     with pytest.raises(ValueError, match="once"):
         tables.place(document, "a", "text")
@@ -188,7 +258,10 @@ def test_a_passage_needs_its_place(document):
 def test_one_command_makes_page_chart_and_documents(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text("before <!-- benchmarks -->old<!-- /benchmarks --> after")
-    markers = "".join(f"<!-- {name} --><!-- /{name} -->\n" for name in ("runs", "rivals", "loops", "scaling", "stages"))
+    markers = "".join(
+        f"<!-- {name} --><!-- /{name} -->\n"
+        for name in ("runs", "rivals", "loops", "scaling", "stages")
+    )
     (tmp_path / "docs" / "benchmarks.md").write_text(markers)
     (tmp_path / "docs" / "decoder.md").write_text("<!-- stages --><!-- /stages -->")
     for name, told in {"rivals": RIVALS, "scaling": SCALING, "profile": PROFILE}.items():
@@ -198,7 +271,10 @@ def test_one_command_makes_page_chart_and_documents(tmp_path):
     assert (tmp_path / "new" / "page.html").read_text().startswith("<!doctype html>")
     assert "prefers-color-scheme:dark" in (tmp_path / "docs" / "benchmarks.svg").read_text()
     assert "45/s (Middling)" in (tmp_path / "README.md").read_text()
-    assert all("decode_run" in (tmp_path / "docs" / name).read_text() for name in ("benchmarks.md", "decoder.md"))
+    assert all(
+        "decode_run" in (tmp_path / "docs" / name).read_text()
+        for name in ("benchmarks.md", "decoder.md")
+    )
     assert written(tmp_path, found.read(map(Path, files)), check=True) == []
 
 
@@ -206,18 +282,29 @@ def test_ratios_of_one_subject_stand_together():
     from benches.report import ratios
 
     findings = Findings()
-    cases = [f"hdf5, lz4, chunks of {chunk}, threads: {threads}" for threads in (1, 2) for chunk in (1, 16, 64, 256)]
+    cases = [
+        f"hdf5, lz4, chunks of {chunk}, threads: {threads}"
+        for threads in (1, 2)
+        for chunk in (1, 16, 64, 256)
+    ]
     seconds = {"fastpack": [1.0, 1.0], "h5py": [2.0, 4.0]}
-    comparisons = [{"title": title, "unit": "images", "num_units": 10, "seconds": seconds} for title in cases]
+    comparisons = [
+        {"title": title, "unit": "images", "num_units": 10, "seconds": seconds} for title in cases
+    ]
     comparisons[0]["seconds"] = {"C preads": [0.5, 0.5]} | seconds
     comparisons[1]["seconds"] = seconds | {f"rival {number}": [3.0, 3.0] for number in range(12)}
     findings.add("loops.json", {"machine": MACHINE, "comparisons": comparisons})
     first, _ = ratios.families(list(findings.comparisons.values()))
-    assert (first.title, list(first.cases)) == ("hdf5, threads: 1", [f"lz4, chunks of {chunk}" for chunk in (1, 16, 64, 256)])
+    assert (first.title, list(first.cases)) == (
+        "hdf5, threads: 1",
+        [f"lz4, chunks of {chunk}" for chunk in (1, 16, 64, 256)],
+    )
     assert "times the speed of fastpack," in ratios.plot(first)
     head, _, row, *others = tables.ratios(first).splitlines()
     assert head.startswith("| | yardstick | C preads | h5py | rival 0 |")
-    assert row.startswith("| lz4, chunks of 1 | fastpack | **2.00** (2.00..2.00) | **0.38** (0.25..0.50) |  |")
+    assert row.startswith(
+        "| lz4, chunks of 1 | fastpack | **2.00** (2.00..2.00) | **0.38** (0.25..0.50) |  |"
+    )
     assert {other.count("|") for other in others} == {head.count("|")}
 
 
@@ -241,7 +328,9 @@ def test_the_chart_shows_what_the_committed_figures_say():
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.name)
 def test_committed_figures_name_their_machine_and_none_of_its_folders(path):
     text = path.read_text()
-    assert {"processor", "cores", "system", "python", "fastpack"} <= json.loads(text)["machine"].keys()
+    assert {"processor", "cores", "system", "python", "fastpack"} <= json.loads(text)[
+        "machine"
+    ].keys()
     assert not re.findall(r"""[\s"'=](/|\.\./)\w+/""", text)
 
 

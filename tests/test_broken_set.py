@@ -41,7 +41,9 @@ def test_the_report_is_exact(told, check):
 def test_all_others_are_packed(told, check):
     """A PNG named .JPEG and CMYK among them."""
     bad = dict(broken_set.expected(decoding=check == "decode"))
-    assert told[check]["labels"] == [number for number in range(broken_set.NUM_FILES) if number not in bad]
+    assert told[check]["labels"] == [
+        number for number in range(broken_set.NUM_FILES) if number not in bad
+    ]
     assert told[check]["is_sound"]
 
 
@@ -52,4 +54,6 @@ def test_each_is_named_when_it_is_the_first(told):
 def test_unreadable_files_are_refused_by_the_system(told):
     """Not by a test that pretends."""
     messages = {line["sample"]: line["message"] for line in told["decode"]["report"]}
-    assert all("Permission denied" in messages[number] for number in broken_set.PLACES["unreadable"])
+    assert all(
+        "Permission denied" in messages[number] for number in broken_set.PLACES["unreadable"]
+    )

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="the tests run beside a build, without its sources")
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "setup.py").exists(), reason="the tests run beside a build, without its sources"
+)
 
 
 def set_up_with(pkg_config: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -18,7 +20,13 @@ def set_up_with(pkg_config: str, folder: Path) -> subprocess.CompletedProcess[st
     script.write_text(f"#!/bin/sh\n{pkg_config}\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
-    return subprocess.run([sys.executable, "setup.py", "--name"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "setup.py", "--name"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,17 +25,29 @@ def test_sizes_are_those_of_upright_images(tmp_path):
 
 
 def test_only_the_most_frequent_sizes_are_listed(tmp_path):
-    statistics = image_statistics(dataset_of(tmp_path, [jpeg(10 + i, 10) for i in range(9)] + [jpeg(12, 10)] * 2))
+    statistics = image_statistics(
+        dataset_of(tmp_path, [jpeg(10 + i, 10) for i in range(9)] + [jpeg(12, 10)] * 2)
+    )
     assert statistics.sizes[0] == SizeCount(10, 12, 3)
     assert (len(statistics.sizes), statistics.num_sizes) == (5, 9)
 
 
 def test_bins_double(tmp_path):
-    statistics = image_statistics(dataset_of(tmp_path, [jpeg(8, 8), jpeg(8, 8, seed=1), jpeg(8, 15), jpeg(16, 32)]))
-    assert statistics.pixels == (Bin(64, 128, 3), Bin(128, 256, 0), Bin(256, 512, 0), Bin(512, 1024, 1))
+    statistics = image_statistics(
+        dataset_of(tmp_path, [jpeg(8, 8), jpeg(8, 8, seed=1), jpeg(8, 15), jpeg(16, 32)])
+    )
+    assert statistics.pixels == (
+        Bin(64, 128, 3),
+        Bin(128, 256, 0),
+        Bin(256, 512, 0),
+        Bin(512, 1024, 1),
+    )
 
 
-@pytest.mark.parametrize(("value", "first"), [(1, 1), (2, 2), (3, 2), (4, 4), (1023, 512), (1024, 1024), (2**40 - 1, 2**39)])
+@pytest.mark.parametrize(
+    ("value", "first"),
+    [(1, 1), (2, 2), (3, 2), (4, 4), (1023, 512), (1024, 1024), (2**40 - 1, 2**39)],
+)
 def test_bounds_of_a_bin(value, first):
     from fastpack.inspection.statistics import _bins
 
@@ -60,7 +72,13 @@ def test_traits(tmp_path):
         save(photo(9, 9), "PNG"),
         b"no image at all",
     ]
-    assert image_statistics(dataset_of(tmp_path, images)).traits == {"progressive": 1, "gray": 1, "CMYK": 1, "turned": 1, "unreadable": 1}
+    assert image_statistics(dataset_of(tmp_path, images)).traits == {
+        "progressive": 1,
+        "gray": 1,
+        "CMYK": 1,
+        "turned": 1,
+        "unreadable": 1,
+    }
 
 
 def test_pixels_have_no_census(tmp_path):
@@ -71,10 +89,22 @@ def test_pixels_have_no_census(tmp_path):
 
 def test_nothing_readable(tmp_path):
     statistics = image_statistics(dataset_of(tmp_path, [b"no image"]))
-    assert (statistics.pixels, statistics.sizes, statistics.num_sizes, statistics.traits) == ((), (), 0, {"unreadable": 1})
+    assert (statistics.pixels, statistics.sizes, statistics.num_sizes, statistics.traits) == (
+        (),
+        (),
+        0,
+        {"unreadable": 1},
+    )
 
 
 def test_palettes_are_counted_with_gray_images(tmp_path):
     """Both have one channel, and that is all that their headers say."""
-    images = [save(photo(8, 9, 1), "PNG"), save(to_pillow(photo(8, 9)).convert("P"), "PNG"), jpeg(8, 9, channels=1)]
-    assert image_statistics(dataset_of(tmp_path, images)).traits == {"gray": 1, "gray or palette": 2}
+    images = [
+        save(photo(8, 9, 1), "PNG"),
+        save(to_pillow(photo(8, 9)).convert("P"), "PNG"),
+        jpeg(8, 9, channels=1),
+    ]
+    assert image_statistics(dataset_of(tmp_path, images)).traits == {
+        "gray": 1,
+        "gray or palette": 2,
+    }

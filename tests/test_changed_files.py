@@ -26,7 +26,9 @@ def write_pictures(folder, first_shade):
     """PNGs of one size in bytes, whatever the shade."""
     folder.mkdir(exist_ok=True)
     for number in range(NUM_SAMPLES):
-        (folder / f"{number:02}.bmp").write_bytes(fastpack.encode(picture(first_shade + number), "bmp"))
+        (folder / f"{number:02}.bmp").write_bytes(
+            fastpack.encode(picture(first_shade + number), "bmp")
+        )
     return folder
 
 
@@ -46,11 +48,17 @@ def write_tar(output, folder):
 def write_compact(output, folder):
     """Rows that only HDF5's library reads, and other images beside them."""
     shade = int(fastpack.decode(sorted(folder.iterdir())[0].read_bytes())[0, 0, 0])
-    values = np.arange(shade, shade + NUM_SAMPLES, dtype=np.uint8).repeat(48).reshape(NUM_SAMPLES, 4, 4, 3)
+    values = (
+        np.arange(shade, shade + NUM_SAMPLES, dtype=np.uint8)
+        .repeat(48)
+        .reshape(NUM_SAMPLES, 4, 4, 3)
+    )
     with h5py.File(output, "w") as file:
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_layout(h5py.h5d.COMPACT)
-        made = h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(values.shape), layout)
+        made = h5py.h5d.create(
+            file.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(values.shape), layout
+        )
         made.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
 
 
@@ -154,7 +162,9 @@ def test_a_copy_elsewhere_is_the_same_dataset(versions, tmp_path, keep_time):
         (shutil.copy2 if keep_time else shutil.copyfile)(path, copies / path.name)
     assert shades(fastpack.open(copies / old.name).read([3])) == [3]
     os.replace(old.parent, tmp_path / "moved")
-    assert shades(fastpack.open(tmp_path / "moved" / old.name, index_dir=tmp_path / "indexes").read([3])) == [3]
+    assert shades(
+        fastpack.open(tmp_path / "moved" / old.name, index_dir=tmp_path / "indexes").read([3])
+    ) == [3]
     if keep_time:  # another inode, the same bytes
         shutil.copytree(copies, old.parent, copy_function=shutil.copy2)
         assert shades(reader.read([3])) == [3]
@@ -165,7 +175,9 @@ def test_files_of_a_folder(tmp_path):
     folder = write_pictures(tmp_path / "pictures", 0)
     reader = fastpack.open(folder)
     os.replace(folder / "03.bmp", folder / "aside")
-    os.replace(folder / "04.bmp", folder / "03.bmp")  # another image of the same size, and its time is an old one
+    os.replace(
+        folder / "04.bmp", folder / "03.bmp"
+    )  # another image of the same size, and its time is an old one
     os.utime(folder / "03.bmp", ns=(5, 5))
     assert shades(reader.read([0, 5])) == [0, 5]
     with pytest.raises(ChangedFileError, match=r"record 3, key 03\.bmp"):
@@ -178,7 +190,9 @@ def test_a_saved_index_of_a_folder_keeps_the_times(tmp_path):
     folder = write_pictures(tmp_path / "pictures", 0)
     fastpack.open(folder)
     reader = fastpack.open(folder)
-    assert reader.index.files.times.tolist() == [(folder / key).stat().st_mtime_ns for key in reader.columns["key"]]
+    assert reader.index.files.times.tolist() == [
+        (folder / key).stat().st_mtime_ns for key in reader.columns["key"]
+    ]
     os.utime(folder / "07.bmp", ns=(5, 5))
     with pytest.raises(ChangedFileError):
         reader.read([7])
@@ -188,7 +202,9 @@ def test_ends_are_read_again_only_when_the_inode_is_another(versions, monkeypatc
     old, _ = versions
     fastpack.open(old)
     reader = fastpack.open(old)
-    monkeypatch.setattr("fastpack.files.shard._fingerprint", lambda descriptor: pytest.fail("the ends were read"))
+    monkeypatch.setattr(
+        "fastpack.files.shard._fingerprint", lambda descriptor: pytest.fail("the ends were read")
+    )
     OpenShards(reader.index.shards).descriptors(np.array([0], np.uint32))
 
 
@@ -198,7 +214,11 @@ def test_threads_read_while_the_file_is_replaced_again_and_again(tmp_path):
     made = [tmp_path / "dark.h5", tmp_path / "bright.h5"]
     for path, source, first in zip(made, sources, (0, 100), strict=True):
         files = sorted(source.iterdir())
-        fastpack.pack(fastpack.ImageFiles(files, range(first, first + NUM_SAMPLES)), path, PackOptions(size=16))
+        fastpack.pack(
+            fastpack.ImageFiles(files, range(first, first + NUM_SAMPLES)),
+            path,
+            PackOptions(size=16),
+        )
     path, wrong, stop = tmp_path / "x.h5", [], threading.Event()
     shutil.copyfile(made[0], path)
 

@@ -38,7 +38,9 @@ def damaged_reader(folder, **options):
 def test_a_changed_pixel_is_an_error_that_names_its_sample(tmp_path):
     reader, _ = damaged_reader(tmp_path, check=True)
     assert reader.read([0, 1, 2, 4, 5])["label"].tolist() == [0, 1, 2, 4, 5]
-    with pytest.raises(CorruptRecordError, match=r"pixels differ from their CRC32C.*x\.h5, record 3"):
+    with pytest.raises(
+        CorruptRecordError, match=r"pixels differ from their CRC32C.*x\.h5, record 3"
+    ):
         reader.read([5, 3, 0])
     with pytest.raises(CorruptRecordError, match="record 3"):
         reader[3]
@@ -55,7 +57,9 @@ def test_changed_pixels_are_masked(tmp_path, on_error):
     reader, _ = damaged_reader(tmp_path, check=True, on_error=on_error)
     batch = reader.read(range(6))
     assert "record 3" in str(batch.failures[0])
-    assert batch["label"].tolist() == ([0, 1, 2, 4, 5] if on_error == "skip" else [0, 1, 2, 3, 4, 5])
+    assert batch["label"].tolist() == (
+        [0, 1, 2, 4, 5] if on_error == "skip" else [0, 1, 2, 3, 4, 5]
+    )
     if on_error == "mask":
         assert not batch["image"][3].any()
 
@@ -68,7 +72,9 @@ def test_reading_alone_compares_no_pixels(tmp_path, check):
 
 def test_sound_pixels_pass(tmp_path):
     reader = fastpack.open(pack_pixels(tmp_path), check=True)
-    assert (reader.read([4, 0])["image"] == np.stack([photo(20, 24, seed=row) for row in (4, 0)])).all()
+    assert (
+        reader.read([4, 0])["image"] == np.stack([photo(20, 24, seed=row) for row in (4, 0)])
+    ).all()
 
 
 def test_pixels_without_checksums_pass(tmp_path):

@@ -27,9 +27,18 @@ NUM_IMAGES = 8
 @pytest.fixture(scope="module")
 def images():
     """JPEGs of several kinds, one that has no seek points, and a PNG."""
-    kinds = [{"subsampling": number % 3, "quality": 95, "optimize": number % 2 == 0} for number in range(NUM_IMAGES - 2)]
-    files = {f"{number}.jpg": jpeg(120 + 9 * number, 150, seed=number, **kind) for number, kind in enumerate(kinds)}
-    return files | {"6.jpg": jpeg(120, 150, progressive=True), "7.png": save(photo(120, 150), "PNG")}
+    kinds = [
+        {"subsampling": number % 3, "quality": 95, "optimize": number % 2 == 0}
+        for number in range(NUM_IMAGES - 2)
+    ]
+    files = {
+        f"{number}.jpg": jpeg(120 + 9 * number, 150, seed=number, **kind)
+        for number, kind in enumerate(kinds)
+    }
+    return files | {
+        "6.jpg": jpeg(120, 150, progressive=True),
+        "7.png": save(photo(120, 150), "PNG"),
+    }
 
 
 @pytest.fixture(params=["tfrecord", "h5"])
@@ -37,7 +46,9 @@ def packed(images, request, tmp_path):
     for name, data in images.items():
         (tmp_path / name).write_bytes(data)
     path = tmp_path / f"packed.{request.param}"
-    fastpack.pack(fastpack.ImageFiles([tmp_path / name for name in images], range(NUM_IMAGES)), path)
+    fastpack.pack(
+        fastpack.ImageFiles([tmp_path / name for name in images], range(NUM_IMAGES)), path
+    )
     return path
 
 
@@ -49,7 +60,10 @@ def assert_same_pixels(reader):
     """As from the beginning, for whole images, for boxes of one size and for random ones."""
     plain, rows = reader.with_options(seek_points=False), [*range(len(reader)), 0]
     for transform in (None, CenterCrop(40), RandomResizedCrop(32)):
-        ours, theirs = (each.with_options(transform=transform).read(rows, epoch=3)["image"] for each in (reader, plain))
+        ours, theirs = (
+            each.with_options(transform=transform).read(rows, epoch=3)["image"]
+            for each in (reader, plain)
+        )
         assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
 
 
@@ -72,7 +86,9 @@ def test_a_damaged_image_has_none(packed, on_error):
         fastpack.open(packed, seek_points=True)
     reader = fastpack.open(packed, seek_points=True, on_error=on_error)
     tables = [marks_of(reader).table(row).tolist() for row in range(NUM_IMAGES)]
-    assert tables == [marks_of(whole).table(row).tolist() if row != 2 else [] for row in range(NUM_IMAGES)]
+    assert tables == [
+        marks_of(whole).table(row).tolist() if row != 2 else [] for row in range(NUM_IMAGES)
+    ]
     assert len(reader.read(range(NUM_IMAGES)).failures) == 1
     assert not index_path(packed).exists()  # the next who opens it and asks for an error has one
 
@@ -90,7 +106,9 @@ def test_packing_makes_them(images, tmp_path):
     (source / "class").mkdir(parents=True)
     for name, data in images.items():
         (source / "class" / name).write_bytes(data)
-    fastpack.pack(source, tmp_path / "out.tfrecord", fastpack.PackOptions(seek_points=True, shards=2))
+    fastpack.pack(
+        source, tmp_path / "out.tfrecord", fastpack.PackOptions(seek_points=True, shards=2)
+    )
     dataset = fastpack.open(tmp_path / "out-*.tfrecord")
     assert marks_of(dataset).num_with_seek_points == NUM_IMAGES - 2
     assert_same_pixels(dataset)
@@ -110,7 +128,12 @@ def test_the_command_line_makes_them(packed):
     result = CliRunner().invoke(main, ["index", str(packed)])
     assert f"{NUM_IMAGES - 2} images with seek points" in result.stdout
     out = packed.with_name("other.tfrecord")
-    assert CliRunner().invoke(main, ["pack", "--seek-points", str(packed), "-o", str(out), "-q"]).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(main, ["pack", "--seek-points", str(packed), "-o", str(out), "-q"])
+        .exit_code
+        == 0
+    )
     assert marks_of(fastpack.open(out)).num_with_seek_points == NUM_IMAGES - 2
 
 
@@ -127,7 +150,9 @@ def test_they_go_with_their_samples(packed):
     tables = {row: marks_of(dataset).table(row).tobytes() for row in range(NUM_IMAGES)}
     for part in parts:
         marks = marks_of(part)
-        assert [marks.table(row).tobytes() for row in range(len(part))] == [tables[number] for number in part.index.record_numbers]
+        assert [marks.table(row).tobytes() for row in range(len(part))] == [
+            tables[number] for number in part.index.record_numbers
+        ]
         assert_same_pixels(part)
 
 
@@ -136,7 +161,10 @@ def test_some_of_several_files_may_have_them(packed):
     other.write_bytes(packed.read_bytes())
     fastpack.open(other, seek_points=True)
     both = fastpack.open([packed, other])
-    assert (marks_of(both).num_with_seek_points, len(marks_of(both))) == (NUM_IMAGES - 2, 2 * NUM_IMAGES)
+    assert (marks_of(both).num_with_seek_points, len(marks_of(both))) == (
+        NUM_IMAGES - 2,
+        2 * NUM_IMAGES,
+    )
     assert_same_pixels(both)
 
 
@@ -150,7 +178,10 @@ def test_a_part_is_saved_without_the_words_of_others(packed, tmp_path):
 
 def test_a_loader_uses_them(packed):
     dataset = fastpack.open(packed, seek_points=True, transform=RandomResizedCrop(32))
-    loaders = [fastpack.Loader(each, batch_size=4, shuffle=True) for each in (dataset, dataset.with_options(seek_points=False))]
+    loaders = [
+        fastpack.Loader(each, batch_size=4, shuffle=True)
+        for each in (dataset, dataset.with_options(seek_points=False))
+    ]
     for ours, theirs in zip(*loaders, strict=True):
         assert (ours["image"] == theirs["image"]).all()
 
@@ -170,7 +201,9 @@ def test_a_crop_reads_a_part(packed):
 def with_words(packed, change):
     """The saved index with other arrays for its seek points."""
     arrays = dict(load_npz(index_path(packed)))
-    changed = change(arrays["seek_points/image/words"].copy(), arrays["seek_points/image/lengths"].copy())
+    changed = change(
+        arrays["seek_points/image/words"].copy(), arrays["seek_points/image/lengths"].copy()
+    )
     arrays["seek_points/image/words"], arrays["seek_points/image/lengths"] = changed
     index_path(packed).unlink()
     save_npz(index_path(packed), arrays)
@@ -222,7 +255,9 @@ def test_verifying_compares_them(packed):
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=4), min_size=1, max_size=6), st.data())
 @settings(max_examples=60)
 def test_tables_are_taken_and_joined_as_lists_are(tables, draw):
-    marks = SeekPoints.of_lengths(np.array(sum(tables, []), np.uint64), [len(table) for table in tables])
+    marks = SeekPoints.of_lengths(
+        np.array(sum(tables, []), np.uint64), [len(table) for table in tables]
+    )
     rows = np.array(draw.draw(st.lists(st.integers(0, len(tables) - 1))), np.int64)
     joined = SeekPoints.concatenate([marks.take(rows), SeekPoints.none(2), marks])
     expected = [*[tables[row] for row in rows], [], [], *tables]

@@ -52,7 +52,14 @@ def decode_marked(data, view, table, color="RGB", **options):
     """Status, pixels, and whether the table was used."""
     out = np.full((view["height"][0], view["width"][0], 1 if color == "GRAY" else 3), 99, np.uint8)
     options = {"color": color, "max_pixels": 2**28, "max_scans": 100, **options}
-    job = DecodeBatch(spans_of([data]), view, [out], memory=np.frombuffer(data, np.uint8), seek_points=by(table), **options)
+    job = DecodeBatch(
+        spans_of([data]),
+        view,
+        [out],
+        memory=np.frombuffer(data, np.uint8),
+        seek_points=by(table),
+        **options,
+    )
     failures = run_all(job)
     return failures[0][0] if failures else None, out, job.num_marked() == 1
 
@@ -89,7 +96,17 @@ def grid_of(table):
 def test_grids():
     """That they are what the tests below mean."""
     rows, columns = zip(*[grid_of(table) for table in tables_of([*GRIDS.values()])], strict=True)
-    assert [count > 1 for count in rows] == [False, False, False, True, True, False, False, False, False]
+    assert [count > 1 for count in rows] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert columns[1] < 88
     assert columns[2] < 63
 
@@ -97,12 +114,31 @@ def test_grids():
 @st.composite
 def large_jpegs(draw):
     """With enough data for seek points."""
-    height, width, channels = draw(st.integers(17, 150)), draw(st.integers(5, 400)), draw(st.sampled_from([3, 3, 1]))
-    make, quality, optimize = draw(st.sampled_from([photo, noise])), draw(st.integers(30, 100)), draw(st.booleans())
+    height, width, channels = (
+        draw(st.integers(17, 150)),
+        draw(st.integers(5, 400)),
+        draw(st.sampled_from([3, 3, 1])),
+    )
+    make, quality, optimize = (
+        draw(st.sampled_from([photo, noise])),
+        draw(st.integers(30, 100)),
+        draw(st.booleans()),
+    )
     if draw(st.integers(0, 3)) == 0:
-        data = factored_jpeg(height + 33, width, draw(st.sampled_from(ANY_FACTORS)), quality=quality, optimize=optimize)
+        data = factored_jpeg(
+            height + 33,
+            width,
+            draw(st.sampled_from(ANY_FACTORS)),
+            quality=quality,
+            optimize=optimize,
+        )
     else:
-        data = encoded(make(height, width, channels), draw(st.sampled_from([*FACTORS.values()])), quality, optimize=optimize)
+        data = encoded(
+            make(height, width, channels),
+            draw(st.sampled_from([*FACTORS.values()])),
+            quality,
+            optimize=optimize,
+        )
     assume(len(data) > 3000)
     return data
 
@@ -128,7 +164,10 @@ def test_boxes_at_every_place(data):
     width, height = size_of(data)
     views = [view_of(min(20, width - x), 20, x=x, y=9) for x in range(width)]
     views += [view_of(20, rows, x=30, y=y) for rows in (1, 17) for y in range(height - rows + 1)]
-    outs = [[np.empty((view["height"][0], view["width"][0], 3), np.uint8) for view in views] for _ in range(2)]
+    outs = [
+        [np.empty((view["height"][0], view["width"][0], 3), np.uint8) for view in views]
+        for _ in range(2)
+    ]
     spans, table = np.repeat(spans_of([data]), len(views)), table_of(data)
     options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100}
     tables = table, np.zeros(len(views), np.int64), np.full(len(views), len(table))
@@ -137,7 +176,9 @@ def test_boxes_at_every_place(data):
     assert job.num_marked() == len(views)
     with libjpeg_alone():
         assert run_all(DecodeBatch(spans, np.concatenate(views), outs[1], **options)) == []
-    assert [view.item() for view, own, other in zip(views, *outs, strict=True) if (own != other).any()] == []
+    assert [
+        view.item() for view, own, other in zip(views, *outs, strict=True) if (own != other).any()
+    ] == []
 
 
 def test_a_table_is_small():
@@ -180,9 +221,20 @@ def test_smaller_decodes_begin_at_checkpoints_too(smaller, name, box):
     data = GRIDS[name]
     x, y, width, height = box or (0, 0, *size_of(data))
     outs = np.full((2, height // smaller, width // smaller, 3), 99, np.uint8)
-    options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100, "may_reduce": True}
+    options = {
+        "memory": np.frombuffer(data, np.uint8),
+        "max_pixels": 2**28,
+        "max_scans": 100,
+        "may_reduce": True,
+    }
     for out, expects_marks in zip(outs, (True, False), strict=True):
-        job = DecodeBatch(spans_of([data]), view_of(width, height, x=x, y=y), [out], seek_points=by(table_of(data)), **options)
+        job = DecodeBatch(
+            spans_of([data]),
+            view_of(width, height, x=x, y=y),
+            [out],
+            seek_points=by(table_of(data)),
+            **options,
+        )
         with contextlib.nullcontext() if expects_marks else libjpeg_alone():
             assert run_all(job) == []
         assert job.num_marked() == expects_marks
@@ -198,7 +250,9 @@ def read(path, span, view, table):
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fds = np.array([descriptor], np.int32)
-        job = DecodeBatch(span, view, [out], fds=fds, checkpoints=by(table), max_pixels=2**28, max_scans=100)
+        job = DecodeBatch(
+            span, view, [out], fds=fds, checkpoints=by(table), max_pixels=2**28, max_scans=100
+        )
         failures = run_all(job)
     finally:
         os.close(descriptor)
@@ -214,7 +268,12 @@ def record(tmp_path):
     path = tmp_path / "record"
     path.write_bytes(b"before" + b"head" + data + b"tail" + b"behind")
     span = np.zeros(1, SPAN)
-    span["offset"], span["length"], span["record_offset"], span["record_length"] = 10, len(data), 6, len(data) + 8
+    span["offset"], span["length"], span["record_offset"], span["record_length"] = (
+        10,
+        len(data),
+        6,
+        len(data) + 8,
+    )
     span["crc32c"] = crc32c(np.frombuffer(b"head" + data + b"tail", np.uint8))
     return path, span, data
 
@@ -238,9 +297,14 @@ def test_only_what_is_needed_is_read(record, box):
     table, view = table_in(path, span), view_of(30, 30, **box)
     expected, is_marked = read(path, span, view, table)
     assert is_marked
-    first, last = (int(word) & (2**28 - 1) for word in (table[box["y"] // 8 + 1], table[(box["y"] + 29) // 8 + 2]))
+    first, last = (
+        int(word) & (2**28 - 1)
+        for word in (table[box["y"] // 8 + 1], table[(box["y"] + 29) // 8 + 2])
+    )
     damaged = bytearray(path.read_bytes())
-    for at in {*range(start_of_data(data) + 10, len(data) + 10)} - {*range(first // 8 + 10, last // 8 + 11)}:
+    for at in {*range(start_of_data(data) + 10, len(data) + 10)} - {
+        *range(first // 8 + 10, last // 8 + 11)
+    }:
         damaged[at] = 0xFF
     path.write_bytes(damaged)
     pixels, is_marked = read(path, span, view, table)
@@ -279,7 +343,9 @@ def test_damage_is_noticed(data, draw):
     damaged = bytearray(table.tobytes())
     for _ in range(draw.draw(st.integers(1, 3))):
         damaged[draw.draw(st.integers(0, len(damaged) - 1))] ^= draw.draw(st.integers(1, 255))
-    damaged = damaged[: draw.draw(st.sampled_from([len(damaged), len(damaged), 8, 16, 24, len(damaged) - 8]))]
+    damaged = damaged[
+        : draw.draw(st.sampled_from([len(damaged), len(damaged), 8, 16, 24, len(damaged) - 8]))
+    ]
     damaged = np.frombuffer(bytes(damaged), np.uint64)
     x, y, width, height = draw.draw(boxes(*size_of(data)))
     is_used = assert_right(data, view_of(width, height, x=x, y=y), damaged)
@@ -293,7 +359,11 @@ def test_tables_of_others_are_noticed(data, other):
 
 
 @settings(max_examples=100)
-@given(st.lists(st.integers(0, 50), min_size=2, max_size=2, unique=True), st.sampled_from(["444", "420"]), st.data())
+@given(
+    st.lists(st.integers(0, 50), min_size=2, max_size=2, unique=True),
+    st.sampled_from(["444", "420"]),
+    st.data(),
+)
 def test_tables_of_images_with_the_same_headers_and_length_are_noticed(seeds, factors, draw):
     """No checksum is known here that would tell them apart."""
     files = [encoded(photo(60, 150, seed=seed), FACTORS[factors], 95) for seed in seeds]
@@ -324,14 +394,20 @@ def test_seals():
 def test_forged_places_lead_nowhere(data, draw):
     """Of a whole image each place is compared with where decoding comes from the one before."""
     table = table_of(data)
-    table[draw.draw(st.integers(1, len(table) - 1))] ^= np.uint64(draw.draw(st.integers(1, 2**64 - 1)))
+    table[draw.draw(st.integers(1, len(table) - 1))] ^= np.uint64(
+        draw.draw(st.integers(1, 2**64 - 1))
+    )
     forged = sealed(table, data)
     assume(not np.array_equal(forged, table_of(data)))
     assert_right(data, whole(data), forged)
 
 
 @settings(max_examples=150)
-@given(st.sampled_from([*GRIDS.values()]), st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4), st.data())
+@given(
+    st.sampled_from([*GRIDS.values()]),
+    st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4),
+    st.data(),
+)
 def test_any_sealed_words_are_safe(data, words, draw):
     """They may give other pixels of the box: who writes an index can name other bytes as well. But nothing beyond."""
     table = table_of(data)

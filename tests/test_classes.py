@@ -21,7 +21,8 @@ def named(files, which=None):
 
 
 @given(
-    files=st.lists(st.lists(STEMS, min_size=2, max_size=3).map("/".join), min_size=1, max_size=9), which=st.sampled_from(["first", "last"])
+    files=st.lists(st.lists(STEMS, min_size=2, max_size=3).map("/".join), min_size=1, max_size=9),
+    which=st.sampled_from(["first", "last"]),
 )
 def test_classes_are_numbered_in_sorted_order(files, which):
     part = {"first": 0, "last": -2}[which]
@@ -33,10 +34,18 @@ def test_classes_are_numbered_in_sorted_order(files, which):
 
 CHOSEN = {
     "plain": (["cat/1", "dog/2"], ["cat", "dog"], False),
-    "taxonomy": (["Aves/3001/1", "Plantae/7477/2", "Plantae/8001/3"], ["3001", "7477", "8001"], True),
+    "taxonomy": (
+        ["Aves/3001/1", "Plantae/7477/2", "Plantae/8001/3"],
+        ["3001", "7477", "8001"],
+        True,
+    ),
     "one above all": (["photos/cat/1", "photos/dog/2"], ["cat", "dog"], True),
     "one above all, some deeper": (["photos/cat/1", "photos/dog/old/2"], ["cat", "dog"], True),
-    "every class has the same folder in it": (["n01/images/1", "n02/images/2"], ["n01", "n02"], True),
+    "every class has the same folder in it": (
+        ["n01/images/1", "n02/images/2"],
+        ["n01", "n02"],
+        True,
+    ),
     "some deeper": (["cat/1", "cat/old/2", "dog/3"], ["cat", "cat", "dog"], True),
     "one class": (["cat/1", "cat/2"], ["cat", "cat"], False),
     "one class with folders": (["cat/a/1", "cat/b/2"], ["a", "b"], True),
@@ -70,7 +79,11 @@ def test_splits_are_no_classes(files):
 
 def test_images_beside_the_class_folders():
     found = classes_of(["1.jpg", "cat/1.jpg", "x.jpg"])
-    assert (found.labels.tolist(), found.names, found.strays.first) == ([-1, 0, -1], ("cat",), ("1.jpg", "x.jpg"))
+    assert (found.labels.tolist(), found.names, found.strays.first) == (
+        [-1, 0, -1],
+        ("cat",),
+        ("1.jpg", "x.jpg"),
+    )
     assert classes_of(["1.jpg", "cat/1.jpg"], "none").labels is None
     assert classes_of(["1.jpg", "2.jpg"]).labels is None
 
@@ -81,7 +94,10 @@ def test_what_could_not_be_looked_into_is_not_asked():
     assert classes_of(files, None, [0]).names == ("1", "2", "b")
 
 
-@pytest.mark.parametrize("options", [{"class_folder": "leaf"}, {"sidecars": "txt"}, {"sidecars": ["key"]}, {"sidecars": [".txt"]}])
+@pytest.mark.parametrize(
+    "options",
+    [{"class_folder": "leaf"}, {"sidecars": "txt"}, {"sidecars": ["key"]}, {"sidecars": [".txt"]}],
+)
 def test_rules_that_make_no_sense(options):
     with pytest.raises(OptionError, match=next(iter(options))):
         FolderRules(**options)
@@ -108,5 +124,9 @@ def test_lists_of_labels():
 
 
 def test_unknown_classes_are_named():
-    with pytest.raises(SourceError, match=r"the list of 1 classes has no fox, owl; add .* exclude$"):
-        ClassMap.between(["cat", "fox", "owl", "unused"], ("cat",)).relabeled(np.array([0, 1, 2, 1]))
+    with pytest.raises(
+        SourceError, match=r"the list of 1 classes has no fox, owl; add .* exclude$"
+    ):
+        ClassMap.between(["cat", "fox", "owl", "unused"], ("cat",)).relabeled(
+            np.array([0, 1, 2, 1])
+        )

@@ -22,20 +22,38 @@ def test_pack_info_verify(photos, ending):
 
     done = facts_of("pack", photos, "-o", output)
     assert done["paths"] == [str(output)]
-    assert (done["num_samples"], done["source_bytes"], done["output_bytes"]) == (5, source_bytes, output.stat().st_size)
+    assert (done["num_samples"], done["source_bytes"], done["output_bytes"]) == (
+        5,
+        source_bytes,
+        output.stat().st_size,
+    )
 
     facts = facts_of("info", output)
     container = {"tfrecord": "tfrecord", "h5": "hdf5"}[ending]
-    assert facts["files"] == [{"path": str(output), "format": container, "num_samples": 5, "num_bytes": output.stat().st_size}]
+    assert facts["files"] == [
+        {
+            "path": str(output),
+            "format": container,
+            "num_samples": 5,
+            "num_bytes": output.stat().st_size,
+        }
+    ]
     assert (facts["num_samples"], facts["num_bytes"]) == (5, output.stat().st_size)
-    assert [(field["name"], field["kind"]) for field in facts["fields"]] == [("image", "image"), ("label", "int"), ("key", "text")]
+    assert [(field["name"], field["kind"]) for field in facts["fields"]] == [
+        ("image", "image"),
+        ("label", "int"),
+        ("key", "text"),
+    ]
     assert facts["images"] == {
         "num_bytes": source_bytes,
         "formats": {"jpeg": 3, "png": 2},
         "width": {"min": 20, "median": 40, "max": 40},
         "height": {"min": 30, "median": 30, "max": 60},
     }
-    assert facts["classes"] == [{"label": 0, "name": "cat", "num_samples": 3}, {"label": 1, "name": "dog", "num_samples": 2}]
+    assert facts["classes"] == [
+        {"label": 0, "name": "cat", "num_samples": 3},
+        {"label": 1, "name": "dog", "num_samples": 2},
+    ]
 
     assert facts_of("verify", output, "--decode") == {
         "num_files": 1,
@@ -69,7 +87,10 @@ def test_version():
     assert run("--version").stdout == f"fastpack, version {fastpack.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["pack"], ["info"], ["verify"], ["preview"], ["index"], ["convert"], ["extract"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["pack"], ["info"], ["verify"], ["preview"], ["index"], ["convert"], ["extract"]],
+)
 def test_help_tells_the_exit_status(command):
     result = run(*command, "-h")
     assert result.exit_code == 0
@@ -113,7 +134,9 @@ def test_help_tells_the_exit_status(command):
     ids=" ".join,
 )
 def test_usage_errors(photos, arguments):
-    arguments = [argument.format(photos=photos, out=photos.parent / "out.h5") for argument in arguments]
+    arguments = [
+        argument.format(photos=photos, out=photos.parent / "out.h5") for argument in arguments
+    ]
     before = files_below(photos.parent)
     result = run(*arguments)
     assert result.exit_code == 2
@@ -148,7 +171,12 @@ def break_file(photos: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("damage", "named"),
-    [(break_image, "1.jpeg"), (break_table, "77.jpeg"), (break_folder, "no images here"), (break_file, "odd.h5")],
+    [
+        (break_image, "1.jpeg"),
+        (break_table, "77.jpeg"),
+        (break_folder, "no images here"),
+        (break_file, "odd.h5"),
+    ],
 )
 def test_data_errors_are_one_line(photos, damage, named):
     arguments = damage(photos)
@@ -180,9 +208,14 @@ def test_quiet_prints_problems_only(photos):
     assert "record 4" in result.stdout
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["info", __file__], 1), (["info", "nowhere.h5"], 2)])
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--version"], 0), (["info", __file__], 1), (["info", "nowhere.h5"], 2)],
+)
 def test_python_m_fastpack(arguments, status):
-    ran = subprocess.run([sys.executable, "-m", "fastpack", *arguments], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "fastpack", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
     assert ran.returncode == status
     assert "Traceback" not in ran.stderr
 
@@ -191,7 +224,9 @@ def run_in_terminal(arguments: list[object], **environment: str) -> tuple[str, s
     """stdout, and what a terminal at stderr gets."""
     terminal, stderr = pty.openpty()
     command = [sys.executable, "-m", "fastpack", *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, env=os.environ | environment) as child:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, env=os.environ | environment
+    ) as child:
         os.close(stderr)
         seen = b""
         with contextlib.suppress(OSError):  # Linux says EIO when the other end is closed
@@ -205,7 +240,9 @@ def run_in_terminal(arguments: list[object], **environment: str) -> tuple[str, s
 
 def test_progress_is_on_the_terminal_only(photos):
     output = photos.parent / "all.tfrecord"
-    stdout, terminal = run_in_terminal(["pack", photos, "-o", output, "--json"], TERM="xterm", NO_COLOR="")
+    stdout, terminal = run_in_terminal(
+        ["pack", photos, "-o", output, "--json"], TERM="xterm", NO_COLOR=""
+    )
     assert json.loads(stdout)["num_samples"] == 5
     assert "packing" in terminal
     assert "100%" in terminal
@@ -216,5 +253,7 @@ def test_progress_is_on_the_terminal_only(photos):
 
 
 def test_quiet_shows_no_progress(photos):
-    stdout, terminal = run_in_terminal(["pack", photos, "-o", photos.parent / "all.h5", "--quiet"], TERM="xterm")
+    stdout, terminal = run_in_terminal(
+        ["pack", photos, "-o", photos.parent / "all.h5", "--quiet"], TERM="xterm"
+    )
     assert (stdout, terminal) == ("", "")

@@ -57,7 +57,9 @@ def test_convert_there_and_extract_back(photos, output):
     path = packed(photos, "a.tfrecord")
     assert facts_of("convert", path, photos.parent / output)["num_samples"] == 5
     assert run("convert", path, photos.parent / output).exit_code == 2
-    assert run("convert", path, photos.parent / output, "--overwrite").stdout.startswith("packed 5 samples")
+    assert run("convert", path, photos.parent / output, "--overwrite").stdout.startswith(
+        "packed 5 samples"
+    )
     assert facts_of("extract", photos.parent / output, photos.parent / "files")["num_files"] == 5
     assert files_below(photos.parent / "files") == files_below(photos)
 
@@ -109,7 +111,9 @@ def test_verify_of_a_cut_file(photos, ending):
     assert output.name in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--seed", "7"], ["-n", "2"], ["--rows", "99", "--columns", "2", "--tile", "50"]])
+@pytest.mark.parametrize(
+    "arguments", [["--seed", "7"], ["-n", "2"], ["--rows", "99", "--columns", "2", "--tile", "50"]]
+)
 def test_preview(photos, arguments):
     sheet = photos.parent / "sheet.png"
     assert run("preview", packed(photos, "all.h5"), "-o", sheet, *arguments).exit_code == 0
@@ -119,7 +123,12 @@ def test_preview(photos, arguments):
 def test_preview_of_a_seed_is_random_and_repeatable(photos):
     output, sheets = packed(photos, "all.h5"), []
     for seed in ("1", "1", "2"):
-        assert run("preview", output, "-o", photos.parent / "sheet.png", "--seed", seed, "--overwrite").exit_code == 0
+        assert (
+            run(
+                "preview", output, "-o", photos.parent / "sheet.png", "--seed", seed, "--overwrite"
+            ).exit_code
+            == 0
+        )
         sheets.append((photos.parent / "sheet.png").read_bytes())
     assert sheets[0] == sheets[1] != sheets[2]
 

@@ -19,7 +19,11 @@ def test_info_cuts_long_lists_in_text_only(tmp_path):
     for number in range(15):
         write_image(tmp_path / "many" / f"{number}.png", 2, 2, number)
     paths = sorted((tmp_path / "many").iterdir())
-    fastpack.pack(fastpack.ImageFiles(paths, range(15)), tmp_path / "a.tfrecord", fastpack.PackOptions(shards=15))
+    fastpack.pack(
+        fastpack.ImageFiles(paths, range(15)),
+        tmp_path / "a.tfrecord",
+        fastpack.PackOptions(shards=15),
+    )
     text = run("info", tmp_path / "a-*.tfrecord").stdout
     assert text.count(".tfrecord") == 12
     assert text.count("and 3 more") == 2
@@ -46,8 +50,12 @@ def test_info_without_labels(tmp_path):
 
 def test_info_counts_classes_without_samples(photos):
     paths = sorted(photos.glob("dog/*"))
-    fastpack.pack(fastpack.ImageFiles(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5")
-    assert [(one["name"], one["num_samples"]) for one in facts_of("info", photos / "gap.h5")["classes"]] == [("a", 1), ("b", 0), ("c", 1)]
+    fastpack.pack(
+        fastpack.ImageFiles(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5"
+    )
+    assert [
+        (one["name"], one["num_samples"]) for one in facts_of("info", photos / "gap.h5")["classes"]
+    ] == [("a", 1), ("b", 0), ("c", 1)]
 
 
 def test_info_measures_images_as_they_stand(photos):
@@ -122,6 +130,9 @@ def test_readable_size(num_bytes, text):
     assert readable_size(num_bytes) == text
 
 
-@pytest.mark.parametrize(("text", "shown"), [("Löwe 猫", "Löwe 猫"), ("a\nb\tc", r"a\nb\tc"), ("\x1b]0;x\x07", r"\x1b]0;x\x07")])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("Löwe 猫", "Löwe 猫"), ("a\nb\tc", r"a\nb\tc"), ("\x1b]0;x\x07", r"\x1b]0;x\x07")],
+)
 def test_printable(text, shown):
     assert printable(text) == shown

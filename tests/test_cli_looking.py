@@ -23,7 +23,9 @@ def photos(tmp_path: Path) -> Path:
     for number, name in enumerate(names):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(fastpack.encode(np.full((30, 40, 3), 40 * number, np.uint8), path.suffix[1:]))
+        path.write_bytes(
+            fastpack.encode(np.full((30, 40, 3), 40 * number, np.uint8), path.suffix[1:])
+        )
     return tmp_path / "photos"
 
 
@@ -63,7 +65,11 @@ def test_repair_as_json(damaged, tmp_path):
     result = run("repair", damaged, "-o", tmp_path / f"new{damaged.suffix}", "--json")
     assert result.exit_code == 1
     told = json.loads(result.stdout)
-    assert (told["num_samples"], told["num_lost"], told["damages"][0]["key"]) == (4, 1, "cat/1.jpeg")
+    assert (told["num_samples"], told["num_lost"], told["damages"][0]["key"]) == (
+        4,
+        1,
+        "cat/1.jpeg",
+    )
 
 
 @pytest.mark.parametrize("ending", ["tfrecord"])
@@ -77,14 +83,22 @@ def test_repair_of_a_frame_loses_nothing(photos, tmp_path, ending):
     assert result.exit_code == 0
     assert result.stdout.startswith("saved: ")
     assert result.stdout.endswith("nothing was lost\n")
-    assert run("repair", tmp_path / "new.tfrecord", "-o", tmp_path / "third.tfrecord", "--quiet").stdout == ""
+    assert (
+        run(
+            "repair", tmp_path / "new.tfrecord", "-o", tmp_path / "third.tfrecord", "--quiet"
+        ).stdout
+        == ""
+    )
 
 
 def test_repair_refuses_what_makes_no_sense(dataset, tmp_path):
     assert run("repair", dataset, "-o", dataset).exit_code == 2
     (tmp_path / f"there{dataset.suffix}").write_bytes(b"mine")
     assert run("repair", dataset, "-o", tmp_path / f"there{dataset.suffix}").exit_code == 2
-    assert run("repair", dataset, "-o", tmp_path / f"there{dataset.suffix}", "--overwrite").exit_code == 0
+    assert (
+        run("repair", dataset, "-o", tmp_path / f"there{dataset.suffix}", "--overwrite").exit_code
+        == 0
+    )
     assert run("repair", tmp_path / "nowhere.h5", "-o", tmp_path / "x.h5").exit_code == 2
 
 
@@ -112,13 +126,19 @@ def test_indexes_in_a_folder_of_their_own(photos, tmp_path):
     os.truncate(path, path.stat().st_size - 30)
     assert "dog/1.png" not in run("verify", path).stdout
     assert "key dog/1.png" in run("verify", path, "--index-dir", elsewhere).stdout
-    assert "key dog/1.png" in run("repair", path, "-o", tmp_path / "new.tfrecord", "--index-dir", elsewhere).stdout
+    assert (
+        "key dog/1.png"
+        in run("repair", path, "-o", tmp_path / "new.tfrecord", "--index-dir", elsewhere).stdout
+    )
 
 
 def test_verify_tells_of_samples_without_checksums(tmp_path):
     with h5py.File(tmp_path / "all.h5", "w") as file:
         file["images"] = np.zeros((5, 8, 8, 3), np.uint8)
-    assert run("verify", tmp_path / "all.h5").stdout == "5 samples in 1 file: sound; 5 samples without a checksum could be read\n"
+    assert (
+        run("verify", tmp_path / "all.h5").stdout
+        == "5 samples in 1 file: sound; 5 samples without a checksum could be read\n"
+    )
 
 
 # ls
@@ -126,7 +146,18 @@ def test_verify_tells_of_samples_without_checksums(tmp_path):
 
 def test_ls(dataset):
     head, *lines = run("ls", dataset).stdout.splitlines()
-    assert head.split() == ["sample", "key", "label", "class", "size", "bytes", "format", "file", "record", "byte"]
+    assert head.split() == [
+        "sample",
+        "key",
+        "label",
+        "class",
+        "size",
+        "bytes",
+        "format",
+        "file",
+        "record",
+        "byte",
+    ]
     rows = [line.split() for line in lines]
     assert [row[:5] for row in rows] == [
         ["0", "cat/0.jpeg", "0", "cat", "40x30"],
@@ -139,7 +170,12 @@ def test_ls(dataset):
 
 @pytest.mark.parametrize(
     ("options", "numbers"),
-    [(["-n", 2], [0, 1]), (["--class", "dog"], [3, 4]), (["--match", "*/1.*"], [1, 4]), (["--class", "1", "-n", 1], [3])],
+    [
+        (["-n", 2], [0, 1]),
+        (["--class", "dog"], [3, 4]),
+        (["--match", "*/1.*"], [1, 4]),
+        (["--class", "1", "-n", 1], [3]),
+    ],
 )
 def test_ls_of_some(dataset, options, numbers):
     told = json.loads(run("ls", dataset, *options, "--json").stdout)
@@ -186,7 +222,9 @@ def test_doctor(dataset, photos):
         assert result.exit_code == 0
         lines = result.stdout.splitlines()
         assert lines[0].startswith("5 images, ")
-        assert next(line for line in lines if line.startswith("consumer")).endswith("<- the narrow one")
+        assert next(line for line in lines if line.startswith("consumer")).endswith(
+            "<- the narrow one"
+        )
         assert "ceiling: 2 images/s, set by consumer" in lines
         assert lines[-1].startswith("- ")
 
@@ -226,13 +264,19 @@ def test_nothing_is_left_behind(damaged, tmp_path):
 def test_indexes_that_lie_elsewhere_are_used(dataset, tmp_path, monkeypatch, command):
     (tmp_path / "indexes").mkdir()
     index_path(dataset).unlink()
-    command = [*command.format(dataset=dataset, out=tmp_path / "out").split(), "--index-dir", tmp_path / "indexes"]
+    command = [
+        *command.format(dataset=dataset, out=tmp_path / "out").split(),
+        "--index-dir",
+        tmp_path / "indexes",
+    ]
     assert run(*command).exit_code == 0
     assert not index_path(dataset).exists()
     saves = command[0] not in ("extract", "convert")  # which index nothing for later
     assert index_path(dataset, tmp_path / "indexes").exists() == saves
 
     assert run("index", dataset, "--index-dir", tmp_path / "indexes").exit_code == 0
-    monkeypatch.setattr(type(registry.of_file(dataset)), "index", pytest.fail)  # nobody indexes the file again
+    monkeypatch.setattr(
+        type(registry.of_file(dataset)), "index", pytest.fail
+    )  # nobody indexes the file again
     if not saves:
         assert run(*command, "--overwrite").exit_code == 0

@@ -23,7 +23,10 @@ def test_image_bytes_go_through_untouched(photos, ending):
     assert {sample["key"]: sample["image"] for sample in dataset} == files_below(photos)
 
 
-@pytest.mark.parametrize(("first", "second"), [("a.tfrecord", "b.h5"), ("a.h5", "b.tfrecord"), ("a.tfrecord", "b.tfrecord")])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("a.tfrecord", "b.h5"), ("a.h5", "b.tfrecord"), ("a.tfrecord", "b.tfrecord")],
+)
 def test_pack_takes_an_existing_dataset(photos, first, second):
     output = photos.parent / second
     assert facts_of("pack", packed(photos, first), "-o", output)["num_samples"] == 5
@@ -53,7 +56,10 @@ def test_pack_takes_a_table(photos):
     [
         (["--size", "8x12"], (5, 8, 12, 3)),
         (["--size", "9"], (5, 9, 9, 3)),
-        (["--size", "9", "--color", "gray", "--layout", "pixels", "-j", "1", "--no-sync"], (5, 9, 9, 1)),
+        (
+            ["--size", "9", "--color", "gray", "--layout", "pixels", "-j", "1", "--no-sync"],
+            (5, 9, 9, 1),
+        ),
     ],
 )
 def test_pack_pixels(photos, options, shape):
@@ -63,7 +69,19 @@ def test_pack_pixels(photos, options, shape):
 
 def test_appending_and_pixels_with_filters(photos):
     output = photos.parent / "all.h5"
-    storage = ["--size", "16", "--compression", "blosc2", "--level", "3", "--chunk", "2", "--no-fletcher32", "--memory", "64MB"]
+    storage = [
+        "--size",
+        "16",
+        "--compression",
+        "blosc2",
+        "--level",
+        "3",
+        "--chunk",
+        "2",
+        "--no-fletcher32",
+        "--memory",
+        "64MB",
+    ]
     assert run("pack", photos, "-o", output, *storage).exit_code == 0
     assert run("pack", photos, "-o", output, "--append", *storage).exit_code == 0
     assert facts_of("verify", photos.parent / "all*.h5")["num_samples"] == 10
@@ -158,9 +176,14 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     # A test run in the background inherits a deaf ear for SIGINT.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fastpack.cli import main; main()"
     arguments = ["pack", str(tmp_path / "table.csv"), "-o", str(tmp_path / "all.tfrecord")]
-    child = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     with child:
-        while not (tmp_path / ".all.tfrecord.packing" / "all.tfrecord").exists() and child.poll() is None:
+        while (
+            not (tmp_path / ".all.tfrecord.packing" / "all.tfrecord").exists()
+            and child.poll() is None
+        ):
             time.sleep(0.002)
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=60)

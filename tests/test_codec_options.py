@@ -34,14 +34,18 @@ def test_decode_refuses_what_it_does_not_know(options):
         fastpack.decode(DATA, **options)
 
 
-@pytest.mark.parametrize("take", [bytearray, memoryview, lambda data: np.frombuffer(data, np.uint8)])
+@pytest.mark.parametrize(
+    "take", [bytearray, memoryview, lambda data: np.frombuffer(data, np.uint8)]
+)
 def test_files_may_lie_in_any_buffer(take):
     np.testing.assert_array_equal(fastpack.decode(take(DATA)), PIXELS)
     assert fastpack.probe(take(DATA)) == fastpack.probe(DATA)
 
 
 @pytest.mark.parametrize(
-    "data", ["x.png", None, 7, [1, 2], PIXELS, np.zeros(9), np.float32(1), object()], ids=lambda value: type(value).__name__
+    "data",
+    ["x.png", None, 7, [1, 2], PIXELS, np.zeros(9), np.float32(1), object()],
+    ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("take", [fastpack.decode, fastpack.probe])
 def test_other_things_are_no_files(take, data):
@@ -78,12 +82,20 @@ def test_an_image_has_pixels(format, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("format", "most"), [("jpeg", 65500), ("webp", 16383), ("png", 10**6), ("bmp", 2**20), ("tiff", 2**20)])
+@pytest.mark.parametrize(
+    ("format", "most"),
+    [("jpeg", 65500), ("webp", 16383), ("png", 10**6), ("bmp", 2**20), ("tiff", 2**20)],
+)
 def test_sides_that_a_format_does_not_have(format, most, capfd):
     for shape in ((1, most, 1), (most, 1, 1)):
-        assert fastpack.decode(fastpack.encode(np.zeros(shape, np.uint8), format), color="GRAY").shape == shape
+        assert (
+            fastpack.decode(fastpack.encode(np.zeros(shape, np.uint8), format), color="GRAY").shape
+            == shape
+        )
     for shape in ((1, most + 1, 1), (most + 1, 1, 1)):
-        with pytest.raises(UnsupportedImageError, match=f"whose sides have at most {most}; scale the image down"):
+        with pytest.raises(
+            UnsupportedImageError, match=f"whose sides have at most {most}; scale the image down"
+        ):
             fastpack.encode(np.zeros(shape, np.uint8), format)
     assert capfd.readouterr() == ("", "")
 
@@ -97,7 +109,11 @@ def test_damage_that_a_codec_does_not_foresee_is_one_bad_image(tmp_path, monkeyp
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / f"{number}.{format.lower()}").write_bytes(save(PIXELS, format))
     fastpack.pack(tmp_path / "in", tmp_path / "x.tfrecord")
-    monkeypatch.setattr(type(PNG_CODEC), "decode", lambda self, data, *args: fail(self) if data[1:4] == b"PNG" else PIXELS)
+    monkeypatch.setattr(
+        type(PNG_CODEC),
+        "decode",
+        lambda self, data, *args: fail(self) if data[1:4] == b"PNG" else PIXELS,
+    )
     message = f"the png cannot be decoded \\({error.__name__}: out of bounds\\); restore the image"
     with pytest.raises(CorruptImageError, match=message):
         fastpack.decode(DATA)
@@ -105,6 +121,10 @@ def test_damage_that_a_codec_does_not_foresee_is_one_bad_image(tmp_path, monkeyp
     assert batch.mask.tolist() == [False, True]
     with pytest.raises(CorruptImageError, match=f"{message}.* - at .*0.png"):
         fastpack.open(tmp_path / "x.tfrecord").read([0, 1])
-    packed = fastpack.pack(tmp_path / "in", tmp_path / "y.tfrecord", fastpack.PackOptions(check="decode", on_error="skip"))
+    packed = fastpack.pack(
+        tmp_path / "in",
+        tmp_path / "y.tfrecord",
+        fastpack.PackOptions(check="decode", on_error="skip"),
+    )
     assert (packed.num_samples, len(packed.rejects)) == (1, 1)
     assert not fastpack.verify(tmp_path / "x.tfrecord", decode=True).is_sound

@@ -9,7 +9,19 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from fastpack import Batch, Field, ImageFiles, Ragged, Schema, Text, build_indexes, encode, from_folder, from_table, pack
+from fastpack import (
+    Batch,
+    Field,
+    ImageFiles,
+    Ragged,
+    Schema,
+    Text,
+    build_indexes,
+    encode,
+    from_folder,
+    from_table,
+    pack,
+)
 from fastpack import open as open_dataset
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
@@ -34,14 +46,30 @@ def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
 
 
 def encoded_batch(num_samples: int, first: int = 0) -> Batch:
-    blobs = Ragged.of_bytes(encode(picture(first + i, 20 + i % 3, 30), "png" if i % 4 else "jpeg") for i in range(num_samples))
+    blobs = Ragged.of_bytes(
+        encode(picture(first + i, 20 + i % 3, 30), "png" if i % 4 else "jpeg")
+        for i in range(num_samples)
+    )
     labels = np.arange(first, first + num_samples) % 3
     keys = Text.of(f"class{i % 3}/Löwe {first + i}.png" for i in range(num_samples))
-    return Batch({"image": blobs, "label": labels, "key": keys, "weight": np.linspace(0, 1, num_samples, dtype=np.float32)}, num_samples)
+    return Batch(
+        {
+            "image": blobs,
+            "label": labels,
+            "key": keys,
+            "weight": np.linspace(0, 1, num_samples, dtype=np.float32),
+        },
+        num_samples,
+    )
 
 
 ENCODED = Schema(
-    (Field("image", "image"), Field("label", "int", dtype="int64"), Field("key", "text"), Field("weight", "float", dtype="float32")),
+    (
+        Field("image", "image"),
+        Field("label", "int", dtype="int64"),
+        Field("key", "text"),
+        Field("weight", "float", dtype="float32"),
+    ),
     ("cat", "dog", "owl"),
 )
 
@@ -65,24 +93,32 @@ class TestContainer:
         index = self.write(name, tmp_path / "x", batches)
         assert len(index) == 8
         assert index.schema.class_names == ENCODED.class_names
-        assert [(f.name, f.kind) for f in index.schema.fields] == [(f.name, f.kind) for f in ENCODED.fields]
+        assert [(f.name, f.kind) for f in index.schema.fields] == [
+            (f.name, f.kind) for f in ENCODED.fields
+        ]
         assert index.columns["label"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
         assert list(index.columns["key"]) == [key for batch in batches for key in batch["key"]]
-        assert index.columns["weight"].tolist() == [float(w) for batch in batches for w in batch["weight"]]
+        assert index.columns["weight"].tolist() == [
+            float(w) for batch in batches for w in batch["weight"]
+        ]
 
     def test_spans_are_the_bytes_that_went_in(self, name, tmp_path):
         batch = encoded_batch(6)
         index = self.write(name, tmp_path / "x", [batch])
         data = (tmp_path / "x").read_bytes()
         spans = index.spans["image"]
-        assert [data[s["offset"] : s["offset"] + s["length"]] for s in spans] == [batch["image"].bytes(i) for i in range(6)]
+        assert [data[s["offset"] : s["offset"] + s["length"]] for s in spans] == [
+            batch["image"].bytes(i) for i in range(6)
+        ]
         assert (spans["record_length"] > 0).all() == (name in CHECKSUMMED)
         assert index.infos["image"]["width"].tolist() == [30] * 6
 
     def test_recognises_its_own_and_no_other(self, name, tmp_path):
         self.write(name, tmp_path / "x", [encoded_batch(2)])
         head = (tmp_path / "x").read_bytes()[:4096]
-        assert [other for other in registry.NAMES if registry.named(other).recognises(head)] == [name]
+        assert [other for other in registry.NAMES if registry.named(other).recognises(head)] == [
+            name
+        ]
         for noise in (b"", b"\x00" * 4096, bytes(range(256)) * 16, b"\xff\xd8\xff\xe0" * 100):
             assert not registry.named(name).recognises(noise)
 
@@ -102,14 +138,20 @@ class TestContainer:
         span = index.spans["image"][2]
         data[int(span["offset"] + int(span["length"]) * byte)] ^= 4
         (tmp_path / "x").write_bytes(data)
-        with pytest.raises(FastpackError, match=r"CRC32C.*x, record 2") if name in CHECKSUMMED else nullcontext():
+        with (
+            pytest.raises(FastpackError, match=r"CRC32C.*x, record 2")
+            if name in CHECKSUMMED
+            else nullcontext()
+        ):
             registry.named(name).index(tmp_path / "x")
         unchecked = registry.named(name).index(tmp_path / "x", check=False)
         assert len(unchecked) == 4
 
     def test_an_abandoned_file_cannot_be_mistaken_for_a_whole_one(self, name, tmp_path):
         batch = encoded_batch(4)
-        writer = registry.named(name).writer(tmp_path / "x", ShardPlan(ENCODED, 8, 2 * len(batch["image"].values)))
+        writer = registry.named(name).writer(
+            tmp_path / "x", ShardPlan(ENCODED, 8, 2 * len(batch["image"].values))
+        )
         writer.write(batch)
         writer.abandon()
         try:
@@ -148,7 +190,10 @@ def tar_of_files(root):
     with tarfile.open(root / "x.tar", "w") as archive:
         for path in make_files(root / "files"):
             key = path.relative_to(root / "files").as_posix().removesuffix(".png")
-            for ending, data in (("png", path.read_bytes()), ("cls", path.parent.name[-1:].encode())):
+            for ending, data in (
+                ("png", path.read_bytes()),
+                ("cls", path.parent.name[-1:].encode()),
+            ):
                 member = tarfile.TarInfo(f"{key}.{ending}")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
@@ -160,7 +205,12 @@ def folder_of_files(root):
     return root / "files"
 
 
-OPENED = {"tfrecord": written_by_pack("tfrecord"), "hdf5": written_by_pack("h5"), "tar": tar_of_files, "folder": folder_of_files}
+OPENED = {
+    "tfrecord": written_by_pack("tfrecord"),
+    "hdf5": written_by_pack("h5"),
+    "tar": tar_of_files,
+    "folder": folder_of_files,
+}
 
 
 @pytest.mark.parametrize("name", OPENED)
@@ -175,10 +225,16 @@ class TestOpened:
         dataset = self.opened(name, tmp_path, decode=False)
         batch = dataset.read(np.arange(6))
         assert [shard.container for shard in dataset.index.shards] == [name]
-        assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("label", "int"), ("key", "text")]
+        assert [(field.name, field.kind) for field in dataset.schema.fields] == [
+            ("image", "image"),
+            ("label", "int"),
+            ("key", "text"),
+        ]
         assert [batch["image"].bytes(i) for i in range(6)] == self.files(tmp_path)
         assert batch["label"].tolist() == [0, 0, 0, 1, 1, 1]
-        assert [key.removesuffix(".png") for key in batch["key"]] == [f"class{i % 2}/{i}" for i in (0, 2, 4, 1, 3, 5)]
+        assert [key.removesuffix(".png") for key in batch["key"]] == [
+            f"class{i % 2}/{i}" for i in (0, 2, 4, 1, 3, 5)
+        ]
         assert dataset.sizes.tolist() == [len(data) for data in self.files(tmp_path)]
         assert dataset.columns["width"].tolist() == [32] * 6
 
@@ -186,7 +242,12 @@ class TestOpened:
         dataset = self.opened(name, tmp_path)
         rows = [5, 0, 5, 3]
         expected = [
-            codec_of("png").decode(self.files(tmp_path)[row], headers.probe(self.files(tmp_path)[row]), PixelFormat(), DEFAULT_LIMITS)
+            codec_of("png").decode(
+                self.files(tmp_path)[row],
+                headers.probe(self.files(tmp_path)[row]),
+                PixelFormat(),
+                DEFAULT_LIMITS,
+            )
             for row in rows
         ]
         for reader in (dataset, pickle.loads(pickle.dumps(dataset))):
@@ -256,7 +317,10 @@ def csv_source(root):
 
 
 def jsonl_source(root):
-    rows = [{"file_name": path.relative_to(root).as_posix(), "label": int(path.parent.name[-1])} for path in make_files(root)]
+    rows = [
+        {"file_name": path.relative_to(root).as_posix(), "label": int(path.parent.name[-1])}
+        for path in make_files(root)
+    ]
     (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return from_table(root / "metadata.jsonl")
 
@@ -266,7 +330,9 @@ def parquet_source(root):
     from pyarrow import parquet
 
     files = [path.relative_to(root).as_posix() for path in make_files(root)]
-    parquet.write_table(pyarrow.table({"path": files, "label": [0, 0, 0, 1, 1, 1]}), root / "t.parquet")
+    parquet.write_table(
+        pyarrow.table({"path": files, "label": [0, 0, 0, 1, 1, 1]}), root / "t.parquet"
+    )
     return from_table(root / "t.parquet")
 
 
@@ -303,13 +369,17 @@ class TestSource:
     def test_sizes_are_kept(self, make, tmp_path):
         source = make(tmp_path)
         assert source.sizes.dtype == np.int64
-        assert source.sizes.tolist() == source.read(np.arange(len(source)))["image"].lengths.tolist()
+        assert (
+            source.sizes.tolist() == source.read(np.arange(len(source)))["image"].lengths.tolist()
+        )
 
     def test_random_access(self, make, tmp_path):
         source = make(tmp_path)
         whole = source.read(np.arange(len(source)))
         some = source.read(np.array([4, 0, 4]))
-        assert [some["image"].bytes(i) for i in range(3)] == [whole["image"].bytes(i) for i in (4, 0, 4)]
+        assert [some["image"].bytes(i) for i in range(3)] == [
+            whole["image"].bytes(i) for i in (4, 0, 4)
+        ]
         assert some["label"].tolist() == [1, 0, 1]
 
     def test_batches_have_the_fields_of_the_schema(self, make, tmp_path):
@@ -324,13 +394,22 @@ class TestSource:
     def test_packs(self, make, tmp_path):
         source = make(tmp_path)
         pack(source, tmp_path / "out.tfrecord")
-        assert open_dataset(tmp_path / "out.tfrecord").columns["label"].tolist() == [0, 0, 0, 1, 1, 1]
+        assert open_dataset(tmp_path / "out.tfrecord").columns["label"].tolist() == [
+            0,
+            0,
+            0,
+            1,
+            1,
+            1,
+        ]
 
 
 # Codecs
 
 
-@pytest.mark.parametrize(("format", "tolerance"), [("jpeg", 12), ("png", 0), ("webp", 16), ("bmp", 0), ("tiff", 0)])
+@pytest.mark.parametrize(
+    ("format", "tolerance"), [("jpeg", 12), ("png", 0), ("webp", 16), ("bmp", 0), ("tiff", 0)]
+)
 class TestCodec:
     def decode(self, data, format, color="RGB", limits=DEFAULT_LIMITS):
         return codec_of(format).decode(data, headers.probe(data), PixelFormat(color), limits)

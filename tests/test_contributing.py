@@ -45,7 +45,9 @@ def add_lines(monkeypatch, text):
     """Add the lines that a section adds to a table."""
     for name, path in re.findall(r"`(_[A-Z]+)` in `(fastpack/[\w/]+)\.py`", text):
         table = getattr(importlib.import_module(path.replace("/", ".")), name)
-        for key, module, value in re.findall(r'^    "(\w+)": \("([\w.]+)", "(\w+)"\),$', text, flags=re.M):
+        for key, module, value in re.findall(
+            r'^    "(\w+)": \("([\w.]+)", "(\w+)"\),$', text, flags=re.M
+        ):
             monkeypatch.setitem(table, key, (module, value))
 
 
@@ -66,7 +68,9 @@ def test_what_a_guide_names_exists(guide):
     text = (ROOT / guide).read_text()
     made = set(re.findall(r"ave it as\s`([\w/.]+)`", text))
     paths = set(re.findall(r"`((?:[\w.]+/)+[\w.]*|\w+\.(?:py|md|toml))`", text))
-    paths |= set(re.findall(r"\]\(([\w./-]+)", text)) | set(re.findall(r"\bdocs/[\w/-]+\.md|\btests/[\w/]+\.py", text))
+    paths |= set(re.findall(r"\]\(([\w./-]+)", text)) | set(
+        re.findall(r"\bdocs/[\w/-]+\.md|\btests/[\w/]+\.py", text)
+    )
     links = {path for path in paths if path.startswith("http")}
     assert [path for path in sorted(paths - made - links) if not exists(path)] == []
     verbs = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.M)
@@ -75,9 +79,15 @@ def test_what_a_guide_names_exists(guide):
 
 def exists(path):
     """True for a path below the root, and for the name of a test."""
-    return (ROOT / path).exists() or (path.startswith("test_") and any((ROOT / "tests").rglob(path)))
+    return (ROOT / path).exists() or (
+        path.startswith("test_") and any((ROOT / "tests").rglob(path))
+    )
 
 
 def test_the_limits_are_those_of_the_code():
-    rows = dict(re.findall(r"^\| `(max_\w+)` \| ([\d,]+)", (ROOT / "SECURITY.md").read_text(), flags=re.M))
-    assert {name: int(value.replace(",", "")) for name, value in rows.items()} == {each.name: each.default for each in fields(Limits)}
+    rows = dict(
+        re.findall(r"^\| `(max_\w+)` \| ([\d,]+)", (ROOT / "SECURITY.md").read_text(), flags=re.M)
+    )
+    assert {name: int(value.replace(",", "")) for name, value in rows.items()} == {
+        each.name: each.default for each in fields(Limits)
+    }

@@ -46,7 +46,11 @@ def write_files(root, files):
 
 
 def files_below(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
 def make_folder(root):
@@ -70,7 +74,9 @@ def make_packed(name, **options):
 
 def make_gzip(root):
     fastpack.pack(root, root.parent / "b.tfrecord")
-    (root.parent / "a.tfrecord.gz").write_bytes(gzip.compress((root.parent / "b.tfrecord").read_bytes()))
+    (root.parent / "a.tfrecord.gz").write_bytes(
+        gzip.compress((root.parent / "b.tfrecord").read_bytes())
+    )
     return root.parent / "a.tfrecord.gz"
 
 
@@ -95,7 +101,12 @@ def test_all_to_all_and_back_to_files(root, tmp_path, make, output):
     extracted = fastpack.extract(found, tmp_path / "files")
     assert (extracted.num_files, extracted.num_bytes) == (4, sum(map(len, FILES.values())))
     if make is make_tar:  # its keys have no endings, so they get the formats'
-        assert set(files_below(tmp_path / "files")) == {"cat/1.jpg", "cat/deep/2.jpg", "dog/1.png", "owl/Löwe.webp"}
+        assert set(files_below(tmp_path / "files")) == {
+            "cat/1.jpg",
+            "cat/deep/2.jpg",
+            "dog/1.png",
+            "owl/Löwe.webp",
+        }
     else:
         assert files_below(tmp_path / "files") == FILES
     left = {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
@@ -104,7 +115,12 @@ def test_all_to_all_and_back_to_files(root, tmp_path, make, output):
 
 def test_options_and_progress(root, tmp_path):
     seen = []
-    packed = fastpack.convert(root, tmp_path / "x.tfrecord", PackOptions(shards=2), progress=lambda *done: seen.append(done))
+    packed = fastpack.convert(
+        root,
+        tmp_path / "x.tfrecord",
+        PackOptions(shards=2),
+        progress=lambda *done: seen.append(done),
+    )
     assert len(packed.paths) == 2
     assert seen[-1] == (4, 4, sum(map(len, FILES.values())))
     with pytest.raises(OutputExistsError):
@@ -119,7 +135,10 @@ def test_output_folder_that_is_not_there(root, tmp_path):
 
 # Compressed files
 
-RECORDS = b"".join(frame(example(entry(b"x", int_list(*range(i))), entry(b"zeros", bytes_list(b"\0\xff" * i)))) for i in range(400))
+RECORDS = b"".join(
+    frame(example(entry(b"x", int_list(*range(i))), entry(b"zeros", bytes_list(b"\0\xff" * i))))
+    for i in range(400)
+)
 
 
 def assert_unpacked(path, output):
@@ -133,8 +152,13 @@ COMPRESSED = {
     "zlib": zlib.compress(RECORDS),
     "zlib fast": zlib.compress(RECORDS, 1),
     "gzip stored": gzip.compress(RECORDS, 0),
-    "gzip joined": gzip.compress(RECORDS[:3000]) + gzip.compress(b"") + gzip.compress(RECORDS[3000:]),
-    "gzip joined and padded": gzip.compress(RECORDS[:3000]) + bytes(600) + gzip.compress(RECORDS[3000:]) + bytes(512),
+    "gzip joined": gzip.compress(RECORDS[:3000])
+    + gzip.compress(b"")
+    + gzip.compress(RECORDS[3000:]),
+    "gzip joined and padded": gzip.compress(RECORDS[:3000])
+    + bytes(600)
+    + gzip.compress(RECORDS[3000:])
+    + bytes(512),
 }
 
 
@@ -152,7 +176,9 @@ def test_what_tensorflow_compresses(tmp_path, compression):
     with tf.io.TFRecordWriter(str(tmp_path / "x.tfrecord"), compression) as writer:
         for i in range(400):
             feature = {"x": tf.train.Feature(int64_list=tf.train.Int64List(value=range(i)))}
-            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+            writer.write(
+                tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+            )
     assert_unpacked(tmp_path / "x.tfrecord", tmp_path / "y.tfrecord")
 
 
@@ -196,7 +222,9 @@ def test_a_tfrecord_that_begins_like_zlib_is_none(tmp_path, length):
 def write_keys(tmp_path, keys, images=None):
     images = images or [FILES["cat/1.jpg"]] * len(keys)
     records = [
-        frame(example(entry(b"image", bytes_list(image)), entry(b"key", bytes_list(os.fsencode(key)))))
+        frame(
+            example(entry(b"image", bytes_list(image)), entry(b"key", bytes_list(os.fsencode(key))))
+        )
         for key, image in zip(keys, images, strict=True)
     ]
     (tmp_path / "x.tfrecord").write_bytes(b"".join(records))
@@ -204,7 +232,19 @@ def write_keys(tmp_path, keys, images=None):
 
 
 @pytest.mark.parametrize(
-    "key", ["../out.jpg", "a/../../out.jpg", "/tmp/out.jpg", "a//b.jpg", "./a.jpg", "", "a/", "..", "a\0b.jpg", "a/./b.jpg"]
+    "key",
+    [
+        "../out.jpg",
+        "a/../../out.jpg",
+        "/tmp/out.jpg",
+        "a//b.jpg",
+        "./a.jpg",
+        "",
+        "a/",
+        "..",
+        "a\0b.jpg",
+        "a/./b.jpg",
+    ],
 )
 def test_keys_that_lead_out_write_nothing(tmp_path, key):
     dataset = write_keys(tmp_path, ["good.jpg", key])
@@ -229,7 +269,10 @@ def test_links_are_not_followed(tmp_path):
 
 
 def test_one_key_and_file_twice(tmp_path):
-    assert fastpack.extract(write_keys(tmp_path, ["a.jpg", "a.jpg"]), tmp_path / "files").num_files == 1
+    assert (
+        fastpack.extract(write_keys(tmp_path, ["a.jpg", "a.jpg"]), tmp_path / "files").num_files
+        == 1
+    )
     assert files_below(tmp_path / "files") == {"a.jpg": FILES["cat/1.jpg"]}
 
 
@@ -273,14 +316,21 @@ def test_a_failure_leaves_whole_files_only(tmp_path, monkeypatch):
 
 def test_without_keys_files_are_numbered(tmp_path):
     images = [FILES["dog/1.png"], FILES["cat/1.jpg"], b"no image"]
-    (tmp_path / "x.tfrecord").write_bytes(b"".join(frame(example(entry(b"image", bytes_list(image)))) for image in images))
+    (tmp_path / "x.tfrecord").write_bytes(
+        b"".join(frame(example(entry(b"image", bytes_list(image)))) for image in images)
+    )
     fastpack.extract(fastpack.open(tmp_path / "x.tfrecord"), tmp_path / "files")
-    assert files_below(tmp_path / "files") == dict(zip(["00000000.png", "00000001.jpg", "00000002.bin"], images, strict=True))
+    assert files_below(tmp_path / "files") == dict(
+        zip(["00000000.png", "00000001.jpg", "00000002.bin"], images, strict=True)
+    )
 
 
 def test_another_field(tmp_path):
     mask = save(photo(8, 9, 1), "PNG")
-    path = write_tar(tmp_path / "x.tar", [("a.jpg", FILES["cat/1.jpg"]), ("a.mask.png", mask), ("a.npy", b"\x93NUMPY")])
+    path = write_tar(
+        tmp_path / "x.tar",
+        [("a.jpg", FILES["cat/1.jpg"]), ("a.mask.png", mask), ("a.npy", b"\x93NUMPY")],
+    )
     dataset = fastpack.open(path)
     fastpack.extract(dataset, tmp_path / "masks", field="mask.png")
     fastpack.extract(dataset, tmp_path / "arrays", field="npy")
@@ -300,7 +350,9 @@ def test_damage_names_the_record(tmp_path):
     dataset = write_keys(tmp_path, ["a.jpg", "b.jpg"])
     data = (tmp_path / "x.tfrecord").read_bytes()
     in_place(tmp_path / "x.tfrecord", {len(data) - 50: bytes([data[-50] ^ 1])})
-    with pytest.raises(CorruptRecordError, match=r"x\.tfrecord, record 1.*key b\.jpg|x\.tfrecord, record 1"):
+    with pytest.raises(
+        CorruptRecordError, match=r"x\.tfrecord, record 1.*key b\.jpg|x\.tfrecord, record 1"
+    ):
         fastpack.extract(dataset, tmp_path / "files")
 
 
@@ -308,8 +360,12 @@ def test_damage_names_the_record(tmp_path):
 @pytest.mark.parametrize("write", ["extract", "pack", "pack without duplicates"])
 def test_a_reader_that_goes_on_past_bad_samples_makes_no_wrong_files(tmp_path, on_error, write):
     """Neither does one get another's bytes, nor none."""
-    dataset = write_keys(tmp_path, ["a.jpg", "b.jpg", "c.jpg"]).with_options(decode=False, on_error=on_error)
-    in_place(tmp_path / "x.tfrecord", {int(dataset.index.spans["image"]["offset"][1]) + 20: b"\0\1\2\3"})
+    dataset = write_keys(tmp_path, ["a.jpg", "b.jpg", "c.jpg"]).with_options(
+        decode=False, on_error=on_error
+    )
+    in_place(
+        tmp_path / "x.tfrecord", {int(dataset.index.spans["image"]["offset"][1]) + 20: b"\0\1\2\3"}
+    )
     with pytest.raises(CorruptRecordError, match="record 1"):
         if write == "extract":
             fastpack.extract(dataset, tmp_path / "files")
@@ -331,8 +387,14 @@ def test_many_batches_and_progress(tmp_path, monkeypatch):
         paths.append(tmp_path / f"{i}")
     fastpack.pack(ImageFiles(paths, keys=keys), tmp_path / "x.h5")
     seen = []
-    fastpack.extract(fastpack.open(tmp_path / "x.h5"), tmp_path / "files", progress=lambda *done: seen.append(done))
-    assert files_below(tmp_path / "files") == {key: path.read_bytes() for key, path in zip(keys, paths, strict=True)}
+    fastpack.extract(
+        fastpack.open(tmp_path / "x.h5"),
+        tmp_path / "files",
+        progress=lambda *done: seen.append(done),
+    )
+    assert files_below(tmp_path / "files") == {
+        key: path.read_bytes() for key, path in zip(keys, paths, strict=True)
+    }
     assert [done[0] for done in seen] == [3, 6, 9, 12, 15, 18, 20]
     assert len(os.listdir("/proc/self/fd")) < 200
 

@@ -9,7 +9,10 @@ from fastpack._native.crc32c import crc32c, crc32c_rows, join, mask, paths, unma
 from fastpack.core.ragged import Ragged
 
 PATHS = [
-    pytest.param(path, marks=pytest.mark.skipif(path not in paths(), reason="this processor lacks what it needs"))
+    pytest.param(
+        path,
+        marks=pytest.mark.skipif(path not in paths(), reason="this processor lacks what it needs"),
+    )
     for path in ("best", "table", "hardware", "256 bits", "512 bits")
 ]
 
@@ -29,7 +32,12 @@ VECTORS = [
     (b"\xff" * 32, 0x62A8AB43),
     (bytes(range(32)), 0x46DD794E),
     (bytes(range(31, -1, -1)), 0x113FDB5C),
-    (bytes.fromhex("01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000"), 0xD9963A56),
+    (
+        bytes.fromhex(
+            "01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000"
+        ),
+        0xD9963A56,
+    ),
     (b"123456789", 0xE3069283),
     (b"", 0),
 ]
@@ -52,7 +60,10 @@ _BYTES = np.random.default_rng(0).integers(0, 256, 10_000, np.uint8)
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("length", [63, 64, 127, 128, 255, 256, 257, 319, 320, 511, 512, 1023, 1024, 3071, 3072, 3079, 3080, 9900])
+@pytest.mark.parametrize(
+    "length",
+    [63, 64, 127, 128, 255, 256, 257, 319, 320, 511, 512, 1023, 1024, 3071, 3072, 3079, 3080, 9900],
+)
 @pytest.mark.parametrize("start", [0, 1, 7, 31, 63])
 def test_long_data_at_any_address(path, length, start):
     data = _BYTES[start : start + length]

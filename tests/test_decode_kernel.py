@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from images import cmyk_jpeg, jpeg, photo, read_pillow, read_upright, resized, sampled_jpeg, save, with_orientation, ycck_jpeg
+from images import (
+    cmyk_jpeg,
+    jpeg,
+    photo,
+    read_pillow,
+    read_upright,
+    resized,
+    sampled_jpeg,
+    save,
+    with_orientation,
+    ycck_jpeg,
+)
 from PIL import Image
 
 from fastpack._native.decode import DecodeBatch
@@ -111,7 +122,9 @@ def views(draw, orientations=st.integers(1, 8)):
     return view_of(**box, x=x, y=y, orientation=orientation, flip=draw(st.booleans()))
 
 
-UPRIGHT = {orientation: read_upright(with_orientation(SOURCE, orientation)) for orientation in range(1, 9)}
+UPRIGHT = {
+    orientation: read_upright(with_orientation(SOURCE, orientation)) for orientation in range(1, 9)
+}
 
 
 def expected_view(view):
@@ -148,7 +161,9 @@ def test_view_of_rare_kinds_is_a_crop_too(data, view):
 
 @given(views(), SIZES, SIZES)
 def test_resampled_view(view, height, width):
-    expected = resized(expected_view(view)[:, ::-1] if view["flip"] else expected_view(view), height, width)
+    expected = resized(
+        expected_view(view)[:, ::-1] if view["flip"] else expected_view(view), height, width
+    )
     expected = expected[:, ::-1] if view["flip"] else expected  # the mirror comes last
     assert np.abs(decode(SOURCE, view, (height, width)).astype(int) - expected).max() <= 1
 
@@ -172,7 +187,9 @@ def windows_of(whole):
         "upside down": packed[::-1][:height, :width],
         "backwards": packed[:height, :width][:, ::-1, ::-1],
         "every third": packed[::3, ::3],
-        "transposed": whole.reshape(-1)[: height * width * 3].reshape(width, height, 3).transpose(1, 0, 2),
+        "transposed": whole.reshape(-1)[: height * width * 3]
+        .reshape(width, height, 3)
+        .transpose(1, 0, 2),
     }
 
 
@@ -205,7 +222,11 @@ def test_the_first_row_that_fails_is_reported(num_workers):
     files = [SOURCE] * 40
     for row in (17, 18, 31):
         files[row] = SOURCE[:-100]
-    job = batch(files, np.repeat(view_of(WIDTH, HEIGHT), 40), list(np.empty((40, HEIGHT, WIDTH, 3), np.uint8)))
+    job = batch(
+        files,
+        np.repeat(view_of(WIDTH, HEIGHT), 40),
+        list(np.empty((40, HEIGHT, WIDTH, 3), np.uint8)),
+    )
     run_in_threads(job.run, num_workers)
     assert job.failures()[0][2] == 17
 
@@ -224,7 +245,9 @@ def test_a_batch_may_go_on(num_workers):
 
 def test_a_decoder_is_sound_after_a_failure():
     outs = np.empty((3, HEIGHT, WIDTH, 3), np.uint8)
-    for out, data, status in zip(outs, [SOURCE, SOURCE[:-100], SOURCE], [None, 10, None], strict=True):
+    for out, data, status in zip(
+        outs, [SOURCE, SOURCE[:-100], SOURCE], [None, 10, None], strict=True
+    ):
         assert run(data, view_of(WIDTH, HEIGHT), out) == status
     assert (outs[0] == PIXELS).all()
     assert (outs[2] == PIXELS).all()
@@ -241,17 +264,29 @@ def test_decodes_from_files(tmp_path):
     out = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     with open(tmp_path / "x", "rb") as file:
         fds = np.array([file.fileno()], np.int32)
-        assert run_all(DecodeBatch(spans, view_of(WIDTH, HEIGHT), [out], fds=fds, max_pixels=2**20, max_scans=9)) == []
+        assert (
+            run_all(
+                DecodeBatch(
+                    spans, view_of(WIDTH, HEIGHT), [out], fds=fds, max_pixels=2**20, max_scans=9
+                )
+            )
+            == []
+        )
     assert (out == PIXELS).all()
 
 
 def test_pixels_are_tensorflows():
     tf = pytest.importorskip("tensorflow")
     data = jpeg(90, 100, quality=70)
-    expected = tf.image.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True).numpy()
+    expected = tf.image.decode_jpeg(
+        data, channels=3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True
+    ).numpy()
     assert (decode(data) == expected).all()
 
 
 def test_photo_is_what_was_saved():
     pixels = photo(80, 120, seed=5)
-    assert np.abs(decode(save(pixels, "JPEG", quality=100, subsampling=0)).astype(int) - pixels).mean() < 2
+    assert (
+        np.abs(decode(save(pixels, "JPEG", quality=100, subsampling=0)).astype(int) - pixels).mean()
+        < 2
+    )

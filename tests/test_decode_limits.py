@@ -16,7 +16,9 @@ def status_of(data, width=WIDTH, height=HEIGHT, **options):
     return run(data, view_of(width, height), np.empty((height, width, 3), np.uint8), **options)
 
 
-@pytest.mark.parametrize("data", [SOURCE, PROGRESSIVE, cmyk_jpeg(HEIGHT, WIDTH)], ids=["baseline", "progressive", "cmyk"])
+@pytest.mark.parametrize(
+    "data", [SOURCE, PROGRESSIVE, cmyk_jpeg(HEIGHT, WIDTH)], ids=["baseline", "progressive", "cmyk"]
+)
 def test_every_truncation_is_noticed(data):
     statuses = {status_of(data[:end]) for end in range(1, len(data))}
     assert statuses == {TRUNCATED}
@@ -26,13 +28,27 @@ def test_every_truncation_is_noticed(data):
 def test_a_changed_byte_gives_pixels_or_a_status(data, at, change):
     damaged = bytearray(data)
     damaged[at % len(data)] ^= change
-    assert status_of(bytes(damaged)) in (None, CORRUPT, TRUNCATED, UNSUPPORTED, PIXEL_LIMIT, SCAN_LIMIT, BAD_BOX)
+    assert status_of(bytes(damaged)) in (
+        None,
+        CORRUPT,
+        TRUNCATED,
+        UNSUPPORTED,
+        PIXEL_LIMIT,
+        SCAN_LIMIT,
+        BAD_BOX,
+    )
 
 
 @given(st.binary(min_size=1, max_size=300))
 def test_garbage_is_no_picture(data):
     assert status_of(data) in (CORRUPT, TRUNCATED)
-    assert status_of(b"\xff\xd8\xff" + data) in (CORRUPT, TRUNCATED, UNSUPPORTED, PIXEL_LIMIT, BAD_BOX)
+    assert status_of(b"\xff\xd8\xff" + data) in (
+        CORRUPT,
+        TRUNCATED,
+        UNSUPPORTED,
+        PIXEL_LIMIT,
+        BAD_BOX,
+    )
 
 
 def test_another_format_is_corrupt():
@@ -41,7 +57,9 @@ def test_another_format_is_corrupt():
 
 def test_damage_inside_the_data_is_noticed_where_libjpeg_can():
     scan = SOURCE.index(b"\xff\xda") + 14
-    assert status_of(SOURCE[:scan] + b"\xff\xd0" + SOURCE[scan:]) == CORRUPT  # a restart that nobody asked for
+    assert (
+        status_of(SOURCE[:scan] + b"\xff\xd0" + SOURCE[scan:]) == CORRUPT
+    )  # a restart that nobody asked for
 
 
 @pytest.mark.parametrize("marker", [0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF])
@@ -55,14 +73,19 @@ def test_more_bits_than_eight_are_unsupported():
     assert status_of(SOURCE[:precision] + b"\x0c" + SOURCE[precision + 1 :]) == UNSUPPORTED
 
 
-@pytest.mark.parametrize(("max_pixels", "status"), [(WIDTH * HEIGHT, None), (WIDTH * HEIGHT - 1, PIXEL_LIMIT), (1, PIXEL_LIMIT)])
+@pytest.mark.parametrize(
+    ("max_pixels", "status"),
+    [(WIDTH * HEIGHT, None), (WIDTH * HEIGHT - 1, PIXEL_LIMIT), (1, PIXEL_LIMIT)],
+)
 def test_limit_on_pixels(max_pixels, status):
     assert status_of(SOURCE, max_pixels=max_pixels) == status
 
 
 def test_a_header_that_claims_much_costs_nothing():
     size = SOURCE.index(b"\xff\xc0") + 5
-    huge = SOURCE[:size] + b"\xff\xdc\xff\xdc" + SOURCE[size + 4 :]  # 65500 x 65500, the most that libjpeg takes
+    huge = (
+        SOURCE[:size] + b"\xff\xdc\xff\xdc" + SOURCE[size + 4 :]
+    )  # 65500 x 65500, the most that libjpeg takes
     assert status_of(huge, max_pixels=2**28) == PIXEL_LIMIT
 
 

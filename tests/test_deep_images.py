@@ -17,7 +17,9 @@ HEIGHT, WIDTH = 21, 37
 
 
 def deep(channels, seed=0):
-    return np.random.default_rng(seed).integers(0, 2**16, (HEIGHT, WIDTH, channels)).astype(np.uint16)
+    return (
+        np.random.default_rng(seed).integers(0, 2**16, (HEIGHT, WIDTH, channels)).astype(np.uint16)
+    )
 
 
 def file_of(levels, suffix):
@@ -37,8 +39,12 @@ def test_every_level_is_kept(suffix, color):
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 def test_gray_levels_are_kept(suffix):
     levels = deep(1)
-    np.testing.assert_array_equal(fastpack.decode(file_of(levels, suffix), color="GRAY", bits=16), levels)
-    np.testing.assert_array_equal(fastpack.decode(file_of(levels, suffix), bits=16), np.repeat(levels, 3, axis=2))
+    np.testing.assert_array_equal(
+        fastpack.decode(file_of(levels, suffix), color="GRAY", bits=16), levels
+    )
+    np.testing.assert_array_equal(
+        fastpack.decode(file_of(levels, suffix), bits=16), np.repeat(levels, 3, axis=2)
+    )
 
 
 def test_pillow_reads_the_same_gray_levels():
@@ -47,13 +53,17 @@ def test_pillow_reads_the_same_gray_levels():
     from PIL import Image
 
     data = file_of(deep(1), ".png")
-    np.testing.assert_array_equal(fastpack.decode(data, color="GRAY", bits=16)[..., 0], np.array(Image.open(BytesIO(data))))
+    np.testing.assert_array_equal(
+        fastpack.decode(data, color="GRAY", bits=16)[..., 0], np.array(Image.open(BytesIO(data)))
+    )
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP"])
 def test_shallow_images_fill_the_range(format):
     data = save(to_pillow(photo(HEIGHT, WIDTH)), format)
-    np.testing.assert_array_equal(fastpack.decode(data, bits=16), fastpack.decode(data).astype(np.uint16) * 257)
+    np.testing.assert_array_equal(
+        fastpack.decode(data, bits=16), fastpack.decode(data).astype(np.uint16) * 257
+    )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
@@ -67,7 +77,10 @@ def test_without_asking_all_bits_are_kept(tmp_path, suffix):
 
 def test_images_of_both_depths_need_a_choice(tmp_path):
     path = packed(tmp_path, [file_of(deep(3), ".png"), jpeg(HEIGHT, WIDTH)], "both.tfrecord")
-    with pytest.raises(OptionError, match="1 images of 'image' have 16 bits a channel and 1 have 8; .*bits=8 or bits=16"):
+    with pytest.raises(
+        OptionError,
+        match="1 images of 'image' have 16 bits a channel and 1 have 8; .*bits=8 or bits=16",
+    ):
         fastpack.open(path).read([0])
     assert fastpack.open(path, bits=8).read([0, 1])["image"].dtype == np.uint8
     assert fastpack.open(path, decode=False).read([0, 1]).num_samples == 2
@@ -84,7 +97,9 @@ def test_floats_are_refused():
 def test_a_reader_keeps_them_beside_shallow_ones(tmp_path, num_workers):
     levels = deep(3)
     turned = with_orientation(jpeg(HEIGHT, WIDTH), 6)
-    path = packed(tmp_path, [file_of(levels, ".png"), turned, file_of(levels, ".tiff")], "deep.tfrecord")
+    path = packed(
+        tmp_path, [file_of(levels, ".png"), turned, file_of(levels, ".tiff")], "deep.tfrecord"
+    )
     images = fastpack.open(path, bits=16, num_workers=num_workers).read([0, 1, 2, 0])["image"]
     np.testing.assert_array_equal(images[0], levels)
     np.testing.assert_array_equal(images[1], fastpack.decode(turned).astype(np.uint16) * 257)
@@ -94,7 +109,9 @@ def test_a_reader_keeps_them_beside_shallow_ones(tmp_path, num_workers):
 
 def test_an_output_must_be_as_deep(tmp_path):
     levels = [deep(3, seed) for seed in range(3)]
-    dataset = fastpack.open(packed(tmp_path, [file_of(each, ".png") for each in levels], "deep.tfrecord"), bits=16)
+    dataset = fastpack.open(
+        packed(tmp_path, [file_of(each, ".png") for each in levels], "deep.tfrecord"), bits=16
+    )
     out = np.zeros((3, HEIGHT, WIDTH, 3), np.uint16)
     dataset.read([2, 1, 0], out=out)
     np.testing.assert_array_equal(out, levels[::-1])
@@ -114,7 +131,10 @@ STEPS = {
     "crop, resize and flip": [fastpack.RandomResizedCrop((12, 10)), fastpack.HorizontalFlip(0.5)],
     "resize and crop": [fastpack.ResizeShort(24), fastpack.CenterCrop(20)],
     "shrink": [fastpack.Resize((5, 7))],
-    "padding crop": [fastpack.CenterCrop((40, 30), pad_if_needed=True, fill=7), fastpack.HorizontalFlip(0.5)],
+    "padding crop": [
+        fastpack.CenterCrop((40, 30), pad_if_needed=True, fill=7),
+        fastpack.HorizontalFlip(0.5),
+    ],
     "normalize": [fastpack.Resize((9, 9)), FLOATS],
 }
 
@@ -125,9 +145,15 @@ def test_transforms_of_16_bits_are_those_of_8(tmp_path, steps, interpolation):
     """Of the same images, with each level 257 times as high: the kernel is the oracle."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    files = [save(to_pillow(photo(HEIGHT, WIDTH, seed=seed)), "PNG", exif=exif) for seed in range(4)]
-    shallow = fastpack.open(packed(tmp_path, files, "8.tfrecord"), transform=steps, interpolation=interpolation)
-    expected, found = (reader.read(range(4))["image"] for reader in (shallow, shallow.with_options(bits=16)))
+    files = [
+        save(to_pillow(photo(HEIGHT, WIDTH, seed=seed)), "PNG", exif=exif) for seed in range(4)
+    ]
+    shallow = fastpack.open(
+        packed(tmp_path, files, "8.tfrecord"), transform=steps, interpolation=interpolation
+    )
+    expected, found = (
+        reader.read(range(4))["image"] for reader in (shallow, shallow.with_options(bits=16))
+    )
     if found.dtype == np.uint16:
         assert np.abs(found / 257 - expected).max() <= 1
     else:
@@ -147,9 +173,13 @@ def test_stored_pixels_of_16_bits(tmp_path):
 @pytest.mark.parametrize("bits", [8, 16])
 def test_pixels_of_both_depths_need_a_choice(tmp_path, bits):
     files = [file_of(deep(3), ".png"), save(photo(HEIGHT, WIDTH), "PNG")]
-    with pytest.raises(UnsupportedImageError, match="8 bits a channel, and others.*16; .*bits=8 or bits=16.*-01"):
+    with pytest.raises(
+        UnsupportedImageError, match="8 bits a channel, and others.*16; .*bits=8 or bits=16.*-01"
+    ):
         packed(tmp_path, files, "x.h5", layout="pixels")
-    stored = fastpack.open(packed(tmp_path, files, "y.h5", layout="pixels", bits=bits)).read([0, 1])["image"]
+    stored = fastpack.open(packed(tmp_path, files, "y.h5", layout="pixels", bits=bits)).read(
+        [0, 1]
+    )["image"]
     expected = fastpack.open(packed(tmp_path, files, "y.tfrecord"), bits=bits).read([0, 1])["image"]
     np.testing.assert_array_equal(stored, expected)
 

@@ -8,7 +8,18 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from images import cmyk_jpeg, jpeg, photo, read_pillow, read_upright, resized, save, to_pillow, with_orientation, ycck_jpeg
+from images import (
+    cmyk_jpeg,
+    jpeg,
+    photo,
+    read_pillow,
+    read_upright,
+    resized,
+    save,
+    to_pillow,
+    with_orientation,
+    ycck_jpeg,
+)
 from PIL import Image
 from test_engine_exact import FACTORS, encoded
 from test_engine_reading import packed
@@ -49,7 +60,11 @@ def with_few_colors(count, format="PNG", **options):
 
 
 def deep_png(channels):
-    levels = np.random.default_rng(channels).integers(0, 2**16, (HEIGHT, WIDTH, channels)).astype(np.uint16)
+    levels = (
+        np.random.default_rng(channels)
+        .integers(0, 2**16, (HEIGHT, WIDTH, channels))
+        .astype(np.uint16)
+    )
     return cv2.imencode(".png", levels)[1].tobytes()
 
 
@@ -68,17 +83,34 @@ def with_exif_orientation(format, orientation, mode="RGB", **options):
 def interlaced_png():
     """Pillow writes none: Adam7's seven passes, each of unfiltered rows (RFC 2083, 2.6)."""
     pixels = photo(HEIGHT, WIDTH)
-    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-    rows = [b"\0" + row.tobytes() for y, x, down, across in passes for row in pixels[y::down, x::across]]
+    passes = [
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ]
+    rows = [
+        b"\0" + row.tobytes() for y, x, down, across in passes for row in pixels[y::down, x::across]
+    ]
     return png(WIDTH, HEIGHT, b"".join(rows), interlaced=1)
 
 
 def png(width, height, rows, *, interlaced=0):
     def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def top_down_bmp():
@@ -97,7 +129,9 @@ def with_segments(data, *segments):
 
 
 PLAIN = jpeg(HEIGHT, WIDTH)
-LARGE_ICC = [segment(0xE2, b"ICC_PROFILE\0" + bytes([number, 16]) + bytes(65519)) for number in range(1, 17)]
+LARGE_ICC = [
+    segment(0xE2, b"ICC_PROFILE\0" + bytes([number, 16]) + bytes(65519)) for number in range(1, 17)
+]
 
 JPEGS = {
     "jpeg": PLAIN,
@@ -130,15 +164,23 @@ OTHERS = {
     "webp first frame": animated("WEBP", lossless=True),
     **{f"bmp {mode}": save(as_mode(mode), "BMP") for mode in ("1", "L", "P", "RGB", "RGBA")},
     "bmp top-down": top_down_bmp(),
-    **{f"tiff {mode}": save(as_mode(mode), "TIFF") for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK")},
-    **{f"tiff {how}": save(as_mode("RGB"), "TIFF", compression=how) for how in ("tiff_lzw", "tiff_adobe_deflate", "packbits")},
+    **{
+        f"tiff {mode}": save(as_mode(mode), "TIFF")
+        for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK")
+    },
+    **{
+        f"tiff {how}": save(as_mode("RGB"), "TIFF", compression=how)
+        for how in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+    },
     "gif": save(as_mode("P"), "GIF"),
     "gif first frame": animated("GIF"),
     "gif transparent": with_few_colors(16, "GIF", transparency=0),
 }
 KINDS = JPEGS | OTHERS
 each_kind = pytest.mark.parametrize("kind", KINDS)
-PALETTES = [kind for kind in KINDS if "palette" in kind or kind.endswith(" P") or kind.startswith("gif")]
+PALETTES = [
+    kind for kind in KINDS if "palette" in kind or kind.endswith(" P") or kind.startswith("gif")
+]
 
 
 def difference(found, expected):
@@ -201,7 +243,9 @@ def test_gray_is_near_pillows(reader, kind):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_deep_png_keeps_the_upper_bits(channels):
     data = deep_png(channels)
-    levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).reshape(HEIGHT, WIDTH, channels)
+    levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).reshape(
+        HEIGHT, WIDTH, channels
+    )
     expected = (levels >> 8).astype(np.uint8)[..., [0, 0, 0] if channels == 1 else [2, 1, 0]]
     assert (fastpack.decode(data, bits=8) == expected).all()
 
@@ -209,12 +253,27 @@ def test_deep_png_keeps_the_upper_bits(channels):
 def test_a_png_named_jpeg(tmp_path):
     (tmp_path / "cat.JPEG").write_bytes(KINDS["png RGB"])
     (tmp_path / "dog.png").write_bytes(PLAIN)
-    fastpack.write_tfrecord([tmp_path / "cat.JPEG", tmp_path / "dog.png"], [0, 1], tmp_path / "x.tfrecord")
+    fastpack.write_tfrecord(
+        [tmp_path / "cat.JPEG", tmp_path / "dog.png"], [0, 1], tmp_path / "x.tfrecord"
+    )
     images = fastpack.open(tmp_path / "x.tfrecord").read([0, 1])["image"]
     assert (images == np.stack([photo(HEIGHT, WIDTH), read_pillow(PLAIN)])).all()
 
 
-ODD_SIZES = [(1, 1), (1, 2), (2, 1), (1, 19), (19, 1), (3, 5), (7, 9), (8, 8), (9, 7), (15, 17), (17, 31), (33, 33)]
+ODD_SIZES = [
+    (1, 1),
+    (1, 2),
+    (2, 1),
+    (1, 19),
+    (19, 1),
+    (3, 5),
+    (7, 9),
+    (8, 8),
+    (9, 7),
+    (15, 17),
+    (17, 31),
+    (33, 33),
+]
 
 
 @pytest.mark.parametrize("size", ODD_SIZES, ids=str)
@@ -253,19 +312,37 @@ def test_turned_then_transformed(tmp_path, format, orientation):
     data = with_exif_orientation(format, orientation)
     upright = read_upright(data)
     dataset = fastpack.open(packed(tmp_path, [data], "x.tfrecord"))
-    assert (dataset.with_options(transform=CenterCrop((13, 9)))[0]["image"] == center(upright, 13, 9)).all()
-    assert difference(dataset.with_options(transform=Resize((30, 12)))[0]["image"], resized(upright, 30, 12)) <= 1
+    assert (
+        dataset.with_options(transform=CenterCrop((13, 9)))[0]["image"] == center(upright, 13, 9)
+    ).all()
+    assert (
+        difference(
+            dataset.with_options(transform=Resize((30, 12)))[0]["image"], resized(upright, 30, 12)
+        )
+        <= 1
+    )
     # A random part of the upright image, resampled: of the same upright image in another file it is the same part.
-    reference = fastpack.open(packed(tmp_path, [save(upright, "PNG")], "y.tfrecord"), transform=RandomResizedCrop(8))
-    assert difference(dataset.with_options(transform=RandomResizedCrop(8))[0]["image"], reference[0]["image"]) <= 0
+    reference = fastpack.open(
+        packed(tmp_path, [save(upright, "PNG")], "y.tfrecord"), transform=RandomResizedCrop(8)
+    )
+    assert (
+        difference(
+            dataset.with_options(transform=RandomResizedCrop(8))[0]["image"], reference[0]["image"]
+        )
+        <= 0
+    )
 
 
-@pytest.mark.parametrize(("format", "options"), [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+@pytest.mark.parametrize(
+    ("format", "options"), [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]
+)
 def test_left_as_stored_when_asked(tmp_path, format, options):
     data = with_exif_orientation(format, 3, **options)
     stored = read_pillow(data) if format == "JPEG" else photo(HEIGHT, WIDTH)
     assert (fastpack.decode(data, orient=False) == stored).all()
-    dataset = fastpack.open(packed(tmp_path, [data], "x.tfrecord"), orient=False, transform=CenterCrop((13, 9)))
+    dataset = fastpack.open(
+        packed(tmp_path, [data], "x.tfrecord"), orient=False, transform=CenterCrop((13, 9))
+    )
     assert (dataset[0]["image"] == center(stored, 13, 9)).all()
 
 

@@ -59,7 +59,9 @@ def test_stages_of_a_dataset(dataset):
         "disk, shuffled", "disk, in order", "memory", "decode", "decode, one core",
     }  # fmt: skip
     assert (found.num_samples, found.num_bytes) == (NUM_SAMPLES, dataset.sizes.sum())
-    assert all(stage.samples_per_second > 0 and stage.bytes_per_second > 0 for stage in found.stages)
+    assert all(
+        stage.samples_per_second > 0 and stage.bytes_per_second > 0 for stage in found.stages
+    )
     assert found.binding in names_of(found)
     assert found.advice
 
@@ -72,7 +74,9 @@ def test_stored_pixels_are_not_decoded(source, tmp_path):
     pack(source, tmp_path / "all.h5", PackOptions(size=16, sync=False))
     pixels = fastpack.open(tmp_path / "all.h5")
     assert "decode" not in names_of(doctor(pixels, seconds=0.01))
-    assert "decode" in names_of(doctor(pixels.with_options(transform=fastpack.RandomResizedCrop(8)), seconds=0.01))
+    assert "decode" in names_of(
+        doctor(pixels.with_options(transform=fastpack.RandomResizedCrop(8)), seconds=0.01)
+    )
 
 
 def test_a_consumer_of_known_speed(dataset):
@@ -110,7 +114,12 @@ def test_work_stops_when_the_time_is_over(clock):
     assert len(timed(work, np.arange(1000), 1e-9)[1]) == 64
 
 
-STAGES = (Stage("disk, shuffled", 10, 1), Stage("memory", 500, 1), Stage("decode", 100, 1), Stage("decode, one core", 5, 1))
+STAGES = (
+    Stage("disk, shuffled", 10, 1),
+    Stage("memory", 500, 1),
+    Stage("decode", 100, 1),
+    Stage("decode, one core", 5, 1),
+)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,9 @@ def test_the_narrow_stage(stages, fits, binding):
     assert _binding(stages, fits).name == binding
 
 
-@pytest.mark.parametrize(("error", "kept"), [(None, True), (BlockingIOError, False), (OSError, True)])
+@pytest.mark.parametrize(
+    ("error", "kept"), [(None, True), (BlockingIOError, False), (OSError, True)]
+)
 def test_what_the_system_keeps_in_memory(tmp_path, monkeypatch, error, kept):
     def preadv(*arguments) -> int:
         if error:
@@ -165,8 +176,22 @@ def test_nothing_to_measure(dataset):
 
 
 def facts(**changes) -> Facts:
-    rates = {"disk, shuffled": 100, "disk, in order": 900, "memory": 5000, "decode": 1000, "decode, one core": 500, "consumer": 300}
-    usual = {"binding": "decode", "fits_memory": False, "rates": rates, "num_workers": 2, "formats": {"jpeg": 1.0}, "megapixels": 0.2}
+    rates = {
+        "disk, shuffled": 100,
+        "disk, in order": 900,
+        "memory": 5000,
+        "decode": 1000,
+        "decode, one core": 500,
+        "consumer": 300,
+    }
+    usual = {
+        "binding": "decode",
+        "fits_memory": False,
+        "rates": rates,
+        "num_workers": 2,
+        "formats": {"jpeg": 1.0},
+        "megapixels": 0.2,
+    }
     return Facts(**(usual | {"is_packed": True} | changes))
 
 

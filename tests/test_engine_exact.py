@@ -17,7 +17,10 @@ import fastpack
 from fastpack._native.decode import Decoder, allow_vectors
 from fastpack.core.dtypes import VIEW
 
-FACTORS = {name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "440", "420", "411")}
+FACTORS = {
+    name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}")
+    for name in ("444", "422", "440", "420", "411")
+}
 INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"]
 SIZES = st.integers(1, 200)
 COLORS = st.sampled_from(["RGB", "BGR", "GRAY"])
@@ -30,14 +33,20 @@ def encoded(pixels, factors, quality, restart_interval, progressive):
         cv2.IMWRITE_JPEG_PROGRESSIVE: int(progressive),
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR: factors,
     }
-    return cv2.imencode(".jpg", pixels, [number for flag in flags.items() for number in flag])[1].tobytes()
+    return cv2.imencode(".jpg", pixels, [number for flag in flags.items() for number in flag])[
+        1
+    ].tobytes()
 
 
 @st.composite
 def jpegs(draw):
-    pixels = photo(draw(SIZES), draw(SIZES), draw(st.sampled_from([3, 3, 3, 1])), seed=draw(st.integers(0, 3)))
+    pixels = photo(
+        draw(SIZES), draw(SIZES), draw(st.sampled_from([3, 3, 3, 1])), seed=draw(st.integers(0, 3))
+    )
     quality, interval = draw(st.integers(1, 100)), draw(st.sampled_from([0, 0, 1, 2, 7]))
-    return encoded(pixels, FACTORS[draw(st.sampled_from([*FACTORS]))], quality, interval, draw(st.booleans()))
+    return encoded(
+        pixels, FACTORS[draw(st.sampled_from([*FACTORS]))], quality, interval, draw(st.booleans())
+    )
 
 
 def full_decode(data, orientation, color):
@@ -86,7 +95,9 @@ def test_a_crop_is_that_of_the_full_decode_bit_for_bit(crop):
 @given(crops())
 def test_fast_without_resampling_is_exact(crop):
     data, view, color, expected = crop
-    assert (decoded(data, view, expected.shape[:2], color, may_reduce=True) == mirrored(expected, view)).all()
+    assert (
+        decoded(data, view, expected.shape[:2], color, may_reduce=True) == mirrored(expected, view)
+    ).all()
 
 
 @settings(max_examples=400)
@@ -104,11 +115,17 @@ def test_crops_at_every_place(factors, progressive):
     data = encoded(photo(53, 71), factors, 90, 0, progressive)
     full = fastpack.decode(data)
     views = [view_of(width, 40, x=x, y=3) for width in (1, 2, 17) for x in range(71 - width + 1)]
-    views += [view_of(60, height, x=5, y=y) for height in (1, 2, 17) for y in range(53 - height + 1)]
+    views += [
+        view_of(60, height, x=5, y=y) for height in (1, 2, 17) for y in range(53 - height + 1)
+    ]
     boxes = [view[0].item()[:4] for view in views]
     outs = [np.empty((height, width, 3), np.uint8) for _, _, width, height in boxes]
     assert run_all(batch([data] * len(views), np.concatenate(views), outs)) == []
-    wrong = [box for box, out in zip(boxes, outs, strict=True) if (out != full[box[1] :, box[0] :][: box[3], : box[2]]).any()]
+    wrong = [
+        box
+        for box, out in zip(boxes, outs, strict=True)
+        if (out != full[box[1] :, box[0] :][: box[3], : box[2]]).any()
+    ]
     assert wrong == []
 
 
@@ -118,7 +135,9 @@ def test_crops_at_every_place(factors, progressive):
 def place(pixels, height, width, interpolation, window=None, flip=False):
     """Resampled to height x width; of that, `window`: (left, top, width, height), mirrored or not."""
     left, top, out_width, out_height = window or (0, 0, width, height)
-    view = np.array([(0, 0, pixels.shape[1], pixels.shape[0], width, height, left, top, 1, flip, 0)], VIEW)
+    view = np.array(
+        [(0, 0, pixels.shape[1], pixels.shape[0], width, height, left, top, 1, flip, 0)], VIEW
+    )
     out = np.full((out_height, out_width, pixels.shape[2]), 99, np.uint8)
     assert Decoder().place(pixels, view, out, interpolation=interpolation) is None
     return out
@@ -154,7 +173,9 @@ each_extreme = pytest.mark.parametrize(("size", "new_size"), EXTREMES, ids=str)
 @each_channels
 @each_width
 @given(st.data(), SIZES, SIZES, SIZES, SIZES, st.booleans())
-def test_vectors_give_the_plain_paths_pixels(interpolation, channels, bits, data, height, width, new_height, new_width, flip):
+def test_vectors_give_the_plain_paths_pixels(
+    interpolation, channels, bits, data, height, width, new_height, new_width, flip
+):
     pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
     found = place(pixels, new_height, new_width, interpolation, window, flip)
     with plain_paths(bits):
@@ -165,7 +186,9 @@ def test_vectors_give_the_plain_paths_pixels(interpolation, channels, bits, data
 @each_channels
 @each_width
 @each_extreme
-def test_vectors_give_the_plain_paths_pixels_at_extremes(interpolation, channels, bits, size, new_size):
+def test_vectors_give_the_plain_paths_pixels_at_extremes(
+    interpolation, channels, bits, size, new_size
+):
     pixels = noise(*size, channels)
     found = place(pixels, *new_size, interpolation)
     with plain_paths(bits):
@@ -175,7 +198,9 @@ def test_vectors_give_the_plain_paths_pixels_at_extremes(interpolation, channels
 @each_interpolation
 @each_channels
 @given(st.data(), SIZES, SIZES, SIZES, SIZES)
-def test_the_mirror_comes_after_resampling(interpolation, channels, data, height, width, new_height, new_width):
+def test_the_mirror_comes_after_resampling(
+    interpolation, channels, data, height, width, new_height, new_width
+):
     pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
     mirrored = place(pixels, new_height, new_width, interpolation, window, flip=True)
     assert (mirrored[:, ::-1] == place(pixels, new_height, new_width, interpolation, window)).all()
@@ -194,7 +219,9 @@ def test_vectors_give_the_plain_paths_pixels_of_jpegs(interpolation, color):
 @each_interpolation
 @each_channels
 @given(st.data(), SIZES, SIZES, SIZES, SIZES)
-def test_a_window_is_a_crop_of_what_is_resampled(interpolation, channels, data, height, width, new_height, new_width):
+def test_a_window_is_a_crop_of_what_is_resampled(
+    interpolation, channels, data, height, width, new_height, new_width
+):
     pixels = noise(height, width, channels)
     left, top, out_width, out_height = window = data.draw(boxes(new_width, new_height))
     whole = place(pixels, new_height, new_width, interpolation)
@@ -222,7 +249,12 @@ def test_area_is_pillows_box(channels, height, width, new_height, new_width):
 @pytest.mark.parametrize(("size", "new_size"), EXTREMES, ids=str)
 def test_area_is_pillows_box_at_extremes(channels, size, new_size):
     pixels = noise(*size, channels)
-    assert difference(place(pixels, *new_size, "area"), by_pillow(pixels, *new_size, Image.Resampling.BOX)) <= 1
+    assert (
+        difference(
+            place(pixels, *new_size, "area"), by_pillow(pixels, *new_size, Image.Resampling.BOX)
+        )
+        <= 1
+    )
 
 
 @each_channels
@@ -264,10 +296,15 @@ WHOLE = view_of(WIDTH, HEIGHT)
 def test_fast_is_exact_where_half_the_size_would_not_do(box, data):
     x, y, width, height = box
     across, down = data.draw(st.integers(1, 2 * width)), data.draw(st.integers(1, 2 * height))
-    if width // 2 >= across and height // 2 >= down:  # it may reduce: make one side need all there is
+    if (
+        width // 2 >= across and height // 2 >= down
+    ):  # it may reduce: make one side need all there is
         across = width // 2 + 1
     view = view_of(width, height, x=x, y=y)
-    assert (decoded(PHOTO, view, (down, across), may_reduce=True) == decoded(PHOTO, view, (down, across))).all()
+    assert (
+        decoded(PHOTO, view, (down, across), may_reduce=True)
+        == decoded(PHOTO, view, (down, across))
+    ).all()
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
@@ -303,8 +340,12 @@ def test_fast_reduces_as_far_as_nothing_must_be_enlarged(size, factor):
 
 def enlarged(seed):
     """What a camera makes of a scene: nothing as small as a pixel, but for noise."""
-    smooth = cv2.resize(photo(HEIGHT // 4, WIDTH // 4, seed=seed), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    return np.clip(smooth + np.random.default_rng(seed).normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
+    smooth = cv2.resize(
+        photo(HEIGHT // 4, WIDTH // 4, seed=seed), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
+    )
+    return np.clip(smooth + np.random.default_rng(seed).normal(0, 3, smooth.shape), 0, 255).astype(
+        np.uint8
+    )
 
 
 # Of the mean difference. Chroma that is subsampled along one axis only is decoded smaller along both, and blurs:
@@ -327,4 +368,6 @@ def test_fast_is_near_exact(subsampling, size, seed):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_full_decode_stands_upright(orientation):
     """What the crops above are taken from."""
-    assert (full_decode(PHOTO, orientation, "RGB") == read_upright(with_orientation(PHOTO, orientation))).all()
+    assert (
+        full_decode(PHOTO, orientation, "RGB") == read_upright(with_orientation(PHOTO, orientation))
+    ).all()

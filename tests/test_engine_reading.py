@@ -32,7 +32,11 @@ def image_file(i):
         return save(photo(*size, seed=i), "PNG")
     if i % 7 == 5:
         return with_orientation(jpeg(*size, seed=i), 1 + i % 8)
-    return jpeg(*size, seed=i, channels=1) if i % 7 == 6 else jpeg(*size, seed=i, subsampling=i % 3, progressive=i % 2 == 0)
+    return (
+        jpeg(*size, seed=i, channels=1)
+        if i % 7 == 6
+        else jpeg(*size, seed=i, subsampling=i % 3, progressive=i % 2 == 0)
+    )
 
 
 def packed(folder, files, name, **options):
@@ -48,8 +52,15 @@ def containers(tmp_path_factory):
     """The same samples, however they are kept."""
     folder = tmp_path_factory.mktemp("packed")
     files = [image_file(i) for i in range(NUM_SAMPLES)]
-    shards = {"tfrecord": ("a.tfrecord", 1), "tfrecord shards": ("b.tfrecord", 4), "hdf5": ("c.h5", 1), "hdf5 shards": ("d.h5", 3)}
-    return {kind: packed(folder, files, name, shards=count) for kind, (name, count) in shards.items()}
+    shards = {
+        "tfrecord": ("a.tfrecord", 1),
+        "tfrecord shards": ("b.tfrecord", 4),
+        "hdf5": ("c.h5", 1),
+        "hdf5 shards": ("d.h5", 3),
+    }
+    return {
+        kind: packed(folder, files, name, shards=count) for kind, (name, count) in shards.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +92,9 @@ def augmented(containers):
 
 @pytest.mark.parametrize("num_workers", [1, 2, 8])
 @pytest.mark.parametrize("batch_size", [1, 4, NUM_SAMPLES])
-def test_a_sample_has_the_same_pixels_however_it_is_read(container, augmented, num_workers, batch_size):
+def test_a_sample_has_the_same_pixels_however_it_is_read(
+    container, augmented, num_workers, batch_size
+):
     reader = fastpack.open(container, transform=AUGMENT, seed=5, num_workers=num_workers)
     order = np.random.default_rng(batch_size).permutation(NUM_SAMPLES)
     for first in range(0, NUM_SAMPLES, batch_size):
@@ -98,7 +111,9 @@ def test_a_sample_that_comes_twice_comes_alike(dataset, augmented):
 
 @pytest.mark.parametrize(("epoch", "seed"), [(3, 6), (4, 5), (0, 5), (5, 3)])
 def test_other_epochs_and_seeds_crop_otherwise(dataset, augmented, epoch, seed):
-    found = dataset.with_options(transform=AUGMENT, seed=seed).read(range(NUM_SAMPLES), epoch=epoch)["image"]
+    found = dataset.with_options(transform=AUGMENT, seed=seed).read(
+        range(NUM_SAMPLES), epoch=epoch
+    )["image"]
     assert (found != augmented).any(axis=(1, 2, 3)).all()
 
 
@@ -119,7 +134,9 @@ def test_without_an_epoch_it_is_the_first(dataset):
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area"])
 def test_threads_do_not_matter_in_any_mode(dataset, mode, interpolation):
     reader = dataset.with_options(transform=Resize(12), mode=mode, interpolation=interpolation)
-    one, eight = (reader.with_options(num_workers=count).read(range(NUM_SAMPLES))["image"] for count in (1, 8))
+    one, eight = (
+        reader.with_options(num_workers=count).read(range(NUM_SAMPLES))["image"] for count in (1, 8)
+    )
     assert (one == eight).all()
 
 
@@ -144,11 +161,16 @@ def test_center_crop_is_the_middle(dataset):
 
 
 def test_resize_short_then_center_crop(dataset):
-    found = dataset.with_options(transform=[ResizeShort(33), CenterCrop(32)]).read(range(NUM_SAMPLES))["image"]
+    found = dataset.with_options(transform=[ResizeShort(33), CenterCrop(32)]).read(
+        range(NUM_SAMPLES)
+    )["image"]
     for image, whole in zip(found, full(dataset), strict=True):
         height, width = (33 * side // min(whole.shape[:2]) for side in whole.shape[:2])
         y, x = round((height - 32) / 2), round((width - 32) / 2)
-        assert np.abs(image.astype(int) - resized(whole, height, width)[y : y + 32, x : x + 32]).max() <= 1
+        assert (
+            np.abs(image.astype(int) - resized(whole, height, width)[y : y + 32, x : x + 32]).max()
+            <= 1
+        )
 
 
 def test_random_crops_are_parts_of_the_image(dataset):
@@ -159,11 +181,17 @@ def test_random_crops_are_parts_of_the_image(dataset):
 
 
 def test_flip_is_the_mirror(dataset):
-    for image, whole in zip(dataset.with_options(transform=HorizontalFlip(1.0)), full(dataset), strict=True):
+    for image, whole in zip(
+        dataset.with_options(transform=HorizontalFlip(1.0)), full(dataset), strict=True
+    ):
         assert (image["image"] == whole[:, ::-1]).all()
 
 
-@pytest.mark.parametrize("wrap", [lambda step: step, lambda step: [step], lambda step: (step,)], ids=["step", "list", "tuple"])
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda step: step, lambda step: [step], lambda step: (step,)],
+    ids=["step", "list", "tuple"],
+)
 def test_one_step_or_a_sequence(dataset, wrap):
     step = RandomResizedCrop(10)
     expected = dataset.with_options(transform=[step]).read([0, 1])["image"]
@@ -183,7 +211,8 @@ def test_a_crop_of_a_smaller_image_is_refused(dataset):
 
 def test_color(dataset):
     rgb, bgr, gray = (
-        dataset.with_options(transform=AUGMENT, color=color).read(range(NUM_SAMPLES))["image"] for color in ("RGB", "BGR", "GRAY")
+        dataset.with_options(transform=AUGMENT, color=color).read(range(NUM_SAMPLES))["image"]
+        for color in ("RGB", "BGR", "GRAY")
     )
     assert (rgb[..., ::-1] == bgr).all()
     assert gray.shape == (NUM_SAMPLES, 20, 28, 1)
@@ -205,16 +234,26 @@ def normalized(images, dtype, layout, mean=MEAN, std=STD):
 def test_normalize_is_numpys(container, dtype, layout, color):
     reader = fastpack.open(container, transform=AUGMENT, color=color)
     levels = reader.read(range(NUM_SAMPLES))["image"]
-    found = reader.with_options(transform=[*AUGMENT, Normalize(MEAN, STD, dtype, layout)]).read(range(NUM_SAMPLES))["image"]
+    found = reader.with_options(transform=[*AUGMENT, Normalize(MEAN, STD, dtype, layout)]).read(
+        range(NUM_SAMPLES)
+    )["image"]
     assert found.dtype == dtype
     assert found.flags.c_contiguous
-    np.testing.assert_allclose(found, normalized(levels, dtype, layout), rtol=4 * np.finfo(dtype).eps, atol=1e-6)
+    np.testing.assert_allclose(
+        found, normalized(levels, dtype, layout), rtol=4 * np.finfo(dtype).eps, atol=1e-6
+    )
 
 
 def test_normalize_of_gray(dataset):
     reader = dataset.with_options(transform=Resize(9), color="GRAY")
-    found = reader.with_options(transform=[Resize(9), Normalize((0.4,), (0.2,))]).read([0, 3, 5])["image"]
-    np.testing.assert_allclose(found, normalized(reader.read([0, 3, 5])["image"], "float32", "NCHW", (0.4,), (0.2,)), rtol=1e-6)
+    found = reader.with_options(transform=[Resize(9), Normalize((0.4,), (0.2,))]).read([0, 3, 5])[
+        "image"
+    ]
+    np.testing.assert_allclose(
+        found,
+        normalized(reader.read([0, 3, 5])["image"], "float32", "NCHW", (0.4,), (0.2,)),
+        rtol=1e-6,
+    )
 
 
 def test_normalize_needs_a_number_for_each_channel(dataset):
@@ -240,7 +279,12 @@ WINDOWS = {
     "every second row of the batch": ((), np.uint8, (10, 20, 28, 3), lambda a: a[::2]),
     "floats": ((FLOATS,), np.float32, (5, 3, 20, 28), lambda a: a),
     "window of floats": ((FLOATS,), np.float32, (5, 4, 25, 33), lambda a: a[:, 1:, 2:22, 3:31]),
-    "channels last floats": ((FLOATS,), np.float32, (5, 20, 28, 3), lambda a: a.transpose(0, 3, 1, 2)),
+    "channels last floats": (
+        (FLOATS,),
+        np.float32,
+        (5, 20, 28, 3),
+        lambda a: a.transpose(0, 3, 1, 2),
+    ),
     "every third float": ((FLOATS,), np.float32, (5, 3, 60, 84), lambda a: a[:, ::-1, ::3, ::-3]),
     "halves": ((HALVES,), np.float16, (5, 20, 28, 3), lambda a: a),
     "window of halves": ((HALVES,), np.float16, (5, 21, 30, 6), lambda a: a[:, 1:, 1:29, ::2]),
@@ -298,15 +342,24 @@ def test_out_needs_one_size(dataset):
 def test_transforms_of_pixels(pixels_file, color, num_workers):
     stored = fastpack.open(pixels_file, color=color)
     whole = stored.read(range(9))["image"]
-    found = stored.with_options(transform=[CenterCrop((30, 40)), HorizontalFlip(1.0)], num_workers=num_workers).read(range(9))["image"]
+    found = stored.with_options(
+        transform=[CenterCrop((30, 40)), HorizontalFlip(1.0)], num_workers=num_workers
+    ).read(range(9))["image"]
     assert (found == whole[:, 9:39, 12:52][:, :, ::-1]).all()
-    small = stored.with_options(transform=Resize((15, 20)), num_workers=num_workers).read(range(9))["image"]
-    assert np.abs(small.astype(int) - np.stack([resized(image, 15, 20) for image in whole])).max() <= 1
+    small = stored.with_options(transform=Resize((15, 20)), num_workers=num_workers).read(range(9))[
+        "image"
+    ]
+    assert (
+        np.abs(small.astype(int) - np.stack([resized(image, 15, 20) for image in whole])).max() <= 1
+    )
 
 
 def test_pixels_are_cropped_as_encoded_images_are(pixels_file, tmp_path):
     encoded = packed(tmp_path, [jpeg(48, 64, seed=i) for i in range(9)], "x.tfrecord")
-    one, other = (fastpack.open(paths, transform=AUGMENT, seed=2).read(range(9), epoch=1)["image"] for paths in (pixels_file, encoded))
+    one, other = (
+        fastpack.open(paths, transform=AUGMENT, seed=2).read(range(9), epoch=1)["image"]
+        for paths in (pixels_file, encoded)
+    )
     assert (one == other).all()
 
 
@@ -315,7 +368,12 @@ def test_normalize_of_pixels_into_a_window(pixels_file):
     memory = np.zeros((4, 5, 24, 30), np.float32)
     window = memory[:, 1:4, 2:22, 1:29]
     reader.with_options(transform=[*AUGMENT, FLOATS]).read([8, 0, 3, 3], out=window)
-    np.testing.assert_allclose(window, normalized(reader.read([8, 0, 3, 3])["image"], "float32", "NCHW"), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        window,
+        normalized(reader.read([8, 0, 3, 3])["image"], "float32", "NCHW"),
+        rtol=1e-6,
+        atol=1e-6,
+    )
 
 
 def test_pixels_too_small_for_a_crop(pixels_file):
@@ -325,13 +383,23 @@ def test_pixels_too_small_for_a_crop(pixels_file):
 
 # Nothing to read
 
-STEPS = [Resize(7), ResizeShort(7), CenterCrop(7), RandomCrop(7), RandomResizedCrop(7), HorizontalFlip(), FLOATS]
+STEPS = [
+    Resize(7),
+    ResizeShort(7),
+    CenterCrop(7),
+    RandomCrop(7),
+    RandomResizedCrop(7),
+    HorizontalFlip(),
+    FLOATS,
+]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
 @pytest.mark.parametrize("kind", ["encoded", "pixels"])
 def test_reading_nothing(containers, pixels_file, step, kind):
-    reader = fastpack.open(containers["tfrecord"] if kind == "encoded" else pixels_file, transform=step)
+    reader = fastpack.open(
+        containers["tfrecord"] if kind == "encoded" else pixels_file, transform=step
+    )
     batch = reader.read([])
     assert batch.num_samples == len(batch["image"]) == 0
     assert batch["image"].dtype == (np.float32 if step is FLOATS else np.uint8)
@@ -391,4 +459,6 @@ def test_a_slice_has_the_crops_of_the_whole(dataset):
     whole = reader.read(range(len(reader)))["image"]
     part = reader[2:][::-1]
     assert (part.read(range(len(part)))["image"] == whole[2:][::-1]).all()
-    assert (reader.take([3, 1]).with_options(num_workers=1).read([1, 0])["image"] == whole[[1, 3]]).all()
+    assert (
+        reader.take([3, 1]).with_options(num_workers=1).read([1, 0])["image"] == whole[[1, 3]]
+    ).all()

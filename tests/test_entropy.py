@@ -51,12 +51,22 @@ def pictures(draw):
 
 @st.composite
 def plain_jpegs(draw):
-    quality, interval, optimize = draw(st.integers(1, 100)), draw(st.sampled_from([0, 0, 1, 2, 7])), draw(st.booleans())
+    quality, interval, optimize = (
+        draw(st.integers(1, 100)),
+        draw(st.sampled_from([0, 0, 1, 2, 7])),
+        draw(st.booleans()),
+    )
     if draw(st.integers(0, 3)) == 0:
         height, width = draw(st.integers(1, 80)), draw(st.integers(1, 80))
         options = {"quality": quality, "restart_marker_blocks": interval, "optimize": optimize}
         return factored_jpeg(height, width, draw(st.sampled_from(ANY_FACTORS)), **options)
-    return encoded(draw(pictures()), draw(st.sampled_from([*FACTORS.values()])), quality, interval, optimize=optimize)
+    return encoded(
+        draw(pictures()),
+        draw(st.sampled_from([*FACTORS.values()])),
+        quality,
+        interval,
+        optimize=optimize,
+    )
 
 
 @settings(max_examples=600)
@@ -76,7 +86,9 @@ def test_boxes_are_libjpegs(data, color, draw):
 @given(plain_jpegs(), st.sampled_from(COLORS), st.data(), st.integers(1, 8), st.booleans())
 def test_turned_boxes_are_libjpegs(data, color, draw, orientation, flip):
     width, height = size_of(data)
-    x, y, width, height = draw.draw(boxes(*((height, width) if orientation > 4 else (width, height))))
+    x, y, width, height = draw.draw(
+        boxes(*((height, width) if orientation > 4 else (width, height)))
+    )
     view = view_of(width, height, x=x, y=y, orientation=orientation, flip=flip)
     assert verdicts(with_orientation(data, orientation), view, color) == (None, True)
 
@@ -95,15 +107,24 @@ def test_plain_paths_are_libjpegs(data, color, draw):
 def test_boxes_at_every_place(factors, interval):
     """Where blocks, runs of blocks and chroma samples begin does not matter, nor where the image ends."""
     data = encoded(photo(53, 301), factors, 90, interval)
-    views = [view_of(width, 40, x=x, y=3) for width in (1, 2, 17) for x in range(0, 301 - width + 1)]
-    views += [view_of(60, height, x=5, y=y) for height in (1, 2, 17) for y in range(53 - height + 1)]
-    outs = [[np.empty((view["height"][0], view["width"][0], 3), np.uint8) for view in views] for _ in range(2)]
+    views = [
+        view_of(width, 40, x=x, y=3) for width in (1, 2, 17) for x in range(0, 301 - width + 1)
+    ]
+    views += [
+        view_of(60, height, x=5, y=y) for height in (1, 2, 17) for y in range(53 - height + 1)
+    ]
+    outs = [
+        [np.empty((view["height"][0], view["width"][0], 3), np.uint8) for view in views]
+        for _ in range(2)
+    ]
     job = batch([data] * len(views), np.concatenate(views), outs[0])
     assert run_all(job) == []
     assert job.num_sequential() == len(views)
     with libjpeg_alone():
         assert run_all(batch([data] * len(views), np.concatenate(views), outs[1])) == []
-    assert [view.item() for view, own, other in zip(views, *outs, strict=True) if (own != other).any()] == []
+    assert [
+        view.item() for view, own, other in zip(views, *outs, strict=True) if (own != other).any()
+    ] == []
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 127, 128, 129, 255, 256, 257, 2049])
@@ -122,7 +143,9 @@ def test_noise_has_codes_of_every_length(quality, optimize):
 
 
 def test_tables_are_kept_only_for_images_that_have_them():
-    files = [jpeg(60, 80, seed=seed, optimize=seed % 3 > 0, quality=60 + seed) for seed in range(12)] * 2
+    files = [
+        jpeg(60, 80, seed=seed, optimize=seed % 3 > 0, quality=60 + seed) for seed in range(12)
+    ] * 2
     outs = [np.empty((len(files), 60, 80, 3), np.uint8) for _ in range(2)]
     views = np.repeat(view_of(80, 60), len(files))
     job = batch(files, views, list(outs[0]))
@@ -138,7 +161,9 @@ def nums_sequential(files, shape):
     """For each of the files, one after the other, in one batch: is it decoded by our own decoder?"""
     outs = np.empty((len(files), *shape), np.uint8)
     views = np.repeat(view_of(shape[1], shape[0]), len(files))
-    jobs = [batch(files[:count], views[:count], list(outs[:count])) for count in range(len(files) + 1)]
+    jobs = [
+        batch(files[:count], views[:count], list(outs[:count])) for count in range(len(files) + 1)
+    ]
     with using_sequential("where it pays"):
         assert [run_all(job) for job in jobs] == [[]] * len(jobs)
     return np.diff([job.num_sequential() for job in jobs]).tolist()
@@ -148,8 +173,12 @@ def test_tables_are_made_where_that_pays():
     """For images with much data, and for those that have the tables of the one before."""
     small, other = (jpeg(40, 40, seed=seed, optimize=True) for seed in range(2))
     assert len(small) < len(other) + 500 < 3000
-    assert nums_sequential([small, small, small, other, small, small, other, other], (40, 40, 3)) == [0, 1, 1, 0, 0, 1, 0, 1]
-    large = [encoded(noise(120, 120, 3), FACTORS["444"], quality, optimize=True) for quality in (50, 60)]
+    assert nums_sequential(
+        [small, small, small, other, small, small, other, other], (40, 40, 3)
+    ) == [0, 1, 1, 0, 0, 1, 0, 1]
+    large = [
+        encoded(noise(120, 120, 3), FACTORS["444"], quality, optimize=True) for quality in (50, 60)
+    ]
     assert nums_sequential(large, (120, 120, 3)) == [1, 1]
 
 
@@ -234,7 +263,10 @@ def test_all_factors(smaller, factors):
 @pytest.mark.parametrize("smaller", [2, 4, 8])
 def test_numbers_that_no_encoder_writes_are_left_to_libjpeg_when_smaller(smaller):
     job = batch(
-        [with_steps(jpeg(64, 64, seed=1), 255)], view_of(64, 64), [np.empty((64 // smaller, 64 // smaller, 3), np.uint8)], may_reduce=True
+        [with_steps(jpeg(64, 64, seed=1), 255)],
+        view_of(64, 64),
+        [np.empty((64 // smaller, 64 // smaller, 3), np.uint8)],
+        may_reduce=True,
     )
     assert run_all(job) == []
     assert job.num_sequential() == 0
@@ -244,7 +276,9 @@ def with_steps(data, step, size=1):
     """The same coefficients, of which each now stands for `step` times as much; written in one or two bytes."""
     at = segment(data, 0xDB)
     length = int.from_bytes(data[at + 2 : at + 4], "big")
-    bodies = [bytes([(size - 1) << 4 | number]) + step.to_bytes(size, "big") * 64 for number in range(2)]
+    bodies = [
+        bytes([(size - 1) << 4 | number]) + step.to_bytes(size, "big") * 64 for number in range(2)
+    ]
     tables = b"".join(b"\xff\xdb" + struct.pack(">H", 2 + len(body)) + body for body in bodies)
     assert data[at + 2 + length : at + 4 + length] == b"\xff\xdb"  # a segment for each table
     return data[:at] + tables + data[at + 2 * (2 + length) :]

@@ -30,7 +30,11 @@ each_sound = pytest.mark.parametrize("data", SOUND.values(), ids=SOUND)
 def test_files_that_end_anywhere(data, filler):
     """A box in the middle needs less than all; but libjpeg reads ahead, and complains when it meets the end."""
     views = [whole(data), view_of(20, 10, x=7, y=3), view_of(20, 10, x=7, y=17)]
-    found = {verdicts(data[:end] + filler, view)[0] for end in range(start_of_data(data), len(data)) for view in views}
+    found = {
+        verdicts(data[:end] + filler, view)[0]
+        for end in range(start_of_data(data), len(data))
+        for view in views
+    }
     assert found == {None, 10}
 
 
@@ -42,7 +46,9 @@ def test_damage_anywhere(data, accept):
         damaged = bytearray(data)
         damaged[at] ^= 1 << random.integers(8)
         verdicts(bytes(damaged), whole(data), accept_damage=accept)
-        verdicts(bytes(damaged), view_of(20, 12, x=7, y=3), accept_damage=accept)  # 4:2:0: libjpeg reads the next MCUs
+        verdicts(
+            bytes(damaged), view_of(20, 12, x=7, y=3), accept_damage=accept
+        )  # 4:2:0: libjpeg reads the next MCUs
 
 
 @st.composite
@@ -53,7 +59,11 @@ def damaged_jpegs(draw):
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(2, len(data) - 1))
         assume(not frame <= at < frame + 9)
-        new = draw(st.one_of(st.binary(max_size=3), st.integers(0xC0, 0xFF).map(lambda code: bytes([0xFF, code]))))
+        new = draw(
+            st.one_of(
+                st.binary(max_size=3), st.integers(0xC0, 0xFF).map(lambda code: bytes([0xFF, code]))
+            )
+        )
         end = draw(st.integers(at, min(at + 3, len(data)))) if at > frame else at + len(new)
         if at > frame or end <= frame:
             data[at:end] = new
@@ -131,7 +141,11 @@ def test_odd_tables(number, counts, symbols):
 
 
 @settings(max_examples=300)
-@given(st.sampled_from([0x00, 0x10]), st.lists(st.integers(0, 9), min_size=16, max_size=16), st.binary(min_size=160, max_size=160))
+@given(
+    st.sampled_from([0x00, 0x10]),
+    st.lists(st.integers(0, 9), min_size=16, max_size=16),
+    st.binary(min_size=160, max_size=160),
+)
 def test_any_tables(number, counts, symbols):
     verdicts(with_table(SOUND["gray"], number, counts, symbols[: sum(counts)]), view_of(9, 5))
 

@@ -15,7 +15,13 @@ from fastpack.errors import SourceError
 from fastpack.files.escapes import escaped_bytes, escaped_name, escaped_names, is_utf8, raw_name
 
 NAMES = (
-    st.lists(st.sampled_from([b"\\", b"x", b"5", b"c", b"e9", b"\xe9", b"\xff", "é".encode(), b"/", b"a"])).map(b"".join).map(os.fsdecode)
+    st.lists(
+        st.sampled_from(
+            [b"\\", b"x", b"5", b"c", b"e9", b"\xe9", b"\xff", "é".encode(), b"/", b"a"]
+        )
+    )
+    .map(b"".join)
+    .map(os.fsdecode)
 )
 
 
@@ -36,7 +42,9 @@ def test_whole_columns(names):
     assert is_utf8(found)
     assert (found is text) == (list(found) == names)
     assert is_utf8(text) == all(map(_is_utf8, names))
-    assert list(escaped_bytes(text)) == [name if _is_utf8(name) else escaped_name(name) for name in names]
+    assert list(escaped_bytes(text)) == [
+        name if _is_utf8(name) else escaped_name(name) for name in names
+    ]
 
 
 def _is_utf8(name):
@@ -48,7 +56,14 @@ def _is_utf8(name):
 
 
 def test_rows_that_would_complete_one_another():
-    assert not is_utf8(Text.of([b"a\xc3".decode("utf-8", "surrogateescape"), b"\xa9".decode("utf-8", "surrogateescape")]))
+    assert not is_utf8(
+        Text.of(
+            [
+                b"a\xc3".decode("utf-8", "surrogateescape"),
+                b"\xa9".decode("utf-8", "surrogateescape"),
+            ]
+        )
+    )
 
 
 def test_an_escape_gives_no_slash_or_dot():
@@ -68,7 +83,11 @@ def photos(tmp_path):
 
 
 def files_below(root):
-    return {os.fsencode(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        os.fsencode(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.tfrecord", "photos"])
@@ -94,7 +113,9 @@ def test_stock_readers_read_the_keys_and_extract_gives_the_names_back(photos, tm
 def test_packing_again_changes_no_key(photos, tmp_path):
     fastpack.pack(photos, tmp_path / "a.tfrecord")
     fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "b.h5")
-    assert list(fastpack.open(tmp_path / "b.h5").columns["key"]) == list(fastpack.open(tmp_path / "a.tfrecord").columns["key"])
+    assert list(fastpack.open(tmp_path / "b.h5").columns["key"]) == list(
+        fastpack.open(tmp_path / "a.tfrecord").columns["key"]
+    )
 
 
 def test_half_a_surrogate_pair_is_no_text(photos):

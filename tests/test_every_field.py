@@ -41,7 +41,9 @@ def converted(source: Any, folder: Path, step: str) -> Any:
         packed = fastpack.pack(source, folder / step, options)
     except FastpackError as error:
         told = str(error)
-        assert any(repr(field.name) in told for field in source.schema.fields) or "key" in told, told
+        assert any(repr(field.name) in told for field in source.schema.fields) or "key" in told, (
+            told
+        )
         assert {path for path in folder.iterdir() if not path.name.startswith(".")} <= before
         return None
     assert verify(list(packed.paths), against=source).problems == ()
@@ -62,12 +64,18 @@ def test_a_walk_through_formats_keeps_every_value_or_names_what_it_refuses(sourc
         for number, step in enumerate(steps):
             (Path(folder) / str(number)).mkdir()
             current = converted(current, Path(folder) / str(number), step) or current
-            if "folder" in step and "key" in names and current is not source:  # a folder's files are sorted
-                order = np.argsort([expected["key"].index(key) for key in values_of(current, ["key"])["key"]])
+            if (
+                "folder" in step and "key" in names and current is not source
+            ):  # a folder's files are sorted
+                order = np.argsort(
+                    [expected["key"].index(key) for key in values_of(current, ["key"])["key"]]
+                )
                 current = current.take(order)
         assert values_of(current, names) == expected
         labels = expected.get("label", []) if source.schema.class_names else []
-        assert list(map(current.schema.class_name, labels)) == list(map(source.schema.class_name, labels))
+        assert list(map(current.schema.class_name, labels)) == list(
+            map(source.schema.class_name, labels)
+        )
 
 
 OTHER = {"image": JPEG, "mask": PNG, "bytes": b"other", "int": 77, "float": 77.5, "text": "other"}
@@ -92,15 +100,24 @@ def test_verify_against_finds_every_altered_field(output, source, data):
             other = another(field, value)
             if field.name == "key" or plain(value) == plain(other):
                 continue
-            problems = verify(Path(folder) / output, against=source.altered(field.name, row, other)).problems
+            problems = verify(
+                Path(folder) / output, against=source.altered(field.name, row, other)
+            ).problems
             assert len(problems) == 1, (field, problems)
             assert field.name in problems[0]
             assert f"record {row}" in problems[0]
 
 
 def test_a_field_that_is_lost_is_a_problem(tmp_path):
-    fields = Field("image", "image"), Field("key", "text"), Field("seg", "mask"), Field("n", "int", (None,), "int64")
-    source = Samples(fields, {"image": [PNG, JPEG], "key": ["a", "b"], "seg": [GRAY, GRAY], "n": [[1], []]})
+    fields = (
+        Field("image", "image"),
+        Field("key", "text"),
+        Field("seg", "mask"),
+        Field("n", "int", (None,), "int64"),
+    )
+    source = Samples(
+        fields, {"image": [PNG, JPEG], "key": ["a", "b"], "seg": [GRAY, GRAY], "n": [[1], []]}
+    )
     fastpack.pack(source, tmp_path / "x.h5", PackOptions(fields=["seg"]))
     (problem,) = verify(tmp_path / "x.h5", against=source).problems
     assert "no field 'n'" in problem

@@ -25,21 +25,35 @@ def column(name, kind, rows):
     if kind == "bytes":
         texts = Ragged.of_bytes(flat)
         return name, kind, texts.values, texts.offsets, row_offsets
-    return name, kind, np.array(flat, {"float": np.float32, "int": np.int64}[kind]), None, row_offsets
+    return (
+        name,
+        kind,
+        np.array(flat, {"float": np.float32, "int": np.int64}[kind]),
+        None,
+        row_offsets,
+    )
 
 
 def written(columns, num_rows, num_workers=1):
     frames = ExampleFrames(columns, num_rows)
     run_in_threads(frames.run, num_workers)
     records = frames.records.tobytes()
-    return [records[first:end] for first, end in zip(frames.offsets[:-1], frames.offsets[1:], strict=True)]
+    return [
+        records[first:end]
+        for first, end in zip(frames.offsets[:-1], frames.offsets[1:], strict=True)
+    ]
 
 
 tables = st.integers(0, 5).flatmap(
     lambda num_rows: st.dictionaries(
         names,
-        st.sampled_from([("bytes", st.binary(max_size=200)), ("float", floats), ("int", int64s)]).flatmap(
-            lambda kind: st.tuples(st.just(kind[0]), st.lists(st.lists(kind[1], max_size=4), min_size=num_rows, max_size=num_rows))
+        st.sampled_from(
+            [("bytes", st.binary(max_size=200)), ("float", floats), ("int", int64s)]
+        ).flatmap(
+            lambda kind: st.tuples(
+                st.just(kind[0]),
+                st.lists(st.lists(kind[1], max_size=4), min_size=num_rows, max_size=num_rows),
+            )
         ),
         max_size=4,
     ).map(lambda columns: (columns, num_rows))
@@ -49,10 +63,14 @@ tables = st.integers(0, 5).flatmap(
 @given(tables, st.integers(1, 3))
 def test_protobuf_reads_what_is_written(table, num_workers):
     columns, num_rows = table
-    records = written([column(name, kind, rows) for name, (kind, rows) in columns.items()], num_rows, num_workers)
+    records = written(
+        [column(name, kind, rows) for name, (kind, rows) in columns.items()], num_rows, num_workers
+    )
     for row, record in enumerate(records):
         assert record == frame(record[12:-4])
-        assert parsed(record[12:-4]) == {name: (kind, rows[row]) for name, (kind, rows) in columns.items()}
+        assert parsed(record[12:-4]) == {
+            name: (kind, rows[row]) for name, (kind, rows) in columns.items()
+        }
 
 
 @given(names, value_lists)
@@ -63,7 +81,10 @@ def test_one_feature_is_written_byte_for_byte_as_tensorflow_does(name, feature):
 
 def test_columns_without_row_offsets_have_one_value_a_row():
     records = written([("n", "int", np.array([7, -1]), None, None)], 2)
-    assert [parsed(record[12:-4]) for record in records] == [{"n": ("int", [7])}, {"n": ("int", [-1])}]
+    assert [parsed(record[12:-4]) for record in records] == [
+        {"n": ("int", [7])},
+        {"n": ("int", [-1])},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -104,19 +125,32 @@ def tables_with_blobs(num_rows, sizes):
 
 def known(columns, apart):
     """The checksums of the values of these columns, by their names."""
-    return {name: crc32c_rows(values, offsets) for name, _, values, offsets, _ in columns if name in apart}
+    return {
+        name: crc32c_rows(values, offsets)
+        for name, _, values, offsets, _ in columns
+        if name in apart
+    }
 
 
 @pytest.mark.parametrize("apart", [(), ("a",), ("z",), ("a", "z")])
 @pytest.mark.parametrize(
     "sizes",
     [[0], [3, 0, 70_000, 1], [5] * 1500, [600_000, 0, 700_000], []],
-    ids=["an empty one", "a few", "more pieces than a call takes", "more bytes than a call takes", "none"],
+    ids=[
+        "an empty one",
+        "a few",
+        "more pieces than a call takes",
+        "more bytes than a call takes",
+        "none",
+    ],
 )
 class TestApart:
     def test_the_file_is_the_same(self, tmp_path, sizes, apart):
         columns = tables_with_blobs(len(sizes), sizes)
-        together, frames = ExampleFrames(columns, len(sizes)), ExampleFrames(columns, len(sizes), apart=known(columns, apart))
+        together, frames = (
+            ExampleFrames(columns, len(sizes)),
+            ExampleFrames(columns, len(sizes), apart=known(columns, apart)),
+        )
         run_in_threads(together.run, 2)
         run_in_threads(frames.run, 2)
         assert (frames.offsets == together.offsets).all()
@@ -133,13 +167,21 @@ class TestApart:
         assert frames.places.shape == (len(sizes), len(apart))
         for i, name in enumerate(apart):
             values = next(column[2] for column in columns if column[0] == name).tobytes()
-            found = [data[place : place + size] for place, size in zip(frames.places[:, i], sizes, strict=True)]
+            found = [
+                data[place : place + size]
+                for place, size in zip(frames.places[:, i], sizes, strict=True)
+            ]
             assert b"".join(found) == values
 
 
-@pytest.mark.parametrize(("column_name", "rows"), [("n", None), ("b", np.array([0, 1, 2])), ("gone", None)])
+@pytest.mark.parametrize(
+    ("column_name", "rows"), [("n", None), ("b", np.array([0, 1, 2])), ("gone", None)]
+)
 def test_only_single_values_of_bytes_stay_apart(column_name, rows):
-    columns = [("n", "int", np.arange(2), None, None), ("b", "bytes", np.zeros(4, np.uint8), np.array([0, 2, 4]), rows)]
+    columns = [
+        ("n", "int", np.arange(2), None, None),
+        ("b", "bytes", np.zeros(4, np.uint8), np.array([0, 2, 4]), rows),
+    ]
     with pytest.raises(ValueError, match="apart"):
         ExampleFrames(columns, 2, apart={column_name: np.zeros(2, np.uint32)})
 

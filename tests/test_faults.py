@@ -24,7 +24,9 @@ WALK = Path(__file__).parent / "faults" / "walk.py"
     ],
 )
 def test_a_pack_that_is_killed_or_meets_a_full_disk(tmp_path, format, faults, how, thorough):
-    every = [] if thorough else ["--every", "7"]  # no divisor of the calls that a shard takes: each kind of call is met
+    every = (
+        [] if thorough else ["--every", "7"]
+    )  # no divisor of the calls that a shard takes: each kind of call is met
     walk = [sys.executable, WALK, tmp_path, "--formats", format, *how, *every, "--faults", *faults]
     walked = subprocess.run(walk, capture_output=True, text=True)
     assert walked.returncode == 0, walked.stdout + walked.stderr

@@ -61,7 +61,9 @@ def test_a_name_that_no_file_has():
 
 
 def test_the_order_and_the_ends_of_names_count():
-    assert len({FileNames(names).digest() for names in (["a", "bc"], ["ab", "c"], ["bc", "a"])}) == 3
+    assert (
+        len({FileNames(names).digest() for names in (["a", "bc"], ["ab", "c"], ["bc", "a"])}) == 3
+    )
 
 
 @pytest.mark.parametrize("count", [1, 300])  # with one thread and with several
@@ -72,7 +74,10 @@ def test_what_is_wrong_is_told_by_file(tmp_path, count):
     sizes, times, faults = names.stat()
     assert sizes.tolist() == [*range(count), 0, 0]
     assert times[:count].tolist() == [(tmp_path / str(i)).stat().st_mtime_ns for i in range(count)]
-    assert {row: type(fault) for row, fault in faults.items()} == {count: UnreadableFileError, count + 1: MissingFileError}
+    assert {row: type(fault) for row, fault in faults.items()} == {
+        count: UnreadableFileError,
+        count + 1: MissingFileError,
+    }
     assert str(tmp_path / "gone") in str(faults[count + 1])
 
 
@@ -80,9 +85,9 @@ def test_files_are_read_in_the_order_that_is_asked_for(tmp_path):
     for name in "abc":
         (tmp_path / name).write_text(name * 3)
     out = np.zeros(9, np.uint8)
-    assert FileNames(tmp_path / name for name in "abc").read(np.array([2, 0, 2]), out, np.array([0, 3, 6, 9])) == Ragged.of_bytes(
-        [b"ccc", b"aaa", b"ccc"]
-    )
+    assert FileNames(tmp_path / name for name in "abc").read(
+        np.array([2, 0, 2]), out, np.array([0, 3, 6, 9])
+    ) == Ragged.of_bytes([b"ccc", b"aaa", b"ccc"])
     assert out.tobytes() == b"cccaaaccc"
 
 
@@ -91,7 +96,9 @@ def test_what_is_found_while_reading_is_what_would_be_found_later(tmp_path):
     for i, content in enumerate(contents):
         (tmp_path / str(i)).write_bytes(content)
     offsets = offsets_of([len(content) for content in contents])
-    found = FileNames(tmp_path / str(i) for i in range(3)).read(np.arange(3), np.zeros(int(offsets[-1]), np.uint8), offsets)
+    found = FileNames(tmp_path / str(i) for i in range(3)).read(
+        np.arange(3), np.zeros(int(offsets[-1]), np.uint8), offsets
+    )
     later = ProbedFiles.of(Ragged.of_bytes(contents))
     assert found.crcs.tolist() == later.crcs.tolist() == [crc32c(content) for content in contents]
     assert [each.tolist() for each in found.probed] == [each.tolist() for each in later.probed]
@@ -101,7 +108,9 @@ def test_what_is_found_while_reading_is_what_would_be_found_later(tmp_path):
 def test_the_first_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "a").write_bytes(b"a")
     with pytest.raises(UnreadableFileError, match="gone"):
-        FileNames([tmp_path / "a", tmp_path / "gone"]).read(np.array([0, 1]), np.zeros(2, np.uint8), np.array([0, 1, 2]))
+        FileNames([tmp_path / "a", tmp_path / "gone"]).read(
+            np.array([0, 1]), np.zeros(2, np.uint8), np.array([0, 1, 2])
+        )
 
 
 @pytest.mark.isolated

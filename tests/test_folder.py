@@ -65,7 +65,11 @@ def test_two_folders_are_one_dataset(root, tmp_path):
     dataset = fastpack.open([tmp_path / "more", root], decode=False)
     assert list(dataset.columns["key"]) == ["cat/9.jpg", *sorted(FILES)]
     blobs = dataset.read([4, 0, 1])["image"]
-    assert [blobs.bytes(i) for i in range(3)] == [FILES["owl/Löwe.webp"], jpeg(9, 9, seed=9), FILES["cat/1.jpg"]]
+    assert [blobs.bytes(i) for i in range(3)] == [
+        FILES["owl/Löwe.webp"],
+        jpeg(9, 9, seed=9),
+        FILES["cat/1.jpg"],
+    ]
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):
@@ -99,7 +103,10 @@ def test_nothing_is_put_beside_a_folder_that_is_looked_at(root, tmp_path):
     dataset = fastpack.open(root)
     assert run("ls", root).exit_code == run("info", root).exit_code == 0
     assert sorted(os.listdir(tmp_path)) == ["images", "kept"]
-    assert fastpack.open(root, index_dir=tmp_path / "kept").columns["label"].tolist() == dataset.columns["label"].tolist()
+    assert (
+        fastpack.open(root, index_dir=tmp_path / "kept").columns["label"].tolist()
+        == dataset.columns["label"].tolist()
+    )
     assert len(os.listdir(tmp_path / "kept")) == 1
 
 
@@ -128,7 +135,9 @@ def test_a_change_is_noticed(root, change):
     dataset = fastpack.open(root, decode=False)
     assert dataset.index.shards == (registry.named("folder").shard(root),)
     batch = dataset.read(np.arange(len(dataset)))
-    assert [batch["image"].bytes(i) for i in range(len(dataset))] == [(root / key).read_bytes() for key in batch["key"]]
+    assert [batch["image"].bytes(i) for i in range(len(dataset))] == [
+        (root / key).read_bytes() for key in batch["key"]
+    ]
 
 
 def test_a_change_behind_an_open_reader(root):
@@ -153,7 +162,10 @@ def test_an_index_that_names_files_elsewhere(root, name):
     arrays = load_npz(index_path(root))
     keys = fastpack.Text.of([name, *sorted(FILES)[1:]])
     index_path(root).unlink()
-    save_npz(index_path(root), arrays | {"column/key/values": keys.values, "column/key/offsets": keys.offsets})
+    save_npz(
+        index_path(root),
+        arrays | {"column/key/values": keys.values, "column/key/offsets": keys.offsets},
+    )
     with pytest.raises(FastpackError, match="outside the folder"):
         fastpack.open(root, decode=False).read([0])
 
@@ -174,7 +186,12 @@ def test_an_index_without_the_files_names(root):
 
 def test_an_index_whose_names_are_gone(root):
     fastpack.build_indexes(root)
-    forge(root, lambda about: about.replace(b', {\\"name\\":\\"key\\"', b"").replace(b'{\\"name\\":\\"key\\"', b'{\\"name\\":\\"no\\"'))
+    forge(
+        root,
+        lambda about: about.replace(b', {\\"name\\":\\"key\\"', b"").replace(
+            b'{\\"name\\":\\"key\\"', b'{\\"name\\":\\"no\\"'
+        ),
+    )
     with pytest.raises(FormatError):
         Index.load(index_path(root))
     assert list(fastpack.open(root).columns["key"]) == sorted(FILES)
@@ -213,7 +230,10 @@ def test_a_link_to_another_folder_is_followed_on_request(root, tmp_path):
     (root / "zebra").symlink_to(tmp_path / "more")
     with pytest.raises(SourceError, match=r"^this leads out of .*images/zebra/?$"):
         fastpack.open(root)
-    assert list(fastpack.open(root, allow_external=True).columns["key"]) == [*sorted(FILES), "zebra/9.jpg"]
+    assert list(fastpack.open(root, allow_external=True).columns["key"]) == [
+        *sorted(FILES),
+        "zebra/9.jpg",
+    ]
 
 
 def test_a_folder_is_not_written_as_a_file(root):

@@ -20,8 +20,36 @@ from fastpack.files.npz import load_npz, save_npz
 from fastpack.index.index import Index
 
 MAKERS = {"tfrecord": make_tfrecord, "hdf5": make_hdf5, "gzip": make_gzip}
-NUMBERS = [-1, 0, 1, 2**31, 2**63 - 1, 2**63, 2**64, 2**200, -(2**63), 1e308, float("inf"), float("nan"), 0.5, True]
-TEXTS = ["", "\ud800", "a\x00b", "/", "../x", "x" * 300, "[", "O", "<f8", "|u1", "V0", "[" * 100_000]
+NUMBERS = [
+    -1,
+    0,
+    1,
+    2**31,
+    2**63 - 1,
+    2**63,
+    2**64,
+    2**200,
+    -(2**63),
+    1e308,
+    float("inf"),
+    float("nan"),
+    0.5,
+    True,
+]
+TEXTS = [
+    "",
+    "\ud800",
+    "a\x00b",
+    "/",
+    "../x",
+    "x" * 300,
+    "[",
+    "O",
+    "<f8",
+    "|u1",
+    "V0",
+    "[" * 100_000,
+]
 ODD = [None, *NUMBERS, *TEXTS, [], {}, [[]], [1, 2, 3], [2**40] * 3, {"a": 1}]
 
 
@@ -35,7 +63,11 @@ def datasets(tmp_path_factory):
 def read_everything(path, **options):
     reader = fastpack.open(path, save_index=False, **options)
     reader.read(range(min(4, len(reader))))
-    return repr(reader), dict(reader.columns), [reader.location(row) for row in range(min(4, len(reader)))]
+    return (
+        repr(reader),
+        dict(reader.columns),
+        [reader.location(row) for row in range(min(4, len(reader)))],
+    )
 
 
 def assert_only_our_errors(path):
@@ -71,9 +103,18 @@ def forgeries(draw, arrays):
     array = arrays[name]
     if name.endswith("about"):
         about = json.loads(array.tobytes())
-        forged = replaced(about, draw(st.sampled_from(list(places_in(about)))), draw(st.sampled_from(ODD)))
+        forged = replaced(
+            about, draw(st.sampled_from(list(places_in(about)))), draw(st.sampled_from(ODD))
+        )
         return arrays | {name: np.frombuffer(json.dumps(forged).encode(), np.uint8)}
-    changes = [array[:-1], np.concatenate([array, array]), array.reshape(1, *array.shape), array[::-1].copy(), array[:0], array.copy()]
+    changes = [
+        array[:-1],
+        np.concatenate([array, array]),
+        array.reshape(1, *array.shape),
+        array[::-1].copy(),
+        array[:0],
+        array.copy(),
+    ]
     changed = draw(st.sampled_from(changes))
     if changed.size:
         values = changed.reshape(-1).view(np.uint8)
@@ -82,7 +123,10 @@ def forgeries(draw, arrays):
 
 
 @pytest.mark.parametrize("number", range(len(MAKERS)), ids=MAKERS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 @given(data=st.data())
 def test_any_forged_value(datasets, number, data):
     path, arrays = list(datasets.items())[number]
@@ -90,14 +134,30 @@ def test_any_forged_value(datasets, number, data):
     assert_only_our_errors(path)
 
 
-@pytest.mark.parametrize("shape", [[2**40] * 3, [2**62, 2**62, 4], [2**63, 1, 1], [0, 0, 0], [10, 12, 3, 1, 1, 1, 1, 1, 1]])
-@pytest.mark.parametrize("chunk", [[1, 10, 12, 3], [2**63 - 1, 10, 12, 3], [1, 2**40, 2**40, 2**40], [2**200] * 4, [-1] * 4, [True] * 4])
+@pytest.mark.parametrize(
+    "shape",
+    [[2**40] * 3, [2**62, 2**62, 4], [2**63, 1, 1], [0, 0, 0], [10, 12, 3, 1, 1, 1, 1, 1, 1]],
+)
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        [1, 10, 12, 3],
+        [2**63 - 1, 10, 12, 3],
+        [1, 2**40, 2**40, 2**40],
+        [2**200] * 4,
+        [-1] * 4,
+        [True] * 4,
+    ],
+)
 def test_any_forged_chunks(datasets, shape, chunk):
     path, arrays = list(datasets.items())[2]
     about = json.loads(arrays["about"].tobytes())
     about["schema"] = replaced(about["schema"], ("fields", 0, "shape"), shape)
     table = json.dumps({"shape": [4, *shape], "chunk_shape": chunk}).encode()
-    forged = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), "chunk/0/image/about": np.frombuffer(table, np.uint8)}
+    forged = {
+        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+        "chunk/0/image/about": np.frombuffer(table, np.uint8),
+    }
     num_bytes = int(np.prod(shape, dtype=object)) if all(0 <= size < 2**63 for size in shape) else 0
     arrays["span/image"] = arrays["span/image"].copy()
     arrays["span/image"]["length"] = min(num_bytes, 2**64 - 1)
@@ -122,7 +182,19 @@ TYPES = [
     "'a5'",
     "'Zq'",
 ]
-SHAPES = ["()", "(-1,)", "(-2, -2)", "(99999999999999999999, 0)", "(1e3,)", "('a',)", "(True,)", "4", "{}", "(None,)", f"({'1, ' * 70})"]
+SHAPES = [
+    "()",
+    "(-1,)",
+    "(-2, -2)",
+    "(99999999999999999999, 0)",
+    "(1e3,)",
+    "('a',)",
+    "(True,)",
+    "4",
+    "{}",
+    "(None,)",
+    f"({'1, ' * 70})",
+]
 HEADERS = [f"{{'descr': {kind}, 'fortran_order': False, 'shape': (4,), }}" for kind in TYPES]
 HEADERS += [f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}" for shape in SHAPES]
 HEADERS += ["[", "1", "null", "[1]", '"a"', "[" * 5000]
@@ -182,7 +254,14 @@ def test_samples_that_no_memory_holds(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(5, 0, 0, 3), (5, 0, 4, 3), (5, 4, 4, 0)])
-@pytest.mark.parametrize("transform", [fastpack.Resize(8), fastpack.RandomResizedCrop(8), [fastpack.Resize(8), fastpack.CenterCrop(4)]])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        fastpack.Resize(8),
+        fastpack.RandomResizedCrop(8),
+        [fastpack.Resize(8), fastpack.CenterCrop(4)],
+    ],
+)
 def test_samples_without_pixels_have_nothing_to_transform(tmp_path, shape, transform):
     with h5py.File(tmp_path / "x.h5", "w") as f:
         f.create_dataset("images", shape, "u1")

@@ -38,10 +38,14 @@ def datasets(tmp_path_factory):
     with h5py.File(root / "compact.h5", "w") as file:
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_layout(h5py.h5d.COMPACT)
-        made = h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(values.shape), layout)
+        made = h5py.h5d.create(
+            file.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(values.shape), layout
+        )
         made.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
     for kind in KINDS:
-        fastpack.open(root / kind)  # keeps an index: later opens import nothing that only indexing needs
+        fastpack.open(
+            root / kind
+        )  # keeps an index: later opens import nothing that only indexing needs
     return root
 
 
@@ -65,7 +69,10 @@ print(*sorted(set(sys.modules) - before))
 LEARNING = "{'on_error': 'mask', 'seek_points': 'lazy', 'transform': [RandomResizedCrop(8), Normalize((0.5,) * 3, (0.5,) * 3)]}"
 
 
-@pytest.mark.parametrize(("kind", "options"), [*((kind, "{}") for kind in KINDS), ("x.tfrecord", "{'bits': 16}"), ("encoded.h5", LEARNING)])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [*((kind, "{}") for kind in KINDS), ("x.tfrecord", "{'bits': 16}"), ("encoded.h5", LEARNING)],
+)
 def test_reading_imports_nothing(datasets, kind, options):
     """A child that is forked while a thread imports a module waits for that module for ever."""
     assert run_python(IMPORTS_WHILE_READING, datasets / kind, options) == "\n"

@@ -11,7 +11,9 @@ from images import jpeg
 import fastpack
 from fastpack.errors import FastpackError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts a disk")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts a disk"
+)
 DISK_BYTES = 8 * 2**20
 NUM_IMAGES, IMAGE_BYTES = 48, 100_000
 
@@ -20,7 +22,11 @@ NUM_IMAGES, IMAGE_BYTES = 48, 100_000
 def disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder],
+        capture_output=True,
+        text=True,
+    )
     if mounted.returncode:
         pytest.skip(f"mounting is not allowed here: {mounted.stderr}")
     yield folder
@@ -32,7 +38,9 @@ def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     for number in range(NUM_IMAGES):
         image = jpeg(40, 50, seed=number)
-        (folder / f"{number:02}.jpg").write_bytes(image + bytes(IMAGE_BYTES - len(image)))  # a file may have more behind its end
+        (folder / f"{number:02}.jpg").write_bytes(
+            image + bytes(IMAGE_BYTES - len(image))
+        )  # a file may have more behind its end
     return folder
 
 
@@ -50,7 +58,11 @@ def pack(photos, output, **about):
 
 
 def shards_in(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".npz" and path.is_file()}
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.suffix != ".npz" and path.is_file()
+    }
 
 
 def fill(disk, leave_bytes):
@@ -74,7 +86,10 @@ def goes_on(photos, disk, output, expected):
 
 
 # Nothing; the plan alone; less than a shard; its images, but not what is around them; a shard and little more; nearly all.
-@pytest.mark.parametrize("leave_bytes", [0, 8192, 1_000_000, 2_402_000, 2_405_000, 2_500_000, 3_500_000, 4_802_000, 4_806_000])
+@pytest.mark.parametrize(
+    "leave_bytes",
+    [0, 8192, 1_000_000, 2_402_000, 2_405_000, 2_500_000, 3_500_000, 4_802_000, 4_806_000],
+)
 def test_little_room(photos, disk, expected, leave_bytes):
     output = disk / f"x.{next(iter(expected)).partition('.')[2]}"
     fill(disk, leave_bytes)

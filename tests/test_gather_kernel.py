@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, Gather, GatherFiles, LookAtFiles, announce
+from fastpack._native.gather import (
+    NOT_A_FILE,
+    PASSED_OVER,
+    Gather,
+    GatherFiles,
+    LookAtFiles,
+    announce,
+)
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import offsets_of
 from fastpack.core.threads import run_in_threads
@@ -52,10 +59,17 @@ def gather(spans, *, num_workers=1, room=None, **origin):
     lengths = spans["length"] if room is None else room
     out = np.full(int(np.sum(lengths)), 99, np.uint8)
     outcomes = run_in_threads(Gather(spans, out, offsets_of(lengths), **origin).run, num_workers)
-    return out.tobytes(), min((outcome for outcome in outcomes if outcome), key=lambda outcome: outcome[2], default=None)
+    return out.tobytes(), min(
+        (outcome for outcome in outcomes if outcome), key=lambda outcome: outcome[2], default=None
+    )
 
 
-places = st.lists(st.integers(0, 5000).flatmap(lambda first: st.tuples(st.just(first), st.integers(0, 5000 - first))), max_size=12)
+places = st.lists(
+    st.integers(0, 5000).flatmap(
+        lambda first: st.tuples(st.just(first), st.integers(0, 5000 - first))
+    ),
+    max_size=12,
+)
 
 
 @given(places)
@@ -71,12 +85,22 @@ def test_spans_of_files_are_slices(fds, num_workers):
     spans = spans_of(places)
     spans["shard"] = random.integers(0, 2, 200)
     files = [DATA[::-1], DATA]
-    expected = b"".join(files[shard][first : first + length] for shard, (first, length) in zip(spans["shard"], places, strict=True))
+    expected = b"".join(
+        files[shard][first : first + length]
+        for shard, (first, length) in zip(spans["shard"], places, strict=True)
+    )
     assert gather(spans, fds=fds, num_workers=num_workers) == (expected, None)
 
 
 # The blob is all of what the checksum covers, its beginning, its middle, its end, or nothing.
-RECORDS = [(100, 50, 100, 50), (100, 20, 100, 50), (110, 20, 100, 50), (130, 20, 100, 50), (120, 0, 100, 50), (0, 5000, 0, 5000)]
+RECORDS = [
+    (100, 50, 100, 50),
+    (100, 20, 100, 50),
+    (110, 20, 100, 50),
+    (130, 20, 100, 50),
+    (120, 0, 100, 50),
+    (0, 5000, 0, 5000),
+]
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -91,7 +115,9 @@ def origin(request, tmp_path):
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_checksum_over_more_than_the_blob(origin, record):
-    spans = np.concatenate([spans_of([(0, 3)]), checked_span(*record)])  # Gather has nothing to do for no bytes at all
+    spans = np.concatenate(
+        [spans_of([(0, 3)]), checked_span(*record)]
+    )  # Gather has nothing to do for no bytes at all
     first, length = record[:2]
     assert gather(spans, **origin) == (DATA[:3] + DATA[first : first + length], None)
 
@@ -105,13 +131,18 @@ def test_wrong_checksum(origin, record):
     assert gather(spans, check=False, **origin)[1] is None
 
 
-@pytest.mark.parametrize("place", [(5000, 1), (4999, 2), (0, 5001), (5001, 1), (2**63 - 2, 1), (10**12, 10)])
+@pytest.mark.parametrize(
+    "place", [(5000, 1), (4999, 2), (0, 5001), (5001, 1), (2**63 - 2, 1), (10**12, 10)]
+)
 def test_span_past_the_end(origin, place):
     _, failure = gather(np.concatenate([spans_of([(0, 10)]), spans_of([place])]), **origin)
     assert (failure[0], failure[2]) == (TRUNCATED, 1)
 
 
-@pytest.mark.parametrize("record", [(0, 100, 4950, 51), (0, 100, 5000, 1), (100, 50, 2**64 - 1, 2), (100, 50, 1, 2**64 - 1)])
+@pytest.mark.parametrize(
+    "record",
+    [(0, 100, 4950, 51), (0, 100, 5000, 1), (100, 50, 2**64 - 1, 2), (100, 50, 1, 2**64 - 1)],
+)
 def test_record_past_the_end(origin, record):
     spans = spans_of([record[:2]])
     spans["record_offset"], spans["record_length"] = record[2:]
@@ -160,7 +191,12 @@ def test_the_first_row_that_fails_is_reported(num_workers):
 )
 def test_outputs_without_room_are_a_mistake(offsets, size):
     with pytest.raises(ValueError, match="out|offsets"):
-        Gather(spans_of([(0, 10)]), np.empty(size, np.uint8), np.array(offsets, np.int64), memory=MEMORY)
+        Gather(
+            spans_of([(0, 10)]),
+            np.empty(size, np.uint8),
+            np.array(offsets, np.int64),
+            memory=MEMORY,
+        )
 
 
 # Whole files
@@ -168,18 +204,29 @@ def test_outputs_without_room_are_a_mistake(offsets, size):
 
 def joined(paths, folder=b""):
     names = [os.fsencode(path) for path in paths]
-    return folder, np.frombuffer(b"".join(names), np.uint8), offsets_of([len(name) for name in names])
+    return (
+        folder,
+        np.frombuffer(b"".join(names), np.uint8),
+        offsets_of([len(name) for name in names]),
+    )
 
 
 def findings(num_files):
     """Room for checksums, headers and their statuses."""
-    return np.zeros(num_files, np.uint32), np.zeros(num_files, IMAGE_INFO), np.zeros(num_files, np.int32)
+    return (
+        np.zeros(num_files, np.uint32),
+        np.zeros(num_files, IMAGE_INFO),
+        np.zeros(num_files, np.int32),
+    )
 
 
 def gather_files(paths, lengths, num_workers=1):
     offsets = offsets_of(lengths)
     out = np.empty(int(offsets[-1]), np.uint8)
-    outcomes = run_in_threads(GatherFiles(*joined(paths), np.arange(len(paths)), out, offsets, *findings(len(paths))).run, num_workers)
+    outcomes = run_in_threads(
+        GatherFiles(*joined(paths), np.arange(len(paths)), out, offsets, *findings(len(paths))).run,
+        num_workers,
+    )
     return out.tobytes(), next((outcome for outcome in outcomes if outcome), None)
 
 
@@ -189,7 +236,10 @@ def test_files_one_after_the_other(tmp_path, num_workers):
     for i, content in enumerate(contents):
         (tmp_path / str(i)).write_bytes(content)
     paths = [tmp_path / str(i) for i in range(50)]
-    assert gather_files(paths, [len(content) for content in contents], num_workers) == (b"".join(contents), None)
+    assert gather_files(paths, [len(content) for content in contents], num_workers) == (
+        b"".join(contents),
+        None,
+    )
 
 
 def num_open_files():
@@ -208,7 +258,9 @@ def read_up_to_failure(tmp_path, bad, num_workers):
         (tmp_path / f"{i:02}").write_bytes(bytes([i]) * (11 if i in (bad, 39) else 10))
     offsets, out = np.arange(41) * 10, np.zeros(400, np.uint8)
     before = num_open_files()
-    read = GatherFiles(*joined(sorted(tmp_path.iterdir())), np.arange(40), out, offsets, *findings(40))
+    read = GatherFiles(
+        *joined(sorted(tmp_path.iterdir())), np.arange(40), out, offsets, *findings(40)
+    )
     rows = [outcome[2] for outcome in run_in_threads(read.run, num_workers) if outcome]
     assert min(rows) == bad
     assert out.reshape(40, 10)[:bad].tolist() == [[i] * 10 for i in range(bad)]
@@ -284,7 +336,13 @@ def test_a_device_is_no_file():
 @pytest.mark.parametrize("offsets", [[0, 10], [0, 5, 9], [1, 5, 10], [0, 11, 10], []])
 def test_offsets_that_do_not_fit_are_a_mistake(offsets):
     with pytest.raises(ValueError, match="offsets"):
-        GatherFiles(*joined(["a", "b"]), np.arange(2), np.empty(10, np.uint8), np.array(offsets, np.int64), *findings(2))
+        GatherFiles(
+            *joined(["a", "b"]),
+            np.arange(2),
+            np.empty(10, np.uint8),
+            np.array(offsets, np.int64),
+            *findings(2),
+        )
 
 
 @pytest.mark.parametrize("short", [0, 1, 2])
@@ -292,31 +350,60 @@ def test_findings_without_room_are_a_mistake(short):
     room = findings(2)
     room = [each[:1] if i == short else each for i, each in enumerate(room)]
     with pytest.raises(ValueError, match="one length"):
-        GatherFiles(*joined(["a", "b"]), np.arange(2), np.empty(9, np.uint8), np.array([0, 5, 9]), *room)
+        GatherFiles(
+            *joined(["a", "b"]), np.arange(2), np.empty(9, np.uint8), np.array([0, 5, 9]), *room
+        )
 
 
 @pytest.mark.parametrize(
-    ("ends", "row"), [([0, 2], 0), ([-1, 1], 0), ([1, 0], 0), ([2**62, 2**62], 0), ([0, 1], 1), ([0, 1], -1), ([0], 0), ([], 0)]
+    ("ends", "row"),
+    [
+        ([0, 2], 0),
+        ([-1, 1], 0),
+        ([1, 0], 0),
+        ([2**62, 2**62], 0),
+        ([0, 1], 1),
+        ([0, 1], -1),
+        ([0], 0),
+        ([], 0),
+    ],
 )
 def test_names_that_lead_outside_are_a_mistake(ends, row):
     names, numbers = np.frombuffer(b"a", np.uint8), np.zeros(1, np.int64)
     with pytest.raises(ValueError, match="ends|rows"):
-        GatherFiles(b"", names, np.array(ends, np.int64), np.array([row]), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1))
+        GatherFiles(
+            b"",
+            names,
+            np.array(ends, np.int64),
+            np.array([row]),
+            np.empty(0, np.uint8),
+            np.zeros(2, np.int64),
+            *findings(1),
+        )
     if row == 0:
         with pytest.raises(ValueError, match="ends"):
-            LookAtFiles(b"", names, np.array(ends, np.int64), numbers, numbers.copy(), np.zeros(1, np.int32))
+            LookAtFiles(
+                b"", names, np.array(ends, np.int64), numbers, numbers.copy(), np.zeros(1, np.int32)
+            )
 
 
 # The longest name that the system takes has 4,095 bytes. This one leads nowhere but to the folder.
 @pytest.mark.parametrize("split", [0, 1, 2000, 4094, 4095])
-@pytest.mark.parametrize(("length", "outcome"), [(4095, NOT_A_FILE), (4096, errno.ENAMETOOLONG), (9000, errno.ENAMETOOLONG)])
+@pytest.mark.parametrize(
+    ("length", "outcome"),
+    [(4095, NOT_A_FILE), (4096, errno.ENAMETOOLONG), (9000, errno.ENAMETOOLONG)],
+)
 def test_names_of_any_length_behind_their_folder(split, length, outcome):
     name = b"/" * length
     numbers, errors = np.zeros(1, np.int64), np.zeros(1, np.int32)
     LookAtFiles(*joined([name[split:]], name[:split]), numbers, numbers.copy(), errors).run()
     assert errors.tolist() == [outcome]
     read = GatherFiles(
-        *joined([name[split:]], name[:split]), np.zeros(1, np.int64), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1)
+        *joined([name[split:]], name[:split]),
+        np.zeros(1, np.int64),
+        np.empty(0, np.uint8),
+        np.zeros(2, np.int64),
+        *findings(1),
     )
     assert read.run()[:2] == ((FILE_CHANGED, 0) if outcome == NOT_A_FILE else (IO_ERROR, outcome))
 
@@ -325,7 +412,10 @@ def test_files_behind_their_folder(tmp_path):
     (tmp_path / "a").write_bytes(DATA)
     out = np.empty(10000, np.uint8)
     names = joined(["a", "/a"], os.fsencode(tmp_path) + b"/")
-    assert GatherFiles(*names, np.arange(2), out, np.array([0, 5000, 10000]), *findings(2)).run() is None
+    assert (
+        GatherFiles(*names, np.arange(2), out, np.array([0, 5000, 10000]), *findings(2)).run()
+        is None
+    )
     assert out.tobytes() == 2 * DATA
 
 
@@ -356,7 +446,10 @@ def test_keep_going_reads_the_others_and_tells_all_failures(fds, num_workers):
     out = np.full(int(spans["length"].sum()), 99, np.uint8)
     job = Gather(spans, out, offsets_of(spans["length"]), fds=fds, keep_going=True)
     run_in_threads(job.run, num_workers)
-    assert [(status, row) for status, _, row, _, _ in job.failures()] == [(BAD_DATA_CRC, 1), (TRUNCATED, 3)]
+    assert [(status, row) for status, _, row, _, _ in job.failures()] == [
+        (BAD_DATA_CRC, 1),
+        (TRUNCATED, 3),
+    ]
     rows = out.reshape(5, 20)
     assert all(rows[row].tobytes() == DATA[10:30] for row in (0, 2, 4))
 

@@ -18,7 +18,9 @@ CLASS_NAMES = ["cat", "dog", "owl"]
 INPUTS = [GOLDEN / "input" / f"{i}.png" for i in range(3)]
 FILES = {
     "v1.tfrecord": PackOptions(),
-    "v1-names.tfrecord": PackOptions(names={"image": "image/encoded", "label": "image/class/label", "key": "image/filename"}),
+    "v1-names.tfrecord": PackOptions(
+        names={"image": "image/encoded", "label": "image/class/label", "key": "image/filename"}
+    ),
     "v1-encoded.h5": PackOptions(),
     "v1-pixels.h5": PackOptions(layout="pixels"),
 }
@@ -26,7 +28,9 @@ FILES = {
 
 def source() -> ImageFiles:
     weights = np.array([0.5, -1.0, 3.25], np.float32)
-    return ImageFiles(INPUTS, LABELS, keys=KEYS, class_names=CLASS_NAMES, columns={"weight": weights})
+    return ImageFiles(
+        INPUTS, LABELS, keys=KEYS, class_names=CLASS_NAMES, columns={"weight": weights}
+    )
 
 
 def pixels(i: int) -> np.ndarray:

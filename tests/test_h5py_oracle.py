@@ -11,7 +11,16 @@ from fastpack._native.crc32c import crc32c
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import SchemaError
 
-FILES = ["cat/a.jpg", "cat/b.jpeg", "cat/c.png", "cat/d.webp", "dog/a.jpg", "dog/b.jpg", "dog/c.jpg", "dog/d.png"]
+FILES = [
+    "cat/a.jpg",
+    "cat/b.jpeg",
+    "cat/c.png",
+    "cat/d.webp",
+    "dog/a.jpg",
+    "dog/b.jpg",
+    "dog/c.jpg",
+    "dog/d.png",
+]
 FILES += ["owl/a.JPG", "owl/b.bmp", "owl/c.tiff", "owl/d.jpg"]
 LABELS = [0] * 4 + [1] * 4 + [2] * 4
 
@@ -42,7 +51,9 @@ def test_h5py_reads_the_pixels_layout(photo_folder, tmp_path):
         assert f["keys"].asstr()[:].tolist() == FILES
     for name, image in zip(FILES, images, strict=True):
         upright = read_upright((photo_folder / name).read_bytes())
-        assert np.abs(image.astype(int) - resized(upright, 40, 30)).max() <= 2, name  # a level for each of two libraries
+        assert np.abs(image.astype(int) - resized(upright, 40, 30)).max() <= 2, (
+            name
+        )  # a level for each of two libraries
 
 
 def test_images_of_one_size_need_no_other(tmp_path):
@@ -62,7 +73,9 @@ def test_several_chunks_and_a_partial_last_one(tmp_path, num_samples):
     paths = [tmp_path / f"{i}.bmp" for i in range(num_samples)]
     for path, image in zip(paths, pixels, strict=True):
         path.write_bytes(save(image, "BMP"))
-    fastpack.pack(ImageFiles(paths, range(num_samples)), tmp_path / "x.h5", PackOptions(layout="pixels"))
+    fastpack.pack(
+        ImageFiles(paths, range(num_samples)), tmp_path / "x.h5", PackOptions(layout="pixels")
+    )
     with h5py.File(tmp_path / "x.h5") as f:
         assert (f["images"][:] == pixels).all()
         assert num_samples == 1 or 1 < f["images"].chunks[0] < num_samples
@@ -73,8 +86,13 @@ def test_several_chunks_and_a_partial_last_one(tmp_path, num_samples):
 
 
 def test_further_columns_are_datasets(photo_folder, tmp_path):
-    columns = {"weight": np.linspace(-1, 1, 12, dtype=np.float32), "caption": Text.of(f"Löwe {i}" for i in range(12))}
-    fastpack.pack(ImageFiles([photo_folder / name for name in FILES], columns=columns), tmp_path / "x.h5")
+    columns = {
+        "weight": np.linspace(-1, 1, 12, dtype=np.float32),
+        "caption": Text.of(f"Löwe {i}" for i in range(12)),
+    }
+    fastpack.pack(
+        ImageFiles([photo_folder / name for name in FILES], columns=columns), tmp_path / "x.h5"
+    )
     with h5py.File(tmp_path / "x.h5") as f:
         assert f["weight"][:].tolist() == columns["weight"].tolist()
         assert f["caption"].asstr()[:].tolist() == list(columns["caption"])
@@ -111,7 +129,9 @@ def write_with_h5py(path, images, labels=None, *, libver="earliest", userblock_s
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(tmp_path, layout, libver):
-    path = write_with_h5py(tmp_path / "x.h5", IMAGES, np.arange(7), libver=libver, **LAYOUTS[layout])
+    path = write_with_h5py(
+        tmp_path / "x.h5", IMAGES, np.arange(7), libver=libver, **LAYOUTS[layout]
+    )
     reader = fastpack.open(path)
     assert (reader.read(range(7))["image"] == IMAGES).all()
     assert (reader.read([6, 0, 3, 3])["image"] == IMAGES[[6, 0, 3, 3]]).all()
@@ -123,7 +143,9 @@ def test_layouts(tmp_path, layout, libver):
 @pytest.mark.parametrize("layout", ["contiguous", "chunks of three", "gzip"])
 def test_kinds_of_numbers(tmp_path, dtype, layout):
     values = (IMAGES.astype("f8") * 0.37 - 20 if "f" in dtype else IMAGES).astype(dtype)
-    images = fastpack.open(write_with_h5py(tmp_path / "x.h5", values, **LAYOUTS[layout])).read([5, 2])["image"]
+    images = fastpack.open(write_with_h5py(tmp_path / "x.h5", values, **LAYOUTS[layout])).read(
+        [5, 2]
+    )["image"]
     assert images.dtype == np.dtype(dtype).newbyteorder("=")
     assert (images == values[[5, 2]]).all()
 
@@ -136,7 +158,9 @@ def test_gray_images_without_a_channel(tmp_path, layout):
 
 @pytest.mark.parametrize("layout", ["contiguous", "chunks of three", "gzip"])
 def test_a_user_block_before_the_data(tmp_path, layout):
-    path = write_with_h5py(tmp_path / "x.h5", IMAGES, np.arange(7), userblock_size=512, **LAYOUTS[layout])
+    path = write_with_h5py(
+        tmp_path / "x.h5", IMAGES, np.arange(7), userblock_size=512, **LAYOUTS[layout]
+    )
     assert (fastpack.open(path).read(range(7))["image"] == IMAGES).all()
 
 
@@ -151,7 +175,9 @@ def test_samples_that_were_never_written(tmp_path, layout):
 
 
 def test_a_file_that_was_changed_and_grown(tmp_path):
-    path = write_with_h5py(tmp_path / "x.h5", IMAGES[:4], maxshape=(None, 24, 18, 3), chunks=(3, 24, 18, 3))
+    path = write_with_h5py(
+        tmp_path / "x.h5", IMAGES[:4], maxshape=(None, 24, 18, 3), chunks=(3, 24, 18, 3)
+    )
     assert (fastpack.open(path).read(range(4))["image"] == IMAGES[:4]).all()
     with h5py.File(path, "r+") as f:
         f["images"].resize(7, axis=0)
@@ -166,7 +192,10 @@ def test_a_file_that_was_changed_and_grown(tmp_path):
         (np.arange(7, dtype=">i2") - 3, list(range(-3, 4))),
         (np.arange(7) % 2 == 0, [1, 0, 1, 0, 1, 0, 1]),
         (np.arange(7, dtype=">f8") / 4, [i / 4 for i in range(7)]),
-        (np.array([f"Löwe {i}" for i in range(7)], h5py.string_dtype()), [f"Löwe {i}" for i in range(7)]),
+        (
+            np.array([f"Löwe {i}" for i in range(7)], h5py.string_dtype()),
+            [f"Löwe {i}" for i in range(7)],
+        ),
         (np.array([b"%d" % i for i in range(7)], "S3"), [str(i) for i in range(7)]),
     ],
 )
@@ -182,7 +211,9 @@ def test_two_names_for_the_same_thing(tmp_path):
     with h5py.File(path, "r+") as f:
         f["label"] = np.arange(7) * 2
     columns = fastpack.open(path).columns
-    assert sorted(column.tolist()[1] for name, column in columns.items() if name.startswith("label")) == [1, 2]
+    assert sorted(
+        column.tolist()[1] for name, column in columns.items() if name.startswith("label")
+    ) == [1, 2]
 
 
 def test_what_is_no_column_is_passed_over(tmp_path):
@@ -207,7 +238,10 @@ def test_variable_length_jpegs(tmp_path):
     reader = fastpack.open(tmp_path / "x.h5")
     assert (reader.columns["height"] == np.arange(20, 25)).all()
     images = reader.read([4, 0, 2])["image"]
-    assert all((image == read_pillow(files[row])).all() for image, row in zip(images, [4, 0, 2], strict=True))
+    assert all(
+        (image == read_pillow(files[row])).all()
+        for image, row in zip(images, [4, 0, 2], strict=True)
+    )
     blobs = reader.with_options(decode=False).read([3, 1])["image"]
     assert [blobs.bytes(i) for i in range(2)] == [files[3], files[1]]
 
@@ -218,7 +252,9 @@ def test_offsets_and_bytes_that_others_wrote(tmp_path):
         f["images/bytes"] = np.frombuffer(b"".join(files), np.uint8)
         f["images/offsets"] = np.cumsum([0, *map(len, files)]).astype(">i4")
     images = fastpack.open(tmp_path / "x.h5").read(range(5))["image"]
-    assert all((image == read_pillow(file)).all() for image, file in zip(images, files, strict=True))
+    assert all(
+        (image == read_pillow(file)).all() for image, file in zip(images, files, strict=True)
+    )
 
 
 # The classic functions
@@ -232,7 +268,10 @@ def test_the_snippets_reader_reads_what_create_hdf5_writes(tmp_path):
     with h5py.File(tmp_path / "x.h5", "r") as f:
         images, labels = f["images"][:], f["labels"][:]
     assert labels.tolist() == [5, 4, 3, 2, 1, 0]
-    assert all(np.abs(i.astype(int) - resized(read_pillow(p.read_bytes()), 32, 48)).max() <= 1 for i, p in zip(images, paths, strict=True))
+    assert all(
+        np.abs(i.astype(int) - resized(read_pillow(p.read_bytes()), 32, 48)).max() <= 1
+        for i, p in zip(images, paths, strict=True)
+    )
     read_images, read_labels = fastpack.read_hdf5(tmp_path / "x.h5")
     assert (read_images == images).all()
     assert (read_labels == labels).all()

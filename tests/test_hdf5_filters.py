@@ -39,7 +39,10 @@ def created(filters, dtype):
         else:
             creation.set_filter(number, h5py.h5z.FLAG_OPTIONAL, tuple(parameters))
     file = h5py.File.in_memory()
-    space, kind = h5py.h5s.create_simple(SMOOTH.shape), h5py.h5t.py_create(np.dtype(dtype), logical=True)
+    space, kind = (
+        h5py.h5s.create_simple(SMOOTH.shape),
+        h5py.h5t.py_create(np.dtype(dtype), logical=True),
+    )
     return file, h5py.h5d.create(file.id, b"x", kind, space, creation)
 
 
@@ -64,15 +67,27 @@ WRITTEN = {
 READ = WRITTEN | {
     "lzf": [(32000,)],
     "shuffle, lzf": [(2, 2), (32000,)],
-    **{f"blosc {codec}, {mode}": [(32001, 0, 0, 0, 0, 5, mode, codec)] for codec in (0, 1, 2, 4, 5) for mode in (0, 1, 2)},
-    **{f"blosc2 {codec}, {mode}": [(32026, 0, 0, 0, 0, 5, mode, codec)] for codec in (0, 1, 2, 4, 5) for mode in (0, 1, 2)},
+    **{
+        f"blosc {codec}, {mode}": [(32001, 0, 0, 0, 0, 5, mode, codec)]
+        for codec in (0, 1, 2, 4, 5)
+        for mode in (0, 1, 2)
+    },
+    **{
+        f"blosc2 {codec}, {mode}": [(32026, 0, 0, 0, 0, 5, mode, codec)]
+        for codec in (0, 1, 2, 4, 5)
+        for mode in (0, 1, 2)
+    },
     "blosc2, level 0": [(32026, 0, 0, 0, 0, 0, 1, 1)],
     "blosc, level 0": [(32001, 0, 0, 0, 0, 0, 1, 1)],
     "shuffle, blosc2, checksum": [(2, 2), (32026, 0, 0, 0, 0, 5, 1, 1), (3,)],
 }
 
 
-@pytest.mark.parametrize("values", [SMOOTH, NOISE, np.zeros_like(SMOOTH), SMOOTH // 100 * 7], ids=["smooth", "noise", "zeros", "runs"])
+@pytest.mark.parametrize(
+    "values",
+    [SMOOTH, NOISE, np.zeros_like(SMOOTH), SMOOTH // 100 * 7],
+    ids=["smooth", "noise", "zeros", "runs"],
+)
 @pytest.mark.parametrize("filters", WRITTEN.values(), ids=WRITTEN)
 def test_the_library_reads_what_we_encode(filters, values):
     values = values.astype("<u2")
@@ -85,7 +100,11 @@ def test_the_library_reads_what_we_encode(filters, values):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<u2", ">f4", "<f8"])
-@pytest.mark.parametrize("values", [SMOOTH, NOISE, np.zeros_like(SMOOTH), SMOOTH // 100 * 7], ids=["smooth", "noise", "zeros", "runs"])
+@pytest.mark.parametrize(
+    "values",
+    [SMOOTH, NOISE, np.zeros_like(SMOOTH), SMOOTH // 100 * 7],
+    ids=["smooth", "noise", "zeros", "runs"],
+)
 @pytest.mark.parametrize("filters", READ.values(), ids=READ)
 def test_we_decode_what_the_library_writes(filters, values, dtype):
     values = values.astype(dtype)
@@ -94,7 +113,9 @@ def test_we_decode_what_the_library_writes(filters, values, dtype):
         file["x"][...] = values
         dataset.flush()
         listed = [dataset.get_create_plist().get_filter(number) for number in range(len(filters))]
-        decoder = Pipeline(pipeline(*[(number, *parameters) for number, _, parameters, _ in listed]))
+        decoder = Pipeline(
+            pipeline(*[(number, *parameters) for number, _, parameters, _ in listed])
+        )
         for first in range(0, 6, 2):
             mask, stored = dataset.read_direct_chunk((first, 0, 0, 0))
             out = np.ones(flat(values[:2]).size, np.uint8)
@@ -130,7 +151,9 @@ def test_blosc2_of_several_blocks(length, type_bytes, codec):
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_chunk((length,))
         creation.set_filter(32026, 0, (1, 0, type_bytes, length, 3, 1, codec))
-        dataset = h5py.h5d.create(file.id, b"x", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple((length,)), creation)
+        dataset = h5py.h5d.create(
+            file.id, b"x", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple((length,)), creation
+        )
         dataset.write_direct_chunk((0,), stored)
         assert (file["x"][:] == data).all()
 
@@ -158,9 +181,15 @@ def stored_forms():
         with file:
             file["x"][...] = SMOOTH
             dataset.flush()
-            listed = [dataset.get_create_plist().get_filter(number) for number in range(len(READ[name]))]
+            listed = [
+                dataset.get_create_plist().get_filter(number) for number in range(len(READ[name]))
+            ]
             _, stored = dataset.read_direct_chunk((0, 0, 0, 0))
-        forms[name] = pipeline(*[(number, *parameters) for number, _, parameters, _ in listed]), stored, flat(SMOOTH[:2].astype("<u2"))
+        forms[name] = (
+            pipeline(*[(number, *parameters) for number, _, parameters, _ in listed]),
+            stored,
+            flat(SMOOTH[:2].astype("<u2")),
+        )
     return forms
 
 
@@ -204,11 +233,17 @@ def test_damaged_chunks_do_no_harm(name):
 
 
 def test_what_is_known():
-    assert can_decode(pipeline((1, 5), (2, 4), (3,), (32000,), (32004,), (32015,), (32001,), (32026,)))
+    assert can_decode(
+        pipeline((1, 5), (2, 4), (3,), (32000,), (32004,), (32015,), (32001,), (32026,))
+    )
     assert not can_decode(pipeline((1, 5), (32013,)))
     assert not can_decode(pipeline((32001, 2, 2, 1, 9, 5, 1, 3)))  # Snappy
     assert not can_decode(pipeline((32026, 1, 0, 1, 9, 5, 3, 1)))  # delta
-    assert [number for number in (1, 2, 3, 32000, 32001, 32004, 32008, 32015, 32026) if can_encode(number)] == [
+    assert [
+        number
+        for number in (1, 2, 3, 32000, 32001, 32004, 32008, 32015, 32026)
+        if can_encode(number)
+    ] == [
         1,
         2,
         3,
@@ -219,7 +254,12 @@ def test_what_is_known():
 
 
 def test_what_cannot_be_encoded():
-    for filters in (pipeline((32001,)), pipeline((999,)), pipeline((1, 77)), pipeline((32026, 1, 0, 1, 9, 5, 2, 1))):
+    for filters in (
+        pipeline((32001,)),
+        pipeline((999,)),
+        pipeline((1, 77)),
+        pipeline((32026, 1, 0, 1, 9, 5, 2, 1)),
+    ):
         with pytest.raises(ValueError, match="filter|level"):
             encode_chunk(b"some bytes", filters)
     with pytest.raises(ValueError, match="at most"):

@@ -34,15 +34,27 @@ def fields_of(reader):
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
-        ({"train/images": IMAGES, "train/labels": LABELS}, {"image": "train/images", "label": "train/labels"}),
+        (
+            {"train/images": IMAGES, "train/labels": LABELS},
+            {"image": "train/images", "label": "train/labels"},
+        ),
         ({"a/b/c/X": IMAGES, "a/b/c/y": LABELS[:, None]}, {"X": "a/b/c/X", "y": "a/b/c/y"}),
-        ({"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:4], "y_test": LABELS[:4]}, {"x_train": "x_train", "y_train": "y_train"}),
-        ({"train/x": IMAGES, "train/y": LABELS, "test/x": IMAGES[:3], "test/y": LABELS[:3]}, {"x": "train/x", "y": "train/y"}),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:4], "y_test": LABELS[:4]},
+            {"x_train": "x_train", "y_train": "y_train"},
+        ),
+        (
+            {"train/x": IMAGES, "train/y": LABELS, "test/x": IMAGES[:3], "test/y": LABELS[:3]},
+            {"x": "train/x", "y": "train/y"},
+        ),
         (
             {"train_set_x": IMAGES, "train_set_y": LABELS, "list_classes": [b"a", b"b"]},
             {"train_set_x": "train_set_x", "train_set_y": "train_set_y"},
         ),
-        ({"images": IMAGES[..., 0], "masks": IMAGES[..., 1]}, {"image": "images", "masks": "masks"}),
+        (
+            {"images": IMAGES[..., 0], "masks": IMAGES[..., 1]},
+            {"image": "images", "masks": "masks"},
+        ),
         ({"images": IMAGES, "deep/images": np.stack([IMAGES[0]] * 20)}, {"image": "images"}),
     ],
 )
@@ -51,10 +63,20 @@ def test_guessed_fields(tmp_path, members, expected):
     assert fields_of(reader) == expected
     batch = reader.read([8, 0, 3])
     for name, path in expected.items():
-        assert (batch[name] == np.squeeze(members[path][[8, 0, 3]], axis=1 if members[path].shape[1:] == (1,) else ())).all()
+        assert (
+            batch[name]
+            == np.squeeze(
+                members[path][[8, 0, 3]], axis=1 if members[path].shape[1:] == (1,) else ()
+            )
+        ).all()
 
 
-TWO_SETS = {"train/x": IMAGES, "train/y": LABELS, "test/x": IMAGES[:3] // 2, "test/y": LABELS[:3, None] * 2}
+TWO_SETS = {
+    "train/x": IMAGES,
+    "train/y": LABELS,
+    "test/x": IMAGES[:3] // 2,
+    "test/y": LABELS[:3, None] * 2,
+}
 
 
 @pytest.mark.parametrize(
@@ -89,8 +111,15 @@ def test_fields_that_are_not_there(tmp_path):
 
 
 def test_what_is_no_column_is_told(tmp_path):
-    path = write(tmp_path / "x.h5", {"images": IMAGES, "when": np.zeros(len(IMAGES), [("day", "i4"), ("hour", "i4")])})
-    assert [line for line in HDF5.explain(path) if line.startswith("when: left out; [('day', '<i4'), ('hour', '<i4')]")]
+    path = write(
+        tmp_path / "x.h5",
+        {"images": IMAGES, "when": np.zeros(len(IMAGES), [("day", "i4"), ("hour", "i4")])},
+    )
+    assert [
+        line
+        for line in HDF5.explain(path)
+        if line.startswith("when: left out; [('day', '<i4'), ('hour', '<i4')]")
+    ]
     with pytest.raises(SchemaError, match="'when' cannot be a field"):
         fastpack.open(path, fields=["images", "when"])
 
@@ -101,14 +130,19 @@ def test_numbers_that_no_column_can_hold(tmp_path):
     with pytest.raises(FormatError, match="labels has numbers above"):
         fastpack.open(path)
     assert len(fastpack.open(path, fields=["images"])) == len(IMAGES)
-    path = write(tmp_path / "y.h5", {"images": IMAGES, "labels": numbers[:2].repeat(len(IMAGES))[: len(IMAGES)]})
+    path = write(
+        tmp_path / "y.h5",
+        {"images": IMAGES, "labels": numbers[:2].repeat(len(IMAGES))[: len(IMAGES)]},
+    )
     assert fastpack.open(path).columns["label"][0] == 2**63 - 2
 
 
 def test_what_is_left_out_is_told(tmp_path):
     path = write(tmp_path / "x.h5", TWO_SETS)
     with h5py.File(path, "r+") as f:
-        f.create_dataset("train/z", data=IMAGES, chunks=(2, 12, 10, 3), compression="gzip", shuffle=True)
+        f.create_dataset(
+            "train/z", data=IMAGES, chunks=(2, 12, 10, 3), compression="gzip", shuffle=True
+        )
         f.create_dataset("train/w", data=IMAGES, chunks=(2, 12, 10, 3), scaleoffset=0)
     told = {line.partition(":")[0]: line for line in HDF5.explain(path)}
     assert "from its place" in told["train/x"]
@@ -140,13 +174,17 @@ def test_channels_first(tmp_path, dtype):
 
 @pytest.mark.parametrize("chunks", [(3, 12, 10, 3), (2, 5, 4, 2)])
 @pytest.mark.parametrize(
-    "maxshape", [None, (None, 12, 10, 3), (None, None, 10, 3), (20, 12, 10, 3)], ids=["fixed", "one unlimited", "two unlimited", "limited"]
+    "maxshape",
+    [None, (None, 12, 10, 3), (None, None, 10, 3), (20, 12, 10, 3)],
+    ids=["fixed", "one unlimited", "two unlimited", "limited"],
 )
 @pytest.mark.parametrize("filtered", [False, True])
 def test_every_kind_of_chunk_index(tmp_path, chunks, maxshape, filtered):
     options = {"compression": "gzip"} if filtered else {}
     with h5py.File(tmp_path / "x.h5", "w", libver="latest") as f:
-        dataset = f.create_dataset("images", data=IMAGES, chunks=chunks, maxshape=maxshape, **options)
+        dataset = f.create_dataset(
+            "images", data=IMAGES, chunks=chunks, maxshape=maxshape, **options
+        )
         if maxshape == (None, 12, 10, 3):
             f.swmr_mode = True
             dataset[4:6] = IMAGES[6:8]
@@ -165,13 +203,21 @@ def test_one_chunk_for_all(tmp_path):
 
 def test_chunks_larger_than_the_dataset(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as f:
-        f.create_dataset("images", data=IMAGES, chunks=(16, 20, 16, 4), maxshape=(None,) * 4, compression="gzip")
+        f.create_dataset(
+            "images", data=IMAGES, chunks=(16, 20, 16, 4), maxshape=(None,) * 4, compression="gzip"
+        )
     assert (fastpack.open(tmp_path / "x.h5").read([8, 0])["image"] == IMAGES[[8, 0]]).all()
 
 
 def test_a_dataset_that_shrank(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as f:
-        dataset = f.create_dataset("images", data=IMAGES, chunks=(2, 12, 10, 3), maxshape=(None, 12, 10, 3), compression="gzip")
+        dataset = f.create_dataset(
+            "images",
+            data=IMAGES,
+            chunks=(2, 12, 10, 3),
+            maxshape=(None, 12, 10, 3),
+            compression="gzip",
+        )
         dataset.resize(5, axis=0)
     reader = fastpack.open(tmp_path / "x.h5")
     assert len(reader) == 5
@@ -182,14 +228,18 @@ def test_compact_layout(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as f:
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_layout(h5py.h5d.COMPACT)
-        h5py.h5d.create(f.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(IMAGES.shape), creation)
+        h5py.h5d.create(
+            f.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(IMAGES.shape), creation
+        )
         f["images"][...] = IMAGES
     assert (fastpack.open(tmp_path / "x.h5").read([8, 2])["image"] == IMAGES[[8, 2]]).all()
 
 
 def test_a_grid_that_is_nearly_empty(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as f:
-        dataset = f.create_dataset("images", (300, 64, 64, 3), "u1", chunks=(1, 8, 8, 1), compression="gzip", fillvalue=5)
+        dataset = f.create_dataset(
+            "images", (300, 64, 64, 3), "u1", chunks=(1, 8, 8, 1), compression="gzip", fillvalue=5
+        )
         dataset[7] = 9
         expected = dataset[[0, 7]]
     reader = fastpack.open(tmp_path / "x.h5")
@@ -200,7 +250,11 @@ def test_a_grid_that_is_nearly_empty(tmp_path):
 def test_matlab(tmp_path):
     """Version 7.3: HDF5 behind a block of text, with the axes in reverse."""
     images = np.asfortranarray(np.moveaxis(IMAGES, 0, -1)).T
-    path = write(tmp_path / "x.h5", {"images": images, "labels": LABELS[None].T.astype("f8")}, userblock_size=512)
+    path = write(
+        tmp_path / "x.h5",
+        {"images": images, "labels": LABELS[None].T.astype("f8")},
+        userblock_size=512,
+    )
     with open(path, "r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\x02IM")
     batch = fastpack.open(path).read([5, 1])
@@ -213,7 +267,9 @@ def test_matlab(tmp_path):
 
 def write_sources(folder, name="images"):
     folder.mkdir(exist_ok=True)
-    for i, options in enumerate([{}, {"chunks": (2, 12, 10, 3), "compression": "gzip"}, {"chunks": (2, 5, 10, 3)}]):
+    for i, options in enumerate(
+        [{}, {"chunks": (2, 12, 10, 3), "compression": "gzip"}, {"chunks": (2, 5, 10, 3)}]
+    ):
         with h5py.File(folder / f"part{i}.h5", "w") as f:
             f.create_dataset(name, data=IMAGES[3 * i : 3 * i + 3], **options)
 
@@ -221,7 +277,9 @@ def write_sources(folder, name="images"):
 def write_virtual_dataset(path, folder="", num_samples=9):
     layout = h5py.VirtualLayout((num_samples, 12, 10, 3), "u1")
     for i in range(3):
-        layout[3 * i : 3 * i + 3] = h5py.VirtualSource(f"{folder}part{i}.h5", "images", (3, 12, 10, 3))
+        layout[3 * i : 3 * i + 3] = h5py.VirtualSource(
+            f"{folder}part{i}.h5", "images", (3, 12, 10, 3)
+        )
     with h5py.File(path, "w") as f:
         f.create_virtual_dataset("images", layout, fillvalue=3)
         f["labels"] = np.arange(num_samples)
@@ -348,7 +406,9 @@ def test_whenever_the_library_allocates(tmp_path, moment, chunks):
         creation.set_chunk(chunks)
     creation.set_alloc_time(getattr(h5py.h5d, moment))
     with h5py.File(tmp_path / "x.h5", "w") as f:
-        h5py.h5d.create(f.id, b"images", h5py.h5t.STD_U8LE, h5py.h5s.create_simple(IMAGES.shape), creation)
+        h5py.h5d.create(
+            f.id, b"images", h5py.h5t.STD_U8LE, h5py.h5s.create_simple(IMAGES.shape), creation
+        )
         f["images"][2:5] = IMAGES[2:5]
         expected = f["images"][:]
     assert (fastpack.open(tmp_path / "x.h5").read(range(9))["image"] == expected).all()
@@ -365,7 +425,13 @@ def test_a_file_that_somebody_is_writing(tmp_path):
     """Single writer, many readers: what was flushed is read, here and elsewhere, while the writer goes on."""
     path = tmp_path / "x.h5"
     with h5py.File(path, "w", libver="latest") as f:
-        images = f.create_dataset("images", (0, *IMAGES.shape[1:]), np.uint8, maxshape=(None, *IMAGES.shape[1:]), chunks=(2, 12, 10, 3))
+        images = f.create_dataset(
+            "images",
+            (0, *IMAGES.shape[1:]),
+            np.uint8,
+            maxshape=(None, *IMAGES.shape[1:]),
+            chunks=(2, 12, 10, 3),
+        )
         f.swmr_mode = True
         for count in (5, 9):
             images.resize(count, 0)
@@ -388,10 +454,14 @@ def test_what_hdf5_2_wrote(name, group):
         with pytest.raises(FormatError, match="install a newer h5py"):
             fastpack.open(path, fields=[f"{group}/images"], save_index=False)
         return
-    reader = fastpack.open(path, fields={"image": f"{group}/images"}, save_index=False, decode=False)
+    reader = fastpack.open(
+        path, fields={"image": f"{group}/images"}, save_index=False, decode=False
+    )
     images = reader.read([5, 0, 2])["image"]
     if group == "rows":
-        assert [images.bytes(i) for i in range(3)] == [PIXELS_2_0[row].tobytes()[: 10 * row] for row in (5, 0, 2)]
+        assert [images.bytes(i) for i in range(3)] == [
+            PIXELS_2_0[row].tobytes()[: 10 * row] for row in (5, 0, 2)
+        ]
     else:
         assert (images == PIXELS_2_0[[5, 0, 2]]).all()
 
@@ -417,7 +487,9 @@ def write_compact_jpegs(path):
     creation.set_layout(h5py.h5d.COMPACT)
     with h5py.File(path, "w") as f:
         kind = h5py.h5t.py_create(h5py.vlen_dtype(np.uint8), logical=True)
-        dataset = h5py.Dataset(h5py.h5d.create(f.id, b"images", kind, h5py.h5s.create_simple((3,)), creation))
+        dataset = h5py.Dataset(
+            h5py.h5d.create(f.id, b"images", kind, h5py.h5s.create_simple((3,)), creation)
+        )
         for i in range(3):
             dataset[i] = np.frombuffer(jpeg(20, 30, seed=i), np.uint8)
     return path

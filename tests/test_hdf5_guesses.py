@@ -40,7 +40,11 @@ IN_CLASSES_AND_GROUPS = ["cat/0/image", "cat/1/image", "dog/0/image", "dog/1/ima
 
 
 @pytest.mark.parametrize("names", [SIDE_BY_SIDE, IN_CLASSES, IN_GROUPS, IN_CLASSES_AND_GROUPS])
-@pytest.mark.parametrize("values", [COLOR, GRAY, COLOR.transpose(0, 3, 1, 2), GRAY[..., None]], ids=["HWC", "HW", "CHW", "HW1"])
+@pytest.mark.parametrize(
+    "values",
+    [COLOR, GRAY, COLOR.transpose(0, 3, 1, 2), GRAY[..., None]],
+    ids=["HWC", "HW", "CHW", "HW1"],
+)
 @pytest.mark.parametrize("untrusted", [False, True])
 def test_a_dataset_for_each_picture(tmp_path, names, values, untrusted):
     if names is IN_CLASSES and values is not COLOR:
@@ -52,7 +56,9 @@ def test_a_dataset_for_each_picture(tmp_path, names, values, untrusted):
     classes = {"cat/a": ("cat", "dog"), "cat/0/image": ("cat", "dog", "owl")}.get(names[0], ())
     assert reader.class_names == classes
     if classes:
-        assert [classes[label] for label in reader.columns["label"]] == [name.split("/")[0] for name in names]
+        assert [classes[label] for label in reader.columns["label"]] == [
+            name.split("/")[0] for name in names
+        ]
     assert "5 datasets of one image each" in explained(path)
     resized = reader.with_options(transform=RESIZED).read([1, 2])["image"]
     channels = values.shape[-1] if values.ndim == 4 and values.shape[1] != 3 else 1
@@ -84,7 +90,11 @@ def test_compressed_pictures(tmp_path, options):
 
 def test_numbers_and_texts_beside_each_picture(tmp_path):
     members = dict(zip(IN_GROUPS, COLOR, strict=True))
-    members |= {f"{n}/label": 10 + n for n in range(5)} | {f"{n}/note": f"note {n}" for n in range(5)} | {"0/only": 1}
+    members |= (
+        {f"{n}/label": 10 + n for n in range(5)}
+        | {f"{n}/note": f"note {n}" for n in range(5)}
+        | {"0/only": 1}
+    )
     path = write(tmp_path / "x.h5", members)
     reader = fastpack.open(path)
     assert reader.columns["label"].tolist() == [10, 11, 12, 13, 14]
@@ -95,12 +105,18 @@ def test_numbers_and_texts_beside_each_picture(tmp_path):
 
 def test_pictures_of_several_sizes_are_refused_by_name(tmp_path):
     members = {"cat/a": COLOR[0], "cat/b": COLOR[1][:10]}
-    with pytest.raises(FormatError, match=r"cat/a is uint8 \(20, 30, 3\) and cat/b is uint8 \(10, 30, 3\).*x\.h5"):
+    with pytest.raises(
+        FormatError, match=r"cat/a is uint8 \(20, 30, 3\) and cat/b is uint8 \(10, 30, 3\).*x\.h5"
+    ):
         fastpack.open(write(tmp_path / "x.h5", members))
 
 
 def test_several_pictures_a_sample_are_chosen_by_name(tmp_path):
-    members = {f"{n}/{name}": values for n in range(5) for name, values in (("left", COLOR[n]), ("right", COLOR[4 - n]))}
+    members = {
+        f"{n}/{name}": values
+        for n in range(5)
+        for name, values in (("left", COLOR[n]), ("right", COLOR[4 - n]))
+    }
     path = write(tmp_path / "x.h5", members)
     with pytest.raises(SchemaError, match=r"left, right.*fields=\['left'\]"):
         fastpack.open(path)
@@ -108,7 +124,9 @@ def test_several_pictures_a_sample_are_chosen_by_name(tmp_path):
 
 
 def test_one_picture_is_one_sample(tmp_path):
-    assert fastpack.open(write(tmp_path / "x.h5", {"photo": COLOR[0]})).read([0])["image"].shape == (1, 20, 30, 3)
+    assert fastpack.open(write(tmp_path / "x.h5", {"photo": COLOR[0]})).read([0])[
+        "image"
+    ].shape == (1, 20, 30, 3)
 
 
 def test_windows_of_three_channels_are_no_pictures(tmp_path):
@@ -125,7 +143,9 @@ def test_thousands_of_datasets(tmp_path):
     assert (len(reader), len(reader.class_names)) == (3000, 7)
     assert len(HDF5.explain(tmp_path / "x.h5")) == 1
     with pytest.raises(LimitError, match=r"max_datasets.*x\.h5"):
-        fastpack.open(tmp_path / "x.h5", limits=Limits(max_datasets=2999), save_index=False, untrusted=True)
+        fastpack.open(
+            tmp_path / "x.h5", limits=Limits(max_datasets=2999), save_index=False, untrusted=True
+        )
 
 
 # Axes
@@ -153,9 +173,10 @@ def test_given_axes(tmp_path, axes, storage):
     assert len(reader) == 5
     rows = [4, 0, 2]
     assert (reader.read(rows)["X"] == np.moveaxis(stored, axes.index("N"), 0)[rows]).all()
-    images = fastpack.open(write(tmp_path / "plain.h5", {"X": COLOR if "C" in axes else GRAY[..., None]}), transform=RESIZED).read(rows)[
-        "X"
-    ]
+    images = fastpack.open(
+        write(tmp_path / "plain.h5", {"X": COLOR if "C" in axes else GRAY[..., None]}),
+        transform=RESIZED,
+    ).read(rows)["X"]
     resized = reader.with_options(transform=RESIZED).read(rows)["X"]
     order = [axis for axis in axes if axis != "N"] + ["C"] * ("C" not in axes)
     assert (resized == images.transpose(0, *("HWC".index(axis) + 1 for axis in order))).all()
@@ -167,7 +188,10 @@ def test_given_axes(tmp_path, axes, storage):
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 def test_normalize_has_a_layout_of_its_own(tmp_path, layout):
     steps = [RESIZED, fastpack.Normalize((0, 0, 0), (1, 1, 1), layout=layout)]
-    plain, first = write(tmp_path / "plain.h5", {"X": COLOR}), write(tmp_path / "x.h5", {"X": LAYOUTS["NCHW"]})
+    plain, first = (
+        write(tmp_path / "plain.h5", {"X": COLOR}),
+        write(tmp_path / "x.h5", {"X": LAYOUTS["NCHW"]}),
+    )
     found = [fastpack.open(path, transform=steps).read([2, 1])["X"] for path in (plain, first)]
     assert (found[0] == found[1]).all()
 
@@ -189,8 +213,18 @@ def test_doubtful_axes_are_refused(tmp_path):
     assert "X: the shape (5, 3, 9, 3) does not tell" in explained(path)
     with pytest.raises(SchemaError, match=r'axes=\{"X": "NHWC"\}, or "NCHW"'):
         fastpack.open(path, transform=RESIZED).read([0])
-    assert fastpack.open(path, axes={"X": "NCHW"}, transform=RESIZED).read([0])["X"].shape == (1, 3, 8, 12)
-    assert fastpack.open(path, axes={"X": "NHWC"}, transform=RESIZED).read([0])["X"].shape == (1, 8, 12, 3)
+    assert fastpack.open(path, axes={"X": "NCHW"}, transform=RESIZED).read([0])["X"].shape == (
+        1,
+        3,
+        8,
+        12,
+    )
+    assert fastpack.open(path, axes={"X": "NHWC"}, transform=RESIZED).read([0])["X"].shape == (
+        1,
+        8,
+        12,
+        3,
+    )
 
 
 @pytest.mark.parametrize("axes", ["NCH", "NCHWT", "nchw", "", "NNHW", "NCCC", 5])
@@ -209,12 +243,16 @@ def test_axes_are_of_hdf5(tmp_path, photos):
 
 def test_axes_stay_with_a_packed_copy(tmp_path):
     for axes in ("NCHW", "HWCN"):
-        source = fastpack.open(write(tmp_path / f"{axes}.h5", {"X": LAYOUTS[axes], "y": np.arange(5)}))
+        source = fastpack.open(
+            write(tmp_path / f"{axes}.h5", {"X": LAYOUTS[axes], "y": np.arange(5)})
+        )
         fastpack.pack(source.with_options(decode=False), tmp_path / f"copy-{axes}.h5")
         copy = fastpack.open(tmp_path / f"copy-{axes}.h5")
         assert (copy.read([3])["X"] == source.read([3])["X"]).all()
         steps = {"transform": RESIZED}
-        assert (copy.with_options(**steps).read([3])["X"] == source.with_options(**steps).read([3])["X"]).all()
+        assert (
+            copy.with_options(**steps).read([3])["X"] == source.with_options(**steps).read([3])["X"]
+        ).all()
 
 
 # Lists
@@ -237,13 +275,22 @@ def test_labels_of_several_classes(tmp_path, dtype):
 
 
 def test_lists_of_other_lengths_in_another_file(tmp_path):
-    paths = [write(tmp_path / f"{n}.h5", {"images": COLOR, "labels": np.ones((5, n), int)}) for n in (2, 3)]
+    paths = [
+        write(tmp_path / f"{n}.h5", {"images": COLOR, "labels": np.ones((5, n), int)})
+        for n in (2, 3)
+    ]
     found = fastpack.open(paths).read([0, 9])["label"]
     assert [values.tolist() for values in found] == [[1, 1], [1, 1, 1]]
 
 
 def test_lists_are_packed(tmp_path):
-    path = write(tmp_path / "x.h5", {"jpegs/bytes": np.frombuffer(b"".join(FILES), np.uint8), "labels": np.eye(5, 3, dtype=int)})
+    path = write(
+        tmp_path / "x.h5",
+        {
+            "jpegs/bytes": np.frombuffer(b"".join(FILES), np.uint8),
+            "labels": np.eye(5, 3, dtype=int),
+        },
+    )
     with h5py.File(path, "r+") as f:
         f["jpegs/offsets"] = np.cumsum([0, *map(len, FILES)])
     source = fastpack.open(path, fields={"image": "jpegs", "label": "labels"})
@@ -321,7 +368,15 @@ def test_lists_of_labels_are_no_classes(tmp_path):
 
 
 def test_guesses_and_what_is_left_out_are_noted(tmp_path):
-    path = write(tmp_path / "x.h5", {"X": LAYOUTS["NCHW"], "y": np.arange(5), "odd": np.zeros((5, 2), [("a", "i4")]), "z": np.arange(3)})
+    path = write(
+        tmp_path / "x.h5",
+        {
+            "X": LAYOUTS["NCHW"],
+            "y": np.arange(5),
+            "odd": np.zeros((5, 2), [("a", "i4")]),
+            "z": np.arange(3),
+        },
+    )
     with pytest.warns(FastpackWarning) as warned:
         reader = fastpack.open(path)
     assert len(warned) == len(reader.notes) == 3
@@ -334,7 +389,9 @@ def test_guesses_and_what_is_left_out_are_noted(tmp_path):
 
 
 def test_pictures_are_noted(tmp_path):
-    path = write(tmp_path / "x.h5", dict(zip(IN_CLASSES, COLOR, strict=True)) | {"other": np.arange(7)})
+    path = write(
+        tmp_path / "x.h5", dict(zip(IN_CLASSES, COLOR, strict=True)) | {"other": np.arange(7)}
+    )
     notes = fastpack.open(path).notes
     assert re.search(r"5 datasets of one image each, cat/a to dog/d.*x\.h5", notes[0])
     assert re.search(r"1 other datasets are left out, such as other", notes[1])

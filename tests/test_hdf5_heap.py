@@ -22,17 +22,30 @@ TEXT = h5py.string_dtype()
 def files(draw):
     """What create_dataset takes, lengths of the rows, and which of them are written, in which order."""
     num_rows = draw(st.integers(1, 40))
-    lengths = draw(st.lists(st.sampled_from([0, 1, 7, 8, 9, 300, 4000, 5000, 20_000]), min_size=num_rows, max_size=num_rows))
+    lengths = draw(
+        st.lists(
+            st.sampled_from([0, 1, 7, 8, 9, 300, 4000, 5000, 20_000]),
+            min_size=num_rows,
+            max_size=num_rows,
+        )
+    )
     chunks = draw(st.none() | st.integers(1, num_rows).map(lambda size: (size,)))
     return {
         "lengths": lengths,
-        "written": draw(st.permutations(range(num_rows)).map(lambda rows: rows[: draw(st.integers(0, num_rows))])),
+        "written": draw(
+            st.permutations(range(num_rows)).map(
+                lambda rows: rows[: draw(st.integers(0, num_rows))]
+            )
+        ),
         "dataset": {
             "chunks": chunks,
             "compression": draw(st.sampled_from([None, "gzip", "lzf"])) if chunks else None,
             "shuffle": bool(chunks) and draw(st.booleans()),
         },
-        "file": {"libver": draw(st.sampled_from(["earliest", "latest"])), "userblock_size": draw(st.sampled_from([0, 512]))},
+        "file": {
+            "libver": draw(st.sampled_from(["earliest", "latest"])),
+            "userblock_size": draw(st.sampled_from([0, 512])),
+        },
     }
 
 
@@ -51,7 +64,9 @@ def test_rows_are_what_h5py_reads(tmp_path_factory, layout):
     assert (reader.index.spans["image"]["offset"] != NO_SPAN).all()
     blobs = reader.read(range(num_rows))
     with h5py.File(path) as f:
-        assert [blobs["image"].bytes(i) for i in range(num_rows)] == [row.tobytes() for row in f["images"]]
+        assert [blobs["image"].bytes(i) for i in range(num_rows)] == [
+            row.tobytes() for row in f["images"]
+        ]
         assert list(blobs["names"]) == [row.decode() for row in f["names"]]
 
 
@@ -78,7 +93,16 @@ HEAP, OBJECT = 0, 16  # the bytes of a collection where its head and that of its
         (OBJECT + 8, (2**64 - 16).to_bytes(8, "little")),
         (OBJECT + 8, (10).to_bytes(8, "little")),
     ],
-    ids=["signature", "version", "size, too large", "size, too small", "number", "no object", "object, too large", "object, too small"],
+    ids=[
+        "signature",
+        "version",
+        "size, too large",
+        "size, too small",
+        "number",
+        "no object",
+        "object, too large",
+        "object, too small",
+    ],
 )
 def test_a_damaged_heap_is_told(tmp_path, at_byte, written):
     data = bytearray(write_rows(tmp_path / "x.h5").read_bytes())
@@ -93,7 +117,9 @@ def row_of(data):
     """The byte where the first row's length, address and number stand."""
     heap = data.index(b"GCOL")
     length = int.from_bytes(data[heap + OBJECT + 8 : heap + OBJECT + 16], "little")
-    return data.index(length.to_bytes(4, "little") + heap.to_bytes(8, "little") + (1).to_bytes(4, "little"))
+    return data.index(
+        length.to_bytes(4, "little") + heap.to_bytes(8, "little") + (1).to_bytes(4, "little")
+    )
 
 
 @pytest.mark.parametrize("address", [1, 2**63 - 1, 2**64 - 1])

@@ -67,13 +67,17 @@ def layouts(draw):
 def values_of(layout):
     chance = np.random.default_rng(layout["seed"])
     if layout["is_random"]:
-        return chance.integers(0, 256, (*layout["shape"], layout["dtype"].itemsize), dtype=np.uint8).view(layout["dtype"])[..., 0]
+        return chance.integers(
+            0, 256, (*layout["shape"], layout["dtype"].itemsize), dtype=np.uint8
+        ).view(layout["dtype"])[..., 0]
     return (np.cumsum(chance.integers(0, 2, layout["shape"]), axis=1) % 100).astype(layout["dtype"])
 
 
 def write(path, layout):
     """The file, and the values that h5py reads from it."""
-    with h5py.File(path, "w", libver=layout["libver"], userblock_size=layout["userblock_size"]) as f:
+    with h5py.File(
+        path, "w", libver=layout["libver"], userblock_size=layout["userblock_size"]
+    ) as f:
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_fill_value(np.asarray(layout["fill"], layout["dtype"]))
         if layout["chunks"]:
@@ -84,7 +88,10 @@ def write(path, layout):
             creation.set_filter(number, h5py.h5z.FLAG_OPTIONAL, parameters)
         if layout["fletcher32"]:
             creation.set_fletcher32()
-        space, kind = h5py.h5s.create_simple(layout["shape"]), h5py.h5t.py_create(layout["dtype"], logical=True)
+        space, kind = (
+            h5py.h5s.create_simple(layout["shape"]),
+            h5py.h5t.py_create(layout["dtype"], logical=True),
+        )
         h5py.h5d.create(f.id, b"images", kind, space, creation)
         first, last = layout["part"]
         f["images"][first:last] = values_of(layout)[first:last]
@@ -103,7 +110,10 @@ def test_what_is_read_is_what_h5py_reads(tmp_path_factory, layout):
         images = reader.read(layout["rows"])["image"]
         assert images.dtype == layout["dtype"].newbyteorder("=")
         assert images.tobytes() == expected.astype(images.dtype).tobytes()
-    is_read_natively = bool(reader.index.chunks.get("image")) or (reader.index.spans["image"]["offset"] != NO_SPAN).all()
+    is_read_natively = (
+        bool(reader.index.chunks.get("image"))
+        or (reader.index.spans["image"]["offset"] != NO_SPAN).all()
+    )
     assert is_read_natively or layout["compressor"] in BY_THE_LIBRARY
 
 
@@ -111,7 +121,9 @@ def test_what_is_read_is_what_h5py_reads(tmp_path_factory, layout):
 def test_text_of_fixed_length_is_what_numpy_would_make_of_it(rows):
     text = Text.of(rows)
     strings = _fixed_strings(text, max(1, int(text.lengths.max(initial=1))))
-    expected = np.array([text.bytes(i) for i in range(len(text))], h5py.string_dtype("utf-8", strings.itemsize))
+    expected = np.array(
+        [text.bytes(i) for i in range(len(text))], h5py.string_dtype("utf-8", strings.itemsize)
+    )
     assert strings.dtype.metadata == expected.dtype.metadata
     assert strings.tobytes() == expected.tobytes()
     assert list(text_of(strings)) == rows

@@ -63,7 +63,10 @@ def test_a_file_whose_writer_died_is_read(tmp_path):
 def test_any_damaged_byte_of_the_header(tmp_path, kind, change):
     data = write(tmp_path / "sound.h5", kind)
     path = tmp_path / "x.h5"
-    for position in (*range(128), *range(128, min(len(data), 900), 7)):  # the superblock, and some of what it leads to
+    for position in (
+        *range(128),
+        *range(128, min(len(data), 900), 7),
+    ):  # the superblock, and some of what it leads to
         data[position] ^= change
         path.write_bytes(data)
         assert open_file(path) < MAX_SECONDS, position

@@ -12,11 +12,21 @@ from wire import bytes_list, entry, example, float_list, frame, header, int_list
 import fastpack
 from fastpack import ImageFiles, PackOptions
 from fastpack.core.limits import Limits
-from fastpack.errors import ChangedFileError, CorruptRecordError, FastpackError, FormatError, LimitError, TruncatedFileError
+from fastpack.errors import (
+    ChangedFileError,
+    CorruptRecordError,
+    FastpackError,
+    FormatError,
+    LimitError,
+    TruncatedFileError,
+)
 from fastpack.files.companions import index_path
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
-RECORDS = [frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)))) for i, image in enumerate(IMAGES)]
+RECORDS = [
+    frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i))))
+    for i, image in enumerate(IMAGES)
+]
 STARTS = np.cumsum([0, *map(len, RECORDS)]).tolist()
 
 
@@ -40,7 +50,15 @@ def failure_of(path, **options):
 # TFRecord
 
 
-@pytest.mark.parametrize("cut", sorted({*range(1, STARTS[-1], 97), *(start + d for start in STARTS[1:-1] for d in (-1, 0, 1, 11, 12))}))
+@pytest.mark.parametrize(
+    "cut",
+    sorted(
+        {
+            *range(1, STARTS[-1], 97),
+            *(start + d for start in STARTS[1:-1] for d in (-1, 0, 1, 11, 12)),
+        }
+    ),
+)
 def test_truncated_tfrecord(tmp_path, cut):
     path = write_tfrecord(tmp_path / "x.tfrecord", b"".join(RECORDS)[:cut])
     if cut in STARTS:
@@ -92,7 +110,9 @@ def test_flipped_bit_after_it_was_indexed(tmp_path):
 @pytest.mark.parametrize("claim", [2**31, 2**40, 2**63, 2**64 - 1])
 def test_claim_of_a_huge_record(tmp_path, claim):
     data = header(claim) + bytes(592)
-    assert isinstance(failure_of(write_tfrecord(tmp_path / "x.tfrecord", data)), (LimitError, TruncatedFileError))
+    assert isinstance(
+        failure_of(write_tfrecord(tmp_path / "x.tfrecord", data)), (LimitError, TruncatedFileError)
+    )
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"no protobuf", b"\x0a\x05abc", example(b"\x0a\x7f")])
@@ -104,11 +124,16 @@ def test_records_that_are_no_examples(tmp_path, payload):
 
 
 def test_two_images_in_one_feature_are_a_list(tmp_path):
-    payload = example(entry(b"image", bytes_list(IMAGES[0], IMAGES[1])), entry(b"other", bytes_list(IMAGES[2])))
+    payload = example(
+        entry(b"image", bytes_list(IMAGES[0], IMAGES[1])), entry(b"other", bytes_list(IMAGES[2]))
+    )
     records = RECORDS[0] + frame(payload)
     dataset = fastpack.open(write_tfrecord(tmp_path / "x.tfrecord", records))
     lists = dataset.with_options(decode=False).read([0, 1])["image"]
-    assert [[row.bytes(i) for i in range(len(row))] for row in lists] == [[IMAGES[0]], [IMAGES[0], IMAGES[1]]]
+    assert [[row.bytes(i) for i in range(len(row))] for row in lists] == [
+        [IMAGES[0]],
+        [IMAGES[0], IMAGES[1]],
+    ]
     assert (dataset.schema["image"].kind, dataset.schema["image"].shape) == ("image", (None,))
     assert dataset.schema["other"].kind == "image"
 
@@ -145,7 +170,9 @@ print(len(column), len(column[0]))
 """
 
 
-@pytest.mark.parametrize(("feature", "printed"), [(WIDE_THEN_NARROW, "1 1048576\n"), (LONG_THEN_SHORT, "1 2\n")])
+@pytest.mark.parametrize(
+    ("feature", "printed"), [(WIDE_THEN_NARROW, "1 1048576\n"), (LONG_THEN_SHORT, "1 2\n")]
+)
 def test_lists_that_change_their_kind(tmp_path, feature, printed):
     path = write_tfrecord(tmp_path / "x.tfrecord", frame(example(entry(b"x", feature))))
     assert run_python(COUNT, path) == printed
@@ -159,19 +186,30 @@ def png_of_size(width, height):
 
 def jpeg_of_size(width, height):
     at = IMAGES[0].index(b"\xff\xc0") + 5
-    return IMAGES[0][:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + IMAGES[0][at + 4 :]
+    return (
+        IMAGES[0][:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + IMAGES[0][at + 4 :]
+    )
 
 
-@pytest.mark.parametrize("image", [png_of_size(2**31 - 1, 2**31 - 1), png_of_size(2**16, 2**16), jpeg_of_size(65500, 65500)])
+@pytest.mark.parametrize(
+    "image",
+    [png_of_size(2**31 - 1, 2**31 - 1), png_of_size(2**16, 2**16), jpeg_of_size(65500, 65500)],
+)
 @pytest.mark.parametrize("container", ["tfrecord", "h5"])
 def test_images_that_claim_to_be_huge(tmp_path, image, container):
     (tmp_path / "huge").write_bytes(image)
     with pytest.raises(LimitError, match="at .*huge"):
         fastpack.pack(ImageFiles([tmp_path / "huge"]), tmp_path / f"x.{container}")
-    fastpack.pack(ImageFiles([tmp_path / "huge"]), tmp_path / f"x.{container}", PackOptions(limits=Limits(max_pixels=2**62)))
+    fastpack.pack(
+        ImageFiles([tmp_path / "huge"]),
+        tmp_path / f"x.{container}",
+        PackOptions(limits=Limits(max_pixels=2**62)),
+    )
     assert isinstance(failure_of(tmp_path / f"x.{container}"), LimitError)
     with pytest.raises(LimitError, match="at .*huge"):
-        fastpack.pack(ImageFiles([tmp_path / "huge"]), tmp_path / "y.h5", PackOptions(layout="pixels"))
+        fastpack.pack(
+            ImageFiles([tmp_path / "huge"]), tmp_path / "y.h5", PackOptions(layout="pixels")
+        )
 
 
 @pytest.mark.parametrize("container", ["tfrecord", "h5"])
@@ -183,11 +221,19 @@ def test_bomb_of_scans(tmp_path, container):
     assert "max_scans" in str(error)
 
 
-@pytest.mark.parametrize("damage", [lambda image: image[:-50], lambda image: image[:300], lambda image: image[:2] + image[40:]])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda image: image[:-50], lambda image: image[:300], lambda image: image[:2] + image[40:]],
+)
 def test_packing_to_pixels_names_the_damaged_file(tmp_path, damage):
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).write_bytes(IMAGES[0])
     (tmp_path / "b.jpg").write_bytes(damage(IMAGES[0]))
     with pytest.raises(FastpackError, match=r"b\.jpg"):
-        fastpack.create_hdf5([tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")], [0, 1, 2], tmp_path / "x.h5", size=16)
+        fastpack.create_hdf5(
+            [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")],
+            [0, 1, 2],
+            tmp_path / "x.h5",
+            size=16,
+        )
     assert not list(tmp_path.glob("*x.h5*"))

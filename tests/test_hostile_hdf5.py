@@ -66,7 +66,9 @@ SIZES = [len(image) for image in IMAGES]
     ],
 )
 def test_encoded_file_that_lies(tmp_path, members):
-    assert isinstance(failure_of(write_encoded(tmp_path / "x.h5", **members)), (FormatError, CorruptRecordError))
+    assert isinstance(
+        failure_of(write_encoded(tmp_path / "x.h5", **members)), (FormatError, CorruptRecordError)
+    )
 
 
 def test_encoded_file_that_is_sound(tmp_path):
@@ -79,21 +81,35 @@ def test_truncated_hdf5(tmp_path, layout, part):
     for i, image in enumerate(IMAGES):
         (tmp_path / f"{i}.jpg").write_bytes(image)
     size = (30, 40) if layout == "pixels" else None
-    fastpack.pack(ImageFiles([tmp_path / f"{i}.jpg" for i in range(4)]), tmp_path / "x.h5", PackOptions(layout=layout, size=size))
+    fastpack.pack(
+        ImageFiles([tmp_path / f"{i}.jpg" for i in range(4)]),
+        tmp_path / "x.h5",
+        PackOptions(layout=layout, size=size),
+    )
     data = (tmp_path / "x.h5").read_bytes()
     (tmp_path / "x.h5").write_bytes(data[: int(part * len(data))])
     assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"text", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(5000), bytes(600) + b"\x89HDF\r\n\x1a\n"]
+    "content",
+    [
+        b"",
+        b"text",
+        b"\x89HDF\r\n\x1a\n",
+        b"\x89HDF\r\n\x1a\n" + bytes(5000),
+        bytes(600) + b"\x89HDF\r\n\x1a\n",
+    ],
 )
 def test_no_hdf5(tmp_path, content):
     (tmp_path / "x.h5").write_bytes(content)
     assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
 
 
-@pytest.mark.parametrize("members", [{}, {"labels": np.arange(3)}, {"images": np.zeros((3, 4))}, {"a/b/labels": np.arange(3)}])
+@pytest.mark.parametrize(
+    "members",
+    [{}, {"labels": np.arange(3)}, {"images": np.zeros((3, 4))}, {"a/b/labels": np.arange(3)}],
+)
 def test_hdf5_without_images(tmp_path, members):
     with h5py.File(tmp_path / "x.h5", "w") as f:
         for name, value in members.items():
@@ -151,7 +167,9 @@ def link_to_an_external_link(f, name, shape, dtype, secret, source):
     f[name] = h5py.SoftLink(f"/elsewhere/{source}")
 
 
-each_way_out = pytest.mark.parametrize("way_out", [external_storage, external_link, virtual_dataset, link_to_an_external_link])
+each_way_out = pytest.mark.parametrize(
+    "way_out", [external_storage, external_link, virtual_dataset, link_to_an_external_link]
+)
 
 
 @each_way_out
@@ -220,10 +238,14 @@ def write_chunked(path, **options):
 def replaced(data, old, new, width, *, behind=b""):
     """The bytes with a number replaced, which must stand there once with `behind` behind it."""
     assert data.count(old.to_bytes(width, "little") + behind) == 1
-    return data.replace(old.to_bytes(width, "little") + behind, new.to_bytes(width, "little") + behind)
+    return data.replace(
+        old.to_bytes(width, "little") + behind, new.to_bytes(width, "little") + behind
+    )
 
 
-each_way_of_chunks = pytest.mark.parametrize("options", [{"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}, {}])
+each_way_of_chunks = pytest.mark.parametrize(
+    "options", [{"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}, {}]
+)
 
 
 @each_way_of_chunks
@@ -245,7 +267,9 @@ def test_chunks_in_the_same_place(tmp_path, options):
 def test_a_chunk_of_another_size(tmp_path, change):
     data, _, sizes = write_chunked(tmp_path / "x.h5", compression="gzip")
     mask_and_corner = bytes(4) + (2).to_bytes(8, "little") + bytes(8)
-    (tmp_path / "x.h5").write_bytes(replaced(data, sizes[1], sizes[1] + change, 4, behind=mask_and_corner))
+    (tmp_path / "x.h5").write_bytes(
+        replaced(data, sizes[1], sizes[1] + change, 4, behind=mask_and_corner)
+    )
     assert isinstance(failure_of(tmp_path / "x.h5"), (FormatError, CorruptRecordError))
 
 
@@ -282,7 +306,9 @@ def test_a_chunk_that_inflates_to_less_than_it_says(tmp_path):
 
 def test_chunks_that_would_fill_the_memory(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as f:
-        dataset = f.create_dataset("images", (4, 2**14, 2**14, 1), "u1", chunks=(4, 2**14, 2**14, 1), compression="gzip")
+        dataset = f.create_dataset(
+            "images", (4, 2**14, 2**14, 1), "u1", chunks=(4, 2**14, 2**14, 1), compression="gzip"
+        )
         dataset.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(1000)))
     with pytest.raises(LimitError, match=r"max_chunk_bytes.*x\.h5"):
         registry.named("hdf5").index(tmp_path / "x.h5", limits=Limits(max_chunk_bytes=2**30 - 1))
@@ -313,7 +339,9 @@ def test_saved_tables_that_lie(tmp_path, change):
     """An index is checked when it is loaded, whoever wrote it; a bad one is built again."""
     write_chunked(tmp_path / "x.h5", compression="gzip")
     index = fastpack.open(tmp_path / "x.h5").index
-    replace(index, chunks={"image": {0: change(index.chunks["image"][0])}}).save(index_path(tmp_path / "x.h5"))
+    replace(index, chunks={"image": {0: change(index.chunks["image"][0])}}).save(
+        index_path(tmp_path / "x.h5")
+    )
     with pytest.raises(FormatError):
         Index.load(index_path(tmp_path / "x.h5"))
     assert (fastpack.open(tmp_path / "x.h5").read([5, 0])["image"] == CHUNKED[[5, 0]]).all()

@@ -25,7 +25,10 @@ def claiming(data, width, height):
 
 HUGE = {
     "jpeg of 120 bytes": (
-        b"\xff\xd8" + segment(0xC0, struct.pack(">BHHB9B", 8, 65535, 65535, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0))
+        b"\xff\xd8"
+        + segment(
+            0xC0, struct.pack(">BHHB9B", 8, 65535, 65535, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0)
+        )
     ).ljust(120, b"\0"),
     "jpeg of libjpeg's largest size": claiming(PLAIN, 65500, 65500),
     "png of 2**31 pixels": png(2**16, 2**15, bytes(1000)),
@@ -91,7 +94,10 @@ def test_bombs_of_scans(tmp_path, num_scans):
         fastpack.decode(bomb)
     with pytest.raises(LimitError, match="max_scans.*record 0"):
         fastpack.open(packed(tmp_path, [bomb], "x.tfrecord"), transform=Resize(8))[0]
-    assert (fastpack.decode(bomb, limits=Limits(max_scans=4000)) == read_pillow(JPEGS["jpeg progressive"])).all()
+    assert (
+        fastpack.decode(bomb, limits=Limits(max_scans=4000))
+        == read_pillow(JPEGS["jpeg progressive"])
+    ).all()
 
 
 CAREFUL = Limits(max_pixels=2**16)
@@ -111,7 +117,9 @@ def test_truncated(kind, tenths):
 def test_a_changed_byte_gives_pixels_or_an_error_of_ours(kind, at, change):
     damaged = bytearray(KINDS[kind])
     at %= min(len(damaged), 5000)
-    assume(not (kind.startswith("png") and damaged[at + 4 : at + 8].isalpha()))  # see test_no_room_is_made_for_a_huge_chunk
+    assume(
+        not (kind.startswith("png") and damaged[at + 4 : at + 8].isalpha())
+    )  # see test_no_room_is_made_for_a_huge_chunk
     damaged[at] ^= change
     with contextlib.suppress(FastpackError):  # whatever else were raised would fail the test
         pixels = fastpack.decode(bytes(damaged), limits=CAREFUL)
@@ -124,7 +132,12 @@ def test_a_changed_byte_gives_pixels_or_an_error_of_ours(kind, at, change):
 def test_a_reader_survives_holes(tmp_path_factory, kind, at, length):
     data = KINDS[kind]
     start = at % len(data)
-    path = shard(tmp_path_factory.mktemp("holes") / "x.tfrecord", [PLAIN, data[:start] + data[start + length :]])
-    batch = fastpack.open(path, transform=Resize(8), on_error="mask", limits=CAREFUL, save_index=False).read([0, 1])
+    path = shard(
+        tmp_path_factory.mktemp("holes") / "x.tfrecord",
+        [PLAIN, data[:start] + data[start + length :]],
+    )
+    batch = fastpack.open(
+        path, transform=Resize(8), on_error="mask", limits=CAREFUL, save_index=False
+    ).read([0, 1])
     assert batch.mask[0]
     assert batch.mask[1] or (not batch["image"][1].any() and len(batch.failures) == 1)

@@ -27,7 +27,9 @@ def make_tfrecord(folder):
     for i, image in enumerate(IMAGES):
         (folder / f"{i}.jpg").write_bytes(image)
     columns = {"weight": np.linspace(0, 1, 4, dtype=np.float32)}
-    source = ImageFiles([folder / f"{i}.jpg" for i in range(4)], range(4), keys=list("abcd"), columns=columns)
+    source = ImageFiles(
+        [folder / f"{i}.jpg" for i in range(4)], range(4), keys=list("abcd"), columns=columns
+    )
     fastpack.pack(source, folder / "x.tfrecord")
     return folder / "x.tfrecord"
 
@@ -79,7 +81,9 @@ def assert_sound(path):
     batch = read_some(path)
     if batch is None:
         return
-    expected = [read_pillow(image) for image in IMAGES] if path.suffix == ".tfrecord" else list(PIXELS)
+    expected = (
+        [read_pillow(image) for image in IMAGES] if path.suffix == ".tfrecord" else list(PIXELS)
+    )
     found = list(batch["image"])
     assert all(np.array_equal(found[i], expected[row]) for i, row in enumerate([3, 0, 1, 2]))
     assert batch["label"].tolist() == [3, 0, 1, 2]
@@ -166,14 +170,18 @@ CHANGES = {
     "labels in two dimensions": set_array("column/label", lambda labels: labels.reshape(2, 2)),
     "one label": set_array("column/label", lambda labels: np.int64(1)),
     "spans in two dimensions": set_array("span/image", lambda spans: spans.reshape(4, 1)),
-    "spans of another type": set_array("span/image", lambda spans: np.zeros(4, [("shard", "u4"), ("offset", "u8")])),
+    "spans of another type": set_array(
+        "span/image", lambda spans: np.zeros(4, [("shard", "u4"), ("offset", "u8")])
+    ),
     "infos in two dimensions": set_array("info/image", lambda infos: infos.reshape(4, 1)),
     "fewer infos": set_array("info/image", lambda infos: infos[:3]),
     "key offsets descend": set_array("column/key/offsets", lambda offsets: offsets[::-1]),
     "key offsets too far": set_array("column/key/offsets", lambda offsets: offsets * 10),
     "key offsets of floats": set_array("column/key/offsets", lambda offsets: offsets + 0.5),
     "shard numbers too high": set_array("shard_numbers", lambda numbers: numbers + 1),
-    "shard numbers negative": set_array("shard_numbers", lambda numbers: numbers.astype(np.int64) - 3),
+    "shard numbers negative": set_array(
+        "shard_numbers", lambda numbers: numbers.astype(np.int64) - 3
+    ),
     "shard numbers of floats": set_array("shard_numbers", lambda numbers: numbers + 0.25),
     "record numbers negative": set_array("record_numbers", lambda numbers: numbers - 10),
     "record numbers too high": set_array("record_numbers", lambda numbers: numbers + 2**40),
@@ -206,7 +214,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("make", [make_tfrecord, make_hdf5, make_gzip], ids=["tfrecord", "hdf5", "gzip"])
+@pytest.mark.parametrize(
+    "make", [make_tfrecord, make_hdf5, make_gzip], ids=["tfrecord", "hdf5", "gzip"]
+)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_index_that_lies(tmp_path, make, change):
     path = make(tmp_path)
@@ -224,7 +234,9 @@ MISREADINGS = {
 }
 
 
-@pytest.mark.parametrize("make", [make_tfrecord, make_hdf5, make_gzip], ids=["tfrecord", "hdf5", "gzip"])
+@pytest.mark.parametrize(
+    "make", [make_tfrecord, make_hdf5, make_gzip], ids=["tfrecord", "hdf5", "gzip"]
+)
 @pytest.mark.parametrize("change", MISREADINGS.values(), ids=MISREADINGS)
 def test_index_that_misreads_its_file(tmp_path, make, change):
     path = make(tmp_path)
@@ -238,7 +250,9 @@ FILES = {
     "cut in the middle": lambda data: data[: len(data) // 2],
     "cut at the end": lambda data: data[:-1],
     "without its beginning": lambda data: data[100:],
-    "a huge shape": lambda data: data.replace(b"'shape': (4,)", b"'shape': (9999999999999999,)"[: len(b"'shape': (4,)")]),
+    "a huge shape": lambda data: data.replace(
+        b"'shape': (4,)", b"'shape': (9999999999999999,)"[: len(b"'shape': (4,)")]
+    ),
     "a shape of 4e9": lambda data: data.replace(b"(4,), }" + b" " * 9, b"(4000000000,), }"),
     "code for a header": lambda data: data.replace(b"{'descr'", b"{exit():"),
     "a bomb": lambda data: bomb(),
@@ -293,7 +307,9 @@ def test_index_that_names_a_dataset_elsewhere(tmp_path, kind):
             f["deep"].create_dataset("secret", PIXELS.shape, np.uint8, external=external)
         else:
             layout = h5py.VirtualLayout(PIXELS.shape, np.uint8)
-            layout[:] = h5py.VirtualSource(str(tmp_path / "private" / "secret.h5"), "secret", PIXELS.shape)
+            layout[:] = h5py.VirtualSource(
+                str(tmp_path / "private" / "secret.h5"), "secret", PIXELS.shape
+            )
             f["deep"].create_virtual_dataset("secret", layout)
     fastpack.open(tmp_path / "x.h5")
     save(tmp_path / "x.h5", change_field(stored_as="deep/secret")(load(tmp_path / "x.h5")))

@@ -26,26 +26,62 @@ seeds = st.integers(0, 2**16)
 
 
 def noise(seed, height, width, channels, bits=8):
-    return np.random.default_rng(seed).integers(0, 2**bits, (height, width, channels)).astype(np.uint16 if bits == 16 else np.uint8)
+    return (
+        np.random.default_rng(seed)
+        .integers(0, 2**bits, (height, width, channels))
+        .astype(np.uint16 if bits == 16 else np.uint8)
+    )
 
 
 def patches(seed, height, width):
     """Few colors, with runs and repeats."""
-    return np.random.default_rng(seed).integers(0, 9, (height, 1 + width // 5, 1)).repeat(5, axis=1)[:, :width].astype(np.uint8) * 17
+    return (
+        np.random.default_rng(seed)
+        .integers(0, 9, (height, 1 + width // 5, 1))
+        .repeat(5, axis=1)[:, :width]
+        .astype(np.uint8)
+        * 17
+    )
 
 
 # PNG.
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-PNG_KINDS = [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 2), (3, 4), (3, 8), (4, 8), (4, 16), (6, 8), (6, 16)]
-ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+PNG_KINDS = [
+    (0, 1),
+    (0, 2),
+    (0, 4),
+    (0, 8),
+    (0, 16),
+    (2, 8),
+    (2, 16),
+    (3, 1),
+    (3, 2),
+    (3, 4),
+    (3, 8),
+    (4, 8),
+    (4, 16),
+    (6, 8),
+    (6, 16),
+]
+ADAM7 = [
+    (0, 0, 8, 8),
+    (0, 4, 8, 8),
+    (4, 0, 8, 4),
+    (0, 2, 4, 4),
+    (2, 0, 4, 2),
+    (0, 1, 2, 2),
+    (1, 0, 2, 1),
+]
 
 
 def chunk(name, body):
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def png(samples, color_type, bits, *, interlaced=0, filters=(0,), extra=b"", idat=None, num_colors=256):
+def png(
+    samples, color_type, bits, *, interlaced=0, filters=(0,), extra=b"", idat=None, num_colors=256
+):
     """As the specification says it, with the given filters in turn."""
     height, width, _ = samples.shape
     passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
@@ -56,7 +92,9 @@ def png(samples, color_type, bits, *, interlaced=0, filters=(0,), extra=b"", ida
     packed = zlib.compress(rows) if idat is None else idat(rows)
     middle = len(packed) // 2
     data = chunk(b"IDAT", packed[:middle]) + chunk(b"IDAT", packed[middle:])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + extra + data + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + extra + data + chunk(b"IEND", b"")
+    )
 
 
 def _filtered(part, bits, filters):
@@ -72,7 +110,9 @@ def _filtered(part, bits, filters):
             line = np.packbits((flat[:, None] >> np.arange(bits - 1, -1, -1, dtype=np.uint8)) & 1)
         line = line.astype(int)
         above = np.zeros_like(line) if above is None else above
-        left, corner = (np.concatenate([np.zeros(distance, int), other])[: len(line)] for other in (line, above))
+        left, corner = (
+            np.concatenate([np.zeros(distance, int), other])[: len(line)] for other in (line, above)
+        )
         guess = left + above - corner
         distances = np.abs(np.stack([guess - left, guess - above, guess - corner]))
         paeth = np.choose(distances.argmin(axis=0), [left, above, corner])
@@ -83,12 +123,20 @@ def _filtered(part, bits, filters):
     return out
 
 
-@given(kind=st.sampled_from(PNG_KINDS), size=sizes, seed=seeds, interlaced=st.booleans(), filters=st.lists(st.integers(0, 4), min_size=1))
+@given(
+    kind=st.sampled_from(PNG_KINDS),
+    size=sizes,
+    seed=seeds,
+    interlaced=st.booleans(),
+    filters=st.lists(st.integers(0, 4), min_size=1),
+)
 @settings(max_examples=150, deadline=None)
 def test_png_samples(kind, size, seed, interlaced, filters):
     color_type, bits = kind
     samples = noise(seed, *size, CHANNELS[color_type], bits)
-    found = read_png(png(samples, color_type, bits, interlaced=int(interlaced), filters=filters), "png").samples
+    found = read_png(
+        png(samples, color_type, bits, interlaced=int(interlaced), filters=filters), "png"
+    ).samples
     assert found.dtype == samples.dtype
     np.testing.assert_array_equal(found, samples)
 
@@ -143,7 +191,14 @@ def test_png_data_that_do_not_fit_their_header(idat, message):
 def test_tiff_samples(size, seed, bits, channels, order, planar, cut):
     bits = max(bits, 8) if channels == 3 else bits
     samples = noise(seed, *size, channels, bits)
-    data = tiff(samples, RGB if channels == 3 else BLACK_IS_ZERO, order=order, bits=bits, planar=planar, **cut)
+    data = tiff(
+        samples,
+        RGB if channels == 3 else BLACK_IS_ZERO,
+        order=order,
+        bits=bits,
+        planar=planar,
+        **cut,
+    )
     np.testing.assert_array_equal(read_tiff(data, "tiff").samples, samples)
 
 
@@ -156,7 +211,11 @@ def test_tiff_samples(size, seed, bits, channels, order, planar, cut):
 )
 @settings(max_examples=120, deadline=None)
 def test_packed_tiffs_are_what_pillow_wrote(size, seed, compression, mode, predictor):
-    samples = patches(seed, *size) if mode == "L" else noise(seed, *size, 3 if mode == "RGB" else 1, 16 if mode == "I;16" else 8)
+    samples = (
+        patches(seed, *size)
+        if mode == "L"
+        else noise(seed, *size, 3 if mode == "RGB" else 1, 16 if mode == "I;16" else 8)
+    )
     options = {"tiffinfo": {317: predictor, 278: 7}} if compression != "packbits" else {}
     data = save(to_pillow(samples), "TIFF", compression=compression, **options)
     np.testing.assert_array_equal(read_tiff(data, "tiff").samples, samples)
@@ -174,8 +233,12 @@ def test_fax_rows_are_what_libtiff_wrote(size, seed, density, compression, optio
     random = np.random.default_rng(seed)
     bits = random.random(size) < density
     if seed % 2:  # rows like those above
-        bits = np.repeat(bits[:: 1 + seed % 7], 1 + seed % 7, axis=0)[: size[0]] ^ (random.random(size) < 0.001)
-    options = {tag: value for tag, value in options.items() if tag != 292 or compression == "group3"}
+        bits = np.repeat(bits[:: 1 + seed % 7], 1 + seed % 7, axis=0)[: size[0]] ^ (
+            random.random(size) < 0.001
+        )
+    options = {
+        tag: value for tag, value in options.items() if tag != 292 or compression == "group3"
+    }
     data = save(Image.fromarray(bits), "TIFF", compression=compression, tiffinfo=options)
     expected = np.array(Image.open(io.BytesIO(data)))
     assert (expected == bits).all()
@@ -184,14 +247,22 @@ def test_fax_rows_are_what_libtiff_wrote(size, seed, density, compression, optio
 
 def test_long_lzw_fills_its_table():
     samples = noise(3, 300, 300, 3)
-    np.testing.assert_array_equal(read_tiff(save(samples, "TIFF", compression="tiff_lzw"), "tiff").samples, samples)
+    np.testing.assert_array_equal(
+        read_tiff(save(samples, "TIFF", compression="tiff_lzw"), "tiff").samples, samples
+    )
 
 
 @pytest.mark.parametrize("quality", [50, 95])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_in_tiff_is_near_pillows(channels, quality):
     data = save(photo(64, 96, channels), "TIFF", compression="jpeg", quality=quality)
-    assert np.abs(fastpack.decode(data).astype(int) - np.array(Image.open(io.BytesIO(data)).convert("RGB"))).max() <= 8
+    assert (
+        np.abs(
+            fastpack.decode(data).astype(int)
+            - np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+        ).max()
+        <= 8
+    )
 
 
 def test_colors_of_tiffs():
@@ -199,7 +270,9 @@ def test_colors_of_tiffs():
     gray = levels[..., :1]
     assert (fastpack.decode(tiff(gray, WHITE_IS_ZERO), color="GRAY") == 255 - gray).all()
     bits = noise(0, HEIGHT, WIDTH, 1, 1)
-    assert (fastpack.decode(tiff(bits, WHITE_IS_ZERO, bits=1), color="GRAY") == 255 * (1 - bits)).all()
+    assert (
+        fastpack.decode(tiff(bits, WHITE_IS_ZERO, bits=1), color="GRAY") == 255 * (1 - bits)
+    ).all()
     colors = np.random.default_rng(1).integers(0, 256, (256, 3))
     data = tiff(gray, PALETTE, tags={320: tuple((colors.T.reshape(-1) * 257).tolist())})
     assert (fastpack.decode(data) == colors[gray[..., 0]]).all()
@@ -213,17 +286,29 @@ REFUSED = {
     "six bands": (tiff(noise(0, 9, 8, 6), BLACK_IS_ZERO), "6 bands"),
     "RGB and infrared": (tiff(noise(0, 9, 8, 4), RGB, tags={338: (0,)}), "4 bands"),
     "RGB, alpha and infrared": (tiff(noise(0, 9, 8, 5), RGB, tags={338: (2, 0)}), "5 bands"),
-    "floats": (tiff(np.zeros((9, 8, 1), np.float32), BLACK_IS_ZERO, tags={339: (3,)}), "float32 values"),
+    "floats": (
+        tiff(np.zeros((9, 8, 1), np.float32), BLACK_IS_ZERO, tags={339: (3,)}),
+        "float32 values",
+    ),
     "signed": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={339: (2,)}), "signed values"),
     "32 bits": (tiff(np.zeros((9, 8, 1), np.uint32), BLACK_IS_ZERO), "32 bits"),
     "CIELab": (tiff(noise(0, 9, 8, 3), CIELAB), "colors of the kind 8"),
     "YCbCr": (tiff(noise(0, 9, 8, 3), YCBCR), "colors of the kind 6"),
-    "fax": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (4,)}), "fax data of more than one bit"),
+    "fax": (
+        tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (4,)}),
+        "fax data of more than one bit",
+    ),
     "old JPEG": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={259: (6,)}), "old JPEG"),
     "other compressions": (tiff(noise(0, 9, 8, 3), RGB, tags={259: (50000,)}), "Zstandard"),
-    "predictor of floats": (tiff(noise(0, 9, 8, 3), RGB, tags={259: (5,), 317: (3,)}), "predictor 3"),
+    "predictor of floats": (
+        tiff(noise(0, 9, 8, 3), RGB, tags={259: (5,), 317: (3,)}),
+        "predictor 3",
+    ),
     "other depths": (tiff(noise(0, 9, 8, 3), RGB, tags={258: (5, 6, 5)}), "5 and 6 bits"),
-    "RGBA in JPEG": (save(Image.new("RGBA", (8, 9)), "TIFF", compression="jpeg"), "JPEG data other than gray"),
+    "RGBA in JPEG": (
+        save(Image.new("RGBA", (8, 9)), "TIFF", compression="jpeg"),
+        "JPEG data other than gray",
+    ),
 }
 
 
@@ -258,14 +343,23 @@ def bmp(numbers, bits, masks, *, header=40):
     rows[:, :width] = numbers[::-1]
     listed = struct.pack(f"<{len(masks)}I", *masks)
     inside = (listed.ljust(header - 40, b"\0")) if header > 40 else b""
-    facts = struct.pack("<IiiHHIIiiII", header, width, height, 1, bits, 3, rows.nbytes, 0, 0, 0, 0) + (inside or listed)
-    return b"BM" + struct.pack("<IHHI", 14 + len(facts) + rows.nbytes, 0, 0, 14 + len(facts)) + facts + rows.tobytes()
+    facts = struct.pack(
+        "<IiiHHIIiiII", header, width, height, 1, bits, 3, rows.nbytes, 0, 0, 0, 0
+    ) + (inside or listed)
+    return (
+        b"BM"
+        + struct.pack("<IHHI", 14 + len(facts) + rows.nbytes, 0, 0, 14 + len(facts))
+        + facts
+        + rows.tobytes()
+    )
 
 
 @given(size=sizes, seed=seeds, bits=st.sampled_from([16, 32]), data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_bmp_masks_of_any_width(size, seed, bits, data):
-    widths = data.draw(st.lists(st.integers(1, bits // 4 if bits == 16 else 10), min_size=3, max_size=3))
+    widths = data.draw(
+        st.lists(st.integers(1, bits // 4 if bits == 16 else 10), min_size=3, max_size=3)
+    )
     starts = np.concatenate([[0], np.cumsum(widths)])
     order = data.draw(st.permutations(range(3)))
     masks = [(2 ** widths[i] - 1) << int(starts[i]) for i in order]
@@ -295,10 +389,22 @@ def test_bmp_runs(bits):
     """A run, pixels as they are, a step, the ends of a row and of the picture."""
     value, literal = (0x12, b"\0\3\x34\x50") if bits == 4 else (7, b"\0\3\1\2\3\0")
     runs = bytes([5, value]) + b"\0\0" + literal + b"\0\2\1\0" + bytes([2, value]) + b"\0\1"
-    rows = [[1, 2, 1, 2, 1, 0], [3, 4, 5, 0, 1, 2]] if bits == 4 else [[7] * 5 + [0], [1, 2, 3, 0, 7, 7]]
+    rows = (
+        [[1, 2, 1, 2, 1, 0], [3, 4, 5, 0, 1, 2]]
+        if bits == 4
+        else [[7] * 5 + [0], [1, 2, 3, 0, 7, 7]]
+    )
     palette = bytes(range(64)) if bits == 4 else bytes(1024)
-    facts = struct.pack("<IiiHHIIiiII", 40, 6, 2, 1, bits, 2 if bits == 4 else 1, len(runs), 0, 0, 0, 0) + palette
-    data = b"BM" + struct.pack("<IHHI", 14 + len(facts) + len(runs), 0, 0, 14 + len(facts)) + facts + runs
+    facts = (
+        struct.pack("<IiiHHIIiiII", 40, 6, 2, 1, bits, 2 if bits == 4 else 1, len(runs), 0, 0, 0, 0)
+        + palette
+    )
+    data = (
+        b"BM"
+        + struct.pack("<IHHI", 14 + len(facts) + len(runs), 0, 0, 14 + len(facts))
+        + facts
+        + runs
+    )
     assert read_bmp(data, "bmp").samples[..., 0].tolist() == rows[::-1]
     assert (fastpack.decode(data) == read_pillow(data)).all()
     for damaged in (data[:-2], data.replace(runs, b"\7" + runs[1:])):
@@ -306,7 +412,12 @@ def test_bmp_runs(bits):
             fastpack.decode(damaged)
 
 
-@given(size=st.tuples(st.integers(1, 90), st.integers(1, 90)), seed=seeds, is_noise=st.booleans(), interlace=st.booleans())
+@given(
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    seed=seeds,
+    is_noise=st.booleans(),
+    interlace=st.booleans(),
+)
 @settings(max_examples=80, deadline=None)
 def test_gif_indices(size, seed, is_noise, interlace):
     indices = (noise(seed, *size, 1) if is_noise else patches(seed, *size))[..., 0]
@@ -327,7 +438,9 @@ def with_alpha(seed=0):
 
 def associated(levels):
     parts = levels[..., 3:] / 255
-    return np.concatenate([np.rint(levels[..., :3] * parts).astype(np.uint8), levels[..., 3:]], axis=2)
+    return np.concatenate(
+        [np.rint(levels[..., :3] * parts).astype(np.uint8), levels[..., 3:]], axis=2
+    )
 
 
 ALPHA = with_alpha()
@@ -349,7 +462,9 @@ def test_alpha_is_dropped(kind):
         assert (found == ALPHA[..., :3]).all()
         return
     opacity = ALPHA[..., 3:].astype(int)
-    known = np.broadcast_to(opacity > 0, found.shape)  # nothing is left of colors that were multiplied with 0
+    known = np.broadcast_to(
+        opacity > 0, found.shape
+    )  # nothing is left of colors that were multiplied with 0
     assert (np.abs(found - ALPHA[..., :3]) <= 128 / np.maximum(opacity, 1) + 1)[known].all()
 
 
@@ -368,7 +483,10 @@ def test_transparency_of_gray_palettes_and_colors(tmp_path):
     color = int(gray[3, 5, 0])
     clear_gray = png(gray, 0, 8, extra=chunk(b"tRNS", struct.pack(">H", color)))
     assert (fastpack.decode(clear_gray, color="GRAY") == gray).all()
-    assert (fastpack.decode(clear_gray, color="GRAY", alpha="white") == np.where(gray == color, 255, gray)).all()
+    assert (
+        fastpack.decode(clear_gray, color="GRAY", alpha="white")
+        == np.where(gray == color, 255, gray)
+    ).all()
     clear_index = png(palette, 3, 8, extra=chunk(b"tRNS", bytes([0] * 200)))
     colors = np.frombuffer(bytes(range(256)) * 3, np.uint8).reshape(256, 3)[palette[..., 0]]
     assert (fastpack.decode(clear_index) == colors).all()
@@ -376,8 +494,14 @@ def test_transparency_of_gray_palettes_and_colors(tmp_path):
     both = save(np.concatenate([gray, palette], axis=2), "PNG")
     assert (fastpack.decode(both, color="GRAY") == gray).all()
     (tmp_path / "a.png").write_bytes(clear_gray)
-    fastpack.pack(fastpack.from_folder(tmp_path), tmp_path / "x.h5", fastpack.PackOptions(layout="pixels", alpha="white", color="GRAY"))
-    assert (fastpack.open(tmp_path / "x.h5")[0]["image"] == np.where(gray == color, 255, gray)).all()
+    fastpack.pack(
+        fastpack.from_folder(tmp_path),
+        tmp_path / "x.h5",
+        fastpack.PackOptions(layout="pixels", alpha="white", color="GRAY"),
+    )
+    assert (
+        fastpack.open(tmp_path / "x.h5")[0]["image"] == np.where(gray == color, 255, gray)
+    ).all()
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -386,7 +510,9 @@ def test_a_transparent_level_has_as_many_bits_as_the_image(bits):
     levels = noise(1, HEIGHT, WIDTH, 1, bits)
     data = png(levels, 0, bits, extra=chunk(b"tRNS", struct.pack(">H", 2**bits * 7 + 3)))
     shown = levels.astype(int) * (255 // (2**bits - 1))
-    np.testing.assert_array_equal(fastpack.decode(data, color="GRAY", alpha="white"), np.where(levels == 3, 255, shown))
+    np.testing.assert_array_equal(
+        fastpack.decode(data, color="GRAY", alpha="white"), np.where(levels == 3, 255, shown)
+    )
 
 
 def test_gray_of_a_gray_palette_is_gray():
@@ -420,7 +546,9 @@ def animation(mode="RGB", **options):
     return save(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"lossless": True, "minimize_size": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"lossless": True}, {"lossless": True, "minimize_size": True}], ids=str
+)
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("alpha", ["drop", "white"])
 def test_the_first_frame_of_a_webp_is_opencvs(mode, options, alpha):
@@ -434,10 +562,14 @@ def test_a_small_frame_lies_where_the_file_says():
     frame = save(photo(5, 7), "WEBP", lossless=True)[12:]
     sides = (13).to_bytes(3, "little") + (9).to_bytes(3, "little")
     head = b"\2\0\0\1\0\0" + (6).to_bytes(3, "little") + (4).to_bytes(3, "little") + bytes(4)
-    body = riff(b"VP8X", b"\2\0\0\0" + sides) + riff(b"ANIM", bytes(6)) + riff(b"ANMF", head + frame)
+    body = (
+        riff(b"VP8X", b"\2\0\0\0" + sides) + riff(b"ANIM", bytes(6)) + riff(b"ANMF", head + frame)
+    )
     expected = np.full((10, 14, 3), 255, np.uint8)
     expected[2:7, 4:11] = photo(5, 7)
-    np.testing.assert_array_equal(fastpack.decode(riff(b"RIFF", b"WEBP" + body), alpha="white"), expected)
+    np.testing.assert_array_equal(
+        fastpack.decode(riff(b"RIFF", b"WEBP" + body), alpha="white"), expected
+    )
     outside = body.replace(b"\2\0\0\1\0\0", b"\6\0\0\1\0\0")
     with pytest.raises(CorruptImageError, match="larger than the image"):
         fastpack.decode(riff(b"RIFF", b"WEBP" + outside))
@@ -507,7 +639,11 @@ def test_damage_prints_nothing_and_raises_only_our_errors(kind, capfd):
     for _ in range(150):
         data = bytearray(PACKED[kind])
         at = int(random.integers(4, len(data)))
-        data[at : at + 9] = random.bytes(len(data[at : at + 9])) if random.integers(2) else bytes(len(data[at : at + 9]))
+        data[at : at + 9] = (
+            random.bytes(len(data[at : at + 9]))
+            if random.integers(2)
+            else bytes(len(data[at : at + 9]))
+        )
         cut = int(random.integers(1, len(data) + 1)) if random.integers(2) else len(data)
         try:
             fastpack.decode(bytes(data[:cut]), limits=fastpack.Limits(max_pixels=2**20))
@@ -527,5 +663,7 @@ def test_what_is_cut_is_an_error(kind):
 def test_zeros_in_lzw_data_are_found():
     data = bytearray(save(photo(480, 640), "TIFF", compression="tiff_lzw"))
     data[len(data) // 2 : len(data) // 2 + 4096] = bytes(4096)
-    with pytest.raises(CorruptImageError, match="LZW data of the TIFF's strip or tile .* are damaged"):
+    with pytest.raises(
+        CorruptImageError, match="LZW data of the TIFF's strip or tile .* are damaged"
+    ):
         fastpack.decode(bytes(data))

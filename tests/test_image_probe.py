@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from images import cmyk_jpeg, exif_segment, jpeg, photo, sampled_jpeg, save, to_pillow, with_orientation
+from images import (
+    cmyk_jpeg,
+    exif_segment,
+    jpeg,
+    photo,
+    sampled_jpeg,
+    save,
+    to_pillow,
+    with_orientation,
+)
 from PIL import Image
 
 import fastpack
@@ -37,7 +46,9 @@ def of_channels(channels, format, **options):
 def os2_bmp():
     """The oldest header: sizes of 16 bits."""
     pixels = bytes((3 * WIDTH + 3) // 4 * 4 * HEIGHT)
-    return b"BM" + struct.pack("<IIIIHHHH", 26 + len(pixels), 0, 26, 12, WIDTH, HEIGHT, 1, 24) + pixels
+    return (
+        b"BM" + struct.pack("<IIIIHHHH", 26 + len(pixels), 0, 26, 12, WIDTH, HEIGHT, 1, 24) + pixels
+    )
 
 
 def top_down_bmp():
@@ -57,7 +68,12 @@ KINDS = {
     "jpeg progressive": ("jpeg", jpeg(HEIGHT, WIDTH, progressive=True), 3, 8),
     "jpeg gray": ("jpeg", jpeg(HEIGHT, WIDTH, channels=1), 1, 8),
     "jpeg cmyk": ("jpeg", cmyk_jpeg(HEIGHT, WIDTH), 4, 8),
-    "jpeg with a thumbnail": ("jpeg", jpeg(HEIGHT, WIDTH, exif=exif_segment(1, "<")[4:] + jpeg(7, 9)), 3, 8),
+    "jpeg with a thumbnail": (
+        "jpeg",
+        jpeg(HEIGHT, WIDTH, exif=exif_segment(1, "<")[4:] + jpeg(7, 9)),
+        3,
+        8,
+    ),
     "png 1": ("png", save(of_mode("1"), "PNG"), 1, 1),
     "png L": ("png", save(of_mode("L"), "PNG"), 1, 8),
     "png LA": ("png", save(of_mode("LA"), "PNG"), 2, 8),
@@ -86,7 +102,9 @@ KINDS = {
     "gif": ("gif", save(of_mode("P"), "GIF"), 1, 8),
     "gif animated": ("gif", animated("GIF"), 1, 8),
 }
-each_kind = pytest.mark.parametrize(("format", "data", "channels", "bits"), KINDS.values(), ids=KINDS)
+each_kind = pytest.mark.parametrize(
+    ("format", "data", "channels", "bits"), KINDS.values(), ids=KINDS
+)
 
 
 def probe_one(data):
@@ -105,7 +123,12 @@ def test_header_is_as_pillow_has_it(format, data, channels, bits):
         assert image.format.lower() == format
         assert size_of(info) == image.size == (WIDTH, HEIGHT)
         assert bool(info["progressive"]) == bool(image.info.get("progressive"))
-    assert (FORMATS[info["format"]], info["components"], info["bits"], info["orientation"]) == (format, channels, bits, 1)
+    assert (FORMATS[info["format"]], info["components"], info["bits"], info["orientation"]) == (
+        format,
+        channels,
+        bits,
+        1,
+    )
 
 
 @each_kind
@@ -122,8 +145,12 @@ def test_never_a_wrong_size_wherever_the_file_ends(format, data, channels, bits)
 def test_bytes_behind_the_end_do_not_matter(format, data, channels, bits):
     ends = np.arange(len(data) + 1)
     infos, statuses = np.zeros(len(ends), IMAGE_INFO), np.zeros(len(ends), np.int32)
-    probe_many(np.frombuffer(data, np.uint8), np.zeros_like(ends), ends, infos, statuses)  # each is followed by the rest of the file
-    alone_infos, alone_statuses = probe_blobs(Ragged.of_bytes(data[:end] for end in ends))  # each is followed by another file
+    probe_many(
+        np.frombuffer(data, np.uint8), np.zeros_like(ends), ends, infos, statuses
+    )  # each is followed by the rest of the file
+    alone_infos, alone_statuses = probe_blobs(
+        Ragged.of_bytes(data[:end] for end in ends)
+    )  # each is followed by another file
     assert (infos == alone_infos).all()
     assert (statuses == alone_statuses).all()
 
@@ -164,13 +191,17 @@ def test_orientation_as_pillow_writes_it(orientation):
 def test_damaged_exif_is_no_orientation(body, tail):
     segment = b"Exif\0\0" + body + tail
     data = jpeg(HEIGHT, WIDTH)
-    info, status = probe_one(data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:])
+    info, status = probe_one(
+        data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
+    )
     assert (status, size_of(info)) == (0, (WIDTH, HEIGHT))
     assert 1 <= info["orientation"] <= 8
 
 
 @given(
-    st.sampled_from([*KINDS.values()]), st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6), st.integers(0, 4000)
+    st.sampled_from([*KINDS.values()]),
+    st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6),
+    st.integers(0, 4000),
 )
 def test_damaged_headers_give_a_size_or_a_status(kind, changes, end):
     data = bytearray(kind[1][: max(end, 1)])
@@ -187,7 +218,16 @@ def test_garbage_behind_a_signature(signature, tail):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff", b"\xff\xd8", b"text, not an image", b"RIFF0000WAVE", b"BM, said the text of many words", bytes(99)]
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"\xff\xd8",
+        b"text, not an image",
+        b"RIFF0000WAVE",
+        b"BM, said the text of many words",
+        bytes(99),
+    ],
 )
 def test_no_image(data):
     assert probe_one(data)[1] == NOT_AN_IMAGE
@@ -213,16 +253,30 @@ def test_damaged_header(data):
 
 
 def test_many_images_of_one_buffer():
-    files = [jpeg(5, 6), b"no image", save(photo(7, 8), "PNG"), jpeg(9, 10)[:30], save(photo(11, 12), "BMP")]
+    files = [
+        jpeg(5, 6),
+        b"no image",
+        save(photo(7, 8), "PNG"),
+        jpeg(9, 10)[:30],
+        save(photo(11, 12), "BMP"),
+    ]
     infos, statuses = probe_blobs(Ragged.of_bytes(files))
     assert [size_of(info) for info in infos] == [(6, 5), (0, 0), (8, 7), (0, 0), (12, 11)]
     assert (statuses == 0).tolist() == [True, False, True, False, True]
 
 
-@pytest.mark.parametrize(("offset", "length"), [(0, 11), (11, 0), (-1, 2), (2, -1), (9, 2), (2**62, 2**62)])
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 11), (11, 0), (-1, 2), (2, -1), (9, 2), (2**62, 2**62)]
+)
 def test_images_outside_the_data_are_a_mistake(offset, length):
     with pytest.raises(ValueError, match="outside"):
-        probe_many(np.zeros(10, np.uint8), np.array([offset]), np.array([length]), np.zeros(1, IMAGE_INFO), np.zeros(1, np.int32))
+        probe_many(
+            np.zeros(10, np.uint8),
+            np.array([offset]),
+            np.array([length]),
+            np.zeros(1, IMAGE_INFO),
+            np.zeros(1, np.int32),
+        )
 
 
 def test_results_have_room_for_all():

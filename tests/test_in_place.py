@@ -23,12 +23,19 @@ def plain(dataset):
     found = {}
     for field in dataset.schema.fields:
         values = batch[field.name]
-        found[field.source_name] = [_blobs(field, values, i) if field.is_blob else _plain(values[i]) for i in range(len(dataset))]
+        found[field.source_name] = [
+            _blobs(field, values, i) if field.is_blob else _plain(values[i])
+            for i in range(len(dataset))
+        ]
     return found
 
 
 def _blobs(field, values, i):
-    return [values[i].bytes(number) for number in range(len(values[i]))] if field.is_list else values.bytes(i)
+    return (
+        [values[i].bytes(number) for number in range(len(values[i]))]
+        if field.is_list
+        else values.bytes(i)
+    )
 
 
 def _plain(value):
@@ -44,7 +51,10 @@ def _plain(value):
 
 def expected(name):
     values = json.loads((OTHERS / name).read_text())
-    return {field: [bytes.fromhex(v["hex"]) if isinstance(v, dict) else v for v in column] for field, column in values.items()}
+    return {
+        field: [bytes.fromhex(v["hex"]) if isinstance(v, dict) else v for v in column]
+        for field, column in values.items()
+    }
 
 
 def test_what_vahidk_tfrecord_wrote():
@@ -66,13 +76,21 @@ def test_vahidk_tfrecord_now(tmp_path):
     path = tmp_path / "x.tfrecord"
     writer = tfrecord.TFRecordWriter(str(path))
     for i in range(5):
-        writer.write({"data": (bytes([255, i]), "byte"), "number": (i, "int"), "scores": ([i / 2, 1.5], "float")})
+        writer.write(
+            {
+                "data": (bytes([255, i]), "byte"),
+                "number": (i, "int"),
+                "scores": ([i / 2, 1.5], "float"),
+            }
+        )
     writer.close()
     fastpack.formats.tfrecord.idx.write_offsets(path, tmp_path / "x.idx")
     theirs = list(tfrecord.tfrecord_loader(str(path), str(tmp_path / "x.idx")))
     theirs.sort(key=lambda row: row["number"].item())  # with an index it begins anywhere
     ours = plain(fastpack.open(path))
-    assert ours["data"] == [row["data"] if isinstance(row["data"], bytes) else row["data"].tobytes() for row in theirs]
+    assert ours["data"] == [
+        row["data"] if isinstance(row["data"], bytes) else row["data"].tobytes() for row in theirs
+    ]
     assert ours["number"] == [row["number"].item() for row in theirs]
     assert ours["scores"] == [row["scores"].tolist() for row in theirs]
 
@@ -86,7 +104,10 @@ def test_webdataset_now(tmp_path):
     ours = plain(fastpack.open(tmp_path / "x.tar"))
     assert ours["key"] == [row["__key__"].encode() for row in theirs]
     assert ours["cls"] == [int(row["cls"]) for row in theirs]
-    assert (ours["txt"], ours["npy"]) == ([row["txt"] for row in theirs], [row["npy"] for row in theirs])
+    assert (ours["txt"], ours["npy"]) == (
+        [row["txt"] for row in theirs],
+        [row["npy"] for row in theirs],
+    )
 
 
 # Whole TFRecords by stock TensorFlow
@@ -103,7 +124,10 @@ names = st.sampled_from(["image", "image/encoded", "label", "key", "x", "Löwe",
 def tables(draw):
     """Records whose features may be missing; each feature has one kind."""
     kinds = draw(st.dictionaries(names, st.sampled_from(list(KINDS)), min_size=1, max_size=5))
-    rows = [{name: draw(KINDS[kind]) for name, kind in kinds.items() if draw(st.booleans())} for _ in range(draw(st.integers(1, 8)))]
+    rows = [
+        {name: draw(KINDS[kind]) for name, kind in kinds.items() if draw(st.booleans())}
+        for _ in range(draw(st.integers(1, 8)))
+    ]
     return kinds, rows
 
 
@@ -134,7 +158,9 @@ def test_tables_of_any_features(tmp_path_factory, table):
     for name in seen:
         for row, values in zip(rows, found[name or "unnamed"], strict=True):
             wanted = row.get(name, []) or ([b""] if isinstance(values, bytes) else [])
-            wanted = [_escaped(each) for each in wanted] if name in ("key", "class_name") else wanted
+            wanted = (
+                [_escaped(each) for each in wanted] if name in ("key", "class_name") else wanted
+            )
             assert (values if isinstance(values, list) else [values]) == wanted
 
 
@@ -143,17 +169,27 @@ def _escaped(value):
     if not isinstance(value, bytes):
         return value
     text = value.decode("utf-8", "surrogateescape")
-    return value if not any("\udc80" <= letter <= "\udcff" for letter in text) else escaped_name(text).encode()
+    return (
+        value
+        if not any("\udc80" <= letter <= "\udcff" for letter in text)
+        else escaped_name(text).encode()
+    )
 
 
 def raw(tf, i):
-    return {"image_raw": bytes_list(np.random.default_rng(i).bytes(3072)), "label": int_list(i), "height": int_list(32)}
+    return {
+        "image_raw": bytes_list(np.random.default_rng(i).bytes(3072)),
+        "label": int_list(i),
+        "height": int_list(32),
+    }
 
 
 def masks(tf, i):
     """Several encoded masks in one feature, as detection sets have them."""
     return {
-        "image/object/mask": bytes_list(*[b"\x89PNG\r\n\x1a\n" + bytes([i, j]) * 20 for j in range(i)]),
+        "image/object/mask": bytes_list(
+            *[b"\x89PNG\r\n\x1a\n" + bytes([i, j]) * 20 for j in range(i)]
+        ),
         "image/object/score": float_list(*range(i)),
     }
 
@@ -161,7 +197,11 @@ def masks(tf, i):
 def unpacked(tf, i):
     """Numbers one by one, a name twice, and fields that nobody knows."""
     one_by_one = sized(3, b"".join(tag(1, VARINT) + varint(n) for n in range(i)))
-    return {"numbers": one_by_one, "twice": int_list(1) + int_list(2, 3), "odd": float_list(i) + sized(9, b"unknown")}
+    return {
+        "numbers": one_by_one,
+        "twice": int_list(1) + int_list(2, 3),
+        "odd": float_list(i) + sized(9, b"unknown"),
+    }
 
 
 @pytest.mark.parametrize("make", [raw, masks, unpacked])
@@ -172,23 +212,33 @@ def test_schemas_as_tensorflow_reads_them(tmp_path, make):
         entries = [entry(name.encode(), body) for name, body in make(tf, i).items()]
         if make is unpacked:
             entries = [entry(b"label", float_list(9.0)), *entries, entry(b"label", int_list(i))]
-        payloads.append(example(*entries) + (sized(77, b"later version") if make is unpacked else b""))
+        payloads.append(
+            example(*entries) + (sized(77, b"later version") if make is unpacked else b"")
+        )
     path = tmp_path / "x.tfrecord"
     path.write_bytes(b"".join(map(frame, payloads)))
-    records = [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))]
+    records = [
+        tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))
+    ]
     found = plain(fastpack.open(path, save_index=False))
     assert set(found) == set(records[0].features.feature)
     for name, column in found.items():
         for record, values in zip(records, column, strict=True):
             feature = record.features.feature[name]
-            assert (values if isinstance(values, list) else [values]) == list(getattr(feature, feature.WhichOneof("kind")).value)
+            assert (values if isinstance(values, list) else [values]) == list(
+                getattr(feature, feature.WhichOneof("kind")).value
+            )
 
 
 def test_sequence_examples_are_refused(tmp_path):
     tf = pytest.importorskip("tensorflow")
     feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
     lists = tf.train.FeatureLists(feature_list={"frames": tf.train.FeatureList(feature=[feature])})
-    record = tf.train.SequenceExample(context=tf.train.Features(feature={"label": feature}), feature_lists=lists)
+    record = tf.train.SequenceExample(
+        context=tf.train.Features(feature={"label": feature}), feature_lists=lists
+    )
     (tmp_path / "x.tfrecord").write_bytes(frame(record.SerializeToString()))
-    with pytest.raises(fastpack.errors.FormatError, match=r"SequenceExample.*x\.tfrecord, record 0"):
+    with pytest.raises(
+        fastpack.errors.FormatError, match=r"SequenceExample.*x\.tfrecord, record 0"
+    ):
         fastpack.open(tmp_path / "x.tfrecord")

@@ -16,7 +16,13 @@ from wire import bytes_list, entry, example, frame, int_list
 import fastpack
 from fastpack import Ragged, Text, build_indexes
 from fastpack.core.dtypes import SPAN
-from fastpack.errors import CorruptRecordError, FormatError, MissingFileError, SchemaError, UnreadableFileError
+from fastpack.errors import (
+    CorruptRecordError,
+    FormatError,
+    MissingFileError,
+    SchemaError,
+    UnreadableFileError,
+)
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats import saved_index
@@ -25,7 +31,10 @@ from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
 from fastpack.index.index import Index
 
 IMAGE = jpeg(24, 20)
-RECORDS = [frame(example(entry(b"image", bytes_list(IMAGE[: 600 + i])), entry(b"label", int_list(i)))) for i in range(5)]
+RECORDS = [
+    frame(example(entry(b"image", bytes_list(IMAGE[: 600 + i])), entry(b"label", int_list(i))))
+    for i in range(5)
+]
 
 
 def write_shards(folder, count=4):
@@ -55,7 +64,11 @@ def test_npz_round_trip_and_numpy(tmp_path_factory, shapes):
         assert list(loaded) == list(by_numpy) == list(arrays)
         for name, array in arrays.items():
             for found in (loaded[name], by_numpy[name]):
-                assert (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes())
+                assert (found.dtype, found.shape, found.tobytes()) == (
+                    array.dtype,
+                    array.shape,
+                    array.tobytes(),
+                )
             assert loaded[name].ctypes.data % 8 == 0
 
 
@@ -67,11 +80,20 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path):
 
 def test_what_numpy_writes_is_read_too(tmp_path):
     np.savez(tmp_path / "x.npz", numbers=np.arange(7), bytes=np.arange(3, dtype=np.uint8))
-    assert {name: array.tolist() for name, array in load_npz(tmp_path / "x.npz").items()} == {"numbers": [*range(7)], "bytes": [0, 1, 2]}
+    assert {name: array.tolist() for name, array in load_npz(tmp_path / "x.npz").items()} == {
+        "numbers": [*range(7)],
+        "bytes": [0, 1, 2],
+    }
 
 
 def test_npz_of_fields_within_fields(tmp_path):
-    dtype = np.dtype([("place", [("offset", "<u8"), ("crc32c", ">u4")]), ("sides", "<i2", (2, 3)), ("kind", "S4")])
+    dtype = np.dtype(
+        [
+            ("place", [("offset", "<u8"), ("crc32c", ">u4")]),
+            ("sides", "<i2", (2, 3)),
+            ("kind", "S4"),
+        ]
+    )
     arrays = {
         "records": np.arange(7 * dtype.itemsize).astype(np.uint8).view(dtype),
         "big": np.arange(3, dtype=">f4"),
@@ -79,7 +101,9 @@ def test_npz_of_fields_within_fields(tmp_path):
     }
     np.savez(tmp_path / "x.npz", **arrays)
     loaded = load_npz(tmp_path / "x.npz")
-    assert {name: (array.dtype, array.shape) for name, array in loaded.items()} == {name: (a.dtype, a.shape) for name, a in arrays.items()}
+    assert {name: (array.dtype, array.shape) for name, array in loaded.items()} == {
+        name: (a.dtype, a.shape) for name, a in arrays.items()
+    }
     assert all(loaded[name].tobytes() == array.tobytes() for name, array in arrays.items())
 
 
@@ -166,7 +190,9 @@ def test_a_folder_for_indexes_is_made(tmp_path):
     path = write_shards(tmp_path)[0]
     build_indexes(path, index_dir=tmp_path / "built" / "here")
     fastpack.open(path, index_dir=str(tmp_path / "opened"))
-    assert [len(list(folder.iterdir())) for folder in (tmp_path / "built" / "here", tmp_path / "opened")] == [1, 1]
+    assert [
+        len(list(folder.iterdir())) for folder in (tmp_path / "built" / "here", tmp_path / "opened")
+    ] == [1, 1]
     fastpack.open(path, index_dir=tmp_path / "not made", save_index=False)
     assert not (tmp_path / "not made").exists()
 
@@ -179,7 +205,13 @@ def test_a_folder_for_indexes_that_cannot_be_made(tmp_path):
 
 
 def columns_of(index):
-    for column in (index.shard_numbers, index.record_numbers, *index.columns.values(), *index.spans.values(), *index.infos.values()):
+    for column in (
+        index.shard_numbers,
+        index.record_numbers,
+        *index.columns.values(),
+        *index.spans.values(),
+        *index.infos.values(),
+    ):
         while isinstance(column, Ragged):
             yield column.offsets
             column = column.values
@@ -187,10 +219,19 @@ def columns_of(index):
 
 
 def test_columns_cannot_be_written_to(tmp_path):
-    samples = {"label": np.array([3, 4]), "key": Text.of(["a", "b"]), "boxes": Ragged(np.array([1.5, 2.5]), np.array([0, 0, 2]))}
+    samples = {
+        "label": np.array([3, 4]),
+        "key": Text.of(["a", "b"]),
+        "boxes": Ragged(np.array([1.5, 2.5]), np.array([0, 0, 2])),
+    }
     dataset = fastpack.open(write_shards(tmp_path), decode=False)
     facts = dataset.columns["width"]
-    arrays = [facts, *columns_of(dataset.index), *columns_of(dataset[1:].index), *columns_of(dataset.take([1, 0]).index)]
+    arrays = [
+        facts,
+        *columns_of(dataset.index),
+        *columns_of(dataset[1:].index),
+        *columns_of(dataset.take([1, 0]).index),
+    ]
     index = replace(dataset.index, columns=samples)
     arrays += [*columns_of(index), index.columns["label"][1:], index.columns["boxes"][1]]
     assert not any(array.flags.writeable for array in arrays)
@@ -234,7 +275,11 @@ def test_rebuild(tmp_path):
 def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
     paths = write_shards(tmp_path, 5)
     seen = []
-    built = build_indexes(paths[::-1], num_workers=num_workers, progress=lambda done, total: seen.append((done, total)))
+    built = build_indexes(
+        paths[::-1],
+        num_workers=num_workers,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     total = sum(path.stat().st_size for path in paths)
     assert built.paths == tuple(paths[::-1])
     assert (built.num_samples, built.num_bytes) == (15, total)
@@ -245,7 +290,9 @@ def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
 
 def test_progress_within_a_file(tmp_path, monkeypatch):
     path = write_shards(tmp_path)[-1]
-    monkeypatch.setattr("fastpack.formats.tfrecord.scan._WINDOW_BYTES", 1)  # as little as one record is read at a time
+    monkeypatch.setattr(
+        "fastpack.formats.tfrecord.scan._WINDOW_BYTES", 1
+    )  # as little as one record is read at a time
     seen = []
     build_indexes(path, progress=lambda done, total: seen.append(done))
     ends = [0, *np.cumsum([len(record) for record in RECORDS[:4]]).tolist()]
@@ -289,8 +336,13 @@ def test_all_containers_at_once(tmp_path):
     fastpack.convert(tmp_path / "a.tar", tmp_path / "b.tfrecord")
     fastpack.convert(tmp_path / "a.tar", tmp_path / "c.h5")
     fastpack.extract(fastpack.open(tmp_path / "a.tar"), tmp_path / "files")
-    built = {path.name: build_indexes(path) for path in (tmp_path / name for name in ("a.tar", "b.tfrecord", "c.h5", "files"))}
-    assert {name: each.num_samples for name, each in built.items()} == dict.fromkeys(("a.tar", "b.tfrecord", "c.h5", "files"), 4)
+    built = {
+        path.name: build_indexes(path)
+        for path in (tmp_path / name for name in ("a.tar", "b.tfrecord", "c.h5", "files"))
+    }
+    assert {name: each.num_samples for name, each in built.items()} == dict.fromkeys(
+        ("a.tar", "b.tfrecord", "c.h5", "files"), 4
+    )
 
 
 def test_nothing_there(tmp_path):
@@ -305,7 +357,9 @@ def test_offsets_are_those_of_the_frames(tmp_path):
     path = write_shards(tmp_path)[3]
     assert write_offsets(path, tmp_path / "x.idx") == 4
     ends = np.cumsum([len(record) for record in RECORDS[:4]])
-    expected = [f"{end - len(record)} {len(record)}" for end, record in zip(ends, RECORDS, strict=False)]
+    expected = [
+        f"{end - len(record)} {len(record)}" for end, record in zip(ends, RECORDS, strict=False)
+    ]
     assert (tmp_path / "x.idx").read_text() == "\n".join(expected) + "\n"
     assert read_offsets(path, tmp_path / "x.idx").tolist() == [0, 1, 2, 3]
 
@@ -321,7 +375,14 @@ def test_a_list_in_another_order_chooses_samples(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("0 5", "line 1"), ("5 5", "line 1"), ("99999999 1", "line 1"), ("-1 3", "line 1"), ("x y", "each line"), ("1 2 3", "each line")],
+    [
+        ("0 5", "line 1"),
+        ("5 5", "line 1"),
+        ("99999999 1", "line 1"),
+        ("-1 3", "line 1"),
+        ("x y", "each line"),
+        ("1 2 3", "each line"),
+    ],
 )
 def test_lists_of_other_files(tmp_path, text, said):
     path = write_shards(tmp_path)[3]

@@ -38,13 +38,25 @@ def is_isolated(function: ast.FunctionDef) -> bool:
 def offenders(source: str) -> Iterator[str]:
     """Names of tests that look at their process, themselves or through a function or fixture of their module."""
     module = ast.parse(source)
-    if any(isinstance(node, ast.Assign) and ast.unparse(node) == "pytestmark = pytest.mark.isolated" for node in module.body):
+    if any(
+        isinstance(node, ast.Assign) and ast.unparse(node) == "pytestmark = pytest.mark.isolated"
+        for node in module.body
+    ):
         return
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
-    looking = {name for name, function in functions.items() if any(map(looks_at_process, ast.walk(body_of(function))))}
-    while more := {name for name, function in functions.items() if looking & names_in(function)} - looking:
+    looking = {
+        name
+        for name, function in functions.items()
+        if any(map(looks_at_process, ast.walk(body_of(function))))
+    }
+    while (
+        more := {name for name, function in functions.items() if looking & names_in(function)}
+        - looking
+    ):
         looking |= more
-    yield from sorted(name for name in looking if name.startswith("test_") and not is_isolated(functions[name]))
+    yield from sorted(
+        name for name in looking if name.startswith("test_") and not is_isolated(functions[name])
+    )
 
 
 def body_of(function: ast.FunctionDef) -> ast.Module:
@@ -60,7 +72,9 @@ def names_in(function: ast.FunctionDef) -> set[str]:
 def fixtures_used(function: ast.FunctionDef) -> Iterator[str]:
     for decorator in function.decorator_list:
         if "usefixtures" in ast.unparse(decorator):
-            yield from (node.value for node in ast.walk(decorator) if isinstance(node, ast.Constant))
+            yield from (
+                node.value for node in ast.walk(decorator) if isinstance(node, ast.Constant)
+            )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

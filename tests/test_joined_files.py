@@ -26,7 +26,9 @@ def hdf5(path, color="", **columns):
 def test_bgr_is_not_joined_to_another_order(tmp_path, other):
     paths = [hdf5(tmp_path / "a.h5", other), hdf5(tmp_path / "b.h5", "BGR")]
     for pair in (paths, paths[::-1]):
-        with pytest.raises(SchemaError, match=r"[ab]\.h5 has .* but .*[ab]\.h5 has .*; open them apart") as raised:
+        with pytest.raises(
+            SchemaError, match=r"[ab]\.h5 has .* but .*[ab]\.h5 has .*; open them apart"
+        ) as raised:
             fastpack.open(pair)
         assert "pixels |u1 BGR" in str(raised.value)
     with pytest.raises(SchemaError, match="BGR"):
@@ -47,11 +49,16 @@ def test_pixels_of_another_color_are_not_appended(tmp_path):
     options = {"size": (4, 4), "layout": "pixels", "shards": 1}
     fastpack.pack(tmp_path / "photos", tmp_path / "s.h5", PackOptions(color="RGB", **options))
     with pytest.raises(SchemaError, match="the set holds .* RGB, .* holds .* BGR"):
-        fastpack.pack(tmp_path / "photos", tmp_path / "s.h5", PackOptions(color="BGR", **options), append=True)
+        fastpack.pack(
+            tmp_path / "photos", tmp_path / "s.h5", PackOptions(color="BGR", **options), append=True
+        )
 
 
 def test_floats_are_joined_as_the_widest(tmp_path):
-    paths = [hdf5(tmp_path / f"{dtype}.h5", x=np.full(2, 1 / 3, dtype)) for dtype in ("f2", "f4", "f8", "g")]
+    paths = [
+        hdf5(tmp_path / f"{dtype}.h5", x=np.full(2, 1 / 3, dtype))
+        for dtype in ("f2", "f4", "f8", "g")
+    ]
     for pair in (paths, paths[::-1]):
         dataset = fastpack.open(pair)
         assert dataset.schema["x"].dtype == str(dataset.columns["x"].dtype) == str(np.dtype("g"))

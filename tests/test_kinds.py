@@ -17,7 +17,12 @@ JPEGS = [jpeg(8, 8, seed=seed) for seed in range(4)]
 
 def tfrecord(path, *values):
     """A record for each list of values of the feature x."""
-    path.write_bytes(b"".join(frame(example(entry(b"image", bytes_list(JPEGS[0])), entry(b"x", bytes_list(*each)))) for each in values))
+    path.write_bytes(
+        b"".join(
+            frame(example(entry(b"image", bytes_list(JPEGS[0])), entry(b"x", bytes_list(*each))))
+            for each in values
+        )
+    )
     return path
 
 
@@ -56,7 +61,9 @@ def test_all_values_decide(tmp_path, values, expected):
 
 @pytest.mark.parametrize("given", ["text", "bytes", "image", "mask", "image[]"])
 def test_kinds_that_are_given(tmp_path, given):
-    path = tfrecord(tmp_path / "x.tfrecord", [save(photo(4, 4, 1), "PNG")], [save(photo(4, 4, 1), "PNG")])
+    path = tfrecord(
+        tmp_path / "x.tfrecord", [save(photo(4, 4, 1), "PNG")], [save(photo(4, 4, 1), "PNG")]
+    )
     assert kind(path, kinds={"x": given}) == given
     assert kind(path) == "image"
     fastpack.build_indexes(path, kinds={"x": given})
@@ -78,7 +85,9 @@ def test_kinds_that_cannot_be(tmp_path):
 
 def test_kinds_on_the_command_line(tmp_path):
     path = tfrecord(tmp_path / "x.tfrecord", [b"a"])
-    assert {"name": "x", "kind": "bytes"}.items() <= fields_of(run("info", path, "--kinds", "x=bytes", "--json").stdout)["x"].items()
+    assert {"name": "x", "kind": "bytes"}.items() <= fields_of(
+        run("info", path, "--kinds", "x=bytes", "--json").stdout
+    )["x"].items()
     assert run("info", path, "--kinds", "x").exit_code == 2
     assert run("convert", path, tmp_path / "x.h5", "--kinds", "x=bytes").exit_code == 0
     assert kind(tmp_path / "x.h5") == "bytes"
@@ -135,12 +144,18 @@ def test_a_damaged_record_loses_its_list_alone(tmp_path):
 
 def test_names_of_features_that_no_file_name_has(tmp_path):
     names = [b"\xff", b"a/b", b"a/b/values", b"nul\0", "ü".encode()]
-    record = example(entry(b"image", bytes_list(JPEGS[0])), *(entry(name, bytes_list(b"text ", name.hex().encode())) for name in names))
+    record = example(
+        entry(b"image", bytes_list(JPEGS[0])),
+        *(entry(name, bytes_list(b"text ", name.hex().encode())) for name in names),
+    )
     (tmp_path / "x.tfrecord").write_bytes(frame(record))
     built = fastpack.open(tmp_path / "x.tfrecord")
     loaded = fastpack.open(tmp_path / "x.tfrecord")
     assert (tmp_path / "x.tfrecord.index.npz").exists()
-    texts = [{name: list(column[0]) for name, column in each.index.columns.items()} for each in (built, loaded)]
+    texts = [
+        {name: list(column[0]) for name, column in each.index.columns.items()}
+        for each in (built, loaded)
+    ]
     assert texts[0] == texts[1]
     assert sorted(texts[0].values()) == sorted(["text ", name.hex()] for name in names)
 
@@ -152,7 +167,10 @@ def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
 
     index = tmp_path / "x.tfrecord.index.npz"
     arrays = load_npz(index)
-    save_npz(index, arrays | {"info/x/offsets": np.array([0, 1]), "info/x/values": arrays["info/x/values"][:1]})
+    save_npz(
+        index,
+        arrays | {"info/x/offsets": np.array([0, 1]), "info/x/values": arrays["info/x/values"][:1]},
+    )
     with pytest.raises(FormatError, match="another type or length"):
         fastpack.Index.load(index)
 
@@ -166,12 +184,20 @@ def test_lists_of_images_are_not_extracted_but_converted(tmp_path):
         fastpack.convert(path, tmp_path / "x.tar")
     fastpack.pack(frames.with_options(decode=False), tmp_path / "x.h5")
     assert fastpack.open(tmp_path / "x.h5", decode=False)[0]["x"] == JPEGS
-    assert {name for name in os.listdir(tmp_path) if not name.endswith(".npz")} == {"x.tfrecord", "x.h5"}
+    assert {name for name in os.listdir(tmp_path) if not name.endswith(".npz")} == {
+        "x.tfrecord",
+        "x.h5",
+    }
 
 
 def test_a_rebuilt_index_keeps_the_kinds(tmp_path):
     mask, path = save(photo(4, 4, 1), "PNG"), tmp_path / "x.tfrecord"
-    for given, values in (("mask", [mask]), ("bytes", [mask]), ("text", [b"a\0"]), ("text[]", [b"a"])):
+    for given, values in (
+        ("mask", [mask]),
+        ("bytes", [mask]),
+        ("text", [b"a\0"]),
+        ("text[]", [b"a"]),
+    ):
         fastpack.build_indexes(tfrecord(path, values, values), kinds={"x": given})
         built = fastpack.build_indexes(path, rebuild=True)
         assert built.notes == ()
@@ -182,7 +208,9 @@ def test_a_rebuilt_index_keeps_the_kinds(tmp_path):
 def test_the_kinds_of_our_pack_outlive_a_rebuild(tmp_path):
     for name, data in (("a.jpg", JPEGS[0]), ("m.png", save(photo(4, 4, 1), "PNG"))):
         (tmp_path / name).write_bytes(data)
-    (tmp_path / "t.jsonl").write_text(json.dumps({"path": "a.jpg", "m": "m.png", "cap": "a\0", "one": ["a"]}))
+    (tmp_path / "t.jsonl").write_text(
+        json.dumps({"path": "a.jpg", "m": "m.png", "cap": "a\0", "one": ["a"]})
+    )
     path = tmp_path / "x.tfrecord"
     fastpack.pack(fastpack.from_table(tmp_path / "t.jsonl", image_columns={"m": "mask"}), path)
     schema = fastpack.open(path).schema
@@ -210,8 +238,15 @@ def records(path, *features):
 
 
 def test_a_feature_of_two_kinds_can_be_left_out(tmp_path):
-    x = [entry(b"x", int_list(1)), entry(b"x", float_list(1.0)), entry(b"x", bytes_list(b"a")), entry(b"x", int_list(2))]
-    path = records(tmp_path / "x.tfrecord", *([each, entry(b"n", int_list(row))] for row, each in enumerate(x)))
+    x = [
+        entry(b"x", int_list(1)),
+        entry(b"x", float_list(1.0)),
+        entry(b"x", bytes_list(b"a")),
+        entry(b"x", int_list(2)),
+    ]
+    path = records(
+        tmp_path / "x.tfrecord", *([each, entry(b"n", int_list(row))] for row, each in enumerate(x))
+    )
     for fields in (None, ["image", "x"]):
         with pytest.raises(SchemaError, match="x: the feature holds another kind of list"):
             fastpack.open(path, fields=fields)
@@ -222,7 +257,12 @@ def test_a_feature_of_two_kinds_can_be_left_out(tmp_path):
 
 
 EMPTY = {"int": int_list(), "float": float_list(), "bytes": bytes_list(), "none": b""}
-FILLED = {"int": int_list(1), "float": float_list(1.0), "text": bytes_list(b"a"), "image": bytes_list(JPEGS[1])}
+FILLED = {
+    "int": int_list(1),
+    "float": float_list(1.0),
+    "text": bytes_list(b"a"),
+    "image": bytes_list(JPEGS[1]),
+}
 
 
 @pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
@@ -234,12 +274,19 @@ def test_an_empty_list_of_another_kind_is_a_missing_value(tmp_path, empty, value
     for order in ([empty, value, empty], [value, empty], [empty, empty, value]):
         path = records(tmp_path / "x.tfrecord", *([entry(b"x", each)] for each in order))
         dataset = fastpack.open(path, save_index=False, decode=False)
-        assert (dataset.schema["x"].kind, dataset.schema["x"].dtype) == (expected.kind, expected.dtype)
-        assert [len(dataset[row]["x"]) > 0 for row in range(len(order))] == [each is value for each in order]
+        assert (dataset.schema["x"].kind, dataset.schema["x"].dtype) == (
+            expected.kind,
+            expected.dtype,
+        )
+        assert [len(dataset[row]["x"]) > 0 for row in range(len(order))] == [
+            each is value for each in order
+        ]
 
 
 def test_repair_says_that_a_file_cannot_be_opened(tmp_path):
-    path = records(tmp_path / "x.tfrecord", [entry(b"x", int_list(1))], [entry(b"x", float_list(1.0))])
+    path = records(
+        tmp_path / "x.tfrecord", [entry(b"x", int_list(1))], [entry(b"x", float_list(1.0))]
+    )
     repaired = fastpack.repair(path, tmp_path / "y.tfrecord")
     assert "cannot be opened as it is: x: the feature holds another kind" in repaired.notes[0]
     assert len(fastpack.open(tmp_path / "y.tfrecord", fields=["image"])) == 2
@@ -248,7 +295,9 @@ def test_repair_says_that_a_file_cannot_be_opened(tmp_path):
 
 
 def test_a_feature_without_a_name_beside_one_called_unnamed(tmp_path):
-    path = records(tmp_path / "x.tfrecord", [entry(b"", int_list(3)), entry(b"unnamed", int_list(4))])
+    path = records(
+        tmp_path / "x.tfrecord", [entry(b"", int_list(3)), entry(b"unnamed", int_list(4))]
+    )
     sample = fastpack.open(path, decode=False)[0]
     assert (sample["_unnamed"], sample["unnamed"]) == (3, 4)
     fastpack.convert(path, tmp_path / "y.tfrecord")
@@ -258,7 +307,10 @@ def test_a_feature_without_a_name_beside_one_called_unnamed(tmp_path):
 @pytest.mark.parametrize("output", ["y.h5", "y.tfrecord", "y.tar"])
 def test_keys_and_class_names_that_are_not_utf8(tmp_path, output):
     named = [entry(b"label", int_list(0)), entry(b"class_name", bytes_list(b"\xff"))]
-    path = records(tmp_path / "x.tfrecord", *([entry(b"key", bytes_list(key)), *named] for key in (b"\xff\xfe", "é".encode())))
+    path = records(
+        tmp_path / "x.tfrecord",
+        *([entry(b"key", bytes_list(key)), *named] for key in (b"\xff\xfe", "é".encode())),
+    )
     dataset = fastpack.open(path, decode=False)
     assert (list(dataset.columns["key"]), dataset.class_names) == ([r"\xff\xfe", "é"], (r"\xff",))
     fastpack.convert(path, tmp_path / output)
@@ -270,5 +322,7 @@ def test_keys_and_class_names_that_are_not_utf8(tmp_path, output):
 
 def test_extract_of_a_field_that_is_no_files(tmp_path):
     path = tfrecord(tmp_path / "x.tfrecord", [b"a"])
-    with pytest.raises(SchemaError, match=r"'x' is text, not files; name a field of files \(image\)"):
+    with pytest.raises(
+        SchemaError, match=r"'x' is text, not files; name a field of files \(image\)"
+    ):
         fastpack.extract(fastpack.open(path), tmp_path / "files", field="x")

@@ -57,10 +57,21 @@ def imports_of(path: Path) -> set[str]:
     """The modules of fastpack that a file imports, anywhere in it, or names in a table; kernels left out."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastpack":
-            found |= {imported(node.module.removeprefix("fastpack").lstrip("."), alias.name) for alias in node.names}
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.split(".")[0] == "fastpack"
+        ):
+            found |= {
+                imported(node.module.removeprefix("fastpack").lstrip("."), alias.name)
+                for alias in node.names
+            }
         elif isinstance(node, ast.Import):
-            found |= {alias.name.removeprefix("fastpack.") for alias in node.names if alias.name.startswith("fastpack.")}
+            found |= {
+                alias.name.removeprefix("fastpack.")
+                for alias in node.names
+                if alias.name.startswith("fastpack.")
+            }
         elif isinstance(node, ast.Constant) and f"{node.value}".startswith("fastpack."):
             found |= {node.value.removeprefix("fastpack.")} & MODULES.keys()
     return {module for module in found if not module.startswith("_native")} - {module_of(path)}
@@ -93,7 +104,16 @@ def test_the_top_level_shows_the_architecture():
     assert len(entries) <= MAX_ENTRIES
 
 
-CODECS = {"images.codec", "images.codecs", "images.decode", "images.jpeg", "images.opencv", "images.png", "images.raster", "images.tiff"}
+CODECS = {
+    "images.codec",
+    "images.codecs",
+    "images.decode",
+    "images.jpeg",
+    "images.opencv",
+    "images.png",
+    "images.raster",
+    "images.tiff",
+}
 
 
 def test_formats_do_not_decode():
@@ -105,7 +125,9 @@ def test_formats_do_not_know_each_other():
     names = {"folder", "hdf5", "tar", "tfrecord"}
     for path in (PACKAGE / "formats").rglob("*.py"):
         mine = set(module_of(path).split(".")[1:2])
-        others = {module.split(".")[1] for module in imports_of(path) if module.startswith("formats.")} & names
+        others = {
+            module.split(".")[1] for module in imports_of(path) if module.startswith("formats.")
+        } & names
         assert path.name == "registry.py" or path.name == "discovery.py" or others <= mine, path
 
 
@@ -113,14 +135,21 @@ def test_reader_does_not_know_which_container_it_reads():
     text = (PACKAGE / "reading" / "reader.py").read_text()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom):
-            assert node.module not in ("fastpack.formats.tfrecord.container", "fastpack.formats.hdf5.container")
+            assert node.module not in (
+                "fastpack.formats.tfrecord.container",
+                "fastpack.formats.hdf5.container",
+            )
         if isinstance(node, ast.Compare):
-            values = [operand.value for operand in ast.walk(node) if isinstance(operand, ast.Constant)]
+            values = [
+                operand.value for operand in ast.walk(node) if isinstance(operand, ast.Constant)
+            ]
             assert not {"tfrecord", "hdf5"} & {value for value in values if isinstance(value, str)}
 
 
 def run_fresh(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_import_loads_nothing_heavy():
@@ -135,7 +164,11 @@ def test_import_leaves_writing_for_later():
 
 
 @pytest.mark.parametrize(
-    "code", ["from fastpack import *", "import fastpack.packing.extract, fastpack.integrity.verify; from fastpack import extract, verify"]
+    "code",
+    [
+        "from fastpack import *",
+        "import fastpack.packing.extract, fastpack.integrity.verify; from fastpack import extract, verify",
+    ],
 )
 def test_functions_are_not_hidden_by_modules_of_their_name(code):
     shown = "verify is f.verify, callable(f.extract), callable(verify), {*f.__all__} <= {*dir(f)}"
@@ -148,7 +181,9 @@ def test_unknown_names_are_attribute_errors():
 
 
 def test_import_starts_no_thread_and_opens_no_pool():
-    out = run_fresh("import threading, fastpack, fastpack.core.threads as p; print(threading.active_count(), len(p._pools))")
+    out = run_fresh(
+        "import threading, fastpack, fastpack.core.threads as p; print(threading.active_count(), len(p._pools))"
+    )
     assert out.split() == ["1", "0"]
 
 
@@ -157,15 +192,25 @@ def test_no_environment_pickle_eval_or_print(path):
     tree = ast.parse(path.read_text())
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
     assert not {"eval", "exec", "print"} & names
-    assert path.name == "loader.py" or not {"environ", "getenv"} & attributes  # rank="auto" asks for it
+    assert (
+        path.name == "loader.py" or not {"environ", "getenv"} & attributes
+    )  # rank="auto" asks for it
     assert not {"pickle", "marshal", "shelve"} & modules
 
 
 # Size is a smoke alarm: it points at files and functions to look at again.
 LONG_FUNCTIONS: set[str] = set()
-MANY_PARAMETERS = {"build_indexes", "convert"}  # each is about the files; how they are read is one value
+MANY_PARAMETERS = {
+    "build_indexes",
+    "convert",
+}  # each is about the files; how they are read is one value
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -173,12 +218,19 @@ def test_files_and_functions_stay_small(path):
     text = path.read_text()
     assert len(text.splitlines()) <= 400
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name not in LONG_FUNCTIONS:
+        if (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.name not in LONG_FUNCTIONS
+        ):
             assert node.end_lineno - node.lineno < 60, f"{node.name} is long"
             parameters = [*node.args.args, *node.args.kwonlyargs]
-            is_public = not node.name.startswith("_") and "cli" not in path.parts  # a command takes what it has options
+            is_public = (
+                not node.name.startswith("_") and "cli" not in path.parts
+            )  # a command takes what it has options
             count = len([p for p in parameters if p.arg not in ("self", "cls")])
-            assert not is_public or count <= 7 or node.name in MANY_PARAMETERS, f"{node.name} takes {count} parameters"
+            assert not is_public or count <= 7 or node.name in MANY_PARAMETERS, (
+                f"{node.name} takes {count} parameters"
+            )
 
 
 KERNELS = Path(__file__).parent.parent / "src_cython"
@@ -195,10 +247,14 @@ def test_kernels_keep_python_out_of_nogil_blocks(path):
         for inside in lines[number + 1 :]:
             if inside.strip() and len(inside) - len(inside.lstrip()) <= indent:
                 break
-            assert "raise" not in inside.split("#")[0], f"{path.name}:{number + 1} raises without the GIL"
+            assert "raise" not in inside.split("#")[0], (
+                f"{path.name}:{number + 1} raises without the GIL"
+            )
 
 
-@pytest.mark.parametrize("path", sorted((KERNELS / "kernels").glob("*.[ch]")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((KERNELS / "kernels").glob("*.[ch]")), ids=lambda path: path.name
+)
 def test_parsers_of_untrusted_bytes_are_plain_c(path):
     assert "Python.h" not in path.read_text()
 

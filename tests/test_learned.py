@@ -21,7 +21,10 @@ NUM_MARKED = NUM_IMAGES - 2
 def images(tmp_path_factory):
     """JPEGs, one of them with no table, and a PNG."""
     folder = tmp_path_factory.mktemp("images")
-    files = [jpeg(120 + 9 * number, 150, seed=number, subsampling=number % 3, quality=95) for number in range(NUM_MARKED)]
+    files = [
+        jpeg(120 + 9 * number, 150, seed=number, subsampling=number % 3, quality=95)
+        for number in range(NUM_MARKED)
+    ]
     files += [jpeg(120, 150, progressive=True), save(photo(120, 150), "PNG")]
     for number, data in enumerate(files):
         (folder / f"{number:02d}").write_bytes(data)
@@ -30,7 +33,11 @@ def images(tmp_path_factory):
 
 @pytest.fixture(params=["tfrecord", "h5"])
 def packed(images, request, tmp_path):
-    fastpack.pack(fastpack.ImageFiles(images, range(NUM_IMAGES)), tmp_path / f"x.{request.param}", fastpack.PackOptions(shards=2))
+    fastpack.pack(
+        fastpack.ImageFiles(images, range(NUM_IMAGES)),
+        tmp_path / f"x.{request.param}",
+        fastpack.PackOptions(shards=2),
+    )
     return str(tmp_path / f"x-*.{request.param}")
 
 
@@ -48,7 +55,13 @@ def learning(path, **options):
 
 
 def known_of(dataset):
-    return [table.tolist() for table in map(dataset._seek_point_cache.tables("image", np.arange(NUM_IMAGES)).table, range(NUM_IMAGES))]
+    return [
+        table.tolist()
+        for table in map(
+            dataset._seek_point_cache.tables("image", np.arange(NUM_IMAGES)).table,
+            range(NUM_IMAGES),
+        )
+    ]
 
 
 def test_pixels_are_those_without(packed):
@@ -56,7 +69,9 @@ def test_pixels_are_those_without(packed):
     plain = ours.with_options(seek_points=False)
     rows = np.arange(NUM_IMAGES)
     for epoch in range(3):
-        assert (ours.read(rows, epoch=epoch)["image"] == plain.read(rows, epoch=epoch)["image"]).all()
+        assert (
+            ours.read(rows, epoch=epoch)["image"] == plain.read(rows, epoch=epoch)["image"]
+        ).all()
 
 
 def test_what_is_decoded_is_learned(packed):
@@ -67,7 +82,9 @@ def test_what_is_decoded_is_learned(packed):
     dataset.take([7, 10, 11]).read([0, 1, 2])  # a part shares what it learns
     dataset.with_options(transform=None).read([5])
     expected = made_beforehand(packed)
-    assert known_of(dataset) == [expected[row] if row in (1, 3, 5, 7) else [] for row in range(NUM_IMAGES)]
+    assert known_of(dataset) == [
+        expected[row] if row in (1, 3, 5, 7) else [] for row in range(NUM_IMAGES)
+    ]
 
 
 @pytest.mark.parametrize("fields", [None, {"picture": "image"}])
@@ -108,7 +125,9 @@ def test_a_damaged_image_hides_no_other(packed):
         assert len(dataset.read(np.arange(6)).failures) == 1
     dataset.read([0, 1, 3, 4, 5])
     assert known_of(dataset)[:6] == [*expected[:2], [], *expected[3:6]]
-    assert (dataset.read([0])["image"] == dataset.with_options(seek_points=False).read([0])["image"]).all()
+    assert (
+        dataset.read([0])["image"] == dataset.with_options(seek_points=False).read([0])["image"]
+    ).all()
     with pytest.raises(CorruptRecordError):
         dataset.save_seek_points()
 
@@ -117,7 +136,12 @@ def test_threads_learn_together(packed):
     dataset = learning(packed, num_workers=1)
     random = np.random.default_rng(0)
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda rows: dataset.read(rows).num_samples, [random.permutation(NUM_IMAGES)[:5] for _ in range(40)]))
+        list(
+            threads.map(
+                lambda rows: dataset.read(rows).num_samples,
+                [random.permutation(NUM_IMAGES)[:5] for _ in range(40)],
+            )
+        )
     assert known_of(dataset) == made_beforehand(packed)
 
 
@@ -139,7 +163,9 @@ def test_only_what_learns_can_save(packed):
 
 def test_indexes_that_have_them_are_left(packed):
     tables_of(packed, seek_points=True)
-    before = [index_path(shard.path).stat().st_mtime_ns for shard in fastpack.open(packed).index.shards]
+    before = [
+        index_path(shard.path).stat().st_mtime_ns for shard in fastpack.open(packed).index.shards
+    ]
     dataset = learning(packed)
     dataset.read([0, 1])
     assert dataset.save_seek_points() == NUM_MARKED

@@ -15,11 +15,18 @@ from fastpack.inspection.listing import list_samples
 
 @pytest.fixture
 def dataset(tmp_path) -> fastpack.Reader:
-    images = {"cat/a.jpg": jpeg(20, 30), "dog/b.jpg": with_orientation(jpeg(40, 50, seed=1), 8), "dog/c.jpg": jpeg(10, 10, seed=2)}
+    images = {
+        "cat/a.jpg": jpeg(20, 30),
+        "dog/b.jpg": with_orientation(jpeg(40, 50, seed=1), 8),
+        "dog/c.jpg": jpeg(10, 10, seed=2),
+    }
     paths = [tmp_path / name.replace("/", "-") for name in images]
     for path, image in zip(paths, images.values(), strict=True):
         path.write_bytes(image)
-    pack(ImageFiles(paths, [0, 1, 1], keys=list(images), class_names=["cat", "dog"]), tmp_path / "all.tfrecord")
+    pack(
+        ImageFiles(paths, [0, 1, 1], keys=list(images), class_names=["cat", "dog"]),
+        tmp_path / "all.tfrecord",
+    )
     return fastpack.open(tmp_path / "all.tfrecord")
 
 
@@ -44,7 +51,10 @@ def test_what_is_known_of_a_sample(dataset, tmp_path):
         "offset": int(span["offset"]),
     }
     data = (tmp_path / "all.tfrecord").read_bytes()
-    assert data[sample.offset : sample.offset + sample.num_bytes] == (tmp_path / "dog-b.jpg").read_bytes()
+    assert (
+        data[sample.offset : sample.offset + sample.num_bytes]
+        == (tmp_path / "dog-b.jpg").read_bytes()
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +84,13 @@ def test_what_cannot_be_told_apart(dataset, tmp_path):
     with pytest.raises(OptionError, match="labels"):
         numbers(bare, class_name="0")
     sample = next(list_samples(bare))
-    assert (sample.width, sample.height, sample.format, sample.key, sample.labels) == (6, 4, "uint8 pixels", "", ())
+    assert (sample.width, sample.height, sample.format, sample.key, sample.labels) == (
+        6,
+        4,
+        "uint8 pixels",
+        "",
+        (),
+    )
 
 
 def test_compressed_samples_have_no_place_of_their_own(tmp_path):
@@ -86,7 +102,10 @@ def test_compressed_samples_have_no_place_of_their_own(tmp_path):
 def test_samples_with_several_labels(tmp_path):
     from wire import bytes_list, entry, example, frame, int_list
 
-    records = [example(entry(b"image", bytes_list(jpeg())), entry(b"label", int_list(*labels))) for labels in ([1, 2], [], [2, 3, 2])]
+    records = [
+        example(entry(b"image", bytes_list(jpeg())), entry(b"label", int_list(*labels)))
+        for labels in ([1, 2], [], [2, 3, 2])
+    ]
     (tmp_path / "x.tfrecord").write_bytes(b"".join(map(frame, records)))
     dataset = fastpack.open(tmp_path / "x.tfrecord")
     assert [sample.labels for sample in list_samples(dataset)] == [(1, 2), (), (2, 3, 2)]

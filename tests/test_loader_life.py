@@ -204,7 +204,9 @@ def test_many_loaders_dropped_mid_epoch(path, no_collector):
     drop_some(40)
     assert threading.active_count() <= 34  # the pool's
     wait_until(lambda: num_descriptors() <= before[0])
-    assert resident_bytes() < before[1] + (30 << 20)  # a batch has 1.5 MB; 40 loaders with three each would have 190
+    assert resident_bytes() < before[1] + (
+        30 << 20
+    )  # a batch has 1.5 MB; 40 loaders with three each would have 190
 
 
 def test_no_thread_stays_at_work_when_nobody_takes(dataset):

@@ -45,7 +45,9 @@ def test_raise_names_the_place_and_the_loader_stands_before_it(damaged):
     loader = Loader(damaged, batch_size=5)
     came = []
     for _ in range(2):  # trying again fails again, at the same place
-        with pytest.raises(CorruptRecordError, match=rf"bad\.tfrecord, record {BAD}, .*key {BAD}\.jpg"):
+        with pytest.raises(
+            CorruptRecordError, match=rf"bad\.tfrecord, record {BAD}, .*key {BAD}\.jpg"
+        ):
             for batch in loader:
                 came.append(batch)
         assert loader.position == 10
@@ -62,7 +64,12 @@ def test_the_others_come_as_if_nothing_were(damaged, on_error, prefetch, caplog)
     batches = list(loader)
     assert labels_of(batches) == [i for i in order if on_error == "mask" or i != BAD]
     assert [i for batch in batches for i in batch.sample_numbers] == labels_of(batches)
-    good = [i for batch in batches for i, is_good in zip(batch.sample_numbers, batch.mask, strict=True) if is_good]
+    good = [
+        i
+        for batch in batches
+        for i, is_good in zip(batch.sample_numbers, batch.mask, strict=True)
+        if is_good
+    ]
     assert good == [i for i in order if i != BAD]
     assert loader.num_failures == len(loader.failures) == 1
     assert f"record {BAD}" in str(loader.failures[0])
@@ -77,5 +84,7 @@ def test_bytes_that_cannot_be_trusted_are_not_given(damaged, on_error):
     batch = encoded.with_options(on_error=on_error).read([12, BAD, 14])
     expected = encoded.read([12, 14])["image"]
     assert [batch["image"].bytes(i) for i in range(batch.num_samples)] == (
-        [expected.bytes(0), expected.bytes(1)] if on_error == "skip" else [expected.bytes(0), b"", expected.bytes(1)]
+        [expected.bytes(0), expected.bytes(1)]
+        if on_error == "skip"
+        else [expected.bytes(0), b"", expected.bytes(1)]
     )

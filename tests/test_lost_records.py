@@ -51,7 +51,11 @@ def damaged_frame(data, damage):
 
 def write(path, damages):
     """`damages`: record -> what becomes of its bytes, behind the back of its checksum."""
-    path.write_bytes(b"".join(damaged_frame(payload(i), damages.get(i, lambda data: data)) for i in range(NUM_SAMPLES)))
+    path.write_bytes(
+        b"".join(
+            damaged_frame(payload(i), damages.get(i, lambda data: data)) for i in range(NUM_SAMPLES)
+        )
+    )
     return path
 
 
@@ -82,19 +86,36 @@ def test_the_others_are_read_and_the_lost_are_told(good, tmp_path, damage, bad, 
     kept = [row for row in range(NUM_SAMPLES) if row not in bad]
     batch, expected = reader.read(range(NUM_SAMPLES)), good.read(kept)
     rows = kept if on_error == "mask" else range(len(kept))
-    assert all(f"record {row}" in str(failure) for row, failure in zip(bad, batch.failures, strict=True))
-    assert batch.sample_numbers.tolist() == (list(range(NUM_SAMPLES)) if on_error == "mask" else kept)
+    assert all(
+        f"record {row}" in str(failure) for row, failure in zip(bad, batch.failures, strict=True)
+    )
+    assert batch.sample_numbers.tolist() == (
+        list(range(NUM_SAMPLES)) if on_error == "mask" else kept
+    )
     for name in batch:
         values = batch[name]
-        taken = values.take(np.array(rows)) if isinstance(values, fastpack.Ragged) else [values[row] for row in rows]
+        taken = (
+            values.take(np.array(rows))
+            if isinstance(values, fastpack.Ragged)
+            else [values[row] for row in rows]
+        )
         assert_equal(taken, expected[name])
     assert not index_path(path).exists()  # else who asks for an error would not have one
 
 
-@pytest.mark.parametrize("options", [{}, {"check": False}, {"decode": False}, {"decode": False, "check": False}], ids=repr)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"check": False}, {"decode": False}, {"decode": False, "check": False}],
+    ids=repr,
+)
 @pytest.mark.parametrize("fields", [None, ["image"], ["label", "boxes"]], ids=repr)
 def test_whatever_is_read_of_them_is_an_error(tmp_path, options, fields):
-    reader = fastpack.open(write(tmp_path / "x.tfrecord", {3: DAMAGES["zeros"]}), on_error="mask", fields=fields, **options)
+    reader = fastpack.open(
+        write(tmp_path / "x.tfrecord", {3: DAMAGES["zeros"]}),
+        on_error="mask",
+        fields=fields,
+        **options,
+    )
     assert reader.read([2, 3, 4, 3]).mask.tolist() == [True, False, True, False]
     for policy in ("skip", "raise"):
         assert reader.with_options(on_error=policy).read([2, 4]).num_samples == 2
@@ -108,7 +129,9 @@ def test_whatever_is_read_of_them_is_an_error(tmp_path, options, fields):
 def test_columns_have_nothing_for_them(good, tmp_path, monkeypatch, window_bytes):
     monkeypatch.setattr(tfrecord_windows, "_WINDOW_BYTES", window_bytes)
     bad, kept = [2, 5], np.array([0, 1, 3, 4, 6, 7, 8])
-    columns = fastpack.open(write(tmp_path / "x.tfrecord", dict.fromkeys(bad, DAMAGES["in the image"])), on_error="skip").columns
+    columns = fastpack.open(
+        write(tmp_path / "x.tfrecord", dict.fromkeys(bad, DAMAGES["in the image"])), on_error="skip"
+    ).columns
     for name, column in good.columns.items():
         assert_equal(columns[name].take(kept), column.take(kept))
     assert columns["label"][bad].tolist() == columns["width"][bad].tolist() == [0, 0]
@@ -122,10 +145,20 @@ def test_parts_and_other_files_carry_them_along(good, tmp_path):
     reader = fastpack.open(str(tmp_path / "*.tfrecord"), on_error="skip")
     lost = NUM_SAMPLES + 1
     assert len(reader.read(range(2 * NUM_SAMPLES)).failures) == 1
-    parts = [reader[8:13], reader.take([lost, 0]), pickle.loads(pickle.dumps(reader)), fastpack.concat([reader[:9], reader[9:]])]
+    parts = [
+        reader[8:13],
+        reader.take([lost, 0]),
+        pickle.loads(pickle.dumps(reader)),
+        fastpack.concat([reader[:9], reader[9:]]),
+    ]
     assert [part.read(range(len(part))).num_samples for part in parts] == [4, 1, 17, 17]
-    assert [index_path(tmp_path / name).exists() for name in ("a.tfrecord", "b.tfrecord")] == [True, False]
-    with fastpack.Loader(reader.with_options(transform=RandomResizedCrop(16)), batch_size=5, shuffle=3) as loader:
+    assert [index_path(tmp_path / name).exists() for name in ("a.tfrecord", "b.tfrecord")] == [
+        True,
+        False,
+    ]
+    with fastpack.Loader(
+        reader.with_options(transform=RandomResizedCrop(16)), batch_size=5, shuffle=3
+    ) as loader:
         assert sum(batch.num_samples for batch in loader) == 2 * NUM_SAMPLES - 1
 
 
@@ -134,7 +167,12 @@ def test_a_file_cut_between_two_records_is_no_shorter_dataset(tmp_path):
     fastpack.open(path)
     size = sum(len(frame(payload(i))) for i in range(7))
     path.write_bytes(path.read_bytes()[:size])
-    uses = [lambda path: fastpack.convert(path, tmp_path / "x.h5"), fastpack.open, fastpack.open, fastpack.build_indexes]
+    uses = [
+        lambda path: fastpack.convert(path, tmp_path / "x.h5"),
+        fastpack.open,
+        fastpack.open,
+        fastpack.build_indexes,
+    ]
     for use in uses:
         with pytest.warns(fastpack.FastpackWarning, match="7 records, and its saved index 9"):
             use(path)
@@ -143,12 +181,16 @@ def test_a_file_cut_between_two_records_is_no_shorter_dataset(tmp_path):
 
 
 def test_all_of_them(tmp_path):
-    path = write(tmp_path / "x.tfrecord", dict.fromkeys(range(NUM_SAMPLES), DAMAGES["in the image"]))
+    path = write(
+        tmp_path / "x.tfrecord", dict.fromkeys(range(NUM_SAMPLES), DAMAGES["in the image"])
+    )
     with pytest.raises(CorruptRecordError, match="record 0"):
         fastpack.open(path, on_error="skip")
 
 
-@pytest.mark.parametrize("ending", [lambda data: data[:-5], lambda data: data + b"\1" * 40], ids=["cut", "no frame"])
+@pytest.mark.parametrize(
+    "ending", [lambda data: data[:-5], lambda data: data + b"\1" * 40], ids=["cut", "no frame"]
+)
 def test_behind_a_damaged_frame_nothing_is_found(tmp_path, ending):
     path = write(tmp_path / "x.tfrecord", {3: DAMAGES["zeros"]})
     path.write_bytes(ending(path.read_bytes()))
@@ -166,12 +208,21 @@ def test_verify_and_repair_know_them_too(tmp_path):
 
 
 @settings(max_examples=25)
-@given(st.dictionaries(st.integers(0, NUM_SAMPLES - 1), st.tuples(st.integers(0, 10**6), st.integers(1, 255)), max_size=NUM_SAMPLES - 1))
+@given(
+    st.dictionaries(
+        st.integers(0, NUM_SAMPLES - 1),
+        st.tuples(st.integers(0, 10**6), st.integers(1, 255)),
+        max_size=NUM_SAMPLES - 1,
+    )
+)
 def test_any_byte_of_any_record(good, tmp_path_factory, places):
     def change(place, bits):
         return lambda data: flipped(data, place % len(data), bits)
 
-    path = write(tmp_path_factory.mktemp("any") / "x.tfrecord", {row: change(*where) for row, where in places.items()})
+    path = write(
+        tmp_path_factory.mktemp("any") / "x.tfrecord",
+        {row: change(*where) for row, where in places.items()},
+    )
     batch = fastpack.open(path, on_error="skip", decode=False).read(range(NUM_SAMPLES))
     kept = [row for row in range(NUM_SAMPLES) if row not in places]
     assert batch.sample_numbers.tolist() == kept

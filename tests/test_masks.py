@@ -25,7 +25,9 @@ def classes(seed=0, height=HEIGHT, width=WIDTH, most=256):
     """Class numbers in patches of 4 x 4."""
     random = np.random.default_rng(seed)
     patches = random.integers(0, most, (-(-height // 4), -(-width // 4)))
-    return np.kron(patches, np.ones((4, 4), np.int64))[:height, :width].astype(np.uint8 if most <= 256 else np.uint16)
+    return np.kron(patches, np.ones((4, 4), np.int64))[:height, :width].astype(
+        np.uint8 if most <= 256 else np.uint16
+    )
 
 
 def palette_of(numbers, seed=0):
@@ -45,22 +47,38 @@ def write(path, members):
 
 def pairs(tmp_path, masks, pictures=None, name="x.tar"):
     pictures = pictures or [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
-    members = [(f"{i}.{end}", data) for i in range(len(masks)) for end, data in (("jpg", pictures[i]), ("mask.png", masks[i]))]
+    members = [
+        (f"{i}.{end}", data)
+        for i in range(len(masks))
+        for end, data in (("jpg", pictures[i]), ("mask.png", masks[i]))
+    ]
     return write(tmp_path / name, members)
 
 
 KINDS = {
     "gray": (classes(), lambda numbers: save(Image.fromarray(numbers), "PNG")),
     "palette": (classes(), lambda numbers: save(palette_of(numbers), "PNG")),
-    "palette with transparency": (classes(), lambda numbers: save(palette_of(numbers), "PNG", transparency=0)),
+    "palette with transparency": (
+        classes(),
+        lambda numbers: save(palette_of(numbers), "PNG", transparency=0),
+    ),
     "few colors": (classes(most=4), lambda numbers: save(palette_of(numbers), "PNG", bits=2)),
-    "one bit": (classes(most=2), lambda numbers: save(Image.fromarray(numbers * 255).convert("1"), "PNG")),
+    "one bit": (
+        classes(most=2),
+        lambda numbers: save(Image.fromarray(numbers * 255).convert("1"), "PNG"),
+    ),
     "16 bits": (classes(most=2**16), lambda numbers: save(Image.fromarray(numbers), "PNG")),
     "tiff": (classes(), lambda numbers: save(palette_of(numbers), "TIFF", compression="tiff_lzw")),
-    "tiff of 16 bits": (classes(most=2**16), lambda numbers: save(Image.fromarray(numbers), "TIFF")),
+    "tiff of 16 bits": (
+        classes(most=2**16),
+        lambda numbers: save(Image.fromarray(numbers), "TIFF"),
+    ),
     "bmp": (classes(), lambda numbers: save(palette_of(numbers), "BMP")),
     "gif": (classes(), lambda numbers: save(palette_of(numbers), "GIF", optimize=False)),
-    "webp whose channels are equal": (classes(), lambda numbers: save(Image.fromarray(numbers), "WEBP", lossless=True)),
+    "webp whose channels are equal": (
+        classes(),
+        lambda numbers: save(Image.fromarray(numbers), "WEBP", lossless=True),
+    ),
 }
 
 
@@ -80,7 +98,12 @@ def write_tfrecord(path, masks):
     pictures = [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
     keys = Text.of([str(number) for number in range(len(masks))])
     writer = TFRECORD.writer(path, plan)
-    writer.write(Batch({"image": Ragged.of_bytes(pictures), "mask": Ragged.of_bytes(masks), "key": keys}, len(masks)))
+    writer.write(
+        Batch(
+            {"image": Ragged.of_bytes(pictures), "mask": Ragged.of_bytes(masks), "key": keys},
+            len(masks),
+        )
+    )
     index = writer.close()
     assert index is not None
     index.save(index_path(path))
@@ -103,30 +126,54 @@ def test_a_mask_gets_what_its_picture_gets(tmp_path, steps, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     files = [save(Image.fromarray(classes(number)), "PNG", exif=exif) for number in range(6)]
-    members = [(f"{i}.{end}", data) for i, data in enumerate(files) for end in ("rgb.png", "mask.png")]
-    dataset = fastpack.open(write(tmp_path / "x.tar", members), transform=steps, interpolation="nearest", color="GRAY", seed=3)
+    members = [
+        (f"{i}.{end}", data) for i, data in enumerate(files) for end in ("rgb.png", "mask.png")
+    ]
+    dataset = fastpack.open(
+        write(tmp_path / "x.tar", members),
+        transform=steps,
+        interpolation="nearest",
+        color="GRAY",
+        seed=3,
+    )
     batch = dataset.read(range(6), epoch=2)
     np.testing.assert_array_equal(batch["mask.png"], batch["rgb.png"][..., 0])
 
 
-@pytest.mark.parametrize("steps", [*STEPS.values(), [fastpack.Resize(24), NORMALIZE]], ids=[*STEPS, "Normalize"])
+@pytest.mark.parametrize(
+    "steps", [*STEPS.values(), [fastpack.Resize(24), NORMALIZE]], ids=[*STEPS, "Normalize"]
+)
 def test_a_mask_is_neither_blended_nor_normalized(tmp_path, steps):
     masks = [classes(number, most=3) * 7 for number in range(4)]
-    dataset = fastpack.open(pairs(tmp_path, [save(Image.fromarray(mask), "PNG") for mask in masks]), transform=steps)
+    dataset = fastpack.open(
+        pairs(tmp_path, [save(Image.fromarray(mask), "PNG") for mask in masks]), transform=steps
+    )
     found = dataset.read(range(4))["mask.png"]
     assert found.dtype == np.uint8
     assert set(np.unique(found)) <= {0, 7, 14}
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.integers(0, 9), st.sampled_from(sorted(STEPS.keys() - {"RandomCrop"})))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 4),
+    st.integers(0, 9),
+    st.sampled_from(sorted(STEPS.keys() - {"RandomCrop"})),
+)
 @settings(max_examples=40, deadline=None)
-def test_a_mask_of_fewer_pixels_is_the_coarse_picture(tmp_path_factory, height, width, factor, seed, name):
+def test_a_mask_of_fewer_pixels_is_the_coarse_picture(
+    tmp_path_factory, height, width, factor, seed, name
+):
     """Each of its pixels stands for a square of the picture's."""
     coarse = classes(seed, height, width)
     fine = np.kron(coarse, np.ones((factor, factor), np.uint8))
     files = [save(Image.fromarray(pixels), "PNG") for pixels in (fine, coarse, fine)]
-    members = [(f"0.{end}", data) for end, data in zip(("png", "mask.png", "seg.png"), files, strict=True)]
-    dataset = fastpack.open(write(tmp_path_factory.mktemp("masks") / "x.tar", members), transform=STEPS[name], seed=seed)
+    members = [
+        (f"0.{end}", data) for end, data in zip(("png", "mask.png", "seg.png"), files, strict=True)
+    ]
+    dataset = fastpack.open(
+        write(tmp_path_factory.mktemp("masks") / "x.tar", members), transform=STEPS[name], seed=seed
+    )
     batch = dataset.read([0])
     np.testing.assert_array_equal(batch["mask.png"], batch["seg.png"])
 
@@ -145,7 +192,10 @@ def test_masks_alone_are_transformed_by_their_own_size(tmp_path):
 
 
 def test_a_mask_of_another_shape_is_one_bad_sample(tmp_path):
-    masks = [save(Image.fromarray(classes(0, *size)), "PNG") for size in ((HEIGHT, WIDTH), (WIDTH, HEIGHT), (HEIGHT // 2, WIDTH // 2))]
+    masks = [
+        save(Image.fromarray(classes(0, *size)), "PNG")
+        for size in ((HEIGHT, WIDTH), (WIDTH, HEIGHT), (HEIGHT // 2, WIDTH // 2))
+    ]
     dataset = fastpack.open(pairs(tmp_path, masks), transform=fastpack.Resize(16), on_error="mask")
     batch = dataset.read([0, 1, 2])
     assert batch.mask.tolist() == [True, False, True]
@@ -155,7 +205,9 @@ def test_a_mask_of_another_shape_is_one_bad_sample(tmp_path):
 
 
 def test_a_colored_image_is_no_mask(tmp_path):
-    path = write_tfrecord(tmp_path / "x.tfrecord", [save(photo(HEIGHT, WIDTH), "PNG"), jpeg(HEIGHT, WIDTH)])
+    path = write_tfrecord(
+        tmp_path / "x.tfrecord", [save(photo(HEIGHT, WIDTH), "PNG"), jpeg(HEIGHT, WIDTH)]
+    )
     for number in (0, 1):
         with pytest.raises(UnsupportedImageError, match="a mask has one channel.*key"):
             fastpack.open(path).read([number])
@@ -170,11 +222,18 @@ def test_the_kind_survives_the_index_and_its_loss(tmp_path):
     assert [encoded.bytes(0), encoded.bytes(1)] == [masks[2], masks[0]]
 
 
-@pytest.mark.parametrize("changes", [{"resize_max": 32}, {"size": (24, 32), "quality": 90}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"resize_max": 32}, {"size": (24, 32), "quality": 90}], ids=str
+)
 def test_re_encoded_masks_take_the_nearest_pixels(tmp_path, changes):
     numbers = classes(most=2**16)
-    path = write_tfrecord(tmp_path / "x.tfrecord", [save(Image.fromarray(numbers), "PNG"), save(palette_of(classes()), "PNG")])
-    fastpack.pack(fastpack.open(path, decode=False), tmp_path / "y.tfrecord", fastpack.PackOptions(**changes))
+    path = write_tfrecord(
+        tmp_path / "x.tfrecord",
+        [save(Image.fromarray(numbers), "PNG"), save(palette_of(classes()), "PNG")],
+    )
+    fastpack.pack(
+        fastpack.open(path, decode=False), tmp_path / "y.tfrecord", fastpack.PackOptions(**changes)
+    )
     dataset = fastpack.open(tmp_path / "y.tfrecord")
     assert dataset[0]["image"].shape == (24, 32, 3)
     np.testing.assert_array_equal(dataset[0]["mask"], numbers[1::2, 1::2])
@@ -186,8 +245,13 @@ def test_masks_get_the_size_of_decoded_pixels(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     numbers = classes(most=2**16)
-    files = [save(Image.fromarray(numbers), "PNG", exif=exif), save(palette_of(classes()), "PNG", exif=exif)]
-    source = fastpack.open(pairs(tmp_path, files, [jpeg(HEIGHT, WIDTH, exif=exif)] * 2), decode=False)
+    files = [
+        save(Image.fromarray(numbers), "PNG", exif=exif),
+        save(palette_of(classes()), "PNG", exif=exif),
+    ]
+    source = fastpack.open(
+        pairs(tmp_path, files, [jpeg(HEIGHT, WIDTH, exif=exif)] * 2), decode=False
+    )
     fastpack.pack(source, tmp_path / "y.h5", fastpack.PackOptions(size=(24, 32)))
     expected = [np.rot90(mask, -1) if orientation == 6 else mask for mask in (numbers, classes())]
     rows, columns = nearest(expected[0].shape[0], 24), nearest(expected[0].shape[1], 32)
@@ -208,7 +272,11 @@ def nearest(extent, scaled):
 def test_stripping_and_checking_leave_masks_as_they_are(tmp_path):
     mask = save(palette_of(classes()), "PNG", transparency=3)
     path = write_tfrecord(tmp_path / "x.tfrecord", [mask])
-    fastpack.pack(fastpack.open(path, decode=False), tmp_path / "y.tfrecord", fastpack.PackOptions(metadata="strip", check="decode"))
+    fastpack.pack(
+        fastpack.open(path, decode=False),
+        tmp_path / "y.tfrecord",
+        fastpack.PackOptions(metadata="strip", check="decode"),
+    )
     np.testing.assert_array_equal(fastpack.open(tmp_path / "y.tfrecord")[0]["mask"], classes())
 
 

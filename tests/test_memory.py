@@ -64,7 +64,9 @@ KEEPERS = {
     "a cast memoryview": lambda array: memoryview(array).cast("B")[10:20],
     "frombuffer": lambda array: np.frombuffer(memoryview(array).cast("B"), np.uint8),
     "dlpack": np.from_dlpack,
-    "an array subclass": lambda array: array.view(np.matrix) if array.ndim == 2 else array[0].view(np.matrix),
+    "an array subclass": lambda array: (
+        array.view(np.matrix) if array.ndim == 2 else array[0].view(np.matrix)
+    ),
     "a list of rows": list,
     "a flat iterator": lambda array: array.flat,
     "broadcast": lambda array: np.broadcast_to(array, (3, *array.shape)),
@@ -82,7 +84,11 @@ def test_whatever_looks_at_the_block_keeps_it(memory, keep):
     assert memory.num_free == 0
     for _ in range(3):
         memory.empty(SHAPE, np.uint8)[...] = 9
-    values = np.concatenate([np.ravel(part) for part in kept]) if isinstance(kept, list) else np.array(list(np.ravel(kept)[:1000]))
+    values = (
+        np.concatenate([np.ravel(part) for part in kept])
+        if isinstance(kept, list)
+        else np.array(list(np.ravel(kept)[:1000]))
+    )
     assert (np.asarray(values) == (5 if values.dtype != np.uint16 else 0x0505)).all()
     had = memory.num_free
     del kept, values
@@ -90,7 +96,16 @@ def test_whatever_looks_at_the_block_keeps_it(memory, keep):
     assert memory.num_free == min(had + 1, 2)
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, np.copy, lambda array: pickle.loads(pickle.dumps(array)), lambda a: a + 0])
+@pytest.mark.parametrize(
+    "duplicate",
+    [
+        copy.deepcopy,
+        copy.copy,
+        np.copy,
+        lambda array: pickle.loads(pickle.dumps(array)),
+        lambda a: a + 0,
+    ],
+)
 def test_copies_have_memory_of_their_own(memory, duplicate):
     array = memory.empty(SHAPE, np.uint8)
     array[...] = 5
@@ -119,7 +134,9 @@ def test_blocks_go_to_arrays_of_about_their_size(memory):
     del [memory.empty((16 << 20,), np.uint8)][0]
     small = memory.empty((2 << 20,), np.uint8)
     assert memory.num_free == 1
-    large = memory.empty((17 << 20,), np.uint8)  # there is some room for a batch that is a bit larger
+    large = memory.empty(
+        (17 << 20,), np.uint8
+    )  # there is some room for a batch that is a bit larger
     assert memory.num_free == 0
     assert small.nbytes + large.nbytes == 19 << 20
 

@@ -36,13 +36,25 @@ def dressed(data, orientation=1):
     exif[0x010E] = SECRET.decode()
     exif[0x0112] = orientation
     added = (
-        segment(0xE1, exif.tobytes()) + segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + SECRET) + segment(0xE2, b"ICC_PROFILE\0" + SECRET)
+        segment(0xE1, exif.tobytes())
+        + segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + SECRET)
+        + segment(0xE2, b"ICC_PROFILE\0" + SECRET)
     )
-    added += segment(0xED, b"Photoshop 3.0\0" + SECRET) + segment(0xFE, SECRET) + b"\xff\xff\xff" + segment(0xEF, SECRET)[1:]
+    added += (
+        segment(0xED, b"Photoshop 3.0\0" + SECRET)
+        + segment(0xFE, SECRET)
+        + b"\xff\xff\xff"
+        + segment(0xEF, SECRET)[1:]
+    )
     at = 2
     if data[2:4] == b"\xff\xe0":
         end = 4 + struct.unpack_from(">H", data, 4)[0]
-        data = data[:2] + segment(0xE0, data[6:18] + b"\x01\x01abc") + segment(0xE0, b"JFXX\0\x10" + SECRET) + data[end:]
+        data = (
+            data[:2]
+            + segment(0xE0, data[6:18] + b"\x01\x01abc")
+            + segment(0xE0, b"JFXX\0\x10" + SECRET)
+            + data[end:]
+        )
         at = 2 + 4 + 14 + 3
     return data[:at] + added + data[at:] + SECRET
 
@@ -87,7 +99,9 @@ def test_what_stands_between_scans_goes_too():
     assert strip(data[:between] + segment(0xFE, SECRET) + data[between:]) == strip(data)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xd8\xff\xe0\0", b"\xff\xd8\xff", b"\xff\xd8\xff\xfe\0\x04hixx"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xd8\xff\xe0\0", b"\xff\xd8\xff", b"\xff\xd8\xff\xfe\0\x04hixx"]
+)
 def test_a_jpeg_that_cannot_be_followed(data):
     with pytest.raises(CorruptImageError):
         strip_metadata(data, "jpeg", 1)
@@ -103,7 +117,14 @@ def png(mode, orientation):
     channels = {"RGB": 3, "RGBA": 4, "L": 1, "P": 3}[mode]
     image = to_pillow(photo(20, 30, channels))
     image = image.quantize(16) if mode == "P" else image
-    return save(image, "PNG", exif=exif, pnginfo=text, dpi=(300, 300), **({"transparency": 3} if mode == "P" else {}))
+    return save(
+        image,
+        "PNG",
+        exif=exif,
+        pnginfo=text,
+        dpi=(300, 300),
+        **({"transparency": 3} if mode == "P" else {}),
+    )
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
@@ -121,10 +142,20 @@ def test_png(mode, orientation):
     at, names = 8, []
     while at < len(bare):
         size, name = struct.unpack_from(">I4s", bare, at)
-        assert zlib.crc32(bare[at + 4 : at + 8 + size]) == struct.unpack_from(">I", bare, at + 8 + size)[0]
+        assert (
+            zlib.crc32(bare[at + 4 : at + 8 + size])
+            == struct.unpack_from(">I", bare, at + 8 + size)[0]
+        )
         names.append(name)
         at += 12 + size
-    assert set(names) <= {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", *([b"eXIf"] if orientation > 1 else [])}
+    assert set(names) <= {
+        b"IHDR",
+        b"PLTE",
+        b"tRNS",
+        b"IDAT",
+        b"IEND",
+        *([b"eXIf"] if orientation > 1 else []),
+    }
 
 
 @pytest.mark.parametrize("lossless", [False, True])
@@ -134,7 +165,14 @@ def test_webp(lossless, channels, orientation):
     exif = Image.Exif()
     exif[0x010E] = SECRET.decode()
     exif[0x0112] = orientation
-    data = save(to_pillow(photo(20, 31, channels)), "WEBP", lossless=lossless, exif=exif, xmp=SECRET, icc_profile=SECRET)
+    data = save(
+        to_pillow(photo(20, 31, channels)),
+        "WEBP",
+        lossless=lossless,
+        exif=exif,
+        xmp=SECRET,
+        icc_profile=SECRET,
+    )
     bare = strip(data + SECRET)
     assert data.count(SECRET) == 3
     assert SECRET not in bare
@@ -146,12 +184,17 @@ def test_webp(lossless, channels, orientation):
     assert strip(bare) == bare
 
 
-@pytest.mark.parametrize("data", [save(photo(5, 6), "BMP"), save(photo(5, 6), "TIFF")], ids=["bmp", "tiff"])
+@pytest.mark.parametrize(
+    "data", [save(photo(5, 6), "BMP"), save(photo(5, 6), "TIFF")], ids=["bmp", "tiff"]
+)
 def test_other_formats_stay(data):
     assert strip(data) == data
 
 
-@given(st.sampled_from([*JPEGS.values(), png("P", 6), png("RGBA", 1), save(photo(9, 8), "WEBP")]), st.data())
+@given(
+    st.sampled_from([*JPEGS.values(), png("P", 6), png("RGBA", 1), save(photo(9, 8), "WEBP")]),
+    st.data(),
+)
 def test_damage_is_an_error_or_goes_through(data, draw):
     """Nothing but CorruptImageError comes out, and it comes to an end."""
     damaged = bytearray(data[: draw.draw(st.integers(12, len(data)))])

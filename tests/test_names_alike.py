@@ -31,7 +31,9 @@ FORMATS = ["x.tar", "x.h5", "x.tfrecord"]
 
 
 def samples(names):
-    return Samples(tuple(VALUES[name][0] for name in names), {name: VALUES[name][1] for name in names})
+    return Samples(
+        tuple(VALUES[name][0] for name in names), {name: VALUES[name][1] for name in names}
+    )
 
 
 def packed(path, names):
@@ -87,7 +89,10 @@ def test_kinds_are_given_by_a_fields_own_name_first(tmp_path, output):
     path = packed(tmp_path / output, ["image", "key", "seg.png", "seg"])
     before = kinds(fastpack.open(path))
     assert kinds(fastpack.open(path, kinds={"seg": "mask"})) == before | {"seg": "mask"}
-    assert kinds(fastpack.open(path, kinds={"seg": "mask", "seg.png": "image"})) == before | {"seg": "mask", "seg.png": "image"}
+    assert kinds(fastpack.open(path, kinds={"seg": "mask", "seg.png": "image"})) == before | {
+        "seg": "mask",
+        "seg.png": "image",
+    }
     fastpack.build_indexes(path, kinds={"seg": "mask"})
     assert kinds(fastpack.open(path)) == before | {"seg": "mask"}
     assert fastpack.verify(path).is_sound
@@ -101,24 +106,45 @@ def test_kinds_are_given_by_a_name_in_the_file_that_no_field_has(tmp_path):
 def test_a_strangers_tar_has_files_that_end_in_image(tmp_path):
     path = tmp_path / "x.tar"
     with tarfile.open(path, "w") as archive:
-        for name, data in [("a.jpg", JPEG), ("a.image", b"\xff"), ("b.png", PNG), ("b.image", b"\xfe")]:
+        for name, data in [
+            ("a.jpg", JPEG),
+            ("a.image", b"\xff"),
+            ("b.png", PNG),
+            ("b.image", b"\xfe"),
+        ]:
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     assert kinds(fastpack.open(path)) == {"image": "image", "image_column": "bytes", "key": "text"}
     assert fastpack.verify(path).is_sound
-    assert kinds(fastpack.open(path, kinds={"image": "mask"})) == {"image": "mask", "image_column": "bytes", "key": "text"}
+    assert kinds(fastpack.open(path, kinds={"image": "mask"})) == {
+        "image": "mask",
+        "image_column": "bytes",
+        "key": "text",
+    }
 
 
 def records(path, *features):
-    path.write_bytes(b"".join(frame(example(*(entry(name, bytes_list(value)) for name, value in each.items()))) for each in features))
+    path.write_bytes(
+        b"".join(
+            frame(example(*(entry(name, bytes_list(value)) for name, value in each.items())))
+            for each in features
+        )
+    )
     return path
 
 
 def test_two_features_have_one_usual_name(tmp_path):
-    path = records(tmp_path / "x.tfrecord", {b"image/encoded": PNG, b"image": b"one"}, {b"image/encoded": JPEG, b"image": b"two"})
+    path = records(
+        tmp_path / "x.tfrecord",
+        {b"image/encoded": PNG, b"image": b"one"},
+        {b"image/encoded": JPEG, b"image": b"two"},
+    )
     assert kinds(fastpack.open(path)) == {"image": "text", "image/encoded": "image"}
-    assert kinds(fastpack.open(path, kinds={"image": "bytes"})) == {"image": "bytes", "image/encoded": "image"}
+    assert kinds(fastpack.open(path, kinds={"image": "bytes"})) == {
+        "image": "bytes",
+        "image/encoded": "image",
+    }
     fastpack.build_indexes(path, kinds={"image": "bytes"})
     assert fastpack.verify(path).is_sound
 

@@ -26,7 +26,9 @@ from fastpack.images.headers import probe_blobs
 pytestmark = pytest.mark.usefixtures("own_decoder")
 
 DHT, DQT, DRI, ADOBE = 0xC4, 0xDB, 0xDD, 0xEE
-FILES = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "jpegs").iterdir())}
+FILES = {
+    path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "jpegs").iterdir())
+}
 # Huffman tables other than the usual ones, and each a table or more of its own.
 OWN_TABLES = {
     "plain": jpeg(30, 40, quality=70, optimize=True),
@@ -41,15 +43,23 @@ WITHOUT = {
     f"{name}, without {marker:02x}": without_segments(data, marker)
     for (name, data), marker in itertools.product(OWN_TABLES.items(), (DHT, DQT, DRI, ADOBE))
 }
-DAMAGED = {f"{kind}, {change}": by(data) for (kind, data), (change, by) in itertools.product(SOUND.items(), ENDINGS.items())}
-DAMAGED |= {f"restart {name}": SOUND["restarts"].replace(old, new, 1) for name, (old, new) in RESTARTS.items()}
+DAMAGED = {
+    f"{kind}, {change}": by(data)
+    for (kind, data), (change, by) in itertools.product(SOUND.items(), ENDINGS.items())
+}
+DAMAGED |= {
+    f"restart {name}": SOUND["restarts"].replace(old, new, 1)
+    for name, (old, new) in RESTARTS.items()
+}
 DAMAGED |= {
     f"table {number:02x} {name}": with_table(SOUND["gray"], number, counts, symbols)
     for number, (name, (counts, symbols)) in itertools.product((0x00, 0x10), TABLES.items())
 }
 SMALL_JPEGS = {name: data for name, data in JPEGS.items() if len(data) < 10**5}
 ALL = OWN_TABLES | WITHOUT | DAMAGED | SMALL_JPEGS | SOUND
-ALL |= {f"{number} {decoder_name}": data for number, (decoder_name, data) in enumerate(KINDS) if data}
+ALL |= {
+    f"{number} {decoder_name}": data for number, (decoder_name, data) in enumerate(KINDS) if data
+}
 any_jpeg = st.sampled_from([*ALL]).map(ALL.__getitem__)
 neighbours = st.lists(any_jpeg, min_size=1, max_size=3)
 
@@ -61,9 +71,14 @@ NO_TABLES = WITHOUT["plain, without db"]
 def last_outcome(files, marks=None):
     """Decodes all files on one thread; gives the last one's pixels, or its status and message."""
     infos, _ = probe_blobs(Ragged.of_bytes(files))
-    views = np.concatenate([view_of(int(info["width"]) or 8, int(info["height"]) or 8) for info in infos])
+    views = np.concatenate(
+        [view_of(int(info["width"]) or 8, int(info["height"]) or 8) for info in infos]
+    )
     outs = [np.zeros((view["height"], view["width"], 3), np.uint8) for view in views]
-    failures = {failure[2]: failure for failure in run_all(batch(files, views, outs, keep_going=True, checkpoints=marks))}
+    failures = {
+        failure[2]: failure
+        for failure in run_all(batch(files, views, outs, keep_going=True, checkpoints=marks))
+    }
     failure = failures.get(len(files) - 1)
     return (failure[0], failure[4]) if failure else outs[-1].tobytes()
 
@@ -137,7 +152,15 @@ def test_without_huffman_tables_the_usual_ones_are_meant():
     assert (fastpack.decode(bare) == read_pillow(bare)).all()
 
 
-@pytest.mark.parametrize("name", ["progressive, without c4", "plain, without db", "gray, without db", "several-scans, without db"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "progressive, without c4",
+        "plain, without db",
+        "gray, without db",
+        "several-scans, without db",
+    ],
+)
 def test_other_missing_tables_are_refused(name):
     with pytest.raises(CorruptImageError, match="table 0x00 was not defined"):
         fastpack.decode(WITHOUT[name])
@@ -145,15 +168,25 @@ def test_other_missing_tables_are_refused(name):
 
 def test_a_set_is_as_its_images_are_alone(tmp_path):
     """One thread packs, rewrites and verifies all images, one after the other."""
-    images = [*OWN_TABLES.values(), WITHOUT["progressive, without c4"], without_segments(OWN_TABLES["usual tables"], DHT)] * 2
+    images = [
+        *OWN_TABLES.values(),
+        WITHOUT["progressive, without c4"],
+        without_segments(OWN_TABLES["usual tables"], DHT),
+    ] * 2
     (tmp_path / "in").mkdir()
     for number, data in enumerate(images):
         (tmp_path / "in" / f"{number:02}.jpg").write_bytes(data)
-    fastpack.pack(tmp_path / "in", tmp_path / "x.tfrecord", fastpack.PackOptions(jpeg="fast", num_workers=1))
+    fastpack.pack(
+        tmp_path / "in", tmp_path / "x.tfrecord", fastpack.PackOptions(jpeg="fast", num_workers=1)
+    )
     packed = fastpack.open(tmp_path / "x.tfrecord", decode=False)
     for number, data in enumerate(images):
         alone = transcoded(a_transcoder(), data)
         assert packed[number]["image"] == (data if isinstance(alone, str) else alone)
     problems = fastpack.verify(tmp_path / "x.tfrecord", decode=True).problems
-    bad = [number for number, data in enumerate(images) if data == WITHOUT["progressive, without c4"]]
-    assert [re.search(r"record (\d+)", problem)[1] for problem in problems] == [str(number) for number in bad]
+    bad = [
+        number for number, data in enumerate(images) if data == WITHOUT["progressive, without c4"]
+    ]
+    assert [re.search(r"record (\d+)", problem)[1] for problem in problems] == [
+        str(number) for number in bad
+    ]

@@ -21,7 +21,9 @@ def source(tmp_path):
     return fastpack.ImageFiles([tmp_path / "a.jpg"], [3], notes=[NOTE])
 
 
-@pytest.mark.parametrize("options", [None, fastpack.PackOptions(dry_run=True), fastpack.PackOptions(include=[])])
+@pytest.mark.parametrize(
+    "options", [None, fastpack.PackOptions(dry_run=True), fastpack.PackOptions(include=[])]
+)
 def test_pack_warns_of_what_its_source_notes(source, tmp_path, options):
     with pytest.warns(FastpackWarning, match=NOTE) as warned:
         assert fastpack.pack(source, tmp_path / "a.tfrecord", options).notes == (NOTE,)
@@ -43,7 +45,12 @@ def test_an_index_keeps_its_notes(index, tmp_path):
     with pytest.warns(FastpackWarning) as warned:
         dataset = fastpack.open(tmp_path / "a.tfrecord")
     assert tuple(str(warning.message) for warning in warned) == dataset.notes == index.notes
-    for part in (dataset[1:], dataset.take([0]), pickle.loads(pickle.dumps(dataset)), fastpack.concat([dataset, dataset])):
+    for part in (
+        dataset[1:],
+        dataset.take([0]),
+        pickle.loads(pickle.dumps(dataset)),
+        fastpack.concat([dataset, dataset]),
+    ):
         assert part.notes == index.notes
     assert fastpack.open(tmp_path / "a.tfrecord", fields=["image"]).notes == index.notes
     assert concatenate([index, index]).notes == index.notes
@@ -59,7 +66,9 @@ def test_the_command_line_prints_each_once(index, tmp_path):
     result = run("pack", tmp_path / "a.tfrecord", "-o", tmp_path / "b.h5", "--json")
     assert json.loads(result.stdout)["notes"] == list(index.notes)
     assert result.stderr.splitlines() == [f"fastpack: {NOTE}", "fastpack: Löwe \\udcff"]
-    assert json.loads(run("info", tmp_path / "a.tfrecord", "--json").stdout)["notes"] == list(index.notes)
+    assert json.loads(run("info", tmp_path / "a.tfrecord", "--json").stdout)["notes"] == list(
+        index.notes
+    )
 
 
 def test_no_notes_no_lines(photos):

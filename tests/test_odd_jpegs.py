@@ -75,7 +75,10 @@ IN_HEADERS = {
     "JFIF of another version": with_version(PLAIN, 7),
     "JFIF of another version, progressive": with_version(PROGRESSIVE, 2),
     "colours unknown to Adobe": with_transform(PLAIN, 9),
-    **{f"bytes before {marker:02x}": before(marker, JUNK, PLAIN) for marker in (0xDB, 0xC0, 0xC4, 0xDA)},
+    **{
+        f"bytes before {marker:02x}": before(marker, JUNK, PLAIN)
+        for marker in (0xDB, 0xC0, 0xC4, 0xDA)
+    },
     "bytes before c2": before(0xC2, JUNK, PROGRESSIVE),
 }
 BEHIND_SCANS = {
@@ -122,7 +125,9 @@ def outcome(data, use="always"):
 
 def size_of_any(data):
     at = re.search(rb"\xff[\xc0-\xc2\xc9\xca]\0", data).start()
-    return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+    return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(
+        data[at + 5 : at + 7], "big"
+    )
 
 
 @pytest.mark.parametrize("use", ["always", "never"])
@@ -157,11 +162,16 @@ def test_rows_that_the_image_does_not_have_before_a_comment():
 
 def test_arithmetic_codes_that_are_bad():
     data = ARITHMETIC_PROGRESSIVE
-    damaged = [data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :] for at in range(start_of_data(data), len(data) - 2)]
+    damaged = [
+        data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+        for at in range(start_of_data(data), len(data) - 2)
+    ]
     assert any("bad arithmetic code" in str(outcome(file)[0]) for file in damaged)
 
 
-@given(st.sampled_from([PLAIN, RESTARTS]), st.integers(0, 63), st.integers(0, 63), st.integers(0, 255))
+@given(
+    st.sampled_from([PLAIN, RESTARTS]), st.integers(0, 63), st.integers(0, 63), st.integers(0, 255)
+)
 def test_any_scan_header_means_all_of_the_spectrum(data, first, last, bits):
     pixels, num_odd = outcome(with_scan(data, first, last, bits))
     assert (pixels == read_pillow(data)).all()
@@ -169,7 +179,12 @@ def test_any_scan_header_means_all_of_the_spectrum(data, first, last, bits):
     verdicts(with_scan(data, first, last, bits), view_of(20, 10, x=7, y=3))
 
 
-@given(st.sampled_from([PLAIN, RESTARTS, jpeg(40, 56, channels=1)]), st.integers(0, 40), st.integers(0, 255), st.binary(max_size=8))
+@given(
+    st.sampled_from([PLAIN, RESTARTS, jpeg(40, 56, channels=1)]),
+    st.integers(0, 40),
+    st.integers(0, 255),
+    st.binary(max_size=8),
+)
 def test_padding_has_libjpegs_verdict(data, count, value, few):
     """Wherever it stands, and by both decoders."""
     for marker in (0xC4, 0xD9, *([0xD1] if data is RESTARTS else [])):
@@ -183,7 +198,9 @@ def test_packed_checked_stripped_and_rewritten(tmp_path, data):
     expected = read_pillow(data)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.jpg").write_bytes(data)
-    for number, options in enumerate([{}, {"metadata": "strip"}, {"jpeg": "fast"}, {"jpeg": "fast", "metadata": "strip"}]):
+    for number, options in enumerate(
+        [{}, {"metadata": "strip"}, {"jpeg": "fast"}, {"jpeg": "fast", "metadata": "strip"}]
+    ):
         out = tmp_path / f"{number}.tfrecord"
         fastpack.pack(tmp_path / "in", out, fastpack.PackOptions(check="decode", **options))
         assert (fastpack.open(out)[0]["image"] == expected).all()
@@ -196,7 +213,9 @@ def test_samsungs_header_is_no_reason_for_libjpeg():
 
 
 def test_info_counts_odd_headers(tmp_path):
-    for number, data in enumerate([*HARMLESS.values(), PLAIN, MADE_UP["bad Huffman code"], b"\xff\xd8" + JUNK]):
+    for number, data in enumerate(
+        [*HARMLESS.values(), PLAIN, MADE_UP["bad Huffman code"], b"\xff\xd8" + JUNK]
+    ):
         (tmp_path / f"{number:02}.jpg").write_bytes(data)
     result = CliRunner().invoke(main, ["info", str(tmp_path)])
     assert f"odd but whole: {len(IN_HEADERS)}" in result.output

@@ -9,9 +9,16 @@ import fastpack
 from fastpack.errors import FastpackError, FormatError, NoRecordsError, TruncatedFileError
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
-GOOD = [frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i)))) for i, image in enumerate(IMAGES)]
+GOOD = [
+    frame(example(entry(b"image", bytes_list(image)), entry(b"label", int_list(i))))
+    for i, image in enumerate(IMAGES)
+]
 SEQUENCE = sized(1, b"") + sized(2, sized(1, sized(1, b"frames") + sized(2, sized(1, int_list(1)))))
-STRANGE = {"bytes": b"\xff\xfe no example", "sequence": SEQUENCE, "cut": example(entry(b"a", b"\x0a\x7f"))}
+STRANGE = {
+    "bytes": b"\xff\xfe no example",
+    "sequence": SEQUENCE,
+    "cut": example(entry(b"a", b"\x0a\x7f")),
+}
 
 
 def write(path, *records):
@@ -80,7 +87,12 @@ def test_the_other_records_can_be_read(tmp_path, strange, place):
 
 
 def test_many_strange_records(tmp_path):
-    path = write(tmp_path / "x.tfrecord", *[frame(STRANGE["bytes"])] * 20_000, *GOOD, *[frame(STRANGE["bytes"])] * 20_000)
+    path = write(
+        tmp_path / "x.tfrecord",
+        *[frame(STRANGE["bytes"])] * 20_000,
+        *GOOD,
+        *[frame(STRANGE["bytes"])] * 20_000,
+    )
     reader = fastpack.open(path, on_error="skip")
     assert reader.read(range(19_998, 20_006))["label"].tolist() == [0, 1, 2, 3]
 
@@ -90,13 +102,21 @@ def test_repair_leaves_them_out(tmp_path):
     path = write(tmp_path / "x.tfrecord", GOOD[0], strange, *GOOD[1:3], strange, strange, GOOD[3])
     done = fastpack.repair(path, tmp_path / "whole.tfrecord")
     assert (done.num_samples, done.num_lost) == (4, 3)
-    assert [damage.offset for damage in done.damages] == [len(GOOD[0]), *np.cumsum([len(b"".join(GOOD[:3])) + len(strange), len(strange)])]
+    assert [damage.offset for damage in done.damages] == [
+        len(GOOD[0]),
+        *np.cumsum([len(b"".join(GOOD[:3])) + len(strange), len(strange)]),
+    ]
     assert fastpack.open(tmp_path / "whole.tfrecord").columns["label"].tolist() == [0, 1, 2, 3]
 
 
 def test_repair_keeps_a_file_of_other_records(tmp_path):
     records = [frame(STRANGE["bytes"]), frame(b"\xff other")]
-    assert fastpack.repair(write(tmp_path / "x.tfrecord", *records), tmp_path / "whole.tfrecord").num_samples == 2
+    assert (
+        fastpack.repair(
+            write(tmp_path / "x.tfrecord", *records), tmp_path / "whole.tfrecord"
+        ).num_samples
+        == 2
+    )
     assert (tmp_path / "whole.tfrecord").read_bytes() == b"".join(records)
 
 

@@ -25,8 +25,12 @@ def check(batch, bad, good, on_error):
     """`good` are the values of all rows as they would be, as lists or arrays."""
     kept = [row for row in range(NUM_SAMPLES) if row not in bad]
     assert len(batch.failures) == len(bad)
-    assert batch.mask.tolist() == [row not in bad for row in (range(NUM_SAMPLES) if on_error == "mask" else kept)]
-    assert batch.sample_numbers.tolist() == (list(range(NUM_SAMPLES)) if on_error == "mask" else kept)
+    assert batch.mask.tolist() == [
+        row not in bad for row in (range(NUM_SAMPLES) if on_error == "mask" else kept)
+    ]
+    assert batch.sample_numbers.tolist() == (
+        list(range(NUM_SAMPLES)) if on_error == "mask" else kept
+    )
     images = batch["image"]
     for place, row in enumerate(batch.sample_numbers.tolist()):
         assert not np.any(images[place]) if row in bad else np.array_equal(images[place], good[row])
@@ -56,13 +60,16 @@ def not_to_be_fetched(path, bad):
     with h5py.File(path, "w") as file:
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_layout(h5py.h5d.COMPACT)
-        made = h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(PIXELS.shape), layout)
+        made = h5py.h5d.create(
+            file.id, b"images", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(PIXELS.shape), layout
+        )
         made.write(h5py.h5s.ALL, h5py.h5s.ALL, PIXELS)
     return fastpack.open(path, save_index=False)
 
 
 @pytest.fixture(
-    params=[(with_damaged_chunks, [2, 3, 7]), (cut_short, [6, 7, 8]), (not_to_be_fetched, [0, 8])], ids=lambda each: each[0].__name__
+    params=[(with_damaged_chunks, [2, 3, 7]), (cut_short, [6, 7, 8]), (not_to_be_fetched, [0, 8])],
+    ids=lambda each: each[0].__name__,
 )
 def pixels(request, tmp_path, monkeypatch):
     """A reader of stored pixels, and which of them cannot be had."""
@@ -87,13 +94,22 @@ def test_stored_pixels(pixels, on_error):
         assert f"record {row}" in str(failure)
 
 
-@pytest.mark.parametrize("steps", [(Resize(4),), (Resize(4), Normalize((0.5,) * 3, (0.2,) * 3))], ids=["resize", "floats"])
+@pytest.mark.parametrize(
+    "steps",
+    [(Resize(4),), (Resize(4), Normalize((0.5,) * 3, (0.2,) * 3))],
+    ids=["resize", "floats"],
+)
 def test_stored_pixels_that_are_transformed(pixels, steps, tmp_path):
     reader, bad = pixels
     with h5py.File(tmp_path / "good.h5", "w") as file:
         file["images"] = PIXELS
     good = fastpack.open(tmp_path / "good.h5", transform=steps).read(range(NUM_SAMPLES))["image"]
-    check(reader.with_options(on_error="mask", transform=steps).read(range(NUM_SAMPLES)), bad, good, "mask")
+    check(
+        reader.with_options(on_error="mask", transform=steps).read(range(NUM_SAMPLES)),
+        bad,
+        good,
+        "mask",
+    )
 
 
 def test_stored_pixels_raise(pixels):
@@ -131,29 +147,45 @@ def test_files_of_a_folder(folder, on_error, decode):
     (folder / "cat" / "8.jpg").write_bytes(b"")
     batch = reader.read(range(NUM_SAMPLES))
     check(batch, [1, 4, 8], good, on_error)
-    assert [f"cat/{row}.jpg" in str(failure) for row, failure in zip([1, 4, 8], batch.failures, strict=True)] == [True] * 3
+    assert [
+        f"cat/{row}.jpg" in str(failure)
+        for row, failure in zip([1, 4, 8], batch.failures, strict=True)
+    ] == [True] * 3
 
 
 def rows_of(values):
     return [values[row] for row in range(len(values))]
 
 
-@pytest.mark.parametrize("options", [{}, {"decode": False}, {"transform": Resize(8)}], ids=["whole", "encoded", "resized"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"decode": False}, {"transform": Resize(8)}],
+    ids=["whole", "encoded", "resized"],
+)
 @pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
 def test_a_batch_of_a_folder_and_of_records(folder, tmp_path, options, suffix):
     """What has a span and what must be fetched, side by side."""
     fastpack.pack(fastpack.from_folder(folder), tmp_path / f"packed.{suffix}")
-    packed, files = (fastpack.open(path, fields=["image", "label"], **options) for path in (tmp_path / f"packed.{suffix}", folder))
+    packed, files = (
+        fastpack.open(path, fields=["image", "label"], **options)
+        for path in (tmp_path / f"packed.{suffix}", folder)
+    )
     rows = [0, 17, 3, 9, 9, 8, 12]
     images = rows_of(fastpack.concat([packed, files]).read(rows)["image"])
-    wanted = [rows_of((packed if row < NUM_SAMPLES else files).read([row % NUM_SAMPLES])["image"])[0] for row in rows]
+    wanted = [
+        rows_of((packed if row < NUM_SAMPLES else files).read([row % NUM_SAMPLES])["image"])[0]
+        for row in rows
+    ]
     assert all(map(np.array_equal, images, wanted))
 
 
 @each_policy
 def test_a_batch_of_a_folder_and_of_damaged_records(folder, tmp_path, on_error):
     fastpack.pack(fastpack.from_folder(folder), tmp_path / "packed.tfrecord")
-    readers = [fastpack.open(path, fields=["image", "label"], on_error=on_error) for path in (tmp_path / "packed.tfrecord", folder)]
+    readers = [
+        fastpack.open(path, fields=["image", "label"], on_error=on_error)
+        for path in (tmp_path / "packed.tfrecord", folder)
+    ]
     both = fastpack.concat(readers)
     span = both.index.spans["image"][2]
     readers[0].read([0])
@@ -163,7 +195,9 @@ def test_a_batch_of_a_folder_and_of_damaged_records(folder, tmp_path, on_error):
     assert isinstance(batch.failures[0], CorruptRecordError)
     assert "5.jpg" in str(batch.failures[1])
     assert batch.sample_numbers.tolist() == ([1, 2, 14, 11] if on_error == "mask" else [1, 11])
-    assert batch.mask.tolist() == ([True, False, False, True] if on_error == "mask" else [True, True])
+    assert batch.mask.tolist() == (
+        [True, False, False, True] if on_error == "mask" else [True, True]
+    )
 
 
 @pytest.mark.parametrize("decode", [True, False])
@@ -172,12 +206,21 @@ def test_raise_names_the_lowest_whatever_way_it_is_read(folder, tmp_path, decode
     """One sample has no image in it, which its header says; the file of another is gone, which fetching it tells."""
     broken = h5py.special_dtype(vlen=np.uint8)
     with h5py.File(tmp_path / "packed.h5", "w") as file:
-        file.create_dataset("images", data=[np.frombuffer(data, np.uint8) for data in [JPEGS[0], b"no image" * 9]], dtype=broken)
-    readers = [fastpack.open(path, fields=["image"], decode=decode) for path in (tmp_path / "packed.h5", folder)]
+        file.create_dataset(
+            "images",
+            data=[np.frombuffer(data, np.uint8) for data in [JPEGS[0], b"no image" * 9]],
+            dtype=broken,
+        )
+    readers = [
+        fastpack.open(path, fields=["image"], decode=decode)
+        for path in (tmp_path / "packed.h5", folder)
+    ]
     both = fastpack.concat(readers)
     (folder / "cat" / "5.jpg").unlink()
     rows = [0, 2 + 5, 1, 2 + 2] if file_first else [0, 1, 2 + 5, 2 + 2]
-    with pytest.raises(FastpackError, match="5.jpg" if file_first or not decode else "packed.h5, record 1"):
+    with pytest.raises(
+        FastpackError, match="5.jpg" if file_first or not decode else "packed.h5, record 1"
+    ):
         both.read(rows)
 
 
@@ -187,7 +230,9 @@ def test_raise_names_the_lowest_of_pixels_in_chunks_and_in_spans(tmp_path, chunk
     cut = cut_short(tmp_path / "spans.h5", [6])
     rows = [4, NUM_SAMPLES + 6] if chunked_first else [NUM_SAMPLES + 6, 4]
     both = fastpack.concat([damaged, cut])
-    with pytest.raises(FastpackError, match="chunks.h5, record 4" if chunked_first else "/spans.h5"):
+    with pytest.raises(
+        FastpackError, match="chunks.h5, record 4" if chunked_first else "/spans.h5"
+    ):
         both.read([0, *rows])
 
 
@@ -213,13 +258,18 @@ def test_images_that_differ_when_they_are_indexed(folder, tmp_path, layout, on_e
     """Opening goes on past them as reading does, also among neighbours that are read together; what is asked to raise raises at once."""
     good = packed_h5(folder, tmp_path / "x.h5", layout)
     index_path(tmp_path / "x.h5").unlink()
-    in_place(tmp_path / "x.h5", {int(good.index.spans["image"]["offset"][row]) + 40: b"\1\2\3\4\5" for row in (3, 8)})
+    in_place(
+        tmp_path / "x.h5",
+        {int(good.index.spans["image"]["offset"][row]) + 40: b"\1\2\3\4\5" for row in (3, 8)},
+    )
     with pytest.raises(CorruptRecordError, match="record 3"):
         fastpack.open(tmp_path / "x.h5")
     reader = fastpack.open(tmp_path / "x.h5", on_error=on_error)
     expected = [None if row in (3, 8) else good[row]["image"] for row in range(NUM_SAMPLES)]
     batch = reader.read(range(NUM_SAMPLES))
     check(batch, [3, 8], expected, on_error)
-    assert [f"record {row}" in str(failure) for row, failure in zip([3, 8], batch.failures, strict=True)] == [True] * 2
+    assert [
+        f"record {row}" in str(failure) for row, failure in zip([3, 8], batch.failures, strict=True)
+    ] == [True] * 2
     with pytest.raises(CorruptRecordError, match="record 3"):
         reader.with_options(on_error="raise").read([2, 3, 4])

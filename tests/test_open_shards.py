@@ -35,7 +35,9 @@ def few_files():
 
     def allow(num_more):
         taken = {int(name) for name in os.listdir("/proc/self/fd")}
-        free = itertools.islice((number for number in itertools.count() if number not in taken), num_more)
+        free = itertools.islice(
+            (number for number in itertools.count() if number not in taken), num_more
+        )
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, hard))
 
     yield allow
@@ -59,7 +61,9 @@ def test_no_more_stay_open_than_a_part_of_what_may_be(shards, few_files):
     files = OpenShards(shards)
     for number in range(NUM_SHARDS):
         files.descriptors(np.array([number], np.uint32))
-    assert before < num_open() <= before + max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    assert (
+        before < num_open() <= before + max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    )
     del files
     assert num_open() == before
 
@@ -78,7 +82,9 @@ def test_those_that_nobody_reads_make_room(shards, few_files):
     files._max_kept = NUM_SHARDS
     few_files(12)
     for number in range(NUM_SHARDS):
-        assert os.pread(files.descriptors(np.array([number], np.uint32))[number], 9, 0) == bytes([number])
+        assert os.pread(files.descriptors(np.array([number], np.uint32))[number], 9, 0) == bytes(
+            [number]
+        )
 
 
 @pytest.mark.isolated
@@ -109,16 +115,27 @@ def test_threads_that_push_out_one_anothers_files(shards):
 
 
 @pytest.mark.isolated
-@pytest.mark.parametrize("options", [{}, {"size": 8, "compression": "gzip"}, {"size": 8}], ids=["encoded", "chunks", "pixels"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"size": 8, "compression": "gzip"}, {"size": 8}],
+    ids=["encoded", "chunks", "pixels"],
+)
 def test_a_loader_over_many_files(tmp_path, few_files, options):
     sources = []
     for number in range(NUM_SHARDS):
         sources.append(tmp_path / f"{number}.png")
         sources[-1].write_bytes(fastpack.encode(np.full((8, 8, 3), number, np.uint8), "png"))
-    fastpack.pack(fastpack.ImageFiles(sources, range(NUM_SHARDS)), tmp_path / "x.h5", PackOptions(shards=NUM_SHARDS, **options))
+    fastpack.pack(
+        fastpack.ImageFiles(sources, range(NUM_SHARDS)),
+        tmp_path / "x.h5",
+        PackOptions(shards=NUM_SHARDS, **options),
+    )
     dataset = fastpack.open(str(tmp_path / "x-*.h5"), transform=Resize(8))
     few_files(48)  # 16 are kept, and each of two lanes holds those of a batch and of the next
     seen = {}
     for batch in fastpack.Loader(dataset, batch_size=6, shuffle=True):
-        seen |= {int(label): int(image.min()) for label, image in zip(batch["label"], batch["image"], strict=True)}
+        seen |= {
+            int(label): int(image.min())
+            for label, image in zip(batch["label"], batch["image"], strict=True)
+        }
     assert seen == {number: number for number in range(NUM_SHARDS)}

@@ -29,9 +29,25 @@ from fastpack import (
 from fastpack.errors import FastpackError, LimitError, OptionError, ShapeError
 from fastpack.formats.storage import Storage
 
-WITHOUT = {RandomResizedCrop: (8,), Resize: (8,), ResizeShort: (8,), CenterCrop: (8,), RandomCrop: (8,)}
+WITHOUT = {
+    RandomResizedCrop: (8,),
+    Resize: (8,),
+    ResizeShort: (8,),
+    CenterCrop: (8,),
+    RandomCrop: (8,),
+}
 WITHOUT |= {Normalize: ((0.5,), (0.5,)), Mix: ((1, 2),)}
-CLASSES = [ReadOptions, LoaderOptions, PackOptions, Limits, Storage, Shuffle, Balanced, HorizontalFlip, *WITHOUT]
+CLASSES = [
+    ReadOptions,
+    LoaderOptions,
+    PackOptions,
+    Limits,
+    Storage,
+    Shuffle,
+    Balanced,
+    HorizontalFlip,
+    *WITHOUT,
+]
 OPTIONS = [(kind, field.name) for kind in CLASSES for field in fields(kind)]
 JUNK = st.one_of(
     st.none(),
@@ -40,10 +56,28 @@ JUNK = st.one_of(
     st.floats(),
     st.text(max_size=5),
     st.binary(max_size=3),
-    st.lists(st.one_of(st.integers(-2, 300), st.floats(), st.text(max_size=2), st.none()), max_size=4),
-    st.dictionaries(st.one_of(st.text(max_size=3), st.integers()), st.one_of(st.floats(), st.text(max_size=3)), max_size=2),
+    st.lists(
+        st.one_of(st.integers(-2, 300), st.floats(), st.text(max_size=2), st.none()), max_size=4
+    ),
+    st.dictionaries(
+        st.one_of(st.text(max_size=3), st.integers()),
+        st.one_of(st.floats(), st.text(max_size=3)),
+        max_size=2,
+    ),
     st.sampled_from(
-        [np.int64(3), np.float32(0.5), np.bool_(True), np.arange(3), np.zeros((2, 2)), {1, 2}, object(), int, Resize, 10**400, 1 + 2j]
+        [
+            np.int64(3),
+            np.float32(0.5),
+            np.bool_(True),
+            np.arange(3),
+            np.zeros((2, 2)),
+            {1, 2},
+            object(),
+            int,
+            Resize,
+            10**400,
+            1 + 2j,
+        ]
     ),
 )
 
@@ -51,7 +85,9 @@ JUNK = st.one_of(
 @given(st.sampled_from(OPTIONS), JUNK)
 def test_whatever_is_given_is_taken_or_refused(option, value):
     kind, name = option
-    given = {field.name: value for field, value in zip(fields(kind), WITHOUT.get(kind, ()), strict=False)} | {name: value}
+    given = {
+        field.name: value for field, value in zip(fields(kind), WITHOUT.get(kind, ()), strict=False)
+    } | {name: value}
     try:
         made = kind(**given)
     except FastpackError:
@@ -111,19 +147,53 @@ def test_options_that_make_no_sense(make):
         make()
 
 
-FUNCTIONS = [fastpack.convert, fastpack.extract, fastpack.pack, fastpack.repair, fastpack.verify, fastpack.build_indexes]
-FUNCTIONS += [fastpack.write_virtual_dataset, fastpack.from_folder, fastpack.from_table, fastpack.decode, fastpack.encode]
-KEYWORDS = [(f, p.name) for f in FUNCTIONS for p in signature(f).parameters.values() if p.default is not p.empty]
+FUNCTIONS = [
+    fastpack.convert,
+    fastpack.extract,
+    fastpack.pack,
+    fastpack.repair,
+    fastpack.verify,
+    fastpack.build_indexes,
+]
+FUNCTIONS += [
+    fastpack.write_virtual_dataset,
+    fastpack.from_folder,
+    fastpack.from_table,
+    fastpack.decode,
+    fastpack.encode,
+]
+KEYWORDS = [
+    (f, p.name)
+    for f in FUNCTIONS
+    for p in signature(f).parameters.values()
+    if p.default is not p.empty
+]
 WRONG = [1.5, np.array([3, 4]), object()]
 
 
 @pytest.mark.parametrize("value", WRONG, ids=["float", "array", "object"])
-@pytest.mark.parametrize(("function", "name"), KEYWORDS, ids=lambda given: getattr(given, "__name__", given))
+@pytest.mark.parametrize(
+    ("function", "name"), KEYWORDS, ids=lambda given: getattr(given, "__name__", given)
+)
 def test_keywords_of_functions_are_checked(digits, tmp_path, function, name, value):
     out = tmp_path / "out.tfrecord"
-    firsts = {"source": digits, "path": digits, "output": out, "folder": tmp_path / "out", "root": tmp_path}
-    firsts |= {"dataset": fastpack.open(digits), "data": (tmp_path / "0.png").read_bytes(), "pixels": np.zeros((8, 8, 3), np.uint8)}
-    needed = {p.name: firsts[p.name] for p in signature(function).parameters.values() if p.default is p.empty}
+    firsts = {
+        "source": digits,
+        "path": digits,
+        "output": out,
+        "folder": tmp_path / "out",
+        "root": tmp_path,
+    }
+    firsts |= {
+        "dataset": fastpack.open(digits),
+        "data": (tmp_path / "0.png").read_bytes(),
+        "pixels": np.zeros((8, 8, 3), np.uint8),
+    }
+    needed = {
+        p.name: firsts[p.name]
+        for p in signature(function).parameters.values()
+        if p.default is p.empty
+    }
     with pytest.raises(FastpackError):
         function(**needed | {name: value})
 
@@ -144,12 +214,26 @@ def test_paths_that_cannot_be(path):
 
 def test_numbers_of_numpy_are_taken(tmp_path):
     (tmp_path / "0.png").write_bytes(fastpack.encode(np.zeros((8, 8, 3), np.uint8), "png"))
-    fastpack.pack(fastpack.from_folder(tmp_path), tmp_path / "x.tfrecord", PackOptions(shards=np.int64(1), num_workers=np.int32(1)))
-    steps = [Resize((np.int64(4), np.uint8(6))), Normalize(np.array([0.5] * 3, np.float32), [np.float64(0.5)] * 3)]
-    dataset = fastpack.open(tmp_path / "x.tfrecord", transform=steps, seed=np.uint64(7), num_workers=np.int64(1))
-    loader = fastpack.Loader(dataset, batch_size=np.int64(1), shuffle=np.int64(3), rank=np.int64(0), world=np.int64(1))
+    fastpack.pack(
+        fastpack.from_folder(tmp_path),
+        tmp_path / "x.tfrecord",
+        PackOptions(shards=np.int64(1), num_workers=np.int32(1)),
+    )
+    steps = [
+        Resize((np.int64(4), np.uint8(6))),
+        Normalize(np.array([0.5] * 3, np.float32), [np.float64(0.5)] * 3),
+    ]
+    dataset = fastpack.open(
+        tmp_path / "x.tfrecord", transform=steps, seed=np.uint64(7), num_workers=np.int64(1)
+    )
+    loader = fastpack.Loader(
+        dataset, batch_size=np.int64(1), shuffle=np.int64(3), rank=np.int64(0), world=np.int64(1)
+    )
     loader.set_epoch(np.int64(2))
-    assert (next(iter(loader))["image"].shape, loader.state_dict()["order"]) == ((1, 3, 4, 6), "Shuffle(seed=3)")
+    assert (next(iter(loader))["image"].shape, loader.state_dict()["order"]) == (
+        (1, 3, 4, 6),
+        "Shuffle(seed=3)",
+    )
 
 
 def test_what_numpy_would_say_of_sizes(tmp_path):

@@ -47,7 +47,9 @@ def permutation(size, *, seed=0, epoch=0, **options):
 
 
 shuffles = st.builds(
-    lambda seed, window, run: Shuffle(seed, window=window, run=min(run, window) if window and run else None),
+    lambda seed, window, run: Shuffle(
+        seed, window=window, run=min(run, window) if window and run else None
+    ),
     SEEDS,
     st.none() | st.integers(1, 300),
     st.none() | st.integers(1, 40),
@@ -73,7 +75,9 @@ def test_large_ones(size, window):
 def test_positions_are_answered_one_by_one_as_together(positions, seed, epoch):
     order = Shuffle(seed).order(Table(10**12))
     together = order.samples_at(epoch, np.array(positions, np.int64)).samples
-    alone = [int(order.samples_at(epoch, np.array([position])).samples[0]) for position in positions]
+    alone = [
+        int(order.samples_at(epoch, np.array([position])).samples[0]) for position in positions
+    ]
     assert together.tolist() == alone
     assert order.positions_of(epoch, together).tolist() == positions
 
@@ -85,7 +89,11 @@ def test_the_pass_is_the_epoch(seed, epoch):
 
 
 def test_epochs_and_seeds_differ():
-    seen = {permutation(50, seed=seed, epoch=epoch).tobytes() for seed in (0, 1, 2**63) for epoch in (0, 1, 2**31)}
+    seen = {
+        permutation(50, seed=seed, epoch=epoch).tobytes()
+        for seed in (0, 1, 2**63)
+        for epoch in (0, 1, 2**31)
+    }
     assert len(seen) == 9
 
 
@@ -109,7 +117,12 @@ def chi_square_deviation(counts):
 def test_all_permutations_of_few_are_equally_frequent(size):
     order = Shuffle(5).order(Table(size))
     counts = Counter(tuple(samples_of(order, epoch)) for epoch in range(6000))
-    assert abs(chi_square_deviation(np.array([counts[p] for p in itertools.permutations(range(size))]))) < 5
+    assert (
+        abs(
+            chi_square_deviation(np.array([counts[p] for p in itertools.permutations(range(size))]))
+        )
+        < 5
+    )
 
 
 @pytest.mark.parametrize("size", [7, 16, 33])
@@ -199,7 +212,9 @@ def test_a_window_of_everything_is_a_whole_permutation():
 LABELS = np.array([0] * 50 + [1] * 30 + [2] * 15 + [3] * 5)
 
 
-@pytest.mark.parametrize("labels", [LABELS, Text.of([f"class {label}" for label in LABELS])], ids=["numbers", "texts"])
+@pytest.mark.parametrize(
+    "labels", [LABELS, Text.of([f"class {label}" for label in LABELS])], ids=["numbers", "texts"]
+)
 def test_classes_come_equally_often(labels):
     order = Balanced(seed=1).order(Table(100, {"label": labels}))
     for epoch in range(3):
@@ -210,7 +225,10 @@ def test_classes_come_equally_often(labels):
 def test_all_of_a_class_come_before_one_comes_again():
     order = Balanced(seed=2).order(Table(100, {"label": LABELS}))
     samples_at = [order.samples_at(epoch, np.arange(100)) for epoch in range(8)]
-    samples, passes = (np.concatenate([getattr(visit, name) for visit in samples_at]) for name in ("samples", "passes"))
+    samples, passes = (
+        np.concatenate([getattr(visit, name) for visit in samples_at])
+        for name in ("samples", "passes")
+    )
     for label in range(4):
         members = samples[LABELS[samples] == label]
         size = int((label == LABELS).sum())
@@ -234,7 +252,9 @@ def test_integer_weights_are_exact():
     assert (came.reshape(-1, 10).sum(axis=1) == 3).all()
 
 
-@pytest.mark.parametrize("weights", [(0.7, 0.3), (2.0, 1.0), (1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, 0.5)])
+@pytest.mark.parametrize(
+    "weights", [(0.7, 0.3), (2.0, 1.0), (1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, 0.5)]
+)
 def test_weights_are_kept_to_one_part_in_ten_thousand(weights):
     sizes = (300, 20, 1000)[: len(weights)]
     order = Mix(weights, seed=1, num_samples=30_000).order(Table(sum(sizes), part_sizes=sizes))
@@ -298,7 +318,13 @@ def test_what_makes_no_sense(make):
 
 @pytest.mark.parametrize(
     ("shuffle", "ordering"),
-    [(None, Sequential()), (False, Sequential()), (True, Shuffle(0)), (7, Shuffle(7)), (Balanced(1), Balanced(1))],
+    [
+        (None, Sequential()),
+        (False, Sequential()),
+        (True, Shuffle(0)),
+        (7, Shuffle(7)),
+        (Balanced(1), Balanced(1)),
+    ],
 )
 def test_what_shuffle_means(shuffle, sampler):
     assert sampler_of(shuffle) == sampler
@@ -313,22 +339,36 @@ class TestKernel:
         with pytest.raises(ValueError, match="keys"):
             permute(np.arange(3), 3, self.KEYS[1:], np.empty(3, np.int64))
         with pytest.raises(ValueError, match="one length"):
-            permute_within(np.arange(3), np.ones(2, np.int64), np.arange(3), self.KEYS, np.empty(3, np.int64))
+            permute_within(
+                np.arange(3), np.ones(2, np.int64), np.arange(3), self.KEYS, np.empty(3, np.int64)
+            )
 
     @pytest.mark.parametrize("back", [False, True])
     def test_numbers_must_lie_inside(self, back):
         with pytest.raises(IndexError, match=r"3 does not lie in \[0, 3\)"):
             permute(np.array([3]), 3, self.KEYS, np.empty(1, np.int64), back=back)
         with pytest.raises(IndexError, match=r"0 does not lie in \[0, 0\)"):
-            permute_within(np.array([0]), np.array([0]), np.array([0]), self.KEYS, np.empty(1, np.int64), back=back)
+            permute_within(
+                np.array([0]),
+                np.array([0]),
+                np.array([0]),
+                self.KEYS,
+                np.empty(1, np.int64),
+                back=back,
+            )
 
     @given(st.integers(1, 2**40), st.integers(0, 100), st.booleans(), SEEDS)
     def test_many_at_once_go_where_each_goes_alone(self, size, count, back, seed):
         random = np.random.default_rng(seed)
-        numbers, keys = random.integers(0, size, count), random.integers(0, 2**63, NUM_KEYS, np.uint64)
+        numbers, keys = (
+            random.integers(0, size, count),
+            random.integers(0, 2**63, NUM_KEYS, np.uint64),
+        )
         together, alone = np.empty((2, count), np.int64)
         permute(numbers, size, keys, together, back=back)
-        permute_within(numbers, np.full(count, size), np.zeros(count, np.int64), keys, alone, back=back)
+        permute_within(
+            numbers, np.full(count, size), np.zeros(count, np.int64), keys, alone, back=back
+        )
         assert together.tolist() == alone.tolist()
 
     def test_a_size_near_the_largest(self):
@@ -363,10 +403,23 @@ def golden_orders():
         Mix((1, 2), seed=1),
         Mix((0.25, 0.75), seed=2),
     ]
-    orders = {f"{sampler}, epoch {epoch}": samples_of(sampler.order(parts), epoch).tolist() for sampler in orderings for epoch in (0, 3)}
-    large = {f"Shuffle({seed}) of {size}": permutation(size, seed=seed)[:16].tolist() for seed in (0, 1) for size in (10**6, 1_281_167)}
+    orders = {
+        f"{sampler}, epoch {epoch}": samples_of(sampler.order(parts), epoch).tolist()
+        for sampler in orderings
+        for epoch in (0, 3)
+    }
+    large = {
+        f"Shuffle({seed}) of {size}": permutation(size, seed=seed)[:16].tolist()
+        for seed in (0, 1)
+        for size in (10**6, 1_281_167)
+    }
     keys = spread_by_key(Text.of(["", "cat/a.jpg", "cat/b.jpg", "Löwe"]), seed=3).tolist()
-    return {"orders": orders, "large": large, "keys": keys, "numbers": spread_by_number(10, seed=3).tolist()}
+    return {
+        "orders": orders,
+        "large": large,
+        "keys": keys,
+        "numbers": spread_by_number(10, seed=3).tolist(),
+    }
 
 
 def test_golden_orders():

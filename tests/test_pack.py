@@ -43,39 +43,83 @@ class TestBadInput:
         self.refuses(tmp_path / "nowhere", output, tmp_path, FileNotFoundError, "nowhere")
 
     def test_missing_file(self, output, tmp_path):
-        self.refuses(lambda: ImageFiles([tmp_path / "gone.jpg"], [0]), output, tmp_path, FileNotFoundError, r"gone\.jpg")
+        self.refuses(
+            lambda: ImageFiles([tmp_path / "gone.jpg"], [0]),
+            output,
+            tmp_path,
+            FileNotFoundError,
+            r"gone\.jpg",
+        )
 
     def test_empty_folder(self, output, tmp_path):
         (tmp_path / "in").mkdir()
-        self.refuses(tmp_path / "in", output, tmp_path, errors.EmptySourceError, "no images here.*in")
+        self.refuses(
+            tmp_path / "in", output, tmp_path, errors.EmptySourceError, "no images here.*in"
+        )
 
     def test_empty_file(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[3].write_bytes(b"")
-        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.UnsupportedImageError, r"empty.*3\.png")
+        self.refuses(
+            lambda: ImageFiles(paths, range(6)),
+            output,
+            tmp_path,
+            errors.UnsupportedImageError,
+            r"empty.*3\.png",
+        )
 
     def test_not_an_image(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[4].write_bytes(b"<html>not found</html>")
-        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.UnsupportedImageError, r"header.*4\.png")
+        self.refuses(
+            lambda: ImageFiles(paths, range(6)),
+            output,
+            tmp_path,
+            errors.UnsupportedImageError,
+            r"header.*4\.png",
+        )
 
     def test_truncated_header(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[2].write_bytes(paths[2].read_bytes()[:20])
-        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.CorruptImageError, r"2\.png")
+        self.refuses(
+            lambda: ImageFiles(paths, range(6)),
+            output,
+            tmp_path,
+            errors.CorruptImageError,
+            r"2\.png",
+        )
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
     def test_unreadable_file(self, output, tmp_path):
         paths = make_files(tmp_path)
         paths[1].chmod(0)
-        self.refuses(lambda: ImageFiles(paths, range(6)), output, tmp_path, errors.UnreadableFileError, r"1\.png")
+        self.refuses(
+            lambda: ImageFiles(paths, range(6)),
+            output,
+            tmp_path,
+            errors.UnreadableFileError,
+            r"1\.png",
+        )
 
     def test_device(self, output, tmp_path):
-        self.refuses(lambda: ImageFiles(["/dev/zero"], [0]), output, tmp_path, errors.UnreadableFileError, "/dev/zero")
+        self.refuses(
+            lambda: ImageFiles(["/dev/zero"], [0]),
+            output,
+            tmp_path,
+            errors.UnreadableFileError,
+            "/dev/zero",
+        )
 
     def test_fifo(self, output, tmp_path):
         os.mkfifo(tmp_path / "pipe.png")
-        self.refuses(lambda: ImageFiles([tmp_path / "pipe.png"], [0]), output, tmp_path, errors.UnreadableFileError, r"pipe\.png")
+        self.refuses(
+            lambda: ImageFiles([tmp_path / "pipe.png"], [0]),
+            output,
+            tmp_path,
+            errors.UnreadableFileError,
+            r"pipe\.png",
+        )
 
     def test_two_files_of_one_key(self, output, tmp_path):
         paths = make_files(tmp_path)
@@ -84,11 +128,23 @@ class TestBadInput:
 
     def test_labels_and_paths_of_different_length(self, output, tmp_path):
         paths = make_files(tmp_path)
-        self.refuses(lambda: ImageFiles(paths, [1, 2]), output, tmp_path, errors.SourceError, "6 images but 2 values of 'label'")
+        self.refuses(
+            lambda: ImageFiles(paths, [1, 2]),
+            output,
+            tmp_path,
+            errors.SourceError,
+            "6 images but 2 values of 'label'",
+        )
 
     def test_labels_that_are_no_integers(self, output, tmp_path):
         paths = make_files(tmp_path)
-        self.refuses(lambda: ImageFiles(paths, list("abcdef")), output, tmp_path, errors.SourceError, "integer")
+        self.refuses(
+            lambda: ImageFiles(paths, list("abcdef")),
+            output,
+            tmp_path,
+            errors.SourceError,
+            "integer",
+        )
 
     def test_file_that_grew_after_it_was_listed(self, output, tmp_path):
         paths = make_files(tmp_path)
@@ -154,7 +210,11 @@ class TestBadInput:
 class TestOptions:
     @pytest.mark.parametrize("shards", [1, 2, 3, 6])
     def test_shards(self, output, tmp_path, shards):
-        packed = pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shards=shards))
+        packed = pack(
+            ImageFiles(make_files(tmp_path), range(6)),
+            tmp_path / output,
+            PackOptions(shards=shards),
+        )
         assert len(packed.paths) == shards
         counts = [len(fastpack.open(path)) for path in packed.paths]
         assert sum(counts) == 6
@@ -162,7 +222,16 @@ class TestOptions:
         assert fastpack.open(packed.paths).columns["label"].tolist() == list(range(6))
 
     def test_more_shards_than_samples(self, output, tmp_path):
-        assert len(pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shards=50)).paths) == 6
+        assert (
+            len(
+                pack(
+                    ImageFiles(make_files(tmp_path), range(6)),
+                    tmp_path / output,
+                    PackOptions(shards=50),
+                ).paths
+            )
+            == 6
+        )
 
     def test_shard_size(self, output, tmp_path):
         source = ImageFiles(make_files(tmp_path, 12), range(12))
@@ -171,7 +240,9 @@ class TestOptions:
         assert [len(fastpack.open(path)) for path in packed.paths] == [3, 3, 3, 3]
 
     def test_sample_larger_than_a_shard_gets_its_own(self, output, tmp_path):
-        packed = pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shard_size=1))
+        packed = pack(
+            ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, PackOptions(shard_size=1)
+        )
         assert len(packed.paths) == 6
 
     def test_several_batches(self, output, tmp_path, monkeypatch):
@@ -191,7 +262,9 @@ class TestOptions:
         assert len(fastpack.open(tmp_path / output)) == 100
 
     def test_names_in_the_file(self, output, tmp_path):
-        options = PackOptions(names={"image": "image/encoded" if output.endswith("d") else "pictures"})
+        options = PackOptions(
+            names={"image": "image/encoded" if output.endswith("d") else "pictures"}
+        )
         pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / output, options)
         dataset = fastpack.open(tmp_path / output)
         assert dataset.schema["image"].stored_as == options.names["image"]
@@ -208,7 +281,11 @@ class TestOptions:
 
 class TestPixels:
     def test_size(self, tmp_path):
-        pack(from_folder(tmp_path) if make_files(tmp_path) else None, tmp_path / "x.h5", PackOptions(size=(4, 5)))
+        pack(
+            from_folder(tmp_path) if make_files(tmp_path) else None,
+            tmp_path / "x.h5",
+            PackOptions(size=(4, 5)),
+        )
         dataset = fastpack.open(tmp_path / "x.h5")
         assert dataset.schema["image"].shape == (4, 5, 3)
         assert (dataset[3]["image"] == dataset[3]["image"][0, 0]).all()
@@ -225,7 +302,11 @@ class TestPixels:
     @pytest.mark.parametrize(("color", "channels"), [("RGB", 3), ("BGR", 3), ("GRAY", 1)])
     def test_color(self, tmp_path, color, channels):
         (tmp_path / "a.png").write_bytes(encode(np.full((6, 6, 3), (200, 100, 0), np.uint8), "png"))
-        pack(ImageFiles([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=color))
+        pack(
+            ImageFiles([tmp_path / "a.png"]),
+            tmp_path / "x.h5",
+            PackOptions(layout="pixels", color=color),
+        )
         with h5py.File(tmp_path / "x.h5") as file:
             pixel = file["images"][0, 0, 0].astype(int)
         expected = {"RGB": [200, 100, 0], "BGR": [0, 100, 200], "GRAY": [118.5]}[color]
@@ -236,7 +317,11 @@ class TestPixels:
     @pytest.mark.parametrize("asked", ["RGB", "BGR"])
     def test_color_is_known_when_read(self, tmp_path, stored, asked):
         (tmp_path / "a.png").write_bytes(encode(np.full((6, 6, 3), (200, 100, 0), np.uint8), "png"))
-        pack(ImageFiles([tmp_path / "a.png"]), tmp_path / "x.h5", PackOptions(layout="pixels", color=stored))
+        pack(
+            ImageFiles([tmp_path / "a.png"]),
+            tmp_path / "x.h5",
+            PackOptions(layout="pixels", color=stored),
+        )
         pixel = fastpack.open(tmp_path / "x.h5", color=asked)[0]["image"][0, 0]
         assert pixel.tolist() == {"RGB": [200, 100, 0], "BGR": [0, 100, 200]}[asked]
 
@@ -275,7 +360,12 @@ def test_options_that_make_no_sense(options):
 
 @pytest.mark.parametrize(
     ("output", "options"),
-    [("x.zip", {}), ("x.tfrecord", {"size": 5}), ("x.h5", {"format": "lmdb"}), ("x.h5", {"size": 0})],
+    [
+        ("x.zip", {}),
+        ("x.tfrecord", {"size": 5}),
+        ("x.h5", {"format": "lmdb"}),
+        ("x.h5", {"size": 0}),
+    ],
 )
 def test_outputs_that_make_no_sense(tmp_path, output, options):
     make_files(tmp_path)
@@ -294,7 +384,10 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(errors.UnreadableFileError, match=r"No space left.*x\.h5") as caught, atomic_write(tmp_path / "x.h5") as temporary:
+    with (
+        pytest.raises(errors.UnreadableFileError, match=r"No space left.*x\.h5") as caught,
+        atomic_write(tmp_path / "x.h5") as temporary,
+    ):
         temporary.write_bytes(b"half")
         full()
     assert caught.value.errno == errno.ENOSPC
@@ -307,7 +400,9 @@ def test_ragged_columns_go_through_tfrecord(tmp_path):
     lists = Ragged(np.arange(9), np.array([0, 0, 1, 3, 6, 6, 9]))
 
     class WithLists:
-        schema = fastpack.Schema((*reader.schema.fields, fastpack.Field("boxes", "int", (None,), "int64")))
+        schema = fastpack.Schema(
+            (*reader.schema.fields, fastpack.Field("boxes", "int", (None,), "int64"))
+        )
         sizes = reader.sizes
 
         def __len__(self):

@@ -47,7 +47,12 @@ def opened(data):
 def test_resize_max(photos, tmp_path, output):
     packed = pack(photos, tmp_path / output, PackOptions(resize_max=60))
     files = files_of(packed)
-    upright = {"cat/a.jpg": (40, 60), "cat/b.jpg": (40, 60), "cat/c.png": (60, 27), "dog/a.jpg": (43, 60)}
+    upright = {
+        "cat/a.jpg": (40, 60),
+        "cat/b.jpg": (40, 60),
+        "cat/c.png": (60, 27),
+        "dog/a.jpg": (43, 60),
+    }
     for name, data in FILES.items():
         if name not in upright:
             assert files[name] == data  # byte for byte
@@ -63,12 +68,18 @@ def test_resize_max(photos, tmp_path, output):
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_size_and_quality(photos, tmp_path, output):
-    small = files_of(pack(photos, tmp_path / f"20-{output}", PackOptions(size=(24, 32), quality=20)))
-    large = files_of(pack(photos, tmp_path / f"90-{output}", PackOptions(size=(24, 32), quality=90)))
+    small = files_of(
+        pack(photos, tmp_path / f"20-{output}", PackOptions(size=(24, 32), quality=20))
+    )
+    large = files_of(
+        pack(photos, tmp_path / f"90-{output}", PackOptions(size=(24, 32), quality=90))
+    )
     for name, data in FILES.items():
         with opened(large[name]) as made:
             assert made.size == (32, 24)
-        wanted = fastpack.encode(resized(read_upright(data), 24, 32), probe_format(data), quality=90)
+        wanted = fastpack.encode(
+            resized(read_upright(data), 24, 32), probe_format(data), quality=90
+        )
         assert np.abs(read_upright(wanted).astype(int) - read_upright(large[name])).mean() < 2
     assert len(small["cat/a.jpg"]) < len(large["cat/a.jpg"])
     assert len(small["cat/c.png"]) == len(large["cat/c.png"])
@@ -79,7 +90,10 @@ def test_quality_alone_keeps_the_size(photos, tmp_path):
     with opened(files["cat/b.jpg"]) as made:
         assert made.size == (64, 96)  # upright
     pixels = fastpack.decode(FILES["dog/c.jpg"])
-    assert files["dog/c.jpg"] == cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 50])[1].tobytes()
+    assert (
+        files["dog/c.jpg"]
+        == cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 50])[1].tobytes()
+    )
 
 
 def test_nothing_is_encoded_again_unless_asked(photos, tmp_path):
@@ -97,7 +111,9 @@ def test_what_cannot_be_decoded(photos, tmp_path, output, options):
     with pytest.raises(errors.CorruptImageError, match=r"cat/b\.jpg$"):
         pack(photos, tmp_path / output, PackOptions(num_workers=2, **options))
     packed = pack(photos, tmp_path / output, PackOptions(on_error="skip", **options))
-    assert [(reject.key, reject.reason) for reject in packed.rejects] == [(name, "CorruptImageError") for name in bad]
+    assert [(reject.key, reject.reason) for reject in packed.rejects] == [
+        (name, "CorruptImageError") for name in bad
+    ]
     assert fastpack.verify(packed.paths, decode=True).is_sound
 
 
@@ -112,24 +128,43 @@ ALTERATIONS = {
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("name", ALTERATIONS)
-@pytest.mark.parametrize("rest", [{}, {"shuffle_seed": 3, "on_error": "skip", "duplicates": "drop"}], ids=["alone", "with others"])
-def test_altered_packs_go_on_and_are_refused_when_changed(photos, tmp_path, stop_behind, output, name, rest):
+@pytest.mark.parametrize(
+    "rest",
+    [{}, {"shuffle_seed": 3, "on_error": "skip", "duplicates": "drop"}],
+    ids=["alone", "with others"],
+)
+def test_altered_packs_go_on_and_are_refused_when_changed(
+    photos, tmp_path, stop_behind, output, name, rest
+):
     chosen, target = {"shards": 2, **ALTERATIONS[name], **rest}, tmp_path / "out" / output
     target.parent.mkdir()
     with stop_behind(1), pytest.raises(KeyboardInterrupt):
         pack(photos, target, PackOptions(**chosen, num_workers=1))
     changed = {other: value for other, value in chosen.items() if other != name}
     with pytest.raises(errors.PlanChangedError, match=name):
-        pack(photos, target, PackOptions(**changed, **({"layout": "encoded"} if name == "size" else {})), resume=True)
+        pack(
+            photos,
+            target,
+            PackOptions(**changed, **({"layout": "encoded"} if name == "size" else {})),
+            resume=True,
+        )
     resumed = pack(photos, target, PackOptions(**chosen), resume=True)
     whole = pack(photos, tmp_path / output, PackOptions(**chosen))
-    assert [path.read_bytes() for path in resumed.paths] == [path.read_bytes() for path in whole.paths]
+    assert [path.read_bytes() for path in resumed.paths] == [
+        path.read_bytes() for path in whole.paths
+    ]
 
 
-@pytest.mark.parametrize("options", [{"quality": 80}, {"metadata": "strip"}, {"size": 16, "quality": 90}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"quality": 80}, {"metadata": "strip"}, {"size": 16, "quality": 90}], ids=str
+)
 def test_threads_change_nothing(photos, tmp_path, options):
     for workers in (1, 4):
-        pack(photos, tmp_path / f"{workers}.h5", PackOptions(num_workers=workers, memory=4096, **options))
+        pack(
+            photos,
+            tmp_path / f"{workers}.h5",
+            PackOptions(num_workers=workers, memory=4096, **options),
+        )
     assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "4.h5").read_bytes()
 
 

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from images import jpeg
 
 import fastpack
-from fastpack import ImageFiles, Loader, LoaderOptions, PackOptions, Shuffle, errors, from_folder, from_table, pack
+from fastpack import (
+    ImageFiles,
+    Loader,
+    LoaderOptions,
+    PackOptions,
+    Shuffle,
+    errors,
+    from_folder,
+    from_table,
+    pack,
+)
 from fastpack.cli import main
 from fastpack.cli.text import planned_lines
 from fastpack.packing.duplicates import duplicates
@@ -50,7 +60,11 @@ def pack_keys(source, output, **options):
     [
         (["cat/*"], [], lambda key: key.startswith("cat/")),
         ([], ["*.jpeg"], lambda key: key.endswith(".jpg")),
-        (["*.jpeg", "dog/1?.jpg"], ["cat/*"], lambda key: key.startswith("dog/") and (key.endswith(".jpeg") or key[4] == "1")),
+        (
+            ["*.jpeg", "dog/1?.jpg"],
+            ["cat/*"],
+            lambda key: key.startswith("dog/") and (key.endswith(".jpeg") or key[4] == "1"),
+        ),
         (["*/0[0-3].*"], ["*2*"], lambda key: key[4:6] in ("00", "01", "03")),
     ],
 )
@@ -62,14 +76,18 @@ def test_include_and_exclude(photos, tmp_path, include, exclude, fits):
     assert keys_of(*packed.paths) == expected
     dataset = fastpack.open(packed.paths)
     assert dataset.class_names == ("cat", "dog")  # also where a class has nothing in it
-    assert [dataset.class_names[label] for label in dataset.columns["label"]] == [key[:3] for key in expected]
+    assert [dataset.class_names[label] for label in dataset.columns["label"]] == [
+        key[:3] for key in expected
+    ]
 
 
 def test_nothing_left_is_an_error(photos, tmp_path):
     with pytest.raises(errors.EmptySourceError, match="include and exclude"):
         pack(photos, tmp_path / "a.h5", PackOptions(include=["*.gif"]))
     with pytest.raises(errors.OptionError, match="keys"):
-        pack(ImageFiles(sorted(photos.glob("cat/*"))), tmp_path / "a.h5", PackOptions(include=["*"]))
+        pack(
+            ImageFiles(sorted(photos.glob("cat/*"))), tmp_path / "a.h5", PackOptions(include=["*"])
+        )
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -92,7 +110,10 @@ def test_a_field_that_is_not_there(photos, tmp_path):
 def test_a_seed_gives_the_order_of_the_loader(photos, tmp_path, seed):
     keys = pack_keys(photos, tmp_path / "a.h5", shuffle_seed=seed, shards=3)
     pack(photos, tmp_path / "b.h5")
-    loader = Loader(fastpack.open(tmp_path / "b.h5", decode=False), LoaderOptions(batch_size=8, shuffle=Shuffle(seed)))
+    loader = Loader(
+        fastpack.open(tmp_path / "b.h5", decode=False),
+        LoaderOptions(batch_size=8, shuffle=Shuffle(seed)),
+    )
     assert keys == [key for batch in loader for key in batch["key"]]
     assert keys != sorted(keys)
     assert sorted(keys) == keys_of(tmp_path / "b.h5")
@@ -103,7 +124,9 @@ def test_a_seed_gives_the_order_of_the_loader(photos, tmp_path, seed):
 @pytest.mark.parametrize("seed", [None, 3])
 def test_split_is_that_of_a_reader(photos, tmp_path, output, shards, seed):
     fractions = {"train": 0.6, "val": 0.3}  # the rest is left out
-    packed = pack(photos, tmp_path / output, PackOptions(split=fractions, shards=shards, shuffle_seed=seed))
+    packed = pack(
+        photos, tmp_path / output, PackOptions(split=fractions, shards=shards, shuffle_seed=seed)
+    )
     pack(photos, tmp_path / f"all-{output}")
     parts = fastpack.open(tmp_path / f"all-{output}").split(fractions)
     stem, suffix = output.split(".")
@@ -118,7 +141,11 @@ def test_split_is_that_of_a_reader(photos, tmp_path, output, shards, seed):
 def test_a_sample_stays_in_its_split_whatever_else_is_packed(photos, tmp_path):
     fractions = {"train": 0.5, "val": 0.5}
     pack(photos, tmp_path / "all.h5", PackOptions(split=fractions))
-    pack(photos, tmp_path / "cats.h5", PackOptions(split=fractions, include=["cat/*"], shuffle_seed=1))
+    pack(
+        photos,
+        tmp_path / "cats.h5",
+        PackOptions(split=fractions, include=["cat/*"], shuffle_seed=1),
+    )
     cats = {key for key in keys_of(tmp_path / "all-val.h5") if key.startswith("cat/")}
     assert set(keys_of(tmp_path / "cats-val.h5")) == cats
 
@@ -144,7 +171,9 @@ def test_a_master_for_each_split(photos, tmp_path):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("options", [{}, {"shards": 3}, {"split": {"train": 0.5, "val": 0.5}, "shard_size": 3000}])
+@pytest.mark.parametrize(
+    "options", [{}, {"shards": 3}, {"split": {"train": 0.5, "val": 0.5}, "shard_size": 3000}]
+)
 def test_a_dry_run_writes_nothing_and_foresees_the_files(photos, tmp_path, output, options):
     (tmp_path / "out").mkdir()
     os.chmod(tmp_path / "out", 0o555)
@@ -157,7 +186,9 @@ def test_a_dry_run_writes_nothing_and_foresees_the_files(photos, tmp_path, outpu
     packed = pack(photos, tmp_path / "out" / output, PackOptions(**options))
     assert dry.paths == packed.paths == tuple(one.path for one in dry.planned)
     assert (dry.num_samples, dry.source_bytes) == (packed.num_samples, packed.source_bytes)
-    assert [one.num_samples for one in dry.planned] == [len(fastpack.open(path)) for path in packed.paths]
+    assert [one.num_samples for one in dry.planned] == [
+        len(fastpack.open(path)) for path in packed.paths
+    ]
     assert any("nothing is written" in line for line in planned_lines(dry))
 
 
@@ -185,12 +216,16 @@ CHOICES = {
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("choice", [*CHOICES, "all"])
-def test_every_choice_goes_on_and_is_refused_when_it_changed(photos, tmp_path, stop_behind, output, choice):
+def test_every_choice_goes_on_and_is_refused_when_it_changed(
+    photos, tmp_path, stop_behind, output, choice
+):
     """A pack that is stopped behind its first shard."""
     (photos / "dog" / "01.jpg").write_bytes((photos / "cat" / "02.jpg").read_bytes())
     (tmp_path / "out").mkdir()
     chosen = {"shards": 2} | (
-        CHOICES[choice] if choice != "all" else {name: value for one in CHOICES.values() for name, value in one.items()}
+        CHOICES[choice]
+        if choice != "all"
+        else {name: value for one in CHOICES.values() for name, value in one.items()}
     )
     source, target = photos / "table.csv", tmp_path / "out" / output
     with stop_behind(1), pytest.raises(KeyboardInterrupt):
@@ -201,7 +236,9 @@ def test_every_choice_goes_on_and_is_refused_when_it_changed(photos, tmp_path, s
             pack(source, target, PackOptions(**changed), resume=True)
     resumed = pack(source, target, PackOptions(**chosen), resume=True)
     whole = pack(source, tmp_path / output, PackOptions(**chosen))
-    assert [path.read_bytes() for path in resumed.paths] == [path.read_bytes() for path in whole.paths]
+    assert [path.read_bytes() for path in resumed.paths] == [
+        path.read_bytes() for path in whole.paths
+    ]
     assert resumed.rejects == whole.rejects
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -239,7 +276,9 @@ def test_too_little_room_is_told_before_anything_is_written(photos, tmp_path, mo
 
     monkeypatch.setattr(os, "statvfs", almost_full)
     need = sum(from_folder(photos).sizes)
-    with pytest.raises(errors.UnreadableFileError, match=f"{need:,} bytes are needed, 4,096 are free") as caught:
+    with pytest.raises(
+        errors.UnreadableFileError, match=f"{need:,} bytes are needed, 4,096 are free"
+    ) as caught:
         pack(photos, tmp_path / "a.tfrecord")
     assert caught.value.errno == 28
     assert not list(tmp_path.glob("*a.tfrecord*"))
@@ -261,7 +300,10 @@ def test_room_that_goes_while_packing(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(packer, "require_free_space", some_room)
     with pytest.raises(errors.UnreadableFileError, match="full"):
         pack(photos, tmp_path / "a.tfrecord", PackOptions(shards=3, num_workers=1))
-    assert pack(photos, tmp_path / "a.tfrecord", PackOptions(shards=3), resume=True).num_samples == NUM_FILES
+    assert (
+        pack(photos, tmp_path / "a.tfrecord", PackOptions(shards=3), resume=True).num_samples
+        == NUM_FILES
+    )
 
 
 ROOM_IS_FORESEEN = [
@@ -274,13 +316,22 @@ ROOM_IS_FORESEEN = [
 
 
 @pytest.mark.parametrize(("options", "is_foreseen"), ROOM_IS_FORESEEN, ids=str)
-def test_room_for_what_is_left_is_looked_for_as_it_is_written(photos, tmp_path, monkeypatch, options, is_foreseen):
+def test_room_for_what_is_left_is_looked_for_as_it_is_written(
+    photos, tmp_path, monkeypatch, options, is_foreseen
+):
     """Where it is about known how much that is."""
     needs = []
-    monkeypatch.setattr("fastpack.packing.packer.require_free_space", lambda folder, need_bytes: needs.append(need_bytes))
+    monkeypatch.setattr(
+        "fastpack.packing.packer.require_free_space",
+        lambda folder, need_bytes: needs.append(need_bytes),
+    )
     pack(photos, tmp_path / "a.tfrecord", PackOptions(memory=4096, num_workers=1, **options))
     assert needs == sorted(set(needs), reverse=True)
-    assert (needs[0], len(needs) > 3) == (from_folder(photos).sizes.sum(), True) if is_foreseen else not needs
+    assert (
+        (needs[0], len(needs) > 3) == (from_folder(photos).sizes.sum(), True)
+        if is_foreseen
+        else not needs
+    )
 
 
 def run(*arguments):
@@ -288,7 +339,16 @@ def run(*arguments):
 
 
 def test_the_command_line(photos, tmp_path):
-    choice = ["--include", "cat/*", "--exclude", "*.jpeg", "--fields", "score, note", "--shuffle-seed", 4]
+    choice = [
+        "--include",
+        "cat/*",
+        "--exclude",
+        "*.jpeg",
+        "--fields",
+        "score, note",
+        "--shuffle-seed",
+        4,
+    ]
     split = ["--split", "train=0.5,val=0.5", "--dedupe", "--on-error", "skip"]
     result = run("pack", photos / "table.csv", "-o", tmp_path / "a.h5", *choice, *split, "--json")
     assert result.exit_code == 0, result.stderr
@@ -305,7 +365,9 @@ def test_the_command_line(photos, tmp_path):
             on_error="skip",
         ),
     )
-    assert [Path(path).read_bytes() for path in json.loads(result.stdout)["paths"]] == [path.read_bytes() for path in same.paths]
+    assert [Path(path).read_bytes() for path in json.loads(result.stdout)["paths"]] == [
+        path.read_bytes() for path in same.paths
+    ]
     dry = run("pack", photos, "-o", tmp_path / "c.h5", "--shards", 2, "--dry-run")
     assert dry.exit_code == 0
     assert "c-00001-of-00002.h5" in dry.stdout
@@ -333,14 +395,23 @@ def test_a_selection_is_what_was_selected(rows, data):
             assert subset.faults.get(row) is source.faults.get(number)
         good = [row for row, number in enumerate(rows) if number not in (2, 5)]
         some = data.draw(st.lists(st.sampled_from(good), max_size=4)) if good else []
-        assert subset.read(np.array(some, np.int64))["label"].tolist() == [10 + rows[row] for row in some]
+        assert subset.read(np.array(some, np.int64))["label"].tolist() == [
+            10 + rows[row] for row in some
+        ]
         assert (subset.sizes is source.sizes) == (rows == list(range(6)))
 
 
-@given(contents=st.lists(st.sampled_from([b"", b"xx", b"yy", b"xxx", b"yyy", b"gone"]), min_size=1, max_size=12))
+@given(
+    contents=st.lists(
+        st.sampled_from([b"", b"xx", b"yy", b"xxx", b"yyy", b"gone"]), min_size=1, max_size=12
+    )
+)
 def test_duplicates_are_told_with_the_first_of_them(contents):
     with tempfile.TemporaryDirectory() as folder:
-        images = {content: jpeg(8, 8, seed=number).ljust(999, b"\0") for number, content in enumerate([b"xx", b"yy"])}
+        images = {
+            content: jpeg(8, 8, seed=number).ljust(999, b"\0")
+            for number, content in enumerate([b"xx", b"yy"])
+        }
         files = [images.get(content, content) for content in contents]
         paths = [Path(folder) / str(number) for number in range(len(files))]
         for path, content in zip(paths, files, strict=True):
@@ -353,7 +424,13 @@ def test_duplicates_are_told_with_the_first_of_them(contents):
     assert list(found) == sorted(found)
 
 
-@given(named=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["a", "b", "c", "d"])), min_size=1, max_size=7))
+@given(
+    named=st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["a", "b", "c", "d"])),
+        min_size=1,
+        max_size=7,
+    )
+)
 def test_a_key_is_of_one_file(named):
     """Which may come more than once."""
     with tempfile.TemporaryDirectory() as folder:
@@ -361,6 +438,11 @@ def test_a_key_is_of_one_file(named):
             (Path(folder) / name).touch()
         paths, keys = [Path(folder) / name for name, _ in named], [key for _, key in named]
         faults = ImageFiles(paths, keys=keys).faults
-        assert list(faults) == [row for row, key in enumerate(keys) if paths[keys.index(key)] != paths[row]]
-        assert all(isinstance(fault, errors.DuplicateKeyError) and str(paths[row]) in str(fault) for row, fault in faults.items())
+        assert list(faults) == [
+            row for row, key in enumerate(keys) if paths[keys.index(key)] != paths[row]
+        ]
+        assert all(
+            isinstance(fault, errors.DuplicateKeyError) and str(paths[row]) in str(fault)
+            for row, fault in faults.items()
+        )
         assert not ImageFiles(paths, keys=True).faults

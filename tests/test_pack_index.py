@@ -18,8 +18,16 @@ from fastpack.files.companions import index_path
 from fastpack.formats import registry
 from fastpack.index.index import Index
 
-IMAGES = [encode(np.full((3 + i, 4, 3), 40 * i, np.uint8), kind) for i in range(3) for kind in ("png", "jpeg")]
-names = st.text(st.characters(min_codepoint=32, max_codepoint=1000, exclude_characters="/."), min_size=1, max_size=5)
+IMAGES = [
+    encode(np.full((3 + i, 4, 3), 40 * i, np.uint8), kind)
+    for i in range(3)
+    for kind in ("png", "jpeg")
+]
+names = st.text(
+    st.characters(min_codepoint=32, max_codepoint=1000, exclude_characters="/."),
+    min_size=1,
+    max_size=5,
+)
 keys = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), max_size=9)
 
 
@@ -38,7 +46,13 @@ class Samples:
         return Location("memory", row)
 
     def read(self, rows):
-        return Batch({name: each.take(rows) if isinstance(each, Ragged) else each[rows] for name, each in self._values.items()}, len(rows))
+        return Batch(
+            {
+                name: each.take(rows) if isinstance(each, Ragged) else each[rows]
+                for name, each in self._values.items()
+            },
+            len(rows),
+        )
 
 
 @st.composite
@@ -55,7 +69,16 @@ def sources(draw):
     if draw(st.booleans()):
         fields.append(Field("key", "text"))
         values["key"] = Text.of(draw(lists(keys)))
-    for name in draw(st.sets(names, max_size=3)) - {"image", "label", "key", "class_name", "images", "labels", "keys", "class_names"}:
+    for name in draw(st.sets(names, max_size=3)) - {
+        "image",
+        "label",
+        "key",
+        "class_name",
+        "images",
+        "labels",
+        "keys",
+        "class_names",
+    }:
         kind = draw(st.sampled_from(["int", "float", "text"]))
         if kind == "int":
             fields.append(Field(name, kind, dtype="int64"))
@@ -74,7 +97,11 @@ def assert_same(a, b):
     assert a.columns.keys() == b.columns.keys()
     for name in a.columns:
         assert type(a.columns[name]) is type(b.columns[name])
-        assert a.columns[name] == b.columns[name] if isinstance(a.columns[name], Ragged) else (a.columns[name] == b.columns[name]).all()
+        assert (
+            a.columns[name] == b.columns[name]
+            if isinstance(a.columns[name], Ragged)
+            else (a.columns[name] == b.columns[name]).all()
+        )
         assert getattr(a.columns[name], "dtype", None) == getattr(b.columns[name], "dtype", None)
     for mine, theirs in ((a.spans, b.spans), (a.infos, b.infos)):
         assert mine.keys() == theirs.keys()
@@ -106,10 +133,16 @@ def test_of_an_hdf5_file(source, layout, held):
 
 
 def test_names_in_the_file_are_found_again(tmp_path):
-    values = {"image": Ragged.of_bytes(IMAGES[:3]), "label": np.arange(3), "key": Text.of(["a", "b", "c"])}
+    values = {
+        "image": Ragged.of_bytes(IMAGES[:3]),
+        "label": np.arange(3),
+        "key": Text.of(["a", "b", "c"]),
+    }
     fields = (Field("image", "image"), Field("label", "int", dtype="int64"), Field("key", "text"))
     stored = {"image": "image/encoded", "label": "image/class/label", "key": "image/filename"}
-    pack(Samples(fields, values, ("x", "y", "z")), tmp_path / "x.tfrecord", PackOptions(names=stored))
+    pack(
+        Samples(fields, values, ("x", "y", "z")), tmp_path / "x.tfrecord", PackOptions(names=stored)
+    )
     saved = Index.load(index_path(tmp_path / "x.tfrecord"))
     assert_same(saved, registry.named("tfrecord").index(tmp_path / "x.tfrecord"))
     assert saved.schema["image"].stored_as == "image/encoded"
@@ -119,7 +152,10 @@ def test_names_in_the_file_are_found_again(tmp_path):
 def test_a_column_may_be_named_as_attributes_are_marked(tmp_path):
     """In the list of checksums of an HDF5 file "@schema" is the attribute; the column of that name is told from it."""
     fields = (Field("image", "image"), Field("@schema", "int", dtype="int64"))
-    pack(Samples(fields, {"image": Ragged.of_bytes(IMAGES[:2]), "@schema": np.array([5, 6])}, ()), tmp_path / "x.h5")
+    pack(
+        Samples(fields, {"image": Ragged.of_bytes(IMAGES[:2]), "@schema": np.array([5, 6])}, ()),
+        tmp_path / "x.h5",
+    )
     assert registry.named("hdf5").index(tmp_path / "x.h5").columns["@schema"].tolist() == [5, 6]
     with h5py.File(tmp_path / "x.h5", "r+") as file:
         file["@schema"][1] = 7

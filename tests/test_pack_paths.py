@@ -6,7 +6,16 @@ import os
 import stat
 
 import pytest
-from hostile_sources import BAD, GOOD, LEADING_OUT, NAMED_BAD, SECRET, hostile_folder, named_keys, write_hostile_table
+from hostile_sources import (
+    BAD,
+    GOOD,
+    LEADING_OUT,
+    NAMED_BAD,
+    SECRET,
+    hostile_folder,
+    named_keys,
+    write_hostile_table,
+)
 from images import jpeg
 
 import fastpack
@@ -37,7 +46,9 @@ def test_what_leads_out_is_left_out(hostile, tmp_path, output):
 
 
 def test_the_first_is_named(hostile, tmp_path):
-    with pytest.raises(errors.SourceError, match=r"this leads out of .*in, by a link .* - at .*/c/far$"):
+    with pytest.raises(
+        errors.SourceError, match=r"this leads out of .*in, by a link .* - at .*/c/far$"
+    ):
         pack(hostile, tmp_path / "out" / "a.h5")
 
 
@@ -58,8 +69,12 @@ def test_folders_behind_links_are_not_listed(hostile, monkeypatch):
 
 
 def test_links_that_lead_out_are_followed_on_request(hostile, tmp_path):
-    packed = pack(hostile, tmp_path / "out" / "a.h5", PackOptions(on_error="skip", allow_external=True))
-    assert {reject.key for reject in packed.rejects} == {key for key, reason in BAD.items() if reason != "SourceError"} | {"c/zero.jpg"}
+    packed = pack(
+        hostile, tmp_path / "out" / "a.h5", PackOptions(on_error="skip", allow_external=True)
+    )
+    assert {reject.key for reject in packed.rejects} == {
+        key for key, reason in BAD.items() if reason != "SourceError"
+    } | {"c/zero.jpg"}
     assert SECRET in (tmp_path / "out" / "a.h5").read_bytes()
 
 
@@ -80,7 +95,10 @@ def test_a_class_behind_a_link_keeps_its_number(hostile, tmp_path):
 def test_nothing_but_links_out(hostile, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a").symlink_to(hostile)
-    with pytest.raises(errors.EmptySourceError, match=r"no images here that can .*, the first: this leads out of .*links/a; check"):
+    with pytest.raises(
+        errors.EmptySourceError,
+        match=r"no images here that can .*, the first: this leads out of .*links/a; check",
+    ):
         from_folder(tmp_path / "links")
 
 
@@ -112,16 +130,28 @@ def test_tables_that_lead_out(hostile, tmp_path, name, key):
     with pytest.raises(errors.SourceError, match="leads out of"):
         pack(hostile / "t.csv", tmp_path / "out" / "a.h5")
     packed = pack(hostile / "t.csv", tmp_path / "out" / "a.h5", SKIP)
-    assert [(reject.sample, reject.key, reject.reason) for reject in packed.rejects] == [(1, key, "SourceError")]
+    assert [(reject.sample, reject.key, reject.reason) for reject in packed.rejects] == [
+        (1, key, "SourceError")
+    ]
     assert fastpack.open(packed.paths).columns["label"].tolist() == [4, 6]
 
 
 def test_tables_lead_out_on_request(hostile, tmp_path):
-    names = ["c/real.jpg", "../outside/secret.jpg", str(tmp_path / "outside" / "secret.jpg"), "c/far/secret.jpg"]
+    names = [
+        "c/real.jpg",
+        "../outside/secret.jpg",
+        str(tmp_path / "outside" / "secret.jpg"),
+        "c/far/secret.jpg",
+    ]
     (hostile / "t.csv").write_text("\n".join(["file_name", *names]))
     packed = pack(hostile / "t.csv", tmp_path / "out" / "a.h5", PackOptions(allow_external=True))
     dataset = fastpack.open(packed.paths, decode=False)
-    assert list(dataset.columns["key"]) == [names[0], "outside/secret.jpg", names[2].removeprefix("/"), names[3]]
+    assert list(dataset.columns["key"]) == [
+        names[0],
+        "outside/secret.jpg",
+        names[2].removeprefix("/"),
+        names[3],
+    ]
     assert [bytes(sample["image"]) for sample in dataset][1:] == [SECRET] * 3
 
 
@@ -154,12 +184,17 @@ def test_a_table_of_everything(hostile, tmp_path, output, suffix):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a\0b.jpg", r"the file name 'in/a\\x00b.jpg' is no file's name"), ("\ud800.jpg", r"'\\ud800.jpg' is neither .* a file's name")],
+    [
+        ("a\0b.jpg", r"the file name 'in/a\\x00b.jpg' is no file's name"),
+        ("\ud800.jpg", r"'\\ud800.jpg' is neither .* a file's name"),
+    ],
 )
 def test_names_that_no_file_can_have(hostile, name, message, monkeypatch):
     monkeypatch.chdir(hostile.parent)
     for names in ([name], ["c/a.jpg", "", name], ["./c/a.jpg", name]):
-        (hostile / "t.jsonl").write_text("\n".join(json.dumps({"file_name": each}) for each in names))
+        (hostile / "t.jsonl").write_text(
+            "\n".join(json.dumps({"file_name": each}) for each in names)
+        )
         with pytest.raises(errors.SourceError, match=message):
             from_table("in/t.jsonl")
 
@@ -177,10 +212,20 @@ def test_devices(hostile, tmp_path, kind):
     except PermissionError:
         pytest.skip("only root makes devices")
     packed = pack(hostile, tmp_path / "out" / "a.h5", SKIP)
-    assert {reject.key: reject.reason for reject in packed.rejects} == BAD | {"c/disk.jpg": "UnreadableFileError"}
+    assert {reject.key: reject.reason for reject in packed.rejects} == BAD | {
+        "c/disk.jpg": "UnreadableFileError"
+    }
 
 
 def test_the_same_name_in_other_letters_is_another_file(hostile, tmp_path):
     packed = pack(hostile, tmp_path / "out" / "a.h5", SKIP)
-    images = {sample["key"]: bytes(sample["image"]) for sample in fastpack.open(packed.paths, decode=False)}
-    assert images["c/A.jpg"] == (hostile / "c" / "A.jpg").read_bytes() != images["c/a.jpg"] == jpeg(8, 8, seed=1)
+    images = {
+        sample["key"]: bytes(sample["image"])
+        for sample in fastpack.open(packed.paths, decode=False)
+    }
+    assert (
+        images["c/A.jpg"]
+        == (hostile / "c" / "A.jpg").read_bytes()
+        != images["c/a.jpg"]
+        == jpeg(8, 8, seed=1)
+    )

@@ -81,7 +81,9 @@ def images():
 def files(tmp_path, images):
     for number in range(3):
         (tmp_path / "in" / f"c{number}").mkdir(parents=True)
-    paths = [tmp_path / "in" / f"c{number % 3}" / f"{number:03}.JPEG" for number in range(NUM_FILES)]
+    paths = [
+        tmp_path / "in" / f"c{number % 3}" / f"{number:03}.JPEG" for number in range(NUM_FILES)
+    ]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(image)
     return paths
@@ -108,16 +110,27 @@ def report_of(output):
 
 
 def expected(bad):
-    return [(number, (LISTED | CHANGED)[what][1]) for number, what in sorted(bad.items()) if what not in ODD]
+    return [
+        (number, (LISTED | CHANGED)[what][1])
+        for number, what in sorted(bad.items())
+        if what not in ODD
+    ]
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("shards", [1, 4])
 def test_the_report_is_exact(files, tmp_path, output, shards):
-    packed = pack(source_of(files, ALL), tmp_path / output, PackOptions(on_error="skip", shards=shards))
-    assert [(line["sample"], line["reason"]) for line in report_of(tmp_path / output)] == expected(ALL)
+    packed = pack(
+        source_of(files, ALL), tmp_path / output, PackOptions(on_error="skip", shards=shards)
+    )
+    assert [(line["sample"], line["reason"]) for line in report_of(tmp_path / output)] == expected(
+        ALL
+    )
     assert [(reject.sample, reject.reason) for reject in packed.rejects] == expected(ALL)
-    assert all(line["path"] == str(files[line["sample"]]) in line["message"] for line in report_of(tmp_path / output))
+    assert all(
+        line["path"] == str(files[line["sample"]]) in line["message"]
+        for line in report_of(tmp_path / output)
+    )
     assert all(line["key"] == files[line["sample"]].name for line in report_of(tmp_path / output))
     assert packed.report == report_path(tmp_path / output)
     assert not staging_folder(tmp_path / output).exists()
@@ -126,7 +139,9 @@ def test_the_report_is_exact(files, tmp_path, output, shards):
     dataset = fastpack.open(packed.paths, decode=False)
     assert packed.num_samples == len(dataset) == len(good)
     assert dataset.columns["label"].tolist() == good
-    assert [sample["image"] for sample in dataset] == [files[number].read_bytes() for number in good]
+    assert [sample["image"] for sample in dataset] == [
+        files[number].read_bytes() for number in good
+    ]
     assert fastpack.verify(packed.paths).is_sound
 
 
@@ -138,13 +153,19 @@ def test_raise_names_the_first(files, tmp_path, output, what, workers):
     bad = {17: what, 18: "html", 19: "dangling link", 40: "vanished", 41: "device"}
     (tmp_path / "out").mkdir()
     with pytest.raises(errors.FastpackError) as caught:
-        pack(source_of(files, bad), tmp_path / "out" / output, PackOptions(num_workers=workers, memory=4096, shards=3))
+        pack(
+            source_of(files, bad),
+            tmp_path / "out" / output,
+            PackOptions(num_workers=workers, memory=4096, shards=3),
+        )
     assert type(caught.value).__name__ == (LISTED | CHANGED)[what][1]
     assert str(caught.value).endswith(str(files[17]))
     assert not list((tmp_path / "out").glob("out*"))
 
 
-def test_unreadable_files_are_skipped_but_not_where_the_system_is_at_its_end(files, tmp_path, monkeypatch):
+def test_unreadable_files_are_skipped_but_not_where_the_system_is_at_its_end(
+    files, tmp_path, monkeypatch
+):
     import errno
 
     source = ImageFiles(files, range(len(files)))
@@ -152,12 +173,16 @@ def test_unreadable_files_are_skipped_but_not_where_the_system_is_at_its_end(fil
 
     def refusing(self, rows):
         if 7 in rows:
-            raise errors.from_os_error(OSError(number, os.strerror(number)), "read the image", files[7])
+            raise errors.from_os_error(
+                OSError(number, os.strerror(number)), "read the image", files[7]
+            )
         return read(self, rows)
 
     monkeypatch.setattr(ImageFiles, "read", refusing)
     packed = pack(source, tmp_path / "a.h5", PackOptions(on_error="skip"))
-    assert [(reject.sample, reject.reason) for reject in packed.rejects] == [(7, "UnreadableFileError")]
+    assert [(reject.sample, reject.reason) for reject in packed.rejects] == [
+        (7, "UnreadableFileError")
+    ]
     number = errno.EMFILE
     with pytest.raises(errors.UnreadableFileError, match="Too many open files"):
         pack(source, tmp_path / "b.h5", PackOptions(on_error="skip"))
@@ -168,22 +193,37 @@ def test_unreadable_files_are_skipped_but_not_where_the_system_is_at_its_end(fil
 def test_what_is_left_out_leaves_the_same_bytes_as_never_having_been_there(files, tmp_path, output):
     pack(source_of(files, ALL), tmp_path / f"some-{output}", PackOptions(on_error="skip"))
     good = [number for number in range(NUM_FILES) if number not in ALL_BAD]
-    few = ImageFiles([files[number] for number in good], good, keys=[files[number].name for number in good])
+    few = ImageFiles(
+        [files[number] for number in good], good, keys=[files[number].name for number in good]
+    )
     pack(few, tmp_path / f"few-{output}")
     assert (tmp_path / f"some-{output}").read_bytes() == (tmp_path / f"few-{output}").read_bytes()
 
 
-@pytest.mark.parametrize("options", [{"layout": "vlen"}, {"size": 8}, {"size": 8, "compression": "gzip"}, {"size": 8, "chunk": 7}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"layout": "vlen"}, {"size": 8}, {"size": 8, "compression": "gzip"}, {"size": 8, "chunk": 7}],
+    ids=str,
+)
 @pytest.mark.parametrize("memory", [None, 4096])
 def test_all_layouts_leave_samples_out(files, tmp_path, options, memory):
     source = source_of(files, ALL_BAD)
-    packed = pack(source, tmp_path / "a.h5", PackOptions(on_error="skip", memory=memory, num_workers=2, **options))
+    packed = pack(
+        source,
+        tmp_path / "a.h5",
+        PackOptions(on_error="skip", memory=memory, num_workers=2, **options),
+    )
     good = [number for number in range(NUM_FILES) if number not in ALL_BAD]
-    few = ImageFiles([files[number] for number in good], good, keys=[files[number].name for number in good])
+    few = ImageFiles(
+        [files[number] for number in good], good, keys=[files[number].name for number in good]
+    )
     pack(few, tmp_path / "b.h5", PackOptions(**options))
     one, other = fastpack.open(tmp_path / "a.h5"), fastpack.open(tmp_path / "b.h5")
     assert one.columns["label"].tolist() == other.columns["label"].tolist() == good
-    assert all(np.array_equal(mine["image"], theirs["image"]) for mine, theirs in zip(one, other, strict=True))
+    assert all(
+        np.array_equal(mine["image"], theirs["image"])
+        for mine, theirs in zip(one, other, strict=True)
+    )
     assert [(reject.sample, reject.reason) for reject in packed.rejects] == expected(ALL_BAD)
     with h5py.File(tmp_path / "a.h5") as file:
         assert len(file["images"]) == len(good)
@@ -192,9 +232,16 @@ def test_all_layouts_leave_samples_out(files, tmp_path, options, memory):
 
 def test_a_file_without_one_good_sample_is_an_error(files, tmp_path):
     source = source_of(files[:4], {0: "html", 1: "empty"})
-    with pytest.raises(errors.EmptySourceError, match=r"all 2 samples.*000\.JPEG.*write fewer files"):
+    with pytest.raises(
+        errors.EmptySourceError, match=r"all 2 samples.*000\.JPEG.*write fewer files"
+    ):
         pack(source, tmp_path / "a.tfrecord", PackOptions(on_error="skip", shards=2))
-    assert pack(source, tmp_path / "a.tfrecord", PackOptions(on_error="skip"), overwrite=True).num_samples == 2
+    assert (
+        pack(
+            source, tmp_path / "a.tfrecord", PackOptions(on_error="skip"), overwrite=True
+        ).num_samples
+        == 2
+    )
 
 
 def test_nothing_bad_no_report(files, tmp_path):
@@ -220,7 +267,10 @@ def test_an_appended_pack_has_a_report_of_its_own(files, tmp_path):
     pack(source_of(files, {3: "html"}), tmp_path / "a.tfrecord", options)
     more = pack(source_of(files, {4: "empty"}), tmp_path / "a.tfrecord", options, append=True)
     assert more.report == report_path(tmp_path / "a-00001-of-00002.tfrecord")
-    assert [len(report_path(path).read_text().splitlines()) for path in (tmp_path / "a.tfrecord", *more.paths)] == [1, 2]
+    assert [
+        len(report_path(path).read_text().splitlines())
+        for path in (tmp_path / "a.tfrecord", *more.paths)
+    ] == [1, 2]
     assert len(fastpack.open(str(tmp_path / "a*"))) == 2 * NUM_FILES - 3
 
 
@@ -247,7 +297,14 @@ def test_a_killed_pack_remembers_what_it_left_out(files, tmp_path, output, num_f
         if what in LISTED and what != "folder":  # which a folder may hold
             LISTED[what][0](files[number])
     (tmp_path / "out").mkdir()
-    killed = [sys.executable, "-c", KILLED, tmp_path / "in", tmp_path / "out" / output, str(num_finished)]
+    killed = [
+        sys.executable,
+        "-c",
+        KILLED,
+        tmp_path / "in",
+        tmp_path / "out" / output,
+        str(num_finished),
+    ]
     assert subprocess.run(killed, check=False).returncode == -9
     assert sorted(os.listdir(tmp_path / "out")) == [f".{output}.packing"]
 
@@ -259,12 +316,18 @@ def test_a_killed_pack_remembers_what_it_left_out(files, tmp_path, output, num_f
     assert resumed.rejects == whole.rejects
     assert len(resumed.rejects) == len(LISTED) - 1
     assert report_of(tmp_path / "out" / output) == report_of(tmp_path / output)
-    assert [path.read_bytes() for path in resumed.paths] == [path.read_bytes() for path in whole.paths]
+    assert [path.read_bytes() for path in resumed.paths] == [
+        path.read_bytes() for path in whole.paths
+    ]
 
 
 def test_stopped_after_the_report(files, tmp_path, monkeypatch):
     """The report has its name and no shard has one: the pack goes on."""
-    source, output, options = source_of(files, {3: "html"}), tmp_path / "a.tfrecord", PackOptions(on_error="skip", shards=2)
+    source, output, options = (
+        source_of(files, {3: "html"}),
+        tmp_path / "a.tfrecord",
+        PackOptions(on_error="skip", shards=2),
+    )
     rename = os.replace
 
     def stop(staged, final):
@@ -276,7 +339,9 @@ def test_stopped_after_the_report(files, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         pack(source, output, options)
     monkeypatch.undo()
-    assert {staging_folder(output).name, report_path(output).name} == {name for name in os.listdir(tmp_path) if "a.tfrecord" in name}
+    assert {staging_folder(output).name, report_path(output).name} == {
+        name for name in os.listdir(tmp_path) if "a.tfrecord" in name
+    }
     assert pack(source, output, options, resume=True).num_samples == NUM_FILES - 1
     assert [line["sample"] for line in report_of(output)] == [3]
 
@@ -288,7 +353,9 @@ def test_duplicate_keys(files, tmp_path):
     with pytest.raises(errors.DuplicateKeyError, match=r"004\.JPEG.*009\.JPEG"):
         pack(source, tmp_path / "a.tfrecord")
     packed = pack(source, tmp_path / "a.tfrecord", PackOptions(on_error="skip"))
-    assert [(reject.sample, reject.reason) for reject in packed.rejects] == [(9, "DuplicateKeyError")]
+    assert [(reject.sample, reject.reason) for reject in packed.rejects] == [
+        (9, "DuplicateKeyError")
+    ]
 
 
 @pytest.mark.parametrize("choice", ["keep", "report", "drop"])
@@ -298,13 +365,19 @@ def test_duplicate_contents(files, tmp_path, choice):
         files[number].write_bytes(files[first].read_bytes())
     for number in (20, 21):
         files[number].write_bytes(b"")  # nothing is no duplicate of nothing
-    packed = pack(ImageFiles(files), tmp_path / "a.h5", PackOptions(duplicates=choice, on_error="skip"))
+    packed = pack(
+        ImageFiles(files), tmp_path / "a.h5", PackOptions(duplicates=choice, on_error="skip")
+    )
     reason = {"keep": None, "report": "duplicate, kept", "drop": "duplicate"}[choice]
     duplicates = [(number, reason) for number in copies] if reason else []
     assert [(one.sample, one.reason) for one in packed.rejects] == sorted(
         [(20, "UnsupportedImageError"), (21, "UnsupportedImageError"), *duplicates]
     )
-    assert packed.num_samples == len(fastpack.open(tmp_path / "a.h5")) == NUM_FILES - 2 - (3 if choice == "drop" else 0)
+    assert (
+        packed.num_samples
+        == len(fastpack.open(tmp_path / "a.h5"))
+        == NUM_FILES - 2 - (3 if choice == "drop" else 0)
+    )
     if reason:
         assert str(files[12]) in packed.rejects[-1].message
 
@@ -319,7 +392,9 @@ def test_the_command_line_says_so(files, tmp_path, output):
     assert "left out 3 samples: 3 UnsupportedImageError" in result.stdout
     assert "out." in result.stdout
     facts = json.loads(CliRunner().invoke(main, [*arguments, "--overwrite", "--json"]).stdout)
-    assert [reject["sample"] for reject in facts["rejects"]] == [line["sample"] for line in report_of(tmp_path / output)]
+    assert [reject["sample"] for reject in facts["rejects"]] == [
+        line["sample"] for line in report_of(tmp_path / output)
+    ]
     assert facts["report"] == str(report_path(tmp_path / output))
     assert CliRunner().invoke(main, [*arguments[:4], "--overwrite"]).exit_code == 1
 
@@ -333,11 +408,19 @@ def test_names_that_are_no_utf8_and_names_of_255_bytes(tmp_path):
     packed = pack(from_folder(root), tmp_path / "a.h5", PackOptions(on_error="skip"))
     assert [reject.key for reject in packed.rejects] == [r"\xff\xfe.jpg"]
     assert report_of(tmp_path / "a.h5")[0]["key"] == r"\xff\xfe.jpg"
-    assert sorted(fastpack.open(tmp_path / "a.h5").columns["key"]) == sorted(name.decode() for name in names[1:])
+    assert sorted(fastpack.open(tmp_path / "a.h5").columns["key"]) == sorted(
+        name.decode() for name in names[1:]
+    )
 
 
 def test_a_table_with_missing_files(files, tmp_path):
-    lines = ["file_name,label", *(f"in/{path.parent.name}/{path.name},{number}" for number, path in enumerate(files)), "in/none.jpg,1"]
+    lines = [
+        "file_name,label",
+        *(f"in/{path.parent.name}/{path.name},{number}" for number, path in enumerate(files)),
+        "in/none.jpg,1",
+    ]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     packed = pack(from_table(tmp_path / "t.csv"), tmp_path / "a.h5", PackOptions(on_error="skip"))
-    assert [(reject.sample, reject.key, reject.reason) for reject in packed.rejects] == [(NUM_FILES, "in/none.jpg", "MissingFileError")]
+    assert [(reject.sample, reject.key, reject.reason) for reject in packed.rejects] == [
+        (NUM_FILES, "in/none.jpg", "MissingFileError")
+    ]

@@ -35,7 +35,12 @@ def photos(tmp_path_factory):
 
 
 def source(photos):
-    return ImageFiles(photos[0], np.arange(NUM_IMAGES) % 5, keys=[path.name for path in photos[0]], class_names=list("abcde"))
+    return ImageFiles(
+        photos[0],
+        np.arange(NUM_IMAGES) % 5,
+        keys=[path.name for path in photos[0]],
+        class_names=list("abcde"),
+    )
 
 
 STORAGES = [
@@ -55,38 +60,58 @@ STORAGES = [
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
 class TestPixels:
     def test_h5py_reads_what_was_decoded(self, photos, tmp_path, storage, chunk):
-        pack(source(photos), tmp_path / "x.h5", PackOptions(layout="pixels", chunk=chunk, **storage))
+        pack(
+            source(photos), tmp_path / "x.h5", PackOptions(layout="pixels", chunk=chunk, **storage)
+        )
         with h5py.File(tmp_path / "x.h5") as file:
             images = file["images"]
             assert (images[...] == photos[1]).all()
             assert images.chunks == (NUM_IMAGES if chunk in (None, 100) else chunk, 10, 12, 3)
-            assert images.compression == (storage.get("compression") if storage.get("compression") == "gzip" else None)
+            assert images.compression == (
+                storage.get("compression") if storage.get("compression") == "gzip" else None
+            )
             shuffles_inside = storage.get("compression") == "blosc2"
             assert images.shuffle == (storage.get("byte_shuffle", False) and not shuffles_inside)
             assert images.fletcher32 == storage.get("fletcher32", "compression" in storage)
             assert file["labels"][...].tolist() == [i % 5 for i in range(NUM_IMAGES)]
 
     def test_we_read_the_same(self, photos, tmp_path, storage, chunk):
-        pack(source(photos), tmp_path / "x.h5", PackOptions(layout="pixels", chunk=chunk, **storage))
+        pack(
+            source(photos), tmp_path / "x.h5", PackOptions(layout="pixels", chunk=chunk, **storage)
+        )
         rows = [7, 0, 22, 7]
         batch = fastpack.open(tmp_path / "x.h5").read(rows)
         assert (batch["image"] == photos[1][rows]).all()
         assert list(batch["key"]) == [photos[0][row].name for row in rows]
 
 
-LAYOUTS = [{"layout": "encoded"}, {"layout": "vlen"}, *({"layout": "pixels", "chunk": 2, **storage} for storage in STORAGES)]
+LAYOUTS = [
+    {"layout": "encoded"},
+    {"layout": "vlen"},
+    *({"layout": "pixels", "chunk": 2, **storage} for storage in STORAGES),
+]
 
 
 @pytest.mark.parametrize("options", LAYOUTS, ids=str)
 def test_threads_memory_and_runs_change_no_byte(photos, tmp_path, options):
-    for number, (num_workers, memory) in enumerate([(1, None), (3, None), (2, 1), (5, "2kB"), (3, "1GB")]):
-        pack(source(photos), tmp_path / f"{number}.h5", PackOptions(num_workers=num_workers, memory=memory, **options))
+    for number, (num_workers, memory) in enumerate(
+        [(1, None), (3, None), (2, 1), (5, "2kB"), (3, "1GB")]
+    ):
+        pack(
+            source(photos),
+            tmp_path / f"{number}.h5",
+            PackOptions(num_workers=num_workers, memory=memory, **options),
+        )
     assert len({(tmp_path / f"{number}.h5").read_bytes() for number in range(5)}) == 1
 
 
 def test_tfrecord_does_not_depend_on_threads_or_memory(photos, tmp_path):
     for number, (num_workers, memory) in enumerate([(1, None), (3, 1), (5, "2kB")]):
-        pack(source(photos), tmp_path / f"{number}.tfrecord", PackOptions(num_workers=num_workers, memory=memory))
+        pack(
+            source(photos),
+            tmp_path / f"{number}.tfrecord",
+            PackOptions(num_workers=num_workers, memory=memory),
+        )
     assert len({(tmp_path / f"{number}.tfrecord").read_bytes() for number in range(3)}) == 1
 
 
@@ -99,7 +124,12 @@ def test_a_flipped_bit_in_any_image_byte_is_found(photos, tmp_path, options):
     images = stored_images(path)
     chance, data = np.random.default_rng(1), path.read_bytes()
     for first, num_bytes in image_pieces(path, photos):
-        for at_byte in {0, num_bytes - 1, int(chance.integers(num_bytes)), int(chance.integers(num_bytes))}:
+        for at_byte in {
+            0,
+            num_bytes - 1,
+            int(chance.integers(num_bytes)),
+            int(chance.integers(num_bytes)),
+        }:
             damaged = bytearray(data)
             damaged[first + at_byte] ^= 1 << int(chance.integers(8))
             path.write_bytes(damaged)
@@ -115,7 +145,9 @@ def image_pieces(path, photos):
     """Where the file's images are, as h5py or the bytes themselves tell: (byte, number of bytes) of chunks or files."""
     with h5py.File(path) as file:
         if isinstance(file["images"], h5py.Dataset) and file["images"].chunks:
-            chunks = map(file["images"].id.get_chunk_info, range(file["images"].id.get_num_chunks()))
+            chunks = map(
+                file["images"].id.get_chunk_info, range(file["images"].id.get_num_chunks())
+            )
             return [(chunk.byte_offset, chunk.size) for chunk in chunks]
     data, files = path.read_bytes(), [photo.read_bytes() for photo in photos[0]]
     return [(data.index(file), len(file)) for file in files]
@@ -123,7 +155,11 @@ def image_pieces(path, photos):
 
 def test_checksums_are_no_field(photos, tmp_path):
     pack(source(photos), tmp_path / "x.h5", PackOptions(layout="pixels"))
-    assert [field.name for field in fastpack.open(tmp_path / "x.h5").schema.fields] == ["image", "label", "key"]
+    assert [field.name for field in fastpack.open(tmp_path / "x.h5").schema.fields] == [
+        "image",
+        "label",
+        "key",
+    ]
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**5), st.sampled_from(COMPRESSIONS))
@@ -158,7 +194,9 @@ class TestVlen:
     def test_h5py_reads_the_files(self, photos, tmp_path):
         pack(source(photos), tmp_path / "x.h5", PackOptions(layout="vlen"))
         with h5py.File(tmp_path / "x.h5") as file:
-            assert [row.tobytes() for row in file["images"]] == [path.read_bytes() for path in photos[0]]
+            assert [row.tobytes() for row in file["images"]] == [
+                path.read_bytes() for path in photos[0]
+            ]
             assert [name.decode() for name in file["class_names"]] == list("abcde")
 
     def test_we_read_the_files(self, photos, tmp_path):
@@ -184,7 +222,10 @@ class TestFacts:
         with_facts = registry.named("hdf5").index(tmp_path / "x.h5").infos["image"]
         with h5py.File(tmp_path / "x.h5", "r+") as file:
             del file["images/width"]
-        assert (registry.named("hdf5").index(tmp_path / "x.h5", check=False).infos["image"] == with_facts).all()
+        assert (
+            registry.named("hdf5").index(tmp_path / "x.h5", check=False).infos["image"]
+            == with_facts
+        ).all()
 
 
 class TestReadingBack:
@@ -197,7 +238,9 @@ class TestReadingBack:
 
     def test_encoded(self, photos, tmp_path, monkeypatch):
         def write_flipped(descriptor, offset, values, offsets, crcs):
-            return write_rows(descriptor, offset, np.append(values[:-1], values[-1] ^ 16), offsets, crcs)
+            return write_rows(
+                descriptor, offset, np.append(values[:-1], values[-1] ^ 16), offsets, crcs
+            )
 
         monkeypatch.setattr(hdf5_encoded, "write_rows", write_flipped)
         self.refuses(photos, tmp_path / "x.h5", PackOptions())
@@ -205,10 +248,16 @@ class TestReadingBack:
     @pytest.mark.parametrize("compression", ["none", "zstd"])
     def test_pixels(self, photos, tmp_path, monkeypatch, compression):
         monkeypatch.setattr(hdf5_pixels, "crc32c", lambda chunk: 1)
-        self.refuses(photos, tmp_path / "x.h5", PackOptions(layout="pixels", compression=compression, chunk=5))
+        self.refuses(
+            photos,
+            tmp_path / "x.h5",
+            PackOptions(layout="pixels", compression=compression, chunk=5),
+        )
 
     def test_tfrecord(self, photos, tmp_path):
-        writer = registry.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
+        writer = registry.named("tfrecord").writer(
+            tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0)
+        )
         writer.write(source(photos).read(np.arange(10)))
         batch = source(photos).read(np.arange(10, NUM_IMAGES))
         piece = writer.encode(batch)
@@ -218,7 +267,9 @@ class TestReadingBack:
         writer.abandon()
 
     def test_bytes_that_somebody_else_appends(self, photos, tmp_path):
-        writer = registry.named("tfrecord").writer(tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0))
+        writer = registry.named("tfrecord").writer(
+            tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0)
+        )
         writer.write(source(photos).read(np.arange(NUM_IMAGES)))
         with open(tmp_path / "x", "ab") as file:
             file.write(b"?")
@@ -231,7 +282,12 @@ class TestReadingBack:
         write = Vector.write
 
         def write_other(vector, group):
-            write(replace(vector, pieces=lambda: (piece + 1 for piece in vector.pieces())) if vector.name == name else vector, group)
+            write(
+                replace(vector, pieces=lambda: (piece + 1 for piece in vector.pieces()))
+                if vector.name == name
+                else vector,
+                group,
+            )
 
         monkeypatch.setattr(Vector, "write", write_other)
         self.refuses(photos, tmp_path / "x.h5", PackOptions())
@@ -249,9 +305,13 @@ def test_a_full_disk_is_told_with_the_shard_that_it_met(photos, tmp_path, monkey
         with open("/dev/full", "r+b") as full:
             return write_rows(full.fileno() if len(files) > shard else descriptor, *rows)
 
-    monkeypatch.setattr(hdf5_encoded, "os", type("Disk", (), {**vars(os), "open": staticmethod(open_file)}))
+    monkeypatch.setattr(
+        hdf5_encoded, "os", type("Disk", (), {**vars(os), "open": staticmethod(open_file)})
+    )
     monkeypatch.setattr(hdf5_encoded, "write_rows", fill)
-    with pytest.raises(errors.UnreadableFileError, match=f"No space left.*x-0000{shard}-of-00002.h5") as caught:
+    with pytest.raises(
+        errors.UnreadableFileError, match=f"No space left.*x-0000{shard}-of-00002.h5"
+    ) as caught:
         pack(source(photos), tmp_path / "x.h5", PackOptions(shards=2, num_workers=1))
     assert caught.value.errno == errno.ENOSPC
     # The shard before it is finished, and kept for a pack that resumes.
@@ -273,7 +333,12 @@ def largest_file(num_bytes):
 def test_a_write_that_is_refused_is_told_and_leaves_nothing(photos, tmp_path):
     whole = pack(source(photos), tmp_path / "whole.tfrecord").output_bytes
     for part in [0.0, 0.1, 0.5, 0.99]:
-        with largest_file(int(whole * part)), pytest.raises(errors.UnreadableFileError, match=r"File too large.*x\.tfrecord") as caught:
+        with (
+            largest_file(int(whole * part)),
+            pytest.raises(
+                errors.UnreadableFileError, match=r"File too large.*x\.tfrecord"
+            ) as caught,
+        ):
             pack(source(photos), tmp_path / "x.tfrecord")
         assert caught.value.errno == errno.EFBIG
         assert [path.name for path in tmp_path.iterdir() if "x.tf" in path.name] == []
@@ -290,7 +355,9 @@ def test_the_hdf5_library_never_meets_a_full_disk(photos, tmp_path, monkeypatch,
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return os.pwrite(descriptor, data, offset)
 
-    monkeypatch.setattr(hdf5_disk, "os", type("Disk", (), {**vars(os), "pwrite": staticmethod(fill)}))
+    monkeypatch.setattr(
+        hdf5_disk, "os", type("Disk", (), {**vars(os), "pwrite": staticmethod(fill)})
+    )
     with pytest.raises(errors.UnreadableFileError, match=r"No space left.*x\.h5") as caught:
         pack(source(photos), tmp_path / "x.h5", PackOptions(layout=layout))
     assert caught.value.errno == errno.ENOSPC
@@ -301,7 +368,12 @@ class Watched:
     """A source that notes how many samples, and bytes of them, are asked for at once."""
 
     def __init__(self, source):
-        self._source, self.schema, self.sizes, self.place = source, source.schema, source.sizes, source.location
+        self._source, self.schema, self.sizes, self.place = (
+            source,
+            source.schema,
+            source.sizes,
+            source.location,
+        )
         self.counts, self.num_bytes = [], []
 
     def __len__(self):
@@ -327,7 +399,11 @@ def test_batches_fit_in_the_memory_that_is_given(photos, tmp_path, output, num_w
 def test_batches_of_pixels_are_whole_chunks(photos, tmp_path):
     watched = Watched(source(photos))
     sample_bytes = 10 * 12 * 3 + int(watched.sizes.max())
-    pack(watched, tmp_path / "x.h5", PackOptions(layout="pixels", chunk=3, memory=3 * 7 * sample_bytes))
+    pack(
+        watched,
+        tmp_path / "x.h5",
+        PackOptions(layout="pixels", chunk=3, memory=3 * 7 * sample_bytes),
+    )
     assert sorted(watched.counts[1:]) == [5, 6, 6, 6]  # the first was to know the size
 
 
@@ -336,7 +412,9 @@ def test_columns_of_lists_are_kept(photos, tmp_path, layout):
     class WithLists(Watched):
         def __init__(self, source):
             super().__init__(source)
-            self.schema = fastpack.Schema((*source.schema.fields, fastpack.Field("boxes", "int", (None,), "int64")))
+            self.schema = fastpack.Schema(
+                (*source.schema.fields, fastpack.Field("boxes", "int", (None,), "int64"))
+            )
 
         def read(self, rows):
             batch = super().read(rows)
@@ -348,7 +426,9 @@ def test_columns_of_lists_are_kept(photos, tmp_path, layout):
     assert [len(row) for row in boxes] == [2] * len(photos[0])
 
 
-@pytest.mark.parametrize("name", ["a//b", "/x", "./x", "x/", "..", "labels", "class_names", "images/x", "a\0b", "\udcff"])
+@pytest.mark.parametrize(
+    "name", ["a//b", "/x", "./x", "x/", "..", "labels", "class_names", "images/x", "a\0b", "\udcff"]
+)
 def test_names_that_hdf5_would_not_give_back_are_refused(photos, tmp_path, name):
     paths, _ = photos
     source = ImageFiles(paths, [0] * len(paths), columns={name: np.arange(len(paths))})

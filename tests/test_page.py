@@ -37,7 +37,11 @@ class Elements(HTMLParser):
             self.texts[-1] += data
 
     def text_of(self, tag: str, **attributes: str) -> str:
-        wanted = [i for i, (name, found) in enumerate(self.tags) if name == tag and attributes.items() <= found.items()]
+        wanted = [
+            i
+            for i, (name, found) in enumerate(self.tags)
+            if name == tag and attributes.items() <= found.items()
+        ]
         assert len(wanted) == 1
         return self.texts[wanted[0]]
 
@@ -57,12 +61,20 @@ def dataset_of(folder: Path, images: list[bytes], **columns) -> fastpack.Reader:
 @pytest.fixture
 def dataset(tmp_path) -> fastpack.Reader:
     images = [jpeg(60, 90), jpeg(600, 300, seed=1), with_orientation(jpeg(40, 80, seed=2), 6)]
-    return dataset_of(tmp_path, images, labels=[1, 0, 7], keys=["a/x.jpg", "b/猫.jpg", HOSTILE], class_names=["Löwe", HOSTILE])
+    return dataset_of(
+        tmp_path,
+        images,
+        labels=[1, 0, 7],
+        keys=["a/x.jpg", "b/猫.jpg", HOSTILE],
+        class_names=["Löwe", HOSTILE],
+    )
 
 
 def test_what_is_told_of_each_sample(dataset):
     samples = data_of(html_page(dataset, [2, 0]))["samples"]
-    assert [{name: value for name, value in sample.items() if name != "src"} for sample in samples] == [
+    assert [
+        {name: value for name, value in sample.items() if name != "src"} for sample in samples
+    ] == [
         {
             "fault": "",
             "number": 2,
@@ -90,7 +102,11 @@ def test_what_is_told_of_each_sample(dataset):
     ]
 
 
-@pytest.mark.parametrize(("row", "size"), [(0, (60, 90)), (1, (100, 50)), (2, (80, 40))], ids=["small", "shrunken", "turned"])
+@pytest.mark.parametrize(
+    ("row", "size"),
+    [(0, (60, 90)), (1, (100, 50)), (2, (80, 40))],
+    ids=["small", "shrunken", "turned"],
+)
 def test_thumbnails_are_the_images(dataset, row, size):
     (sample,) = data_of(html_page(dataset, [row], tile=100))["samples"]
     head, data = sample["src"].split(",")
@@ -99,7 +115,9 @@ def test_thumbnails_are_the_images(dataset, row, size):
     assert shown.shape[:2] == size
     expected = dataset.with_options(transform=fastpack.Resize(size)).read([row])["image"][0]
     # A JPEG of small size keeps less of the colours than of the light.
-    light, expected_light = (cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(int) for pixels in (shown, expected))
+    light, expected_light = (
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(int) for pixels in (shown, expected)
+    )
     assert np.abs(light - expected_light).mean() < 5
 
 
@@ -115,21 +133,34 @@ def test_names_are_text(dataset):
 def test_the_page_loads_nothing(dataset):
     page = html_page(dataset, range(3))
     elements = Elements(page)
-    policy = next(attributes["content"] for tag, attributes in elements.tags if attributes.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        attributes["content"]
+        for tag, attributes in elements.tags
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'")
-    assert not [attributes for _, attributes in elements.tags if {"src", "href"} & attributes.keys()]
+    assert not [
+        attributes for _, attributes in elements.tags if {"src", "href"} & attributes.keys()
+    ]
 
 
 def test_names_that_are_no_utf8(tmp_path):
     dataset = dataset_of(tmp_path, [jpeg()], keys=["caf\udce9.jpg"])
     page = html_page(dataset, [0], title="caf\udce9")
     save_page(page, tmp_path / "page.html")
-    assert data_of((tmp_path / "page.html").read_text(encoding="utf-8"))["samples"][0]["key"] == r"caf\xe9.jpg"
+    assert (
+        data_of((tmp_path / "page.html").read_text(encoding="utf-8"))["samples"][0]["key"]
+        == r"caf\xe9.jpg"
+    )
 
 
 def test_images_that_cannot_be_decoded_are_told(tmp_path):
     good, bad = jpeg(40, 40), jpeg(50, 50, seed=1)
-    dataset = dataset_of(tmp_path, [good, bad[: len(bad) // 2], good, b"\xff\xd8\xff" + bytes(50)][:3], labels=[0, 1, 2])
+    dataset = dataset_of(
+        tmp_path,
+        [good, bad[: len(bad) // 2], good, b"\xff\xd8\xff" + bytes(50)][:3],
+        labels=[0, 1, 2],
+    )
     samples = data_of(html_page(dataset, [0, 1, 2]))["samples"]
     assert [bool(sample["src"]) for sample in samples] == [True, False, True]
     assert "record 1" in samples[1]["fault"]
@@ -157,7 +188,9 @@ def test_lists_of_labels(tmp_path):
 
 
 def test_the_transform_is_seen(dataset):
-    (sample,) = data_of(html_page(dataset.with_options(transform=fastpack.CenterCrop(20)), [0]))["samples"]
+    (sample,) = data_of(html_page(dataset.with_options(transform=fastpack.CenterCrop(20)), [0]))[
+        "samples"
+    ]
     assert read_pillow(base64.b64decode(sample["src"].split(",")[1])).shape == (20, 20, 3)
 
 

@@ -28,7 +28,9 @@ def rows_of(sizes):
 
 
 def write(descriptor, rows, offset=0):
-    return write_rows(descriptor, offset, rows.values, rows.offsets, crc32c_rows(rows.values, rows.offsets))
+    return write_rows(
+        descriptor, offset, rows.values, rows.offsets, crc32c_rows(rows.values, rows.offsets)
+    )
 
 
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
@@ -62,4 +64,6 @@ def test_a_full_disk():
 @pytest.mark.parametrize("offsets", [[0, 5, 9], [1, 5, 10], [0, 11, 10], [0, 10], []])
 def test_offsets_that_do_not_fit_are_a_mistake(tmp_path, offsets):
     with pytest.raises(ValueError, match="offsets"):
-        write_rows(-1, 0, np.zeros(10, np.uint8), np.array(offsets, np.int64), np.zeros(2, np.uint32))
+        write_rows(
+            -1, 0, np.zeros(10, np.uint8), np.array(offsets, np.int64), np.zeros(2, np.uint32)
+        )

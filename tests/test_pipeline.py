@@ -83,7 +83,9 @@ def test_an_interrupt_goes_through(num_workers):
         raise KeyboardInterrupt
 
     made = []
-    stages = Stages(lambda portion: made.append(portion) or portion + 1, interrupt, lambda portion, piece: None)
+    stages = Stages(
+        lambda portion: made.append(portion) or portion + 1, interrupt, lambda portion, piece: None
+    )
     with pytest.raises(KeyboardInterrupt):
         Pipeline(range(1000), stages, num_workers, 4).run()
     assert len(made) < 20

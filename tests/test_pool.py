@@ -93,7 +93,9 @@ def read_all(reader):
 def test_eight_threads_read_at_once(dataset):
     reader = fastpack.open(dataset, transform=Resize(32))
     expected = read_all(reader)
-    fresh = fastpack.open(dataset, transform=Resize(32), num_workers=3)  # its files are opened by whoever comes first
+    fresh = fastpack.open(
+        dataset, transform=Resize(32), num_workers=3
+    )  # its files are opened by whoever comes first
     everybody = threading.Barrier(8, timeout=PATIENCE_S)
 
     def work(seed):
@@ -203,4 +205,7 @@ def test_a_pickled_reader_reads_in_another_process(dataset):
     reader = fastpack.open(dataset, transform=Resize(32)).take([3, 1, 1, 5])
     images = read_all(reader)  # its files are open when it is pickled
     printed = run_python(READ_PICKLED, stdin=pickle.dumps(reader))
-    assert printed == f"{reader.class_names} {[reader.sizes.tolist(), images.shape, int(images.astype(np.int64).sum())]}\n"
+    assert (
+        printed
+        == f"{reader.class_names} {[reader.sizes.tolist(), images.shape, int(images.astype(np.int64).sum())]}\n"
+    )

@@ -14,7 +14,19 @@ from images import factored_jpeg, jpeg, read_pillow, sampled_jpeg
 
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "src_cython" / "kernels"
-SOURCES = ["seek_points", "crc32c", "entropy", "huffman", "idct", "sequential", "span", "status", "upsample", "vectors", "ycc"]
+SOURCES = [
+    "seek_points",
+    "crc32c",
+    "entropy",
+    "huffman",
+    "idct",
+    "sequential",
+    "span",
+    "status",
+    "upsample",
+    "vectors",
+    "ycc",
+]
 SOURCES += ["picture", "resample", "weights"]  # these are only compiled
 # A processor's compiler, and what runs its programs.
 PROCESSORS = {"this one": ("cc", []), "aarch64": ("aarch64-linux-gnu-gcc", ["qemu-aarch64"])}
@@ -38,7 +50,10 @@ def program(request, tmp_path_factory) -> list[str]:
     out = tmp_path_factory.mktemp("portable") / "pixels"
     sources = [path for name in SOURCES if (path := KERNELS / f"{name}.c").exists()]
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-iquote", str(KERNELS)]
-    subprocess.run([compiler, *flags, ROOT / "tests" / "portable" / "pixels.c", *sources, "-lm", "-o", out], check=True)
+    subprocess.run(
+        [compiler, *flags, ROOT / "tests" / "portable" / "pixels.c", *sources, "-lm", "-o", out],
+        check=True,
+    )
     return [*emulator, str(out)]
 
 
@@ -46,5 +61,7 @@ def program(request, tmp_path_factory) -> list[str]:
 @pytest.mark.parametrize("name", IMAGES)
 def test_pixels_are_the_same_everywhere(program, name, plain, tmp_path):
     (tmp_path / "image.jpg").write_bytes(IMAGES[name])
-    made = subprocess.run([*program, str(tmp_path / "image.jpg"), str(plain)], check=True, capture_output=True)
+    made = subprocess.run(
+        [*program, str(tmp_path / "image.jpg"), str(plain)], check=True, capture_output=True
+    )
     assert made.stdout == read_pillow(IMAGES[name]).tobytes()

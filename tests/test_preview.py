@@ -10,7 +10,14 @@ import pytest
 import fastpack
 from fastpack.errors import EmptySourceError, OptionError, OutputExistsError, SchemaError
 from fastpack.inspection.captions import CaptionFont
-from fastpack.inspection.contact_sheet import _BACKGROUND, _CAPTION_HEIGHT, _GAP, choose_samples, contact_sheet, save_sheet
+from fastpack.inspection.contact_sheet import (
+    _BACKGROUND,
+    _CAPTION_HEIGHT,
+    _GAP,
+    choose_samples,
+    contact_sheet,
+    save_sheet,
+)
 
 COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
 TILE = 40
@@ -35,7 +42,9 @@ def pixels_of(folder: Path, images: np.ndarray) -> fastpack.Reader:
     return fastpack.open(folder / "pixels.h5")
 
 
-def cell(sheet: np.ndarray, line: int, column: int, tile: int = TILE) -> tuple[np.ndarray, np.ndarray]:
+def cell(
+    sheet: np.ndarray, line: int, column: int, tile: int = TILE
+) -> tuple[np.ndarray, np.ndarray]:
     """The square and the caption of one thumbnail."""
     top = _GAP + line * (tile + _CAPTION_HEIGHT + _GAP)
     left = _GAP + column * (tile + _GAP)
@@ -59,15 +68,23 @@ def colours(tmp_path: Path) -> fastpack.Reader:
     return dataset_of(tmp_path, images, labels=range(5), class_names=["a", "b", "c", "d", "e"])
 
 
-@pytest.mark.parametrize(("num_rows", "columns", "lines"), [(5, 2, 3), (5, 5, 1), (4, 2, 2), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("num_rows", "columns", "lines"), [(5, 2, 3), (5, 5, 1), (4, 2, 2), (1, 1, 1)]
+)
 def test_size_of_the_sheet(colours, num_rows, columns, lines):
     sheet = contact_sheet(colours, range(num_rows), columns=columns, tile=TILE)
     assert sheet.dtype == np.uint8
-    assert sheet.shape == (lines * (TILE + _CAPTION_HEIGHT + _GAP) + _GAP, columns * (TILE + _GAP) + _GAP, 3)
+    assert sheet.shape == (
+        lines * (TILE + _CAPTION_HEIGHT + _GAP) + _GAP,
+        columns * (TILE + _GAP) + _GAP,
+        3,
+    )
 
 
 def test_a_sheet_is_no_wider_than_its_samples(colours):
-    assert np.array_equal(contact_sheet(colours, [0, 1], columns=8), contact_sheet(colours, [0, 1], columns=2))
+    assert np.array_equal(
+        contact_sheet(colours, [0, 1], columns=8), contact_sheet(colours, [0, 1], columns=2)
+    )
 
 
 def test_each_thumbnail_is_in_its_place(colours):
@@ -93,13 +110,17 @@ def test_the_aspect_ratio_is_kept_and_the_image_centred(colours, row, height, wi
 
 
 def test_a_line_of_extreme_shape_is_still_seen(tmp_path):
-    square, _ = cell(contact_sheet(dataset_of(tmp_path, [solid(1, 900, [0, 0, 0])]), [0], tile=TILE), 0, 0)
+    square, _ = cell(
+        contact_sheet(dataset_of(tmp_path, [solid(1, 900, [0, 0, 0])]), [0], tile=TILE), 0, 0
+    )
     assert (square == 0).all(axis=(1, 2)).sum() == 1
 
 
 def test_captions_are_class_names(tmp_path):
     image = solid(8, 8, [0, 0, 0])
-    named = dataset_of(tmp_path, [image, image, image], labels=[0, 1, 1], class_names=["cat", "dog"])
+    named = dataset_of(
+        tmp_path, [image, image, image], labels=[0, 1, 1], class_names=["cat", "dog"]
+    )
     sheet = contact_sheet(named, range(3), tile=TILE)
     captions = [cell(sheet, 0, column)[1] for column in range(3)]
     assert not is_blank(captions[0])
@@ -117,7 +138,9 @@ def test_captions_are_labels_without_class_names(tmp_path):
 
 def test_captions_are_the_last_part_of_keys_without_labels(tmp_path):
     image = solid(8, 8, [0, 0, 0])
-    sheet = contact_sheet(dataset_of(tmp_path, [image, image, image], keys=["x/a", "y/a", "x/b"]), range(3), tile=TILE)
+    sheet = contact_sheet(
+        dataset_of(tmp_path, [image, image, image], keys=["x/a", "y/a", "x/b"]), range(3), tile=TILE
+    )
     captions = [cell(sheet, 0, column)[1] for column in range(3)]
     assert not is_blank(captions[0])
     assert np.array_equal(captions[0], captions[1])
@@ -125,13 +148,21 @@ def test_captions_are_the_last_part_of_keys_without_labels(tmp_path):
 
 
 def test_nothing_is_written_where_nothing_is_known(tmp_path):
-    assert is_blank(caption_of(contact_sheet(dataset_of(tmp_path, [solid(8, 8, [0, 0, 0])]), [0], tile=TILE)))
+    assert is_blank(
+        caption_of(contact_sheet(dataset_of(tmp_path, [solid(8, 8, [0, 0, 0])]), [0], tile=TILE))
+    )
 
 
-@pytest.mark.parametrize("name", ["n01440764_tench_tinca_tinca", "w" * 100_000, "Löwe", "猫", "two\nlines"], ids=lambda name: name[:10])
+@pytest.mark.parametrize(
+    "name",
+    ["n01440764_tench_tinca_tinca", "w" * 100_000, "Löwe", "猫", "two\nlines"],
+    ids=lambda name: name[:10],
+)
 @pytest.mark.parametrize("tile", [1, TILE])
 def test_no_name_spills_out_of_its_strip(tmp_path, name, tile):
-    dataset = dataset_of(tmp_path, [solid(8, 8, [0, 0, 0])] * 2, labels=[0, 1], class_names=[name, "x"])
+    dataset = dataset_of(
+        tmp_path, [solid(8, 8, [0, 0, 0])] * 2, labels=[0, 1], class_names=[name, "x"]
+    )
     sheet = contact_sheet(dataset, [0], tile=tile)
     _, caption = cell(sheet, 0, 0, tile)
     assert tile == 1 or not is_blank(caption)
@@ -139,8 +170,13 @@ def test_no_name_spills_out_of_its_strip(tmp_path, name, tile):
     assert is_blank(sheet[_GAP + tile :])
 
 
-needs_letters = pytest.mark.skipif(not hasattr(cv2, "FontFace"), reason="OpenCV 4 has one font, of ASCII")
-SCRIPTS = [pytest.param(False, id="ASCII"), pytest.param(True, id="all scripts", marks=needs_letters)]
+needs_letters = pytest.mark.skipif(
+    not hasattr(cv2, "FontFace"), reason="OpenCV 4 has one font, of ASCII"
+)
+SCRIPTS = [
+    pytest.param(False, id="ASCII"),
+    pytest.param(True, id="all scripts", marks=needs_letters),
+]
 
 
 @pytest.mark.parametrize("unicode", SCRIPTS)
@@ -160,14 +196,24 @@ def test_a_name_that_fits_is_whole(unicode):
 
 
 @pytest.mark.parametrize(
-    ("text", "drawn"), [("Löwe", "Lowe"), ("猫", "label 3"), ("猫 cat", "? cat"), ("two\nlines", "two?lines"), ("", "label 3")]
+    ("text", "drawn"),
+    [
+        ("Löwe", "Lowe"),
+        ("猫", "label 3"),
+        ("猫 cat", "? cat"),
+        ("two\nlines", "two?lines"),
+        ("", "label 3"),
+    ],
 )
 def test_ascii_draws_what_it_can(text, drawn):
     assert CaptionFont(unicode=False).drawable(text, "label 3") == drawn
 
 
 @needs_letters
-@pytest.mark.parametrize(("text", "drawn"), [("Löwe", "Löwe"), ("猫", "猫"), ("two\nlines", "two?lines"), ("caf\udce9", "caf?")])
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [("Löwe", "Löwe"), ("猫", "猫"), ("two\nlines", "two?lines"), ("caf\udce9", "caf?")],
+)
 def test_other_scripts_are_drawn(text, drawn):
     lettering = CaptionFont(unicode=True)
     assert lettering.drawable(text) == drawn
@@ -178,7 +224,9 @@ def test_other_scripts_are_drawn(text, drawn):
 
 @needs_letters
 def test_names_in_other_scripts_are_told_apart(tmp_path):
-    dataset = dataset_of(tmp_path, [solid(8, 8, [0, 0, 0])] * 2, labels=[0, 1], class_names=["猫", "犬"])
+    dataset = dataset_of(
+        tmp_path, [solid(8, 8, [0, 0, 0])] * 2, labels=[0, 1], class_names=["猫", "犬"]
+    )
     sheet = contact_sheet(dataset, [0, 1], tile=TILE)
     assert not np.array_equal(cell(sheet, 0, 0)[1], cell(sheet, 0, 1)[1])
 
@@ -191,7 +239,9 @@ def test_shrunken_images_are_averaged(tmp_path):
 
 
 def test_gray_images(tmp_path):
-    square, _ = cell(contact_sheet(dataset_of(tmp_path, [solid(20, 20, [77])]), [0], tile=TILE), 0, 0)
+    square, _ = cell(
+        contact_sheet(dataset_of(tmp_path, [solid(20, 20, [77])]), [0], tile=TILE), 0, 0
+    )
     assert (square == 77).all()
 
 
@@ -220,10 +270,14 @@ def test_the_readers_transform_is_seen(colours):
 
 
 def test_undecoded_readers_are_decoded(colours):
-    assert np.array_equal(contact_sheet(colours.with_options(decode=False), [0, 1]), contact_sheet(colours, [0, 1]))
+    assert np.array_equal(
+        contact_sheet(colours.with_options(decode=False), [0, 1]), contact_sheet(colours, [0, 1])
+    )
 
 
-@pytest.mark.parametrize("rows", [[], np.zeros(0, np.int64), range(0)], ids=["list", "array", "range"])
+@pytest.mark.parametrize(
+    "rows", [[], np.zeros(0, np.int64), range(0)], ids=["list", "array", "range"]
+)
 def test_no_rows(colours, rows):
     with pytest.raises(EmptySourceError, match="no samples to show"):
         contact_sheet(colours, rows)
@@ -243,7 +297,9 @@ def test_a_row_that_is_not_there(colours):
 def test_channels_first(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3)).astype(np.uint8)
     (tmp_path / "last").mkdir()
-    first = contact_sheet(pixels_of(tmp_path, np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))), [0])
+    first = contact_sheet(
+        pixels_of(tmp_path, np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))), [0]
+    )
     assert np.array_equal(first, contact_sheet(pixels_of(tmp_path / "last", pixels), [0]))
 
 

@@ -36,7 +36,9 @@ SCRIPT = f"""\
 def test_every_kernel_has_a_stage():
     named = [name for names in profile.SOURCES.values() for name in names]
     assert len(named) == len(set(named))
-    assert {path.stem for path in KERNELS.glob("*.c")} == set(named), "benches/profile.py says which stage each C file is"
+    assert {path.stem for path in KERNELS.glob("*.c")} == set(named), (
+        "benches/profile.py says which stage each C file is"
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,11 @@ def test_every_kernel_has_a_stage():
         ("decode_bmi2", "/usr/bin/something", "elsewhere"),
         ("[unknown]", "/usr/lib/x86_64-linux-gnu/libjpeg.so.62.3.0", "rest of the decoder"),
         ("__memmove_avx512_unaligned_erms", "/usr/lib/x86_64-linux-gnu/libc.so.6", "C library"),
-        ("H5FL_reg_malloc", "/env/site-packages/h5py.libs/libhdf5-1a2b3c4d.so.310.5.1", "HDF5's library"),
+        (
+            "H5FL_reg_malloc",
+            "/env/site-packages/h5py.libs/libhdf5-1a2b3c4d.so.310.5.1",
+            "HDF5's library",
+        ),
         ("LZ4_decompress_safe", "/usr/lib/liblz4.so.1", "filters"),
         ("finish_task_switch", "[kernel.kallsyms]", "system"),
     ],
@@ -74,19 +80,34 @@ def test_the_function_at_work_tells_the_stage(symbol, library, stage):
 )
 def test_the_system_works_for_who_asked(asked, stage):
     kernel = "[kernel.kallsyms]"
-    assert profile.stage_of([Frame("_raw_spin_lock", kernel), Frame("more", kernel), Frame(asked, kernel)], {}) == stage
+    assert (
+        profile.stage_of(
+            [Frame("_raw_spin_lock", kernel), Frame("more", kernel), Frame(asked, kernel)], {}
+        )
+        == stage
+    )
 
 
 def test_a_fault_while_reading_is_fresh_memory():
     kernel = "[kernel.kallsyms]"
-    frames = [Frame("clear_page_erms", kernel), Frame("exc_page_fault", kernel), Frame("_copy_to_iter", kernel), Frame("vfs_read", kernel)]
+    frames = [
+        Frame("clear_page_erms", kernel),
+        Frame("exc_page_fault", kernel),
+        Frame("_copy_to_iter", kernel),
+        Frame("vfs_read", kernel),
+    ]
     assert profile.stage_of(frames, {}) == "fresh memory"
 
 
 def test_samples_are_counted():
     told = profile.profile_of("train", "crops", SCRIPT)
     assert told["num_samples"] == 5
-    assert told["shares"] == {"inverse DCT": 40, "fresh memory": 20, "reading": 20, "entropy decoding": 20}
+    assert told["shares"] == {
+        "inverse DCT": 40,
+        "fresh memory": 20,
+        "reading": 20,
+        "entropy decoding": 20,
+    }
     assert told["functions"]["inverse DCT"] == [("fp_idct", 40.0)]
     assert "40.0 %  inverse DCT" in profile.table(told)
 
@@ -108,7 +129,9 @@ def perf(folder, monkeypatch, record):
     (folder / "bin").mkdir()
     (folder / "script").write_text(SCRIPT)
     fake = folder / "bin" / "perf"
-    fake.write_text(f'#!/bin/sh\nif [ "$1" = record ]; then {record}; else cat {folder}/script; fi\n')
+    fake.write_text(
+        f'#!/bin/sh\nif [ "$1" = record ]; then {record}; else cat {folder}/script; fi\n'
+    )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
 
@@ -117,7 +140,19 @@ def perf(folder, monkeypatch, record):
 def test_each_subject_is_profiled(photos, monkeypatch, subject):
     perf(photos, monkeypatch, "sleep 0.2")
     written = photos / "profile.json"
-    profile.main([subject, "--photos", str(photos), "--images", "6", "--seconds", "0.1", "--json", str(written)])
+    profile.main(
+        [
+            subject,
+            "--photos",
+            str(photos),
+            "--images",
+            "6",
+            "--seconds",
+            "0.1",
+            "--json",
+            str(written),
+        ]
+    )
     (told,) = json.loads(written.read_text())["profiles"]
     assert (told["name"], told["num_samples"]) == (subject, 5)
 

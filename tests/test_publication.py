@@ -70,7 +70,9 @@ NUM_STEPS = 12  # three files and three indexes go, two of each come; the last t
 
 @pytest.mark.parametrize("number", range(NUM_STEPS))
 @pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
-def test_a_reader_sees_the_old_set_the_new_one_or_an_error(source, out, monkeypatch, suffix, number):
+def test_a_reader_sees_the_old_set_the_new_one_or_an_error(
+    source, out, monkeypatch, suffix, number
+):
     output = out / f"t.{suffix}"
     pack(source(0, 6), output, PackOptions(shards=3, sync=False))
     new, options = source(10, 8), PackOptions(shards=2, sync=False)
@@ -117,7 +119,9 @@ def test_overwrite_with_resume_keeps_finished_shards(source, out, monkeypatch):
     pack(source(0, 6), output, PackOptions(shards=2))
     before, new = names(out), source(10, 9)
     with monkeypatch.context() as patched:
-        patched.setattr(Publication, "begin", lambda self, sync: (_ for _ in ()).throw(StoppedError))
+        patched.setattr(
+            Publication, "begin", lambda self, sync: (_ for _ in ()).throw(StoppedError)
+        )
         with pytest.raises(StoppedError):
             pack(new, output, options, overwrite=True)
     assert names(out) == before | {staging_folder(output).name}
@@ -147,10 +151,15 @@ def test_overwrite_leaves_nothing_of_the_old_set(source, out, old, new):
     pack(source(0, 5), output, PackOptions(**old))
     pack(source(5, 2), output, PackOptions(**old), append=True)
     fastpack.open(output)
-    (out / f"{pack(source(7, 1), output, PackOptions(**old), append=True).paths[0].name}.idx").write_text("0 1\n")
+    (
+        out / f"{pack(source(7, 1), output, PackOptions(**old), append=True).paths[0].name}.idx"
+    ).write_text("0 1\n")
     packed = pack(source(10, 4), output, PackOptions(**new), overwrite=True)
     virtual = {"t.h5"} if "virtual" in new else set()
-    assert names(out) == with_indexes(*(path.name for path in packed.paths)) | virtual | {"t-other.h5", "other-00000-of-00001.h5"}
+    assert names(out) == with_indexes(*(path.name for path in packed.paths)) | virtual | {
+        "t-other.h5",
+        "other-00000-of-00001.h5",
+    }
     assert len(fastpack.open(output)) == 4
 
 
@@ -199,7 +208,10 @@ def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
             pack(new, output, options, overwrite=True)
         return index
 
-    monkeypatch.setattr("fastpack.formats.indexing._build_all", lambda build, count: [build(number) for number in range(count)])
+    monkeypatch.setattr(
+        "fastpack.formats.indexing._build_all",
+        lambda build, count: [build(number) for number in range(count)],
+    )
     monkeypatch.setattr("fastpack.formats.saved_index.index_of", slow)
     with pytest.raises(errors.MixedSetError, match="open it again"):
         fastpack.open(output)
@@ -214,8 +226,12 @@ def test_an_append_is_never_made_twice(source, out, monkeypatch, number):
     new = source(10, 4)
     stopping = {
         0: lambda patched: stop_at(patched, 2),
-        1: lambda patched: patched.setattr(LockedFolder, "remove", lambda self, last: (_ for _ in ()).throw(StoppedError)),
-        2: lambda patched: patched.setattr("fastpack.packing.pack._saved", lambda *_: (_ for _ in ()).throw(StoppedError)),
+        1: lambda patched: patched.setattr(
+            LockedFolder, "remove", lambda self, last: (_ for _ in ()).throw(StoppedError)
+        ),
+        2: lambda patched: patched.setattr(
+            "fastpack.packing.pack._saved", lambda *_: (_ for _ in ()).throw(StoppedError)
+        ),
     }
     with monkeypatch.context() as patched:
         stopping[number](patched)
@@ -223,7 +239,10 @@ def test_an_append_is_never_made_twice(source, out, monkeypatch, number):
             pack(new, output, options, append=True)
     for _ in range(2):
         again = pack(new, output, options, append=True, resume=True)
-        assert [path.name for path in again.paths] == ["t-00001-of-00003.tfrecord", "t-00002-of-00003.tfrecord"]
+        assert [path.name for path in again.paths] == [
+            "t-00001-of-00003.tfrecord",
+            "t-00002-of-00003.tfrecord",
+        ]
         assert again.num_samples == 4
         assert len(fastpack.open(output)) == 8
         assert names(out) == with_indexes("t.tfrecord", *(path.name for path in again.paths))
@@ -248,13 +267,33 @@ def test_packs_with_crossing_names_do_not_run_together(source, out):
 
         return progress
 
-    pack(samples, out / "x.h5", PackOptions(shards=3), progress=during(lambda: refused("x-00001-of-00003.h5", PackOptions())))
-    pack(samples, out / "y-00001-of-00003.h5", progress=during(lambda: refused("y.h5", PackOptions(shards=3))))
-    pack(samples, out / "v-00004-of-00005.h5", progress=during(lambda: refused("v.h5", PackOptions(shards=2))))
+    pack(
+        samples,
+        out / "x.h5",
+        PackOptions(shards=3),
+        progress=during(lambda: refused("x-00001-of-00003.h5", PackOptions())),
+    )
+    pack(
+        samples,
+        out / "y-00001-of-00003.h5",
+        progress=during(lambda: refused("y.h5", PackOptions(shards=3))),
+    )
+    pack(
+        samples,
+        out / "v-00004-of-00005.h5",
+        progress=during(lambda: refused("v.h5", PackOptions(shards=2))),
+    )
     split = PackOptions(split={"train": 0.5, "val": 0.5})
-    pack(samples, out / "z.h5", split, progress=during(lambda: refused("z-train.h5", PackOptions(shards=2))))
+    pack(
+        samples,
+        out / "z.h5",
+        split,
+        progress=during(lambda: refused("z-train.h5", PackOptions(shards=2))),
+    )
     others = [out / "w-00000-of-00002.h5", out / "w-00001-of-00002.h5"]
-    pack(samples, others[0], progress=during(lambda: pack(samples, others[1])))  # several processes may write one set
+    pack(
+        samples, others[0], progress=during(lambda: pack(samples, others[1]))
+    )  # several processes may write one set
     assert len(fastpack.open(out / "w.h5")) == 40
 
 
@@ -292,7 +331,11 @@ class TestOthersFolders:
     @pytest.mark.parametrize("kind", ["file", "dangling link", "pipe"])
     def test_no_folder(self, source, out, kind):
         place = staging_folder(out / "t.h5")
-        {"file": place.touch, "dangling link": lambda: place.symlink_to("nowhere"), "pipe": lambda: os.mkfifo(place)}[kind]()
+        {
+            "file": place.touch,
+            "dangling link": lambda: place.symlink_to("nowhere"),
+            "pipe": lambda: os.mkfifo(place),
+        }[kind]()
         self.refused(source, out / "t.h5")
 
     def test_an_empty_folder_is_taken(self, source, out):
@@ -326,7 +369,9 @@ class TestDamagedNotes:
     def stopped(self, source, out, monkeypatch):
         """The staging folder of a pack that was stopped when its shards were finished."""
         with monkeypatch.context() as patched:
-            patched.setattr(Publication, "begin", lambda self, sync: (_ for _ in ()).throw(StoppedError))
+            patched.setattr(
+                Publication, "begin", lambda self, sync: (_ for _ in ()).throw(StoppedError)
+            )
             with pytest.raises(StoppedError):
                 pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2))
         return staging_folder(out / "t.tfrecord")
@@ -334,10 +379,15 @@ class TestDamagedNotes:
     def resume(self, source, out, **how):
         return pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2), resume=True, **how)
 
-    @pytest.mark.parametrize("text", ["", "{", "null", "[]", "[1]", '"plan"', "7", NESTED, "\udcff\udcfe"])
+    @pytest.mark.parametrize(
+        "text", ["", "{", "null", "[]", "[1]", '"plan"', "7", NESTED, "\udcff\udcfe"]
+    )
     def test_a_plan(self, source, out, stopped, text):
         (stopped / "plan.json").write_text(text, errors="surrogateescape")
-        with pytest.raises(errors.PlanChangedError, match="overwrite=True and without resume=True|not the pack that was begun"):
+        with pytest.raises(
+            errors.PlanChangedError,
+            match="overwrite=True and without resume=True|not the pack that was begun",
+        ):
             self.resume(source, out)
         with pytest.raises(errors.PlanChangedError):
             self.resume(source, out, append=True)
@@ -346,7 +396,9 @@ class TestDamagedNotes:
     @pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
     def test_a_plan_that_is_not_a_file(self, source, out, stopped, kind):
         (stopped / "plan.json").unlink()
-        {"folder": os.mkdir, "pipe": os.mkfifo, "link": lambda path: os.symlink("/dev/zero", path)}[kind](stopped / "plan.json")
+        {"folder": os.mkdir, "pipe": os.mkfifo, "link": lambda path: os.symlink("/dev/zero", path)}[
+            kind
+        ](stopped / "plan.json")
         with pytest.raises(errors.PlanChangedError, match="damaged"):
             self.resume(source, out)
 
@@ -365,39 +417,65 @@ class TestDamagedNotes:
             {"rejects": [{"sample": "x", "key": None, "path": None, "reason": "", "message": ""}]},
             {"rejects": [{"sample": 0, "key": 7, "path": None, "reason": "", "message": ""}]},
             {"transcodes": 7},
-            {"transcodes": {"num_transcoded": 1, "bytes_before": 1, "bytes_after": 1, "left_alone": 7}},
+            {
+                "transcodes": {
+                    "num_transcoded": 1,
+                    "bytes_before": 1,
+                    "bytes_after": 1,
+                    "left_alone": 7,
+                }
+            },
         ],
     )
     def test_an_entry_of_the_journal(self, source, out, stopped, change):
         """Its shard is made again."""
-        entries = [json.loads(line) for line in (stopped / "journal.jsonl").read_text().split("\n") if line]
+        entries = [
+            json.loads(line) for line in (stopped / "journal.jsonl").read_text().split("\n") if line
+        ]
         lines = [json.dumps({**entry, **change}) for entry in entries]
         (stopped / "journal.jsonl").write_text("\n".join(lines))
         assert self.resume(source, out, overwrite=True).num_samples == 4
         assert len(fastpack.open(out / "t.tfrecord")) == 4
 
-    @pytest.mark.parametrize("text", ["", "{", "null", "7", '{"shard": 0}', NESTED, "\udcff\udcfe\n"])
+    @pytest.mark.parametrize(
+        "text", ["", "{", "null", "7", '{"shard": 0}', NESTED, "\udcff\udcfe\n"]
+    )
     def test_a_journal(self, source, out, stopped, text):
         (stopped / "journal.jsonl").write_text(text, errors="surrogateescape")
         assert self.resume(source, out, overwrite=True).num_samples == 4
 
     @pytest.mark.parametrize(
         "text",
-        ["", "null", NESTED, "{}", '{"new": 7, "old": [], "pack": {}}', '{"new": [], "old": [], "pack": 7}']
-        + [json.dumps({"new": [], "old": [name], "pack": {}}) for name in ("../precious", "/etc/x", "precious", "..", "t\0", 7, "t.txt")],
+        [
+            "",
+            "null",
+            NESTED,
+            "{}",
+            '{"new": 7, "old": [], "pack": {}}',
+            '{"new": [], "old": [], "pack": 7}',
+        ]
+        + [
+            json.dumps({"new": [], "old": [name], "pack": {}})
+            for name in ("../precious", "/etc/x", "precious", "..", "t\0", 7, "t.txt")
+        ],
     )
     def test_what_was_to_be_published(self, source, out, stopped, tmp_path, text):
         (tmp_path / "precious").touch()
         (out / "precious").touch()
         (stopped / PENDING).write_text(text)
-        for act in (lambda: self.resume(source, out), lambda: pack(source(0, 4), out / "t.tfrecord", overwrite=True)):
+        for act in (
+            lambda: self.resume(source, out),
+            lambda: pack(source(0, 4), out / "t.tfrecord", overwrite=True),
+        ):
             with pytest.raises(errors.FormatError, match="then delete the folder"):
                 act()
         pack(source(0, 4), out / "other.h5")
         fastpack.open(out / "other.h5")
         assert {"precious"} <= names(out) & names(tmp_path)
 
-    @pytest.mark.parametrize("text", ["", "null", NESTED, '{"new": [], "old": [], "pack": {"plan": 7, "shards": 8}}'])
+    @pytest.mark.parametrize(
+        "text", ["", "null", NESTED, '{"new": [], "old": [], "pack": {"plan": 7, "shards": 8}}']
+    )
     def test_what_was_published(self, source, out, stopped, text):
         (stopped / DONE).write_text(text)
         assert self.resume(source, out, overwrite=True).num_samples == 4

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import HorizontalFlip, ImageFiles, PackOptions, RandomResizedCrop, Resize, encode, errors, pack
+from fastpack import (
+    HorizontalFlip,
+    ImageFiles,
+    PackOptions,
+    RandomResizedCrop,
+    Resize,
+    encode,
+    errors,
+    pack,
+)
 from fastpack.files.companions import index_path
 from fastpack.images import codecs
 
@@ -18,7 +27,9 @@ NUM_SAMPLES = 11
 
 def picture(seed, height, width):
     y, x = np.mgrid[0:height, 0:width]
-    return np.stack([(x * 3 + seed * 20) % 256, (y * 5) % 256, (x + y + seed) % 256], axis=-1).astype(np.uint8)
+    return np.stack(
+        [(x * 3 + seed * 20) % 256, (y * 5) % 256, (x + y + seed) % 256], axis=-1
+    ).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +49,12 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module", params=["tfrecord", "h5", "tfrecord-shards", "h5-shards"])
 def packed(request, photos, tmp_path_factory):
     suffix, *sharded = request.param.split("-")
-    source = ImageFiles(photos, [i % 3 for i in range(NUM_SAMPLES)], keys=[path.name for path in photos], class_names=["cat", "dog", "owl"])
+    source = ImageFiles(
+        photos,
+        [i % 3 for i in range(NUM_SAMPLES)],
+        keys=[path.name for path in photos],
+        class_names=["cat", "dog", "owl"],
+    )
     out = tmp_path_factory.mktemp("packed")
     return pack(source, out / f"x.{suffix}", PackOptions(shards=3 if sharded else 1)).paths
 
@@ -80,7 +96,9 @@ class TestSequence:
         with pytest.raises(IndexError):
             dataset[i]
 
-    @pytest.mark.parametrize("cut", [slice(2, 7), slice(None, None, -1), slice(None, None, 3), slice(5, 5)], ids=str)
+    @pytest.mark.parametrize(
+        "cut", [slice(2, 7), slice(None, None, -1), slice(None, None, 3), slice(5, 5)], ids=str
+    )
     def test_slice_is_a_reader(self, dataset, cut):
         part = dataset[cut]
         assert [sample["key"] for sample in part] == list(dataset.columns["key"])[cut]
@@ -112,14 +130,18 @@ class TestRead:
         assert batch.num_samples == 0
         assert len(batch["image"]) == 0
 
-    @pytest.mark.parametrize("indices", [[[1, 2]], [1.5], ["a"], [None], np.array([2**64 - 1], np.uint64)], ids=str)
+    @pytest.mark.parametrize(
+        "indices", [[[1, 2]], [1.5], ["a"], [None], np.array([2**64 - 1], np.uint64)], ids=str
+    )
     def test_indices_that_are_none(self, dataset, indices):
         with pytest.raises((errors.OptionError, IndexError)):
             dataset.read(indices)
 
     def test_undecoded(self, dataset, photos):
         images = dataset.with_options(decode=False).read(range(NUM_SAMPLES))["image"]
-        assert [images.bytes(i) for i in range(NUM_SAMPLES)] == [path.read_bytes() for path in photos]
+        assert [images.bytes(i) for i in range(NUM_SAMPLES)] == [
+            path.read_bytes() for path in photos
+        ]
 
     def test_resized(self, dataset):
         batch = dataset.with_options(transform=Resize((16, 24))).read(range(NUM_SAMPLES))
@@ -130,10 +152,14 @@ class TestRead:
     def test_workers_do_not_matter(self, dataset, workers):
         resized = dataset.with_options(transform=Resize(16))
         expected = resized.read(range(NUM_SAMPLES))["image"]
-        assert (resized.with_options(num_workers=workers).read(range(NUM_SAMPLES))["image"] == expected).all()
+        assert (
+            resized.with_options(num_workers=workers).read(range(NUM_SAMPLES))["image"] == expected
+        ).all()
 
     def test_color(self, dataset):
-        rgb, bgr, gray = (dataset.with_options(color=color)[1]["image"] for color in ("RGB", "BGR", "GRAY"))
+        rgb, bgr, gray = (
+            dataset.with_options(color=color)[1]["image"] for color in ("RGB", "BGR", "GRAY")
+        )
         assert (rgb[..., ::-1] == bgr).all()
         assert gray.shape == (*rgb.shape[:2], 1)
 
@@ -147,14 +173,20 @@ class TestRead:
         frame[:, 2:18, 3:27] = 7
         assert (frame == 7).all()  # nothing was written around the window
 
-    @pytest.mark.parametrize("shape", [(2, 16, 24, 3), (3, 16, 25, 3), (3, 16, 24, 1), (3, 16, 24)], ids=str)
+    @pytest.mark.parametrize(
+        "shape", [(2, 16, 24, 3), (3, 16, 25, 3), (3, 16, 24, 1), (3, 16, 24)], ids=str
+    )
     def test_out_of_another_shape(self, dataset, shape):
         with pytest.raises(errors.ShapeError, match="out must be"):
-            dataset.with_options(transform=Resize((16, 24))).read([0, 1, 2], out=np.zeros(shape, np.uint8))
+            dataset.with_options(transform=Resize((16, 24))).read(
+                [0, 1, 2], out=np.zeros(shape, np.uint8)
+            )
 
     def test_out_of_another_dtype(self, dataset):
         with pytest.raises(errors.ShapeError, match="float32"):
-            dataset.with_options(transform=Resize((16, 24))).read([0], out=np.zeros((1, 16, 24, 3), np.float32))
+            dataset.with_options(transform=Resize((16, 24))).read(
+                [0], out=np.zeros((1, 16, 24, 3), np.float32)
+            )
 
     def test_threads(self, dataset):
         expected = [sample["image"] for sample in dataset]
@@ -193,7 +225,9 @@ class TestOpen:
         suffix = packed[0].suffix
         assert len(fastpack.open(packed[0].parent)) == NUM_SAMPLES
         assert len(fastpack.open(str(packed[0].parent / f"*{suffix}"))) == NUM_SAMPLES
-        assert len(fastpack.open(str(packed[0].parent / "x*"))) == NUM_SAMPLES  # indexes match too, and are no data
+        assert (
+            len(fastpack.open(str(packed[0].parent / "x*"))) == NUM_SAMPLES
+        )  # indexes match too, and are no data
 
     def test_missing(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="nothing"):
@@ -246,7 +280,9 @@ class TestSavedIndex:
         assert index_path(file).exists()
         from fastpack.formats import registry
 
-        monkeypatch.setattr(type(registry.of_file(file)), "index", lambda *_, **__: pytest.fail("indexed again"))
+        monkeypatch.setattr(
+            type(registry.of_file(file)), "index", lambda *_, **__: pytest.fail("indexed again")
+        )
         fastpack.open(file)
 
     def test_is_not_saved_when_not_wanted(self, file, tmp_path):
@@ -278,7 +314,9 @@ class TestSavedIndex:
         dataset = fastpack.open(file)
         with open(file, "ab") as appended:
             appended.write(b"x")
-        with pytest.raises(errors.ChangedFileError, match="changed since it was indexed; open the dataset again"):
+        with pytest.raises(
+            errors.ChangedFileError, match="changed since it was indexed; open the dataset again"
+        ):
             dataset[0]
 
     def test_file_cut_behind_an_open_reader(self, file):
@@ -295,13 +333,19 @@ class TestSubsets:
         assert chosen.columns["label"].tolist() == [1, 1]
         assert [sample["key"] for sample in chosen] == [dataset[1]["key"], dataset[4]["key"]]
 
-    @pytest.mark.parametrize("mask", [[True], np.ones(NUM_SAMPLES), np.arange(NUM_SAMPLES), True], ids=str)
+    @pytest.mark.parametrize(
+        "mask", [[True], np.ones(NUM_SAMPLES), np.arange(NUM_SAMPLES), True], ids=str
+    )
     def test_filter_by_no_mask(self, dataset, mask):
         with pytest.raises(errors.OptionError, match="boolean for each"):
             dataset.filter(lambda columns: mask)
 
     @pytest.mark.parametrize("by", ["key", "index"])
-    @pytest.mark.parametrize("fractions", [{"train": 0.5, "val": 0.5}, {"a": 0.7, "b": 0.2, "c": 0.1}, {"some": 0.4}], ids=str)
+    @pytest.mark.parametrize(
+        "fractions",
+        [{"train": 0.5, "val": 0.5}, {"a": 0.7, "b": 0.2, "c": 0.1}, {"some": 0.4}],
+        ids=str,
+    )
     def test_parts_share_nothing(self, dataset, by, fractions):
         large = dataset.take(np.arange(400) % NUM_SAMPLES) if by == "index" else dataset
         parts = large.split(fractions, by=by)
@@ -311,22 +355,34 @@ class TestSubsets:
             keys = [set(part.columns["key"]) for part in parts.values()]
             assert sum(map(len, keys)) == len(set().union(*keys))
         else:
-            assert [len(part) for part in parts.values()] == [round(400 * fraction) for fraction in fractions.values()]
+            assert [len(part) for part in parts.values()] == [
+                round(400 * fraction) for fraction in fractions.values()
+            ]
 
     def test_a_split_keeps_the_order_and_the_seed_decides(self, dataset):
         parts = dataset.split({"a": 0.5, "b": 0.5}, by="index", seed=1)
-        numbers = [[list(dataset.columns["key"]).index(key) for key in part.columns["key"]] for part in parts.values()]
+        numbers = [
+            [list(dataset.columns["key"]).index(key) for key in part.columns["key"]]
+            for part in parts.values()
+        ]
         assert [sorted(part) for part in numbers] == numbers
         assert sorted(sum(numbers, [])) == list(range(NUM_SAMPLES))
-        others = {tuple(dataset.split({"a": 0.5}, by="index", seed=seed)["a"].columns["key"]) for seed in range(5)}
+        others = {
+            tuple(dataset.split({"a": 0.5}, by="index", seed=seed)["a"].columns["key"])
+            for seed in range(5)
+        }
         assert len(others) > 1
 
     def test_a_key_stays_in_its_part_when_others_come_and_go(self, dataset):
         fractions = {"train": 0.6, "val": 0.4}
         whole, some = dataset.split(fractions), dataset[::2].split(fractions)
-        assert set(some["val"].columns["key"]) == set(whole["val"].columns["key"]) & set(dataset[::2].columns["key"])
+        assert set(some["val"].columns["key"]) == set(whole["val"].columns["key"]) & set(
+            dataset[::2].columns["key"]
+        )
 
-    @pytest.mark.parametrize("fractions", [{}, {"a": 0}, {"a": -0.5, "b": 1}, {"a": 0.6, "b": 0.6}], ids=str)
+    @pytest.mark.parametrize(
+        "fractions", [{}, {"a": 0}, {"a": -0.5, "b": 1}, {"a": 0.6, "b": 0.6}], ids=str
+    )
     def test_fractions_that_make_no_sense(self, dataset, fractions):
         with pytest.raises(errors.OptionError, match="fractions"):
             dataset.split(fractions)
@@ -343,7 +399,9 @@ class TestSubsets:
         expected = [*range(3), *range(NUM_SAMPLES), *range(5, NUM_SAMPLES)]
         assert joined.part_sizes == (3, NUM_SAMPLES, NUM_SAMPLES - 5)
         assert [sample["key"] for sample in joined] == [dataset[i]["key"] for i in expected]
-        assert all((joined[i]["image"] == dataset[n]["image"]).all() for i, n in enumerate(expected))
+        assert all(
+            (joined[i]["image"] == dataset[n]["image"]).all() for i, n in enumerate(expected)
+        )
         assert joined.with_options(decode=False).part_sizes == joined.part_sizes
         assert joined[:4].part_sizes == (4,)
 
@@ -367,7 +425,9 @@ class TestEpochs:
             assert (image == reader.read([row], epoch=epoch)["image"][0]).all()
         assert (images[0] != images[1]).any()
 
-    @pytest.mark.parametrize("epoch", [-1, 2**32, 1.5, [0, 1], [0, 1, -1], [0, 1, 2**32], "first"], ids=str)
+    @pytest.mark.parametrize(
+        "epoch", [-1, 2**32, 1.5, [0, 1], [0, 1, -1], [0, 1, 2**32], "first"], ids=str
+    )
     def test_epochs_that_are_none(self, dataset, epoch):
         with pytest.raises(errors.OptionError, match="epoch"):
             dataset.read([0, 1, 2], epoch=epoch)
@@ -380,11 +440,17 @@ class TestEpochs:
         (None, (0, 0, 0, 3), np.uint8),
         (fastpack.Resize((9, 7)), (0, 9, 7, 3), np.uint8),
         (fastpack.RandomResizedCrop(8), (0, 8, 8, 3), np.uint8),
-        ([fastpack.Resize(8), fastpack.Normalize((0.5,) * 3, (0.5,) * 3)], (0, 3, 8, 8), np.float32),
+        (
+            [fastpack.Resize(8), fastpack.Normalize((0.5,) * 3, (0.5,) * 3)],
+            (0, 3, 8, 8),
+            np.float32,
+        ),
         (fastpack.ResizeShort(8), (0, 0, 0, 3), np.uint8),
     ],
 )
-def test_a_batch_of_nothing_has_the_shape_of_one_of_something(tmp_path, transform, shape, dtype, options):
+def test_a_batch_of_nothing_has_the_shape_of_one_of_something(
+    tmp_path, transform, shape, dtype, options
+):
     (tmp_path / "a.jpg").write_bytes(encode(np.zeros((20, 30, 3), np.uint8)))
     pack(ImageFiles([tmp_path / "a.jpg"], [0]), tmp_path / "one.h5", PackOptions(**options))
     dataset = fastpack.open(tmp_path / "one.h5", transform=transform)

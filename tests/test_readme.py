@@ -44,7 +44,10 @@ def commands_below(heading):
 
 def in_shell(command):
     """Runs a command by the shell, which expands globs, with the package that is tested."""
-    environment = os.environ | {"PYTHONPATH": str(Path(fastpack.__file__).parent.parent), "PYTHON": sys.executable}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(fastpack.__file__).parent.parent),
+        "PYTHON": sys.executable,
+    }
     script = 'fastpack() { "$PYTHON" -m fastpack "$@"; }\n' + command
     return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True)
 
@@ -53,7 +56,9 @@ def test_the_commands_for_packing_run_one_after_the_other(photos):
     commands = commands_below("Pack")
     assert len(commands) == 4
     for i in range(50):  # so that each part of the split gets some
-        Path(f"photos/dog/more-{i}.jpg").write_bytes(encode(np.full((20, 30, 3), i, np.uint8), "jpeg"))
+        Path(f"photos/dog/more-{i}.jpg").write_bytes(
+            encode(np.full((20, 30, 3), i, np.uint8), "jpeg")
+        )
     for command in commands:
         done = in_shell(command)
         assert (done.returncode, done.stderr) == (0, ""), command

@@ -19,14 +19,26 @@ from fastpack.cli.words import in_cli_words
 PACKAGE = Path(fastpack.__file__).parent
 TREES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 COMMANDS = main.commands
-OPTIONS = {name: {flag for each in command.params for flag in [*each.opts, *each.secondary_opts]} for name, command in COMMANDS.items()}
+OPTIONS = {
+    name: {flag for each in command.params for flag in [*each.opts, *each.secondary_opts]}
+    for name, command in COMMANDS.items()
+}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Of others: what our messages advise to use.
-THEIRS = {"num_parallel_calls", "cast_column", "parse_single_example", "decode_image", "channels_last", "persistent_workers"}
+THEIRS = {
+    "num_parallel_calls",
+    "cast_column",
+    "parse_single_example",
+    "decode_image",
+    "channels_last",
+    "persistent_workers",
+}
 
 
 def docstring_of(node: ast.AST) -> ast.AST | None:
-    is_documented = isinstance(node, DOCUMENTED) and node.body and isinstance(node.body[0], ast.Expr)
+    is_documented = (
+        isinstance(node, DOCUMENTED) and node.body and isinstance(node.body[0], ast.Expr)
+    )
     return node.body[0].value if is_documented else None
 
 
@@ -37,8 +49,15 @@ def texts() -> Iterator[tuple[str, str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
                 inner |= {id(part) for part in node.values}
-                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "~" for part in node.values)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+                text = "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "~"
+                    for part in node.values
+                )
+            elif (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in inner
+            ):
                 text = node.value
             else:
                 continue
@@ -54,13 +73,19 @@ def public_names() -> set[str]:
     found = set()
     for tree in TREES.values():
         for node in ast.walk(tree):
-            if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or (node.name[0] == "_" and node.name != "__init__"):
+            if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or (
+                node.name[0] == "_" and node.name != "__init__"
+            ):
                 continue
             found.add(node.name)
             if isinstance(node, ast.FunctionDef):
                 found |= {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
             else:
-                found |= {each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)}
+                found |= {
+                    each.target.id
+                    for each in node.body
+                    if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+                }
     return found
 
 
@@ -96,14 +121,20 @@ def test_arguments_exist():
 
 def test_arguments_are_written_so_that_they_are_known_for_such():
     """With a value, as in names=..., not as `names`."""
-    arguments = {field.name for options in (fastpack.PackOptions, fastpack.ReadOptions) for field in dataclasses.fields(options)}
+    arguments = {
+        field.name
+        for options in (fastpack.PackOptions, fastpack.ReadOptions)
+        for field in dataclasses.fields(options)
+    }
     assert [(place, word) for place, word in found_in(r"`([a-z_]+)`") if word in arguments] == []
 
 
 def test_pack_has_an_option_for_each_of_its_arguments():
     """Limits are for programs."""
     parameters = {parameter.name for parameter in COMMANDS["pack"].params}
-    assert {field.name for field in dataclasses.fields(fastpack.PackOptions)} - {"limits"} <= parameters
+    assert {field.name for field in dataclasses.fields(fastpack.PackOptions)} - {
+        "limits"
+    } <= parameters
 
 
 # In words of the command line
@@ -113,17 +144,49 @@ def test_pack_has_an_option_for_each_of_its_arguments():
     ("command", "message", "expected"),
     [
         ("pack", "ask for allow_external", "ask for --allow-external"),
-        ("pack", "say allow_external=True to read it - at a.h5", "say --allow-external to read it - at a.h5"),
-        ("pack", "choose with fields=..., or names=...", "choose with --fields A,B, or --names FIELD=NAME"),
-        ("pack", 'give layout="encoded" or fletcher32=False', "give --layout encoded or --no-fletcher32"),
+        (
+            "pack",
+            "say allow_external=True to read it - at a.h5",
+            "say --allow-external to read it - at a.h5",
+        ),
+        (
+            "pack",
+            "choose with fields=..., or names=...",
+            "choose with --fields A,B, or --names FIELD=NAME",
+        ),
+        (
+            "pack",
+            'give layout="encoded" or fletcher32=False',
+            "give --layout encoded or --no-fletcher32",
+        ),
         ("pack", "leave out quality and resize_max", "leave out quality and --resize-max"),
-        ("info", "choose with fields=... - at fields=1.h5", "choose with fields=... (in Python: fields of fastpack.open) - at fields=1.h5"),
-        ("pack", "raise max_pixels if it is real", "raise max_pixels if it is real (in Python: max_pixels of fastpack.Limits)"),
+        (
+            "info",
+            "choose with fields=... - at fields=1.h5",
+            "choose with fields=... (in Python: fields of fastpack.open) - at fields=1.h5",
+        ),
+        (
+            "pack",
+            "raise max_pixels if it is real",
+            "raise max_pixels if it is real (in Python: max_pixels of fastpack.Limits)",
+        ),
         ("pack", "name it with path_column", "name it with --path-column"),
-        ("index", "name it with path_column", "name it with path_column (in Python: path_column of fastpack.table)"),
-        ("pack", "it is kept as 'label_column' of a/path_column.csv", "it is kept as 'label_column' of a/path_column.csv"),
+        (
+            "index",
+            "name it with path_column",
+            "name it with path_column (in Python: path_column of fastpack.table)",
+        ),
+        (
+            "pack",
+            "it is kept as 'label_column' of a/path_column.csv",
+            "it is kept as 'label_column' of a/path_column.csv",
+        ),
         ("pack", "no class_names in train=0.9", "no class_names in train=0.9"),
-        ("verify", "num_workers must be 1, not num_workers=0", "--num-workers must be 1, not --num-workers 0"),
+        (
+            "verify",
+            "num_workers must be 1, not num_workers=0",
+            "--num-workers must be 1, not --num-workers 0",
+        ),
     ],
 )
 def test_words(command, message, expected):
@@ -131,7 +194,10 @@ def test_words(command, message, expected):
 
 
 def test_words_without_a_command():
-    assert in_cli_words("say allow_external=True", None) == "say allow_external=True (in Python: allow_external of fastpack.open)"
+    assert (
+        in_cli_words("say allow_external=True", None)
+        == "say allow_external=True (in Python: allow_external of fastpack.open)"
+    )
 
 
 def invoke(*arguments):
@@ -144,7 +210,16 @@ def test_a_link_out_names_the_option(tmp_path, photos):
     result = invoke("pack", tmp_path / "set" / "table.csv", "-o", tmp_path / "x.tfrecord", "--json")
     assert "give --allow-external" in result.stderr
     assert "give --allow-external" in json.loads(result.stdout)["error"]
-    assert invoke("pack", tmp_path / "set" / "table.csv", "-o", tmp_path / "x.tfrecord", "--allow-external").exit_code == 0
+    assert (
+        invoke(
+            "pack",
+            tmp_path / "set" / "table.csv",
+            "-o",
+            tmp_path / "x.tfrecord",
+            "--allow-external",
+        ).exit_code
+        == 0
+    )
 
 
 def test_a_column_that_hdf5_refuses_can_be_renamed(tmp_path, photos):
@@ -153,15 +228,28 @@ def test_a_column_that_hdf5_refuses_can_be_renamed(tmp_path, photos):
     result = invoke("pack", table, "-o", tmp_path / "x.h5")
     assert result.exit_code == 1
     assert "choose another name with --names FIELD=NAME" in result.stderr
-    assert invoke("pack", table, "-o", tmp_path / "x.h5", "--names", "class_names=bbox_x,label=y").exit_code == 0
+    assert (
+        invoke(
+            "pack", table, "-o", tmp_path / "x.h5", "--names", "class_names=bbox_x,label=y"
+        ).exit_code
+        == 0
+    )
     with h5py.File(tmp_path / "x.h5") as file:
         assert np.array_equal(file["bbox_x"], [1, 2])
         assert "y" in file
 
 
-@pytest.mark.parametrize("names", [["a"], ["a="], ["=b"], ["a=b,a=c"], ["a=b", "a=c"], ["a=b,"]], ids=str)
+@pytest.mark.parametrize(
+    "names", [["a"], ["a="], ["=b"], ["a=b,a=c"], ["a=b", "a=c"], ["a=b,"]], ids=str
+)
 def test_names_that_make_no_sense(tmp_path, photos, names):
-    result = invoke("pack", photos, "-o", tmp_path / "x.h5", *[word for name in names for word in ("--names", name)])
+    result = invoke(
+        "pack",
+        photos,
+        "-o",
+        tmp_path / "x.h5",
+        *[word for name in names for word in ("--names", name)],
+    )
     assert result.exit_code == 2
     assert "write FIELD=NAME" in result.stderr
 
@@ -173,13 +261,24 @@ def test_names_of_fields_that_are_not_there(tmp_path, photos):
 
 
 def test_names_may_come_again(tmp_path, photos):
-    arguments = ["--names", "image=image/encoded", "--names", "label=image/class/label,key=image/filename"]
+    arguments = [
+        "--names",
+        "image=image/encoded",
+        "--names",
+        "label=image/class/label,key=image/filename",
+    ]
     assert invoke("pack", photos, "-o", tmp_path / "x.tfrecord", *arguments).exit_code == 0
     schema = fastpack.open(tmp_path / "x.tfrecord").schema
-    assert [schema[name].stored_as for name in ("image", "label", "key")] == ["image/encoded", "image/class/label", "image/filename"]
+    assert [schema[name].stored_as for name in ("image", "label", "key")] == [
+        "image/encoded",
+        "image/class/label",
+        "image/filename",
+    ]
 
 
 def test_problems_that_verify_lists(tmp_path, photos, monkeypatch):
     problem = "this is large; raise max_pixels if it is real - at a.h5"
-    monkeypatch.setattr(fastpack, "verify", lambda *_, **__: fastpack.VerifyResult(1, 1, 0, (problem,)))
+    monkeypatch.setattr(
+        fastpack, "verify", lambda *_, **__: fastpack.VerifyResult(1, 1, 0, (problem,))
+    )
     assert "(in Python: max_pixels of fastpack.Limits) - at a.h5" in invoke("verify", photos).stdout

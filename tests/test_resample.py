@@ -26,7 +26,11 @@ def resample(pixels, height, width):
 
 def noise(height, width, channels):
     """Pixels that know nothing of their neighbours: the hardest for a filter."""
-    return np.random.default_rng([height, width, channels]).integers(0, 256, (height, width, channels)).astype(np.uint8)
+    return (
+        np.random.default_rng([height, width, channels])
+        .integers(0, 256, (height, width, channels))
+        .astype(np.uint8)
+    )
 
 
 @given(st.sampled_from([noise, photo]), SIZES, SIZES, SIZES, SIZES, st.sampled_from([1, 3]))
@@ -86,17 +90,40 @@ def test_turned_and_mirrored(orientation, channels):
     assert (place(pixels, mirrored, height, width) == upright[:, ::-1]).all()
 
 
-@pytest.mark.parametrize("box", [{"x": 1}, {"y": 1}, {"width": 0}, {"height": 0}, {"width": 31}, {"x": 2**32 - 1}, {"orientation": 5}])
+@pytest.mark.parametrize(
+    "box",
+    [
+        {"x": 1},
+        {"y": 1},
+        {"width": 0},
+        {"height": 0},
+        {"width": 31},
+        {"x": 2**32 - 1},
+        {"orientation": 5},
+    ],
+)
 def test_a_box_outside_the_pixels_is_refused(box):
-    outcome = Decoder().place(noise(20, 30, 3), view_of(**{"width": 30, "height": 20, **box}), np.empty((4, 4, 3), np.uint8))
+    outcome = Decoder().place(
+        noise(20, 30, 3),
+        view_of(**{"width": 30, "height": 20, **box}),
+        np.empty((4, 4, 3), np.uint8),
+    )
     assert outcome[0] == BAD_BOX
     assert "outside" in outcome[4]
 
 
 @pytest.mark.parametrize(
     ("stored", "out", "num_views"),
-    [((4, 4, 3), (4, 4, 1), 1), ((0, 4, 3), (4, 4, 3), 1), ((4, 4, 3), (4, 0, 3), 1), ((4, 4, 0), (4, 4, 0), 1), ((4, 4, 3), (4, 4, 3), 2)],
+    [
+        ((4, 4, 3), (4, 4, 1), 1),
+        ((0, 4, 3), (4, 4, 3), 1),
+        ((4, 4, 3), (4, 0, 3), 1),
+        ((4, 4, 0), (4, 4, 0), 1),
+        ((4, 4, 3), (4, 4, 3), 2),
+    ],
 )
 def test_shapes_that_do_not_fit_are_a_mistake(stored, out, num_views):
     with pytest.raises(ValueError, match="same number of channels|empty"):
-        Decoder().place(np.empty(stored, np.uint8), np.ones(num_views, VIEW), np.empty(out, np.uint8))
+        Decoder().place(
+            np.empty(stored, np.uint8), np.ones(num_views, VIEW), np.empty(out, np.uint8)
+        )

@@ -7,7 +7,17 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from images import cmyk_jpeg, factored_jpeg, jpeg, photo, sampled_jpeg, save, to_pillow, with_spectrum, without_segments
+from images import (
+    cmyk_jpeg,
+    factored_jpeg,
+    jpeg,
+    photo,
+    sampled_jpeg,
+    save,
+    to_pillow,
+    with_spectrum,
+    without_segments,
+)
 
 import fastpack
 from fastpack._native.decode import DecodeBatch, Decoder
@@ -50,7 +60,11 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("route", "data"), KINDS, ids=[f"{number} {decoder_name}" for number, (decoder_name, _) in enumerate(KINDS)])
+@pytest.mark.parametrize(
+    ("route", "data"),
+    KINDS,
+    ids=[f"{number} {decoder_name}" for number, (decoder_name, _) in enumerate(KINDS)],
+)
 def test_route(decoder_name, data):
     assert Decoder().route(data, len(data))[0] == decoder_name
 
@@ -69,7 +83,11 @@ def test_heads_are_enough(picture, tmp_path, monkeypatch):
     dataset = fastpack.open(tmp_path / "packed.tfrecord")
     asked = []
     heads = fastpack.Reader.heads
-    monkeypatch.setattr(fastpack.Reader, "heads", lambda self, field, rows, count: asked.append(count) or heads(self, field, rows, count))
+    monkeypatch.setattr(
+        fastpack.Reader,
+        "heads",
+        lambda self, field, rows, count: asked.append(count) or heads(self, field, rows, count),
+    )
     found = decoder_usage(dataset)
     assert (found.ours, found.libjpeg) == ((0, {"small": 1}) if picture == "small" else (1, {}))
     assert asked == ([2**16, len(data)] if len(data) > 10**5 else [2**16])
@@ -77,18 +95,29 @@ def test_heads_are_enough(picture, tmp_path, monkeypatch):
 
 def test_no_more_than_heads_is_read(dataset, monkeypatch):
     monkeypatch.setattr(decoders, "_HEAD_BYTES", 700)
-    assert [len(head) for head in dataset.heads(dataset.schema.image_field, np.arange(5), 700)] == [700, 700, 700, 266, 8]
+    assert [len(head) for head in dataset.heads(dataset.schema.image_field, np.arange(5), 700)] == [
+        700,
+        700,
+        700,
+        266,
+        8,
+    ]
     assert decoder_usage(dataset) == DecoderUsage(5, 5, 2, {"progressive": 1}, {"png": 1}, 1)
 
 
-@pytest.mark.parametrize(("route", "data"), [kind for kind in KINDS if kind[0] not in ("not 8 bits", "unusual headers", "unreadable")])
+@pytest.mark.parametrize(
+    ("route", "data"),
+    [kind for kind in KINDS if kind[0] not in ("not 8 bits", "unusual headers", "unreadable")],
+)
 def test_the_decoder_goes_the_same_way(decoder_name, data):
     info = probe(data)
     spans, views = np.zeros(1, SPAN), np.zeros(1, VIEW)
     spans["length"] = len(data)
     views["width"], views["height"] = info["width"], info["height"]
     out = np.empty((info["height"], info["width"], 3), np.uint8)
-    job = DecodeBatch(spans, views, [out], max_pixels=10**8, max_scans=100, memory=np.frombuffer(data, np.uint8))
+    job = DecodeBatch(
+        spans, views, [out], max_pixels=10**8, max_scans=100, memory=np.frombuffer(data, np.uint8)
+    )
     job.run()
     assert job.failures() == []
     assert job.num_sequential() == (decoder_name == "ours")
@@ -111,7 +140,10 @@ def test_a_large_dataset_is_sampled_and_says_so(dataset, monkeypatch):
     monkeypatch.setattr(decoders, "_MOST_LOOKED_AT", 3)
     found = decoder_usage(dataset)
     assert found.num_looked_at == 3
-    assert found.ours + sum(found.libjpeg.values()) + sum(found.others.values()) + found.num_unreadable == 3
+    assert (
+        found.ours + sum(found.libjpeg.values()) + sum(found.others.values()) + found.num_unreadable
+        == 3
+    )
     assert "by the headers of 3 of 5 images" in decoders_text(found)
 
 
@@ -127,5 +159,10 @@ def test_info_and_doctor_tell(dataset, tmp_path):
     assert result.exit_code == 0, result.output
     assert "own decoder    40.0%" in result.output
     assert "libjpeg-turbo  20.0%  progressive" in result.output
-    assert '"decoders": {' in CliRunner().invoke(main, ["info", str(tmp_path / "all.h5"), "--json"]).output
-    assert doctor(dataset.take([0, 2]), seconds=0.01).decoders == DecoderUsage(2, 2, 1, {"progressive": 1}, {}, 0)
+    assert (
+        '"decoders": {'
+        in CliRunner().invoke(main, ["info", str(tmp_path / "all.h5"), "--json"]).output
+    )
+    assert doctor(dataset.take([0, 2]), seconds=0.01).decoders == DecoderUsage(
+        2, 2, 1, {"progressive": 1}, {}, 0
+    )

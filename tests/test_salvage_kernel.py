@@ -34,7 +34,11 @@ def plain_holds(data: bytes, first: int, end: int) -> bool:
 def plain_next(data: bytes, at: int) -> int:
     for start in range(at, len(data) - 15):
         length = plain_length(data, start)
-        if length is not None and start + 16 + length <= len(data) and plain_holds(data, start + 12, start + 12 + length):
+        if (
+            length is not None
+            and start + 16 + length <= len(data)
+            and plain_holds(data, start + 12, start + 12 + length)
+        ):
             return start
     return len(data)
 
@@ -56,14 +60,21 @@ def plain_walk(data: bytes) -> list[tuple[int, int, int]]:
         else:
             end = at + 16 + length
             kind = WHOLE if plain_holds(data, at + 12, end - 4) else BAD_DATA
-            if kind == BAD_DATA and end < len(data) and plain_length(data, end) is None and (found := plain_next(data, at + 1)) < end:
+            if (
+                kind == BAD_DATA
+                and end < len(data)
+                and plain_length(data, end) is None
+                and (found := plain_next(data, at + 1)) < end
+            ):
                 kind, end = UNKNOWN, found
         pieces.append((at, end - at, kind))
         at = end
     return pieces
 
 
-def walked(path: Path, data: bytes, *, room: int = 4096, stride: int = 2**62) -> list[tuple[int, int, int]]:
+def walked(
+    path: Path, data: bytes, *, room: int = 4096, stride: int = 2**62
+) -> list[tuple[int, int, int]]:
     path.write_bytes(data)
     pieces, found = np.zeros(room, PIECE), []
     with open(path, "rb") as file:
@@ -79,7 +90,9 @@ def walked(path: Path, data: bytes, *, room: int = 4096, stride: int = 2**62) ->
 @st.composite
 def damaged_files(draw) -> bytes:
     """Records of 0 to 60 bytes, some of which hold records themselves, then a few changes, losses and additions."""
-    payloads = st.binary(max_size=60) | st.lists(st.binary(max_size=9), max_size=2).map(lambda inner: b"".join(map(frame, inner)))
+    payloads = st.binary(max_size=60) | st.lists(st.binary(max_size=9), max_size=2).map(
+        lambda inner: b"".join(map(frame, inner))
+    )
     data = bytearray(b"".join(map(frame, draw(st.lists(payloads, max_size=8)))))
     for _ in range(draw(st.integers(0, 3))):
         first = draw(st.integers(0, len(data)))
@@ -88,7 +101,9 @@ def damaged_files(draw) -> bytes:
     return bytes(data)
 
 
-@given(data=damaged_files(), room=st.sampled_from([1, 3, 100]), stride=st.sampled_from([1, 50, 2**40]))
+@given(
+    data=damaged_files(), room=st.sampled_from([1, 3, 100]), stride=st.sampled_from([1, 50, 2**40])
+)
 def test_walk_is_the_plain_walk(tmp_path_factory, data, room, stride):
     path = tmp_path_factory.getbasetemp() / "walked.tfrecord"
     assert walked(path, data, room=room, stride=stride) == plain_walk(data)
@@ -99,7 +114,9 @@ def test_pieces_cover_the_file(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "covered.tfrecord"
     path.write_bytes(data)
     pieces = walk_records(path)
-    assert np.array_equal(pieces["offset"], np.cumsum(np.append(0, pieces["length"][:-1]))[: len(pieces)])
+    assert np.array_equal(
+        pieces["offset"], np.cumsum(np.append(0, pieces["length"][:-1]))[: len(pieces)]
+    )
     assert pieces["length"].sum() == len(data)
 
 
@@ -118,7 +135,9 @@ def test_records_larger_than_the_window(tmp_path, sizes, damaged, at):
 def test_checksums_of_whole_records(tmp_path):
     payloads = [b"", b"abc", bytes(2 * MIB)]
     (tmp_path / "x").write_bytes(b"".join(map(frame, payloads)))
-    assert walk_records(tmp_path / "x")["crc32c"].tolist() == [crc32c(payload) for payload in payloads]
+    assert walk_records(tmp_path / "x")["crc32c"].tolist() == [
+        crc32c(payload) for payload in payloads
+    ]
 
 
 def test_false_beginnings_cannot_hold_the_walk_up(tmp_path):

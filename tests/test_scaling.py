@@ -58,13 +58,22 @@ def test_cold_is_left_out_where_nothing_is_forgotten(photos, monkeypatch, forget
 
 def test_points_take_turns():
     order = []
-    points = [Point("a", 1, lambda: float(order.append("a") or len(order))), Point("b", 1, lambda: float(order.append("b") or len(order)))]
+    points = [
+        Point("a", 1, lambda: float(order.append("a") or len(order))),
+        Point("b", 1, lambda: float(order.append("b") or len(order))),
+    ]
     assert measured(points, 2) == {"a": {1: [3.0, 5.0]}, "b": {1: [4.0, 6.0]}}
     assert order == ["a", "b"] * 3
 
 
 def test_a_curve_survives_json():
-    curve = Curve("threads", "Threads", "threads", "images/s", {"a": {1: [1.0, 2.0], 2: [3.0]}, "b": {"cold": [4.0]}})
+    curve = Curve(
+        "threads",
+        "Threads",
+        "threads",
+        "images/s",
+        {"a": {1: [1.0, 2.0], 2: [3.0]}, "b": {"cold": [4.0]}},
+    )
     assert Curve.from_json(json.loads(json.dumps(curve.to_json()))) == curve
 
 
@@ -81,9 +90,15 @@ def test_a_large_photograph_has_the_pixels_that_were_asked_for():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["/somewhere/benches/scaling.py", "all", "--rounds", "3"], "python -m benches.scaling all --rounds 3"),
+        (
+            ["/somewhere/benches/scaling.py", "all", "--rounds", "3"],
+            "python -m benches.scaling all --rounds 3",
+        ),
         (["/somewhere/benches/report/__main__.py", "a.json"], "python -m benches.report a.json"),
-        (["benches/scaling.py", "--scratch", "/some/folder here"], "python -m benches.scaling --scratch 'folder here'"),
+        (
+            ["benches/scaling.py", "--scratch", "/some/folder here"],
+            "python -m benches.scaling --scratch 'folder here'",
+        ),
     ],
 )
 def test_the_command_names_no_folder_of_the_machine(arguments, said):
@@ -93,7 +108,20 @@ def test_the_command_names_no_folder_of_the_machine(arguments, said):
 @pytest.mark.parametrize("subject", ["decodes", "pack"])
 def test_memory_is_written_down_too(photos, subject):
     written = photos.parent / "memory.json"
-    memory.main([subject, "--photos", str(photos), "--decodes", "300", "--samples", "3", "6", "--json", str(written)])
+    memory.main(
+        [
+            subject,
+            "--photos",
+            str(photos),
+            "--decodes",
+            "300",
+            "--samples",
+            "3",
+            "6",
+            "--json",
+            str(written),
+        ]
+    )
     (curve,) = map(Curve.from_json, json.loads(written.read_text())["curves"])
     assert curve.name == f"memory-{subject}"
     for points in curve.lines.values():

@@ -25,12 +25,22 @@ def captioned(tmp_path):
     """Three images, two of them with captions; one file of that ending belongs to none."""
     return write(
         tmp_path / "sd",
-        {"0.png": IMAGE, "0.txt": "Löwe\n", "1.jpg": IMAGE, "1.txt": "", "2.b.jpg": IMAGE, "classes.txt": "x", "1.json": "{}"},
+        {
+            "0.png": IMAGE,
+            "0.txt": "Löwe\n",
+            "1.jpg": IMAGE,
+            "1.txt": "",
+            "2.b.jpg": IMAGE,
+            "classes.txt": "x",
+            "1.json": "{}",
+        },
     )
 
 
 def columns(dataset):
-    return {name: list(column) for name, column in dataset.columns.items() if name in dataset.schema}
+    return {
+        name: list(column) for name, column in dataset.columns.items() if name in dataset.schema
+    }
 
 
 @pytest.mark.parametrize("route", ["folder", "open", "a.tfrecord", "a.h5"])
@@ -38,7 +48,11 @@ def test_captions_are_a_column(captioned, tmp_path, decoder_name):
     if decoder_name == "folder":
         taken = fastpack.from_folder(captioned)
     else:
-        path = fastpack.pack(captioned, tmp_path / decoder_name).paths if decoder_name != "open" else captioned
+        path = (
+            fastpack.pack(captioned, tmp_path / decoder_name).paths
+            if decoder_name != "open"
+            else captioned
+        )
         taken = fastpack.open(path, decode=False)
     assert [field.name for field in taken.schema.fields] == ["image", "key", "txt"]
     assert columns(taken) == {"key": ["0.png", "1.jpg", "2.b.jpg"], "txt": ["Löwe\n", "", ""]}
@@ -70,7 +84,15 @@ def test_few_are_not_taken_unasked(tmp_path):
 @pytest.mark.parametrize("labels", ["folders", "files"])
 def test_class_numbers(tmp_path, labels):
     above = "cat/" if labels == "folders" else ""
-    root = write(tmp_path / "a", {f"{above}0.png": IMAGE, f"{above}0.cls": "7\n", f"{above}1.png": IMAGE, f"{above}1.cls": "-1"})
+    root = write(
+        tmp_path / "a",
+        {
+            f"{above}0.png": IMAGE,
+            f"{above}0.cls": "7\n",
+            f"{above}1.png": IMAGE,
+            f"{above}1.cls": "-1",
+        },
+    )
     for taken in (fastpack.from_folder(root), fastpack.open(root)):
         name = "cls" if labels == "folders" else "label"
         assert (taken.columns[name].dtype, taken.columns[name].tolist()) == (np.int64, [7, -1])
@@ -82,13 +104,19 @@ def test_long_ones_are_taken_on_request(tmp_path):
     root = write(tmp_path / "a", {"0.png": IMAGE, "0.json": "x" * 70_000})
     source = fastpack.from_folder(root)
     assert "json" not in source.schema
-    assert source.notes[0].startswith("some of the .json files beside the images have more than 65,536 bytes, so they were left out; give")
+    assert source.notes[0].startswith(
+        "some of the .json files beside the images have more than 65,536 bytes, so they were left out; give"
+    )
     assert len(fastpack.from_folder(root, sidecars=["json"]).columns["json"][0]) == 70_000
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):
-    root = write(tmp_path / "a", {"0.png": IMAGE, "0.txt": "fine", "1.png": IMAGE, "1.txt": b"K\xf6ln"})
-    with pytest.raises(SourceError, match=r"not UTF-8; save it as UTF-8, or give .* without 'txt' - at .*a/1\.txt"):
+    root = write(
+        tmp_path / "a", {"0.png": IMAGE, "0.txt": "fine", "1.png": IMAGE, "1.txt": b"K\xf6ln"}
+    )
+    with pytest.raises(
+        SourceError, match=r"not UTF-8; save it as UTF-8, or give .* without 'txt' - at .*a/1\.txt"
+    ):
         fastpack.from_folder(root)
 
 
@@ -102,7 +130,12 @@ def test_a_change_of_a_caption_is_noticed(captioned):
 def test_many_are_read_by_several_threads(tmp_path, monkeypatch):
     monkeypatch.setattr("fastpack.files.sidecars._BLOCK", 7)
     root = write(
-        tmp_path / "a", {f"{i:03}{end}": IMAGE if end == ".jpg" else str(i) * (i % 5) for i in range(100) for end in (".jpg", ".txt")}
+        tmp_path / "a",
+        {
+            f"{i:03}{end}": IMAGE if end == ".jpg" else str(i) * (i % 5)
+            for i in range(100)
+            for end in (".jpg", ".txt")
+        },
     )
     assert list(fastpack.from_folder(root).columns["txt"]) == [str(i) * (i % 5) for i in range(100)]
 

@@ -50,7 +50,9 @@ def test_texts_are_those_that_were_appended(tmp_path_factory, batches, held):
 def resident_bytes() -> int:
     """Of mapped files, in memory now."""
     status = Path("/proc/self/status").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in status if line.startswith(("RssFile", "RssShmem")))
+    return sum(
+        int(line.split()[1]) * 1024 for line in status if line.startswith(("RssFile", "RssShmem"))
+    )
 
 
 @pytest.mark.isolated
@@ -77,7 +79,10 @@ def test_a_disk_that_refuses_is_told_with_the_shard(tmp_path, monkeypatch, name)
     refused = []
 
     def refuse(descriptor, data):
-        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{tmp_path}/.{name}.packing/") and len(data) == 40:
+        if (
+            os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{tmp_path}/.{name}.packing/")
+            and len(data) == 40
+        ):
             refused.append(data)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(descriptor, data)

@@ -95,12 +95,19 @@ def test_what_was_begun_and_not_finished_is_removed(output, shards):
     for name in (NAMES[1], f"{NAMES[1]}.index.npz", f".{NAMES[1]}.index.npz.123.tmp"):
         (folder / name).write_bytes(b"half")
     with staged(output, PLAN, resume=True):
-        assert names(folder) == sorted(["journal.jsonl", LOCK_NAME, "plan.json", NAMES[0], f"{NAMES[0]}.index.npz"])
+        assert names(folder) == sorted(
+            ["journal.jsonl", LOCK_NAME, "plan.json", NAMES[0], f"{NAMES[0]}.index.npz"]
+        )
 
 
 def test_without_resume_or_overwrite_they_are_an_error(output, shards):
     stop_after(output, shards, 1)
-    with pytest.raises(OutputExistsError, match="after 1 of its shards; pack the same with resume=True"), staged(output, PLAN):
+    with (
+        pytest.raises(
+            OutputExistsError, match="after 1 of its shards; pack the same with resume=True"
+        ),
+        staged(output, PLAN),
+    ):
         pass
     with staged(output, PLAN, resume=True) as staging:
         assert staging.is_finished(0)
@@ -116,7 +123,10 @@ def test_overwrite_starts_over(output, shards):
 @pytest.mark.parametrize("change", [{"samples": 5}, {"layout": "pixels"}, {"color": "BGR"}])
 def test_another_plan_is_not_continued(output, shards, change):
     stop_after(output, shards, 1)
-    with pytest.raises(PlanChangedError, match=next(iter(change))), staged(output, PLAN | change, resume=True):
+    with (
+        pytest.raises(PlanChangedError, match=next(iter(change))),
+        staged(output, PLAN | change, resume=True),
+    ):
         pass
 
 
@@ -126,7 +136,10 @@ def test_other_shards_are_another_plan(output, shards):
         pass
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: bytes([data[0] ^ 1]) + data[1:], lambda data: b""])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[:-1], lambda data: bytes([data[0] ^ 1]) + data[1:], lambda data: b""],
+)
 def test_a_shard_that_is_not_what_was_finished_is_made_again(output, shards, damage):
     stop_after(output, shards, 1)
     with staged(output, PLAN, resume=True) as staging:
@@ -160,7 +173,10 @@ def test_an_existing_output_is_left_alone(output, tmp_path):
 def test_two_packers_of_one_output(output, shards):
     with staged(output, PLAN) as staging:
         make(staging, 0, shards[0])
-        with pytest.raises(StagingBusyError, match="another pack"), staged(output, PLAN, overwrite=True):
+        with (
+            pytest.raises(StagingBusyError, match="another pack"),
+            staged(output, PLAN, overwrite=True),
+        ):
             pass
         assert staging.path(0).read_bytes() == shards[0]
     with staged(output, PLAN, resume=True) as staging:
@@ -210,7 +226,9 @@ def test_a_killed_packer_lets_go_of_the_lock(tmp_path):
     assert names(tmp_path) == []
 
 
-interrupted = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # where `open` itself was
+interrupted = pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning"
+)  # where `open` itself was
 
 
 @pytest.fixture
@@ -278,7 +296,9 @@ def test_ctrl_c_leaves_the_folder_to_the_packer_that_has_it(output, tmp_path, no
         staging.path(0).write_bytes(b"half")
         with pytest.raises(StagingBusyError):
             for _ in chances(lambda: staged(output, PLAN)):
-                assert names(tmp_path / ".set.tfrecord.packing") == sorted([LOCK_NAME, "plan.json", NAMES[0]])
+                assert names(tmp_path / ".set.tfrecord.packing") == sorted(
+                    [LOCK_NAME, "plan.json", NAMES[0]]
+                )
         assert staging.path(0).read_bytes() == b"half"
     assert names(tmp_path) == []
 

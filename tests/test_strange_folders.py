@@ -13,7 +13,14 @@ from images import jpeg
 
 import fastpack
 from fastpack import FastpackWarning, PackOptions
-from fastpack.errors import EmptySourceError, FastpackError, MissingFileError, OptionError, SourceError, UnreadableFileError
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    MissingFileError,
+    OptionError,
+    SourceError,
+    UnreadableFileError,
+)
 from fastpack.formats.discovery import find_shards
 from fastpack.reading.class_lists import class_list
 
@@ -39,9 +46,15 @@ def fresh(root, numbers=itertools.count()):  # one for all
 ROUTES = {
     "folder": lambda root, **options: fastpack.from_folder(root, **options),
     "open": opened,
-    "pack": lambda root, **options: opened(fastpack.pack(root, fresh(root), PackOptions(**options)).paths),
-    "pack of open": lambda root, **options: opened(fastpack.pack(opened(root, **options), fresh(root)).paths),
-    "convert": lambda root, **options: opened(fastpack.convert(root, fresh(root), PackOptions(**options)).paths),
+    "pack": lambda root, **options: opened(
+        fastpack.pack(root, fresh(root), PackOptions(**options)).paths
+    ),
+    "pack of open": lambda root, **options: opened(
+        fastpack.pack(opened(root, **options), fresh(root)).paths
+    ),
+    "convert": lambda root, **options: opened(
+        fastpack.convert(root, fresh(root), PackOptions(**options)).paths
+    ),
 }
 each_route = pytest.mark.parametrize("take", ROUTES.values(), ids=ROUTES)
 
@@ -54,7 +67,14 @@ def facts(taken):
 # Junk, and what is not an image
 
 
-JUNK = ["@eaDir/cat/1.jpg", ".ipynb_checkpoints/1.jpg", "__MACOSX/cat/1.jpg", "lost+found/1.jpg", "cat/._1.jpg", "cat/.thumbnails/1.jpg"]
+JUNK = [
+    "@eaDir/cat/1.jpg",
+    ".ipynb_checkpoints/1.jpg",
+    "__MACOSX/cat/1.jpg",
+    "lost+found/1.jpg",
+    "cat/._1.jpg",
+    "cat/.thumbnails/1.jpg",
+]
 
 
 @each_route
@@ -64,7 +84,15 @@ def test_junk_is_no_class(tmp_path, take):
 
 
 def test_what_is_left_out_is_said(tmp_path):
-    root = grow(tmp_path / "photos", "cat/1.jpg", *JUNK, "labels.csv", "cat/README", "cat/1.heic", "cat/a.zip")
+    root = grow(
+        tmp_path / "photos",
+        "cat/1.jpg",
+        *JUNK,
+        "labels.csv",
+        "cat/README",
+        "cat/1.heic",
+        "cat/a.zip",
+    )
     (root / "owl").mkdir()
     (root / "fox" / "old").mkdir(parents=True)
     notes = (
@@ -72,10 +100,18 @@ def test_what_is_left_out_is_said(tmp_path):
         "left out 4 files that do not end like images: cat/1.heic, cat/README, cat/a.zip and 1 more",
         "no class is made of 2 folders without images: fox/old/, owl/",
     )
-    for taken in (fastpack.from_folder(root), opened(root), fastpack.pack(root, tmp_path / "p.h5"), fastpack.convert(root, tmp_path / "c.h5")):
+    for taken in (
+        fastpack.from_folder(root),
+        opened(root),
+        fastpack.pack(root, tmp_path / "p.h5"),
+        fastpack.convert(root, tmp_path / "c.h5"),
+    ):
         assert taken.notes == notes
     result = run("pack", root, "-o", tmp_path / "q.h5", "--quiet")
-    assert (result.stdout, result.stderr.splitlines()) == ("", [f"fastpack: {note}" for note in notes])
+    assert (result.stdout, result.stderr.splitlines()) == (
+        "",
+        [f"fastpack: {note}" for note in notes],
+    )
     assert run("ls", root).stderr == result.stderr
 
 
@@ -87,14 +123,19 @@ def test_a_saved_index_says_what_is_true_now(tmp_path):
 
 
 def test_no_images_but_other_files(tmp_path):
-    with pytest.raises(EmptySourceError, match=r"\.tiff\), but 2 files of other endings: 0001, a.heic; check"):
+    with pytest.raises(
+        EmptySourceError, match=r"\.tiff\), but 2 files of other endings: 0001, a.heic; check"
+    ):
         fastpack.from_folder(grow(tmp_path / "photos", "0001", "a.heic"))
 
 
 def test_packed_files_beside_images(tmp_path):
     root = grow(tmp_path / "photos", "cat/1.jpg")
     fastpack.pack(root, root / "a.tfrecord")
-    with pytest.warns(FastpackWarning, match=r"photos holds images beside a.tfrecord; only the 1 packed files are read"):
+    with pytest.warns(
+        FastpackWarning,
+        match=r"photos holds images beside a.tfrecord; only the 1 packed files are read",
+    ):
         assert find_shards(root) == [root / "a.tfrecord"]
     assert "a.tfrecord" in fastpack.from_folder(root).notes[0]
 
@@ -108,8 +149,16 @@ def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     said = 'left out 1 image beside the class folders, of no class: stray.jpg; give class_folder="none" to take all, without labels'
     for options in ({}, {"class_folder": "last"}):
         assert facts(take(root, **options)) == (["cat/1.jpg", "dog/1.jpg"], [0, 1], ("cat", "dog"))
-        assert fastpack.from_folder(root, **options).notes[0] == opened(root, **options).notes[0] == said
-    assert facts(take(root, class_folder="none")) == (["cat/1.jpg", "dog/1.jpg", "stray.jpg"], None, ())
+        assert (
+            fastpack.from_folder(root, **options).notes[0]
+            == opened(root, **options).notes[0]
+            == said
+        )
+    assert facts(take(root, class_folder="none")) == (
+        ["cat/1.jpg", "dog/1.jpg", "stray.jpg"],
+        None,
+        (),
+    )
 
 
 def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
@@ -120,7 +169,9 @@ def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
         opened(root)
     packed = fastpack.pack(root, tmp_path / "a.h5", PackOptions(on_error="skip"))
     assert (
-        facts(opened(packed.paths)) == facts(opened(root, on_error="skip")) == (["bee/1.jpg", "cat/1.jpg"], [1, 2], ("ant", "bee", "cat"))
+        facts(opened(packed.paths))
+        == facts(opened(root, on_error="skip"))
+        == (["bee/1.jpg", "cat/1.jpg"], [1, 2], ("ant", "bee", "cat"))
     )
 
 
@@ -138,21 +189,34 @@ def test_stray_pictures_that_are_the_most_are_refused(tmp_path, take):
 @each_route
 def test_the_last_folder_can_be_the_class(tmp_path, take):
     root = grow(tmp_path / "inat", "Plantae/7477/1.jpg", "Plantae/8001/1.jpg", "Aves/3001/1.jpg")
-    assert facts(take(root))[1:] == facts(take(root, class_folder="last"))[1:] == ([0, 1, 2], ("3001", "7477", "8001"))
+    assert (
+        facts(take(root))[1:]
+        == facts(take(root, class_folder="last"))[1:]
+        == ([0, 1, 2], ("3001", "7477", "8001"))
+    )
     assert facts(take(root, class_folder="first"))[1:] == ([0, 1, 1], ("Aves", "Plantae"))
 
 
 @each_route
 def test_splits_are_not_packed_as_classes(tmp_path, take):
     root = grow(tmp_path / "set", "train/cat/1.jpg", "val/cat/1.jpg")
-    with pytest.raises(SourceError, match=r"^the folders train, val are called like splits, .* - at .*set$"):
+    with pytest.raises(
+        SourceError, match=r"^the folders train, val are called like splits, .* - at .*set$"
+    ):
         take(root)
 
 
 @each_route
 @pytest.mark.parametrize("name", ["val", "test", "Valid"])
 def test_a_split_counts_in_the_classes_of_its_training_set(tmp_path, take, name):
-    grow(tmp_path, "train/bee/1.jpg", "train/cat/1.jpg", "train/dog/deep/1.jpg", "train/.hidden/1.jpg", "train/1.txt")
+    grow(
+        tmp_path,
+        "train/bee/1.jpg",
+        "train/cat/1.jpg",
+        "train/dog/deep/1.jpg",
+        "train/.hidden/1.jpg",
+        "train/1.txt",
+    )
     (tmp_path / "train" / "ape").mkdir()  # no class there either
     root = grow(tmp_path / name, "bee/1.jpg", "dog/1.jpg")
     said = f"labels count in the classes of train beside {name}, which has cat too; give classes to decide"
@@ -165,7 +229,9 @@ def test_a_split_with_a_class_of_its_own(tmp_path):
     grow(tmp_path, "train/bee/1.jpg")
     source = fastpack.from_folder(grow(tmp_path / "val", "ant/1.jpg", "bee/1.jpg"))
     assert source.schema.class_names == ("ant", "bee")
-    assert source.notes == ("the folder train beside val has no class ant; labels differ there; give classes to decide",)
+    assert source.notes == (
+        "the folder train beside val has no class ant; labels differ there; give classes to decide",
+    )
 
 
 def test_a_training_set_that_is_a_link_is_not_looked_into(tmp_path):
@@ -175,14 +241,20 @@ def test_a_training_set_that_is_a_link_is_not_looked_into(tmp_path):
 
 
 def test_folders_with_other_classes_count_in_all(tmp_path):
-    one, two = grow(tmp_path / "one", "bee/1.jpg", "dog/1.jpg"), grow(tmp_path / "two", "cat/1.jpg", "dog/1.jpg")
+    one, two = (
+        grow(tmp_path / "one", "bee/1.jpg", "dog/1.jpg"),
+        grow(tmp_path / "two", "cat/1.jpg", "dog/1.jpg"),
+    )
     assert facts(opened([one, two]))[1:] == ([0, 2, 1, 2], ("bee", "cat", "dog"))
 
 
 def test_verify_against_takes_the_same_classes(tmp_path):
     root = grow(tmp_path / "inat", "Plantae/7477/1.jpg", "Plantae/8001/1.jpg", "Aves/3001/1.jpg")
     fastpack.pack(root, tmp_path / "a.h5", PackOptions(class_folder="first"))
-    assert run("verify", tmp_path / "a.h5", "--against", root, "--class-folder", "first").exit_code == 0
+    assert (
+        run("verify", tmp_path / "a.h5", "--against", root, "--class-folder", "first").exit_code
+        == 0
+    )
     assert run("verify", tmp_path / "a.h5", "--against", root).exit_code == 1
 
 
@@ -200,13 +272,24 @@ def lists(tmp_path):
     (tmp_path / "lines.txt").write_text("\ufeffbee\r\ncat\r\ndog\n\n")
     (tmp_path / "list.json").write_text(json.dumps(["bee", "cat", "dog"]))
     (tmp_path / "mapping.json").write_text(json.dumps({"dog": 2, "bee": 0, "cat": 1}))
-    (tmp_path / "table.csv").write_text("file_name,label\nwhole/bee/1.jpg,bee\nwhole/bee/1.jpg,dog\nwhole/cat/1.jpg,cat\n")
+    (tmp_path / "table.csv").write_text(
+        "file_name,label\nwhole/bee/1.jpg,bee\nwhole/bee/1.jpg,dog\nwhole/cat/1.jpg,cat\n"
+    )
     for name in ("w.tfrecord", "w.h5"):
         fastpack.pack(tmp_path / "whole", tmp_path / name)
     (tmp_path / "shards").mkdir()
     fastpack.pack(tmp_path / "whole", tmp_path / "shards" / "w.h5")
     yield from (("bee", "cat", "dog"), {"dog": 2, "bee": 0, "cat": 1})
-    for name in ("whole", "lines.txt", "list.json", "mapping.json", "table.csv", "w.tfrecord", "w.h5", "shards"):
+    for name in (
+        "whole",
+        "lines.txt",
+        "list.json",
+        "mapping.json",
+        "table.csv",
+        "w.tfrecord",
+        "w.h5",
+        "shards",
+    ):
         yield tmp_path / name
 
 
@@ -218,7 +301,10 @@ def test_classes_are_given_in_many_ways(animals, tmp_path):
         packed = fastpack.pack(animals, tmp_path / f"{number}.tfrecord", PackOptions(classes=given))
         assert facts(opened(packed.paths))[1] == [0, 2]
         if not isinstance(given, (tuple, dict)):
-            assert run("pack", animals, "-o", tmp_path / f"{number}.h5", "--classes", given).exit_code == 0
+            assert (
+                run("pack", animals, "-o", tmp_path / f"{number}.h5", "--classes", given).exit_code
+                == 0
+            )
             assert facts(opened(tmp_path / f"{number}.h5"))[1:] == expected
 
 
@@ -228,26 +314,41 @@ def test_datasets_and_tables_take_a_list_too(animals, tmp_path):
     names = ["cat", "dog", "bee"]
     fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "b.h5", PackOptions(classes=names))
     fastpack.pack(tmp_path / "t.csv", tmp_path / "c.h5", PackOptions(classes=names))
-    assert facts(opened(tmp_path / "b.h5"))[1:] == facts(opened(tmp_path / "a.tfrecord", classes=names))[1:] == ([2, 1], tuple(names))
+    assert (
+        facts(opened(tmp_path / "b.h5"))[1:]
+        == facts(opened(tmp_path / "a.tfrecord", classes=names))[1:]
+        == ([2, 1], tuple(names))
+    )
     assert facts(opened(tmp_path / "c.h5"))[1:] == ([1, 0], tuple(names))
 
 
 def test_classes_that_are_not_in_the_list_are_refused_by_name(animals, tmp_path):
     with pytest.raises(SourceError, match="the list of 2 classes has no dog; add"):
-        fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee", "cat"], on_error="skip"))
+        fastpack.pack(
+            animals, tmp_path / "a.h5", PackOptions(classes=["bee", "cat"], on_error="skip")
+        )
     with pytest.raises(SourceError, match="has no dog"):
         opened(animals, classes=["bee"])
     assert not list(tmp_path.glob("*a.h5*"))
-    assert fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee"], exclude=["dog/*"])).num_samples == 1
+    assert (
+        fastpack.pack(
+            animals, tmp_path / "a.h5", PackOptions(classes=["bee"], exclude=["dog/*"])
+        ).num_samples
+        == 1
+    )
 
 
 def test_a_pack_that_goes_on_must_have_the_same_classes(animals, tmp_path, stop_behind):
     with pytest.raises(KeyboardInterrupt), stop_behind(1):
         fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee", "dog"], shards=2))
     with pytest.raises(FastpackError, match="classes"):
-        fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["dog", "bee"], shards=2), resume=True)
+        fastpack.pack(
+            animals, tmp_path / "a.h5", PackOptions(classes=["dog", "bee"], shards=2), resume=True
+        )
     (tmp_path / "names").write_text("bee\ndog")
-    fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=tmp_path / "names", shards=2), resume=True)
+    fastpack.pack(
+        animals, tmp_path / "a.h5", PackOptions(classes=tmp_path / "names", shards=2), resume=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -305,12 +406,18 @@ def lead_out(root, secret):
     """The ways in which a link in a folder can lead out: name -> what makes it, and the option that lets it pass."""
     grow(root, "a/1.jpg")
     yield "a file", lambda: (root / "a" / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
-    yield "a file beside the classes", lambda: (root / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
+    yield (
+        "a file beside the classes",
+        lambda: (root / "evil.jpg").symlink_to(secret / "n2" / "private.jpg"),
+    )
     yield "a class", lambda: (root / "n2").symlink_to(secret / "n2")
     yield "a relative one", lambda: (root / "n2").symlink_to("../elsewhere/n2")
     yield "a chain", lambda: _chain(root / "a", secret / "n2" / "private.jpg")
     yield "a caption", lambda: (root / "a" / "1.txt").symlink_to(secret / "1.txt")
-    yield "nothing but links", lambda: ((root / "a" / "1.jpg").unlink(), (root / "n2").symlink_to(secret / "n2"))
+    yield (
+        "nothing but links",
+        lambda: ((root / "a" / "1.jpg").unlink(), (root / "n2").symlink_to(secret / "n2")),
+    )
 
 
 def _chain(folder, end):
@@ -318,17 +425,29 @@ def _chain(folder, end):
     (folder / "next").symlink_to(end)
 
 
-WAYS = ["a file", "a file beside the classes", "a class", "a relative one", "a chain", "a caption", "nothing but links"]
+WAYS = [
+    "a file",
+    "a file beside the classes",
+    "a class",
+    "a relative one",
+    "a chain",
+    "a caption",
+    "nothing but links",
+]
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("take", [ROUTES[name] for name in ("open", "pack", "pack of open", "convert")])
+@pytest.mark.parametrize(
+    "take", [ROUTES[name] for name in ("open", "pack", "pack of open", "convert")]
+)
 def test_links_that_lead_out_are_refused_by_every_route(tmp_path, secret, take, way):
     root = tmp_path / "src"
     dict(lead_out(root, secret))[way]()
     with pytest.raises(FastpackError, match="leads out of .*allow_external"):
         take(root)
-    assert len(take(root, allow_external=True)) == (2 if way in ("a file", "a class", "a relative one", "a chain") else 1)
+    assert len(take(root, allow_external=True)) == (
+        2 if way in ("a file", "a class", "a relative one", "a chain") else 1
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -336,8 +455,16 @@ def test_links_that_lead_out_are_refused_by_every_route(tmp_path, secret, take, 
 def test_links_that_lead_out_are_refused_by_every_command(tmp_path, secret, command, way):
     root = tmp_path / "src"
     dict(lead_out(root, secret))[way]()
-    outputs = {"pack": ["-o", "p.h5"], "convert": ["c.h5"], "extract": ["files"], "preview": ["-o", "sheet.png"]}
-    output = [tmp_path / word if "." in word or word == "files" else word for word in outputs.get(command, [])]
+    outputs = {
+        "pack": ["-o", "p.h5"],
+        "convert": ["c.h5"],
+        "extract": ["files"],
+        "preview": ["-o", "sheet.png"],
+    }
+    output = [
+        tmp_path / word if "." in word or word == "files" else word
+        for word in outputs.get(command, [])
+    ]
     refused = run(command, root, *output)
     assert refused.exit_code == 1
     assert "leads out of" in refused.stderr
@@ -385,7 +512,9 @@ def test_what_cannot_be_read_is_one_bad_sample(tmp_path, what):
         dataset = opened(root, on_error=on_error)
         assert facts(dataset) == (["a/1.jpg", "a/2.jpg", "b/1.jpg"], [0, 0, 1], ("a", "b"))
         assert dataset.read([0, 1, 2]).num_samples == 3
-        assert dataset.notes[-1].startswith("left out 1 file or folder that cannot be read, or must not; the first: ")
+        assert dataset.notes[-1].startswith(
+            "left out 1 file or folder that cannot be read, or must not; the first: "
+        )
     packed = fastpack.pack(root, tmp_path / "skip.h5", PackOptions(on_error="skip"))
     assert (packed.num_samples, len(packed.rejects)) == (3, 1)
 
@@ -394,7 +523,10 @@ def test_nothing_that_can_be_read(tmp_path):
     grow(tmp_path / "photos", "a/1.jpg")
     (tmp_path / "photos" / "a" / "1.jpg").unlink()
     (tmp_path / "photos" / "a" / "1.jpg").symlink_to("/nowhere")
-    with pytest.raises(EmptySourceError, match=r"no images here that can be taken .*this link leads to /nowhere,.*a/1\.jpg"):
+    with pytest.raises(
+        EmptySourceError,
+        match=r"no images here that can be taken .*this link leads to /nowhere,.*a/1\.jpg",
+    ):
         opened(tmp_path / "photos", on_error="skip")
 
 
@@ -437,7 +569,15 @@ def test_a_folder_that_vanishes_while_it_is_listed(tmp_path, monkeypatch):
 
 
 def test_odd_names(tmp_path):
-    names = ["a/-rf.jpg", "a/new\nline.jpg", "a/" + "x" * 251 + ".jpg", "a/A.JPEG", "a/a.jpeg", "-b/ .jpg", "a/scan.jfif"]
+    names = [
+        "a/-rf.jpg",
+        "a/new\nline.jpg",
+        "a/" + "x" * 251 + ".jpg",
+        "a/A.JPEG",
+        "a/a.jpeg",
+        "-b/ .jpg",
+        "a/scan.jfif",
+    ]
     root = grow(tmp_path / "photos", *names)
     for take in ROUTES.values():
         assert list(take(root).columns["key"]) == sorted(names)

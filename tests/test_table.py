@@ -27,7 +27,12 @@ INT64 = range(-(2**63), 2**63)
 
 
 def is_plain_integer(cell):
-    return cell.lstrip("-").isascii() and cell.lstrip("-").isdigit() and str(int(cell)) == cell and int(cell) in INT64
+    return (
+        cell.lstrip("-").isascii()
+        and cell.lstrip("-").isdigit()
+        and str(int(cell)) == cell
+        and int(cell) in INT64
+    )
 
 
 def is_plain_number(cell):
@@ -71,12 +76,43 @@ def plainly_typed(values):
 
 SPELLED = st.sampled_from(
     [
-        *("", "5", "-7", " 12 ", "1_0", "05", "0.5", "0.50", "1e-05", "1e5", "1E+2", "+1", ".5", "5.", "-0", "-0.0", "nan", "-inf"),
-        *(str(2**63), str(2**63 - 1), str(2**53 + 1), "0.1234567890123456789", "1e+400", "1e-400", "1,000"),
+        *(
+            "",
+            "5",
+            "-7",
+            " 12 ",
+            "1_0",
+            "05",
+            "0.5",
+            "0.50",
+            "1e-05",
+            "1e5",
+            "1E+2",
+            "+1",
+            ".5",
+            "5.",
+            "-0",
+            "-0.0",
+            "nan",
+            "-inf",
+        ),
+        *(
+            str(2**63),
+            str(2**63 - 1),
+            str(2**53 + 1),
+            "0.1234567890123456789",
+            "1e+400",
+            "1e-400",
+            "1,000",
+        ),
         *("True", "None", "[1]", "x", "Löwe", "٣"),
     ]
 )
-NUMERALS = st.integers(-(2**64), 2**64).map(str) | st.floats().map(repr) | st.decimals(allow_nan=False, allow_infinity=False).map(str)
+NUMERALS = (
+    st.integers(-(2**64), 2**64).map(str)
+    | st.floats().map(repr)
+    | st.decimals(allow_nan=False, allow_infinity=False).map(str)
+)
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats() | st.booleans()
 LETTERS = st.text(st.characters(codec="utf-8"), max_size=3)
 VALUES = st.one_of(SPELLED, NUMBERS, st.none(), LETTERS)
@@ -88,7 +124,15 @@ def lists_of(*kinds):
 
 
 CELLS = lists_of(SPELLED, NUMERALS, NUMERALS | st.just(""), st.integers(-9, 9).map(str), LETTERS)
-TYPED = lists_of(VALUES, NUMBERS, NUMBERS | st.none(), st.integers(-9, 9) | st.none(), st.booleans(), LETTERS | st.none(), SPELLED)
+TYPED = lists_of(
+    VALUES,
+    NUMBERS,
+    NUMBERS | st.none(),
+    st.integers(-9, 9) | st.none(),
+    st.booleans(),
+    LETTERS | st.none(),
+    SPELLED,
+)
 
 
 def column_of(values, cut=0, *, is_typed=True):
@@ -119,7 +163,9 @@ def test_a_column_of_cells_is_what_the_rules_say(cells, cut):
 def test_a_column_of_values_is_what_the_rules_say(values, cut):
     expected = plainly_typed(values)
     if expected is None:
-        with pytest.raises(SourceError, match=r"'c' (mixes|holds) .*; write .* at t\.csv, record \d"):
+        with pytest.raises(
+            SourceError, match=r"'c' (mixes|holds) .*; write .* at t\.csv, record \d"
+        ):
             column_of(values, cut).values()
         return
     assert_same(column_of(values, cut).values(), expected)
@@ -138,7 +184,9 @@ def test_a_column_of_values_is_what_the_rules_say(values, cut):
 def test_labels_are_integers_or_names(values, names):
     labels, found = column_of(values).labels([])
     assert list(found) == names
-    assert labels.tolist() == ([names.index(value) for value in values] if names else list(map(int, values)))
+    assert labels.tolist() == (
+        [names.index(value) for value in values] if names else list(map(int, values))
+    )
     assert labels.dtype == np.int64
 
 
@@ -153,14 +201,21 @@ def notes():
     return []
 
 
-@pytest.mark.parametrize("values", [["a", "", "b"], ["a", None, "b"], [1, None, 2], [0.5, math.nan, 1.0]])
+@pytest.mark.parametrize(
+    "values", [["a", "", "b"], ["a", None, "b"], [1, None, 2], [0.5, math.nan, 1.0]]
+)
 def test_a_missing_label_is_named_with_its_row(values, notes):
-    with pytest.raises(SourceError, match=r"'c': the row has no label; give it one, .* at t\.csv, record 1$"):
+    with pytest.raises(
+        SourceError, match=r"'c': the row has no label; give it one, .* at t\.csv, record 1$"
+    ):
         column_of(values).labels(notes)
 
 
 def test_a_class_is_spelt_in_one_way(notes):
-    with pytest.raises(SourceError, match="holds 'cat' here and ' cat' elsewhere; spell the class in one way - at t.csv, record 0"):
+    with pytest.raises(
+        SourceError,
+        match="holds 'cat' here and ' cat' elsewhere; spell the class in one way - at t.csv, record 0",
+    ):
         column_of(["cat", " cat"]).labels(notes)
 
 
@@ -175,7 +230,9 @@ def test_labels_may_be_lists(notes, values, expected, class_names):
 
 @pytest.mark.parametrize("take", [Leaf.values, lambda leaf: leaf.labels([])])
 def test_an_integer_too_large_is_named_with_its_row(take):
-    with pytest.raises(SourceError, match=r"'c' holds 9223372036854775808, .* 64 bits.* at t\.csv, record 2"):
+    with pytest.raises(
+        SourceError, match=r"'c' holds 9223372036854775808, .* 64 bits.* at t\.csv, record 2"
+    ):
         take(column_of([1, 2, 2**63, 3], 2))
 
 
@@ -219,7 +276,10 @@ def test_tables_of_more_rows_than_are_read_at_a_time(tmp_path, suffix, monkeypat
     monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 3)
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     notes = [*(str(i) for i in range(9)), "last"]
-    rows = [{"file_name": "a.jpg", "label": i, "score": i / 2 if i == 9 else None, "note": note} for i, note in enumerate(notes)]
+    rows = [
+        {"file_name": "a.jpg", "label": i, "score": i / 2 if i == 9 else None, "note": note}
+        for i, note in enumerate(notes)
+    ]
     source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     assert source.columns["label"].tolist() == list(range(10))
     np.testing.assert_array_equal(source.columns["score"], np.array([math.nan] * 9 + [4.5]))
@@ -255,11 +315,15 @@ def plain_key(name, root):
     return outer_key(name) if key.split("/")[0] == ".." else key
 
 
-PARTS = st.sampled_from(["", ".", "..", "...", "in", "x", "a", "b.jpg", ".a", "a.", "a\nb", "Löwe", "\udcff", "..\n"])
+PARTS = st.sampled_from(
+    ["", ".", "..", "...", "in", "x", "a", "b.jpg", ".a", "a.", "a\nb", "Löwe", "\udcff", "..\n"]
+)
 NAMES = st.lists(PARTS, min_size=1, max_size=5).map("/".join)
 
 
-ROOTS = st.sampled_from([".", "/", "//", "in", "in/../x", "/in", "/in/x/", "/in/../x", "../in", "./in//x"])
+ROOTS = st.sampled_from(
+    [".", "/", "//", "in", "in/../x", "/in", "/in/x/", "/in/../x", "../in", "./in//x"]
+)
 
 
 @settings(max_examples=200)
@@ -331,4 +395,9 @@ def test_folders_take_little_memory_a_file(tmp_path):
             for j in range(100):
                 (tmp_path / name / f"{i:03}" / f"{j:03}.jpg").touch()
     # As above, and what there is to know of a folder. It was 300.
-    assert bytes_per_file(lambda: from_folder(tmp_path / "few"), lambda: from_folder(tmp_path / "many")) < 90
+    assert (
+        bytes_per_file(
+            lambda: from_folder(tmp_path / "few"), lambda: from_folder(tmp_path / "many")
+        )
+        < 90
+    )

@@ -37,7 +37,9 @@ def notes_of(text):
 
 # One set of rules
 
-WORDS = st.text(st.sampled_from("abcßπ🐈 ,;\"'-_"), min_size=1, max_size=5).filter(lambda text: text.strip() == text)
+WORDS = st.text(st.sampled_from("abcßπ🐈 ,;\"'-_"), min_size=1, max_size=5).filter(
+    lambda text: text.strip() == text
+)
 KINDS = st.sampled_from(
     [
         st.integers(-(2**63), 2**63 - 1),
@@ -56,7 +58,9 @@ def rows_of(draw):
     rows = draw(st.integers(1, 4))
     columns = [draw(st.lists(kind, min_size=rows, max_size=rows)) for kind in kinds]
     return [
-        {"file_name": "a.jpg", "label": "x"} | {f"c{number}": column[row] for number, column in enumerate(columns)} for row in range(rows)
+        {"file_name": "a.jpg", "label": "x"}
+        | {f"c{number}": column[row] for number, column in enumerate(columns)}
+        for row in range(rows)
     ]
 
 
@@ -87,7 +91,10 @@ def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_missing_is_said(tmp_path, suffix):
-    rows = [{"file_name": "a.jpg", "n": 123456789, "t": "x"}, {"file_name": "b.jpg", "n": None, "t": None}]
+    rows = [
+        {"file_name": "a.jpg", "n": 123456789, "t": "x"},
+        {"file_name": "b.jpg", "n": None, "t": None},
+    ]
     source = from_table(write_table(tmp_path / f"t{suffix}", rows))
     np.testing.assert_array_equal(source.columns["n"], [123456789, math.nan])
     assert list(source.columns["t"]) == ["x", ""]
@@ -110,13 +117,30 @@ def test_types_of_the_table_are_kept(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    "cell", ["00123", "2020_01", "1e5", "+5", "nan", "inf", ".5", "0.1234567890123456789", "9223372036854775808", '"1,000"', '"0,5"']
+    "cell",
+    [
+        "00123",
+        "2020_01",
+        "1e5",
+        "+5",
+        "nan",
+        "inf",
+        ".5",
+        "0.1234567890123456789",
+        "9223372036854775808",
+        '"1,000"',
+        '"0,5"',
+    ],
 )
 def test_cells_that_only_look_like_numbers_stay_text(cell):
     source = from_table(csv_of(f"file_name,label,id\na.jpg,0,{cell}\nb.jpg,1,7\n"))
     text = cell.strip('"')
     assert list(source.columns["id"]) == [text, "7"]
-    assert [note for note in source.notes if f"'id' is kept as text, since {text[:40]!r} in row 0 is not a plain number" in note]
+    assert [
+        note
+        for note in source.notes
+        if f"'id' is kept as text, since {text[:40]!r} in row 0 is not a plain number" in note
+    ]
 
 
 # Which column is what
@@ -126,7 +150,9 @@ def test_cells_that_only_look_like_numbers_stay_text(cell):
 def test_an_index_of_pandas_is_left_out(name):
     source = from_table(csv_of(f"{name},path,label\n0,a.jpg,x\n1,b.jpg,y\n"))
     assert set(source.columns) == {"label", "key"}
-    assert source.notes == ("column 0 has no name and is left out; pandas writes its index so, unless index=False",)
+    assert source.notes == (
+        "column 0 has no name and is left out; pandas writes its index so, unless index=False",
+    )
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
@@ -146,7 +172,9 @@ def test_two_columns_that_would_be_one_are_refused():
 
 @pytest.mark.parametrize("header", ["file_name,label,label", "file_name,label, label"])
 def test_two_columns_of_one_name_are_refused(header):
-    with pytest.raises(SourceError, match=r"two columns are called 'label'; rename one of them - at t\.csv"):
+    with pytest.raises(
+        SourceError, match=r"two columns are called 'label'; rename one of them - at t\.csv"
+    ):
         from_table(csv_of(f"{header}\na.jpg,1,2\n"))
 
 
@@ -158,13 +186,18 @@ def test_spaces_after_commas_are_left_out():
 
 
 def test_spaces_in_values_stay_where_the_header_has_none():
-    assert list(from_table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [" x", "y "]
+    assert list(from_table(csv_of("path,note\na.jpg, x\nb.jpg,y \n")).columns["note"]) == [
+        " x",
+        "y ",
+    ]
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
 @pytest.mark.parametrize("labels", [("n01", "n02"), ("0", "1")])
 def test_a_column_of_class_names_names_the_classes(output, labels):
-    csv_of(f"path,label,class_name\na.jpg,{labels[0]},dog\nb.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n")
+    csv_of(
+        f"path,label,class_name\na.jpg,{labels[0]},dog\nb.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n"
+    )
     packed = pack("t.csv", output)
     dataset = fastpack.open(output)
     assert dataset.class_names == ("dog", "cat")
@@ -173,17 +206,24 @@ def test_a_column_of_class_names_names_the_classes(output, labels):
 
 
 def test_class_names_that_contradict_are_refused():
-    with pytest.raises(SourceError, match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1"):
+    with pytest.raises(
+        SourceError,
+        match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1",
+    ):
         from_table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
 
 
 def test_an_unusual_column_of_paths_is_found_and_said():
-    assert "column 'photo' holds the images, by its first value" in notes_of("photo,label\na.jpg,x\n")
+    assert "column 'photo' holds the images, by its first value" in notes_of(
+        "photo,label\na.jpg,x\n"
+    )
     assert "column 'File Name' holds the images" in notes_of("File Name,label\na.jpg,x\n")
 
 
 def test_a_second_usual_name_is_said():
-    assert "column 'label' holds the labels; 'class' stays a column of its own" in notes_of("path,label,class\na.jpg,x,1\n")
+    assert "column 'label' holds the labels; 'class' stays a column of its own" in notes_of(
+        "path,label,class\na.jpg,x,1\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,8 +232,14 @@ def test_a_second_usual_name_is_said():
         ("x,y\n1,2\n", r"no column of file names .* among x, y; name it with path_column"),
         ("x,y\na.jpg,b.jpg\n", r"'x', 'y' look like some; name it with path_column"),
         ("label\n1\n", "no column of file names"),
-        ("a.jpg,cat\nb.jpg,dog\n", "first row must be a header, and it holds 'a.jpg'; add a row of column names"),
-        ("path,label\nhttp://x.org/a.jpg,1\n", "given by URLs, such as 'http://x.org/a.jpg'; download them"),
+        (
+            "a.jpg,cat\nb.jpg,dog\n",
+            "first row must be a header, and it holds 'a.jpg'; add a row of column names",
+        ),
+        (
+            "path,label\nhttp://x.org/a.jpg,1\n",
+            "given by URLs, such as 'http://x.org/a.jpg'; download them",
+        ),
     ],
 )
 def test_no_column_of_paths(text, message):
@@ -203,12 +249,44 @@ def test_no_column_of_paths(text, message):
 
 def test_columns_are_named_by_flags():
     csv_of("x,y,mark\na.jpg,b.jpg,1\n")
-    assert run("pack", "t.csv", "-o", "a.h5", "--path-column", "x", "--label-column", "mark", "--image-columns", "").exit_code == 0
+    assert (
+        run(
+            "pack",
+            "t.csv",
+            "-o",
+            "a.h5",
+            "--path-column",
+            "x",
+            "--label-column",
+            "mark",
+            "--image-columns",
+            "",
+        ).exit_code
+        == 0
+    )
     dataset = fastpack.open("a.h5")
-    assert (list(dataset.columns["key"]), dataset.columns["label"].tolist(), list(dataset.columns["y"])) == (["a.jpg"], [1], ["b.jpg"])
+    assert (
+        list(dataset.columns["key"]),
+        dataset.columns["label"].tolist(),
+        list(dataset.columns["y"]),
+    ) == (["a.jpg"], [1], ["b.jpg"])
     assert run("pack", ".", "-o", "b.h5", "--label-column", "mark").exit_code == 2
     assert run("verify", "a.h5", "--against", "t.csv").exit_code == 1
-    assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "x", "--label-column", "mark", "--image-columns", "").exit_code == 0
+    assert (
+        run(
+            "verify",
+            "a.h5",
+            "--against",
+            "t.csv",
+            "--path-column",
+            "x",
+            "--label-column",
+            "mark",
+            "--image-columns",
+            "",
+        ).exit_code
+        == 0
+    )
     assert run("verify", "a.h5", "--against", "t.csv", "--path-column", "y").exit_code == 1
     assert run("verify", "a.h5", "--path-column", "y").exit_code == 2
 
@@ -224,13 +302,18 @@ def test_notes_are_printed(output):
     csv_of(",path,label\n0,a.jpg,x\n")
     result = run("pack", "t.csv", "-o", output)
     assert result.exit_code == 0
-    assert result.stderr == "fastpack: column 0 has no name and is left out; pandas writes its index so, unless index=False\n"
+    assert (
+        result.stderr
+        == "fastpack: column 0 has no name and is left out; pandas writes its index so, unless index=False\n"
+    )
 
 
 # What is in the file
 
 
-@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+)
 def test_other_delimiters_are_noticed(delimiter, name):
     source = from_table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
     assert source.notes == (f"columns are separated by {name}, as the header is",)
@@ -258,12 +341,18 @@ def test_other_encodings_are_refused(encoding):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"path": "a.jpg", "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 2 is not JSON that can be read"),
+        (
+            '{"path": "a.jpg", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+            "line 2 is not JSON that can be read",
+        ),
         ('{"path": "a.jpg", "x": ' + "[" * 40 + "]" * 40 + "}", "nested more than 32 deep"),
         ('{"path": "a.jpg", "x": 1, "x": 2}', "line 2 .*one name twice"),
         ('{"path": "a.jpg", "x": 1e400}', "line 2 .*does not fit into a float64"),
         ('{"path": "a.jpg", "x": ' + "9" * 5000 + "}", "line 2 is not JSON that can be read"),
-        ('{"path": "a.jpg", "x": 99999999999999999999}', "'x' holds 99999999999999999999 beside missing values"),
+        (
+            '{"path": "a.jpg", "x": 99999999999999999999}',
+            "'x' holds 99999999999999999999 beside missing values",
+        ),
         ("[1]", r"line 2 is not an object; write \{\.\.\.\} in each line"),
         ('{"path": "a.jpg", "x\\ud800": 1}', "holds characters that are not text"),
         ('{"path": "a.jpg", "x\\u0000": 1}', "holds characters that are not text"),
@@ -280,7 +369,9 @@ def test_odd_json_is_refused(text, message):
 
 def test_a_missing_name_is_a_missing_value():
     with open("t.jsonl", "w") as file:
-        file.write('{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n')
+        file.write(
+            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
+        )
     source = from_table("t.jsonl")
     assert list(source.columns["text"]) == ["", "x", ""]
     np.testing.assert_array_equal(source.columns["n"], [math.nan, math.nan, 2])
@@ -294,23 +385,43 @@ def test_a_missing_name_is_a_missing_value():
 def test_fields_are_left_out_before_they_are_judged():
     with open("t.jsonl", "w") as file:
         file.write(json.dumps({"path": "a.jpg", "text": "t", "odd": [1, "x"]}) + "\n")
-    with pytest.raises(SourceError, match=r"'odd' mixes .*; write one kind, or leave the column out with fields"):
+    with pytest.raises(
+        SourceError, match=r"'odd' mixes .*; write one kind, or leave the column out with fields"
+    ):
         pack("t.jsonl", "a.tfrecord")
     assert pack("t.jsonl", "a.tfrecord", PackOptions(fields=["text"])).num_samples == 1
-    with pytest.raises(errors.SchemaError, match="no column 'none'; the columns are path, text, odd"):
+    with pytest.raises(
+        errors.SchemaError, match="no column 'none'; the columns are path, text, odd"
+    ):
         pack("t.jsonl", "b.tfrecord", PackOptions(fields=["none"]))
 
 
-@pytest.mark.parametrize(("fields", "expected"), [([], ()), (["image"], ()), (["image_column"], ("image_column",)), (["x"], ("x",))])
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [([], ()), (["image"], ()), (["image_column"], ("image_column",)), (["x"], ("x",))],
+)
 def test_fields_are_names_of_fields(fields, expected):
     pack(csv_of("path,image,x\na.jpg,1,2\n"), "a.tfrecord", PackOptions(fields=fields))
-    assert {field.name for field in fastpack.open("a.tfrecord").schema.fields} == {"image", "key", *expected}
+    assert {field.name for field in fastpack.open("a.tfrecord").schema.fields} == {
+        "image",
+        "key",
+        *expected,
+    }
 
 
 def test_nested_columns_go_into_a_tfrecord():
     with open("t.jsonl", "w") as file:
         file.write(
-            json.dumps({"path": "a.jpg", "objects": {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "name": ["x", "y"], "score": [0.5, None]}})
+            json.dumps(
+                {
+                    "path": "a.jpg",
+                    "objects": {
+                        "bbox": [[1, 2, 3, 4], [5, 6, 7, 8]],
+                        "name": ["x", "y"],
+                        "score": [0.5, None],
+                    },
+                }
+            )
             + "\n"
         )
     pack("t.jsonl", "a.tfrecord")
@@ -357,7 +468,8 @@ def test_a_wrong_folder_is_one_error(tmp_path):
     (tmp_path / "tables").mkdir()
     csv_of("path,label\na.jpg,1\nb.jpg,1\n", "tables/t.csv")
     with pytest.raises(
-        errors.MissingFileError, match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'"
+        errors.MissingFileError,
+        match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'",
     ):
         from_table("tables/t.csv")
     assert len(from_table("tables/t.csv", root=".")) == 2
@@ -407,7 +519,9 @@ def test_pictures_that_are_not_there(masks):
         pack("t.csv", "a.tfrecord")
     packed = pack("t.csv", "a.tfrecord", PackOptions(on_error="skip"))
     assert packed.num_samples == 1
-    assert any("'original' is kept as text, though it reads like images" in note for note in packed.notes)
+    assert any(
+        "'original' is kept as text, though it reads like images" in note for note in packed.notes
+    )
     assert list(fastpack.open("a.tfrecord").columns["original"]) == ["x.jpg"]
 
 
@@ -418,7 +532,10 @@ def test_pictures_by_name(masks):
         from_table("t.csv", image_columns=["none"])
     with pytest.raises(errors.OptionError, match="image or mask, not 'text'"):
         from_table("t.csv", image_columns={"mask": "text"})
-    assert run("pack", "t.csv", "-o", "a.tfrecord", "--image-columns", "depth,mask=mask").exit_code == 0
+    assert (
+        run("pack", "t.csv", "-o", "a.tfrecord", "--image-columns", "depth,mask=mask").exit_code
+        == 0
+    )
     kinds = {field.name: field.kind for field in fastpack.open("a.tfrecord").schema.blobs}
     assert kinds == {"image": "image", "depth": "image", "mask": "mask"}
 
@@ -439,7 +556,10 @@ def test_second_pictures_lead_nowhere_else(masks, tmp_path):
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
 @pytest.mark.parametrize("folder", ["out", "out.tar"])
 def test_files_of_several_rows_come_back_once(output, folder):
-    csv_of("path,caption\n" + "".join(f"{name}.jpg,caption {number}\n" for number in range(3) for name in "ab"))
+    csv_of(
+        "path,caption\n"
+        + "".join(f"{name}.jpg,caption {number}\n" for number in range(3) for name in "ab")
+    )
     pack("t.csv", output)
     dataset = fastpack.open(output)
     assert len(dataset) == 6
@@ -451,7 +571,10 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
         pack(fastpack.ImageFiles([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
-    with pytest.raises(errors.FormatError, match=r"samples 0 and 1 are both called 'same\.jpg', with other bytes; nothing was written"):
+    with pytest.raises(
+        errors.FormatError,
+        match=r"samples 0 and 1 are both called 'same\.jpg', with other bytes; nothing was written",
+    ):
         fastpack.extract(both, "out")
     assert not (tmp_path / "out").exists()
 
@@ -516,7 +639,19 @@ def test_bad_types_are_errors_of_ours(call):
 
 
 def test_columns_at_the_api():
-    columns = {"i": [1, 2], "t": ["x", "y"], "f": np.array([0.5, 1], np.float16), "d": [0.1, 0.2], "b": np.array([True, False])}
+    columns = {
+        "i": [1, 2],
+        "t": ["x", "y"],
+        "f": np.array([0.5, 1], np.float16),
+        "d": [0.1, 0.2],
+        "b": np.array([True, False]),
+    }
     source = fastpack.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
     dtypes = {field.name: (field.kind, field.dtype) for field in source.schema.columns}
-    assert dtypes == {"i": ("int", "int64"), "t": ("text", ""), "f": ("float", "float32"), "d": ("float", "float64"), "b": ("int", "int64")}
+    assert dtypes == {
+        "i": ("int", "int64"),
+        "t": ("text", ""),
+        "f": ("float", "float32"),
+        "d": ("float", "float64"),
+        "b": ("int", "int64"),
+    }

@@ -41,7 +41,11 @@ def write_tar(path, members, format=tarfile.PAX_FORMAT, pax_headers=None):
 
 
 def samples(prefix=""):
-    return [(f"{prefix}{i}.{ending}", data) for i, image in enumerate(IMAGES) for ending, data in (("jpg", image), ("cls", b"%d" % i))]
+    return [
+        (f"{prefix}{i}.{ending}", data)
+        for i, image in enumerate(IMAGES)
+        for ending, data in (("jpg", image), ("cls", b"%d" % i))
+    ]
 
 
 def opened(path, **options):
@@ -56,7 +60,11 @@ def undecoded(path):
 @pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
 def test_images_labels_and_keys(tmp_path, format):
     dataset = fastpack.open(write_tar(tmp_path / "x.tar", samples("a/b"), format), save_index=False)
-    assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("label", "int"), ("key", "text")]
+    assert [(field.name, field.kind) for field in dataset.schema.fields] == [
+        ("image", "image"),
+        ("label", "int"),
+        ("key", "text"),
+    ]
     batch = dataset.read([3, 0, 1, 2])
     for row, number in enumerate([3, 0, 1, 2]):
         assert np.array_equal(batch["image"][row], read_pillow(IMAGES[number]))
@@ -68,25 +76,42 @@ def test_images_labels_and_keys(tmp_path, format):
 @pytest.mark.parametrize("length", [50, 99, 100, 101, 155, 156, 255, 256, 257, 4000])
 def test_long_names(tmp_path, format, length):
     names = ["d/" + "x" * (length - 7) + f"{i}.jpg" for i in range(2)]
-    path = write_tar(tmp_path / "x.tar", [(name, IMAGES[i]) for i, name in enumerate(names)], FORMATS[format])
+    path = write_tar(
+        tmp_path / "x.tar", [(name, IMAGES[i]) for i, name in enumerate(names)], FORMATS[format]
+    )
     assert [f"{key}.jpg" for key in undecoded(path)["key"]] == names
 
 
 def test_long_names_of_ustar_are_split(tmp_path):
     names = [f"{'d' * 100}/{'e' * 50}/{'x' * 80}{i}.jpg" for i in range(2)]
-    path = write_tar(tmp_path / "x.tar", [(name, IMAGES[i]) for i, name in enumerate(names)], tarfile.USTAR_FORMAT)
+    path = write_tar(
+        tmp_path / "x.tar",
+        [(name, IMAGES[i]) for i, name in enumerate(names)],
+        tarfile.USTAR_FORMAT,
+    )
     assert [f"{key}.jpg" for key in undecoded(path)["key"]] == names
 
 
-name_parts = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="/.\0"), min_size=1, max_size=70)
+name_parts = st.text(
+    st.characters(blacklist_categories=["Cs"], blacklist_characters="/.\0"), min_size=1, max_size=70
+)
 
 
 @given(
-    st.lists(st.tuples(name_parts, name_parts, st.binary(max_size=1500)), min_size=1, max_size=12, unique_by=lambda each: each[:2]),
+    st.lists(
+        st.tuples(name_parts, name_parts, st.binary(max_size=1500)),
+        min_size=1,
+        max_size=12,
+        unique_by=lambda each: each[:2],
+    ),
     st.sampled_from(["gnu", "pax"]),
 )
 def test_equals_the_tarfile_module(tmp_path_factory, members, format):
-    path = write_tar(tmp_path_factory.mktemp("t") / "x.tar", [(f"{top}/{name}.bin", data) for top, name, data in members], FORMATS[format])
+    path = write_tar(
+        tmp_path_factory.mktemp("t") / "x.tar",
+        [(f"{top}/{name}.bin", data) for top, name, data in members],
+        FORMATS[format],
+    )
     with tarfile.open(path) as archive:
         expected = [(member.name, archive.extractfile(member).read()) for member in archive]
     batch = undecoded(path)
@@ -105,7 +130,9 @@ def test_pax_sizes_and_global_headers(tmp_path):
     info = tarfile.TarInfo("a.jpg")
     info.size = len(IMAGES[0])
     info.pax_headers = {"size": str(len(IMAGES[0])), "comment": "one = two\nthree", "mtime": "1.5"}
-    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "of all"}) as archive:
+    with tarfile.open(
+        tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "of all"}
+    ) as archive:
         archive.addfile(info, io.BytesIO(IMAGES[0]))
     assert undecoded(tmp_path / "x.tar")["image"].bytes(0) == IMAGES[0]
 
@@ -152,23 +179,56 @@ def test_images_of_several_formats_are_one_field(tmp_path):
 
 def test_two_images_in_a_sample_are_two_fields(tmp_path):
     mask = save(photo(8, 9, 1), "PNG")
-    dataset = opened(write_tar(tmp_path / "x.tar", [("a.jpg", IMAGES[0]), ("a.seg.png", mask), ("b.jpg", IMAGES[1]), ("b.seg.png", mask)]))
+    dataset = opened(
+        write_tar(
+            tmp_path / "x.tar",
+            [("a.jpg", IMAGES[0]), ("a.seg.png", mask), ("b.jpg", IMAGES[1]), ("b.seg.png", mask)],
+        )
+    )
     batch = dataset.read([0, 1])
-    assert [(field.name, field.kind) for field in dataset.schema.fields] == [("image", "image"), ("key", "text"), ("seg.png", "mask")]
+    assert [(field.name, field.kind) for field in dataset.schema.fields] == [
+        ("image", "image"),
+        ("key", "text"),
+        ("seg.png", "mask"),
+    ]
     assert (batch["image"].bytes(1), batch["seg.png"].bytes(1)) == (IMAGES[1], mask)
     both = opened(write_tar(tmp_path / "y.tar", [("a.jpg", IMAGES[0]), ("a.png", mask)]))
-    assert [(field.name, field.kind) for field in both.schema.fields] == [("key", "text"), ("jpg", "image"), ("png", "image")]
+    assert [(field.name, field.kind) for field in both.schema.fields] == [
+        ("key", "text"),
+        ("jpg", "image"),
+        ("png", "image"),
+    ]
 
 
 def test_texts_numbers_and_bytes(tmp_path):
-    members = [("a.txt", "Löwe".encode()), ("a.json", b'{"x": 1}'), ("a.id", b" 12\n"), ("a.npy", b"\0\1"), ("a.cls", b"cat")]
+    members = [
+        ("a.txt", "Löwe".encode()),
+        ("a.json", b'{"x": 1}'),
+        ("a.id", b" 12\n"),
+        ("a.npy", b"\0\1"),
+        ("a.cls", b"cat"),
+    ]
     dataset = opened(write_tar(tmp_path / "x.tar", members))
     sample = dataset[0]
-    assert sample == {"label": "cat", "key": "a", "id": 12, "json": '{"x": 1}', "npy": b"\0\1", "txt": "Löwe"}
+    assert sample == {
+        "label": "cat",
+        "key": "a",
+        "id": 12,
+        "json": '{"x": 1}',
+        "npy": b"\0\1",
+        "txt": "Löwe",
+    }
 
 
 def test_what_only_some_samples_have(tmp_path):
-    members = [("a.jpg", IMAGES[0]), ("b.jpg", IMAGES[1]), ("b.cls", b"5"), ("b.txt", b"hi"), ("b.npy", b"xyz"), ("c.txt", b"")]
+    members = [
+        ("a.jpg", IMAGES[0]),
+        ("b.jpg", IMAGES[1]),
+        ("b.cls", b"5"),
+        ("b.txt", b"hi"),
+        ("b.npy", b"xyz"),
+        ("c.txt", b""),
+    ]
     batch = undecoded(write_tar(tmp_path / "x.tar", members))
     assert [row.tolist() for row in batch["label"]] == [[], [5], []]
     assert [list(row) for row in batch["txt"]] == [[], ["hi"], [""]]
@@ -186,8 +246,16 @@ def test_headers_of_images_are_probed(tmp_path):
     """Also those whose facts lie behind a long head, or at their ends."""
     thumbnail = b"\xff\xe1" + (60_000).to_bytes(2, "big") + b"Exif" + bytes(59_994)
     late = IMAGES[0][:2] + thumbnail + IMAGES[0][2:]
-    files = [with_orientation(IMAGES[1], 6), late, save(photo(300, 200, seed=1), "PNG"), save(photo(30, 20), "TIFF"), b"no image"]
-    dataset = opened(write_tar(tmp_path / "x.tar", [(f"{i}.jpg", data) for i, data in enumerate(files)]))
+    files = [
+        with_orientation(IMAGES[1], 6),
+        late,
+        save(photo(300, 200, seed=1), "PNG"),
+        save(photo(30, 20), "TIFF"),
+        b"no image",
+    ]
+    dataset = opened(
+        write_tar(tmp_path / "x.tar", [(f"{i}.jpg", data) for i, data in enumerate(files)])
+    )
     expected = [fastpack.probe(data) for data in files[:4]]
     infos = dataset.index.infos["image"]
     assert (infos[:4] == np.array(expected, infos.dtype)).all()
@@ -271,7 +339,9 @@ def test_no_samples(tmp_path):
 def test_names_that_lead_out_are_only_names(tmp_path):
     """Reading writes nothing, so they do no harm here; `extract` refuses them."""
     names = ["../../etc/a.jpg", "/etc/b.jpg"]
-    path = write_tar(tmp_path / "x.tar", [(name, IMAGES[i]) for i, name in enumerate(names)], tarfile.GNU_FORMAT)
+    path = write_tar(
+        tmp_path / "x.tar", [(name, IMAGES[i]) for i, name in enumerate(names)], tarfile.GNU_FORMAT
+    )
     dataset = opened(path)
     assert list(dataset.columns["key"]) == ["../../etc/a", "/etc/b"]
     with pytest.raises(FormatError, match=r"\.\./\.\./etc/a"):
@@ -304,7 +374,9 @@ def test_extracted_as_a_tar(tmp_path, packed):
     for number in order:
         expected[f"class{number % 2}/{number}.JPEG"] = IMAGES[number]
         expected[f"class{number % 2}/{number}.cls"] = b"%d" % (number % 2)
-        expected[f"class{number % 2}/{number}.key.txt"] = f"class{number % 2}/{number}.JPEG".encode()  # readers see small letters
+        expected[f"class{number % 2}/{number}.key.txt"] = (
+            f"class{number % 2}/{number}.JPEG".encode()
+        )  # readers see small letters
     assert list(found.items()) == list(expected.items())
     batch = undecoded(tmp_path / "y.tar")
     assert [batch["image"].bytes(row) for row in range(4)] == [IMAGES[number] for number in order]
@@ -336,7 +408,10 @@ def test_keys_that_a_tar_cannot_hold(tmp_path, names):
     (tmp_path / "photos").mkdir()
     for name in names:
         (tmp_path / "photos" / name).write_bytes(IMAGES[0])
-    fastpack.pack(fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)), tmp_path / "x.tfrecord")
+    fastpack.pack(
+        fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)),
+        tmp_path / "x.tfrecord",
+    )
     with pytest.raises(FormatError, match=r"in a tar|first dot"):
         fastpack.extract(opened(tmp_path / "x.tfrecord"), tmp_path / "y.tar")
     assert not (tmp_path / "y.tar").exists()
@@ -380,7 +455,10 @@ def test_flipped_bit_in_a_header(tmp_path, bit):
     assert batch["label"].tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("size", [b"77777777777\0", b"\x80" + (2**63).to_bytes(11, "big"), b"\xff" * 12, b"\x80" + b"\xff" * 11])
+@pytest.mark.parametrize(
+    "size",
+    [b"77777777777\0", b"\x80" + (2**63).to_bytes(11, "big"), b"\xff" * 12, b"\x80" + b"\xff" * 11],
+)
 def test_sizes_past_the_end(tmp_path, size):
     data = bytearray(write_tar(tmp_path / "x.tar", samples(), tarfile.USTAR_FORMAT).read_bytes())
     data[124:136] = size
@@ -401,13 +479,17 @@ PAX = [
 ]
 
 
-@pytest.mark.parametrize("records", [*PAX, b"13 size=-1000\n", b"30 size=999999999999999999999\n", b"11 path=a.\0\n"])
+@pytest.mark.parametrize(
+    "records", [*PAX, b"13 size=-1000\n", b"30 size=999999999999999999999\n", b"11 path=a.\0\n"]
+)
 def test_damaged_pax_headers(tmp_path, records):
     """Nothing worse than an error that names the file."""
     pax = tarfile.TarInfo("pax")
     pax.type, pax.size = tarfile.XHDTYPE, len(records)
     data = pax.tobuf(tarfile.USTAR_FORMAT) + records + bytes(-len(records) % 512)
-    (tmp_path / "x.tar").write_bytes(data + write_tar(tmp_path / "y.tar", samples(), tarfile.USTAR_FORMAT).read_bytes())
+    (tmp_path / "x.tar").write_bytes(
+        data + write_tar(tmp_path / "y.tar", samples(), tarfile.USTAR_FORMAT).read_bytes()
+    )
     try:
         assert len(opened(tmp_path / "x.tar")) == 4
     except FastpackError as error:
@@ -424,7 +506,9 @@ def test_a_huge_extended_header(tmp_path):
 
 
 def test_more_endings_than_the_limit(tmp_path):
-    path = write_tar(tmp_path / "x.tar", [(f"a.e{i}", b"") for i in range(40)], tarfile.USTAR_FORMAT)
+    path = write_tar(
+        tmp_path / "x.tar", [(f"a.e{i}", b"") for i in range(40)], tarfile.USTAR_FORMAT
+    )
     assert len(fastpack.formats.registry.named("tar").index(path).schema.fields) == 41
     with pytest.raises(FormatError, match="endings"):
         fastpack.formats.registry.named("tar").index(path, limits=fastpack.Limits(max_features=39))
@@ -449,28 +533,48 @@ def test_what_a_header_is(tmp_path):
 def test_only_gray_or_palette_pictures_of_a_telling_name_are_masks(tmp_path):
     gray, color = save(photo(8, 9, 1), "PNG"), save(photo(8, 9), "PNG")
     indices = save(to_pillow(photo(8, 9, 1)).convert("P"), "PNG")
-    members = [("labelIds.png", indices), ("mask.png", gray), ("depth.png", gray), ("seg.png", color), ("jpg", IMAGES[0])]
-    schema = opened(write_tar(tmp_path / "x.tar", [(f"a.{name}", data) for name, data in members])).schema
-    assert {field.name for field in schema.fields if field.kind == "mask"} == {"labelids.png", "mask.png"}
+    members = [
+        ("labelIds.png", indices),
+        ("mask.png", gray),
+        ("depth.png", gray),
+        ("seg.png", color),
+        ("jpg", IMAGES[0]),
+    ]
+    schema = opened(
+        write_tar(tmp_path / "x.tar", [(f"a.{name}", data) for name, data in members])
+    ).schema
+    assert {field.name for field in schema.fields if field.kind == "mask"} == {
+        "labelids.png",
+        "mask.png",
+    }
     assert schema.image_field.name == "image"
 
 
 @pytest.mark.parametrize("ending", ["id", "index", "count", "cls"])
 @pytest.mark.parametrize("odd", ["00123", "+5", "1_000", "\u0663", "99999999999999999999"])
 def test_what_is_not_a_plain_integer_stays_text(tmp_path, ending, odd):
-    members = [(f"{i}.{each}", data) for i, text in enumerate(["7", odd]) for each, data in (("jpg", IMAGES[i]), (ending, text.encode()))]
+    members = [
+        (f"{i}.{each}", data)
+        for i, text in enumerate(["7", odd])
+        for each, data in (("jpg", IMAGES[i]), (ending, text.encode()))
+    ]
     path = write_tar(tmp_path / "x.tar", members)
     name = "label" if ending == "cls" else ending
     dataset = opened(path)
     assert list(dataset.columns[name]) == ["7", odd]
-    assert dataset.notes == (f"{name!r} is kept as text, since {odd!r} of sample '1' is not a plain integer",)
+    assert dataset.notes == (
+        f"{name!r} is kept as text, since {odd!r} of sample '1' is not a plain integer",
+    )
     for output in ("x.h5", "x.tfrecord", "y.tar"):
         fastpack.convert(path, tmp_path / output)
         assert list(fastpack.open(tmp_path / output).columns[name]) == ["7", odd]
 
 
 def test_lines_with_integers_are_integers(tmp_path):
-    path = write_tar(tmp_path / "x.tar", [("0.jpg", IMAGES[0]), ("0.cls", b" 7\r\n"), ("1.jpg", IMAGES[1]), ("1.cls", b"-3\n")])
+    path = write_tar(
+        tmp_path / "x.tar",
+        [("0.jpg", IMAGES[0]), ("0.cls", b" 7\r\n"), ("1.jpg", IMAGES[1]), ("1.cls", b"-3\n")],
+    )
     assert opened(path).columns["label"].tolist() == [7, -3]
     assert opened(path).notes == ()
 
@@ -483,7 +587,12 @@ def test_members_called_image_beside_images(tmp_path):
         "the files ending in .image are kept as 'image_column'",
     ]
     sample = dataset[0]
-    assert (sample["image"], sample["image_column"], sample["label_column"], sample["label"]) == (IMAGES[0], b"img", b"5", 1)
+    assert (sample["image"], sample["image_column"], sample["label_column"], sample["label"]) == (
+        IMAGES[0],
+        b"img",
+        b"5",
+        1,
+    )
     for output in ("x.h5", "x.tfrecord", "y.tar"):
         fastpack.convert(tmp_path / "x.tar", tmp_path / output)
         assert fastpack.verify(tmp_path / output, against=tmp_path / "x.tar").is_sound
@@ -494,4 +603,7 @@ def test_members_of_a_sample_that_are_no_neighbors(tmp_path):
     members = [("0.jpg", IMAGES[0]), ("1.jpg", IMAGES[1]), ("0.txt", b"a"), ("1.txt", b"b")]
     dataset = opened(write_tar(tmp_path / "x.tar", members))
     assert len(dataset) == 4
-    assert any(note.startswith("2 samples have the key of an earlier one, the first '0'") for note in dataset.notes)
+    assert any(
+        note.startswith("2 samples have the key of an earlier one, the first '0'")
+        for note in dataset.notes
+    )

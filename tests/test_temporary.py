@@ -38,11 +38,17 @@ def packed(tmp_path):
     for i, path in enumerate(paths):
         path.write_bytes(jpeg(8 + i, 8))
     (tmp_path / "out").mkdir()
-    return pack(ImageFiles(paths, keys=[f"{i % 2}/{i}.jpg" for i in range(20)]), tmp_path / "out" / "t.tfrecord").paths[0]
+    return pack(
+        ImageFiles(paths, keys=[f"{i % 2}/{i}.jpg" for i in range(20)]),
+        tmp_path / "out" / "t.tfrecord",
+    ).paths[0]
 
 
 def killed_writer(path):
-    assert subprocess.run([sys.executable, "-c", KILLED, path], check=False).returncode == -signal.SIGKILL
+    assert (
+        subprocess.run([sys.executable, "-c", KILLED, path], check=False).returncode
+        == -signal.SIGKILL
+    )
 
 
 def test_only_what_a_dead_writer_left_is_removed(tmp_path):

@@ -13,7 +13,9 @@ TRUNCATED, BAD_LENGTH_CRC, BAD_DATA_CRC, RECORD_LIMIT = 3, 4, 5, 6
 
 PAYLOADS = [b"first", b"", b"the third record", b"x"]
 FILE = b"".join(map(frame, PAYLOADS))
-BOUNDARIES = [sum(len(frame(payload)) for payload in PAYLOADS[:count]) for count in range(len(PAYLOADS) + 1)]
+BOUNDARIES = [
+    sum(len(frame(payload)) for payload in PAYLOADS[:count]) for count in range(len(PAYLOADS) + 1)
+]
 
 
 def scan_whole(data, **options):
@@ -21,7 +23,10 @@ def scan_whole(data, **options):
 
 
 def payloads_in(data, offsets, lengths):
-    return [data[int(first) : int(first) + int(length)] for first, length in zip(offsets, lengths, strict=True)]
+    return [
+        data[int(first) : int(first) + int(length)]
+        for first, length in zip(offsets, lengths, strict=True)
+    ]
 
 
 def scan_in_windows(file, window_bytes):
@@ -29,11 +34,15 @@ def scan_in_windows(file, window_bytes):
     found, base, wanted = [], 0, 0
     while base < len(file):
         window = file[base : base + max(window_bytes, wanted)]
-        offsets, lengths, crcs, consumed, wanted, failure = scan(window, len(file) - base, record_limit=LIMIT)
+        offsets, lengths, crcs, consumed, wanted, failure = scan(
+            window, len(file) - base, record_limit=LIMIT
+        )
         assert failure is None
         assert consumed > 0 or wanted > len(window)  # else nobody would ever come to the end
         found += payloads_in(window, offsets, lengths)
-        assert [crc32c(payload) for payload in payloads_in(window, offsets, lengths)] == crcs.tolist()
+        assert [
+            crc32c(payload) for payload in payloads_in(window, offsets, lengths)
+        ] == crcs.tolist()
         base += consumed
     return found
 
@@ -85,7 +94,10 @@ def test_every_flipped_bit_is_noticed():
     assert [bit for bit, failure in enumerate(failures) if failure is None] == []
     assert {failure[0] for failure in failures} == {BAD_LENGTH_CRC, BAD_DATA_CRC}
     # Each is laid at the record that has it.
-    record_of = [next(i for i, end in enumerate(BOUNDARIES[1:]) if bit // 8 < end) for bit in range(8 * len(FILE))]
+    record_of = [
+        next(i for i, end in enumerate(BOUNDARIES[1:]) if bit // 8 < end)
+        for bit in range(8 * len(FILE))
+    ]
     assert [failure[2] for failure in failures] == record_of
 
 
@@ -96,7 +108,10 @@ def test_without_check_only_lengths_are_compared():
     assert scan_whole(in_length, check=False)[-1][0] == BAD_LENGTH_CRC
 
 
-@pytest.mark.parametrize("claim", [6, 2**31, 2**32, 2**40, 2**63 - 16, 2**63 - 1, 2**63, 2**64 - 17, 2**64 - 16, 2**64 - 1])
+@pytest.mark.parametrize(
+    "claim",
+    [6, 2**31, 2**32, 2**40, 2**63 - 16, 2**63 - 1, 2**63, 2**64 - 17, 2**64 - 16, 2**64 - 1],
+)
 def test_claims_past_the_end_are_refused(claim):
     data = FILE + header(claim) + b"12345" + b"\0" * 4
     offsets, _, _, consumed, _, failure = scan_whole(data, record_limit=2**64 - 1)

@@ -7,7 +7,15 @@ import subprocess
 import sys
 
 import pytest
-from hostile_sources import GOOD, LONG, NON_UTF8, SECRET, hostile_folder, write_hostile_table, write_tar
+from hostile_sources import (
+    GOOD,
+    LONG,
+    NON_UTF8,
+    SECRET,
+    hostile_folder,
+    write_hostile_table,
+    write_tar,
+)
 from images import jpeg
 
 import fastpack
@@ -17,7 +25,13 @@ LEADING_OUT = [b"../../outside/made.jpg", b"/outside/made.jpg"]
 
 
 def can_trace():
-    return shutil.which("strace") and subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False).returncode == 0
+    return (
+        shutil.which("strace")
+        and subprocess.run(
+            ["strace", "-o", os.devnull, "true"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 pytestmark = pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace")
@@ -43,31 +57,60 @@ class Trace:
 
     def __init__(self, tmp_path, *arguments):
         log = tmp_path / "log"
-        tracing = ["strace", "-f", "-y", "-s", "4096", "-e", "trace=%file,getdents64,ftruncate", "-o", log]
+        tracing = [
+            "strace",
+            "-f",
+            "-y",
+            "-s",
+            "4096",
+            "-e",
+            "trace=%file,getdents64,ftruncate",
+            "-o",
+            log,
+        ]
         environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
         command = [*tracing, sys.executable, "-m", "fastpack", *arguments]
-        self.ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        self.calls = [call for call in whole_calls(log.read_text().splitlines()) if " = -1 " not in call]
+        self.ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment
+        )
+        self.calls = [
+            call for call in whole_calls(log.read_text().splitlines()) if " = -1 " not in call
+        ]
         assert len(self.calls) > 100
 
     def opened(self):
         """Places that a descriptor was got for, links followed, and that were listed."""
-        found = [re.search(r" = \d+<([^<>]*)", call) for call in self.calls if call.startswith(("open", "creat"))]
+        found = [
+            re.search(r" = \d+<([^<>]*)", call)
+            for call in self.calls
+            if call.startswith(("open", "creat"))
+        ]
         listed = [re.match(r"getdents64\(\d+<([^<>]*)", call) for call in self.calls]
         return {match[1] for match in [*found, *listed] if match}
 
     def written(self):
         """Places that were opened for writing, or changed by name."""
-        places = {re.search(r" = \d+<([^<>]*)", call)[1] for call in self.calls if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", call)}
+        places = {
+            re.search(r" = \d+<([^<>]*)", call)[1]
+            for call in self.calls
+            if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", call)
+        }
         for call in self.calls:
             if re.match(rf"({CHANGING})\(", call):
                 names = re.findall(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"([^"]*)"', call)
-                places |= {os.path.normpath(os.path.join(above or os.getcwd(), name)) for above, name in names}
+                places |= {
+                    os.path.normpath(os.path.join(above or os.getcwd(), name))
+                    for above, name in names
+                }
         return places
 
 
 def below(places, *folders):
-    return {place for place in places if any(place == str(each) or place.startswith(f"{each}/") for each in folders)}
+    return {
+        place
+        for place in places
+        if any(place == str(each) or place.startswith(f"{each}/") for each in folders)
+    }
 
 
 @pytest.fixture
@@ -81,7 +124,10 @@ def assert_contained(trace, tmp_path, source):
     assert not below(trace.opened(), tmp_path / "outside", "/etc/passwd", "/dev/zero")
     index = str(source.with_name(f"{source.name}.index.npz"))
     elsewhere = trace.written() - below(trace.written(), tmp_path / "out", "/dev", "/proc")
-    assert {re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.index.npz", place) for place in elsewhere} <= {index}
+    assert {
+        re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.index.npz", place)
+        for place in elsewhere
+    } <= {index}
     assert below(trace.written(), tmp_path / "out")
     assert os.listdir(tmp_path / "outside") == ["secret.jpg"]
     assert sorted(os.listdir(tmp_path)) == ["in", "log", "out", "outside"]
@@ -90,7 +136,9 @@ def assert_contained(trace, tmp_path, source):
 @pytest.mark.parametrize("kind", ["folder", "table"])
 def test_packing_folders_and_tables(hostile, tmp_path, kind):
     source = hostile if kind == "folder" else write_hostile_table(hostile, ".jsonl")
-    trace = Trace(tmp_path, "pack", source, "-o", tmp_path / "out" / "a.tfrecord", "--on-error", "skip")
+    trace = Trace(
+        tmp_path, "pack", source, "-o", tmp_path / "out" / "a.tfrecord", "--on-error", "skip"
+    )
     assert trace.ended.returncode == 3, trace.ended.stderr
     assert_contained(trace, tmp_path, source)
     assert str(hostile / "c" / "real.jpg") in trace.opened()
@@ -100,9 +148,21 @@ def test_packing_folders_and_tables(hostile, tmp_path, kind):
 
 def test_the_trace_sees_what_leads_out(hostile, tmp_path):
     """Where that is asked for: so the tests beside this one can fail."""
-    trace = Trace(tmp_path, "pack", hostile, "-o", tmp_path / "out" / "a.tfrecord", "--on-error", "skip", "--allow-external")
+    trace = Trace(
+        tmp_path,
+        "pack",
+        hostile,
+        "-o",
+        tmp_path / "out" / "a.tfrecord",
+        "--on-error",
+        "skip",
+        "--allow-external",
+    )
     assert trace.ended.returncode == 3, trace.ended.stderr
-    assert below(trace.opened(), tmp_path / "outside") == {str(tmp_path / "outside"), str(tmp_path / "outside" / "secret.jpg")}
+    assert below(trace.opened(), tmp_path / "outside") == {
+        str(tmp_path / "outside"),
+        str(tmp_path / "outside" / "secret.jpg"),
+    }
     assert SECRET in (tmp_path / "out" / "a.tfrecord").read_bytes()
 
 
@@ -142,13 +202,19 @@ def test_extracting_any_name(hostile, tmp_path):
     assert trace.ended.returncode == 0, trace.ended.stderr
     assert_contained(trace, tmp_path, source)
     for number, name in enumerate(names):
-        assert (tmp_path / "out" / "files" / os.fsdecode(name)).read_bytes() == jpeg(8, 8, seed=number)
+        assert (tmp_path / "out" / "files" / os.fsdecode(name)).read_bytes() == jpeg(
+            8, 8, seed=number
+        )
 
 
 def test_extracting_keys_of_datasets(hostile, tmp_path):
     """A TFRecord's keys may come from anybody, too."""
     real = hostile / "c" / "real.jpg"
-    pack(ImageFiles([real, real.with_name("a.jpg")], keys=["a.jpg", "../../outside/made.jpg"]), tmp_path / "in" / "a.tfrecord", PackOptions())
+    pack(
+        ImageFiles([real, real.with_name("a.jpg")], keys=["a.jpg", "../../outside/made.jpg"]),
+        tmp_path / "in" / "a.tfrecord",
+        PackOptions(),
+    )
     trace = Trace(tmp_path, "extract", tmp_path / "in" / "a.tfrecord", tmp_path / "out" / "files")
     assert trace.ended.returncode == 1
     assert not below(trace.written(), tmp_path / "outside", tmp_path / "out")

@@ -11,7 +11,16 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from images import cmyk_jpeg, jpeg, photo, save, to_pillow, with_more_scans, with_orientation, ycck_jpeg
+from images import (
+    cmyk_jpeg,
+    jpeg,
+    photo,
+    save,
+    to_pillow,
+    with_more_scans,
+    with_orientation,
+    ycck_jpeg,
+)
 from PIL import Image
 
 import fastpack
@@ -96,7 +105,12 @@ def test_arithmetic_codes_and_several_scans(name):
 
 @pytest.mark.parametrize("factors", ["444", "422", "440", "420", "411"])
 def test_all_subsamplings(factors):
-    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{factors}")]
+    flags = [
+        cv2.IMWRITE_JPEG_PROGRESSIVE,
+        1,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{factors}"),
+    ]
     data = cv2.imencode(".jpg", photo(45, 67), flags)[1].tobytes()
     made = transcode(data)
     assert_same_pixels(data, made)
@@ -125,9 +139,20 @@ def test_orientation_is_kept(orientation, strip, order):
 
 def test_metadata():
     image = to_pillow(photo(40, 56))
-    data = save(image, "JPEG", progressive=True, comment=b"a comment", icc_profile=b"profile" * 20_000, dpi=(72, 72))
+    data = save(
+        image,
+        "JPEG",
+        progressive=True,
+        comment=b"a comment",
+        icc_profile=b"profile" * 20_000,
+        dpi=(72, 72),
+    )
     kept, stripped = transcode(data), transcode(data, strip=True)
-    with Image.open(io.BytesIO(data)) as before, Image.open(io.BytesIO(kept)) as after, Image.open(io.BytesIO(stripped)) as bare:
+    with (
+        Image.open(io.BytesIO(data)) as before,
+        Image.open(io.BytesIO(kept)) as after,
+        Image.open(io.BytesIO(stripped)) as bare,
+    ):
         assert {**after.info, "progressive": 1, "progression": 1} == before.info
         assert not {"comment", "icc_profile"} & set(bare.info)
     assert len(stripped) < len(kept) - 140_000
@@ -135,7 +160,9 @@ def test_metadata():
 
 def test_what_is_unusual_is_left_alone():
     data = jpeg(progressive=True)
-    assert transcode(b"") == transcode(b"no image") == transcode(save(photo(9, 9), "PNG")) == "unusual"
+    assert (
+        transcode(b"") == transcode(b"no image") == transcode(save(photo(9, 9), "PNG")) == "unusual"
+    )
     assert transcode(data[:-40]) == "unusual"
     assert transcode(data + b"a film") == "unusual"
     assert isinstance(transcode(data + b"a film", strip=True), bytes)
@@ -180,7 +207,10 @@ def test_pack_makes_jpegs_fast(photos, tmp_path, name, shards):
     options = fastpack.PackOptions(jpeg="fast", shards=shards)
     packed = fastpack.pack(fastpack.from_folder(photos), tmp_path / name, options)
     assert packed.transcodes is not None
-    assert (packed.transcodes.num_transcoded, packed.transcodes.left_alone) == (2, {"fast already": 1})
+    assert (packed.transcodes.num_transcoded, packed.transcodes.left_alone) == (
+        2,
+        {"fast already": 1},
+    )
     assert packed.source_bytes == sum(path.stat().st_size for path in photos.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["photos"]
     dataset = fastpack.open([str(path) for path in packed.paths], decode=False)
@@ -203,10 +233,16 @@ def test_the_same_bytes_however_many_threads(photos, tmp_path):
     assert (tmp_path / "1.tfrecord").read_bytes() == (tmp_path / "3.tfrecord").read_bytes()
 
 
-@pytest.mark.parametrize("options", [{}, {"layout": "vlen"}, {"shuffle_seed": 3}, {"check": "decode", "metadata": "strip"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"layout": "vlen"}, {"shuffle_seed": 3}, {"check": "decode", "metadata": "strip"}],
+    ids=str,
+)
 @pytest.mark.parametrize("memory", [None, 4096])
 def test_all_layouts_orders_and_batches(photos, tmp_path, options, memory):
-    packed = fastpack.pack(photos, tmp_path / "out.h5", fastpack.PackOptions(jpeg="fast", memory=memory, **options))
+    packed = fastpack.pack(
+        photos, tmp_path / "out.h5", fastpack.PackOptions(jpeg="fast", memory=memory, **options)
+    )
     strip = options.get("metadata") == "strip"
     for sample in fastpack.open(packed.paths, decode=False):
         data = (photos / sample["key"]).read_bytes()
@@ -214,14 +250,23 @@ def test_all_layouts_orders_and_batches(photos, tmp_path, options, memory):
         assert (bytes(sample["image"]) == data) == (sample["key"] in ("1.jpg", "2.jpg")) or strip
         assert not probe(bytes(sample["image"]))["progressive"]
     assert packed.transcodes.num_transcoded == 2
-    assert packed.transcodes.bytes_before == sum((photos / name).stat().st_size for name in ("0.jpg", "3.jpg")) or strip
+    assert (
+        packed.transcodes.bytes_before
+        == sum((photos / name).stat().st_size for name in ("0.jpg", "3.jpg"))
+        or strip
+    )
 
 
 def test_progress_goes_on_while_jpegs_are_made_fast(photos, tmp_path):
     """They are made on the way, and not all before anything is told."""
     told = []
     options = fastpack.PackOptions(jpeg="fast", memory=4096, num_workers=1)
-    fastpack.pack(photos, tmp_path / "out.h5", options, progress=lambda done, total, num_bytes: told.append((done, total)))
+    fastpack.pack(
+        photos,
+        tmp_path / "out.h5",
+        options,
+        progress=lambda done, total, num_bytes: told.append((done, total)),
+    )
     assert told == [(done, 4) for done in (1, 2, 3, 4)]
 
 
@@ -233,20 +278,36 @@ def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypa
     with stop_behind(2), pytest.raises(KeyboardInterrupt):
         fastpack.pack(photos, tmp_path / name, options)
     made_fast, rows = FastJpegs.made_fast, []
-    monkeypatch.setattr(FastJpegs, "made_fast", lambda self, row, *rest: rows.append(row) or made_fast(self, row, *rest))
+    monkeypatch.setattr(
+        FastJpegs,
+        "made_fast",
+        lambda self, row, *rest: rows.append(row) or made_fast(self, row, *rest),
+    )
     resumed = fastpack.pack(photos, tmp_path / name, options, resume=True)
     assert rows == [3]  # number 2 is no JPEG
     assert resumed.transcodes == whole.transcodes
-    assert [path.read_bytes() for path in resumed.paths] == [path.read_bytes() for path in whole.paths]
+    assert [path.read_bytes() for path in resumed.paths] == [
+        path.read_bytes() for path in whole.paths
+    ]
 
 
 def test_command_line(photos, tmp_path):
-    result = CliRunner().invoke(main, ["pack", str(photos), "-o", str(tmp_path / "out.tfrecord"), "--jpeg", "fast"])
+    result = CliRunner().invoke(
+        main, ["pack", str(photos), "-o", str(tmp_path / "out.tfrecord"), "--jpeg", "fast"]
+    )
     assert result.exit_code == 0, result.output
     assert re.search(r"JPEGs: 2 made fast \(.* became .*\); 1 fast already", result.output)
 
 
-@pytest.mark.parametrize("options", [{"jpeg": "slow"}, {"metadata": "some"}, {"metadata": "strip", "size": 8}, {"jpeg": "fast", "size": 8}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"jpeg": "slow"},
+        {"metadata": "some"},
+        {"metadata": "strip", "size": 8},
+        {"jpeg": "fast", "size": 8},
+    ],
+)
 def test_options_that_do_not_fit(options):
     with pytest.raises(OptionError):
         fastpack.PackOptions(**options)

@@ -12,7 +12,16 @@ from images import photo, save
 from test_engine_reading import packed
 
 import fastpack
-from fastpack import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort, errors
+from fastpack import (
+    CenterCrop,
+    HorizontalFlip,
+    Normalize,
+    RandomCrop,
+    RandomResizedCrop,
+    Resize,
+    ResizeShort,
+    errors,
+)
 from fastpack.core.rng import CounterRng, philox
 from fastpack.images.transforms import plan_batch
 
@@ -45,11 +54,15 @@ def test_philox_known_answers(counter, key, expected):
 
 
 class TestDraws:
-    @given(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(1, 20))
+    @given(
+        st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(1, 20)
+    )
     def test_a_draw_does_not_depend_on_what_is_drawn_beside_it(self, seed, epoch, first, count):
         samples = np.array([7, 0, 2**40])
         together = CounterRng(seed, epoch, samples).uniforms(0, first + count)
-        alone = [CounterRng(seed, epoch, samples[i : i + 1]).uniforms(first, count)[0] for i in range(3)]
+        alone = [
+            CounterRng(seed, epoch, samples[i : i + 1]).uniforms(first, count)[0] for i in range(3)
+        ]
         assert (together[:, first:] == alone).all()
 
     def test_even(self):
@@ -59,7 +72,14 @@ class TestDraws:
         chi_square = ((counts - 1000) ** 2 / 1000).sum(axis=1)  # 19 degrees of freedom
         assert (chi_square < 50).all()
 
-    @pytest.mark.parametrize("other", [CounterRng(2, 0, np.arange(500)), CounterRng(1, 1, np.arange(500)), CounterRng(1, 0, np.arange(500) + 500)])
+    @pytest.mark.parametrize(
+        "other",
+        [
+            CounterRng(2, 0, np.arange(500)),
+            CounterRng(1, 1, np.arange(500)),
+            CounterRng(1, 0, np.arange(500) + 500),
+        ],
+    )
     def test_other_seeds_epochs_and_samples_are_independent(self, other):
         mine = CounterRng(1, 0, np.arange(500)).uniforms(0, 4).ravel()
         assert abs(np.corrcoef(mine, other.uniforms(0, 4).ravel())[0, 1]) < 0.1
@@ -86,22 +106,35 @@ def torchvision_box(width, height, scale, ratio, rng):
 @pytest.mark.parametrize("scale", [(0.08, 1.0), (0.9, 1.0)], ids=str)
 def test_random_resized_crop_is_distributed_as_torchvisions(size, scale):
     num_samples, rng = 6000, random.Random(1)
-    theirs = np.array([torchvision_box(*size, scale, (3 / 4, 4 / 3), rng) for _ in range(num_samples)])
+    theirs = np.array(
+        [torchvision_box(*size, scale, (3 / 4, 4 / 3), rng) for _ in range(num_samples)]
+    )
     step = RandomResizedCrop(224, scale)
-    plan = plan_batch([step], np.full(num_samples, size[0]), np.full(num_samples, size[1]), CounterRng(1, 0, np.arange(num_samples)))
+    plan = plan_batch(
+        [step],
+        np.full(num_samples, size[0]),
+        np.full(num_samples, size[1]),
+        CounterRng(1, 0, np.arange(num_samples)),
+    )
     ours = np.array(boxes(plan))
     for mine, other in zip(ours.T, theirs.T, strict=True):
         # Two-sample Kolmogorov-Smirnov; 1.95 is its one-in-a-thousand point for large samples.
         values = np.union1d(mine, other)
         distance = (
-            np.abs(np.searchsorted(np.sort(mine), values, "right") - np.searchsorted(np.sort(other), values, "right")).max() / num_samples
+            np.abs(
+                np.searchsorted(np.sort(mine), values, "right")
+                - np.searchsorted(np.sort(other), values, "right")
+            ).max()
+            / num_samples
         )
         assert distance < 1.95 * math.sqrt(2 / num_samples)
 
 
 @given(SIDES, SIDES, st.integers(0, 2**32))
 def test_random_resized_crop_lies_inside(width, height, sample):
-    plan = plan_batch([RandomResizedCrop((7, 9))], [width], [height], CounterRng(0, 0, np.array([sample])))
+    plan = plan_batch(
+        [RandomResizedCrop((7, 9))], [width], [height], CounterRng(0, 0, np.array([sample]))
+    )
     ((x, y, w, h),) = boxes(plan)
     assert w > 0
     assert h > 0
@@ -111,17 +144,26 @@ def test_random_resized_crop_lies_inside(width, height, sample):
 
 
 def test_flips_come_as_often_as_asked():
-    plan = plan_batch([HorizontalFlip(0.3)], np.full(20000, 9), np.full(20000, 9), CounterRng(5, 0, np.arange(20000)))
+    plan = plan_batch(
+        [HorizontalFlip(0.3)],
+        np.full(20000, 9),
+        np.full(20000, 9),
+        CounterRng(5, 0, np.arange(20000)),
+    )
     assert abs(plan.views["flip"].mean() - 0.3) < 0.015
 
 
 @pytest.mark.parametrize(("p", "flips"), [(0.0, 0), (1.0, 50)])
 def test_flips_never_and_always(p, flips):
-    assert plan_batch([HorizontalFlip(p)], np.full(50, 9), np.full(50, 9)).views["flip"].sum() == flips
+    assert (
+        plan_batch([HorizontalFlip(p)], np.full(50, 9), np.full(50, 9)).views["flip"].sum() == flips
+    )
 
 
 def test_random_crop_reaches_every_place():
-    plan = plan_batch([RandomCrop((3, 4))], np.full(3000, 6), np.full(3000, 5), CounterRng(0, 0, np.arange(3000)))
+    plan = plan_batch(
+        [RandomCrop((3, 4))], np.full(3000, 6), np.full(3000, 5), CounterRng(0, 0, np.arange(3000))
+    )
     assert set(plan.views["x"].tolist()) == {0, 1, 2}
     assert set(plan.views["y"].tolist()) == {0, 1, 2}
 
@@ -134,7 +176,10 @@ class TestComposition:
         scaled = int(256 * width / min(width, height)), int(256 * height / min(width, height))
         assert (view["width"], view["height"]) == (width, height)
         assert abs(int(view["scaled_width"]) - scaled[0]) <= 1
-        assert (view["left"], view["top"]) == (round((view["scaled_width"] - 224) / 2), round((view["scaled_height"] - 224) / 2))
+        assert (view["left"], view["top"]) == (
+            round((view["scaled_width"] - 224) / 2),
+            round((view["scaled_height"] - 224) / 2),
+        )
 
     def test_crop_of_a_crop(self):
         plan = plan_batch([CenterCrop(100), CenterCrop((50, 20))], [300], [200])
@@ -158,13 +203,19 @@ class TestComposition:
     def test_crops_of_smaller_images_are_refused(self, step):
         plan = plan_batch([step], [60, 40], [60, 60])
         assert list(plan.refused) == [1]
-        assert re.search("60 x 40, smaller than the crop of 50 x 50; .*ResizeShort.*pad_if_needed", plan.refused[1])
+        assert re.search(
+            "60 x 40, smaller than the crop of 50 x 50; .*ResizeShort.*pad_if_needed",
+            plan.refused[1],
+        )
         assert plan.size == (50, 50)
 
     def test_steps_draw_their_own_numbers(self):
-        flips = plan_batch([HorizontalFlip(), HorizontalFlip()], np.full(400, 5), np.full(400, 5), CounterRng(0, 0, np.arange(400))).views[
-            "flip"
-        ]
+        flips = plan_batch(
+            [HorizontalFlip(), HorizontalFlip()],
+            np.full(400, 5),
+            np.full(400, 5),
+            CounterRng(0, 0, np.arange(400)),
+        ).views["flip"]
         assert 120 < flips.sum() < 280  # the same numbers twice would give none
 
 
@@ -205,7 +256,9 @@ class TestPadding:
     @staticmethod
     def padded(pixels, size, fill):
         """As torchvision documents CenterCrop: padded to the size, the odd pixel behind; then cropped."""
-        height, width = (max(0, side - there) for side, there in zip(size, pixels.shape, strict=False))
+        height, width = (
+            max(0, side - there) for side, there in zip(size, pixels.shape, strict=False)
+        )
         around = [(height // 2, height - height // 2), (width // 2, width - width // 2), (0, 0)]
         pixels = np.pad(pixels, around, constant_values=fill)
         y, x = (round((there - side) / 2) for side, there in zip(size, pixels.shape, strict=False))
@@ -213,17 +266,27 @@ class TestPadding:
 
     @pytest.mark.parametrize("size", [(32, 32), (21, 45), (60, 61)], ids=str)
     def test_center_crop(self, dataset, size):
-        images = dataset.with_options(transform=CenterCrop(size, pad_if_needed=True, fill=9)).read(range(4))["image"]
+        images = dataset.with_options(transform=CenterCrop(size, pad_if_needed=True, fill=9)).read(
+            range(4)
+        )["image"]
         for number in range(4):
-            np.testing.assert_array_equal(images[number], self.padded(dataset[number]["image"], size, 9))
+            np.testing.assert_array_equal(
+                images[number], self.padded(dataset[number]["image"], size, 9)
+            )
 
     def test_flips_mirror_the_padding(self, dataset):
         steps = [CenterCrop((31, 33), pad_if_needed=True)]
-        images, flipped = (dataset.with_options(transform=more).read(range(4))["image"] for more in (steps, [*steps, HorizontalFlip(1.0)]))
+        images, flipped = (
+            dataset.with_options(transform=more).read(range(4))["image"]
+            for more in (steps, [*steps, HorizontalFlip(1.0)])
+        )
         np.testing.assert_array_equal(flipped, images[:, :, ::-1])
 
     def test_normalized_padding(self, dataset):
-        steps = [CenterCrop(40, pad_if_needed=True, fill=51), Normalize((0.1, 0.2, 0.3), (1.0, 2.0, 4.0))]
+        steps = [
+            CenterCrop(40, pad_if_needed=True, fill=51),
+            Normalize((0.1, 0.2, 0.3), (1.0, 2.0, 4.0)),
+        ]
         corner = dataset.with_options(transform=steps).read([0])["image"][0, :, 0, 0]
         np.testing.assert_allclose(corner, [0.1, 0.0, -0.025], atol=1e-6)
 
@@ -232,7 +295,12 @@ class TestPadding:
         whole, seen = dataset[0]["image"], set()
         for epoch in range(40):
             image = reader.read([0], epoch=epoch)["image"][0]
-            places = [(y, x) for y in range(3) for x in range(4) if (image[y : y + 20, x : x + 28] == whole).all()]
+            places = [
+                (y, x)
+                for y in range(3)
+                for x in range(4)
+                if (image[y : y + 20, x : x + 28] == whole).all()
+            ]
             assert len(places) == 1
             seen |= set(places)
         assert {y for y, _ in seen} == {0, 1, 2}
@@ -243,8 +311,12 @@ class TestPadding:
     def test_without_it_a_small_image_is_one_bad_sample(self, dataset, step, on_error):
         batch = dataset.with_options(transform=step, on_error=on_error).read([0, 1, 3])
         assert len(batch.failures) == 2
-        assert re.search("20 x 28, smaller than the crop of 32 x 32.*record 0", str(batch.failures[0]))
-        np.testing.assert_array_equal(batch["image"][0 if on_error == "skip" else 1].shape, (32, 32, 3))
+        assert re.search(
+            "20 x 28, smaller than the crop of 32 x 32.*record 0", str(batch.failures[0])
+        )
+        np.testing.assert_array_equal(
+            batch["image"][0 if on_error == "skip" else 1].shape, (32, 32, 3)
+        )
         if on_error == "mask":
             assert batch.mask.tolist() == [False, True, False]
 

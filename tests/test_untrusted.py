@@ -28,7 +28,18 @@ PACKAGES = str(Path(fastpack.__file__).parents[1])
 PIXELS = np.stack([photo(8, 8, seed=seed) for seed in range(4)])
 OWNED = "open({!r}, 'w').close()\n"
 # Modules that the child imports, or that Python imports by itself when it starts.
-MODULES = ["json", "resource", "ctypes", "threading", "h5py", "numpy", "fastpack", "hdf5plugin", "sitecustomize", "usercustomize"]
+MODULES = [
+    "json",
+    "resource",
+    "ctypes",
+    "threading",
+    "h5py",
+    "numpy",
+    "fastpack",
+    "hdf5plugin",
+    "sitecustomize",
+    "usercustomize",
+]
 OPEN = "import sys; sys.path[:0] = {!r}; import fastpack; print(len(fastpack.open({!r}, untrusted=True)))"
 
 
@@ -48,33 +59,51 @@ def write_modules(folder, owned):
 
 def run_child_of(parent_code, **environment):
     return subprocess.run(
-        [sys.executable, "-I", "-c", parent_code], capture_output=True, text=True, check=True, timeout=100, env=os.environ | environment
+        [sys.executable, "-I", "-c", parent_code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+        env=os.environ | environment,
     ).stdout
 
 
 # The parent runs isolated: so what is imported from a stranger's folder is imported by the child.
-@pytest.mark.parametrize("way", ["current folder", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE"])
+@pytest.mark.parametrize(
+    "way", ["current folder", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE"]
+)
 def test_no_module_of_a_stranger_runs(tmp_path, monkeypatch, way):
     path, owned = write_pixels(tmp_path / "x.h5"), tmp_path / "owned"
     strange = write_modules(tmp_path / "strange", owned)
-    user_site = tmp_path / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    user_site = (
+        tmp_path / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    )
     write_modules(user_site, owned)
     monkeypatch.chdir(strange if way == "current folder" else tmp_path)
-    values = {"PYTHONPATH": f"{strange}:.", "PYTHONSTARTUP": f"{strange}/json.py", "PYTHONUSERBASE": tmp_path, "PYTHONHOME": strange}
+    values = {
+        "PYTHONPATH": f"{strange}:.",
+        "PYTHONSTARTUP": f"{strange}/json.py",
+        "PYTHONUSERBASE": tmp_path,
+        "PYTHONHOME": strange,
+    }
     environment = {way: str(values[way])} if way in values else {}
     paths = [PACKAGES, *(entry for entry in sys.path if entry.startswith("/"))]
     assert run_child_of(OPEN.format(paths, str(path)), **environment) == "4\n"
     assert not owned.exists()
 
 
-def test_a_module_of_the_standard_library_is_not_replaced_by_one_beside_fastpack(tmp_path, monkeypatch):
+def test_a_module_of_the_standard_library_is_not_replaced_by_one_beside_fastpack(
+    tmp_path, monkeypatch
+):
     """fastpack may be imported from a checkout, whose folder holds other files too."""
     path, owned = write_pixels(tmp_path / "x.h5"), tmp_path / "owned"
     strange = write_modules(tmp_path / "strange", owned)
     (strange / "fastpack.py").unlink()
     (strange / "fastpack").symlink_to(Path(fastpack.__file__).parent)
     paths = [*(entry for entry in sys.path if entry.startswith("/")), str(strange)]
-    paths = [entry for entry in paths if not (Path(entry) / "fastpack").exists() or entry == str(strange)]
+    paths = [
+        entry for entry in paths if not (Path(entry) / "fastpack").exists() or entry == str(strange)
+    ]
     code = f"import sys; sys.path[:] = {paths!r}; import fastpack; print(len(fastpack.open({str(path)!r}, untrusted=True)))"
     assert run_child_of(code) == "4\n"
     assert not owned.exists()
@@ -138,7 +167,9 @@ def test_memory_is_limited(tmp_path):
 
 def test_time_is_limited(tmp_path):
     with pytest.raises(LimitError, match=r"max_index_seconds.*x\.h5"):
-        HDF5.index_chosen(write_endless(tmp_path / "x.h5"), Choice(untrusted=True), Limits(max_index_seconds=3))
+        HDF5.index_chosen(
+            write_endless(tmp_path / "x.h5"), Choice(untrusted=True), Limits(max_index_seconds=3)
+        )
 
 
 # Saved indexes that came with the data
@@ -147,7 +178,9 @@ def test_time_is_limited(tmp_path):
 def pack_tfrecord(folder):
     for row in range(4):
         (folder / f"{row}.jpg").write_bytes(jpeg(20 + row, 24, seed=row))
-    fastpack.pack(ImageFiles([folder / f"{row}.jpg" for row in range(4)], range(4)), folder / "x.tfrecord")
+    fastpack.pack(
+        ImageFiles([folder / f"{row}.jpg" for row in range(4)], range(4)), folder / "x.tfrecord"
+    )
     return folder / "x.tfrecord"
 
 
@@ -175,12 +208,17 @@ def lie(path):
     fastpack.build_indexes(path)
     index = Index.load(index_path(path), path.parent)
     spans = {name: of_blob[[1, 0, 2, 3]] for name, of_blob in index.spans.items()}
-    columns = {name: np.full_like(column, 7) if isinstance(column, np.ndarray) else column for name, column in index.columns.items()}
+    columns = {
+        name: np.full_like(column, 7) if isinstance(column, np.ndarray) else column
+        for name, column in index.columns.items()
+    }
     replace(index, spans=spans, columns=columns).save(index_path(path))
 
 
 @pytest.mark.parametrize("make", [pack_tfrecord, pack_hdf5, pack_tar, pack_folder])
-@pytest.mark.parametrize("options", [{}, {"on_error": "mask"}, {"seek_points": True}, {"fields": ["image"]}])
+@pytest.mark.parametrize(
+    "options", [{}, {"on_error": "mask"}, {"seek_points": True}, {"fields": ["image"]}]
+)
 def test_no_saved_index_is_believed(tmp_path, make, options):
     path = make(tmp_path)
     honest = fastpack.open(path, save_index=False, decode=False).index

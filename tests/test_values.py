@@ -22,13 +22,17 @@ def test_ragged_is_a_list_of_rows(rows, data):
     assert ragged.lengths.tolist() == [len(row) for row in rows]
     if rows:
         taken = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=30))
-        assert [row.tobytes() for row in ragged.take(np.array(taken, np.int64))] == [rows[i] for i in taken]
+        assert [row.tobytes() for row in ragged.take(np.array(taken, np.int64))] == [
+            rows[i] for i in taken
+        ]
     assert ragged[::-2] == Ragged.of_bytes(rows[::-2])
 
 
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_ragged_concatenates(pieces):
-    assert Ragged.concatenate([Ragged.of_bytes(rows) for rows in pieces]) == Ragged.of_bytes(sum(pieces, []))
+    assert Ragged.concatenate([Ragged.of_bytes(rows) for rows in pieces]) == Ragged.of_bytes(
+        sum(pieces, [])
+    )
 
 
 @given(st.lists(st.binary(max_size=9), max_size=9))
@@ -61,14 +65,24 @@ FIELDS = st.builds(
 )
 
 
-@given(st.lists(FIELDS, max_size=5, unique_by=lambda field: field.name), st.lists(st.text(max_size=5), max_size=4))
+@given(
+    st.lists(FIELDS, max_size=5, unique_by=lambda field: field.name),
+    st.lists(st.text(max_size=5), max_size=4),
+)
 def test_schema_is_json_both_ways(fields, class_names):
     schema = Schema(tuple(fields), tuple(class_names))
     assert Schema.from_json(schema.to_json()) == schema
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"fields": [{}], "class_names": []}', '{"fields": [{"name": "a", "kind": "x", "shape": []}]}']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"fields": [{}], "class_names": []}',
+        '{"fields": [{"name": "a", "kind": "x", "shape": []}]}',
+    ],
 )
 def test_schema_refuses_other_json(text):
     with pytest.raises(errors.SchemaError):
@@ -87,7 +101,16 @@ def test_class_names_that_disagree():
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("0", 0), ("4096", 4096), ("500k", 500_000), ("1GB", 10**9), ("64 MiB", 2**26), ("1.5g", 1_500_000_000), ("2TiB", 2**41), (77, 77)],
+    [
+        ("0", 0),
+        ("4096", 4096),
+        ("500k", 500_000),
+        ("1GB", 10**9),
+        ("64 MiB", 2**26),
+        ("1.5g", 1_500_000_000),
+        ("2TiB", 2**41),
+        (77, 77),
+    ],
 )
 def test_parse_size(text, size):
     assert parse_size(text) == size
@@ -135,18 +158,25 @@ def test_errors_are_builtins_too():
         (errors.MissingPackageError, ImportError),
         (errors.UnreadableFileError, OSError),
     ]
-    assert all(issubclass(ours, (builtin, errors.FastpackError)) and issubclass(ours, builtin) for ours, builtin in pairs)
+    assert all(
+        issubclass(ours, (builtin, errors.FastpackError)) and issubclass(ours, builtin)
+        for ours, builtin in pairs
+    )
     assert all(
         issubclass(value, errors.FastpackError)
         for value in vars(errors).values()
-        if isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, Warning)
+        if isinstance(value, type)
+        and issubclass(value, Exception)
+        and not issubclass(value, Warning)
     )
 
 
 @pytest.mark.parametrize("status", errors._STATUSES)
 def test_every_status_says_where_and_what_to_do(status):
     with pytest.raises(errors.FastpackError) as caught:
-        errors.raise_status(status, "it broke", errors.Location("a.tfrecord", 3, 31, "k"), 5 if status == 1 else 0)
+        errors.raise_status(
+            status, "it broke", errors.Location("a.tfrecord", 3, 31, "k"), 5 if status == 1 else 0
+        )
     assert str(caught.value).endswith(" - at a.tfrecord, record 3, byte 0x1f, key k")
     assert "; " in str(caught.value)
 

@@ -55,7 +55,12 @@ def frames_of(path: Path) -> list[tuple[int, int]]:
 
 def test_a_sound_file(packed):
     found = verify(packed, decode=True)
-    assert (found.num_files, found.num_samples, found.num_unchecked, found.problems) == (1, NUM_SAMPLES, 0, ())
+    assert (found.num_files, found.num_samples, found.num_unchecked, found.problems) == (
+        1,
+        NUM_SAMPLES,
+        0,
+        (),
+    )
     assert found.is_sound
 
 
@@ -75,7 +80,9 @@ def test_nothing_is_modified(packed, files):
     flip_in_image(packed, files[1].read_bytes())
     before = {path.name: path.read_bytes() for path in packed.parent.iterdir() if path.is_file()}
     verify(packed, decode=True)
-    assert {path.name: path.read_bytes() for path in packed.parent.iterdir() if path.is_file()} == before
+    assert {
+        path.name: path.read_bytes() for path in packed.parent.iterdir() if path.is_file()
+    } == before
 
 
 @pytest.mark.parametrize("with_index", [True, False])
@@ -96,7 +103,9 @@ def test_keys_of_damaged_images_are_named(packed, files):
     assert verify(packed).problems[0].endswith("key dog/1.jpg")
 
 
-@pytest.mark.parametrize("part", ["labels", "keys", "class_names", "images/offsets", "images/crc32c"])
+@pytest.mark.parametrize(
+    "part", ["labels", "keys", "class_names", "images/offsets", "images/crc32c"]
+)
 def test_damaged_columns_of_hdf5(files, tmp_path, part):
     """Without the saved index, so that only the file's own checksums can tell."""
     path = pack_photos(tmp_path, "all.h5")
@@ -202,10 +211,16 @@ def test_a_missing_shard(files, tmp_path, ending):
     [
         (["a-00000-of-00002.x", "a-00001-of-00002.x", "a-00002-of-00003.x"], []),
         (["a-00000-of-00002.x", "a-00002-of-00003.x"], ["a-00001-of-00002.x"]),
-        (["a-00000-of-00002.x", "a-00001-of-00002.x", "a-00003-of-00004.x"], ["a-00002-of-00004.x"]),
+        (
+            ["a-00000-of-00002.x", "a-00001-of-00002.x", "a-00003-of-00004.x"],
+            ["a-00002-of-00004.x"],
+        ),
         (["a.x", "a-00001-of-00002.x"], []),
         (["a-00001-of-00002.x"], ["a-00000-of-00002.x"]),
-        (["a-00000-of-00002.x", "b-00001-of-00002.x"], ["a-00001-of-00002.x", "b-00000-of-00002.x"]),
+        (
+            ["a-00000-of-00002.x", "b-00001-of-00002.x"],
+            ["a-00001-of-00002.x", "b-00000-of-00002.x"],
+        ),
         (["a-00000-of-00001", "plain.x", "a-00000-of-00001.y"], []),
     ],
 )
@@ -225,7 +240,11 @@ def test_problems_come_in_the_order_of_the_files(files, tmp_path):
     for row in (0, 3, 5):
         flip_in_image(tmp_path / f"set-0000{row // 2}-of-00003.tfrecord", files[row].read_bytes())
     found = verify(str(tmp_path / "set*.tfrecord"))
-    assert [f"set-0000{shard}-of" in problem for shard, problem in enumerate(found.problems)] == [True, True, True]
+    assert [f"set-0000{shard}-of" in problem for shard, problem in enumerate(found.problems)] == [
+        True,
+        True,
+        True,
+    ]
     assert (found.num_files, found.num_samples) == (3, NUM_SAMPLES)
 
 
@@ -266,7 +285,9 @@ def test_damaged_chunks_are_found_by_reading_them(tmp_path, decode):
 
 
 def test_a_file_that_is_none(tmp_path):
-    (tmp_path / "x.tfrecord").write_bytes(b"this is no record, and it is long enough to have a header")
+    (tmp_path / "x.tfrecord").write_bytes(
+        b"this is no record, and it is long enough to have a header"
+    )
     assert not verify(tmp_path / "x.tfrecord").is_sound
     with pytest.raises(MissingFileError):
         verify(tmp_path / "nowhere.tfrecord")
@@ -305,7 +326,11 @@ def test_an_exception_in_progress_ends_the_work(files, tmp_path):
 
 def test_unknown_features_are_covered_too(tmp_path):
     """A record's checksum covers all its bytes, also those that no field shows."""
-    record = example(entry(b"image", bytes_list(jpeg())), entry(b"label", int_list(1)), entry(b"odd", bytes_list(b"x" * 50)))
+    record = example(
+        entry(b"image", bytes_list(jpeg())),
+        entry(b"label", int_list(1)),
+        entry(b"odd", bytes_list(b"x" * 50)),
+    )
     path = tmp_path / "x.tfrecord"
     path.write_bytes(frame(record))
     assert verify(path).is_sound
@@ -329,7 +354,11 @@ def test_other_containers(files, tmp_path):
             archive.add(path, f"{number}.jpg")
     for container in (tmp_path / "all.tar", tmp_path / "photos"):
         found = verify(container, decode=True)
-        assert (found.problems, found.num_samples, found.num_unchecked) == ((), NUM_SAMPLES, NUM_SAMPLES)
+        assert (found.problems, found.num_samples, found.num_unchecked) == (
+            (),
+            NUM_SAMPLES,
+            NUM_SAMPLES,
+        )
 
 
 @pytest.mark.parametrize("look", [fastpack.open, build_indexes], ids=["opened", "indexed"])
@@ -372,7 +401,13 @@ def test_a_file_that_came_back_is_sound(files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lengths", "crcs"), [([8, 8, 5], [2, 1, 3]), ([5, 8, 8], [1, 2, 3]), ([8, 8], [1, 2]), ([8, 8, 5, 0], [1, 2, 3, 0])]
+    ("lengths", "crcs"),
+    [
+        ([8, 8, 5], [2, 1, 3]),
+        ([5, 8, 8], [1, 2, 3]),
+        ([8, 8], [1, 2]),
+        ([8, 8, 5, 0], [1, 2, 3, 0]),
+    ],
 )
 def test_a_seal_is_of_lengths_and_checksums_in_order(lengths, crcs):
     def spans_of(lengths: list[int], crcs: list[int]) -> np.ndarray:
@@ -380,4 +415,6 @@ def test_a_seal_is_of_lengths_and_checksums_in_order(lengths, crcs):
         spans["record_length"], spans["crc32c"] = lengths, crcs
         return spans
 
-    assert RecordDigest.of(spans_of(lengths, crcs)) != RecordDigest.of(spans_of([8, 8, 5], [1, 2, 3]))
+    assert RecordDigest.of(spans_of(lengths, crcs)) != RecordDigest.of(
+        spans_of([8, 8, 5], [1, 2, 3])
+    )

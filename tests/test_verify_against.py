@@ -62,7 +62,14 @@ def test_against_matches_a_key_that_comes_more_than_once(files, tmp_path):
     source = ImageFiles(paths, keys=["a", "b", "a"])
     pack(source, tmp_path / "all.tfrecord")
     assert verify(tmp_path / "all.tfrecord", against=source).is_sound
-    assert len(verify(tmp_path / "all.tfrecord", against=ImageFiles(paths[:2], keys=["a", "b"])).problems) == 1
+    assert (
+        len(
+            verify(
+                tmp_path / "all.tfrecord", against=ImageFiles(paths[:2], keys=["a", "b"])
+            ).problems
+        )
+        == 1
+    )
 
 
 def test_against_goes_by_number_where_there_are_no_keys(files, tmp_path):
@@ -106,7 +113,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (IMAGES[:, :1].repeat(8, 1), "uint8 (1, 8, 1), and pixels uint8 (8, 8, 1)"),  # numpy would repeat the one row
+        (
+            IMAGES[:, :1].repeat(8, 1),
+            "uint8 (1, 8, 1), and pixels uint8 (8, 8, 1)",
+        ),  # numpy would repeat the one row
         (IMAGES.repeat(3, 3), "uint8 (1, 8, 1), and pixels uint8 (8, 8, 3)"),
         (IMAGES[:, :1, :, 0], "uint8 (1, 8, 1), and pixels uint8 (1, 8)"),
         (IMAGES[:, :1].astype(np.uint16), "uint8 (1, 8, 1), and pixels uint16 (1, 8, 1)"),
@@ -127,18 +137,37 @@ def test_against_numbers_of_another_kind(tmp_path):
     one = hdf5(tmp_path / "a.h5", IMAGES, label=[0, 1, 2], n=np.array([2**53 + 1] * 3))
     floats = hdf5(tmp_path / "b.h5", IMAGES, label=[0.0, 1.0, 2.0], n=np.array([2.0**53] * 3))
     (problem,) = verify(one, against=floats).problems
-    assert problem.startswith("n is int, and float in its source")  # labels that were whole floats are compared
-    assert len(verify(one, against=hdf5(tmp_path / "c.h5", IMAGES, label=[0, 1, 2.5], n=np.array([2**53] * 3))).problems) == 4
+    assert problem.startswith(
+        "n is int, and float in its source"
+    )  # labels that were whole floats are compared
+    assert (
+        len(
+            verify(
+                one,
+                against=hdf5(tmp_path / "c.h5", IMAGES, label=[0, 1, 2.5], n=np.array([2**53] * 3)),
+            ).problems
+        )
+        == 4
+    )
 
 
 def test_against_lists_of_another_length(tmp_path):
     one = hdf5(tmp_path / "a.h5", IMAGES, x=np.eye(3))
-    assert len(verify(one, against=hdf5(tmp_path / "b.h5", IMAGES, x=np.eye(3)[:, :2])).problems) == 3
+    assert (
+        len(verify(one, against=hdf5(tmp_path / "b.h5", IMAGES, x=np.eye(3)[:, :2])).problems) == 3
+    )
 
 
 def test_against_large_integer_labels_that_are_one_float(tmp_path):
     one = hdf5(tmp_path / "a.h5", IMAGES, label=np.array([2**53 + 1] * 3))
-    assert len(verify(one, against=hdf5(tmp_path / "b.h5", IMAGES, label=np.array([2.0**53] * 3))).problems) == 3
+    assert (
+        len(
+            verify(
+                one, against=hdf5(tmp_path / "b.h5", IMAGES, label=np.array([2.0**53] * 3))
+            ).problems
+        )
+        == 3
+    )
 
 
 def classed(path: Path, labels: list[int], names: list[str]) -> Path:
@@ -148,7 +177,10 @@ def classed(path: Path, labels: list[int], names: list[str]) -> Path:
 
 def test_against_two_classes_of_one_name(tmp_path):
     names = ["crane", "crane", "owl"]
-    one, other = classed(tmp_path / "a.h5", [0, 1, 2], names), classed(tmp_path / "b.h5", [1, 1, 2], names)
+    one, other = (
+        classed(tmp_path / "a.h5", [0, 1, 2], names),
+        classed(tmp_path / "b.h5", [1, 1, 2], names),
+    )
     (problem,) = verify(one, against=other).problems
     assert "the label is crane (class 0), and crane (class 1) in its source" in problem
     reordered = classed(tmp_path / "c.h5", [1, 2, 0], ["owl", "crane", "crane"])
@@ -158,13 +190,18 @@ def test_against_two_classes_of_one_name(tmp_path):
 
 
 def test_against_classes_without_names(tmp_path):
-    one, other = classed(tmp_path / "a.h5", [0, 1, 1], ["cat", "dog"]), classed(tmp_path / "b.h5", [0, 1, 1], [])
+    one, other = (
+        classed(tmp_path / "a.h5", [0, 1, 1], ["cat", "dog"]),
+        classed(tmp_path / "b.h5", [0, 1, 1], []),
+    )
     assert "the source has no names of classes" in verify(one, against=other).problems[0]
     assert "the dataset has no names of classes" in verify(other, against=one).problems[0]
 
 
 def test_against_a_list_of_files(files, tmp_path):
     pack(tmp_path / "photos", tmp_path / "all.tfrecord", PackOptions(sync=False))
-    shards = pack(tmp_path / "photos", tmp_path / "s.tfrecord", PackOptions(sync=False, shards=2)).paths
+    shards = pack(
+        tmp_path / "photos", tmp_path / "s.tfrecord", PackOptions(sync=False, shards=2)
+    ).paths
     assert verify(tmp_path / "all.tfrecord", against=list(shards)).is_sound
     assert verify(tmp_path / "all.tfrecord", against=shards[:1]).problems

@@ -28,7 +28,11 @@ def tiff(
     bits = bits or 8 * samples.itemsize
     shape = tile or (rows or height, width)
     planes = [samples[..., c : c + 1] for c in range(channels)] if planar else [samples]
-    segments = [_packed(part, bits, order) for plane in planes for part in _cut(plane, shape, is_tiled=tile is not None)]
+    segments = [
+        _packed(part, bits, order)
+        for plane in planes
+        for part in _cut(plane, shape, is_tiled=tile is not None)
+    ]
     first = 8
     offsets = [first + sum(map(len, segments[:i])) for i in range(len(segments))]
     values = {
@@ -40,12 +44,21 @@ def tiff(
         277: (channels,),
         284: (2 if planar else 1,),
         **({322: (shape[1],), 323: (shape[0],)} if tile else {278: (shape[0],)}),
-        **({324: tuple(offsets), 325: tuple(map(len, segments))} if tile else {273: tuple(offsets), 279: tuple(map(len, segments))}),
+        **(
+            {324: tuple(offsets), 325: tuple(map(len, segments))}
+            if tile
+            else {273: tuple(offsets), 279: tuple(map(len, segments))}
+        ),
         **(tags or {}),
     }
     body = b"".join(segments)
     mark = b"II" if order == "<" else b"MM"
-    return mark + struct.pack(order + "HI", 42, first + len(body)) + body + _directory(values, order, first + len(body))
+    return (
+        mark
+        + struct.pack(order + "HI", 42, first + len(body))
+        + body
+        + _directory(values, order, first + len(body))
+    )
 
 
 def _cut(plane: Samples, shape: tuple[int, int], *, is_tiled: bool) -> list[Samples]:
@@ -53,7 +66,10 @@ def _cut(plane: Samples, shape: tuple[int, int], *, is_tiled: bool) -> list[Samp
     for top in range(0, plane.shape[0], shape[0]):
         for left in range(0, plane.shape[1], shape[1]):
             part = plane[top : top + shape[0], left : left + shape[1]]
-            missing = [(0, size - there) if is_tiled else (0, 0) for size, there in zip(shape, part.shape, strict=False)]
+            missing = [
+                (0, size - there) if is_tiled else (0, 0)
+                for size, there in zip(shape, part.shape, strict=False)
+            ]
             parts.append(np.pad(part, [*missing, (0, 0)]))
     return parts
 

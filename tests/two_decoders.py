@@ -17,7 +17,8 @@ ANY_FACTORS = [
     (luma, chroma, chroma)
     for luma in itertools.product(range(1, 5), repeat=2)
     for chroma in itertools.product(range(1, 5), repeat=2)
-    if luma[0] % chroma[0] == luma[1] % chroma[1] == 0 and math.prod(luma) + 2 * math.prod(chroma) <= 10
+    if luma[0] % chroma[0] == luma[1] % chroma[1] == 0
+    and math.prod(luma) + 2 * math.prod(chroma) <= 10
 ]
 ANY_FACTORS += [(factors,) for factors in itertools.product(range(1, 5), repeat=2)]
 
@@ -29,7 +30,9 @@ def encoded(pixels, factors, quality, restart_interval=0, *, optimize=False):
         cv2.IMWRITE_JPEG_OPTIMIZE: int(optimize),
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR: factors,
     }
-    return cv2.imencode(".jpg", pixels, [number for flag in flags.items() for number in flag])[1].tobytes()
+    return cv2.imencode(".jpg", pixels, [number for flag in flags.items() for number in flag])[
+        1
+    ].tobytes()
 
 
 @contextlib.contextmanager

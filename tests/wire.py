@@ -10,7 +10,12 @@ VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = range(6)
 def frame(payload: bytes) -> bytes:
     """One TFRecord record: length, masked CRC of it, data, masked CRC of the data."""
     length = struct.pack("<Q", len(payload))
-    return length + struct.pack("<I", mask(crc32c(length))) + payload + struct.pack("<I", mask(crc32c(payload)))
+    return (
+        length
+        + struct.pack("<I", mask(crc32c(length)))
+        + payload
+        + struct.pack("<I", mask(crc32c(payload)))
+    )
 
 
 def header(length: int) -> bytes:

@@ -60,13 +60,20 @@ class Trial:
     def verdicts(self) -> dict[str, Verdict]:
         """Of cases that were measured; judged by the rounds up to the last look."""
         return {
-            name: judge(self._looked_at(name), expected=self.expected[name], tolerance=self.tolerance(name))
+            name: judge(
+                self._looked_at(name), expected=self.expected[name], tolerance=self.tolerance(name)
+            )
             for name in self.ratios
             if name not in self.failed
         }
 
     def _looked_at(self, name: str) -> list[float]:
-        return self.ratios[name][: max((look for look in LOOKS if look <= len(self.ratios[name])), default=0)] or self.ratios[name]
+        return (
+            self.ratios[name][
+                : max((look for look in LOOKS if look <= len(self.ratios[name])), default=0)
+            ]
+            or self.ratios[name]
+        )
 
 
 def lines_of(trial: Trial) -> Iterator[str]:
@@ -88,7 +95,11 @@ def renew(baselines: Baselines, inputs: Path, names: list[str]) -> None:
         raise SystemExit(f"not measured, nothing written: {failed}")
     ratios = {name: statistics.median(float(found[name]) for found in rounds) for name in names}
     baselines.renew(machine_name(), ratios)
-    print("\n".join(f"{name:16} {ratio:.3f} of its yardstick's time" for name, ratio in ratios.items()))
+    print(
+        "\n".join(
+            f"{name:16} {ratio:.3f} of its yardstick's time" for name, ratio in ratios.items()
+        )
+    )
 
 
 def against_baseline(arguments: argparse.Namespace, baselines: Baselines) -> Trial | None:
@@ -102,14 +113,20 @@ def against_baseline(arguments: argparse.Namespace, baselines: Baselines) -> Tri
     return Trial(arguments.tree, None, expected, baselines.tolerance)
 
 
-def against_revision(arguments: argparse.Namespace, baselines: Baselines, names: list[str]) -> Trial | None:
+def against_revision(
+    arguments: argparse.Namespace, baselines: Baselines, names: list[str]
+) -> Trial | None:
     """None when there is no revision to compare with, or no difference to it."""
     revision = arguments.base or base.default_revision()
     if revision is None:
-        print("guard: there is no earlier revision to build; fetch the history, or name one with --base")
+        print(
+            "guard: there is no earlier revision to build; fetch the history, or name one with --base"
+        )
         return None
     if arguments.tree == ROOT and base.is_unchanged(revision):
-        print(f"guard: nothing that is measured has changed since {revision[:12]}, so nothing can have become slower since")
+        print(
+            f"guard: nothing that is measured has changed since {revision[:12]}, so nothing can have become slower since"
+        )
         return Trial(ROOT, None, {}, baselines.tolerance)
     print(f"guard: against {revision[:12]}, built beside this tree", flush=True)
     try:
@@ -139,12 +156,34 @@ def _slower(trial: Trial, arguments: argparse.Namespace, inputs: Path) -> list[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benches.guard", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--base", metavar="REVISION", help="compare with this revision, built beside, whatever is committed")
-    parser.add_argument("--renew", action="store_true", help="measure this machine's ratios anew and write them to baseline.json")
+    parser = argparse.ArgumentParser(
+        prog="python -m benches.guard",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument(
+        "--base",
+        metavar="REVISION",
+        help="compare with this revision, built beside, whatever is committed",
+    )
+    parser.add_argument(
+        "--renew",
+        action="store_true",
+        help="measure this machine's ratios anew and write them to baseline.json",
+    )
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
-    parser.add_argument("--minutes", type=float, default=2, help="no new round begins after that; what is undecided then, passes")
-    parser.add_argument("--tree", type=Path, default=ROOT, help="measure the fastpack of this folder (default: the project's)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=2,
+        help="no new round begins after that; what is undecided then, passes",
+    )
+    parser.add_argument(
+        "--tree",
+        type=Path,
+        default=ROOT,
+        help="measure the fastpack of this folder (default: the project's)",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
         inputs = Inputs.make(Path(folder)).folder

@@ -56,7 +56,14 @@ def build(revision: str) -> Path:
 
 
 def compile_kernels(tree: Path) -> None:
-    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", f"--parallel={len(os.sched_getaffinity(0))}"]
+    command = [
+        sys.executable,
+        "setup.py",
+        "--quiet",
+        "build_ext",
+        "--inplace",
+        f"--parallel={len(os.sched_getaffinity(0))}",
+    ]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
     if done.returncode:
         raise BuildError(f"the kernels cannot be compiled: {done.stderr.strip().splitlines()[-1:]}")
@@ -71,7 +78,10 @@ def _extract(commit: str, folder: Path) -> None:
 
 
 def _changed(revision: str) -> bool:
-    return bool(_git("status", "--porcelain", *_MEASURED)) or _git("diff", "--quiet", revision, "HEAD", "--", *_MEASURED) is None
+    return (
+        bool(_git("status", "--porcelain", *_MEASURED))
+        or _git("diff", "--quiet", revision, "HEAD", "--", *_MEASURED) is None
+    )
 
 
 def _git(*arguments: str) -> str | None:

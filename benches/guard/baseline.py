@@ -32,8 +32,13 @@ class Baselines:
 
     def renew(self, machine: str, ratios: Mapping[str, float]) -> None:
         """Those of other machines, and of cases that were not measured, stay."""
-        machines = self.machines | {machine: self.machines.get(machine, {}) | {name: round(ratio, 4) for name, ratio in ratios.items()}}
-        _FILE.write_text(json.dumps({"tolerances": self.tolerances, "machines": machines}, indent=1) + "\n")
+        machines = self.machines | {
+            machine: self.machines.get(machine, {})
+            | {name: round(ratio, 4) for name, ratio in ratios.items()}
+        }
+        _FILE.write_text(
+            json.dumps({"tolerances": self.tolerances, "machines": machines}, indent=1) + "\n"
+        )
 
 
 def machine_name() -> str:
@@ -41,16 +46,33 @@ def machine_name() -> str:
     libraries = ["libjpeg", "libdeflate", "liblz4", "libzstd"]
     versions = _said("pkg-config", "--modversion", *libraries).split()
     compiler = _said("cc", "-dumpfullversion")
-    parts = [_processor(), f"cc {compiler}", *(f"{name} {version}" for name, version in zip(libraries, versions, strict=False))]
-    return ", ".join([*parts, f"Python {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}"])
+    parts = [
+        _processor(),
+        f"cc {compiler}",
+        *(f"{name} {version}" for name, version in zip(libraries, versions, strict=False)),
+    ]
+    return ", ".join(
+        [
+            *parts,
+            f"Python {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}",
+        ]
+    )
 
 
 def _processor() -> str:
     """Vendor, family, model and a digest of what it can do: a cloud gives one model many names, and one name to many models."""
-    facts = dict(re.findall(r"^(vendor_id|cpu family|model|flags|Features)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    facts = dict(
+        re.findall(
+            r"^(vendor_id|cpu family|model|flags|Features)\s*: (.*)$",
+            Path("/proc/cpuinfo").read_text(),
+            re.MULTILINE,
+        )
+    )
     numbers = [facts[name] for name in ("vendor_id", "cpu family", "model") if name in facts]
     abilities = " ".join(sorted(facts.get("flags", facts.get("Features", "")).split()))
-    return " ".join([platform.machine(), *numbers, hashlib.sha256(abilities.encode()).hexdigest()[:6]])
+    return " ".join(
+        [platform.machine(), *numbers, hashlib.sha256(abilities.encode()).hexdigest()[:6]]
+    )
 
 
 def _said(*command: str) -> str:

@@ -60,7 +60,11 @@ class Inputs:
     def make(cls, folder: Path) -> "Inputs":
         inputs = cls(folder)
         photos = make_photos(folder, _NUM_PHOTOS)
-        fastpack.pack(fastpack.ImageFiles(photos), folder / "photos.tfrecord", fastpack.PackOptions(sync=False))
+        fastpack.pack(
+            fastpack.ImageFiles(photos),
+            folder / "photos.tfrecord",
+            fastpack.PackOptions(sync=False),
+        )
         pixels = fastpack.PackOptions(size=_SIDE, compression="lz4", chunk=_CHUNK[0], sync=False)
         fastpack.pack(fastpack.ImageFiles(photos), folder / "pixels.h5", pixels)
         inputs._make_tar()
@@ -75,7 +79,9 @@ class Inputs:
 
     def pixels(self) -> Any:
         """(4, 224, 224, 3) of photographs, with few enough levels that they can be compressed."""
-        reader = fastpack.open(self.folder / "photos.tfrecord", transform=(Resize(_SIDE),), save_index=False)
+        reader = fastpack.open(
+            self.folder / "photos.tfrecord", transform=(Resize(_SIDE),), save_index=False
+        )
         return reader.read(range(_CHUNK[0]))["image"] & 0xE0
 
     def _make_tar(self) -> None:
@@ -118,7 +124,10 @@ def resample(inputs: Inputs) -> Case:
     view["height"], view["width"], _ = pixels.shape
     view["scaled_width"] = view["scaled_height"] = _SIDE
     out, plain_out = np.ones((_SIDE, _SIDE, 3), np.uint8), np.ones((_SIDE, _SIDE, 3), np.uint8)
-    return Case(_often(20, lambda: decoder.place(pixels, view, out)), _often(20, lambda: plain.blend(pixels, plain_out)))
+    return Case(
+        _often(20, lambda: decoder.place(pixels, view, out)),
+        _often(20, lambda: plain.blend(pixels, plain_out)),
+    )
 
 
 def gather(inputs: Inputs) -> Case:
@@ -137,12 +146,19 @@ def crc(inputs: Inputs) -> Case:
 def frame(inputs: Inputs) -> Case:
     values = small_values()
     out = np.ones(len(values.values) + 16 * len(values), np.uint8)
-    return Case(_often(2, lambda: small_frames(values).run()), lambda: plain.frame(values.values, values.offsets, out))
+    return Case(
+        _often(2, lambda: small_frames(values).run()),
+        lambda: plain.frame(values.values, values.offsets, out),
+    )
 
 
 def pack(inputs: Inputs) -> Case:
     """A list of files to one TFRecord, which is read back."""
-    paths, target, copied = inputs.photos * 4, inputs.folder / "packed.tfrecord", inputs.folder / "copied"
+    paths, target, copied = (
+        inputs.photos * 4,
+        inputs.folder / "packed.tfrecord",
+        inputs.folder / "copied",
+    )
     options = fastpack.PackOptions(sync=False, num_workers=1)
     buffer = np.ones(max(path.stat().st_size for path in paths), np.uint8)
 
@@ -175,13 +191,19 @@ def tar(inputs: Inputs) -> Case:
     size = os.fstat(fd).st_size
     places = np.arange(0, size - 512, 1024, dtype=np.uint64)
     lengths, out = np.full_like(places, 512), np.ones(512 * len(places), np.uint8)
-    return Case(_often(10, lambda: Members(fd, size, 100)), _often(20, lambda: pread_loop(fd, places, lengths, out, num_threads=1)))
+    return Case(
+        _often(10, lambda: Members(fd, size, 100)),
+        _often(20, lambda: pread_loop(fd, places, lengths, out, num_threads=1)),
+    )
 
 
 def probe(inputs: Inputs) -> Case:
     """The beginnings of many JPEGs, with all of their headers."""
     heads = Ragged.of_bytes(photo.read_bytes()[:1024] for photo in inputs.photos * 32)
-    return Case(_often(300, lambda: probe_blobs(heads)), _often(300, lambda: plain.markers(heads.values, heads.offsets)))
+    return Case(
+        _often(300, lambda: probe_blobs(heads)),
+        _often(300, lambda: plain.markers(heads.values, heads.offsets)),
+    )
 
 
 def order(inputs: Inputs) -> Case:
@@ -198,7 +220,9 @@ def chunks(inputs: Inputs) -> Case:
     fd, size = os.open(inputs.folder / "pixels.h5", os.O_RDONLY), len(plain_out) // 4
     places, lengths = np.arange(0, 4 * size, size, dtype=np.uint64), np.full(4, size, np.uint64)
     stored, read = np.ones(2 * size, np.uint8), np.ones(4 * size, np.uint8)
-    compressed = stored[: plain.code("lz4", pixels.reshape(-1)[:size], stored, compresses=True)].copy()
+    compressed = stored[
+        : plain.code("lz4", pixels.reshape(-1)[:size], stored, compresses=True)
+    ].copy()
 
     def yardstick() -> None:
         pread_loop(fd, places, lengths, read, num_threads=1)
@@ -211,12 +235,18 @@ def chunks(inputs: Inputs) -> Case:
 def unfilter(inputs: Inputs, *, name: str, codec: str, rounds: int) -> Case:
     pipeline, raw = Pipeline(_filters(name)), inputs.pixels().reshape(-1)
     stored, out = pipeline.encode(raw), np.ones(len(raw), np.uint8)
-    return Case(_often(rounds, lambda: pipeline.decode(stored, out)), _codec_work(inputs, codec, compresses=False, rounds=rounds))
+    return Case(
+        _often(rounds, lambda: pipeline.decode(stored, out)),
+        _codec_work(inputs, codec, compresses=False, rounds=rounds),
+    )
 
 
 def filter_chunk(inputs: Inputs, *, name: str, codec: str, rounds: int) -> Case:
     pipeline, raw = Pipeline(_filters(name)), inputs.pixels().reshape(-1)
-    return Case(_often(rounds, lambda: pipeline.encode(raw)), _codec_work(inputs, codec, compresses=True, rounds=rounds))
+    return Case(
+        _often(rounds, lambda: pipeline.encode(raw)),
+        _codec_work(inputs, codec, compresses=True, rounds=rounds),
+    )
 
 
 CASES: dict[str, Callable[[Inputs], Case]] = {

@@ -59,7 +59,9 @@ def measurers(*trees: Path, inputs: Path) -> Iterator[list[Measurer]]:
             measurer.close()
 
 
-def measure_round(tree: Path, base: Path | None, inputs: Path, names: Collection[str]) -> dict[str, float | str]:
+def measure_round(
+    tree: Path, base: Path | None, inputs: Path, names: Collection[str]
+) -> dict[str, float | str]:
     """By case, how much time its kernel takes, as a multiple of the base's kernel or, without a base, of the yardstick; or why that
     cannot be said."""
     found: dict[str, float | str] = {}

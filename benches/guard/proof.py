@@ -83,19 +83,28 @@ SLOWDOWNS = {
     "resample": Slowdown((Function("decode", "resample", "fp_resample"),), ("resample",)),
     "gather and CRC": Slowdown((Function("gather", "span", "fp_read_span"),), ("gather",)),
     "CRC": Slowdown((Function("crc32c", "crc32c", "fp_crc32c_by"),), ("crc32c",)),
-    "TFRecord framing": Slowdown((Function("example", "frames", "fp_frame_example", 64),), ("frame",)),
+    "TFRecord framing": Slowdown(
+        (Function("example", "frames", "fp_frame_example", 64),), ("frame",)
+    ),
     "pack": Slowdown(_PACKING, ("pack",)),
     "TFRecord parsing": Slowdown(
-        (Function("tfrecord", "tfrecord", "fp_scan_records"), Function("features", "features", "fp_features_add", 64)), ("parse",)
+        (
+            Function("tfrecord", "tfrecord", "fp_scan_records"),
+            Function("features", "features", "fp_features_add", 64),
+        ),
+        ("parse",),
     ),
     "tar": Slowdown((Function("tar", "tar", "fp_list_members"),), ("tar",)),
     "probe": Slowdown((Function("image", "image", "fp_probe", 64),), ("probe",)),
     "order": Slowdown((Function("order", "order", "fp_permute", 64),), ("order",)),
     "HDF5 chunks": Slowdown((Function("chunks", "chunks", "fp_read_chunks"),), ("chunks",)),
     "HDF5 filters, reading": Slowdown(
-        (Function("filters", "filters", "fp_decode_chunk"),), ("unfilter gzip", "unfilter lz4", "unfilter blosc2")
+        (Function("filters", "filters", "fp_decode_chunk"),),
+        ("unfilter gzip", "unfilter lz4", "unfilter blosc2"),
     ),
-    "HDF5 filters, writing": Slowdown((Function("filters", "filters", "fp_encode_chunk"),), ("filter zstd", "filter blosc2")),
+    "HDF5 filters, writing": Slowdown(
+        (Function("filters", "filters", "fp_encode_chunk"),), ("filter zstd", "filter blosc2")
+    ),
 }
 
 
@@ -130,7 +139,13 @@ def applied(slowdown: Slowdown, percent: int) -> Iterator[None]:
         for function in slowdown.functions:
             path = kernels / f"slowed_{function.module}_{function.file}.c"
             source = path if path in own else kernels / f"{function.file}.c"
-            text = slowed(source.read_text(), _header_of(function), function.name, every=function.every, percent=percent)
+            text = slowed(
+                source.read_text(),
+                _header_of(function),
+                function.name,
+                every=function.every,
+                percent=percent,
+            )
             path.write_text(text)
             if path not in own:
                 _take_instead(setup, function, path.stem)
@@ -173,27 +188,47 @@ def prove_slowdowns(arguments: argparse.Namespace) -> int:
         slowdown = SLOWDOWNS[title]
         cases = slowdown.cases if arguments.quick else ()
         with applied(slowdown, arguments.percent):
-            done = guard("--tree", str(_COPY), "--minutes", "20", *(("--cases", *cases) if cases else ()))
+            done = guard(
+                "--tree", str(_COPY), "--minutes", "20", *(("--cases", *cases) if cases else ())
+            )
         slower = [line for line in done.stdout.splitlines() if line.endswith("slower")]
         noticed = done.returncode == 1 and any(line.startswith(slowdown.cases) for line in slower)
         num_missed += not noticed
-        print(f"{title}: {'noticed' if noticed else 'MISSED'}\n" + "\n".join(f"    {line}" for line in slower), flush=True)
+        print(
+            f"{title}: {'noticed' if noticed else 'MISSED'}\n"
+            + "\n".join(f"    {line}" for line in slower),
+            flush=True,
+        )
         if not noticed:
             print(done.stdout, done.stderr)
-    print(f"{num_missed} of {len(arguments.only or SLOWDOWNS)} slowdowns by {arguments.percent}% were missed")
+    print(
+        f"{num_missed} of {len(arguments.only or SLOWDOWNS)} slowdowns by {arguments.percent}% were missed"
+    )
     return num_missed
 
 
 def prove_alarms(arguments: argparse.Namespace) -> int:
     num_alarms = 0
-    busy = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(max(1, len(os.sched_getaffinity(0)) - 1))]
+    busy = [
+        subprocess.Popen([sys.executable, "-c", _BUSY])
+        for _ in range(max(1, len(os.sched_getaffinity(0)) - 1))
+    ]
     try:
         for run in range(arguments.runs):
             done = guard("--minutes", "20")
             num_alarms += done.returncode != 0
-            states = [line.split()[-1] for line in done.stdout.splitlines() if line.endswith(("fine", "slower", "undecided"))]
-            counts = ", ".join(f"{states.count(state)} {state}" for state in ("fine", "slower", "undecided"))
-            print(f"run {run + 1}: status {done.returncode}, {counts}, load average {os.getloadavg()[0]:.1f}", flush=True)
+            states = [
+                line.split()[-1]
+                for line in done.stdout.splitlines()
+                if line.endswith(("fine", "slower", "undecided"))
+            ]
+            counts = ", ".join(
+                f"{states.count(state)} {state}" for state in ("fine", "slower", "undecided")
+            )
+            print(
+                f"run {run + 1}: status {done.returncode}, {counts}, load average {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
             if done.returncode:
                 print(done.stdout, done.stderr)
     finally:
@@ -205,18 +240,29 @@ def prove_alarms(arguments: argparse.Namespace) -> int:
 
 
 def guard(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "benches.guard", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "benches.guard", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.guard.proof", description=__doc__)
     parser.add_argument("subject", choices=("slowdowns", "alarms"))
-    parser.add_argument("--percent", type=int, default=15, help="how much slower the kernels become")
+    parser.add_argument(
+        "--percent", type=int, default=15, help="how much slower the kernels become"
+    )
     parser.add_argument("--only", nargs="+", choices=SLOWDOWNS, metavar="KERNEL")
-    parser.add_argument("--quick", action="store_true", help="measure only the cases that the slowdown is about")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure only the cases that the slowdown is about"
+    )
     parser.add_argument("--runs", type=int, default=10)
     arguments = parser.parse_args()
-    failures = prove_slowdowns(arguments) if arguments.subject == "slowdowns" else prove_alarms(arguments)
+    failures = (
+        prove_slowdowns(arguments) if arguments.subject == "slowdowns" else prove_alarms(arguments)
+    )
     raise SystemExit(1 if failures else 0)
 
 

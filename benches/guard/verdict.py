@@ -42,7 +42,9 @@ def judge(ratios: Sequence[float], *, expected: float, tolerance: float) -> Verd
     """
     slowdowns = sorted(ratio / expected - 1 for ratio in ratios)
     beyond = _num_beyond(len(slowdowns))
-    least, most = (slowdowns[beyond], slowdowns[-1 - beyond]) if beyond >= 0 else (-math.inf, math.inf)
+    least, most = (
+        (slowdowns[beyond], slowdowns[-1 - beyond]) if beyond >= 0 else (-math.inf, math.inf)
+    )
     state: State = "slower" if least > tolerance else "fine" if most < tolerance else "undecided"
     return Verdict(state, statistics.median(slowdowns), least, most)
 

@@ -27,7 +27,9 @@ Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
-def decode_loop(jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offsets: Offsets, *, num_threads: int) -> None:
+def decode_loop(
+    jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offsets: Offsets, *, num_threads: int
+) -> None:
     """Decodes JPEGs that lie one after the other into `pixels`, RGB. Raises ValueError when one fails.
 
     - jpeg_offsets, pixel_offsets: (n + 1,), where each image begins in `jpegs` and in `pixels`.
@@ -44,7 +46,9 @@ def decode_loop(jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offset
         raise ValueError(f"{num_failed} images could not be decoded")
 
 
-def crop_loop(jpegs: Bytes, jpeg_offsets: Offsets, views: npt.NDArray[Any], batch: Bytes, *, num_threads: int) -> None:
+def crop_loop(
+    jpegs: Bytes, jpeg_offsets: Offsets, views: npt.NDArray[Any], batch: Bytes, *, num_threads: int
+) -> None:
     """Decodes, resamples and mirrors the views of JPEGs that lie one after the other. Raises ValueError when one fails.
 
     - jpeg_offsets: (n + 1,), where each image begins in `jpegs`.
@@ -102,14 +106,28 @@ def pread_loop(
 def library(name: str, packages: tuple[str, ...] = ()) -> ctypes.CDLL:
     """The loops of NAME.c. A build is kept beside the project's others, until what it is made from changes."""
     sources = [_FOLDER / f"{name}.c", _KERNELS / "crc32c.c"]
-    compiler = [*os.environ.get("CC", "cc").split(), "-O3", "-shared", "-fPIC", "-pthread", "-iquote", str(_KERNELS)]
+    compiler = [
+        *os.environ.get("CC", "cc").split(),
+        "-O3",
+        "-shared",
+        "-fPIC",
+        "-pthread",
+        "-iquote",
+        str(_KERNELS),
+    ]
     flags = [flag for package in packages for flag in _flags_of(package)]
-    made_from = [" ".join(compiler + flags).encode(), *(path.read_bytes() for path in (*sources, *sorted(_KERNELS.glob("*.h"))))]
+    made_from = [
+        " ".join(compiler + flags).encode(),
+        *(path.read_bytes() for path in (*sources, *sorted(_KERNELS.glob("*.h")))),
+    ]
     built = _BUILD / f"{name}-{hashlib.sha256(b'|'.join(made_from)).hexdigest()[:16]}.so"
     if not built.exists():
         _BUILD.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_BUILD) as folder:
-            subprocess.run([*compiler, "-o", f"{folder}/{name}.so", *map(str, sources), *flags, "-lm"], check=True)
+            subprocess.run(
+                [*compiler, "-o", f"{folder}/{name}.so", *map(str, sources), *flags, "-lm"],
+                check=True,
+            )
             os.replace(f"{folder}/{name}.so", built)
     return ctypes.CDLL(str(built))
 
@@ -121,10 +139,14 @@ def _loop(name: str, packages: tuple[str, ...] = ()) -> Any:
 
 
 def _flags_of(package: str) -> list[str]:
-    return subprocess.run(["pkg-config", "--cflags", "--libs", package], check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        ["pkg-config", "--cflags", "--libs", package], check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 def address(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> ctypes.c_void_p:
     if array.dtype != dtype or not array.flags.c_contiguous:
-        raise ValueError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype} {array.strides}")
+        raise ValueError(
+            f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype} {array.strides}"
+        )
     return ctypes.c_void_p(array.ctypes.data)

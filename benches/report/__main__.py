@@ -18,14 +18,22 @@ _DECODED = ("decode", "train", "train, seek points")
 def passages(findings: Findings) -> dict[str, dict[str, str]]:
     """Document -> marker -> what stands there. What was not measured leaves its place as it is."""
     asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
-    curves = [f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}" for curve, _ in findings.curves.values()]
+    curves = [
+        f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}"
+        for curve, _ in findings.curves.values()
+    ]
     loops = [
         f"**{family.title}** (times the yardstick's speed)\n\n{tables.ratios(family)}"
         for family in families(list(findings.comparisons.values()))
     ]
     texts = {
-        "runs": "\n".join(f"- `{run.name}`: {tables.machine_line(run)}{_command(run.command)}" for run in findings.runs),
-        "rivals": "\n\n".join(f"**{question.title}**\n\n{tables.rivals(question)}" for question in asked),
+        "runs": "\n".join(
+            f"- `{run.name}`: {tables.machine_line(run)}{_command(run.command)}"
+            for run in findings.runs
+        ),
+        "rivals": "\n\n".join(
+            f"**{question.title}**\n\n{tables.rivals(question)}" for question in asked
+        ),
         "loops": "\n\n".join(loops),
         "scaling": "\n\n".join(curves),
         "stages": tables.profiles(list(findings.profiles.values())) if findings.profiles else "",
@@ -59,15 +67,37 @@ def written(folder: Path, findings: Findings, *, check: bool = False) -> list[st
 def charted(findings: Findings) -> str:
     from benches.report import plots
 
-    chosen = [(tables.QUESTIONS[name], findings.questions[name]) for name in _CHARTED if name in findings.questions]
-    return plots.poster([(f"{title[0].upper()}{title[1:]}", question) for title, question in chosen])
+    chosen = [
+        (tables.QUESTIONS[name], findings.questions[name])
+        for name in _CHARTED
+        if name in findings.questions
+    ]
+    return plots.poster(
+        [(f"{title[0].upper()}{title[1:]}", question) for title, question in chosen]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.report", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.json", help="what measurements wrote with --json")
-    parser.add_argument("--page", type=Path, default=Path("build/benchmarks.html"), help="where to write the page (default: %(default)s)")
-    parser.add_argument("--documents", type=Path, metavar="FOLDER", help="the project, to put tables and chart into its documents")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE.json",
+        help="what measurements wrote with --json",
+    )
+    parser.add_argument(
+        "--page",
+        type=Path,
+        default=Path("build/benchmarks.html"),
+        help="where to write the page (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--documents",
+        type=Path,
+        metavar="FOLDER",
+        help="the project, to put tables and chart into its documents",
+    )
     chosen = parser.parse_args(arguments)
     findings = found.read(chosen.files)
     _save(chosen.page, _page(findings))

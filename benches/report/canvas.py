@@ -102,11 +102,20 @@ def tip(artist: mpl.artist.Artist, text: str) -> None:
 def svg_of(figure: Figure) -> str:
     """Markup to stand in a page: no declaration, no fonts, colours by name, no identifiers but those that are referred to."""
     drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(
+        drawn,
+        format="svg",
+        transparent=True,
+        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+    )
     svg = drawn.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
-    svg = re.sub(r"<g id=\"tip:(.*?)\">", lambda match: f"<g><title>{html.escape(html.unescape(match[1]))}</title>", svg)
+    svg = re.sub(
+        r"<g id=\"tip:(.*?)\">",
+        lambda match: f"<g><title>{html.escape(html.unescape(match[1]))}</title>",
+        svg,
+    )
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
     svg = re.sub(r"(<(?:g|svg)[^>]*?) id=\"[\w.]+\"", r"\1", svg)
     svg = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1system-ui, sans-serif", svg)
@@ -117,7 +126,9 @@ def svg_of(figure: Figure) -> str:
 
 
 def on_card(svg: str) -> str:
-    light = "".join(f"--{name}:{colour};" for name, colour in (COLOURS | {"card": "#ffffff"}).items())
+    light = "".join(
+        f"--{name}:{colour};" for name, colour in (COLOURS | {"card": "#ffffff"}).items()
+    )
     dark = "".join(f"--{name}:{colour};" for name, colour in (DARK | {"card": "#1b1e21"}).items())
     style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())  # type: ignore[union-attr]

@@ -44,7 +44,13 @@ class Standing:
     @property
     def kind(self) -> str:
         """ "ours", "yardstick" or "other"."""
-        return "ours" if self.name.startswith("fastpack") else "yardstick" if self.name.startswith(_YARDSTICKS) else "other"
+        return (
+            "ours"
+            if self.name.startswith("fastpack")
+            else "yardstick"
+            if self.name.startswith(_YARDSTICKS)
+            else "other"
+        )
 
     @property
     def rates(self) -> list[float]:
@@ -120,7 +126,11 @@ class Findings:
     @property
     def missing(self) -> dict[str, str]:
         """Who could not take part, over all questions."""
-        return {name: reason for question in self.questions.values() for name, reason in question.missing.items()}
+        return {
+            name: reason
+            for question in self.questions.values()
+            for name, reason in question.missing.items()
+        }
 
     def add(self, name: str, told: dict[str, Any]) -> None:
         about = {key: told.get(key, "") for key in ("revision", "command", "data")}
@@ -133,8 +143,13 @@ class Findings:
         for curve in map(Curve.from_json, told.get("curves", ())):
             self.curves[curve.name] = (curve, run)
         for each in told.get("profiles", ()):
-            functions = {stage: [(name, share) for name, share in found] for stage, found in each["functions"].items()}
-            self.profiles[each["name"]] = Profile(each["name"], each["title"], each["shares"], functions, run)
+            functions = {
+                stage: [(name, share) for name, share in found]
+                for stage, found in each["functions"].items()
+            }
+            self.profiles[each["name"]] = Profile(
+                each["name"], each["title"], each["shares"], functions, run
+            )
 
 
 def read(paths: Iterable[Path]) -> Findings:
@@ -153,13 +168,25 @@ def _keep(kept: dict[str, Question], question: Question) -> None:
 def _questions(subjects: Sequence[dict[str, Any]], run: Run) -> Iterable[Question]:
     for told in subjects:
         standings = tuple(
-            Standing(one["name"], one["version"], tuple(one["seconds"]), one["num_samples"], one["peak_mb"]) for one in told["standings"]
+            Standing(
+                one["name"],
+                one["version"],
+                tuple(one["seconds"]),
+                one["num_samples"],
+                one["peak_mb"],
+            )
+            for one in told["standings"]
         )
         if standings:
-            yield Question(told["subject"], told["title"], told["unit"], standings, told["missing"], run)
+            yield Question(
+                told["subject"], told["title"], told["unit"], standings, told["missing"], run
+            )
 
 
 def _comparison(told: dict[str, Any], run: Run) -> Question:
     """Rivals in one interpreter: those of `benches.compare`. The title tells them apart."""
-    standings = tuple(Standing(name, "", tuple(seconds), told["num_units"]) for name, seconds in told["seconds"].items())
+    standings = tuple(
+        Standing(name, "", tuple(seconds), told["num_units"])
+        for name, seconds in told["seconds"].items()
+    )
     return Question(told["title"], told["title"], told["unit"], standings, {}, run)

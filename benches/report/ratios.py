@@ -72,7 +72,9 @@ def plot(family: Family) -> str:
 @styled
 def _named(family: Family) -> str:
     """A row for each rival, below its case."""
-    num_rows = sum(bool(case) + len(family.rivals(comparison)) for case, comparison in family.cases.items())
+    num_rows = sum(
+        bool(case) + len(family.rivals(comparison)) for case, comparison in family.cases.items()
+    )
     figure, axes = figure_of(0.65 + 0.28 * num_rows)
     place, rows = 0.0, {}
     for case, comparison in family.cases.items():
@@ -81,10 +83,17 @@ def _named(family: Family) -> str:
             place += 1
         for one in family.rivals(comparison):
             found = one.ratios(family.yardstick(comparison))
-            colour = COLOURS["ours" if one.name.startswith((_OURS, "Reader", "Loader")) else "other"]
+            colour = COLOURS[
+                "ours" if one.name.startswith((_OURS, "Reader", "Loader")) else "other"
+            ]
             _dot(axes, (place, one.name, found), colour)
             axes.annotate(
-                f"{statistics.median(found):.2f}", (max(found), place), (7, 0), textcoords="offset points", va="center", fontsize=8.5
+                f"{statistics.median(found):.2f}",
+                (max(found), place),
+                (7, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.5,
             )
             rows[place] = one.name
             place += 1
@@ -101,14 +110,19 @@ def _named(family: Family) -> str:
 def _matrix(family: Family) -> str:
     """A row for each case, whose dots are the rivals: on a logarithmic axis, since they differ by powers of ten."""
     figure, axes = figure_of(0.95 + 0.27 * len(family.cases))
-    names = list(dict.fromkeys(one.name for case in family.cases.values() for one in family.rivals(case)))
+    names = list(
+        dict.fromkeys(one.name for case in family.cases.values() for one in family.rivals(case))
+    )
     for place, (case, comparison) in enumerate(family.cases.items()):
         for one in family.rivals(comparison):
             number = names.index(one.name)
             found = one.ratios(family.yardstick(comparison))
             _dot(axes, (place, f"{case}: {one.name}", found), *_look(number))
     looks = {name: _look(number) for number, name in enumerate(names)}
-    handles = [axes.plot([], [], marker, color=colour, markersize=6, label=name)[0] for name, (colour, marker) in looks.items()]
+    handles = [
+        axes.plot([], [], marker, color=colour, markersize=6, label=name)[0]
+        for name, (colour, marker) in looks.items()
+    ]
     axes.axvline(1, color=COLOURS["yardstick"], linewidth=1.5, zorder=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -116,7 +130,14 @@ def _matrix(family: Family) -> str:
     axes.set_yticks(range(len(family.cases)), list(family.cases), color=COLOURS["ink"])
     axes.set_ylim(len(family.cases) - 0.4, -0.6)
     axes.set_xlabel(family.axis)
-    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1)
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=3,
+        borderaxespad=0,
+        handlelength=1,
+    )
     return svg_of(figure)
 
 
@@ -127,6 +148,13 @@ def _look(number: int) -> tuple[str, str]:
 
 def _dot(axes: Axes, row: tuple[float, str, list[float]], colour: str, marker: str = "o") -> None:
     place, name, found = row
-    axes.plot([min(found), max(found)], [place, place], color=colour, linewidth=2.5, alpha=0.45, solid_capstyle="round")
+    axes.plot(
+        [min(found), max(found)],
+        [place, place],
+        color=colour,
+        linewidth=2.5,
+        alpha=0.45,
+        solid_capstyle="round",
+    )
     (dot,) = axes.plot([statistics.median(found)], [place], marker, color=colour, markersize=6.5)
     tip(dot, f"{name}: {statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})")

@@ -27,13 +27,20 @@ class Spans:
 
     def read_records(self, batch: list[int]) -> None:
         """With CRC32C, and so whole records: a TFRecord's checksum covers more than the image."""
-        self._read(batch, "record_offset", "record_length", np.ascontiguousarray(self.spans["crc32c"][batch]))
+        self._read(
+            batch,
+            "record_offset",
+            "record_length",
+            np.ascontiguousarray(self.spans["crc32c"][batch]),
+        )
 
     def read_blobs(self, batch: list[int]) -> None:
         self._read(batch, "offset", "length", None)
 
     def _read(self, batch: list[int], offset: str, length: str, crcs: Any) -> None:
-        offsets, lengths = (np.ascontiguousarray(self.spans[name][batch]) for name in (offset, length))
+        offsets, lengths = (
+            np.ascontiguousarray(self.spans[name][batch]) for name in (offset, length)
+        )
         pread_loop(self._fd, offsets, lengths, self.out, num_threads=self._num_threads, crcs=crcs)
 
 
@@ -69,7 +76,13 @@ def decode(task: Task) -> Turn:
     def run() -> Amount:
         for _ in range(rounds):
             decode_loop(jpegs.values, jpegs.offsets, out, starts, num_threads=task.num_threads)
-        decode_loop(jpegs.values, jpegs.offsets[: rest + 1], out, starts[: rest + 1], num_threads=task.num_threads)
+        decode_loop(
+            jpegs.values,
+            jpegs.offsets[: rest + 1],
+            out,
+            starts[: rest + 1],
+            num_threads=task.num_threads,
+        )
         return Amount(len(task), rounds * int(starts[-1]) + int(starts[rest]))
 
     return Turn(run)

@@ -15,17 +15,29 @@ _SHUFFLED = 1024  # DALI's own default for the reader's buffer
 @pipeline_def
 def random_crops(paths: list[str], labels: list[int], size: int) -> tuple[Any, Any]:
     encoded, label = fn.readers.file(
-        files=paths, labels=labels, random_shuffle=True, initial_fill=_SHUFFLED, name="reader", pad_last_batch=False
+        files=paths,
+        labels=labels,
+        random_shuffle=True,
+        initial_fill=_SHUFFLED,
+        name="reader",
+        pad_last_batch=False,
     )
     drawn = {"random_area": [0.08, 1.0], "random_aspect_ratio": [3 / 4, 4 / 3]}
-    images = fn.decoders.image_random_crop(encoded, device="cpu", output_type=types.RGB, adjust_orientation=False, **drawn)
+    images = fn.decoders.image_random_crop(
+        encoded, device="cpu", output_type=types.RGB, adjust_orientation=False, **drawn
+    )
     resized = fn.resize(images, size=[size, size], interp_type=types.INTERP_LINEAR, antialias=False)
     return fn.flip(resized, horizontal=fn.random.coin_flip()), label
 
 
 def train(task: Task) -> Turn:
     """Its pipeline never ends: a turn takes as many whole batches as an epoch has, after those that lie ready."""
-    about = {"batch_size": task.batch, "num_threads": task.num_threads, "device_id": None, "prefetch_queue_depth": _AHEAD}
+    about = {
+        "batch_size": task.batch,
+        "num_threads": task.num_threads,
+        "device_id": None,
+        "prefetch_queue_depth": _AHEAD,
+    }
     pipeline = random_crops(task.paths, task.labels, task.size, **about)
     pipeline.build()
 

@@ -19,7 +19,9 @@ def by_opencv(jpeg: bytes) -> Any:
     import cv2
     import numpy as np
 
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    return cv2.imdecode(
+        np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    )
 
 
 def by_pillow(jpeg: bytes) -> Any:

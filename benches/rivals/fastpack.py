@@ -34,19 +34,28 @@ class SmallImages:
 
 
 def write(task: Task, folder: str) -> str:
-    source: Any = SmallImages(task) if task.num_small else fastpack.ImageFiles(task.paths, task.labels)
+    source: Any = (
+        SmallImages(task) if task.num_small else fastpack.ImageFiles(task.paths, task.labels)
+    )
     size = task.size if task.subject == "pixels" else None
     fastpack.pack(source, Path(folder) / task.variant, fastpack.PackOptions(sync=False, size=size))
     return f"{folder}/{task.variant}"
 
 
 def shuffled_batches(task: Task, path: str, **options: Any) -> fastpack.Loader:
-    return fastpack.Loader(fastpack.open(path, **options), batch_size=task.batch, shuffle=True, num_workers=task.num_threads)
+    return fastpack.Loader(
+        fastpack.open(path, **options),
+        batch_size=task.batch,
+        shuffle=True,
+        num_workers=task.num_threads,
+    )
 
 
 def train(task: Task) -> Turn:
     steps = (fastpack.RandomResizedCrop(task.size), fastpack.HorizontalFlip())
-    loader = shuffled_batches(task, write(task, task.fresh_folder("packed")), transform=steps, orient=False)
+    loader = shuffled_batches(
+        task, write(task, task.fresh_folder("packed")), transform=steps, orient=False
+    )
     return Turn(lambda: seen_pixels((batch["image"] for batch in loader), task.size))
 
 
@@ -67,7 +76,9 @@ def pixels(task: Task) -> Turn:
 
 def decode(task: Task) -> Turn:
     """From a file, batch by batch to new arrays; the others have the JPEGs in memory."""
-    reader = fastpack.open(write(task, task.fresh_folder("packed")), orient=False, num_workers=task.num_threads)
+    reader = fastpack.open(
+        write(task, task.fresh_folder("packed")), orient=False, num_workers=task.num_threads
+    )
 
     def decoded(batch: list[int]) -> Amount:
         images = reader.read(batch)["image"]
@@ -92,4 +103,14 @@ def pack(task: Task) -> Turn:
 
 
 if __name__ == "__main__":
-    serve(fastpack.__version__, {"train": train, "decode": decode, "records": records, "pixels": pixels, "open": first_batch, "pack": pack})
+    serve(
+        fastpack.__version__,
+        {
+            "train": train,
+            "decode": decode,
+            "records": records,
+            "pixels": pixels,
+            "open": first_batch,
+            "pack": pack,
+        },
+    )

@@ -10,7 +10,11 @@ import numpy as np
 from ffcv.fields import BytesField, IntField, RGBImageField
 from ffcv.fields.basics import IntDecoder
 from ffcv.fields.bytes import BytesDecoder
-from ffcv.fields.rgb_image import CenterCropRGBImageDecoder, RandomResizedCropRGBImageDecoder, encode_jpeg
+from ffcv.fields.rgb_image import (
+    CenterCropRGBImageDecoder,
+    RandomResizedCropRGBImageDecoder,
+    encode_jpeg,
+)
 from ffcv.loader import Loader, OrderOption
 from ffcv.transforms import RandomHorizontalFlip
 from ffcv.writer import DatasetWriter
@@ -41,7 +45,9 @@ class Encoded(Pixels):
 
 
 def write(task: Task, path: str, photos: Pixels, field: Any) -> str:
-    DatasetWriter(path, {"image": field, "label": IntField()}, num_workers=task.num_threads).from_indexed_dataset(photos)
+    DatasetWriter(
+        path, {"image": field, "label": IntField()}, num_workers=task.num_threads
+    ).from_indexed_dataset(photos)
     return path
 
 
@@ -59,7 +65,12 @@ def loader_of(task: Task, path: str, pipeline: list[Any]) -> Loader:
 
 def images(task: Task, pipeline: list[Any]) -> Turn:
     """They are encoded anew, at quality 90: it takes pixels, not files."""
-    path = write(task, task.file("photos.beton"), Pixels(task), RGBImageField(write_mode="jpg", jpeg_quality=_QUALITY))
+    path = write(
+        task,
+        task.file("photos.beton"),
+        Pixels(task),
+        RGBImageField(write_mode="jpg", jpeg_quality=_QUALITY),
+    )
     if task.variant == "reencoded":
         write_reencoded(task, Path(path))
     loader = loader_of(task, path, pipeline)
@@ -77,7 +88,9 @@ def write_reencoded(task: Task, path: Path) -> None:
 
 
 def train(task: Task) -> Turn:
-    return images(task, [RandomResizedCropRGBImageDecoder((task.size, task.size)), RandomHorizontalFlip()])
+    return images(
+        task, [RandomResizedCropRGBImageDecoder((task.size, task.size)), RandomHorizontalFlip()]
+    )
 
 
 def evaluate(task: Task) -> Turn:
@@ -86,7 +99,9 @@ def evaluate(task: Task) -> Turn:
 
 def records(task: Task) -> Turn:
     """Bytes as they are; a row of a batch is as long as the longest record."""
-    loader = loader_of(task, write(task, task.file("bytes.beton"), Encoded(task), BytesField()), [BytesDecoder()])
+    loader = loader_of(
+        task, write(task, task.file("bytes.beton"), Encoded(task), BytesField()), [BytesDecoder()]
+    )
     num_bytes = sum(len(image) for image, _ in task.samples())
 
     def rows() -> Iterator[int]:
@@ -98,7 +113,9 @@ def records(task: Task) -> Turn:
 
 
 def pack(task: Task) -> Turn:
-    return packing(task, lambda folder: write(task, f"{folder}/photos.beton", Encoded(task), BytesField()))
+    return packing(
+        task, lambda folder: write(task, f"{folder}/photos.beton", Encoded(task), BytesField())
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,13 @@ def pack(task: Task) -> Turn:
             subprocess.run(["xargs", "-0", "-a", names, "cat"], stdout=file, check=True)
 
     def tar(folder: str) -> None:
-        options = ["--null", "--hard-dereference", "--no-recursion", "--absolute-names", f"--files-from={names}"]
+        options = [
+            "--null",
+            "--hard-dereference",
+            "--no-recursion",
+            "--absolute-names",
+            f"--files-from={names}",
+        ]
         subprocess.run(["tar", "-c", "-f", f"{folder}/tar", *options], check=True)
 
     return packing(task, {"cat": cat, "tar": tar}[task.variant])

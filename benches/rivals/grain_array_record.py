@@ -11,7 +11,16 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from benches.rivals.opencv_crops import alone, random_crop
-from benches.rivals.turns import Amount, Task, Turn, packing, reading, seen_bytes, seen_pixels, serve
+from benches.rivals.turns import (
+    Amount,
+    Task,
+    Turn,
+    packing,
+    reading,
+    seen_bytes,
+    seen_pixels,
+    serve,
+)
 
 _WRITING = "group_size:1,uncompressed"  # a group a record, for random access; JPEGs do not shrink
 _READ_AHEAD = 2  # batches
@@ -30,11 +39,17 @@ def train(task: Task) -> Turn:
     """A thread makes a whole batch, so that no thread puts together what others made."""
     alone()
     source = ArrayRecordDataSource(write(task, task.fresh_folder("array-record")))
-    reading = grain.ReadOptions(num_threads=task.num_threads, prefetch_buffer_size=task.num_threads * _READ_AHEAD)
+    reading = grain.ReadOptions(
+        num_threads=task.num_threads, prefetch_buffer_size=task.num_threads * _READ_AHEAD
+    )
     epochs = iter(range(1 << 30))
 
     def batches() -> Iterator[Any]:
-        samples = grain.MapDataset.source(source).shuffle(seed=next(epochs)).map(lambda image: random_crop(image, task.size))
+        samples = (
+            grain.MapDataset.source(source)
+            .shuffle(seed=next(epochs))
+            .map(lambda image: random_crop(image, task.size))
+        )
         yield from samples.batch(task.batch).to_iter_dataset(reading)
 
     return Turn(lambda: seen_pixels(batches(), task.size))

@@ -17,7 +17,11 @@ def resized(task: Task) -> Iterator[np.ndarray]:
     decoded: dict[str, np.ndarray] = {}
     for path in task.paths:
         if path not in decoded:
-            decoded[path] = cv2.resize(cv2.imread(path, cv2.IMREAD_COLOR_RGB), (task.size, task.size), interpolation=cv2.INTER_AREA)
+            decoded[path] = cv2.resize(
+                cv2.imread(path, cv2.IMREAD_COLOR_RGB),
+                (task.size, task.size),
+                interpolation=cv2.INTER_AREA,
+            )
         yield decoded[path]
 
 
@@ -63,7 +67,9 @@ def by_hidefix(task: Task) -> Read:
 
     images = hidefix.Index(written(task)).dataset("images")
     pool = ThreadPoolExecutor(task.num_threads)
-    return lambda batch: np.stack(list(pool.map(lambda i: images[i : i + 1,].reshape(images.shape()[1:]), batch)))
+    return lambda batch: np.stack(
+        list(pool.map(lambda i: images[i : i + 1,].reshape(images.shape()[1:]), batch))
+    )
 
 
 def by_memmap(task: Task) -> Read:

@@ -8,7 +8,9 @@ import datasets
 
 from benches.rivals.turns import Amount, Task, Turn, reading, seen_bytes, serve
 
-_FEATURES = datasets.Features({"image": datasets.Value("large_binary"), "label": datasets.Value("int64")})
+_FEATURES = datasets.Features(
+    {"image": datasets.Value("large_binary"), "label": datasets.Value("int64")}
+)
 
 
 def rows(task: Task) -> Any:
@@ -19,7 +21,9 @@ def rows(task: Task) -> Any:
 def saved(task: Task) -> str:
     folder = task.fresh_folder("arrow")
     cache = task.fresh_folder("cache")
-    made = datasets.Dataset.from_generator(rows, features=_FEATURES, cache_dir=cache, gen_kwargs={"task": task})
+    made = datasets.Dataset.from_generator(
+        rows, features=_FEATURES, cache_dir=cache, gen_kwargs={"task": task}
+    )
     made.save_to_disk(folder)
     return folder
 

@@ -56,7 +56,9 @@ def steps(size: int) -> list[Any]:
 
 
 def train(task: Task) -> Turn:
-    dataset_of = {"pillow": by_pillow, "torchcodec": by_torchcodec, "opencv": by_opencv}[task.variant]
+    dataset_of = {"pillow": by_pillow, "torchcodec": by_torchcodec, "opencv": by_opencv}[
+        task.variant
+    ]
     return epochs(loader_of(dataset_of(class_folders(task), task.size), task, shuffle=True), task)
 
 

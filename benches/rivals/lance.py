@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from benches.rivals.turns import Amount, Task, Turn, packing, reading, seen_bytes, serve
 
-_IMAGE = pa.field("image", pa.large_binary(), metadata={"lance-encoding:compression": "none"})  # JPEGs do not shrink
+_IMAGE = pa.field(
+    "image", pa.large_binary(), metadata={"lance-encoding:compression": "none"}
+)  # JPEGs do not shrink
 _SCHEMA = pa.schema([_IMAGE, ("label", pa.int64())])
 _WRITTEN_AT_ONCE = 256
 

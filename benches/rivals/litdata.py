@@ -30,7 +30,12 @@ def write(task: Task, folder: str) -> None:
     os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = task.fresh_folder("cache")
     os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = task.fresh_folder("data-cache")
     inputs = list(zip(task.paths, task.labels, strict=True))
-    options = {"chunk_bytes": "64MB", "num_workers": task.num_threads, "reorder_files": False, "start_method": "fork"}
+    options = {
+        "chunk_bytes": "64MB",
+        "num_workers": task.num_threads,
+        "reorder_files": False,
+        "start_method": "fork",
+    }
     litdata.optimize(sample_of, inputs, folder, verbose=False, mode="overwrite", **options)
 
 
@@ -42,7 +47,12 @@ def optimized(task: Task) -> str:
 
 def train(task: Task) -> Turn:
     photos = Photos(optimized(task), task.size)
-    return epochs(litdata.StreamingDataLoader(photos, batch_size=task.batch, drop_last=False, **workers(task)), task)
+    return epochs(
+        litdata.StreamingDataLoader(
+            photos, batch_size=task.batch, drop_last=False, **workers(task)
+        ),
+        task,
+    )
 
 
 def records(task: Task) -> Turn:

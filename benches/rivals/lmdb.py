@@ -6,7 +6,16 @@ from importlib.metadata import version
 
 import lmdb
 
-from benches.rivals.turns import SMALL_BYTES, Amount, Task, Turn, packing, reading, seen_bytes, serve
+from benches.rivals.turns import (
+    SMALL_BYTES,
+    Amount,
+    Task,
+    Turn,
+    packing,
+    reading,
+    seen_bytes,
+    serve,
+)
 
 _LEAST_MAP_BYTES = 1 << 26
 
@@ -19,7 +28,9 @@ def write(task: Task, folder: str) -> None:
     """In one transaction, appending, through a writable map, which its documentation names as the fast way."""
     image_bytes = sum(os.path.getsize(path) for path in task.paths) + task.num_small * SMALL_BYTES
     map_bytes = _LEAST_MAP_BYTES + 2 * image_bytes
-    environment = lmdb.open(folder, map_size=map_bytes, metasync=False, writemap=True, map_async=True)
+    environment = lmdb.open(
+        folder, map_size=map_bytes, metasync=False, writemap=True, map_async=True
+    )
     with environment, environment.begin(write=True) as transaction:
         for i, (image, _) in enumerate(task.samples()):
             transaction.put(key(i), image, append=True)

@@ -21,7 +21,9 @@ class Photos(streaming.StreamingDataset):
 
 
 def write(task: Task, folder: str) -> None:
-    with streaming.MDSWriter(out=folder, columns={"image": "bytes", "label": "int"}, exist_ok=True) as writer:
+    with streaming.MDSWriter(
+        out=folder, columns={"image": "bytes", "label": "int"}, exist_ok=True
+    ) as writer:
         for jpeg, label in task.samples():
             writer.write({"image": jpeg, "label": label})
 

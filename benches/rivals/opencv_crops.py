@@ -30,7 +30,11 @@ def _box(width: int, height: int) -> tuple[int, int, int, int]:
 
 def random_crop(jpeg: bytes, size: int) -> np.ndarray:
     """(size, size, 3) uint8, RGB."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = cv2.imdecode(
+        np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    )
     x, y, width, height = _box(image.shape[1], image.shape[0])
-    crop = cv2.resize(image[y : y + height, x : x + width], (size, size), interpolation=cv2.INTER_LINEAR)
+    crop = cv2.resize(
+        image[y : y + height, x : x + width], (size, size), interpolation=cv2.INTER_LINEAR
+    )
     return cv2.flip(crop, 1) if random.random() < 0.5 else crop

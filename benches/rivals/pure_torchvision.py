@@ -16,5 +16,7 @@ def imported(name: str) -> ModuleType:
     """A module that is torchvision or imports it."""
     for operator in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, operator):
-            _OPERATORS.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            _OPERATORS.define(
+                f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
     return import_module(name)

@@ -16,7 +16,11 @@ def cropped(jpeg: bytes, size: int) -> torch.Tensor:
 
 def workers(task: Task) -> dict[str, Any]:
     """Processes that stay from epoch to epoch; tensors come from them through shared memory."""
-    return {"num_workers": task.num_threads, "persistent_workers": True, "worker_init_fn": prepare_worker}
+    return {
+        "num_workers": task.num_threads,
+        "persistent_workers": True,
+        "worker_init_fn": prepare_worker,
+    }
 
 
 def prepare_worker(_: int) -> None:

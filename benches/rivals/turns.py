@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 SMALL_BYTES = 100
 _TRIALS = 3
 # A BMP of 1 x 11 pixels, which with them has 100 bytes: the smallest images are images too.
-_SMALL_HEADER = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", SMALL_BYTES, 0, 0, 54, 40, 1, 11, 1, 24, 0, 44, 0, 0, 0, 0)
+_SMALL_HEADER = struct.pack(
+    "<2sIHHIIiiHHIIiiII", b"BM", SMALL_BYTES, 0, 0, 54, 40, 1, 11, 1, 24, 0, 44, 0, 0, 0, 0
+)
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,12 @@ def seen_pixels(batches: Iterable[Any], size: int) -> Amount:
     """Looks at a byte of each page of every batch, numpy or torch, and checks its shape."""
     amount = Amount()
     for batch in batches:
-        if tuple(batch.shape[1:]) not in ((size, size, 3), (3, size, size)) or not str(batch.dtype).endswith("uint8"):
-            raise SystemExit(f"a batch of {batch.dtype} {tuple(batch.shape)}: uint8 of {size} x {size} was wanted")
+        if tuple(batch.shape[1:]) not in ((size, size, 3), (3, size, size)) or not str(
+            batch.dtype
+        ).endswith("uint8"):
+            raise SystemExit(
+                f"a batch of {batch.dtype} {tuple(batch.shape)}: uint8 of {size} x {size} was wanted"
+            )
         batch.reshape(-1)[::4096].sum()
         amount += Amount(batch.shape[0], batch.nbytes)
     return amount
@@ -127,7 +133,9 @@ def reading(task: Task, read: Callable[[list[int]], Iterable[bytes]]) -> Turn:
         with ThreadPoolExecutor(task.num_threads) as pool:
             return seen_bytes(pool.map(read, shuffled(task)))
 
-    return min((Turn(alone), Turn(threaded)), key=lambda turn: min(turn.timed()[0] for _ in range(_TRIALS)))
+    return min(
+        (Turn(alone), Turn(threaded)), key=lambda turn: min(turn.timed()[0] for _ in range(_TRIALS))
+    )
 
 
 def written(task: Task, folder: str) -> Amount:
@@ -142,10 +150,14 @@ def packing(task: Task, write: Callable[[str], object]) -> Turn:
         write(task.file("packed"))
         return written(task, task.file("packed"))
 
-    return Turn(run, before=lambda: task.fresh_folder("packed"), after=lambda: task.fresh_folder("packed"))
+    return Turn(
+        run, before=lambda: task.fresh_folder("packed"), after=lambda: task.fresh_folder("packed")
+    )
 
 
-def serve(version: str | Callable[[str], str], subjects: Mapping[str, Callable[[Task], Turn]]) -> None:
+def serve(
+    version: str | Callable[[str], str], subjects: Mapping[str, Callable[[Task], Turn]]
+) -> None:
     """Takes turns until there are no more lines. The first, which fills caches and compiles, counts for nothing.
 
     - version: of what runs; or a function of the task's variant that tells it.
@@ -155,7 +167,11 @@ def serve(version: str | Callable[[str], str], subjects: Mapping[str, Callable[[
     task = Task(**json.loads(sys.stdin.readline()))
     turn = subjects[task.subject](task)
     turn.timed()
-    print(json.dumps({"version": version if isinstance(version, str) else version(task.variant)}), file=answers, flush=True)
+    print(
+        json.dumps({"version": version if isinstance(version, str) else version(task.variant)}),
+        file=answers,
+        flush=True,
+    )
     for _ in sys.stdin:
         seconds, amount = turn.timed()
         print(json.dumps({"seconds": seconds, **amount._asdict()}), file=answers, flush=True)

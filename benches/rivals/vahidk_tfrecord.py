@@ -27,7 +27,10 @@ def records(task: Task) -> Turn:
 
     def run() -> Amount:
         samples = tfrecord.tfrecord_loader(path, index, {"image": "byte"})
-        return seen_bytes([sample["image"]] for sample in tfrecord.iterator_utils.shuffle_iterator(samples, _SHUFFLED))
+        return seen_bytes(
+            [sample["image"]]
+            for sample in tfrecord.iterator_utils.shuffle_iterator(samples, _SHUFFLED)
+        )
 
     return Turn(run)
 

@@ -30,13 +30,21 @@ def samples(task: Task) -> wds.WebDataset:
 
 
 def train(task: Task) -> Turn:
-    dataset = samples(task).to_tuple("jpg", "cls").map_tuple(lambda jpeg: cropped(jpeg, task.size), int)
-    return epochs(wds.WebLoader(dataset.batched(task.batch), batch_size=None, **workers(task)), task)
+    dataset = (
+        samples(task).to_tuple("jpg", "cls").map_tuple(lambda jpeg: cropped(jpeg, task.size), int)
+    )
+    return epochs(
+        wds.WebLoader(dataset.batched(task.batch), batch_size=None, **workers(task)), task
+    )
 
 
 def records(task: Task) -> Turn:
     """In this process: workers would have to send each record through a pipe."""
-    dataset = samples(task).to_tuple("jpg").batched(task.batch, collation_fn=lambda batch: [jpeg for (jpeg,) in batch])
+    dataset = (
+        samples(task)
+        .to_tuple("jpg")
+        .batched(task.batch, collation_fn=lambda batch: [jpeg for (jpeg,) in batch])
+    )
     return Turn(lambda: seen_bytes(dataset))
 
 

@@ -7,7 +7,9 @@ from typing_extensions import disjoint_base
 
 from fastpack.errors import Outcome
 
-_Wanted = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+_Wanted = tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
+]
 
 @disjoint_base
 class ReadChunks:

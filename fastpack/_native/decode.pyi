@@ -67,7 +67,8 @@ class DecodeBatch:
         memory: npt.NDArray[np.uint8] | None = None,
         check: bool = True,
         keep_going: bool = False,
-        checkpoints: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
+        checkpoints: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+        | None = None,
     ) -> None: ...
     # Any number of threads call it; each returns when no row is left, or, without keep_going, when one has failed.
     def run(self) -> None: ...

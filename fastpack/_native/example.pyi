@@ -28,7 +28,15 @@ class ExampleFrames:
     # from where they are.
     def __init__(
         self,
-        columns: Sequence[tuple[str, str, npt.NDArray[Any], npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]],
+        columns: Sequence[
+            tuple[
+                str,
+                str,
+                npt.NDArray[Any],
+                npt.NDArray[np.int64] | None,
+                npt.NDArray[np.int64] | None,
+            ]
+        ],
         num_rows: int,
         *,
         apart: dict[str, npt.NDArray[np.uint32]] | None = None,

@@ -6,5 +6,9 @@ from fastpack.errors import Outcome
 # Writes the rows of a Ragged of bytes, values (total,) and offsets (n + 1,), to a file from byte `offset` on, and reads them back on the
 # way: status 5, and the row, when one does not have its CRC-32C, crcs (n,).
 def write_rows(
-    fd: int, offset: int, values: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], crcs: npt.NDArray[np.uint32]
+    fd: int,
+    offset: int,
+    values: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    crcs: npt.NDArray[np.uint32],
 ) -> Outcome: ...

@@ -10,7 +10,13 @@ from fastpack.errors import Outcome
 # receive what is found, and no width for what is no image.
 @disjoint_base
 class ProbeBlobs:
-    def __init__(self, fd: int, offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64], infos: npt.NDArray[Any]) -> None: ...
+    def __init__(
+        self,
+        fd: int,
+        offsets: npt.NDArray[np.uint64],
+        lengths: npt.NDArray[np.uint64],
+        infos: npt.NDArray[Any],
+    ) -> None: ...
     # Any number of threads call it; each returns when no row is left.
     def run(self) -> Outcome: ...
 
@@ -18,6 +24,10 @@ class ProbeBlobs:
 @disjoint_base
 class ProbeFiles:
     def __init__(
-        self, paths: list[bytes], sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64], infos: npt.NDArray[Any]
+        self,
+        paths: list[bytes],
+        sizes: npt.NDArray[np.uint64],
+        times: npt.NDArray[np.int64],
+        infos: npt.NDArray[Any],
     ) -> None: ...
     def run(self) -> Outcome: ...

@@ -10,4 +10,6 @@ _Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 # bytes wanted for the next record, outcome.
 def scan(
     data: _Bytes, bytes_left: int, *, record_limit: int, check: bool = True
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.uint32], int, int, Outcome]: ...
+) -> tuple[
+    npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.uint32], int, int, Outcome
+]: ...

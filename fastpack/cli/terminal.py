@@ -11,7 +11,14 @@ import click
 
 from fastpack.cli.text import printable
 from fastpack.cli.words import in_cli_words
-from fastpack.errors import FastpackError, FastpackWarning, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
+from fastpack.errors import (
+    FastpackError,
+    FastpackWarning,
+    OptionError,
+    OutputExistsError,
+    PlanChangedError,
+    StagingBusyError,
+)
 
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
 # What the user asked for makes no sense, whatever the data.
@@ -50,7 +57,9 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         _emit_error(ctx, error, error.format_message())
         raise  # click prints the usage
     except FastpackError as error:
-        message = in_cli_words(str(error.args[-1]), _invoked(ctx))  # an OSError's own text would begin with its number
+        message = in_cli_words(
+            str(error.args[-1]), _invoked(ctx)
+        )  # an OSError's own text would begin with its number
         _emit_error(ctx, error, message)
         click.echo(f"fastpack: {printable(message)}", err=True)
         _tell_notes(error, ctx)
@@ -65,7 +74,11 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
 def _invoked(ctx: click.Context) -> click.Command | None:
     """The command that the group was asked for."""
     name = ctx.invoked_subcommand
-    return ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
+    return (
+        ctx.command.get_command(ctx, name)
+        if name and isinstance(ctx.command, click.Group)
+        else None
+    )
 
 
 @contextlib.contextmanager
@@ -78,7 +91,9 @@ def _notes_told(ctx: click.Context) -> Iterator[None]:
             show(message, category, *where, **options)
         elif str(message) not in told:
             told.add(str(message))
-            click.echo(f"fastpack: {printable(in_cli_words(str(message), _invoked(ctx)))}", err=True)
+            click.echo(
+                f"fastpack: {printable(in_cli_words(str(message), _invoked(ctx)))}", err=True
+            )
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", FastpackWarning)
@@ -109,7 +124,14 @@ def progress(description: str, quiet: bool) -> Iterator[Callable[..., None]]:
         yield lambda **changes: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

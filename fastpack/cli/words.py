@@ -12,7 +12,10 @@ from fastpack.sources.table import from_table
 
 # An argument of Python has an underscore or a value: resize_max, fields=..., allow_external=True.
 # A word in quotes or in a path is a value of the user's.
-_NAME, _VALUE = r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)", r"""(?P<value>\.\.\.|\[[^\]]*\]|"[^"]*"|'[^']*'|\w+)"""
+_NAME, _VALUE = (
+    r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)",
+    r"""(?P<value>\.\.\.|\[[^\]]*\]|"[^"]*"|'[^']*'|\w+)""",
+)
 _ARGUMENT = re.compile(rf"""(?<![\w'"/.-]){_NAME}(?:={_VALUE}?|(?![\w'"/(-]))""")
 _BEFORE_PLACE = " - at "
 
@@ -32,10 +35,16 @@ def in_cli_words(message: str, command: click.Command | None) -> str:
     'give --sidecars none or --sidecars txt'
     """
     text, mark, location = message.partition(_BEFORE_PLACE)
-    options = {each.name: each for each in command.params if isinstance(each, click.Option)} if command else {}
+    options = (
+        {each.name: each for each in command.params if isinstance(each, click.Option)}
+        if command
+        else {}
+    )
     named = [match["name"] for match in _ARGUMENT.finditer(text) if _is_argument(match)]
     owners = _owners()
-    elsewhere = dict.fromkeys(f"{name} of {owners[name]}" for name in named if name not in options and name in owners)
+    elsewhere = dict.fromkeys(
+        f"{name} of {owners[name]}" for name in named if name not in options and name in owners
+    )
     note = f" (in Python: {', '.join(elsewhere)})" if elsewhere else ""
     return _ARGUMENT.sub(lambda match: _written(match, options), text) + note + mark + location
 
@@ -66,7 +75,10 @@ def _shell_value(value: str | None, option: click.Option) -> str:
 def _owners() -> dict[str, str]:
     """Of each argument the function or class that takes it; the first, where several do."""
     takers = {
-        "fastpack.open": [*inspect.signature(fastpack.open).parameters, *_fields(fastpack.ReadOptions)],
+        "fastpack.open": [
+            *inspect.signature(fastpack.open).parameters,
+            *_fields(fastpack.ReadOptions),
+        ],
         "fastpack.table": inspect.signature(from_table).parameters,
         "fastpack.PackOptions": _fields(fastpack.PackOptions),
         "fastpack.Limits": _fields(fastpack.Limits),

@@ -53,7 +53,11 @@ class BufferPool:
                 return np.empty(shape, kind)
             free = self._free
             return np.asarray(_Lease(free.take(num_bytes), free, shape, kind))
-        except (MemoryError, ValueError, OverflowError) as error:  # of numpy: no memory, or more than 2**63 bytes
+        except (
+            MemoryError,
+            ValueError,
+            OverflowError,
+        ) as error:  # of numpy: no memory, or more than 2**63 bytes
             message = f"there is no memory for {kind} {shape}; free memory, use smaller batches, or a transform to a smaller size"
             raise OutOfMemoryError(message) from error
 
@@ -70,7 +74,9 @@ class _FreeBlocks:
 
     def __init__(self, max_blocks: int, max_bytes: int) -> None:
         self.max_blocks, self.max_bytes = max_blocks, max_bytes
-        self.blocks: deque[Block] = deque(maxlen=max_blocks)  # the one that has waited longest leaves
+        self.blocks: deque[Block] = deque(
+            maxlen=max_blocks
+        )  # the one that has waited longest leaves
 
     def take(self, num_bytes: int) -> Block:
         """A free block that is large enough and not much too large, or a new one with room for a somewhat larger batch."""
@@ -94,10 +100,17 @@ class _Lease:
 
     __slots__ = ("__array_interface__", "_block", "_free")
 
-    def __init__(self, block: Block, free: _FreeBlocks, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, block: Block, free: _FreeBlocks, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
         self._block, self._free = block, free
         address = -(-block.__array_interface__["data"][0] // _ALIGNMENT) * _ALIGNMENT
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (address, False)}
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (address, False),
+        }
 
     def __del__(self) -> None:
         self._free.give_back(self._block)

@@ -34,7 +34,9 @@ def integer(name: str, value: Any, least: int | None = None, most: int | None = 
     return number
 
 
-def optional_integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int | None:
+def optional_integer(
+    name: str, value: Any, least: int | None = None, most: int | None = None
+) -> int | None:
     return None if value is None else integer(name, value, least, most)
 
 
@@ -52,7 +54,9 @@ def seed(name: str, value: Any) -> int:
 def number(name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
     """A finite number between `least` and `most`, both included."""
     try:
-        found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        found = (
+            float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        )
     except OverflowError:
         found = math.inf
     if not math.isfinite(found) or not _lies_between(found, least, most):
@@ -116,7 +120,11 @@ def texts(name: str, values: Any) -> tuple[str, ...]:
     if isinstance(values, str):
         raise OptionError(f"{name} must be a list, such as [{values!r}]")
     found = () if isinstance(values, Mapping) else listed(values)
-    if isinstance(values, Mapping) or found is None or not all(isinstance(value, str) for value in found):
+    if (
+        isinstance(values, Mapping)
+        or found is None
+        or not all(isinstance(value, str) for value in found)
+    ):
         raise OptionError(f"{name} must be a list of strings, not {shown(values)}")
     return found
 
@@ -144,7 +152,9 @@ def encoded(name: str, value: Any) -> bytes:
     """
     is_array = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 1
     if not is_array and not isinstance(value, (bytes, bytearray, memoryview)):
-        raise OptionError(f"{name} must be the bytes of a file (bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}")
+        raise OptionError(
+            f"{name} must be the bytes of a file (bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}"
+        )
     return bytes(value)
 
 
@@ -168,7 +178,9 @@ def shown(value: Any) -> str:
 
 def _is_list(value: Any) -> bool:
     is_array = isinstance(value, np.ndarray) and value.ndim == 1
-    return is_array or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)))
+    return is_array or (
+        isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+    )
 
 
 def _lies_between(value: Any, least: float | None, most: float | None) -> bool:

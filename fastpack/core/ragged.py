@@ -31,7 +31,12 @@ class Ragged(Sequence[Any]):
     def __init__(self, values: Any, offsets: npt.NDArray[np.int64]) -> None:
         if offsets.ndim != 1 or offsets.dtype != np.int64 or getattr(values, "ndim", 1) != 1:
             raise ValueError("offsets must be int64 in one dimension, and values in one")
-        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (offsets[1:] < offsets[:-1]).any():
+        if (
+            len(offsets) == 0
+            or offsets[0] != 0
+            or offsets[-1] != len(values)
+            or (offsets[1:] < offsets[:-1]).any()
+        ):
             raise ValueError("offsets must rise from 0 to the number of values")
         self.values = values
         self.offsets = offsets
@@ -121,8 +126,13 @@ class Text(Ragged):
         """All strings, some thousands at a time: a str for each takes several times the memory of its letters."""
         for first in range(0, len(self), _BLOCK_ROWS):
             offsets = self.offsets[first : first + _BLOCK_ROWS + 1]
-            data, ends = self.values[offsets[0] : offsets[-1]].tobytes(), (offsets - offsets[0]).tolist()
-            yield [data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(ends)]
+            data, ends = (
+                self.values[offsets[0] : offsets[-1]].tobytes(),
+                (offsets - offsets[0]).tolist(),
+            )
+            yield [
+                data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(ends)
+            ]
 
     def __iter__(self) -> Iterator[str]:
         return chain.from_iterable(self.blocks())
@@ -194,7 +204,11 @@ def owners(rows: Any) -> npt.NDArray[np.int64]:
     >>> owners(Ragged(np.arange(3), offsets_of([2, 0, 1]))).tolist()
     [0, 0, 2]
     """
-    return np.repeat(np.arange(len(rows)), rows.lengths) if type(rows) is Ragged else np.arange(len(rows))
+    return (
+        np.repeat(np.arange(len(rows)), rows.lengths)
+        if type(rows) is Ragged
+        else np.arange(len(rows))
+    )
 
 
 def concatenate_values(pieces: Sequence[Any]) -> Any:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if TYPE_CHECKING:  # else imported when the pool is made: it takes a tenth of the time that the library may
+if (
+    TYPE_CHECKING
+):  # else imported when the pool is made: it takes a tenth of the time that the library may
     from concurrent.futures import Future, ThreadPoolExecutor
 
 Result = TypeVar("Result")
@@ -59,7 +61,9 @@ def run_in_threads(work: Callable[[], Result], num_workers: int | None = None) -
     workers = num_cores() if num_workers is None else num_workers
     if workers <= 1:
         return [work()]
-    others = [_future() for _ in range(workers - 1)]  # all known before the first begins, so that Ctrl-C loses none
+    others = [
+        _future() for _ in range(workers - 1)
+    ]  # all known before the first begins, so that Ctrl-C loses none
     interruption = None
     try:
         for other in others:

@@ -12,7 +12,9 @@ from fastpack.files.temporary import temporary_in
 def check_absent(paths: list[Path], overwrite: bool) -> None:
     for path in paths:
         if not overwrite and path.exists():
-            raise OutputExistsError(f"the output is there already; ask for overwrite, or choose another name - at {path}")
+            raise OutputExistsError(
+                f"the output is there already; ask for overwrite, or choose another name - at {path}"
+            )
 
 
 @contextlib.contextmanager

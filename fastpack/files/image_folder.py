@@ -12,13 +12,30 @@ from typing import Self
 
 from fastpack.core.ragged import Text
 from fastpack.core.threads import num_cores, run_in_threads
-from fastpack.errors import FastpackError, Location, UnreadableFileError, from_os_error, with_location
+from fastpack.errors import (
+    FastpackError,
+    Location,
+    UnreadableFileError,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.link_policy import LinkPolicy
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # What systems and programs leave in folders, in lower case. Names that begin with a dot are such, too.
-_JUNK_FOLDERS = ("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found")
-_JUNK = frozenset((*_JUNK_FOLDERS, "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"))
+_JUNK_FOLDERS = (
+    "@eadir",
+    "@tmp",
+    "@recycle",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+)
+_JUNK = frozenset(
+    (*_JUNK_FOLDERS, "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini")
+)
 _NUM_NAMED = 3
 
 
@@ -43,7 +60,9 @@ class FirstNames:
         return cls(len(names), tuple(nsmallest(_NUM_NAMED, names)))
 
     def __add__(self, other: "FirstNames") -> "FirstNames":
-        return FirstNames(self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first)))
+        return FirstNames(
+            self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first))
+        )
 
     def counted(self, one: str, many: str = "") -> str:
         """
@@ -80,7 +99,12 @@ class _Folder:
             facts = os.stat(self.path)
             here = facts.st_dev, facts.st_ino
             if here in self.above:
-                raise UnreadableFileError(with_location("a link leads back to a folder above it; remove the link", Location(self.path)))
+                raise UnreadableFileError(
+                    with_location(
+                        "a link leads back to a folder above it; remove the link",
+                        Location(self.path),
+                    )
+                )
             with os.scandir(self.path) as entries:
                 return self._sorted_out(entries, self.above | {here})
         except FastpackError:
@@ -97,7 +121,9 @@ class _Folder:
                 raise
             return _Listed([_Run(self.prefix, self.prefix, "")], faults={self.prefix: fault})
 
-    def _sorted_out(self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]) -> "_Listed":
+    def _sorted_out(
+        self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]
+    ) -> "_Listed":
         found = _Listed()
         names, junk, others = list[str](), list[str](), dict[str, list[str]]()
         for entry in entries:
@@ -107,17 +133,28 @@ class _Folder:
             elif _is_folder(entry):
                 names.append(name + "/")
                 inner = f"{self.prefix}{name}/"
-                found.folders.append(replace(self, path=entry.path, prefix=inner, is_link=entry.is_symlink(), above=above))
+                found.folders.append(
+                    replace(
+                        self, path=entry.path, prefix=inner, is_link=entry.is_symlink(), above=above
+                    )
+                )
             else:
                 is_image = name.lower().endswith(IMAGE_SUFFIXES)
                 (names if is_image else others.setdefault(self._ending(name), [])).append(name)
-                if (is_image or self._ending(name)) and entry.is_symlink() and (refusal := self.link_policy.fault(entry.path)):
+                if (
+                    (is_image or self._ending(name))
+                    and entry.is_symlink()
+                    and (refusal := self.link_policy.fault(entry.path))
+                ):
                     found.faults[self.prefix + name] = refusal
         found.runs.extend(self._runs(sorted(names)))
         return replace(
             found,
             junk=FirstNames.of(junk),
-            others={ending: FirstNames.of([self.prefix + name for name in some]) for ending, some in others.items()},
+            others={
+                ending: FirstNames.of([self.prefix + name for name in some])
+                for ending, some in others.items()
+            },
             empty=FirstNames(1, (self.prefix,)) if self.prefix and not names else FirstNames(),
         )
 
@@ -178,7 +215,11 @@ class Tree:
 
     def faulty_rows(self) -> dict[int, FastpackError]:
         """Faults by their place among `files`."""
-        return {row: self.faults[file] for row, file in enumerate(self.files) if file in self.faults} if self.faults else {}
+        return (
+            {row: self.faults[file] for row, file in enumerate(self.files) if file in self.faults}
+            if self.faults
+            else {}
+        )
 
 
 def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()) -> Tree:
@@ -191,7 +232,9 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
     """
     runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, FirstNames]()
     junk, empty = FirstNames(), FirstNames()
-    folders = [_Folder(os.fspath(root), LinkPolicy(root, allow_external=allow_external), tuple(beside))]
+    folders = [
+        _Folder(os.fspath(root), LinkPolicy(root, allow_external=allow_external), tuple(beside))
+    ]
     while folders:
         found = _listed(folders)
         for each in found:
@@ -208,7 +251,9 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     """A link that leads nowhere, or round, is taken for one when its name has no ending: listing it says what is wrong."""
     try:
-        return entry.is_dir() or ("." not in entry.name and entry.is_symlink() and not os.path.exists(entry.path))
+        return entry.is_dir() or (
+            "." not in entry.name and entry.is_symlink() and not os.path.exists(entry.path)
+        )
     except OSError:
         return False
 

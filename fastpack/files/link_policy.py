@@ -2,7 +2,14 @@
 
 import os
 
-from fastpack.errors import FastpackError, Location, MissingFileError, SourceError, UnreadableFileError, with_location
+from fastpack.errors import (
+    FastpackError,
+    Location,
+    MissingFileError,
+    SourceError,
+    UnreadableFileError,
+    with_location,
+)
 
 
 class LinkPolicy:
@@ -39,7 +46,20 @@ def _dead(path: str) -> FastpackError:
     try:
         os.stat(path)
     except FileNotFoundError:
-        return MissingFileError(2, with_location(f"this link leads to {os.readlink(path)}, where nothing is; {remedy}", Location(path)))
+        return MissingFileError(
+            2,
+            with_location(
+                f"this link leads to {os.readlink(path)}, where nothing is; {remedy}",
+                Location(path),
+            ),
+        )
     except OSError as error:
-        return UnreadableFileError(error.errno, with_location(f"this link cannot be followed: {error.strerror}; {remedy}", Location(path)))
-    return UnreadableFileError(with_location("this link led nowhere, and now it does; pack again", Location(path)))
+        return UnreadableFileError(
+            error.errno,
+            with_location(
+                f"this link cannot be followed: {error.strerror}; {remedy}", Location(path)
+            ),
+        )
+    return UnreadableFileError(
+        with_location("this link led nowhere, and now it does; pack again", Location(path))
+    )

@@ -47,7 +47,9 @@ class LockedFolder:
         try:
             if not is_ours(self.path):
                 return False
-            self._descriptor = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(
+                self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+            )
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -60,13 +62,18 @@ class LockedFolder:
     def holds(self) -> bool:
         """Whether the folder is locked by us now."""
         try:
-            return self._descriptor >= 0 and os.path.samestat(os.fstat(self._descriptor), os.stat(self.path / LOCK_NAME))
+            return self._descriptor >= 0 and os.path.samestat(
+                os.fstat(self._descriptor), os.stat(self.path / LOCK_NAME)
+            )
         except FileNotFoundError:
             return False
 
     def unlock(self) -> None:
         if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1  # first, so that none is ever closed twice
+            descriptor, self._descriptor = (
+                self._descriptor,
+                -1,
+            )  # first, so that none is ever closed twice
             os.close(descriptor)
 
     def clear(self, last: Sequence[str] = ()) -> None:

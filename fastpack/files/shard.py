@@ -46,7 +46,14 @@ class Shard:
     @classmethod
     def of_open(cls, descriptor: int, path: Path, container: str) -> "Shard":
         status = os.fstat(descriptor)
-        return cls(path, container, status.st_size, status.st_mtime_ns, _fingerprint(descriptor), status.st_ino)
+        return cls(
+            path,
+            container,
+            status.st_size,
+            status.st_mtime_ns,
+            _fingerprint(descriptor),
+            status.st_ino,
+        )
 
     def is_open_at(self, descriptor: int) -> bool:
         """True when the open file is this one."""
@@ -59,7 +66,10 @@ class Shard:
 def _fingerprint(descriptor: int) -> int:
     """A checksum of both ends of an open file."""
     last = max(0, os.fstat(descriptor).st_size - _FINGERPRINT_BYTES)
-    return crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, last), crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, 0)))
+    return crc32c(
+        os.pread(descriptor, _FINGERPRINT_BYTES, last),
+        crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, 0)),
+    )
 
 
 class Descriptors(np.ndarray[Any, np.dtype[np.int32]]):
@@ -80,7 +90,9 @@ class OpenShards:
 
     def __init__(self, shards: tuple[Shard, ...]) -> None:
         self._shards = shards
-        self._kept: OrderedDict[int, _OpenFile] = OrderedDict()  # without locks, which a fork could leave held: each step is one call
+        self._kept: OrderedDict[int, _OpenFile] = (
+            OrderedDict()
+        )  # without locks, which a fork could leave held: each step is one call
         self._max_kept = _max_kept()
 
     def __reduce__(self) -> Any:
@@ -90,7 +102,9 @@ class OpenShards:
         """Of the shards with these numbers."""
         table = np.full(len(self._shards), -1, np.int32).view(Descriptors)
         table.files = []
-        for number in np.flatnonzero(np.bincount(shard_numbers)).tolist():  # np.unique would import numpy.ma first
+        for number in np.flatnonzero(
+            np.bincount(shard_numbers)
+        ).tolist():  # np.unique would import numpy.ma first
             file = self._file(number)
             table.files.append(file)
             table[number] = file.descriptor

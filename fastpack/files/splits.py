@@ -26,7 +26,9 @@ def beside_training(root: Path, classes: Classes) -> Classes:
             said = f"labels count in the classes of {name} beside {path.name}, which has {FirstNames.of(set(known) - ours)} too"
             found, has_class = labels.copy(), labels >= 0
             found[has_class] = ClassMap.between(classes.names, known).relabeled(labels[has_class])
-            return replace(classes, labels=found, names=known, notes=(f"{said}; give classes to decide",))
+            return replace(
+                classes, labels=found, names=known, notes=(f"{said}; give classes to decide",)
+            )
     return classes
 
 
@@ -36,7 +38,11 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
         if folder.is_symlink():
             return ()
         with os.scandir(folder) as entries:
-            names = [each.name for each in entries if not is_junk(each.name) and each.is_dir(follow_symlinks=False)]
+            names = [
+                each.name
+                for each in entries
+                if not is_junk(each.name) and each.is_dir(follow_symlinks=False)
+            ]
         return tuple(sorted(escaped_name(name) for name in names if _holds_images(folder / name)))
     except OSError:
         return ()
@@ -45,5 +51,8 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
 def _holds_images(folder: Path) -> bool:
     """Mostly the first names tell."""
     with os.scandir(folder) as entries:
-        is_there = any(entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(entry.name) for entry in entries)
+        is_there = any(
+            entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(entry.name)
+            for entry in entries
+        )
     return is_there or has_image_files(folder)

@@ -82,7 +82,9 @@ class FolderContainer:
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
         """Where `choice` says to keep what is damaged, files that cannot be opened, or must not, are left out and noted."""
         rules = FolderRules(choice.allow_external, choice.class_folder, choice.sidecars)
-        return _with_kinds(_index(scan_folder(path, rules), keep_going=choice.keep_damaged), choice.kinds)
+        return _with_kinds(
+            _index(scan_folder(path, rules), keep_going=choice.keep_damaged), choice.kinds
+        )
 
     def explain(self, path: Path) -> list[str]:
         return []
@@ -90,10 +92,17 @@ class FolderContainer:
     def import_for_fetching(self) -> None:
         """All is imported with this module."""
 
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+    def fetch(
+        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
+    ) -> list[Any]:
         """The bytes of these files; what they are numbered is in the index, not in the folder."""
         if files is None:
-            raise FormatError(with_location("the index does not name the files; delete it and it is built again", Location(shard.path)))
+            raise FormatError(
+                with_location(
+                    "the index does not name the files; delete it and it is built again",
+                    Location(shard.path),
+                )
+            )
         names = FileNames(_path_below(shard.path, raw_name(file)) for file in files.names)
         sizes, times, faults = names.stat()
         _raise_first(faults)
@@ -119,36 +128,61 @@ def _index(found: ImageFolder, *, keep_going: bool) -> Index:
         _raise_first(faults)
     rows = np.delete(np.arange(len(found.files)), list(faults))
     names = [os.fsencode(found.root / file) for file in found.files.take(rows)]
-    sizes, times, infos = np.empty(len(rows), np.uint64), np.empty(len(rows), np.int64), np.zeros(len(rows), IMAGE_INFO)
+    sizes, times, infos = (
+        np.empty(len(rows), np.uint64),
+        np.empty(len(rows), np.int64),
+        np.zeros(len(rows), IMAGE_INFO),
+    )
     unreadable = _probe(found, rows, names, sizes, times, infos) if len(rows) else {}
     if not keep_going:
         _raise_first(unreadable)
     is_good = ~np.isin(rows, list(unreadable))
     faults |= unreadable
     if not is_good.any():
-        raise EmptySourceError(with_location(f"no image here can be read, the first: {faults[min(faults)]}; check the folder", Location(found.root)))
+        raise EmptySourceError(
+            with_location(
+                f"no image here can be read, the first: {faults[min(faults)]}; check the folder",
+                Location(found.root),
+            )
+        )
     shard = _identity(found, sizes[is_good], times[is_good])
-    return _table(found, rows[is_good], shard, sizes[is_good], times[is_good], infos[is_good], _note(faults))
+    return _table(
+        found, rows[is_good], shard, sizes[is_good], times[is_good], infos[is_good], _note(faults)
+    )
 
 
 def _with_kinds(index: Index, kinds: Kinds) -> Index:
     if given_kind(kinds, "image")[0] != "mask":
         return index
-    fields = tuple(replace(field, kind="mask") if field.name == "image" else field for field in index.schema.fields)
+    fields = tuple(
+        replace(field, kind="mask") if field.name == "image" else field
+        for field in index.schema.fields
+    )
     return replace(index, schema=replace(index.schema, fields=fields))
 
 
-def _probe(found: ImageFolder, rows: Rows, names: list[bytes], sizes: Any, times: Any, infos: Any) -> dict[int, FastpackError]:
+def _probe(
+    found: ImageFolder, rows: Rows, names: list[bytes], sizes: Any, times: Any, infos: Any
+) -> dict[int, FastpackError]:
     """What the headers of files say. Gives those that cannot be opened: the first, or all where others were left out already."""
 
     def fault(outcome: Outcome, row: int) -> FastpackError:
         return outcome_error(outcome, Location(found.root / found.files[row]))
 
-    outcomes = [outcome for outcome in run_in_threads(ProbeFiles(names, sizes, times, infos).run) if outcome]
+    outcomes = [
+        outcome for outcome in run_in_threads(ProbeFiles(names, sizes, times, infos).run) if outcome
+    ]
     if not outcomes:
         return {}
-    each = (ProbeFiles([name], *(array[i : i + 1] for array in (sizes, times, infos))).run() for i, name in enumerate(names))
-    return {row: fault(outcome, row) for row, outcome in zip(rows.tolist(), each, strict=True) if outcome}
+    each = (
+        ProbeFiles([name], *(array[i : i + 1] for array in (sizes, times, infos))).run()
+        for i, name in enumerate(names)
+    )
+    return {
+        row: fault(outcome, row)
+        for row, outcome in zip(rows.tolist(), each, strict=True)
+        if outcome
+    }
 
 
 def _note(faults: dict[int, FastpackError]) -> tuple[str, ...]:
@@ -158,15 +192,29 @@ def _note(faults: dict[int, FastpackError]) -> tuple[str, ...]:
     return (f"left out {which} that cannot be read, or must not; the first: {faults[min(faults)]}",)
 
 
-def _table(found: ImageFolder, rows: Rows, shard: Shard, sizes: Any, times: Rows, infos: Any, notes: tuple[str, ...]) -> Index:
+def _table(
+    found: ImageFolder,
+    rows: Rows,
+    shard: Shard,
+    sizes: Any,
+    times: Rows,
+    infos: Any,
+    notes: tuple[str, ...],
+) -> Index:
     beside = found.columns()
     labels = beside.pop("label", found.labels)
     columns: dict[str, Column] = {} if labels is None else {"label": labels}
     columns |= {"key": found.keys, **beside}
-    fields = [Field("image", "image"), *(_field_of(name, column) for name, column in columns.items())]
+    fields = [
+        Field("image", "image"),
+        *(_field_of(name, column) for name, column in columns.items()),
+    ]
     spans = np.zeros(len(rows), SPAN)
     spans["offset"], spans["length"] = NO_SPAN, sizes
-    columns = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in columns.items()}
+    columns = {
+        name: column.take(rows) if isinstance(column, Ragged) else column[rows]
+        for name, column in columns.items()
+    }
     return Index(
         (shard,),
         Schema(tuple(fields), found.class_names),
@@ -184,7 +232,9 @@ def _field_of(name: str, column: Column) -> Field:
     return Field(name, "text") if isinstance(column, Text) else Field(name, "int", dtype="int64")
 
 
-def _identity(found: ImageFolder, sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]) -> Shard:
+def _identity(
+    found: ImageFolder, sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]
+) -> Shard:
     """Of the files, of those beside them, and of what was left out: what is said of a folder is true of it as it is."""
     fingerprint = crc32c(os.fsencode("\0".join((*found.files, *found.class_names, *found.notes))))
     fingerprint = crc32c(times.view(np.uint8), crc32c(sizes.view(np.uint8), fingerprint))
@@ -196,5 +246,10 @@ def _identity(found: ImageFolder, sizes: npt.NDArray[np.uint64], times: npt.NDAr
 def _path_below(root: Path, file: str) -> str:
     """An index that somebody else wrote could name any file."""
     if file.startswith("/") or ".." in file.split("/"):
-        raise FormatError(with_location(f"the index names {file!r}, outside the folder; delete it and it is built again", Location(root)))
+        raise FormatError(
+            with_location(
+                f"the index names {file!r}, outside the folder; delete it and it is built again",
+                Location(root),
+            )
+        )
     return os.path.join(root, file)

@@ -17,7 +17,15 @@ import numpy.typing as npt
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.schema import Schema
 from fastpack.core.threads import num_cores, run_in_threads
-from fastpack.errors import FastpackError, Location, MixedSetError, NoRecordsError, from_os_error, warn, with_location
+from fastpack.errors import (
+    FastpackError,
+    Location,
+    MixedSetError,
+    NoRecordsError,
+    from_os_error,
+    warn,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import index_path, refuse_long_names
 from fastpack.files.file_names import path_of
@@ -87,7 +95,13 @@ def build_indexes(
     (10, ['image', 'label'])
     """
     started = time.perf_counter()
-    check_arguments(rebuild=rebuild, seek_points=seek_points, num_workers=num_workers, limits=limits, progress=progress)
+    check_arguments(
+        rebuild=rebuild,
+        seek_points=seek_points,
+        num_workers=num_workers,
+        limits=limits,
+        progress=progress,
+    )
     given, shards = checked_kinds(kinds), find_shards(path)
     folder = _folder_for_indexes(index_dir)
     paths = _index_paths(shards, folder)
@@ -98,7 +112,9 @@ def build_indexes(
         saved = None if rebuild else saved_index.saved_index(shard, folder)
         earlier = saved_index.earlier_index(shard, folder)
         saved = saved if saved is not None and has_kinds(saved, given) else None
-        index = saved or saved_index.build_index(shard, earlier, limits=limits, progress=partial(tally.set, number), kinds=given)
+        index = saved or saved_index.build_index(
+            shard, earlier, limits=limits, progress=partial(tally.set, number), kinds=given
+        )
         refuse_kinds(index, given)
         index = add_seek_points(index) if seek_points else index
         if index is not saved:
@@ -110,7 +126,11 @@ def build_indexes(
     built = set[int]()
     indexes = _build_all(build, len(shards), num_workers)
     if common := common_kinds(indexes):
-        indexes = _build_all(lambda number: _widened(indexes[number], shards[number], common, folder, limits), len(shards), num_workers)
+        indexes = _build_all(
+            lambda number: _widened(indexes[number], shards[number], common, folder, limits),
+            len(shards),
+            num_workers,
+        )
     whole = concatenate(indexes)
     warn(whole.notes)
     return _indexed(shards, len(shards) - len(built), whole, paths, time.perf_counter() - started)
@@ -147,7 +167,13 @@ class _Tally:
                 self._progress(sum(self._done), sum(self.sizes))
 
 
-def save_seek_points(index: Index, seek_point_cache: SeekPointCache, samples: Rows, index_dir: str | os.PathLike[str] | None, limits: Limits) -> int:
+def save_seek_points(
+    index: Index,
+    seek_point_cache: SeekPointCache,
+    samples: Rows,
+    index_dir: str | os.PathLike[str] | None,
+    limits: Limits,
+) -> int:
     """Saves what was learned of these samples (n,), those of `index`, in the indexes of its files, and makes what is missing there.
 
     Returns how many images have seek points then, of all that the files hold. Raises what `build_indexes` raises.
@@ -158,23 +184,37 @@ def save_seek_points(index: Index, seek_point_cache: SeekPointCache, samples: Ro
         rows = np.flatnonzero(index.shard_numbers == number)
         sources = {index.schema[name].source_name: name for name in seek_point_cache.names}
         images = [(field.name, sources.get(field.source_name)) for field in whole.schema.fields]
-        known = {here: _known(len(whole), index.record_numbers[rows], samples[rows], seek_point_cache, name) for here, name in images if name}
+        known = {
+            here: _known(
+                len(whole), index.record_numbers[rows], samples[rows], seek_point_cache, name
+            )
+            for here, name in images
+            if name
+        }
         if (with_them := add_seek_points(whole, known)) is not whole:
             _save(with_them, shard.path, folder)
-        num_with_seek_points += sum(tables.num_with_seek_points for tables in with_them.seek_points.values())
+        num_with_seek_points += sum(
+            tables.num_with_seek_points for tables in with_them.seek_points.values()
+        )
     return num_with_seek_points
 
 
-def _known(num_records: int, records: Rows, samples: Rows, seek_point_cache: SeekPointCache, name: str) -> tuple[SeekPoints, npt.NDArray[np.bool_]]:
+def _known(
+    num_records: int, records: Rows, samples: Rows, seek_point_cache: SeekPointCache, name: str
+) -> tuple[SeekPoints, npt.NDArray[np.bool_]]:
     """Of the records of a file: their tables, and which of them were looked at."""
     is_known = np.zeros(num_records, np.bool_)
     is_known[records] = seek_point_cache.is_known(name, samples)
     source = np.full(num_records, len(records))
     source[records] = np.arange(len(records))
-    return SeekPoints.concatenate([seek_point_cache.tables(name, samples), SeekPoints.none(1)]).take(source), is_known
+    return SeekPoints.concatenate(
+        [seek_point_cache.tables(name, samples), SeekPoints.none(1)]
+    ).take(source), is_known
 
 
-def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path], seconds: float) -> IndexResult:
+def _indexed(
+    shards: list[Path], num_fresh: int, whole: Index, kept: list[Path], seconds: float
+) -> IndexResult:
     return IndexResult(
         tuple(shards),
         num_fresh,
@@ -183,7 +223,9 @@ def _indexed(shards: list[Path], num_fresh: int, whole: Index, kept: list[Path],
         num_bytes=sum(shard.size for shard in whole.shards),
         index_bytes=sum(where.stat().st_size for where in kept if where.exists()),
         seconds=seconds,
-        num_with_seek_points=sum(tables.num_with_seek_points for tables in whole.seek_points.values()),
+        num_with_seek_points=sum(
+            tables.num_with_seek_points for tables in whole.seek_points.values()
+        ),
         seek_point_bytes=sum(tables.num_bytes for tables in whole.seek_points.values()),
         notes=whole.notes,
     )
@@ -193,7 +235,9 @@ def _save(index: Index, shard: Path, folder: Path | None) -> None:
     index.save(index_path(shard, folder))
 
 
-def _folder_for_indexes(index_dir: str | os.PathLike[str] | None, *, make: bool = True) -> Path | None:
+def _folder_for_indexes(
+    index_dir: str | os.PathLike[str] | None, *, make: bool = True
+) -> Path | None:
     """The folder that the user names; with `make`, it is there afterwards."""
     if index_dir is None:
         return None
@@ -219,12 +263,16 @@ def indexes_of(
 
     - seek_points: make those that are missing.
     """
-    opening = _Opening(save, _folder_for_indexes(index_dir, make=save), choice or Choice(), seek_points, limits)
+    opening = _Opening(
+        save, _folder_for_indexes(index_dir, make=save), choice or Choice(), seek_points, limits
+    )
     indexes = _build_all(lambda number: opening.index(shards[number]), len(shards))
     given = opening.choice.kinds
     refuse_kinds(indexes[0], given)
     if common := {**common_kinds(indexes), **given}:
-        indexes = _build_all(lambda number: opening.widened(indexes[number], shards[number], common), len(shards))
+        indexes = _build_all(
+            lambda number: opening.widened(indexes[number], shards[number], common), len(shards)
+        )
     if len(shards) > 1:
         _refuse_replaced(indexes)
     return indexes
@@ -242,12 +290,17 @@ class _Opening:
 
     def index(self, shard: Path) -> Index:
         try:
-            index = saved_index.index_of(shard, save=self.save, index_dir=self.folder, limits=self.limits, choice=self.choice)
+            index = saved_index.index_of(
+                shard, save=self.save, index_dir=self.folder, limits=self.limits, choice=self.choice
+            )
         except NoRecordsError:
             if not self.choice.untrusted:
                 saved_index.refuse_emptied(shard, self.folder)
             raise
-        if not self.seek_points or (with_them := add_seek_points(index, keep_damaged=self.choice.keep_damaged)) is index:
+        if (
+            not self.seek_points
+            or (with_them := add_seek_points(index, keep_damaged=self.choice.keep_damaged)) is index
+        ):
             return index
         # That of a damaged file is not kept, nor is any in a read-only folder: they are made again the next time.
         if saved_index.saved_index(shard, self.folder) is not None:
@@ -259,27 +312,42 @@ class _Opening:
         if has_kinds(index, kinds):
             return index
         choice = replace(self.choice, kinds=kinds)
-        wider = saved_index.index_of(shard, save=False, index_dir=self.folder, limits=self.limits, choice=choice)
+        wider = saved_index.index_of(
+            shard, save=False, index_dir=self.folder, limits=self.limits, choice=choice
+        )
         self._keep(wider, shard)
         return wider
 
     def _keep(self, index: Index, shard: Path) -> None:
-        if self.save and replace(self.choice, keep_damaged=False) == Choice() and index.lost is None:
+        if (
+            self.save
+            and replace(self.choice, keep_damaged=False) == Choice()
+            and index.lost is None
+        ):
             with contextlib.suppress(FastpackError):
                 _save(index, shard, self.folder)
 
 
 def _refuse_replaced(indexes: Sequence[Index]) -> None:
     """Raises MixedSetError when a file was replaced after it was indexed: then others may be of the set that came."""
-    for shard in (shard for index in indexes for shard in index.shards if shard.container != "folder"):
+    for shard in (
+        shard for index in indexes for shard in index.shards if shard.container != "folder"
+    ):
         with contextlib.suppress(OSError):
             facts = os.stat(shard.path)
             if (facts.st_size, facts.st_mtime_ns) == (shard.size, shard.mtime_ns):
                 continue
-        raise MixedSetError(with_location("the file was replaced while the dataset was opened; open it again", Location(shard.path)))
+        raise MixedSetError(
+            with_location(
+                "the file was replaced while the dataset was opened; open it again",
+                Location(shard.path),
+            )
+        )
 
 
-def _build_all(build: Callable[[int], Index], count: int, num_workers: int | None = None) -> list[Index]:
+def _build_all(
+    build: Callable[[int], Index], count: int, num_workers: int | None = None
+) -> list[Index]:
     """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number.
 
     A TFRecord without a record is left out if others have some, as TensorFlow reads it.
@@ -318,4 +386,6 @@ def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index
 
 def _is_loose(index: Index) -> bool:
     kinds = (registry.named(shard.container) for shard in index.shards)
-    return bool(index.schema.class_names) and all(getattr(kind, "has_class_folders", False) for kind in kinds)
+    return bool(index.schema.class_names) and all(
+        getattr(kind, "has_class_folders", False) for kind in kinds
+    )

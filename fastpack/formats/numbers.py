@@ -18,7 +18,9 @@ def integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """
     array = np.asarray(values)
     if array.dtype.kind == "u" and (array > _MAX_INTEGER).any():
-        raise SchemaError(f"{name!r} has numbers above {_MAX_INTEGER}, the largest of a column; leave it out, or make it text")
+        raise SchemaError(
+            f"{name!r} has numbers above {_MAX_INTEGER}, the largest of a column; leave it out, or make it text"
+        )
     return array.astype(np.int64, copy=False)
 
 

@@ -21,7 +21,9 @@ from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds
 
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
-Float64 = Literal["refuse", "round"]  # what becomes of floats that a format without 64 bits would change
+Float64 = Literal[
+    "refuse", "round"
+]  # what becomes of floats that a format without 64 bits would change
 # A file, a glob, a folder of shards, or a list of these.
 DatasetPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 # Called with the bytes of a file that are done.
@@ -45,7 +47,10 @@ class ShardPlan:
         image_field = self.schema.image_field
         if image_field is None or image_field.kind != "pixels" or None in image_field.shape:
             return 1
-        sample_bytes = math.prod(size or 1 for size in image_field.shape) * np.dtype(image_field.dtype).itemsize
+        sample_bytes = (
+            math.prod(size or 1 for size in image_field.shape)
+            * np.dtype(image_field.dtype).itemsize
+        )
         return self.storage.chunk_for(sample_bytes, self.num_samples)
 
 
@@ -95,7 +100,9 @@ class Container(Protocol):
         """True when the first 4 KiB of a file look like this format."""
         ...
 
-    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]: ...
+    def writer(
+        self, path: Path, plan: ShardPlan, num_workers: int | None = None
+    ) -> Writer[Any]: ...
 
     def refuse_fields(self, schema: Schema) -> None:
         """Raises SchemaError, before anything is written, for a field that files of this format cannot hold, and names it."""
@@ -125,7 +132,9 @@ class Container(Protocol):
         """Imports what `fetch` imports: no import may run while others fork."""
         ...
 
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+    def fetch(
+        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
+    ) -> list[Any]:
         """Blobs that have no span, through the format's own library. `files` is what the index knows of them in a folder.
 
         Raises ChangedFileError when the file is not the shard any more.
@@ -140,7 +149,9 @@ class Container(Protocol):
 class SelectingContainer(Protocol):
     """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index: ...
+    def index_chosen(
+        self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS
+    ) -> Index: ...
 
     def explain(self, path: Path) -> list[str]:
         """A line for each array: how it is stored and read, or why it is left out."""
@@ -151,7 +162,13 @@ class SelectingContainer(Protocol):
 class FieldSelectingContainer(Protocol):
     """A format of which some fields may be beyond reading while the others are sound."""
 
-    def index_fields(self, path: Path, fields: Collection[str], limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+    def index_fields(
+        self,
+        path: Path,
+        fields: Collection[str],
+        limits: Limits = DEFAULT_LIMITS,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
         """The table of a file's samples, without such fields as are not among `fields`. All records are compared with their checksums."""
         ...
 
@@ -160,7 +177,9 @@ class FieldSelectingContainer(Protocol):
 class DamageTolerantContainer(Protocol):
     """A format whose checksums cover records as a whole, with all of their fields."""
 
-    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+    def index_damaged(
+        self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED
+    ) -> Index:
         """The table of a file of which some records differ from their checksums: those are its `lost` ones.
 
         Raises EmptySourceError when all do.

@@ -37,12 +37,21 @@ def named(name: str) -> Container:
 
 def of_suffix(path: Path) -> Container | None:
     """Return the container of files with such a name."""
-    return next((container for container in map(named, _CONTAINERS) if path.suffix.lower() in container.suffixes), None)
+    return next(
+        (
+            container
+            for container in map(named, _CONTAINERS)
+            if path.suffix.lower() in container.suffixes
+        ),
+        None,
+    )
 
 
 def recognised(head: bytes) -> Container | None:
     """Return the container that a file's first 4 KiB look like."""
-    return next((container for container in map(named, _CONTAINERS) if container.recognises(head)), None)
+    return next(
+        (container for container in map(named, _CONTAINERS) if container.recognises(head)), None
+    )
 
 
 def of_file(path: Path) -> Container:
@@ -50,7 +59,9 @@ def of_file(path: Path) -> Container:
     if path.is_dir():
         return named("folder")
     if path.exists() and not path.is_file():
-        raise FormatError(f"this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file - at {path}")
+        raise FormatError(
+            f"this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file - at {path}"
+        )
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -62,10 +73,17 @@ def of_file(path: Path) -> Container:
         remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
         raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
     if not head and any(suffix in path.name.lower() for suffix in named("tfrecord").suffixes):
-        raise NoRecordsError(with_location("the file is empty: a TFRecord without a record; pack it again, or leave it out", Location(path)))
+        raise NoRecordsError(
+            with_location(
+                "the file is empty: a TFRecord without a record; pack it again, or leave it out",
+                Location(path),
+            )
+        )
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
-    raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
+    raise FormatError(
+        f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}"
+    )
 
 
 def explain(path: Path) -> list[str]:

@@ -22,7 +22,11 @@ class SpanContainer:
     def import_for_fetching(self) -> None:
         """Import nothing: blobs with spans are not fetched."""
 
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+    def fetch(
+        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
+    ) -> list[Any]:
         """Raise FormatError: only a damaged index has a blob without a span."""
-        message = f"every blob of a {self.name} file has a span; delete its index, and it is built again"
+        message = (
+            f"every blob of a {self.name} file has a span; delete its index, and it is built again"
+        )
         raise FormatError(with_location(message, Location(shard.path)))

@@ -16,7 +16,11 @@ from fastpack.errors import OptionError
 Compression = Literal["none", "gzip", "lz4", "zstd", "blosc2"]
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 _NUMBERS = {"gzip": 1, "shuffle": 2, "fletcher32": 3, "lz4": 32004, "zstd": 32015, "blosc2": 32026}
-_LEVELS = {"gzip": (1, 9, 4), "zstd": (1, 22, 3), "blosc2": (1, 9, 5)}  # least, most, taken when none is asked for
+_LEVELS = {
+    "gzip": (1, 9, 4),
+    "zstd": (1, 22, 3),
+    "blosc2": (1, 9, 5),
+}  # least, most, taken when none is asked for
 _BLOSC2_VERSION, _BLOSC2_LZ4 = 1, 1
 # An unfiltered sample has a place of its own, so a large chunk costs a random read nothing and keeps HDF5's table of
 # chunks small. Of a filtered chunk all samples are decoded for one: of 224 x 224 pixels, chunks of two took 1.6 times as long
@@ -56,7 +60,9 @@ class Storage:
 
     def _checked_level(self, level: int) -> int:
         if self.compression not in _LEVELS:
-            raise OptionError(f"the compression {self.compression!r} has no levels; leave the level out")
+            raise OptionError(
+                f"the compression {self.compression!r} has no levels; leave the level out"
+            )
         least, most, _ = _LEVELS[self.compression]
         return checks.integer(f"level of {self.compression}", level, least, most)
 
@@ -75,7 +81,20 @@ class Storage:
             steps.append(("shuffle", [item_bytes]))
         level = self.level or _LEVELS.get(self.compression, (0, 0, 0))[2]
         if self.compression == "blosc2":  # which shuffles by itself
-            steps.append(("blosc2", [_BLOSC2_VERSION, 0, item_bytes, chunk_bytes, level, int(self.byte_shuffle), _BLOSC2_LZ4]))
+            steps.append(
+                (
+                    "blosc2",
+                    [
+                        _BLOSC2_VERSION,
+                        0,
+                        item_bytes,
+                        chunk_bytes,
+                        level,
+                        int(self.byte_shuffle),
+                        _BLOSC2_LZ4,
+                    ],
+                )
+            )
         elif self.compression in _LEVELS:
             steps.append((self.compression, [level]))
         elif self.compression == "lz4":

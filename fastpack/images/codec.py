@@ -41,7 +41,9 @@ class Codec(Protocol):
     @property
     def formats(self) -> tuple[str, ...]: ...
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits) -> Pixels:
+    def decode(
+        self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+    ) -> Pixels:
         """Pixels as stored, (height, width, 3), or (height, width, 1) for GRAY; not turned upright."""
         ...
 

@@ -10,7 +10,17 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import CorruptImageError, FastpackError
-from fastpack.images.codec import RESTORE, Alpha, Bits, Codec, Color, Encoded, PixelFormat, Pixels, turn_upright
+from fastpack.images.codec import (
+    RESTORE,
+    Alpha,
+    Bits,
+    Codec,
+    Color,
+    Encoded,
+    PixelFormat,
+    Pixels,
+    turn_upright,
+)
 from fastpack.images.headers import FORMATS, probe
 
 # Format -> module and object of its codec, imported at first use: OpenCV takes 0.1 s.
@@ -30,7 +40,9 @@ def codec_of(format: str) -> Codec:
     return cast(Codec, getattr(import_module(module), codec))
 
 
-def decode_stored(data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits) -> Pixels:
+def decode_stored(
+    data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+) -> Pixels:
     """Pixels of one image as its codec gives them, not turned upright. Raises nothing but FastpackErrors."""
     format = FORMATS[info["format"]]
     return _called(format, lambda: codec_of(format).decode(data, info, pixel_format, limits))

@@ -61,7 +61,13 @@ class EncodedImages:
     def take(self, rows: Rows) -> "EncodedImages":
         """The given ones of those that could be had."""
         marks = None if self.seek_points is None else self.seek_points.take(rows)
-        return EncodedImages(self.origin, self.spans[rows], self.infos[rows], lambda row: self.location_of(int(rows[row])), seek_points=marks)
+        return EncodedImages(
+            self.origin,
+            self.spans[rows],
+            self.infos[rows],
+            lambda row: self.location_of(int(rows[row])),
+            seek_points=marks,
+        )
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,9 @@ class DecodeOptions:
     alpha: Alpha = "drop"
     seek_points: bool = True  # use those that are there
     check_pixels: bool = False  # compare also what reading does not decode
-    memory: BufferPool = field(default_factory=BufferPool, compare=False)  # where batches are written
+    memory: BufferPool = field(
+        default_factory=BufferPool, compare=False
+    )  # where batches are written
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -108,16 +116,34 @@ def import_codecs(formats: Sequence[int], options: DecodeOptions) -> None:
 def refuse_pictures(encoded: EncodedImages, options: DecodeOptions) -> Failures:
     """Those that must not be decoded, by what their headers say."""
     infos = encoded.infos
-    unreadable = (infos["width"] == 0) | (infos["height"] == 0) | (infos["format"] == 0) | (infos["format"] >= len(FORMATS))
-    too_large = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64) > np.uint64(options.limits.max_pixels)
+    unreadable = (
+        (infos["width"] == 0)
+        | (infos["height"] == 0)
+        | (infos["format"] == 0)
+        | (infos["format"] >= len(FORMATS))
+    )
+    too_large = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64) > np.uint64(
+        options.limits.max_pixels
+    )
     bad = np.flatnonzero(unreadable | too_large).tolist()
-    return {row: _refusal(infos[row], bool(unreadable[row]), options.limits, encoded.location_of(row)) for row in bad} | encoded.failures
+    return {
+        row: _refusal(infos[row], bool(unreadable[row]), options.limits, encoded.location_of(row))
+        for row in bad
+    } | encoded.failures
 
 
-def _refusal(info: npt.NDArray[Any], is_unreadable: bool, limits: Limits, location: Location) -> FastpackError:
+def _refusal(
+    info: npt.NDArray[Any], is_unreadable: bool, limits: Limits, location: Location
+) -> FastpackError:
     if not is_unreadable:
-        return status_error(12, f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}", location)
-    return status_error(9 if 0 < info["format"] < len(FORMATS) else 8, "the image's header cannot be read", location)
+        return status_error(
+            12,
+            f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}",
+            location,
+        )
+    return status_error(
+        9 if 0 < info["format"] < len(FORMATS) else 8, "the image's header cannot be read", location
+    )
 
 
 def upright_sizes(
@@ -128,15 +154,22 @@ def upright_sizes(
     A refused image is planned like the first good one, or, when there is none, as a square of `stand_in`.
     """
     turned = (infos["orientation"] > 4) & orient
-    widths, heights = np.where(turned, infos["height"], infos["width"]), np.where(turned, infos["width"], infos["height"])
+    widths, heights = (
+        np.where(turned, infos["height"], infos["width"]),
+        np.where(turned, infos["width"], infos["height"]),
+    )
     if refused:
         good = next((row for row in range(len(infos)) if row not in refused), None)
         rows = list(refused)
-        widths[rows], heights[rows] = (stand_in, stand_in) if good is None else (widths[good], heights[good])
+        widths[rows], heights[rows] = (
+            (stand_in, stand_in) if good is None else (widths[good], heights[good])
+        )
     return widths, heights
 
 
-def empty_outputs(plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8, memory: BufferPool | None = None) -> Outputs:
+def empty_outputs(
+    plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8, memory: BufferPool | None = None
+) -> Outputs:
     """One array (n, H, W, C), or (n, C, H, W), when all have one size, else a list of such."""
     if plan.size is not None:
         shape, kind = _shape_of(plan, plan.size, channels, dtype)
@@ -148,11 +181,15 @@ def empty_outputs(plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8, me
     return np.empty((0, *shape), kind)
 
 
-def _shape_of(plan: Plan, size: tuple[int, int], channels: int, dtype: npt.DTypeLike) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _shape_of(
+    plan: Plan, size: tuple[int, int], channels: int, dtype: npt.DTypeLike
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype of one output that is (height, width) = `size`."""
     if plan.normalize is None:
         return (*size, channels), np.dtype(dtype)
-    return (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels), np.dtype(plan.normalize.dtype)
+    return (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels), np.dtype(
+        plan.normalize.dtype
+    )
 
 
 def check_output(out: Pixels, plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8) -> Pixels:
@@ -191,10 +228,16 @@ def _padding(plan: Plan, out: Pixels) -> Pixels | int:
 
 
 def _table(plan: Plan, channels: int) -> Pixels | None:
-    return None if plan.normalize is None else plan.normalize.table(channels).reshape(-1).view(np.uint8)
+    return (
+        None
+        if plan.normalize is None
+        else plan.normalize.table(channels).reshape(-1).view(np.uint8)
+    )
 
 
-def decode_pictures(encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, refused: Failures) -> Failures:
+def decode_pictures(
+    encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, refused: Failures
+) -> Failures:
     """Decodes what the plan wants of each image into its output, but for those that are refused.
 
     The plan's views also say which orientation to undo. With keep_going, gives the failures by row, the refused
@@ -214,9 +257,15 @@ def decode_pictures(encoded: EncodedImages, plan: Plan, outs: Outputs, options: 
     return failures
 
 
-def _decode_jpegs(encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> Failures:
+def _decode_jpegs(
+    encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows
+) -> Failures:
     targets = _rows_of(outs, plan)
-    marks = encoded.seek_points.take(rows) if options.seek_points and encoded.seek_points is not None else None
+    marks = (
+        encoded.seek_points.take(rows)
+        if options.seek_points and encoded.seek_points is not None
+        else None
+    )
     job = DecodeBatch(
         encoded.spans[rows],
         plan.views[rows],
@@ -239,7 +288,9 @@ def _decode_jpegs(encoded: EncodedImages, plan: Plan, outs: Outputs, options: De
     return {row: outcome_error(outcome, encoded.location_of(row)) for row, outcome in failed}
 
 
-def _decode_others(encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows) -> Failures:
+def _decode_others(
+    encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows
+) -> Failures:
     targets = _rows_of(outs, plan)
 
     def draw(row: int, data: bytes, decoder: Decoder) -> None:
@@ -253,7 +304,12 @@ def _decode_others(encoded: EncodedImages, plan: Plan, outs: Outputs, options: D
 
 
 def decode_masks(
-    encoded: EncodedImages, plan: Plan, sizes: Sequence[tuple[int, int]], outs: Outputs, options: DecodeOptions, refused: Failures
+    encoded: EncodedImages,
+    plan: Plan,
+    sizes: Sequence[tuple[int, int]],
+    outs: Outputs,
+    options: DecodeOptions,
+    refused: Failures,
 ) -> Failures:
     """Decode masks (n, height, width) by the plan of their images; failures as `decode_pictures` has them.
 
@@ -275,7 +331,12 @@ def decode_masks(
     return failures
 
 
-def _draw_each(encoded: EncodedImages, options: DecodeOptions, rows: Rows, draw: Callable[[int, bytes, Decoder], None]) -> Failures:
+def _draw_each(
+    encoded: EncodedImages,
+    options: DecodeOptions,
+    rows: Rows,
+    draw: Callable[[int, bytes, Decoder], None],
+) -> Failures:
     """Calls `draw` with the undecoded bytes of each row, from several threads; gives the failures, with their places."""
     left = iter(rows.tolist())  # next() on one iterator is atomic: each row is taken once
     failures: Failures = {}
@@ -284,7 +345,9 @@ def _draw_each(encoded: EncodedImages, options: DecodeOptions, rows: Rows, draw:
         decoder = Decoder()
         for row in left:
             try:
-                data = read_blobs(encoded, np.array([row]), replace(options, num_workers=1)).bytes(0)
+                data = read_blobs(encoded, np.array([row]), replace(options, num_workers=1)).bytes(
+                    0
+                )
             except FastpackError as error:
                 failures[row] = error
                 continue
@@ -304,13 +367,18 @@ def _of_other_bits(pixels: Pixels, options: DecodeOptions) -> FastpackError:
     )
 
 
-def _resample(pixels: Pixels, plan: Plan, row: int, target: Pixels, options: DecodeOptions, decoder: Decoder) -> None:
+def _resample(
+    pixels: Pixels, plan: Plan, row: int, target: Pixels, options: DecodeOptions, decoder: Decoder
+) -> None:
     """Crops, resamples and writes stored pixels."""
     if pixels.dtype == np.uint16:
         resample_deep(pixels, plan.views[row], target, options.interpolation, plan.normalize)
         return
     table, view = _table(plan, pixels.shape[2]), plan.views[row : row + 1]
-    raise_first([decoder.place(pixels, view, target, interpolation=options.interpolation, table=table)], lambda _: Location())
+    raise_first(
+        [decoder.place(pixels, view, target, interpolation=options.interpolation, table=table)],
+        lambda _: Location(),
+    )
 
 
 def read_blobs(encoded: EncodedImages, rows: Rows, options: DecodeOptions) -> Ragged:
@@ -330,14 +398,24 @@ def read_good_blobs(encoded: EncodedImages, options: DecodeOptions) -> tuple[Rag
     lengths = blobs.lengths
     is_good = np.ones(len(lengths), np.bool_)
     is_good[list(failures)] = False
-    return Ragged(blobs.values[np.repeat(is_good, lengths)], offsets_of(lengths * is_good)), encoded.failures | failures
+    return Ragged(
+        blobs.values[np.repeat(is_good, lengths)], offsets_of(lengths * is_good)
+    ), encoded.failures | failures
 
 
 def _gather(encoded: EncodedImages, rows: Rows, options: DecodeOptions) -> tuple[Ragged, Failures]:
     spans, origin = encoded.spans.take(rows), encoded.origin
     offsets = offsets_of(spans["length"])
     values = options.memory.empty((int(offsets[-1]),), np.uint8)
-    job = Gather(spans, values, offsets, fds=origin.fds, memory=origin.memory, check=options.check, keep_going=options.keep_going)
+    job = Gather(
+        spans,
+        values,
+        offsets,
+        fds=origin.fds,
+        memory=origin.memory,
+        check=options.check,
+        keep_going=options.keep_going,
+    )
     run_in_threads(job.run, options.workers_for(len(rows)))
     failed = [(int(rows[outcome[2]]), outcome) for outcome in job.failures() if outcome]
     failures = {row: outcome_error(outcome, encoded.location_of(row)) for row, outcome in failed}

@@ -40,9 +40,42 @@ _FOREIGN = {
 }
 _END_OF_TGA = b"TRUEVISION-XFILE.\0"
 # Words in the names of fields that hold class numbers, whatever their writer called the rest.
-_IMAGE_NAMES = {"image", "images", "img", "imgs", "jpeg", "jpegs", "jpg", "photo", "photos", "picture", "pictures", "png"}
-_MASK_WORDS = {"annotation", "annotations", "instance", "instances", "label", "labelid", "labelids", "labelmap", "labels"}
-_MASK_WORDS |= {"mask", "masks", "panoptic", "seg", "segm", "segmap", "segmentation", "semantic", "trimap"}
+_IMAGE_NAMES = {
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "jpeg",
+    "jpegs",
+    "jpg",
+    "photo",
+    "photos",
+    "picture",
+    "pictures",
+    "png",
+}
+_MASK_WORDS = {
+    "annotation",
+    "annotations",
+    "instance",
+    "instances",
+    "label",
+    "labelid",
+    "labelids",
+    "labelmap",
+    "labels",
+}
+_MASK_WORDS |= {
+    "mask",
+    "masks",
+    "panoptic",
+    "seg",
+    "segm",
+    "segmap",
+    "segmentation",
+    "semantic",
+    "trimap",
+}
 
 
 class ProbedFiles(Ragged):
@@ -60,7 +93,11 @@ class ProbedFiles(Ragged):
     @classmethod
     def of(cls, blobs: Ragged) -> Self:
         """The same bytes."""
-        return blobs if isinstance(blobs, cls) else cls(np.ascontiguousarray(blobs.values), blobs.offsets)
+        return (
+            blobs
+            if isinstance(blobs, cls)
+            else cls(np.ascontiguousarray(blobs.values), blobs.offsets)
+        )
 
     @cached_property
     def crcs(self) -> npt.NDArray[np.uint32]:
@@ -79,7 +116,9 @@ def probe_blobs(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]
 def _probe(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
     infos = np.zeros(len(blobs), IMAGE_INFO)
     statuses = np.zeros(len(blobs), np.int32)
-    probe_many(np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses)
+    probe_many(
+        np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses
+    )
     return infos, statuses
 
 
@@ -100,8 +139,12 @@ def raise_probe_status(status: int, data: bytes, location: Location) -> None:
     """Raises what the kernel's status of an image file means."""
     if status == _NOT_AN_IMAGE and (name := foreign_format(data)):
         article = "an" if name[0] in "AEIO" else "a"
-        raise UnsupportedImageError(with_location(f"{article} {name} image is not read; {CONVERT}", location))
-    raise_status(status, "the image's header cannot be read" if data else "the file is empty", location)
+        raise UnsupportedImageError(
+            with_location(f"{article} {name} image is not read; {CONVERT}", location)
+        )
+    raise_status(
+        status, "the image's header cannot be read" if data else "the file is empty", location
+    )
 
 
 def foreign_format(data: bytes) -> str | None:
@@ -112,7 +155,9 @@ def foreign_format(data: bytes) -> str | None:
     """
     if data.endswith(_END_OF_TGA):
         return "TGA"
-    return next((name for name, beginning in _FOREIGN.items() if re.match(beginning, data, re.DOTALL)), None)
+    return next(
+        (name for name, beginning in _FOREIGN.items() if re.match(beginning, data, re.DOTALL)), None
+    )
 
 
 def guess_kind(name: str, infos: npt.NDArray[Any]) -> Kind:
@@ -138,7 +183,11 @@ def guess_kind_of_blobs(name: str, infos: npt.NDArray[Any], lengths: npt.NDArray
     'bytes'
     """
     num_filled, num_images = np.count_nonzero(lengths), np.count_nonzero(infos["format"])
-    is_other = num_filled and 2 * num_images <= num_filled and name.rpartition("/")[2].lower() not in _IMAGE_NAMES
+    is_other = (
+        num_filled
+        and 2 * num_images <= num_filled
+        and name.rpartition("/")[2].lower() not in _IMAGE_NAMES
+    )
     return "bytes" if is_other else guess_kind(name, infos)
 
 

@@ -15,15 +15,23 @@ from fastpack.images.codec import PixelFormat, Pixels, widen
 class JpegCodec:
     formats: tuple[str, ...] = ("jpeg",)
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits) -> Pixels:
+    def decode(
+        self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+    ) -> Pixels:
         spans = np.zeros(1, SPAN)
         spans["length"] = len(data)
         if int(info["width"]) * int(info["height"]) > limits.max_pixels:
-            raise_status(12, f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}", Location())
+            raise_status(
+                12,
+                f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}",
+                Location(),
+            )
         views = np.zeros(1, VIEW)
         views["width"], views["height"] = info["width"], info["height"]
         views["scaled_width"], views["scaled_height"] = info["width"], info["height"]
-        out = np.empty((info["height"], info["width"], 1 if pixel_format.color == "GRAY" else 3), np.uint8)
+        out = np.empty(
+            (info["height"], info["width"], 1 if pixel_format.color == "GRAY" else 3), np.uint8
+        )
         job = DecodeBatch(
             spans,
             views,

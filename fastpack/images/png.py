@@ -21,10 +21,16 @@ def read_png(data: bytes, format: str) -> Raster:
     chunks = dict(_chunks_before_samples(data))
     bits, color_type = data[24], data[25]
     if color_type == _PALETTE_TYPE:
-        return Raster(samples, "PALETTE", palette=_palette(chunks.get(b"PLTE", b""), chunks.get(b"tRNS", b"")))
+        return Raster(
+            samples, "PALETTE", palette=_palette(chunks.get(b"PLTE", b""), chunks.get(b"tRNS", b""))
+        )
     clear, top = chunks.get(b"tRNS", b""), 2**bits - 1
     # Of its 16 bits, an image of fewer bits has the low ones (PNG, 3rd edition, 11.3.1.1).
-    levels = tuple(level & top for level in struct.unpack(f">{len(clear) // 2}H", clear)) if len(clear) == 2 * samples.shape[2] else ()
+    levels = (
+        tuple(level & top for level in struct.unpack(f">{len(clear) // 2}H", clear))
+        if len(clear) == 2 * samples.shape[2]
+        else ()
+    )
     return Raster(
         samples,
         "GRAY" if color_type in (0, 4) else "RGB",

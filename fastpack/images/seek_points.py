@@ -42,7 +42,11 @@ class SeekPoints:
         firsts = offsets_of([len(piece.words) for piece in pieces])
         starts = [piece.starts + first for piece, first in zip(pieces, firsts, strict=False)]
         ends = [piece.ends + first for piece, first in zip(pieces, firsts, strict=False)]
-        return cls(np.concatenate([piece.words for piece in pieces]), np.concatenate(starts), np.concatenate(ends))
+        return cls(
+            np.concatenate([piece.words for piece in pieces]),
+            np.concatenate(starts),
+            np.concatenate(ends),
+        )
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -70,12 +74,19 @@ class SeekPoints:
         return {f"{name}/words": words, f"{name}/lengths": lengths.astype(np.uint32)}
 
     @classmethod
-    def from_arrays(cls, name: str, arrays: Mapping[str, npt.NDArray[Any]], num_images: int) -> "SeekPoints | None":
+    def from_arrays(
+        cls, name: str, arrays: Mapping[str, npt.NDArray[Any]], num_images: int
+    ) -> "SeekPoints | None":
         """What was saved, if anything was. Raises ValueError when it is no tables of so many images."""
         if f"{name}/words" not in arrays:
             return None
         words, lengths = arrays[f"{name}/words"], arrays[f"{name}/lengths"]
-        if words.dtype != np.uint64 or words.ndim != 1 or lengths.shape != (num_images,) or lengths.dtype != np.uint32:
+        if (
+            words.dtype != np.uint64
+            or words.ndim != 1
+            or lengths.shape != (num_images,)
+            or lengths.dtype != np.uint32
+        ):
             raise ValueError("its seek points have another type or length")
         if int(lengths.sum(dtype=np.uint64)) != len(words):
             raise ValueError("its seek points are not as many as it says")

@@ -48,7 +48,9 @@ class ChunkTable:
     @property
     def grid(self) -> tuple[int, ...]:
         """Chunks along each axis."""
-        return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True))
+        return tuple(
+            -(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True)
+        )
 
     @property
     def has_checksums(self) -> bool:
@@ -65,7 +67,9 @@ class ChunkTable:
         Layers come in the order in which the batch first needs them: so the failure in the lowest row is found.
         """
         layers, within = np.divmod(samples, self.chunk_shape[0])
-        numbers, first_needed, group, counts = np.unique(layers, return_index=True, return_inverse=True, return_counts=True)
+        numbers, first_needed, group, counts = np.unique(
+            layers, return_index=True, return_inverse=True, return_counts=True
+        )
         turn = np.argsort(first_needed)
         location = np.empty_like(turn)
         location[turn] = np.arange(len(turn))
@@ -89,23 +93,52 @@ class ChunkTable:
         outside = (offsets > size) | (lengths > size - np.minimum(offsets, size))
         if outside.any():
             first = int(offsets[np.argmax(outside)])
-            raise TruncatedFileError(with_location("a chunk lies past the end of the file; restore the file from its source", _with(location, first)))
+            raise TruncatedFileError(
+                with_location(
+                    "a chunk lies past the end of the file; restore the file from its source",
+                    _with(location, first),
+                )
+            )
         order = np.argsort(offsets)
         overlap = offsets[order][1:] < (offsets + lengths)[order][:-1]
         if overlap.any():
             first = int(offsets[order][1:][np.argmax(overlap)])
-            raise FormatError(with_location("two chunks lie in the same place; restore the file from its source", _with(location, first)))
+            raise FormatError(
+                with_location(
+                    "two chunks lie in the same place; restore the file from its source",
+                    _with(location, first),
+                )
+            )
 
     def _check_form(self, location: Location) -> None:
         rank = len(self.shape)
         sizes = (*self.shape, *self.chunk_shape)
-        sound = 1 <= rank <= MAX_RANK and rank == len(self.chunk_shape) and all(type(size) is int and size > 0 for size in sizes)
-        sound = sound and len(self.filters) <= MAX_FILTERS and self.filters.dtype == FILTER and can_decode(self.filters)
-        sound = sound and self.fill.dtype == np.uint8 and self.fill.ndim == 1 and 0 < len(self.fill) <= 16
+        sound = (
+            1 <= rank <= MAX_RANK
+            and rank == len(self.chunk_shape)
+            and all(type(size) is int and size > 0 for size in sizes)
+        )
+        sound = (
+            sound
+            and len(self.filters) <= MAX_FILTERS
+            and self.filters.dtype == FILTER
+            and can_decode(self.filters)
+        )
+        sound = (
+            sound
+            and self.fill.dtype == np.uint8
+            and self.fill.ndim == 1
+            and 0 < len(self.fill) <= 16
+        )
         sound = sound and self.chunks.dtype == CHUNK
         sound = sound and max(math.prod(self.shape), self.chunk_bytes) < _MAX_NUMBERS
         if not sound or self.chunks.shape != (math.prod(self.grid),):
-            raise FormatError(with_location("the table of chunks makes no sense; delete the index, or restore the file from its source", location))
+            raise FormatError(
+                with_location(
+                    "the table of chunks makes no sense; delete the index, or restore the file from its source",
+                    location,
+                )
+            )
 
     def to_arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
         about = json.dumps({"shape": self.shape, "chunk_shape": self.chunk_shape})
@@ -121,7 +154,13 @@ class ChunkTable:
         """Raises what json and mappings do when the arrays are not those of `to_arrays`; call `check` next."""
         about = json.loads(arrays[f"{name}/about"].tobytes())
         shape, chunk_shape = tuple(about["shape"]), tuple(about["chunk_shape"])
-        return cls(shape, chunk_shape, arrays[f"{name}/filters"], arrays[f"{name}/chunks"], arrays[f"{name}/fill"])
+        return cls(
+            shape,
+            chunk_shape,
+            arrays[f"{name}/filters"],
+            arrays[f"{name}/chunks"],
+            arrays[f"{name}/fill"],
+        )
 
 
 def _with(location: Location, offset: int) -> Location:

@@ -35,26 +35,50 @@ def add_seek_points(
     Each image is read and compared with its checksum. Those that no table can be made of (progressive, damaged in a way that no
     checksum tells, with restart markers, very small, not stored in one piece) have none, and are read as before.
     """
-    missing = [name for name, infos in index.infos.items() if name not in index.seek_points and not isinstance(infos, Ragged)]
+    missing = [
+        name
+        for name, infos in index.infos.items()
+        if name not in index.seek_points and not isinstance(infos, Ragged)
+    ]
     if not missing:
         return index
-    files, nothing = OpenShards(index.shards), (SeekPoints.none(len(index)), np.zeros(len(index), np.bool_))
+    files, nothing = (
+        OpenShards(index.shards),
+        (SeekPoints.none(len(index)), np.zeros(len(index), np.bool_)),
+    )
     made = {
-        name: _images_with_seek_points(index, name, files, (known or {}).get(name, nothing), keep_damaged, num_workers or num_cores())
+        name: _images_with_seek_points(
+            index,
+            name,
+            files,
+            (known or {}).get(name, nothing),
+            keep_damaged,
+            num_workers or num_cores(),
+        )
         for name in missing
     }
     return replace(index, seek_points={**index.seek_points, **made})
 
 
 def _images_with_seek_points(
-    index: Index, name: str, files: OpenShards, known: tuple[SeekPoints, Mask], keep_damaged: bool, num_workers: int
+    index: Index,
+    name: str,
+    files: OpenShards,
+    known: tuple[SeekPoints, Mask],
+    keep_damaged: bool,
+    num_workers: int,
 ) -> SeekPoints:
     earlier, is_known = known
     spans = index.spans[name]
     rows = np.flatnonzero(can_have_seek_points(spans, index.infos[name]) & ~is_known)
-    made, outcomes = _made(spans[rows], files.descriptors(spans["shard"][rows]), keep_damaged, num_workers)
+    made, outcomes = _made(
+        spans[rows], files.descriptors(spans["shard"][rows]), keep_damaged, num_workers
+    )
     if not keep_damaged:
-        raise_first(outcomes, lambda row: index.location(int(rows[row]), offset=int(spans["offset"][rows[row]])))
+        raise_first(
+            outcomes,
+            lambda row: index.location(int(rows[row]), offset=int(spans["offset"][rows[row]])),
+        )
     source = np.arange(len(index))
     source[rows] = len(index) + np.arange(len(rows))
     return SeekPoints.concatenate([earlier, made]).take(source)
@@ -62,10 +86,14 @@ def _images_with_seek_points(
 
 def can_have_seek_points(spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> Mask:
     """Which images may have a table: JPEGs, not progressive, that lie in a file in one piece."""
-    return np.asarray((infos["format"] == JPEG) & (infos["progressive"] == 0) & (spans["offset"] != NO_SPAN))
+    return np.asarray(
+        (infos["format"] == JPEG) & (infos["progressive"] == 0) & (spans["offset"] != NO_SPAN)
+    )
 
 
-def tables_of(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int) -> tuple[SeekPoints, Mask]:
+def tables_of(
+    spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int
+) -> tuple[SeekPoints, Mask]:
     """The tables of JPEGs (n,), and which of them could be read; others have none."""
     made, outcomes = _made(spans, fds, True, num_workers)
     is_read = np.ones(len(spans), np.bool_)
@@ -73,7 +101,9 @@ def tables_of(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: 
     return made, is_read
 
 
-def _made(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int) -> tuple[SeekPoints, list[Outcome]]:
+def _made(
+    spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int
+) -> tuple[SeekPoints, list[Outcome]]:
     job = MarkBatch(spans, fds=fds, keep_going=keep_going)
     run_in_threads(job.run, max(1, min(num_workers, len(spans))))
     lengths = np.zeros(len(spans), np.int64)

@@ -26,7 +26,11 @@ def kind_of(field: Field) -> str:
 def kinds_of(index: Index | None) -> dict[str, str]:
     """Return the kinds of an index's fields that the file may not state."""
     fields = () if index is None else index.schema.fields
-    return {field.name: kind_of(field) for field in fields if field.kind in _GUESSED_KINDS or field.is_list}
+    return {
+        field.name: kind_of(field)
+        for field in fields
+        if field.kind in _GUESSED_KINDS or field.is_list
+    }
 
 
 def by_field(kinds: Kinds, stored: Mapping[str, str]) -> dict[str, str]:
@@ -46,22 +50,36 @@ def by_field(kinds: Kinds, stored: Mapping[str, str]) -> dict[str, str]:
 def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
     """Return the kind given for the first of these names that has one, and whether it is a list."""
     kind = next((kinds[name] for name in names if name in kinds), "")
-    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(_LIST)
+    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(
+        _LIST
+    )
 
 
 def has_kinds(index: Index, kinds: Kinds) -> bool:
     """Return True when all these fields exist and have these kinds; lists of images are images too."""
     fields = {field.name: field for field in index.schema.fields}
     named = by_field(kinds, {name: field.source_name for name, field in fields.items()})
-    return all(name in fields and kind in (fields[name].kind, kind_of(fields[name])) for name, kind in named.items())
+    return all(
+        name in fields and kind in (fields[name].kind, kind_of(fields[name]))
+        for name, kind in named.items()
+    )
 
 
 def changed_kinds(earlier: Index, index: Index) -> list[str]:
     """A note on each field that an earlier index of the file said to be of another kind."""
     found = {field.name: field for field in index.schema.fields}
-    changed = [(found[name], kind) for name, kind in kinds_of(earlier).items() if name in found and kind_of(found[name]) != kind]
-    said = "the file has other records than when it was indexed as {}; give kinds if it is that still"
-    return [f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}" for field, kind in changed]
+    changed = [
+        (found[name], kind)
+        for name, kind in kinds_of(earlier).items()
+        if name in found and kind_of(found[name]) != kind
+    ]
+    said = (
+        "the file has other records than when it was indexed as {}; give kinds if it is that still"
+    )
+    return [
+        f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}"
+        for field, kind in changed
+    ]
 
 
 def refuse_kinds(index: Index, kinds: Kinds) -> None:
@@ -78,7 +96,9 @@ def checked_kinds(kinds: Kinds | None) -> Kinds:
     kinds = checks.mapping("kinds", {} if kinds is None else kinds, '{"caption": "text"}')
     for name, kind in kinds.items():
         if not isinstance(kind, str) or kind.removesuffix(_LIST) not in KINDS:
-            raise OptionError(f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists")
+            raise OptionError(
+                f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists"
+            )
     return kinds
 
 
@@ -92,7 +112,11 @@ def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
         for name, field in fields.items():
             found.setdefault(name, set()).update([] if _is_empty(index, field) else [field])
     common = {name: _widest(fields) for name, fields in found.items()}
-    return {name: kind for name, kind in common.items() if any(kind_of(fields[name]) != kind for fields in known if name in fields)}
+    return {
+        name: kind
+        for name, kind in common.items()
+        if any(kind_of(fields[name]) != kind for fields in known if name in fields)
+    }
 
 
 def _guessed(index: Index) -> dict[str, Field]:
@@ -108,5 +132,11 @@ def _is_empty(index: Index, field: Field) -> bool:
 def _widest(fields: set[Field]) -> str:
     """What all of these can be. Lists of texts are made of texts as the files are joined; blobs that are missing show only here."""
     kinds = {field.kind for field in fields}
-    kind = next(iter(kinds), "text") if len(kinds) < 2 else "mask" if kinds == {"image", "mask"} else "bytes"
+    kind = (
+        next(iter(kinds), "text")
+        if len(kinds) < 2
+        else "mask"
+        if kinds == {"image", "mask"}
+        else "bytes"
+    )
     return kind + _LIST if any(field.is_list for field in fields) else kind

@@ -43,13 +43,17 @@ class SeekPointCache:
     def names(self) -> tuple[str, ...]:
         return tuple(self._places)
 
-    def completed(self, name: str, samples: Rows, encoded: EncodedImages, num_workers: int) -> EncodedImages:
+    def completed(
+        self, name: str, samples: Rows, encoded: EncodedImages, num_workers: int
+    ) -> EncodedImages:
         """The images of these samples with their tables. Those that were not looked at before are, by `num_workers` threads;
         what is wrong with one, decoding tells."""
         fds, places = encoded.origin.fds, self._places.get(name)
         if places is None or fds is None or len(samples) == 0:
             return encoded
-        new = np.flatnonzero((places[samples] == 0) & can_have_seek_points(encoded.spans, encoded.infos))
+        new = np.flatnonzero(
+            (places[samples] == 0) & can_have_seek_points(encoded.spans, encoded.infos)
+        )
         if len(new):
             tables, is_read = tables_of(encoded.spans[new], fds, num_workers)
             if is_read.any():
@@ -61,7 +65,11 @@ class SeekPointCache:
         lengths[(lengths > _MAX_WORDS) | (tables.ends > _MAX_PIECE_WORDS)] = 0
         piece = next(self._piece_numbers)
         self._pieces[piece] = tables.words
-        places[samples] = piece << _PIECE_SHIFT | np.where(lengths > 0, tables.starts, 0) << _START_SHIFT | lengths
+        places[samples] = (
+            piece << _PIECE_SHIFT
+            | np.where(lengths > 0, tables.starts, 0) << _START_SHIFT
+            | lengths
+        )
 
     def tables(self, name: str, samples: Rows) -> SeekPoints:
         """What is known of these samples."""
@@ -69,9 +77,16 @@ class SeekPointCache:
         lengths = places & _MAX_WORDS
         known = places[lengths > 0]
         starts = known >> _START_SHIFT & _MAX_PIECE_WORDS - 1
-        bounds = zip((known >> _PIECE_SHIFT).tolist(), starts.tolist(), (starts + lengths[lengths > 0]).tolist(), strict=True)
+        bounds = zip(
+            (known >> _PIECE_SHIFT).tolist(),
+            starts.tolist(),
+            (starts + lengths[lengths > 0]).tolist(),
+            strict=True,
+        )
         words = [self._pieces[piece][start:end] for piece, start, end in bounds]
-        return SeekPoints.of_lengths(np.concatenate(words) if words else np.zeros(0, np.uint64), lengths)
+        return SeekPoints.of_lengths(
+            np.concatenate(words) if words else np.zeros(0, np.uint64), lengths
+        )
 
     def is_known(self, name: str, samples: Rows) -> npt.NDArray[np.bool_]:
         """Which of these samples were looked at: of some that were no table can be made."""

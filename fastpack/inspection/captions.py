@@ -27,11 +27,15 @@ class CaptionFont:
         if self._face is not None:
             cv2.putText(strip, shown, origin, _INK, self._face, _SIZE)
         else:
-            cv2.putText(strip, shown, origin, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, _INK, 1, cv2.LINE_AA)
+            cv2.putText(
+                strip, shown, origin, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, _INK, 1, cv2.LINE_AA
+            )
 
     def shortened(self, text: str, width: int) -> str:
         """`text`, or as much of its beginning as fits into `width` pixels with two dots behind it."""
-        text = text[: width + 1]  # no letter is narrower than a pixel, so a very long text costs nothing
+        text = text[
+            : width + 1
+        ]  # no letter is narrower than a pixel, so a very long text costs nothing
         shown = text
         while text and self.width_of(shown) > width:
             text = text[:-1]
@@ -50,7 +54,11 @@ class CaptionFont:
         nothing else in it is replaced by `instead`."""
         if self._face is not None:
             return "".join(letter if letter.isprintable() else "?" for letter in text)
-        bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+        bare = "".join(
+            letter
+            for letter in unicodedata.normalize("NFKD", text)
+            if not unicodedata.combining(letter)
+        )
         if instead and not any(" " < letter <= "~" for letter in bare):
             return instead
         return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)

@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.schema import Schema
-from fastpack.errors import EmptySourceError, Location, OptionError, SchemaError, from_os_error, with_location
+from fastpack.errors import (
+    EmptySourceError,
+    Location,
+    OptionError,
+    SchemaError,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.images.codecs import encode
 from fastpack.inspection.thumbnail import Rgb, as_rgb, fitted
@@ -20,10 +27,20 @@ if TYPE_CHECKING:
 _GAP = 8
 _CAPTION_HEIGHT = 18
 _BACKGROUND = 236
-_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"}
+_FORMATS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".bmp": "bmp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
 
 
-def choose_samples(dataset: Reader, count: int, *, seed: int | None = None, per_class: bool = False) -> npt.NDArray[np.int64]:
+def choose_samples(
+    dataset: Reader, count: int, *, seed: int | None = None, per_class: bool = False
+) -> npt.NDArray[np.int64]:
     """Numbers of samples to look at: the first `count`, or a random choice that `seed` decides.
 
     - per_class: that many of each class, class after class.
@@ -38,17 +55,27 @@ def choose_samples(dataset: Reader, count: int, *, seed: int | None = None, per_
     if per_class:
         labels = dataset.columns.get("label")
         if not isinstance(labels, np.ndarray):
-            raise OptionError("the samples have no single label to tell classes by; leave per_class out")
+            raise OptionError(
+                "the samples have no single label to tell classes by; leave per_class out"
+            )
         groups = [numbers[labels == label] for label in np.unique(labels)]
     else:
         groups = [numbers]
     if seed is None:
         return np.concatenate([group[:count] for group in groups])
     random = np.random.default_rng(seed)
-    return np.concatenate([random.choice(group, min(count, len(group)), replace=False) for group in groups])
+    return np.concatenate(
+        [random.choice(group, min(count, len(group)), replace=False) for group in groups]
+    )
 
 
-def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]], *, columns: int = 8, tile: int = 160) -> Rgb:
+def contact_sheet(
+    dataset: Reader,
+    rows: Sequence[int] | npt.NDArray[np.integer[Any]],
+    *,
+    columns: int = 8,
+    tile: int = 160,
+) -> Rgb:
     """Thumbnails of the given samples, each with its class name (or label, or key) below: RGB, uint8.
 
     - rows: sample numbers, in the order in which they are shown, from left to right and downwards.
@@ -63,15 +90,22 @@ def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[
         raise SchemaError("there is no image field to show")
     if len(rows) == 0:
         raise EmptySourceError("there are no samples to show; give at least one sample number")
-    from fastpack.inspection.captions import CaptionFont  # OpenCV takes longer to import than all of this package
+    from fastpack.inspection.captions import (
+        CaptionFont,
+    )  # OpenCV takes longer to import than all of this package
 
     if columns < 1 or tile < 1:
         raise OptionError(f"columns and tile must be at least 1, not {columns} and {tile}")
     columns = min(columns, len(rows))
     cell_height, cell_width = tile + _CAPTION_HEIGHT + _GAP, tile + _GAP
     num_lines = -(-len(rows) // columns)
-    sheet: Rgb = np.full((num_lines * cell_height + _GAP, columns * cell_width + _GAP, 3), _BACKGROUND, np.uint8)
-    reader, lettering = dataset.with_one_depth().with_options(decode=True, color="RGB"), CaptionFont()
+    sheet: Rgb = np.full(
+        (num_lines * cell_height + _GAP, columns * cell_width + _GAP, 3), _BACKGROUND, np.uint8
+    )
+    reader, lettering = (
+        dataset.with_one_depth().with_options(decode=True, color="RGB"),
+        CaptionFont(),
+    )
     for line in range(num_lines):
         # A line at a time, so that memory holds no more whole images than stand beside each other.
         batch = reader.read(rows[line * columns : (line + 1) * columns])
@@ -102,7 +136,12 @@ def save_sheet(sheet: Rgb, output: str | Path, *, overwrite: bool = False) -> No
 def check_sheet_output(output: Path, *, overwrite: bool = False) -> None:
     """Refuses a name that `save_sheet` could not write, before any work is done."""
     if output.suffix.lower() not in _FORMATS:
-        raise OptionError(with_location(f"the name does not say an image format; end it in one of {', '.join(_FORMATS)}", Location(output)))
+        raise OptionError(
+            with_location(
+                f"the name does not say an image format; end it in one of {', '.join(_FORMATS)}",
+                Location(output),
+            )
+        )
     check_absent([output], overwrite)
 
 
@@ -118,4 +157,6 @@ def _caption(sample: dict[str, Any], schema: Schema, lettering: "CaptionFont") -
     if "label" not in sample:
         return lettering.drawable(str(sample.get("key", "")).rsplit("/", 1)[-1])
     labels = np.atleast_1d(sample["label"]).tolist()
-    return ", ".join(lettering.drawable(schema.class_name(label), f"label {label}") for label in labels)
+    return ", ".join(
+        lettering.drawable(schema.class_name(label), f"label {label}") for label in labels
+    )

@@ -67,17 +67,31 @@ def decoder_usage(dataset: Reader | Source, *, seed: int = 0) -> DecoderUsage | 
     ours, unreadable = kinds.pop("ours", 0), kinds.pop("unreadable", 0)
     formats = {name: count for name, count in kinds.items() if name in FORMATS}
     libjpeg, num_odd = kinds - Counter(formats), sum(is_odd for _, is_odd in decoders)
-    return DecoderUsage(len(dataset), len(rows), ours, _largest_first(libjpeg), _largest_first(formats), unreadable, num_odd)
+    return DecoderUsage(
+        len(dataset),
+        len(rows),
+        ours,
+        _largest_first(libjpeg),
+        _largest_first(formats),
+        unreadable,
+        num_odd,
+    )
 
 
-def _decoders(dataset: Reader | Source, image_field: Field, rows: Rows, sizes: Rows, decoder: Decoder) -> list[ImageDecoder]:
+def _decoders(
+    dataset: Reader | Source, image_field: Field, rows: Rows, sizes: Rows, decoder: Decoder
+) -> list[ImageDecoder]:
     if not isinstance(dataset, Reader):
         return _decoders_by(dataset.read(rows)[image_field.name], sizes, decoder)
     decoders = _decoders_by(dataset.heads(image_field, rows, _HEAD_BYTES), sizes, decoder)
-    unsure = [i for i, (kind, _) in enumerate(decoders) if kind == "unreadable" and sizes[i] > _HEAD_BYTES]
+    unsure = [
+        i for i, (kind, _) in enumerate(decoders) if kind == "unreadable" and sizes[i] > _HEAD_BYTES
+    ]
     if unsure:
         whole = dataset.heads(image_field, rows[unsure], int(sizes[unsure].max()))
-        for i, decoder_name in zip(unsure, _decoders_by(whole, sizes[unsure], decoder), strict=True):
+        for i, decoder_name in zip(
+            unsure, _decoders_by(whole, sizes[unsure], decoder), strict=True
+        ):
             decoders[i] = decoder_name
     return decoders
 
@@ -86,7 +100,11 @@ def _decoders_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[ImageDeco
     infos, statuses = probe_blobs(heads)
     facts = zip(statuses.tolist(), infos["format"].tolist(), sizes.tolist(), strict=True)
     return [
-        ("unreadable", False) if status else decoder.route(heads[i], size) if format == JPEG else (FORMATS[format], False)
+        ("unreadable", False)
+        if status
+        else decoder.route(heads[i], size)
+        if format == JPEG
+        else (FORMATS[format], False)
         for i, (status, format, size) in enumerate(facts)
     ]
 

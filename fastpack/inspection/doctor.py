@@ -111,9 +111,25 @@ def doctor(
     num_bytes = int(dataset.sizes.sum())
     fits = memory is not None and num_bytes < memory / 2
     binding = _binding(stages, fits)
-    facts = Facts(binding.name, fits, {stage.name: stage.samples_per_second for stage in stages}, workers, *subject.look(rows))
+    facts = Facts(
+        binding.name,
+        fits,
+        {stage.name: stage.samples_per_second for stage in stages},
+        workers,
+        *subject.look(rows),
+    )
     ceiling, advice = binding.samples_per_second, tuple(advise(facts))
-    return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, ceiling, advice, decoder_usage(dataset))
+    return Diagnosis(
+        len(dataset),
+        num_bytes,
+        workers,
+        memory,
+        stages,
+        binding.name,
+        ceiling,
+        advice,
+        decoder_usage(dataset),
+    )
 
 
 def sampled(sizes: Rows, seed: int) -> Rows:
@@ -146,7 +162,9 @@ class _Subject(Protocol):
         ...
 
 
-def _measured(subject: _Subject, rows: Rows, workers: int, consumer: Consumer | float | None, seconds: float) -> Iterator[Stage]:
+def _measured(
+    subject: _Subject, rows: Rows, workers: int, consumer: Consumer | float | None, seconds: float
+) -> Iterator[Stage]:
     def stage(name: str, took: float, done: Rows) -> Stage:
         took = max(took, 1e-9)
         return Stage(name, len(done) / took, float(subject.sizes[done].sum()) / took)
@@ -162,11 +180,17 @@ def _measured(subject: _Subject, rows: Rows, workers: int, consumer: Consumer | 
     for name, threads in (("decode", workers), ("decode, one core", 1)):
         if subject.decode(rows[:1], threads) is None:
             break
-        both, decoded = timed(lambda batch, threads=threads: subject.decode(batch, threads), warmed, seconds)  # type: ignore[misc]
-        again, _ = timed(lambda batch, threads=threads: subject.read(batch, threads), decoded, 2 * seconds)  # type: ignore[misc]
+        both, decoded = timed(
+            lambda batch, threads=threads: subject.decode(batch, threads), warmed, seconds
+        )  # type: ignore[misc]
+        again, _ = timed(
+            lambda batch, threads=threads: subject.read(batch, threads), decoded, 2 * seconds
+        )  # type: ignore[misc]
         yield stage(name, max(both - again, both / 100), decoded)
     if isinstance(consumer, (int, float)):
-        yield Stage("consumer", float(consumer), float(consumer) * float(subject.sizes[rows].mean()))
+        yield Stage(
+            "consumer", float(consumer), float(consumer) * float(subject.sizes[rows].mean())
+        )
     elif consumer is not None:
         yield stage("consumer", *_consumed(subject, rows, workers, consumer, seconds))
 
@@ -183,7 +207,9 @@ def timed(work: Callable[[Rows], Any], rows: Rows, seconds: float) -> tuple[floa
     return took, rows[:done]
 
 
-def _consumed(subject: _Subject, rows: Rows, workers: int, consumer: Consumer, seconds: float) -> tuple[float, Rows]:
+def _consumed(
+    subject: _Subject, rows: Rows, workers: int, consumer: Consumer, seconds: float
+) -> tuple[float, Rows]:
     """The consumer's time alone: its batches are ready before."""
     ready: list[Batch] = []
 
@@ -239,7 +265,9 @@ class _ReaderSubject:
         self._is_encoded = image_field is not None and image_field.kind == "image"
 
     def read(self, rows: Rows, workers: int) -> Batch:
-        return self._reader.with_options(decode=False, transform=None, num_workers=workers).read(rows)
+        return self._reader.with_options(decode=False, transform=None, num_workers=workers).read(
+            rows
+        )
 
     def decode(self, rows: Rows, workers: int) -> Batch | None:
         reader = self._reader.with_options(decode=True, num_workers=workers)
@@ -271,7 +299,9 @@ class _SourceSubject:
         batch = self._source.read(rows)
         name, images = self._images(batch)
         pixels: list[Any] = [None] * len(images)
-        left = iter(range(len(images)))  # next() on one iterator is atomic: each image is taken once
+        left = iter(
+            range(len(images))
+        )  # next() on one iterator is atomic: each image is taken once
 
         def work() -> None:
             for i in left:
@@ -287,7 +317,11 @@ class _SourceSubject:
         return image_field.name, batch[image_field.name]
 
     def paths(self, rows: Rows) -> list[Path]:
-        return [Path(location.path) for row in rows.tolist() if (location := self._source.location(row)).path is not None]
+        return [
+            Path(location.path)
+            for row in rows.tolist()
+            if (location := self._source.location(row)).path is not None
+        ]
 
     def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         _, images = self._images(self._source.read(rows[:_BATCH_SAMPLES]))
@@ -297,6 +331,10 @@ class _SourceSubject:
 
 def _shares(infos: npt.NDArray[Any]) -> tuple[dict[str, float], float]:
     counts = np.bincount(infos["format"], minlength=len(FORMATS))
-    shares = {name: float(count / len(infos)) for name, count in zip(FORMATS, counts, strict=False) if count}
+    shares = {
+        name: float(count / len(infos))
+        for name, count in zip(FORMATS, counts, strict=False)
+        if count
+    }
     shares["progressive"] = float((infos["progressive"] > 0).mean())
     return shares, float((infos["width"].astype(np.float64) * infos["height"]).mean() / 1e6)

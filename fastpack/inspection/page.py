@@ -26,7 +26,13 @@ _QUALITY = 85
 Rows = npt.NDArray[np.int64]
 
 
-def html_page(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]], *, title: str = "", tile: int = 256) -> str:
+def html_page(
+    dataset: Reader,
+    rows: Sequence[int] | npt.NDArray[np.integer[Any]],
+    *,
+    title: str = "",
+    tile: int = 256,
+) -> str:
     """A page of the given samples: thumbnails with class, key, size and place; to be filtered by class and by name.
 
     - rows: sample numbers, in the order in which they are shown.
@@ -43,10 +49,21 @@ def html_page(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]
         raise EmptySourceError("there are no samples to show; give at least one sample number")
     title = title or dataset.index.shards[0].path.name
     about = f"{len(numbers):,} of {len(dataset):,} samples, {len(dataset.index.shards):,} file{'s' * (len(dataset.index.shards) > 1)}"
-    data = json.dumps({"title": title, "about": about, "samples": list(_samples(dataset, numbers, tile))})
-    before, after = files("fastpack.inspection").joinpath("page.html").read_text(encoding="utf-8").split("$data")
+    data = json.dumps(
+        {"title": title, "about": about, "samples": list(_samples(dataset, numbers, tile))}
+    )
+    before, after = (
+        files("fastpack.inspection")
+        .joinpath("page.html")
+        .read_text(encoding="utf-8")
+        .split("$data")
+    )
     # "<" is all that could end the element which the data stand in.
-    return before.replace("$title", html.escape(_encodable(title))) + data.replace("<", "\\u003c") + after
+    return (
+        before.replace("$title", html.escape(_encodable(title)))
+        + data.replace("<", "\\u003c")
+        + after
+    )
 
 
 def save_page(page: str, output: str | Path, *, overwrite: bool = False) -> None:
@@ -71,7 +88,9 @@ def _samples(dataset: Reader, rows: Rows, tile: int) -> Iterator[dict[str, Any]]
     assert field is not None
     for first in range(0, len(rows), _BATCH_SAMPLES):
         numbers = rows[first : first + _BATCH_SAMPLES]
-        for row, image_field in zip(numbers.tolist(), _pictures(reader, numbers, field, tile), strict=True):
+        for row, image_field in zip(
+            numbers.tolist(), _pictures(reader, numbers, field, tile), strict=True
+        ):
             yield image_field | _facts(dataset, row % len(dataset))
 
 
@@ -82,9 +101,18 @@ def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> list[di
     except FastpackError as error:
         if len(numbers) == 1:
             return [{"src": "", "fault": str(error)}]
-        return [image_field for number in numbers for image_field in _pictures(reader, np.array([number]), field, tile)]
+        return [
+            image_field
+            for number in numbers
+            for image_field in _pictures(reader, np.array([number]), field, tile)
+        ]
     faults = iter(batch.failures)
-    return [_picture(batch, i, field, tile) if batch.mask[i] else {"src": "", "fault": str(next(faults))} for i in range(len(numbers))]
+    return [
+        _picture(batch, i, field, tile)
+        if batch.mask[i]
+        else {"src": "", "fault": str(next(faults))}
+        for i in range(len(numbers))
+    ]
 
 
 def _picture(batch: Batch, i: int, field: Field, tile: int) -> dict[str, Any]:

@@ -78,7 +78,9 @@ def _bins(values: npt.NDArray[np.int64]) -> tuple[Bin, ...]:
     exponents = np.frexp(np.maximum(values, 1).astype(np.float64))[1].astype(np.int64)
     least = int(exponents.min())
     counts = np.bincount(exponents - least)
-    return tuple(Bin(2 ** (least + i - 1), 2 ** (least + i), int(count)) for i, count in enumerate(counts))
+    return tuple(
+        Bin(2 ** (least + i - 1), 2 ** (least + i), int(count)) for i, count in enumerate(counts)
+    )
 
 
 def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
@@ -91,5 +93,7 @@ def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
         "16 bits": infos["bits"] == 16,
         "turned": infos["orientation"] > 1,
     }
-    counts = {name: int(np.count_nonzero(has)) for name, has in traits.items()} | {"unreadable": len(infos) - num_readable}
+    counts = {name: int(np.count_nonzero(has)) for name, has in traits.items()} | {
+        "unreadable": len(infos) - num_readable
+    }
     return {name: count for name, count in counts.items() if count}

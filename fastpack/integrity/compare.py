@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import EmptySourceError, FastpackError, Location, OptionError, SourceError, with_location
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    Location,
+    OptionError,
+    SourceError,
+    with_location,
+)
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.images.seek_points import SeekPoints
 from fastpack.index.index import Index
@@ -32,12 +39,18 @@ def disagreement(saved: Index, built: Index) -> str | None:
         return f"the file has {len(built):,} records, and not the {saved.original_digest.num_records:,} that it was first indexed with"
     if len(saved) != len(built):
         return f"the file has {len(built):,} records and its saved index {len(saved):,}"
-    if saved.schema != built.schema or saved.columns.keys() != built.columns.keys() or saved.spans.keys() != built.spans.keys():
+    if (
+        saved.schema != built.schema
+        or saved.columns.keys() != built.columns.keys()
+        or saved.spans.keys() != built.spans.keys()
+    ):
         return "the file has other fields than its saved index"
     changed = np.zeros(len(built), np.bool_)
     for name, marks in saved.seek_points.items():
         others = built.seek_points.get(name, SeekPoints.none(len(built)))
-        changed |= [not np.array_equal(marks.table(row), others.table(row)) for row in range(len(built))]
+        changed |= [
+            not np.array_equal(marks.table(row), others.table(row)) for row in range(len(built))
+        ]
     for name, spans in built.spans.items():
         changed |= _differing_rows(spans, saved.spans[name])
     for name, column in built.columns.items():
@@ -73,12 +86,17 @@ def _as_lists(rows: Any) -> Ragged:
     if type(rows) is Ragged:
         return rows
     length = 1 if isinstance(rows, Text) else math.prod(rows.shape[1:])
-    return Ragged(rows if isinstance(rows, Text) else rows.reshape(-1), np.arange(len(rows) + 1) * length)
+    return Ragged(
+        rows if isinstance(rows, Text) else rows.reshape(-1), np.arange(len(rows) + 1) * length
+    )
 
 
 def _differing_numbers(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Elementwise, for two of one shape; NaN is NaN. An integer equals a float only where both are the same number."""
-    if {a.dtype.kind, b.dtype.kind} in ({"i", "f"}, {"u", "f"}):  # numpy would take 2**53 and 2**53 + 1 for one float64
+    if {a.dtype.kind, b.dtype.kind} in (
+        {"i", "f"},
+        {"u", "f"},
+    ):  # numpy would take 2**53 and 2**53 + 1 for one float64
         a, b = a.astype(object), b.astype(object)
     return np.asarray((a != b) & ~((a != a) & (b != b)), np.bool_)
 
@@ -89,7 +107,9 @@ def _are_equal(a: Any, b: Any) -> bool:
     return a.shape == b.shape and not _differing_numbers(a, b).any()
 
 
-def compare_with_source(dataset: Reader, source: Source, advance: Advance | None = None) -> Iterator[str]:
+def compare_with_source(
+    dataset: Reader, source: Source, advance: Advance | None = None
+) -> Iterator[str]:
     """Compares all fields with the source's of the same key, image files byte for byte; without keys, by number.
 
     Gives a line for each value that differs, and for each sample and field that is missing or is not of the source. Raises
@@ -99,12 +119,16 @@ def compare_with_source(dataset: Reader, source: Source, advance: Advance | None
     dataset = dataset.with_options(decode=False, on_error="raise", transform=None)
     ours, theirs, missing, extra = _pairs(dataset, source)
     for row in missing:
-        yield with_location("the dataset has no whole copy of this image; pack it again", source.location(row))
+        yield with_location(
+            "the dataset has no whole copy of this image; pack it again", source.location(row)
+        )
     for row in extra:
         yield with_location("the source has no such image", dataset.location(row))
     yield from _missing_fields(dataset, source)
     for field, other in (pair for pair in pairs if not _are_comparable(*pair)):
-        text = f"{field.name} is {_type_of(field)}, and {_type_of(other)} in its source; pack it again"
+        text = (
+            f"{field.name} is {_type_of(field)}, and {_type_of(other)} in its source; pack it again"
+        )
         yield with_location(text, Location(dataset.index.shards[0].path))
     pairs = [pair for pair in pairs if _are_comparable(*pair)]
     blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
@@ -125,9 +149,16 @@ def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
     """
     mine, original = ours.image_field, theirs.image_field
     if mine is not None and original is not None and mine.kind == "pixels" != original.kind:
-        raise OptionError("only image files as they are can be compared with their source; this dataset holds pixels")
+        raise OptionError(
+            "only image files as they are can be compared with their source; this dataset holds pixels"
+        )
     pairs = [(field, theirs[field.name]) for field in ours.fields if field.name in theirs]
-    if mine is not None and original is not None and mine.name not in theirs and original.name not in ours:
+    if (
+        mine is not None
+        and original is not None
+        and mine.name not in theirs
+        and original.name not in ours
+    ):
         pairs.append((mine, original))
     return sorted(pairs, key=lambda pair: pair[0] != mine)
 
@@ -135,7 +166,11 @@ def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
 def _are_comparable(ours: Field, theirs: Field) -> bool:
     """True for fields of one type. Files and texts are bytes; integer labels may have been whole floats; 32 bits may hold what 64 did."""
     if "pixels" in (ours.kind, theirs.kind):
-        are_alike = (ours.kind, ours.shape, _machine_dtype(ours)) == (theirs.kind, theirs.shape, _machine_dtype(theirs))
+        are_alike = (ours.kind, ours.shape, _machine_dtype(ours)) == (
+            theirs.kind,
+            theirs.shape,
+            _machine_dtype(theirs),
+        )
         return are_alike and (ours.color == theirs.color or not (ours.color and theirs.color))
     numbers = ("int", "float")
     if ours.kind in numbers and theirs.kind in numbers:
@@ -161,12 +196,19 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
     location = Location(dataset.index.shards[0].path)
     for field in source.schema.fields:
         if field not in [theirs for _, theirs in shared]:
-            yield with_location(f"the dataset has no field {field.name!r}, which its source has; pack it again", location)
+            yield with_location(
+                f"the dataset has no field {field.name!r}, which its source has; pack it again",
+                location,
+            )
     for field in dataset.schema.fields:
         if field.name != "key" and field not in [ours for ours, _ in shared]:
-            yield with_location(f"the source has no field {field.name!r}, which the dataset has", location)
+            yield with_location(
+                f"the source has no field {field.name!r}, which the dataset has", location
+            )
     if source.schema.class_names and not dataset.schema.class_names and "label" in dataset.schema:
-        yield with_location("the dataset has no names of classes, which its source has; pack it again", location)
+        yield with_location(
+            "the dataset has no names of classes, which its source has; pack it again", location
+        )
     if dataset.schema.class_names and not source.schema.class_names and "label" in source.schema:
         yield with_location("the source has no names of classes, which the dataset has", location)
 
@@ -177,7 +219,11 @@ def source_at(path: Source | DatasetPaths, index_dir: Path | None = None, **taki
     - taking: how a folder or a table is taken, as `source_of` has it.
     """
     if not isinstance(path, (str, os.PathLike)):
-        return cast(Source, path) if hasattr(path, "schema") else open_dataset(path, decode=False, index_dir=index_dir, **taking)
+        return (
+            cast(Source, path)
+            if hasattr(path, "schema")
+            else open_dataset(path, decode=False, index_dir=index_dir, **taking)
+        )
     path = Path(path)
     if is_table(path):  # what it names elsewhere is only compared, never shown
         return source_of(path, **{**taking, "allow_external": True})
@@ -189,7 +235,10 @@ def source_at(path: Source | DatasetPaths, index_dir: Path | None = None, **taki
 
 def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list[int]]:
     """Rows of the dataset and of the source that belong together, then those of the source and of the dataset that are alone."""
-    our_keys, their_keys = dataset.columns.get("key"), _columns(source, [n for n in ["key"] if n in source.schema]).get("key")
+    our_keys, their_keys = (
+        dataset.columns.get("key"),
+        _columns(source, [n for n in ["key"] if n in source.schema]).get("key"),
+    )
     if not isinstance(our_keys, Text) or not isinstance(their_keys, Text):
         common = min(len(dataset), len(source))
         both = np.arange(common)
@@ -205,9 +254,17 @@ def _partners(ours: list[str], theirs: list[str], dataset: Reader, source: Sourc
     together, in whatever order they are; then those that are left, first with first."""
     partners = np.full(len(ours), -1, np.int64)
     if len(set(theirs)) < len(theirs):
-        names = [name for name in dataset.columns if name != "key" and name in source.schema and name != "label"]
+        names = [
+            name
+            for name in dataset.columns
+            if name != "key" and name in source.schema and name != "label"
+        ]
         columns = _columns(source, names)
-        told = [name for name in names if isinstance(dataset.columns[name], Text) and isinstance(columns.get(name), Text)]
+        told = [
+            name
+            for name in names
+            if isinstance(dataset.columns[name], Text) and isinstance(columns.get(name), Text)
+        ]
         _match(
             list(zip(ours, *(dataset.columns[name] for name in told), strict=True)),
             list(zip(theirs, *(columns[name] for name in told), strict=True)),
@@ -241,10 +298,16 @@ def _columns(source: Source, names: Sequence[str]) -> dict[str, Any]:
 def _batches(sizes: Rows) -> list[Rows]:
     """Rows in groups of a few megabytes, in order."""
     groups = np.cumsum(sizes) // _BATCH_BYTES
-    return [rows for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(groups)) + 1) if len(rows)]
+    return [
+        rows
+        for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(groups)) + 1)
+        if len(rows)
+    ]
 
 
-def _compare(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]) -> Iterator[str]:
+def _compare(
+    dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]
+) -> Iterator[str]:
     """Compares the blobs of some samples."""
     try:
         mine, original = dataset.read(ours), source.read(theirs)
@@ -258,22 +321,38 @@ def _compare(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: l
     for field, other in pairs:
         differing = _differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
         for row in np.flatnonzero(differing).tolist():
-            yield _difference(dataset, source, int(ours[row]), int(theirs[row]), "the image" if field.name == "image" else field.name)
+            yield _difference(
+                dataset,
+                source,
+                int(ours[row]),
+                int(theirs[row]),
+                "the image" if field.name == "image" else field.name,
+            )
 
 
 def _as_bytes(values: Any) -> Any:
     """What a sample's blob is compared by: a text that one side has as bytes is the same text."""
-    return Ragged(values.values, values.offsets) if isinstance(values, Ragged) else np.asarray(values)
+    return (
+        Ragged(values.values, values.offsets) if isinstance(values, Ragged) else np.asarray(values)
+    )
 
 
 def _difference(dataset: Reader, source: Source, row: int, partner: int, name: str) -> str:
-    return with_location(f"{name} differs from its source, {source.location(partner)}; pack it again", dataset.location(row))
+    return with_location(
+        f"{name} differs from its source, {source.location(partner)}; pack it again",
+        dataset.location(row),
+    )
 
 
-def _compare_columns(dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]) -> Iterator[str]:
+def _compare_columns(
+    dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]
+) -> Iterator[str]:
     columns = _columns(source, [other.name for _, other in pairs])
     for field, other in pairs:
-        mine, original = _taken(dataset.columns[field.name], ours), _taken(columns[other.name], theirs)
+        mine, original = (
+            _taken(dataset.columns[field.name], ours),
+            _taken(columns[other.name], theirs),
+        )
         if field.name == "label" and dataset.schema.class_names and source.schema.class_names:
             yield from _compare_labels(dataset, source, ours, theirs, mine, original)
             continue
@@ -288,22 +367,34 @@ def _taken(column: Any, rows: Rows) -> Any:
 def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
     """Floats of 32 bits hold what they can of others: see `float64` of PackOptions."""
     ours, theirs = flat_values(mine), flat_values(original)
-    if not isinstance(ours, np.ndarray) or not isinstance(theirs, np.ndarray) or ours.dtype != np.float32 or theirs.dtype.kind != "f":
+    if (
+        not isinstance(ours, np.ndarray)
+        or not isinstance(theirs, np.ndarray)
+        or ours.dtype != np.float32
+        or theirs.dtype.kind != "f"
+    ):
         return mine, original
     with np.errstate(over="ignore"):
         rounded = theirs.astype(np.float32)
     return mine, Ragged(rounded, original.offsets) if isinstance(original, Ragged) else rounded
 
 
-def _compare_labels(dataset: Reader, source: Source, ours: Rows, theirs: Rows, mine: Any, original: Any) -> Iterator[str]:
+def _compare_labels(
+    dataset: Reader, source: Source, ours: Rows, theirs: Rows, mine: Any, original: Any
+) -> Iterator[str]:
     """By the classes, whose numbers may be others where they stand in another order."""
     classes, wanted_classes = _classes(dataset.schema.class_names, source.schema.class_names)
     for row, (label, wanted) in enumerate(zip(mine, original, strict=True)):
-        if [_class_of(classes, each) for each in _labels(label)] == [_class_of(wanted_classes, each) for each in _labels(wanted)]:
+        if [_class_of(classes, each) for each in _labels(label)] == [
+            _class_of(wanted_classes, each) for each in _labels(wanted)
+        ]:
             continue
         label_text, wanted_text = _named(dataset.schema, label), _named(source.schema, wanted)
         if label_text == wanted_text:
-            label_text, wanted_text = f"{label_text} (class {label})", f"{wanted_text} (class {wanted})"
+            label_text, wanted_text = (
+                f"{label_text} (class {label})",
+                f"{wanted_text} (class {wanted})",
+            )
         text = f"the label is {label_text}, and {wanted_text} in its source, {source.location(int(theirs[row]))}; pack it again"
         yield with_location(text, dataset.location(int(ours[row])))
 
@@ -315,7 +406,9 @@ _Class = tuple[str, int]
 def _classes(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[_Class], list[_Class]]:
     """The classes of both sides by number, told apart by what both have in common. Two classes may have one name."""
     if all(mine == other for mine, other in zip(ours, theirs, strict=False) if mine and other):
-        return [(name, number) for number, name in enumerate(ours)], [(name, number) for number, name in enumerate(theirs)]
+        return [(name, number) for number, name in enumerate(ours)], [
+            (name, number) for number, name in enumerate(theirs)
+        ]
     return _occurrences(ours), _occurrences(theirs)
 
 
@@ -334,7 +427,12 @@ def _labels(label: Any) -> list[Any]:
 
 def _class_of(classes: Sequence[_Class], label: Any) -> Any:
     """The class, or the label itself where it has no name."""
-    has_name = not isinstance(label, str) and 0 <= label < len(classes) and label == int(label) and classes[int(label)][0]
+    has_name = (
+        not isinstance(label, str)
+        and 0 <= label < len(classes)
+        and label == int(label)
+        and classes[int(label)][0]
+    )
     return classes[int(label)] if has_name else label
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
-from fastpack.errors import CorruptRecordError, FastpackError, FormatError, Location, OptionError, with_location
+from fastpack.errors import (
+    CorruptRecordError,
+    FastpackError,
+    FormatError,
+    Location,
+    OptionError,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
 from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.files.companions import index_path
@@ -81,7 +88,12 @@ def repair(
     check_arguments(overwrite=overwrite, index_dir=index_dir, limits=limits, progress=progress)
     path, output = path_of("path", path), path_of("output", output)
     if output.exists() and output.samefile(path):
-        raise OptionError(with_location("the output is the damaged file, which is never changed; choose another name", Location(output)))
+        raise OptionError(
+            with_location(
+                "the output is the damaged file, which is never changed; choose another name",
+                Location(output),
+            )
+        )
     check_absent([output], overwrite)
     remove_leftovers(output.parent)
     told = _saved(path, None if index_dir is None else Path(index_dir))
@@ -90,7 +102,12 @@ def repair(
         return _repair_tfrecord(path, output, told, limits, progress)
     if kind == "hdf5":
         return _repair_hdf5(path, output, told, limits, progress, overwrite=overwrite)
-    raise FormatError(with_location(f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again", Location(path)))
+    raise FormatError(
+        with_location(
+            f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again",
+            Location(path),
+        )
+    )
 
 
 def _saved(path: Path, index_dir: Path | None) -> Index | None:
@@ -110,11 +127,20 @@ def _container_of(path: Path, told: Index | None) -> str:
 
 
 def _nothing_whole(path: Path) -> CorruptRecordError:
-    return CorruptRecordError(with_location("nothing in the file is whole; restore it from its source", Location(path)))
+    return CorruptRecordError(
+        with_location("nothing in the file is whole; restore it from its source", Location(path))
+    )
 
 
-def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None) -> RepairResult:
-    from fastpack.integrity.salvage.tfrecord import copy_records, survey_tfrecord, walk_records, without_strangers  # late: few need it
+def _repair_tfrecord(
+    path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None
+) -> RepairResult:
+    from fastpack.integrity.salvage.tfrecord import (
+        copy_records,
+        survey_tfrecord,
+        walk_records,
+        without_strangers,
+    )  # late: few need it
 
     size = path.stat().st_size
     survey = survey_tfrecord(path, told, limits, _part(progress, size, 0))
@@ -125,15 +151,23 @@ def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limit
         copy_records(path, survey, temporary, _part(progress, size, size))
         written = walk_records(temporary, limits)
         if len(written) != len(survey.records) or written["kind"].any():
-            raise CorruptRecordError(with_location("what was written does not read back the same; check the disk", Location(output)))
+            raise CorruptRecordError(
+                with_location(
+                    "what was written does not read back the same; check the disk", Location(output)
+                )
+            )
     notes = _indexed(output, told, limits)
-    return RepairResult(path, output, len(survey.records), output.stat().st_size, survey.damages, notes)
+    return RepairResult(
+        path, output, len(survey.records), output.stat().st_size, survey.damages, notes
+    )
 
 
 def _indexed(output: Path, told: Index | None, limits: Limits) -> tuple[str, ...]:
     """Saves the index of a repaired file. Gives a note on a file that has none, since it cannot be opened."""
     try:
-        index = registry.named("tfrecord").index(output, check=False, limits=limits, kinds=kinds_of(told))
+        index = registry.named("tfrecord").index(
+            output, check=False, limits=limits, kinds=kinds_of(told)
+        )
     except FastpackError as error:
         return (f"the new file cannot be opened as it is: {error}",)
     with contextlib.suppress(FastpackError):  # an index is derived
@@ -146,7 +180,15 @@ def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], N
     return (lambda done: progress(first + done, 2 * size)) if progress else None
 
 
-def _repair_hdf5(path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None, *, overwrite: bool) -> RepairResult:
+def _repair_hdf5(
+    path: Path,
+    output: Path,
+    told: Index | None,
+    limits: Limits,
+    progress: Progress | None,
+    *,
+    overwrite: bool,
+) -> RepairResult:
     from fastpack.integrity.salvage.hdf5 import survey_hdf5
 
     survey = survey_hdf5(path, told, limits)
@@ -156,7 +198,9 @@ def _repair_hdf5(path: Path, output: Path, told: Index | None, limits: Limits, p
     image_field = whole.schema.image_field
     is_pixels = image_field is not None and image_field.kind == "pixels"
     names = {field.name: field.source_name for field in whole.schema.fields}
-    options = PackOptions(format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits)
+    options = PackOptions(
+        format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits
+    )
     total = int(Reader(whole).sizes.sum())
     packed = pack(
         Reader(whole, ReadOptions(decode=False, limits=limits)),

@@ -102,7 +102,13 @@ def verify(
     >>> verify(getfixture("digits")).is_sound
     True
     """
-    check_arguments(decode=decode, index_dir=index_dir, num_workers=num_workers, limits=limits, progress=progress)
+    check_arguments(
+        decode=decode,
+        index_dir=index_dir,
+        num_workers=num_workers,
+        limits=limits,
+        progress=progress,
+    )
     source = _source_of(against)
     shards = find_shards(path, check=False)
     job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
@@ -115,9 +121,19 @@ def verify(
     if source is not None:
         problems += _compare(findings, source, work)
     work.finish()
-    num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
+    num_samples, num_unchecked = (
+        sum(f.num_samples for f in findings),
+        sum(f.num_unchecked for f in findings),
+    )
     repeated = _repeated_keys(findings)
-    return VerifyResult(len(shards), num_samples, num_unchecked, tuple(problems), len(repeated), tuple(repeated[:_MAX_KEYS]))
+    return VerifyResult(
+        len(shards),
+        num_samples,
+        num_unchecked,
+        tuple(problems),
+        len(repeated),
+        tuple(repeated[:_MAX_KEYS]),
+    )
 
 
 def _source_of(against: Any) -> Source | None:
@@ -125,7 +141,9 @@ def _source_of(against: Any) -> Source | None:
         return source_at(path_of("against", against))
     is_source = hasattr(against, "read") and hasattr(against, "schema")
     if not (against is None or is_source or isinstance(against, (list, tuple))):
-        raise OptionError(f"against must be a path, a list of paths or a Source, not {checks.shown(against)}")
+        raise OptionError(
+            f"against must be a path, a list of paths or a Source, not {checks.shown(against)}"
+        )
     return None if against is None else source_at(against)
 
 
@@ -151,9 +169,13 @@ class _Job:
 class _Work:
     """The files, taken one after the other by any number of threads."""
 
-    def __init__(self, shards: list[Path], job: _Job, progress: Progress | None, num_passes: int) -> None:
+    def __init__(
+        self, shards: list[Path], job: _Job, progress: Progress | None, num_passes: int
+    ) -> None:
         self.findings: dict[int, _Finding] = {}
-        self._left: Iterator[tuple[int, Path]] = iter(enumerate(shards))  # next() on one iterator is atomic: each file is taken once
+        self._left: Iterator[tuple[int, Path]] = iter(
+            enumerate(shards)
+        )  # next() on one iterator is atomic: each file is taken once
         self._job, self._progress = job, progress
         self._total, self._done = sum(shard.stat().st_size for shard in shards) * num_passes, 0
         self._lock = threading.Lock()
@@ -217,11 +239,15 @@ def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits
             records = survey_tfrecord(path, told, limits)
             num_lost = sum(damage.is_lost for damage in records.damages)
             whole = whole_samples(path, records, told, limits)
-            return _Finding(_lines(path, records.damages, error), len(records.records) + num_lost, dataset=whole)
+            return _Finding(
+                _lines(path, records.damages, error), len(records.records) + num_lost, dataset=whole
+            )
         if container == "hdf5":
             samples = survey_hdf5(path, told, limits)
             unchecked = _num_unchecked(samples.index)
-            return _Finding(_lines(path, samples.damages, error), len(samples.index), unchecked, samples.whole)
+            return _Finding(
+                _lines(path, samples.damages, error), len(samples.index), unchecked, samples.whole
+            )
     except FastpackError as worse:
         return _Finding([str(worse)])
     return _Finding([str(error)])
@@ -229,13 +255,17 @@ def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits
 
 def _lines(path: Path, damages: tuple[Damage, ...], error: FastpackError) -> list[str]:
     remedy = "restore the file from its source, or let `fastpack repair` save what is whole"
-    return [with_location(f"{damage.reason}; {remedy}", damage.location(path)) for damage in damages] or [str(error)]
+    return [
+        with_location(f"{damage.reason}; {remedy}", damage.location(path)) for damage in damages
+    ] or [str(error)]
 
 
 def _num_unchecked(index: Index) -> int:
     unchecked = np.zeros(len(index), np.bool_)
     for name, spans in index.spans.items():
-        checking = [number for number, table in index.chunks.get(name, {}).items() if table.has_checksums]
+        checking = [
+            number for number, table in index.chunks.get(name, {}).items() if table.has_checksums
+        ]
         flat, owner = flat_values(spans), owners(spans)
         unsummed = (flat["record_length"] == 0) & (flat["crc32c"] == 0) & (flat["length"] > 0)
         unchecked[owner[unsummed & ~np.isin(index.shard_numbers[owner], checking)]] = True
@@ -244,7 +274,9 @@ def _num_unchecked(index: Index) -> int:
 
 def _must_be_read(index: Index) -> bool:
     """True for samples without a checksum, and for those whose checksum is known only when they are decoded."""
-    return _num_unchecked(index) > 0 or any((flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values())
+    return _num_unchecked(index) > 0 or any(
+        (flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values()
+    )
 
 
 def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
@@ -256,9 +288,19 @@ def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iter
 def _batches(reader: Reader) -> list[Rows]:
     """Rows in groups that fit in memory once they are decoded."""
     facts = reader.columns
-    areas = np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64) if "width" in facts else reader.sizes // 3
-    groups = np.maximum(np.cumsum(areas * 3) // _BATCH_BYTES, np.arange(len(reader)) // _BATCH_SAMPLES)
-    return [rows for rows in np.split(np.arange(len(reader)), np.flatnonzero(np.diff(groups)) + 1) if len(rows)]
+    areas = (
+        np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64)
+        if "width" in facts
+        else reader.sizes // 3
+    )
+    groups = np.maximum(
+        np.cumsum(areas * 3) // _BATCH_BYTES, np.arange(len(reader)) // _BATCH_SAMPLES
+    )
+    return [
+        rows
+        for rows in np.split(np.arange(len(reader)), np.flatnonzero(np.diff(groups)) + 1)
+        if len(rows)
+    ]
 
 
 def _read_rows(reader: Reader, rows: Rows) -> Iterator[str]:
@@ -287,7 +329,10 @@ def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
         pixels = np.ascontiguousarray(batch[field.name], field.dtype).reshape(-1).view(np.uint8)
         crcs = crc32c_rows(pixels, np.arange(len(rows) + 1) * (len(pixels) // len(rows)))
         for row in rows[decoded & (crcs != spans["crc32c"])].tolist():
-            yield with_location(f"{field.name}: the pixels differ from their CRC32C; restore the file from its source", reader.location(row))
+            yield with_location(
+                f"{field.name}: the pixels differ from their CRC32C; restore the file from its source",
+                reader.location(row),
+            )
 
 
 def _set_problems(shards: list[Path]) -> Iterator[str]:
@@ -302,13 +347,19 @@ def _set_problems(shards: list[Path]) -> Iterator[str]:
 
 def _repeated_keys(findings: list[_Finding]) -> list[str]:
     """The key of each sample that has the key of an earlier one."""
-    columns = [finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None]
+    columns = [
+        finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None
+    ]
     pieces = [keys for keys in columns if isinstance(keys, Text)]
     return repeated_keys(Text.concatenate(pieces)) if pieces else []
 
 
 def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[str]:
-    whole = [finding.dataset for finding in findings if finding.dataset is not None and len(finding.dataset)]
+    whole = [
+        finding.dataset
+        for finding in findings
+        if finding.dataset is not None and len(finding.dataset)
+    ]
     if not whole:
         return
     done = 0

@@ -15,7 +15,13 @@ from fastpack._native.crc32c import crc32c
 from fastpack.core import checks
 from fastpack.core.batch import Batch
 from fastpack.core.buffer_pool import BufferPool
-from fastpack.errors import EmptySourceError, FastpackError, OptionError, OutOfRangeError, StateError
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    OptionError,
+    OutOfRangeError,
+    StateError,
+)
 from fastpack.images.transforms import Transform
 from fastpack.loading.prefetch import Prefetch
 from fastpack.loading.schedule import Schedule, StepPartition
@@ -72,9 +78,14 @@ class LoaderOptions:
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("world", 1), ("prefetch", 0)):
             checks.settle(self, **{name: checks.integer(name, getattr(self, name), least, _MOST)})
-        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("drop_last", "pad_last")})
+        checks.settle(
+            self,
+            **{name: checks.flag(name, getattr(self, name)) for name in ("drop_last", "pad_last")},
+        )
         if self.drop_last and self.pad_last:
-            raise OptionError("the last samples are dropped or their batches padded; give drop_last or pad_last, not both")
+            raise OptionError(
+                "the last samples are dropped or their batches padded; give drop_last or pad_last, not both"
+            )
         checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
         if self.read_ahead is not None:
             checks.settle(self, read_ahead=checks.flag("read_ahead", self.read_ahead))
@@ -82,7 +93,10 @@ class LoaderOptions:
             if self.world != 1:
                 raise OptionError('rank="auto" finds the world too; leave world out')
         else:
-            checks.settle(self, rank=checks.integer('rank ("auto", or one of world)', self.rank, 0, self.world - 1))
+            checks.settle(
+                self,
+                rank=checks.integer('rank ("auto", or one of world)', self.rank, 0, self.world - 1),
+            )
 
     @property
     def of_reading(self) -> dict[str, Any]:
@@ -107,7 +121,9 @@ class Loader:
     ([4, 4, 2], 1, 0)
     """
 
-    def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
+    def __init__(
+        self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any
+    ) -> None:
         """Takes LoaderOptions, or its fields by name, or both. Raises OptionError or EmptySourceError."""
         checks.instance("dataset", dataset, Reader, "a Reader, as fastpack.open gives it")
         checks.instance("options", options, LoaderOptions | None, "LoaderOptions(...)")
@@ -123,14 +139,26 @@ class Loader:
         self._ordering = sampler_of(chosen.shuffle)
         order = self._ordering.order(dataset)
         self._schedule = Schedule(
-            order, StepPartition(order.num_positions, chosen.batch_size, int(chosen.rank), chosen.world, chosen.drop_last, chosen.pad_last)
+            order,
+            StepPartition(
+                order.num_positions,
+                chosen.batch_size,
+                int(chosen.rank),
+                chosen.world,
+                chosen.drop_last,
+                chosen.pad_last,
+            ),
         )
         if chosen.pad_last and self._dataset.options.on_error == "skip":
-            raise OptionError('on_error="skip" makes batches smaller; leave pad_last out, or choose on_error="mask"')
+            raise OptionError(
+                'on_error="skip" makes batches smaller; leave pad_last out, or choose on_error="mask"'
+            )
         if len(dataset) == 0:
             raise EmptySourceError("the dataset has no samples to load")
         if len(self) == 0:
-            raise OptionError(f"drop_last leaves nothing of {order.num_positions} samples; take batches of fewer than {self.step_size}")
+            raise OptionError(
+                f"drop_last leaves nothing of {order.num_positions} samples; take batches of fewer than {self.step_size}"
+            )
         self._epoch = self._position = 0
         self._iteration: Callable[[], _Iteration | None] = _nothing
         self._failures: deque[FastpackError] = deque(maxlen=_KEPT_FAILURES)
@@ -225,11 +253,19 @@ class Loader:
         known = self.state_dict()
         missing = known.keys() - state.keys() if isinstance(state, Mapping) else known.keys()
         if missing or not _are_equal(state["version"], STATE_VERSION):
-            raise StateError(f"this is no state of a loader, or of another version than {STATE_VERSION}: {checks.shown(state)}")
-        for name, difference in (("dataset", _differing(state["dataset"], known["dataset"])), ("order", ""), ("seed", "")):
+            raise StateError(
+                f"this is no state of a loader, or of another version than {STATE_VERSION}: {checks.shown(state)}"
+            )
+        for name, difference in (
+            ("dataset", _differing(state["dataset"], known["dataset"])),
+            ("order", ""),
+            ("seed", ""),
+        ):
             if not _are_equal(state[name], known[name]):
                 message = f"the state is of another {name}: {state[name]}, this loader has {known[name]}{difference}"
-                raise StateError(f"{message}; give the loader what the state was saved with, or begin anew")
+                raise StateError(
+                    f"{message}; give the loader what the state was saved with, or begin anew"
+                )
         self._go_to(state["epoch"], state["position"])
 
     def replay(self, epoch: int, step: int | None = None, *, position: int | None = None) -> Batch:
@@ -240,9 +276,15 @@ class Loader:
         """
         if (step is None) == (position is None):
             raise OptionError("name the batch by its step or by its position")
-        first = checks.integer("position", position) if step is None else checks.integer("step", step) * self.step_size
+        first = (
+            checks.integer("position", position)
+            if step is None
+            else checks.integer("step", step) * self.step_size
+        )
         if not 0 <= first < self._schedule.partition.num_positions:
-            raise OutOfRangeError(f"there is no position {first} among {self._schedule.partition.num_positions}; positions count from 0")
+            raise OutOfRangeError(
+                f"there is no position {first} among {self._schedule.partition.num_positions}; positions count from 0"
+            )
         return self._schedule.read(self._dataset, epoch_number(epoch), first)
 
     def close(self) -> None:
@@ -272,7 +314,9 @@ class Loader:
     def _go_to(self, epoch: int, position: int) -> None:
         epoch = epoch_number(epoch)
         try:
-            position = checks.integer("position", position, 0, self._schedule.partition.num_positions)
+            position = checks.integer(
+                "position", position, 0, self._schedule.partition.num_positions
+            )
         except OptionError as error:
             raise StateError(f"there is no such place in an epoch: {error}") from error
         self._leave()
@@ -280,7 +324,9 @@ class Loader:
 
     def _stand_at(self, epoch: int, position: int) -> None:
         """There, or at the beginning of the next epoch when nothing is left of this one."""
-        self._epoch, self._position = (epoch, position) if self._schedule.partition.num_steps(position) else (epoch + 1, 0)
+        self._epoch, self._position = (
+            (epoch, position) if self._schedule.partition.num_steps(position) else (epoch + 1, 0)
+        )
 
     def _count(self, batch: Batch) -> None:
         """A batch is delivered."""
@@ -292,7 +338,9 @@ class Loader:
         import logging  # late: few need it, and it takes a tenth of the time that importing fastpack may
 
         for failure in failures:
-            logging.getLogger("fastpack").warning("on_error=%r: %s", self._dataset.options.on_error, failure)
+            logging.getLogger("fastpack").warning(
+                "on_error=%r: %s", self._dataset.options.on_error, failure
+            )
         self._failures.extend(failures)
         self._num_failures += len(failures)
 
@@ -317,10 +365,14 @@ class _Iteration(Iterator[Batch]):
             self._stop(wait=False)
             raise StopIteration
         if self._is_closed:
-            raise StateError("the loader has left this iterator: it was closed, set elsewhere, or iterated anew; iterate it again")
+            raise StateError(
+                "the loader has left this iterator: it was closed, set elsewhere, or iterated anew; iterate it again"
+            )
         try:
             batch = self._next()
-        except BaseException:  # Ctrl-C too: whatever was under way, the loader stands where it stood
+        except (
+            BaseException
+        ):  # Ctrl-C too: whatever was under way, the loader stands where it stood
             self._stop(wait=False)
             raise
         self._loader._count(batch)
@@ -332,7 +384,9 @@ class _Iteration(Iterator[Batch]):
             return loader.replay(self._epoch, position=loader.position)
         if self._prefetch is None or self._prefetch.is_forked:
             start = loader.epoch, loader.position
-            self._prefetch = loader._schedule.prefetch(loader.dataset, start, loader.options.prefetch, loader.options.read_ahead)
+            self._prefetch = loader._schedule.prefetch(
+                loader.dataset, start, loader.options.prefetch, loader.options.read_ahead
+            )
         return self._prefetch.take()
 
     def close(self) -> None:
@@ -378,7 +432,11 @@ def _describe(sampler: Sampler) -> str:
     if is_dataclass(sampler):
         values = {field.name: getattr(sampler, field.name) for field in fields(sampler)}
         text = f"{type(sampler).__name__}({', '.join(f'{name}={value}' for name, value in values.items() if value is not None)})"
-    return text if len(text) <= _MAX_ORDER_TEXT else f"{type(sampler).__name__}#{crc32c(text.encode()):08x}"
+    return (
+        text
+        if len(text) <= _MAX_ORDER_TEXT
+        else f"{type(sampler).__name__}#{crc32c(text.encode()):08x}"
+    )
 
 
 def _are_equal(theirs: Any, ours: int | str) -> bool:

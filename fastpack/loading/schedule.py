@@ -75,18 +75,27 @@ class Schedule:
     def read(self, reader: Reader, epoch: int, position: int) -> Batch:
         samples_at = self.samples_at(epoch, position)
         batch = reader.read(samples_at.samples, epoch=samples_at.passes)
-        batch.epoch, batch.step, batch.position = epoch, position // self.partition.step_size, position
+        batch.epoch, batch.step, batch.position = (
+            epoch,
+            position // self.partition.step_size,
+            position,
+        )
         batch.mask[len(batch.mask) - self.partition.num_padding(position) :] = False
         return batch
 
-    def prefetch(self, reader: Reader, start: tuple[int, int], depth: int, read_ahead: bool | None) -> Prefetch[Batch]:
+    def prefetch(
+        self, reader: Reader, start: tuple[int, int], depth: int, read_ahead: bool | None
+    ) -> Prefetch[Batch]:
         """The rest of an epoch, from `start` (epoch, position) on, `depth` batches ahead.
 
         All lanes together have as many threads as the reader's options say.
         """
         num_workers = reader.options.num_workers or num_cores()
         num_lanes = min(_NUM_LANES, depth, num_workers)
-        shares = [num_workers * (lane + 1) // num_lanes - num_workers * lane // num_lanes for lane in range(num_lanes)]
+        shares = [
+            num_workers * (lane + 1) // num_lanes - num_workers * lane // num_lanes
+            for lane in range(num_lanes)
+        ]
         readers = [reader.with_options(num_workers=share) for share in shares]
         lanes = [_Lane(self, of_lane, start, num_lanes, read_ahead) for of_lane in readers]
         return Prefetch(lanes, self.partition.num_steps(start[1]), depth)
@@ -99,7 +108,14 @@ class _Lane:
     lies in the page cache, asking for it costs something and brings nothing.
     """
 
-    def __init__(self, schedule: Schedule, reader: Reader, start: tuple[int, int], stride: int, read_ahead: bool | None) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        reader: Reader,
+        start: tuple[int, int],
+        stride: int,
+        read_ahead: bool | None,
+    ) -> None:
         self._schedule, self._reader = schedule, reader
         self._epoch, self._first = start
         self._stride, self._read_ahead = stride, read_ahead

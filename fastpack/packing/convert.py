@@ -8,7 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from fastpack.errors import CorruptRecordError, FastpackError, Location, OptionError, TruncatedFileError, from_os_error, with_location
+from fastpack.errors import (
+    CorruptRecordError,
+    FastpackError,
+    Location,
+    OptionError,
+    TruncatedFileError,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.locked_folder import LockedFolder
@@ -22,7 +30,9 @@ from fastpack.reading.reader import open as open_dataset
 # Called with (samples done, samples in all, bytes done) after each batch.
 Progress = Callable[[int, int, int], None]
 _PIECE_BYTES = 2**20
-_EITHER_HEADER = 32 + zlib.MAX_WBITS  # gzip's or zlib's, which TensorFlow writes as "GZIP" and "ZLIB"
+_EITHER_HEADER = (
+    32 + zlib.MAX_WBITS
+)  # gzip's or zlib's, which TensorFlow writes as "GZIP" and "ZLIB"
 
 
 def convert(
@@ -51,13 +61,26 @@ def convert(
     >>> convert(getfixture("digits"), getfixture("tmp_path") / "digits.h5").num_samples
     10
     """
-    check_arguments(index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress)
+    check_arguments(
+        index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress
+    )
     options, output = pack_options(options), path_of("output", output)
     if not output.parent.is_dir():
-        raise OptionError(with_location("the output's folder is not there; make it first", Location(output.parent)))
+        raise OptionError(
+            with_location(
+                "the output's folder is not there; make it first", Location(output.parent)
+            )
+        )
     folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
     with _unpacked(find_shards(path), folder) as shards:
-        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, kinds=kinds, **options.taking)
+        dataset = open_dataset(
+            shards,
+            decode=False,
+            save_index=False,
+            index_dir=index_dir,
+            kinds=kinds,
+            **options.taking,
+        )
         options = replace(options, class_folder=None, sidecars=None)  # they are obeyed
         return pack(dataset, output, options, overwrite=overwrite, resume=resume, progress=progress)
 
@@ -65,7 +88,11 @@ def convert(
 @contextlib.contextmanager
 def _unpacked(shards: list[Path], folder: LockedFolder) -> Iterator[list[Path]]:
     """The same files, with those that are compressed replaced by open ones, which are gone afterwards."""
-    compressed = {shard: folder.path / f"{number:05d}-{shard.name}" for number, shard in enumerate(shards) if _is_compressed(shard)}
+    compressed = {
+        shard: folder.path / f"{number:05d}-{shard.name}"
+        for number, shard in enumerate(shards)
+        if _is_compressed(shard)
+    }
     if not compressed and not folder.path.exists():
         yield shards
         return
@@ -120,9 +147,19 @@ def _unpack(path: Path, output: Path) -> None:
         with open(path, "rb") as file, open(output, "xb") as unpacked:
             _inflate(file, unpacked)
     except zlib.error as error:
-        raise CorruptRecordError(with_location(f"the compressed data are damaged ({error}); restore the file from its source", Location(path))) from error
+        raise CorruptRecordError(
+            with_location(
+                f"the compressed data are damaged ({error}); restore the file from its source",
+                Location(path),
+            )
+        ) from error
     except EOFError as error:
-        raise TruncatedFileError(with_location("the file ends inside its compressed data; restore it from its source", Location(path))) from error
+        raise TruncatedFileError(
+            with_location(
+                "the file ends inside its compressed data; restore it from its source",
+                Location(path),
+            )
+        ) from error
     except OSError as error:
         raise from_os_error(error, "unpack", path) from error
 

@@ -23,9 +23,14 @@ def duplicates(source: Source, rows: Rows) -> dict[int, int]:
     sizes = source.sizes[rows]
     _, which, counts = np.unique(sizes, return_inverse=True, return_counts=True)
     candidates = rows[(counts[which] > 1) & (sizes > 0)]
-    contents, is_known = np.zeros((len(candidates), 2), np.uint64), np.zeros(len(candidates), np.bool_)
+    contents, is_known = (
+        np.zeros((len(candidates), 2), np.uint64),
+        np.zeros(len(candidates), np.bool_),
+    )
     for start in range(0, len(candidates), _COMPARED_SAMPLES):
-        for location, content in enumerate(_digests(source, candidates[start : start + _COMPARED_SAMPLES]), start):
+        for location, content in enumerate(
+            _digests(source, candidates[start : start + _COMPARED_SAMPLES]), start
+        ):
             if content is not None:
                 contents[location], is_known[location] = np.frombuffer(content, np.uint64), True
     candidates = candidates[is_known]
@@ -49,7 +54,11 @@ def _digests(source: Source, rows: Rows) -> list[bytes | None]:
     try:
         batch = _read_whole(source, rows)
     except FastpackError:
-        return [None] if len(rows) == 1 else [content for row in rows for content in _digests(source, np.array([row]))]
+        return (
+            [None]
+            if len(rows) == 1
+            else [content for row in rows for content in _digests(source, np.array([row]))]
+        )
     image_field = source.schema.image_field
     blobs = batch[image_field.name] if image_field is not None else None
     if not isinstance(blobs, Ragged):

@@ -13,7 +13,16 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Field
-from fastpack.errors import FormatError, Location, OutputExistsError, SchemaError, SourceError, from_os_error, warn, with_location
+from fastpack.errors import (
+    FormatError,
+    Location,
+    OutputExistsError,
+    SchemaError,
+    SourceError,
+    from_os_error,
+    warn,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
@@ -89,10 +98,15 @@ def extract(
         message = f"a folder of files does not hold {', '.join(map(repr, left_out))}; `extract` leaves them out, a .tar holds all"
         raise SchemaError(f"{message} - at {folder}")
     kept = {chosen.name: chosen.name}
-    reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False, on_error="raise")
+    reader = Reader(dataset.index.select(kept), dataset.options).with_options(
+        decode=False, on_error="raise"
+    )
     rows, firsts = _rows_of_files(names)
     _refuse_other_bytes(reader, names, firsts, chosen.name)
-    warn(f"{folder} does not hold {name!r} of the dataset; a .tar holds all fields" for name in left_out)
+    warn(
+        f"{folder} does not hold {name!r} of the dataset; a .tar holds all fields"
+        for name in left_out
+    )
     done = num_bytes = 0
     with _below(Path(folder), overwrite) as write:
         for batch in _batches(reader, rows, chosen.name):
@@ -102,18 +116,32 @@ def extract(
             done, num_bytes = done + len(batch), num_bytes + len(blobs.values)
             if progress:
                 progress(done, len(rows), num_bytes)
-    return ExtractResult(Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out)
+    return ExtractResult(
+        Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out
+    )
 
 
-def _extract_tar(dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None) -> ExtractResult:
+def _extract_tar(
+    dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None
+) -> ExtractResult:
     """All fields; or one, with key and label."""
     started = time.perf_counter()
     chosen = _files_of(dataset, field)
     if field is not None:
-        kept = [each.name for each in dataset.schema.fields if each.name in (chosen.name, "key", "label")]
+        kept = [
+            each.name
+            for each in dataset.schema.fields
+            if each.name in (chosen.name, "key", "label")
+        ]
         dataset = Reader(dataset.index.select({name: name for name in kept}), dataset.options)
     options = PackOptions(format="tar")
-    packed = pack(dataset.with_options(decode=False, on_error="raise"), output, options, overwrite=overwrite, progress=progress)
+    packed = pack(
+        dataset.with_options(decode=False, on_error="raise"),
+        output,
+        options,
+        overwrite=overwrite,
+        progress=progress,
+    )
     num_bytes = int(dataset.index.spans[chosen.name]["length"].sum())
     return ExtractResult(output, packed.num_samples, num_bytes, time.perf_counter() - started)
 
@@ -122,7 +150,9 @@ def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str
     """The fields that the files below a folder do not hold: all but the files, their names, and labels that are their folders."""
     keys = dataset.columns.get("key")
     held = {chosen.name} | ({"label"} if _are_folders(dataset, names) else set())
-    held |= {"key"} if isinstance(keys, Text) and list(map(raw_name, keys)) == list(names) else set()
+    held |= (
+        {"key"} if isinstance(keys, Text) and list(map(raw_name, keys)) == list(names) else set()
+    )
     return tuple(each.name for each in dataset.schema.fields if each.name not in held)
 
 
@@ -135,7 +165,9 @@ def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
         return False
     if found.labels is None or not isinstance(labels, np.ndarray) or (found.labels < 0).any():
         return False
-    return [found.names[label] for label in found.labels.tolist()] == list(map(dataset.schema.class_name, labels.tolist()))
+    return [found.names[label] for label in found.labels.tolist()] == list(
+        map(dataset.schema.class_name, labels.tolist())
+    )
 
 
 def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
@@ -152,36 +184,55 @@ def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
 def _rows_of_files(names: Sequence[str]) -> tuple[Rows, dict[int, int]]:
     """The rows that are written; and of each other row the one that has its name."""
     seen: dict[str, int] = {}
-    firsts = {row: first for row, name in enumerate(names) if (first := seen.setdefault(name, row)) != row}
+    firsts = {
+        row: first for row, name in enumerate(names) if (first := seen.setdefault(name, row)) != row
+    }
     return np.fromiter(seen.values(), np.int64, len(seen)), firsts
 
 
-def _refuse_other_bytes(reader: Reader, names: Sequence[str], firsts: Mapping[int, int], name: str) -> None:
+def _refuse_other_bytes(
+    reader: Reader, names: Sequence[str], firsts: Mapping[int, int], name: str
+) -> None:
     """Two files of one name would overwrite one another."""
     for batch in _batches(reader, np.array([*firsts], np.int64), name):
         originals = np.array([firsts[row] for row in batch.tolist()], np.int64)
         mine, others = reader.read(batch)[name], reader.read(originals)[name]
         if mine != others:
-            row = next(row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i))
+            row = next(
+                row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i)
+            )
             message = f"samples {firsts[row]} and {row} are both called {names[row]!r}, with other bytes; nothing was written"
             raise FormatError(with_location(message, reader.location(row)))
 
 
 def _files_of(dataset: Reader, name: str | None) -> Field:
     files = [each for each in dataset.schema.blobs if each.kind != "pixels"]
-    fields = [dataset.schema[name]] if name is not None else [each for each in files if not each.is_list] or files
-    images = [each for each in fields if each.kind == "image"] or [each for each in fields if each.is_image_file]
+    fields = (
+        [dataset.schema[name]]
+        if name is not None
+        else [each for each in files if not each.is_list] or files
+    )
+    images = [each for each in fields if each.kind == "image"] or [
+        each for each in fields if each.is_image_file
+    ]
     found = images or fields
     if name is not None and found[0] not in files:
         known = ", ".join(each.name for each in files) or "none"
         location = Location(dataset.index.shards[0].path)
         raise SchemaError(
-            with_location(f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open", location)
+            with_location(
+                f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open",
+                location,
+            )
         )
     if not found:
-        raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
+        raise SchemaError(
+            "the dataset holds no files, only pixels or columns; read them with fastpack.open"
+        )
     if found[0].is_list:
-        raise SchemaError(f"a sample has a list of files in {found[0].name!r}, which have no names; read them with fastpack.open")
+        raise SchemaError(
+            f"a sample has a list of files in {found[0].name!r}, which have no names; read them with fastpack.open"
+        )
     return found[0]
 
 
@@ -189,12 +240,27 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     """A path below the folder for each sample."""
     keys = dataset.columns.get("key")
     infos = dataset.index.infos.get(chosen.name)
-    formats = ["unknown"] * len(dataset) if infos is None else [FORMATS[number] for number in infos["format"].tolist()]
-    named = list(map(raw_name, keys)) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
+    formats = (
+        ["unknown"] * len(dataset)
+        if infos is None
+        else [FORMATS[number] for number in infos["format"].tolist()]
+    )
+    named = (
+        list(map(raw_name, keys))
+        if isinstance(keys, Text)
+        else [f"{row:08d}" for row in range(len(dataset))]
+    )
     names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
     for row, key in enumerate(named):
-        if "\0" in key or {"", ".", ".."} & set(key.split("/")):  # an absolute path begins with an empty part
-            raise FormatError(with_location(f"the key {key!r} is no path below a folder; nothing was written", dataset.location(row)))
+        if "\0" in key or {"", ".", ".."} & set(
+            key.split("/")
+        ):  # an absolute path begins with an empty part
+            raise FormatError(
+                with_location(
+                    f"the key {key!r} is no path below a folder; nothing was written",
+                    dataset.location(row),
+                )
+            )
     return names
 
 

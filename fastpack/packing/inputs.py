@@ -60,16 +60,25 @@ def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
     for name in names:
         schema[name]  # raises for a field that is not there
     _refuse_taken(schema, names)
-    return replace(schema, fields=tuple(replace(each, stored_as=names.get(each.name, "")) for each in schema.fields))
+    return replace(
+        schema,
+        fields=tuple(replace(each, stored_as=names.get(each.name, "")) for each in schema.fields),
+    )
 
 
 def _refuse_taken(schema: Schema, names: Mapping[str, str]) -> None:
     """Raises OptionError for a new name that another field has, or that readers take for another field."""
     called = {each.name: names.get(each.name, each.name) for each in schema.fields}
     for name, new in called.items():
-        others = {other for field, other in called.items() if field != name} | (called.keys() - {name})
+        others = {other for field, other in called.items() if field != name} | (
+            called.keys() - {name}
+        )
         if name in names and (new in others or (new in _RESERVED and new != name)):
-            why = "another field has that name" if new in others else "readers know that name as another field"
+            why = (
+                "another field has that name"
+                if new in others
+                else "readers know that name as another field"
+            )
             raise OptionError(f"names would call {name!r} {new!r}, and {why}; choose another name")
 
 
@@ -78,7 +87,9 @@ class EncodedInput:
 
     keeps_sizes = True
 
-    def __init__(self, source: Source, names: Mapping[str, str], limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, source: Source, names: Mapping[str, str], limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._source, self._limits = source, limits
         self.schema = _renamed(source.schema, names)
         self.sizes = self.memory_sizes = source.sizes
@@ -89,9 +100,14 @@ class EncodedInput:
         batch = self._source.read(rows)
         for blob in self.schema.blobs:
             if blob.is_image_file and not isinstance(batch[blob.name], Ragged):
-                raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
+                raise OptionError(
+                    f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are"
+                )
             if blob.is_image_file:
-                self._refuse_bombs(files_of(blob, batch[blob.name]), rows[owners(batch[blob.name])] if blob.is_list else rows)
+                self._refuse_bombs(
+                    files_of(blob, batch[blob.name]),
+                    rows[owners(batch[blob.name])] if blob.is_list else rows,
+                )
         return batch
 
     def _refuse_bombs(self, blobs: Ragged, rows: Rows) -> None:
@@ -100,7 +116,11 @@ class EncodedInput:
         areas = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64)
         if (bad := np.flatnonzero(areas > np.uint64(self._limits.max_pixels))).size:
             info, location = infos[bad[0]], self._source.location(int(rows[bad[0]]))
-            raise status_error(12, f"{info['width']} x {info['height']} pixels are more than {self._limits.max_pixels}", location)
+            raise status_error(
+                12,
+                f"{info['width']} x {info['height']} pixels are more than {self._limits.max_pixels}",
+                location,
+            )
 
 
 class PixelInput:
@@ -128,12 +148,20 @@ class PixelInput:
         self._options = replace(options, num_workers=1)
         first = self._first_good() if size is None or bits is None else None
         if bits is None and first is not None:
-            self._options = replace(self._options, bits=16 if first.infos["bits"][0] == 16 else 8, keeps_bits=True)
+            self._options = replace(
+                self._options, bits=16 if first.infos["bits"][0] == 16 else 8, keeps_bits=True
+            )
         elif bits is not None:
             self._options = replace(self._options, bits=bits)
         height, width = (size, size) if isinstance(size, int) else size or _upright_size(first)
         dtype = self._options.dtype.str
-        pixels = Field(image_field.name, "pixels", (height, width, options.channels), dtype, color=options.color)
+        pixels = Field(
+            image_field.name,
+            "pixels",
+            (height, width, options.channels),
+            dtype,
+            color=options.color,
+        )
         fields = tuple(pixels if other == image_field else other for other in source.schema.fields)
         self.schema = _renamed(Schema(fields, source.schema.class_names), names)
         sample_bytes = height * width * options.channels * self._options.dtype.itemsize
@@ -160,9 +188,13 @@ class PixelInput:
         batch = self._source.read(rows)
         encoded = self._pictures(batch, rows)
         plan, refused = self._plan(encoded)
-        outs = empty_outputs(plan, self._options.channels, self._options.dtype, self._options.memory)
+        outs = empty_outputs(
+            plan, self._options.channels, self._options.dtype, self._options.memory
+        )
         if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
-            raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
+            raise ShapeError(
+                "the images have different sizes; give a size to resample them to, or choose the layout `encoded`"
+            )
         decode_pictures(encoded, plan, outs, self._options, refused)
         return Batch({**batch, self._name: outs}, len(rows))
 
@@ -171,7 +203,12 @@ class PixelInput:
         infos, _ = probe_blobs(blobs)
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
-        return EncodedImages(SpanSource(memory=blobs.values), spans, infos, lambda row: self._source.location(int(rows[row])))
+        return EncodedImages(
+            SpanSource(memory=blobs.values),
+            spans,
+            infos,
+            lambda row: self._source.location(int(rows[row])),
+        )
 
     def _plan(self, encoded: EncodedImages) -> tuple[Plan, Failures]:
         refused = refuse_pictures(encoded, self._options)

@@ -34,7 +34,12 @@ _CHOICES: dict[str, Sequence[str]] = {
     "duplicates": get_args(Duplicates),
     "on_error": get_args(OnError),
 }
-_COUNTS = {"shards": None, "resize_max": None, "num_workers": None, "quality": 100}  # the highest that makes sense
+_COUNTS = {
+    "shards": None,
+    "resize_max": None,
+    "num_workers": None,
+    "quality": 100,
+}  # the highest that makes sense
 _FLAGS = ("virtual", "allow_external", "dry_run", "seek_points", "sync")
 
 
@@ -137,18 +142,27 @@ class PackOptions:
             message = f"the layout `{self.layout}` keeps image files as they are; leave the size out, give a quality, or choose `pixels`"
             raise OptionError(message)
         if self.storage != Storage() and not self.is_decoded:
-            raise OptionError("compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`")
+            raise OptionError(
+                "compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`"
+            )
         if self.virtual and not self.is_decoded:
-            raise OptionError("a virtual dataset shows decoded pixels; give a size, or the layout `pixels`")
+            raise OptionError(
+                "a virtual dataset shows decoded pixels; give a size, or the layout `pixels`"
+            )
 
     def _settle(self) -> None:
         """Checks each value by itself."""
         for name, choices in _CHOICES.items():
             checks.choice(name, getattr(self, name), choices)
         for name, most in _COUNTS.items():
-            checks.settle(self, **{name: checks.optional_integer(name, getattr(self, name), 1, most)})
+            checks.settle(
+                self, **{name: checks.optional_integer(name, getattr(self, name), 1, most)}
+            )
         checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in _FLAGS})
-        checks.settle(self, **{name: checks.texts(name, getattr(self, name)) for name in ("include", "exclude")})
+        checks.settle(
+            self,
+            **{name: checks.texts(name, getattr(self, name)) for name in ("include", "exclude")},
+        )
         if self.format is not None:
             checks.choice("format", self.format, NAMES)
         for name in ("fields", "sidecars"):
@@ -158,7 +172,10 @@ class PackOptions:
             checks.settle(self, shuffle_seed=checks.seed("shuffle_seed", self.shuffle_seed))
         if self.size is not None:
             checks.settle(self, size=checks.size("size", self.size))
-        checks.texts("names", list(checks.mapping("names", self.names, '{"image": "image/encoded"}').values()))
+        checks.texts(
+            "names",
+            list(checks.mapping("names", self.names, '{"image": "image/encoded"}').values()),
+        )
         checks.mapping("split", self.split, '{"train": 0.9, "val": 0.1}')
         checks.instance("limits", self.limits, Limits, "Limits(...)")
         checks.settle(self, bits=checks.bits("bits", self.bits))
@@ -167,23 +184,37 @@ class PackOptions:
     def _check_preprocess(self) -> None:
         """What is said about what happens to the images."""
         if self.resize_max is not None and self.size is not None:
-            raise OptionError("give size, which all images get, or resize_max, which none exceeds; not both")
+            raise OptionError(
+                "give size, which all images get, or resize_max, which none exceeds; not both"
+            )
         is_encoded_again = self.quality is not None or self.resize_max is not None
         if self.layout == "pixels" and is_encoded_again:
-            raise OptionError("pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`")
+            raise OptionError(
+                "pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`"
+            )
         if self.bits is not None and not self.is_decoded:
-            raise OptionError("bits are of decoded pixels; leave them out, or give a size or the layout `pixels`")
+            raise OptionError(
+                "bits are of decoded pixels; leave them out, or give a size or the layout `pixels`"
+            )
         if self.alpha != "drop" and not (self.is_decoded or is_encoded_again):
-            raise OptionError("image files keep their transparency as they are; leave out alpha, and give it when you read them")
+            raise OptionError(
+                "image files keep their transparency as they are; leave out alpha, and give it when you read them"
+            )
         if self.jpeg == "fast" and (self.is_decoded or is_encoded_again):
-            raise OptionError("pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images")
+            raise OptionError(
+                "pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images"
+            )
         if self.metadata == "strip" and self.is_decoded:
-            raise OptionError("decoded pixels have no metadata; leave out metadata, or the size and the layout")
+            raise OptionError(
+                "decoded pixels have no metadata; leave out metadata, or the size and the layout"
+            )
 
     @property
     def is_decoded(self) -> bool:
         """True when pixels are stored, not image files."""
-        return self.layout == "pixels" or (self.layout == "auto" and self.size is not None and self.quality is None)
+        return self.layout == "pixels" or (
+            self.layout == "auto" and self.size is not None and self.quality is None
+        )
 
     @property
     def preprocess(self) -> Preprocess:
@@ -192,7 +223,9 @@ class PackOptions:
             return Preprocess(limits=self.limits)  # it is decoded anyway
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
         is_checked, is_stripped = self.check == "decode", self.metadata == "strip"
-        return Preprocess(is_checked, is_stripped, self.resize_max, size, self.quality, self.limits, self.alpha)
+        return Preprocess(
+            is_checked, is_stripped, self.resize_max, size, self.quality, self.limits, self.alpha
+        )
 
     def _check_choice(self) -> None:
         """What is said about which samples are packed."""
@@ -201,12 +234,18 @@ class PackOptions:
             parts_of(np.zeros(0), self.split)
         for name in self.split:
             if not re.fullmatch(r"\w[\w.-]*", name):
-                raise OptionError(f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -")
+                raise OptionError(
+                    f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -"
+                )
 
     @property
     def taking(self) -> dict[str, Any]:
         """How a source is opened, as `source_of` and `open` take it."""
-        return {"allow_external": self.allow_external, "class_folder": self.class_folder, "sidecars": self.sidecars}
+        return {
+            "allow_external": self.allow_external,
+            "class_folder": self.class_folder,
+            "sidecars": self.sidecars,
+        }
 
     @property
     def storage(self) -> Storage:

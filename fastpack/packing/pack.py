@@ -101,7 +101,11 @@ def pack(
     if append and overwrite:
         raise OptionError("give append or overwrite, not both")
     if not output.parent.is_dir():
-        raise OptionError(with_location("the output's folder is not there; make it first", Location(output.parent)))
+        raise OptionError(
+            with_location(
+                "the output's folder is not there; make it first", Location(output.parent)
+            )
+        )
     options = replace(options, classes=class_list(options.classes) or None)
     samples = _samples(source, options)
     if not options.dry_run:
@@ -115,10 +119,14 @@ def pack(
         return _saved(finished, *_reported(finished), time.perf_counter() - started)
     with _staging(output, plan, append=append, resume=resume, overwrite=overwrite) as staging:
         rejects, faulty, transcodes = _publish(plan, staging, progress)
-    return replace(_saved(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes)
+    return replace(
+        _saved(plan, rejects, faulty, time.perf_counter() - started), transcodes=transcodes
+    )
 
 
-def _publish(plan: PackPlan, staging: Staging, progress: Progress | None) -> tuple[list[Reject], list[Reject], Transcodes | None]:
+def _publish(
+    plan: PackPlan, staging: Staging, progress: Progress | None
+) -> tuple[list[Reject], list[Reject], Transcodes | None]:
     """Makes all files and gives them their names.
 
     Returns what was left out, the bad samples among it, and what became of JPEGs.
@@ -136,17 +144,25 @@ def _publish(plan: PackPlan, staging: Staging, progress: Progress | None) -> tup
 def _appended_before(plan: PackPlan) -> PackPlan | None:
     """The plan by which the very same pack appended its shards, when it was stopped after that."""
     paths = plan.joined.written_by(receipt_of(plan.facts())) if plan.joined else []
-    return replace(plan, paths=tuple(paths), report=report_path(paths[0])) if paths and len(paths) == len(plan.paths) else None
+    return (
+        replace(plan, paths=tuple(paths), report=report_path(paths[0]))
+        if paths and len(paths) == len(plan.paths)
+        else None
+    )
 
 
 def _reported(plan: PackPlan) -> tuple[list[Reject], list[Reject]]:
     """What the report of a finished pack lists: all, and the samples that were bad."""
     lines = plan.report.read_text().splitlines() if plan.report.exists() else []
     rejects = [Reject.from_facts(json.loads(line)) for line in lines]
-    return rejects, [reject for reject in rejects if reject.reason not in (DUPLICATE, KEPT_DUPLICATE)]
+    return rejects, [
+        reject for reject in rejects if reject.reason not in (DUPLICATE, KEPT_DUPLICATE)
+    ]
 
 
-def _staging(output: Path, plan: PackPlan, *, append: bool, resume: bool, overwrite: bool) -> Staging:
+def _staging(
+    output: Path, plan: PackPlan, *, append: bool, resume: bool, overwrite: bool
+) -> Staging:
     return Staging(
         output,
         plan.paths,
@@ -164,18 +180,26 @@ def _staging(output: Path, plan: PackPlan, *, append: bool, resume: bool, overwr
 def _write_virtual_datasets(plan: PackPlan, staging: Staging) -> None:
     """Of the shards that are there already and those that are staged."""
     for virtual in plan.virtual_paths:
-        new = [path for path in plan.paths if (member := Member.of(path)) and member.output == virtual]
+        new = [
+            path for path in plan.paths if (member := Member.of(path)) and member.output == virtual
+        ]
         old = [path for path in data_members(virtual) if path not in new] if plan.joined else []
-        make_virtual_dataset(staging.staged(virtual), [*old, *map(staging.staged, new)], sync=plan.options.sync)
+        make_virtual_dataset(
+            staging.staged(virtual), [*old, *map(staging.staged, new)], sync=plan.options.sync
+        )
 
 
 def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
     if isinstance(source, (str, os.PathLike)):
         return source_of(path_of("source", source), fields=options.fields, **options.taking)
     if options.class_folder is not None or options.sidecars is not None:
-        raise OptionError("class_folder and sidecars say how a path is taken; give them to `from_folder` or `open`, which made this source")
+        raise OptionError(
+            "class_folder and sidecars say how a path is taken; give them to `from_folder` or `open`, which made this source"
+        )
     if not hasattr(source, "read") or not hasattr(source, "schema"):
-        message = f"a source is a path, a fastpack.ImageFiles or a Reader, not {type(source).__name__}"
+        message = (
+            f"a source is a path, a fastpack.ImageFiles or a Reader, not {type(source).__name__}"
+        )
         raise OptionError(f"{message}; of files in a list make fastpack.ImageFiles(files, labels)")
     return source
 
@@ -188,20 +212,46 @@ def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
             plan.joined.refuse_index(index)
         staging.finish(number, index, plan.rejected(faults), plan.transcodes(number))
 
-    missing = {number: staging.path(number) for number in range(len(plan.paths)) if not staging.is_finished(number)}
+    missing = {
+        number: staging.path(number)
+        for number in range(len(plan.paths))
+        if not staging.is_finished(number)
+    }
     if plan.pack_input.keeps_sizes and not plan.options.storage.is_filtered:
         sizes = plan.stored_sizes
-        require_free_space(plan.report.parent, sum(int(sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing))
-    Packer(plan.container, plan.pack_input, plan.options.write_options, ProgressCounter(progress, len(plan.source)), finish).write(missing, plan.cuts)
+        require_free_space(
+            plan.report.parent,
+            sum(int(sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing),
+        )
+    Packer(
+        plan.container,
+        plan.pack_input,
+        plan.options.write_options,
+        ProgressCounter(progress, len(plan.source)),
+        finish,
+    ).write(missing, plan.cuts)
 
 
-def _saved(plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], seconds: float) -> PackResult:
-    source_bytes = int(plan.source.sizes.sum()) - plan.source.bytes_of([reject.sample for reject in faulty])
+def _saved(
+    plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], seconds: float
+) -> PackResult:
+    source_bytes = int(plan.source.sizes.sum()) - plan.source.bytes_of(
+        [reject.sample for reject in faulty]
+    )
     output_bytes = sum(path.stat().st_size for path in plan.paths)
     report = plan.report if rejects else None
     num_samples = len(plan.source) - len(faulty)
     notes = plan.notes
-    return PackResult(plan.paths, num_samples, source_bytes, output_bytes, seconds, rejects=tuple(rejects), report=report, notes=notes)
+    return PackResult(
+        plan.paths,
+        num_samples,
+        source_bytes,
+        output_bytes,
+        seconds,
+        rejects=tuple(rejects),
+        report=report,
+        notes=notes,
+    )
 
 
 def _foreseen(plan: PackPlan, seconds: float) -> PackResult:

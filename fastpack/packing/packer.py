@@ -13,7 +13,14 @@ import numpy as np
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import offsets_of
 from fastpack.core.threads import num_cores
-from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Location, from_os_error, with_location
+from fastpack.errors import (
+    CorruptRecordError,
+    EmptySourceError,
+    FastpackError,
+    Location,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.atomic import sync_path
 from fastpack.files.free_space import require_free_space
 from fastpack.formats.protocols import Container, Float64, Layout, ShardPlan, Writer
@@ -90,9 +97,24 @@ class Packer:
     """Writes the shards of one pack: batches of all of them go through one pipeline, shard after shard, so that one is
     checked and synced while the next is begun."""
 
-    def __init__(self, container: Container, pack_input: PackInput, write_options: WriteOptions, report: ProgressCounter, finish: Finish) -> None:
-        self._container, self._pack_input, self._write_options, self._report, self._finish = container, pack_input, write_options, report, finish
-        self._num_workers = num_cores() if write_options.num_workers is None else max(1, write_options.num_workers)
+    def __init__(
+        self,
+        container: Container,
+        pack_input: PackInput,
+        write_options: WriteOptions,
+        report: ProgressCounter,
+        finish: Finish,
+    ) -> None:
+        self._container, self._pack_input, self._write_options, self._report, self._finish = (
+            container,
+            pack_input,
+            write_options,
+            report,
+            finish,
+        )
+        self._num_workers = (
+            num_cores() if write_options.num_workers is None else max(1, write_options.num_workers)
+        )
         self._opening = threading.Lock()
         self._writers: dict[int, Writer[Any]] = {}
         self._num_left: dict[int, int] = {}
@@ -132,23 +154,39 @@ class Packer:
             memory_ends = offsets_of(self._pack_input.memory_sizes[first:end])
         start, num_samples = 0, end - first
         while start < num_samples:
-            most = int(np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right")) - 1 - start
+            most = (
+                int(np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right"))
+                - 1
+                - start
+            )
             count = min(most, _BATCH_SAMPLES)
             if start + count < num_samples:
                 count = max(count // chunk * chunk, chunk)
             stop = min(start + count, num_samples)
-            num_bytes, left_bytes = int(image_ends[stop] - image_ends[start]), int(image_ends[-1] - image_ends[start])
+            num_bytes, left_bytes = (
+                int(image_ends[stop] - image_ends[start]),
+                int(image_ends[-1] - image_ends[start]),
+            )
             yield _Portion(shard, first + start, first + stop, num_bytes, left_bytes)
             start = stop
 
     def _plan(self, first: int, end: int) -> ShardPlan:
         num_bytes = int(self._pack_input.sizes[first:end].sum())
-        return ShardPlan(self._pack_input.schema, end - first, num_bytes, self._write_options.layout, self._write_options.storage, self._write_options.float64)
+        return ShardPlan(
+            self._pack_input.schema,
+            end - first,
+            num_bytes,
+            self._write_options.layout,
+            self._write_options.storage,
+            self._write_options.float64,
+        )
 
     def _writer(self, shard: int) -> Writer[Any]:
         with self._opening:
             if shard not in self._writers:
-                self._writers[shard] = self._container.writer(self._paths[shard], self._plans[shard], self._num_workers)
+                self._writers[shard] = self._container.writer(
+                    self._paths[shard], self._plans[shard], self._num_workers
+                )
             return self._writers[shard]
 
     @contextlib.contextmanager
@@ -169,7 +207,9 @@ class Packer:
 
     def _append(self, portion: _Portion, made: _Made) -> None:
         if self._pack_input.keeps_sizes and not self._write_options.storage.is_filtered:
-            require_free_space(self._paths[portion.shard].parent, portion.left_bytes)  # whoever else may be filling the disk
+            require_free_space(
+                self._paths[portion.shard].parent, portion.left_bytes
+            )  # whoever else may be filling the disk
         with self._saved(portion.shard):
             if made.piece is not None:
                 self._writer(portion.shard).append(made.piece)
@@ -182,7 +222,9 @@ class Packer:
                 self._num_left[portion.shard] -= 1
                 is_last = self._num_left[portion.shard] == 0
             if is_last:
-                self._finish(portion.shard, self._complete(portion.shard), self._faults[portion.shard])
+                self._finish(
+                    portion.shard, self._complete(portion.shard), self._faults[portion.shard]
+                )
 
     def _complete(self, shard: int) -> Index:
         path, faults = self._paths[shard], self._faults[shard]
@@ -191,11 +233,22 @@ class Packer:
             message = f"all {len(faults)} samples of this file are bad, the first: {next(iter(faults.values()))}; write fewer files"
             raise EmptySourceError(with_location(message, Location(path)))
         with _synced_meanwhile(path) if self._write_options.sync else contextlib.nullcontext():
-            index = self._writer(shard).close() or self._container.index(path, limits=self._write_options.limits, kinds=self._kinds)
+            index = self._writer(shard).close() or self._container.index(
+                path, limits=self._write_options.limits, kinds=self._kinds
+            )
             del self._writers[shard]  # and with it what it knows of the samples
         if len(index) != num_samples:
-            raise CorruptRecordError(with_location(f"{num_samples} samples were written but {len(index)} read back; check the disk", Location(path)))
-        return add_seek_points(index, num_workers=self._num_workers) if self._write_options.seek_points else index
+            raise CorruptRecordError(
+                with_location(
+                    f"{num_samples} samples were written but {len(index)} read back; check the disk",
+                    Location(path),
+                )
+            )
+        return (
+            add_seek_points(index, num_workers=self._num_workers)
+            if self._write_options.seek_points
+            else index
+        )
 
 
 @contextlib.contextmanager

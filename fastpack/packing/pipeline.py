@@ -39,7 +39,11 @@ class Pipeline(Generic[Portion, Piece]):
     """
 
     def __init__(
-        self, portions: Sequence[Portion], stages: Stages[Portion, Piece], num_workers: int | None = None, num_ahead: int | None = None
+        self,
+        portions: Sequence[Portion],
+        stages: Stages[Portion, Piece],
+        num_workers: int | None = None,
+        num_ahead: int | None = None,
     ) -> None:
         self._portions, self._stages = portions, stages
         self._num_workers = num_cores() if num_workers is None else max(1, num_workers)
@@ -77,7 +81,10 @@ class Pipeline(Generic[Portion, Piece]):
                 if not self._is_placing and self._num_placed in self._waiting:
                     self._is_placing = True
                     return self._num_placed, self._append
-                if self._num_taken < len(self._portions) and self._num_taken - self._num_done < self._num_ahead:
+                if (
+                    self._num_taken < len(self._portions)
+                    and self._num_taken - self._num_done < self._num_ahead
+                ):
                     self._num_taken += 1
                     return self._num_taken - 1, self._make
                 self._changed.wait()
@@ -86,7 +93,9 @@ class Pipeline(Generic[Portion, Piece]):
     def _make(self, number: int) -> None:
         piece = self._stages.make(self._portions[number])
         with self._changed:
-            self._waiting[number] = piece  # nobody need be told: whoever made it is the next to look
+            self._waiting[number] = (
+                piece  # nobody need be told: whoever made it is the next to look
+            )
 
     def _append(self, number: int) -> None:
         with self._changed:

@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
-from fastpack.errors import EmptySourceError, FastpackError, LimitError, Location, OptionError, SchemaError, with_location
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    LimitError,
+    Location,
+    OptionError,
+    SchemaError,
+    with_location,
+)
 from fastpack.files.companions import index_path, refuse_long_names, report_path
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.naming import data_members, num_shards_of, shard_paths
@@ -92,15 +100,26 @@ class PackPlan:
     def num_bytes(self) -> list[int]:
         """Of each shard, about."""
         sizes = self.stored_sizes
-        return [int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES for first, end in pairwise(self.cuts)]
+        return [
+            int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES
+            for first, end in pairwise(self.cuts)
+        ]
 
     def transcodes(self, shard: int) -> Transcodes | None:
         """Of a shard that was written."""
-        return self.fast_jpegs.transcodes(*self.cuts[shard : shard + 2]) if self.fast_jpegs is not None else None
+        return (
+            self.fast_jpegs.transcodes(*self.cuts[shard : shard + 2])
+            if self.fast_jpegs is not None
+            else None
+        )
 
     def facts(self) -> dict[str, Any]:
         """What must be the same for an interrupted pack to go on: source and options, but for those that change no byte."""
-        chosen = {each.name: repr(getattr(self.options, each.name)) for each in fields(self.options) if each.name not in _UNIMPORTANT}
+        chosen = {
+            each.name: repr(getattr(self.options, each.name))
+            for each in fields(self.options)
+            if each.name not in _UNIMPORTANT
+        }
         return chosen | {
             "samples": len(self.source),
             "first samples of the shards": digest(np.array(self.cuts, np.int64)),
@@ -112,7 +131,10 @@ class PackPlan:
     def rejected(self, faults: Mapping[int, FastpackError]) -> list[Reject]:
         """`faults`: rows of the supply, and what is wrong with them."""
         source = self.source
-        return [Reject.of(source.number(row), source.key(row), source.location(row), error) for row, error in faults.items()]
+        return [
+            Reject.of(source.number(row), source.key(row), source.location(row), error)
+            for row, error in faults.items()
+        ]
 
     def refuse_faulty(self) -> None:
         """Where nothing may be skipped: raises what is known to be wrong, or what is wrong with a sample before that one, before
@@ -121,15 +143,32 @@ class PackPlan:
         if not faults or self.options.on_error == "skip":
             return
         validator, first = Validator(self.pack_input), min(faults)
-        earlier = [np.arange(start, min(start + _LOOKED_AT, first)) for start in range(0, first, _LOOKED_AT)]
-        Pipeline(earlier, Stages(lambda rows: validator.read(rows)[1], lambda rows, _: None, lambda rows, _: None)).run()
+        earlier = [
+            np.arange(start, min(start + _LOOKED_AT, first))
+            for start in range(0, first, _LOOKED_AT)
+        ]
+        Pipeline(
+            earlier,
+            Stages(
+                lambda rows: validator.read(rows)[1], lambda rows, _: None, lambda rows, _: None
+            ),
+        ).run()
         raise faults[first]
 
 
-def plan_pack(source: Source, output: Path, options: PackOptions, *, append: bool = False, resume: bool = False) -> PackPlan:
+def plan_pack(
+    source: Source,
+    output: Path,
+    options: PackOptions,
+    *,
+    append: bool = False,
+    resume: bool = False,
+) -> PackPlan:
     """Raises EmptySourceError, OptionError, SchemaError or what the first sample meets, when its size is needed."""
     container = _container(output, options)
-    earlier = interrupted_names(output) if append and resume else []  # some of them may have taken their names already
+    earlier = (
+        interrupted_names(output) if append and resume else []
+    )  # some of them may have taken their names already
     joined = Joined.of(outputs_of(output, options), earlier) if append else None
     given = class_list(options.classes)
     classes = joined.classes_for(source, given) if joined else given
@@ -139,7 +178,11 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
     subset = Subset(source, chosen, options.fields, classes)
     subset.refuse_unknown_classes()
     strip = options.metadata == "strip"
-    fast_jpegs = FastJpegs(len(subset), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
+    fast_jpegs = (
+        FastJpegs(len(subset), strip=strip, limits=options.limits)
+        if options.jpeg == "fast"
+        else None
+    )
     pack_input = _pack_input(container, options, subset, fast_jpegs)
     _refuse_fields(container, pack_input.schema, options)
     if joined and not options.names:  # else only what is written tells what a reader will find
@@ -163,7 +206,11 @@ def plan_pack(source: Source, output: Path, options: PackOptions, *, append: boo
         report,
         virtual_paths,
         joined,
-        (*subset.notes, *(joined.notes_on(source) if joined and not given else ()), *_notes_on_keys(source, chosen, joined)),
+        (
+            *subset.notes,
+            *(joined.notes_on(source) if joined and not given else ()),
+            *_notes_on_keys(source, chosen, joined),
+        ),
         fast_jpegs,
     )
 
@@ -183,10 +230,14 @@ def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[s
 
 def outputs_of(output: Path, options: PackOptions) -> list[Path]:
     """The path that each split is written to; the output itself where nothing is split."""
-    return [output.with_name(f"{output.stem}-{name}{output.suffix}") for name in options.split] or [output]
+    return [output.with_name(f"{output.stem}-{name}{output.suffix}") for name in options.split] or [
+        output
+    ]
 
 
-def _cut(parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: PackOptions, *, append: bool) -> tuple[list[int], list[Path]]:
+def _cut(
+    parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: PackOptions, *, append: bool
+) -> tuple[list[int], list[Path]]:
     """First sample of each shard and the number of samples; the shards' names."""
     cuts, paths = [0], list[Path]()
     is_numbered = options.shards is not None or options.shard_size is not None
@@ -198,7 +249,9 @@ def _cut(parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: Pack
     return cuts, paths
 
 
-def _virtual_paths(outputs: Sequence[Path], paths: Sequence[Path], options: PackOptions, *, append: bool) -> tuple[Path, ...]:
+def _virtual_paths(
+    outputs: Sequence[Path], paths: Sequence[Path], options: PackOptions, *, append: bool
+) -> tuple[Path, ...]:
     """A virtual dataset that is there is kept up to date. Raises OptionError where samples lie under its name."""
     found = []
     for output in outputs:
@@ -221,7 +274,9 @@ def _refuse_fields(container: Container, schema: Schema, options: PackOptions) -
     container.refuse_fields(schema)
     files = [blob.name for blob in schema.blobs if blob.kind != "pixels"]
     if options.virtual and files:
-        raise SchemaError(f"a virtual dataset shows pixels and columns, not the files of {files[0]!r}; leave them out with fields=...")
+        raise SchemaError(
+            f"a virtual dataset shows pixels and columns, not the files of {files[0]!r}; leave them out with fields=..."
+        )
 
 
 def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
@@ -236,11 +291,17 @@ def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
         for number, first in first_of.items():
             key = None if keys is None else keys[number]
             kept = options.duplicates == "report"
-            rejects.append(Reject.duplicate(number, key, source.location(number), source.location(first), kept=kept))
+            rejects.append(
+                Reject.duplicate(
+                    number, key, source.location(number), source.location(first), kept=kept
+                )
+            )
         if options.duplicates == "drop":
             rows = rows[~np.isin(rows, list(first_of))]
     if len(rows) == 0:
-        raise EmptySourceError("no sample is left; look at include and exclude, which are compared with whole keys")
+        raise EmptySourceError(
+            "no sample is left; look at include and exclude, which are compared with whole keys"
+        )
     return (rows if options.shuffle_seed is None else shuffled(rows, options.shuffle_seed)), rejects
 
 
@@ -249,12 +310,19 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
     if not options.split:
         return {output: rows}
     if (keys := keys_of(source)) is None:
-        raise OptionError("a split looks at the samples' keys, and these have none; give keys to the source")
+        raise OptionError(
+            "a split looks at the samples' keys, and these have none; give keys to the source"
+        )
     parts = parts_of(spread_by_key(keys, 0)[rows], options.split)
     found = {path: rows[parts == part] for part, path in enumerate(outputs_of(output, options))}
     for path, part in found.items():
         if len(part) == 0:
-            raise EmptySourceError(with_location("no sample falls into this split; give it a larger part, or more samples", Location(path)))
+            raise EmptySourceError(
+                with_location(
+                    "no sample falls into this split; give it a larger part, or more samples",
+                    Location(path),
+                )
+            )
     return found
 
 
@@ -262,15 +330,23 @@ def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
         return registry.named(options.format)
     if (container := registry.of_suffix(output)) is None:
-        raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format")
+        raise OptionError(
+            f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format"
+        )
     return container
 
 
-def _pack_input(container: Container, options: PackOptions, source: Source, fast_jpegs: FastJpegs | None) -> PackInput:
+def _pack_input(
+    container: Container, options: PackOptions, source: Source, fast_jpegs: FastJpegs | None
+) -> PackInput:
     if not _wants_pixels(container, options, source):
         pack_input = EncodedInput(source, options.names, options.limits)
         is_altered = options.preprocess.is_needed or fast_jpegs is not None
-        return PreprocessedInput(pack_input, source, options.preprocess, fast_jpegs) if is_altered else pack_input
+        return (
+            PreprocessedInput(pack_input, source, options.preprocess, fast_jpegs)
+            if is_altered
+            else pack_input
+        )
     decoding = DecodeOptions(options.color, limits=options.limits, alpha=options.alpha)
     pixels = PixelInput(source, options.names, options.size, decoding, options.bits)
     return pixels if options.size is None else with_masks_of_size(pixels, source, options.limits)
@@ -281,10 +357,14 @@ def _wants_pixels(container: Container, options: PackOptions, source: Source) ->
         return False
     if container.name != "hdf5":
         what = "TFRecord" if container.name == "tfrecord" else "a tar"
-        raise OptionError(f"{what} holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5")
+        raise OptionError(
+            f"{what} holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5"
+        )
     image_field = source.schema.image_field
     if image_field is not None and image_field.kind == "pixels" and options.size is not None:
-        raise OptionError("the source holds pixels, not image files; pack it without a size, or pack the image files")
+        raise OptionError(
+            "the source holds pixels, not image files; pack it without a size, or pack the image files"
+        )
     return image_field is not None and image_field.kind == "image"
 
 

@@ -72,7 +72,9 @@ class Preprocess:
         """Then nobody knows beforehand how large the files will be."""
         return (self.resize_max, self.size, self.quality) != (None, None, None)
 
-    def apply(self, data: bytes, info: npt.NDArray[Any], location: Location, kind: Kind = "image") -> bytes:
+    def apply(
+        self, data: bytes, info: npt.NDArray[Any], location: Location, kind: Kind = "image"
+    ) -> bytes:
         """The file to write. Raises, with `place`, what decoding meets.
 
         - info: what the header says, one IMAGE_INFO.
@@ -84,7 +86,11 @@ class Preprocess:
             if size is not None and kind == "mask":
                 return encode(self._numbers(data, info, size, location), "png")
             if size is not None:
-                return encode(self._pixels(data, info, size, location), format, quality=self.quality or _DEFAULT_QUALITY)
+                return encode(
+                    self._pixels(data, info, size, location),
+                    format,
+                    quality=self.quality or _DEFAULT_QUALITY,
+                )
             if self.check and kind == "mask":
                 decode_numbers(data, info, self.limits)
             elif self.check:
@@ -106,11 +112,15 @@ class Preprocess:
             return max(1, round(height * most / larger)), max(1, round(width * most / larger))
         return None if self.quality is None or kind == "mask" else (height, width)
 
-    def _pixels(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location) -> Pixels:
+    def _pixels(
+        self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location
+    ) -> Pixels:
         """Upright (height, width, 3), or (height, width, 1) of an image that has one channel and no colors."""
         is_deep = info["bits"] == 16 and FORMATS[info["format"]] in _DEEP_FORMATS
         color: Color = "GRAY" if info["format"] == JPEG and info["components"] == 1 else "RGB"
-        options = DecodeOptions(color, limits=self.limits, num_workers=1, bits=16 if is_deep else 8, alpha=self.alpha)
+        options = DecodeOptions(
+            color, limits=self.limits, num_workers=1, bits=16 if is_deep else 8, alpha=self.alpha
+        )
         encoded, plan, refused = _one(data, info, size, options, location)
         outs = empty_outputs(plan, options.channels, options.dtype)
         decode_pictures(encoded, plan, outs, options, refused)
@@ -118,24 +128,36 @@ class Preprocess:
         is_gray = info["components"] <= 2 and bool((pixels == pixels[..., :1]).all())
         return np.ascontiguousarray(pixels[..., :1]) if is_gray else pixels
 
-    def _numbers(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location) -> Pixels:
+    def _numbers(
+        self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location
+    ) -> Pixels:
         """Upright class numbers (height, width, 1)."""
-        options = DecodeOptions("GRAY", limits=self.limits, num_workers=1, bits=16 if info["bits"] == 16 else 8)
+        options = DecodeOptions(
+            "GRAY", limits=self.limits, num_workers=1, bits=16 if info["bits"] == 16 else 8
+        )
         encoded, plan, refused = _one(data, info, size, options, location)
         outs = empty_outputs(plan, 1, options.dtype)
         widths, heights = upright_sizes(encoded.infos, True, refused)
-        decode_masks(encoded, plan, [(int(heights[0]), int(widths[0]))], [outs[0][..., 0]], options, refused)
+        decode_masks(
+            encoded, plan, [(int(heights[0]), int(widths[0]))], [outs[0][..., 0]], options, refused
+        )
         numbers: Pixels = outs[0]
         return numbers
 
 
 def _one(
-    data: bytes, info: npt.NDArray[Any], size: tuple[int, int], options: DecodeOptions, location: Location
+    data: bytes,
+    info: npt.NDArray[Any],
+    size: tuple[int, int],
+    options: DecodeOptions,
+    location: Location,
 ) -> tuple[EncodedImages, Plan, Failures]:
     """An image, the plan that resizes it, and whether it is refused."""
     spans = np.zeros(1, SPAN)
     spans["length"] = len(data)
-    encoded = EncodedImages(SpanSource(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: location)
+    encoded = EncodedImages(
+        SpanSource(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: location
+    )
     refused = refuse_pictures(encoded, options)
     plan = plan_batch((Resize(size),), *upright_sizes(encoded.infos, True, refused))
     plan.views["orientation"] = info["orientation"]
@@ -150,7 +172,13 @@ def with_masks_of_size(pack_input: PackInput, source: Source, limits: Limits) ->
     assert height is not None
     assert width is not None
     has_masks = any(blob.kind == "mask" for blob in pack_input.schema.blobs)
-    return PreprocessedInput(pack_input, source, Preprocess(size=(height, width), limits=limits), kinds=("mask",)) if has_masks else pack_input
+    return (
+        PreprocessedInput(
+            pack_input, source, Preprocess(size=(height, width), limits=limits), kinds=("mask",)
+        )
+        if has_masks
+        else pack_input
+    )
 
 
 class PreprocessedInput:
@@ -168,23 +196,41 @@ class PreprocessedInput:
         fast_jpegs: FastJpegs | None = None,
         kinds: tuple[Kind, ...] = ("image", "mask"),
     ) -> None:
-        self._pack_input, self._source, self._preprocess, self._fast_jpegs = pack_input, source, preprocess, fast_jpegs
+        self._pack_input, self._source, self._preprocess, self._fast_jpegs = (
+            pack_input,
+            source,
+            preprocess,
+            fast_jpegs,
+        )
         self._fields = [blob for blob in pack_input.schema.blobs if blob.kind in kinds]
         self.schema, self.sizes = pack_input.schema, pack_input.sizes
-        self.keeps_sizes = pack_input.keeps_sizes and not (preprocess.reencodes and "image" in kinds)
+        self.keeps_sizes = pack_input.keeps_sizes and not (
+            preprocess.reencodes and "image" in kinds
+        )
         self.memory_sizes = 2 * pack_input.memory_sizes
 
     def read(self, rows: Rows) -> Batch:
         batch = self._pack_input.read(rows)
-        altered = {blob.name: self._preprocessed_field(blob, batch[blob.name], rows) for blob in self._fields}
-        if self._fast_jpegs is not None and (image_field := self.schema.image_field) is not None and image_field.name in altered:
-            altered[image_field.name] = _made_fast(self._fast_jpegs, altered[image_field.name], rows)
+        altered = {
+            blob.name: self._preprocessed_field(blob, batch[blob.name], rows)
+            for blob in self._fields
+        }
+        if (
+            self._fast_jpegs is not None
+            and (image_field := self.schema.image_field) is not None
+            and image_field.name in altered
+        ):
+            altered[image_field.name] = _made_fast(
+                self._fast_jpegs, altered[image_field.name], rows
+            )
         return Batch({**batch, **altered}, len(rows))
 
     def _preprocessed_field(self, field: Field, values: Any, rows: Rows) -> Ragged:
         if not field.is_list:
             return self._preprocessed(field, values, rows)
-        return Ragged(self._preprocessed(field, values.values, rows[owners(values)]), values.offsets)
+        return Ragged(
+            self._preprocessed(field, values.values, rows[owners(values)]), values.offsets
+        )
 
     def _preprocessed(self, field: Field, blobs: Ragged, rows: Rows) -> Ragged:
         if not self._preprocess.is_needed:
@@ -193,12 +239,14 @@ class PreprocessedInput:
         places = [self._source.location(int(row)) for row in rows]
         apply = self._preprocess.apply
         return Ragged.of_bytes(
-            blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], location, field.kind) for i, location in enumerate(places)
+            blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], location, field.kind)
+            for i, location in enumerate(places)
         )
 
 
 def _made_fast(fast_jpegs: FastJpegs, blobs: Ragged, rows: Rows) -> Ragged:
     is_jpeg, transcoder = probe_blobs(blobs)[0]["format"] == JPEG, fast_jpegs.transcoder()
     return Ragged.of_bytes(
-        fast_jpegs.made_fast(row, blobs.bytes(i), transcoder) if is_jpeg[i] else blobs.bytes(i) for i, row in enumerate(rows.tolist())
+        fast_jpegs.made_fast(row, blobs.bytes(i), transcoder) if is_jpeg[i] else blobs.bytes(i)
+        for i, row in enumerate(rows.tolist())
     )

@@ -37,8 +37,22 @@ class Reject:
         return cls(sample, key, _text(location.path), type(error).__name__, str(error))
 
     @classmethod
-    def duplicate(cls, sample: int, key: str | None, location: Location, first: Location, *, kept: bool = False) -> "Reject":
-        return cls(sample, key, _text(location.path), KEPT_DUPLICATE if kept else DUPLICATE, f"the bytes are those of {first}")
+    def duplicate(
+        cls,
+        sample: int,
+        key: str | None,
+        location: Location,
+        first: Location,
+        *,
+        kept: bool = False,
+    ) -> "Reject":
+        return cls(
+            sample,
+            key,
+            _text(location.path),
+            KEPT_DUPLICATE if kept else DUPLICATE,
+            f"the bytes are those of {first}",
+        )
 
     @property
     def is_left_out(self) -> bool:

@@ -22,7 +22,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fastpack.errors import FastpackError, Location, OutputExistsError, PlanChangedError, StagingBusyError, from_os_error, with_location
+from fastpack.errors import (
+    FastpackError,
+    Location,
+    OutputExistsError,
+    PlanChangedError,
+    StagingBusyError,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.atomic import atomic_write, sync_path
 from fastpack.files.companions import index_path, report_path
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_held, read_note
@@ -90,7 +98,10 @@ class Staging:
         self._location = LockedFolder(staging_folder(output))
         self._folder = self._location.path
         self._receipt = receipt_of(plan)
-        names = {"shards": [path.name for path in paths], "outputs": [path.name for path in self._outputs]}
+        names = {
+            "shards": [path.name for path in paths],
+            "outputs": [path.name for path in self._outputs],
+        }
         self._plan = json.loads(json.dumps({**plan, **names}))
         self._append, self._resume, self._overwrite = append, resume, overwrite
         self._finished: dict[int, Finished] = {}
@@ -112,14 +123,21 @@ class Staging:
             self._withdraw()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Without finished shards there is nothing to continue, so nothing is left behind."""
         try:
             if self._folder.exists() and not self._finished:
                 with suppress(OSError):
                     self._remove()
             elif error is not None and self._folder.exists():
-                kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
+                kept = (
+                    f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
+                )
                 error.add_note(f"{kept}; {_RESUME}, or with overwrite=True to start over")
         finally:
             self._location.unlock()
@@ -143,7 +161,10 @@ class Staging:
     @property
     def rejects(self) -> list[Reject]:
         """What was left out of the finished shards, in the order of the source."""
-        return sorted((reject for one in self._finished.values() for reject in one.rejects), key=lambda reject: reject.sample)
+        return sorted(
+            (reject for one in self._finished.values() for reject in one.rejects),
+            key=lambda reject: reject.sample,
+        )
 
     @property
     def transcodes(self) -> Transcodes | None:
@@ -151,7 +172,13 @@ class Staging:
         found = [one.transcodes for one in self._finished.values() if one.transcodes is not None]
         return Transcodes.joined(found) if found else None
 
-    def finish(self, number: int, index: Index, rejects: Sequence[Reject] = (), transcodes: Transcodes | None = None) -> None:
+    def finish(
+        self,
+        number: int,
+        index: Index,
+        rejects: Sequence[Reject] = (),
+        transcodes: Transcodes | None = None,
+    ) -> None:
         """The shard is complete, and `index` is what was found in it: from here on it is kept. `rejects` were left out of it;
         `transcodes` became of its JPEGs."""
         path, shard = self.path(number), index.shards[0]
@@ -180,7 +207,12 @@ class Staging:
         files = [*([self._report] if rejects else []), *shards, *self._virtual_paths]
         new = tuple(file.name for file in files if self.staged(file).exists())
         if self._append:
-            old = tuple(file.name for virtual in self._virtual_paths for file in companions(virtual) if file.exists())
+            old = tuple(
+                file.name
+                for virtual in self._virtual_paths
+                for file in companions(virtual)
+                if file.exists()
+            )
         else:
             old = replaced_names(self._outputs, new)
         entries = [finished.entry(number) for number, finished in self._finished.items()]
@@ -230,13 +262,25 @@ class Staging:
         if earlier is None:
             message = "the notes of the earlier pack are damaged; pack with overwrite=True and without resume=True, or delete the folder"
             raise PlanChangedError(with_location(message, Location(self._folder / _PLAN)))
-        names = [name for name in self._plan.keys() | earlier.keys() if self._plan.get(name) != earlier.get(name)]
+        names = [
+            name
+            for name in self._plan.keys() | earlier.keys()
+            if self._plan.get(name) != earlier.get(name)
+        ]
         if names:
             differences = ", ".join(
-                f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)" for name in sorted(names)
+                f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)"
+                for name in sorted(names)
             )
-            remedy = "pack as before, or pack with overwrite=True and without resume=True to start over"
-            raise PlanChangedError(with_location(f"this is not the pack that was begun: {differences}; {remedy}", Location(self._folder)))
+            remedy = (
+                "pack as before, or pack with overwrite=True and without resume=True to start over"
+            )
+            raise PlanChangedError(
+                with_location(
+                    f"this is not the pack that was begun: {differences}; {remedy}",
+                    Location(self._folder),
+                )
+            )
 
     def _stands(self, number: int, finished: Finished) -> bool:
         """Whether the shard that the journal lists is there."""
@@ -254,28 +298,53 @@ class Staging:
             if plan is None:
                 continue
             their_outputs = map(Path, _names(plan, "outputs"))
-            is_crossing = concerns_sets(_names(plan, "shards"), self._outputs) or concerns_sets(ours, their_outputs)
+            is_crossing = concerns_sets(_names(plan, "shards"), self._outputs) or concerns_sets(
+                ours, their_outputs
+            )
             if is_crossing and is_held(folder):
                 message = "another pack writes files of the same names now; wait for it, or choose another name"
                 raise StagingBusyError(with_location(message, Location(folder)))
 
     def _refuse_existing(self) -> None:
-        for path in (*self._paths, *map(index_path, self._paths), *self._virtual_paths, self._report):
+        for path in (
+            *self._paths,
+            *map(index_path, self._paths),
+            *self._virtual_paths,
+            self._report,
+        ):
             if path.is_dir():
-                raise OutputExistsError(with_location("a folder has the output's name; choose another name, or move the folder", Location(path)))
+                raise OutputExistsError(
+                    with_location(
+                        "a folder has the output's name; choose another name, or move the folder",
+                        Location(path),
+                    )
+                )
         if self._overwrite or self._is_published:
             return
         if self._report.exists():
             message = "a report of an earlier pack is there already; ask for overwrite, or choose another name"
             raise OutputExistsError(with_location(message, Location(self._report)))
-        in_the_way = self._paths if self._append else [path for output in self._outputs for path in members_of(output)]
+        in_the_way = (
+            self._paths
+            if self._append
+            else [path for output in self._outputs for path in members_of(output)]
+        )
         for path in in_the_way:
             if os.path.lexists(path):
-                raise OutputExistsError(with_location("the output is there already; ask for overwrite, or choose another name", Location(path)))
+                raise OutputExistsError(
+                    with_location(
+                        "the output is there already; ask for overwrite, or choose another name",
+                        Location(path),
+                    )
+                )
 
     def _remove_halves(self, kept: Mapping[int, Any]) -> None:
         """What an earlier pack had begun and not finished."""
-        whole = {path.name for number in kept for path in (self.path(number), index_path(self.path(number)))}
+        whole = {
+            path.name
+            for number in kept
+            for path in (self.path(number), index_path(self.path(number)))
+        }
         for member in self._folder.iterdir():
             if member.name not in whole | {LOCK_NAME, _PLAN, journal.NAME}:
                 member.unlink()
@@ -291,7 +360,9 @@ class Staging:
         """Removes all that this pack made, unless another pack holds the lock or there is something to go on with."""
         try:
             with suppress(OSError):  # no folder was made, or another packer has it
-                if self._location.relock() and {journal.NAME, PENDING, DONE}.isdisjoint(os.listdir(self._folder)):
+                if self._location.relock() and {journal.NAME, PENDING, DONE}.isdisjoint(
+                    os.listdir(self._folder)
+                ):
                     self._remove()
         finally:
             self._location.unlock()

@@ -40,7 +40,9 @@ _SYSTEM_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 def is_sample_error(error: FastpackError) -> bool:
     """True when another sample in its stead could have been read."""
-    if isinstance(error, OutOfMemoryError) or (isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS):
+    if isinstance(error, OutOfMemoryError) or (
+        isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
+    ):
         return False
     return isinstance(error, _SAMPLE_ERRORS)
 
@@ -63,7 +65,9 @@ class Validator:
             try:
                 return self._pack_input.read(good), faults
             except FastpackError as error:
-                found = self._faults(good)  # one by one: a batch tells of one only, and not always of the first
+                found = self._faults(
+                    good
+                )  # one by one: a batch tells of one only, and not always of the first
                 if not found:
                     raise  # of no sample by itself
                 if self._on_error == "raise":

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from fastpack.core import checks
-from fastpack.errors import FormatError, Location, MissingFileError, OptionError, OutputExistsError, with_location
+from fastpack.errors import (
+    FormatError,
+    Location,
+    MissingFileError,
+    OptionError,
+    OutputExistsError,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.naming import numbered_members
@@ -46,11 +53,24 @@ def write_virtual_dataset(
         raise OptionError(f"there are no shards to show; name one at least - at {output}")
     for path in paths:
         if path.absolute().parent != output.absolute().parent or path == output:
-            raise OptionError(with_location(f"the shards must stand beside {output.name}, which names them without their folder", Location(path)))
+            raise OptionError(
+                with_location(
+                    f"the shards must stand beside {output.name}, which names them without their folder",
+                    Location(path),
+                )
+            )
         if of_file(path) is not named("hdf5"):
-            raise FormatError(with_location("only shards of HDF5 can be shown as one", Location(path)))
+            raise FormatError(
+                with_location("only shards of HDF5 can be shown as one", Location(path))
+            )
     if output.exists() and not overwrite:
-        raise OutputExistsError(17, with_location("a file is there already; ask for overwrite, or choose another name", Location(output)))
+        raise OutputExistsError(
+            17,
+            with_location(
+                "a file is there already; ask for overwrite, or choose another name",
+                Location(output),
+            ),
+        )
     make_virtual_dataset(output, paths, sync=sync)
 
 
@@ -63,7 +83,9 @@ def _named(shards: Any) -> list[Path]:
 
 def make_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool) -> None:
     """Writes a virtual dataset at `path` that looks for files of the shards' names beside it."""
-    from fastpack.formats.hdf5.virtual import write_virtual_dataset  # takes a tenth of a second, as all that needs h5py
+    from fastpack.formats.hdf5.virtual import (
+        write_virtual_dataset,
+    )  # takes a tenth of a second, as all that needs h5py
 
     write_virtual_dataset(path, shards, sync=sync)
 
@@ -72,5 +94,10 @@ def list_shards(output: Path) -> list[Path]:
     """The numbered shards that are named like `output`, in order. Raises MissingFileError, or MixedSetError."""
     found = [member.path for member in numbered_members(output)]
     if not found:
-        raise MissingFileError(2, with_location("there are no shards of this name; pack them first, or list them", Location(output)))
+        raise MissingFileError(
+            2,
+            with_location(
+                "there are no shards of this name; pack them first, or list them", Location(output)
+            ),
+        )
     return find_shards(found)

@@ -31,7 +31,14 @@ from fastpack.errors import (
 )
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
-from fastpack.images.decode import DecodeOptions, EncodedImages, Failures, SpanSource, read_good_blobs, upright_sizes
+from fastpack.images.decode import (
+    DecodeOptions,
+    EncodedImages,
+    Failures,
+    SpanSource,
+    read_good_blobs,
+    upright_sizes,
+)
 from fastpack.images.headers import probe_blobs
 from fastpack.index.index import Index
 
@@ -77,19 +84,33 @@ class BlobReader:
 
         Of a field that is a list, these are the blobs of all its lists, one after the other: see `list_offsets`.
         """
-        spans = self._index.spans[field.name].take(rows)  # seven times as fast as [rows] for records
-        infos = self._index.infos[field.name].take(rows) if field.is_image_file else np.zeros(len(rows), IMAGE_INFO)
+        spans = self._index.spans[field.name].take(
+            rows
+        )  # seven times as fast as [rows] for records
+        infos = (
+            self._index.infos[field.name].take(rows)
+            if field.is_image_file
+            else np.zeros(len(rows), IMAGE_INFO)
+        )
         if isinstance(spans, Ragged):
             return self._of_lists(spans, flat_values(infos), rows, options)
 
         def location_of(row: int) -> Location:
             offset = int(spans["offset"][row])
-            return self._index.location(int(rows[row]), offset=None if offset == NO_SPAN else offset)
+            return self._index.location(
+                int(rows[row]), offset=None if offset == NO_SPAN else offset
+            )
 
         has_span = spans["offset"] != NO_SPAN
         seek_points = self._index.seek_points.get(field.name)
         marks = None if seek_points is None else seek_points.take(rows)
-        on_disk = EncodedImages(SpanSource(fds=self._files.descriptors(spans["shard"][has_span])), spans, infos, location_of, seek_points=marks)
+        on_disk = EncodedImages(
+            SpanSource(fds=self._files.descriptors(spans["shard"][has_span])),
+            spans,
+            infos,
+            location_of,
+            seek_points=marks,
+        )
         if has_span.all():
             return on_disk
         blobs, failures = self._in_memory(field, rows, on_disk, options)
@@ -104,7 +125,9 @@ class BlobReader:
         offsets: Rows = self._index.spans[field.name].offsets
         return offsets_of(offsets[1:][rows] - offsets[:-1][rows])
 
-    def _of_lists(self, spans: Ragged, infos: npt.NDArray[Any], rows: Rows, options: DecodeOptions) -> EncodedImages:
+    def _of_lists(
+        self, spans: Ragged, infos: npt.NDArray[Any], rows: Rows, options: DecodeOptions
+    ) -> EncodedImages:
         """The checksum of a TFRecord covers all of a record: so the blobs of one are read at once, not record after record for each."""
         flat, owner = spans.values, owners(spans)
         infos = infos if len(infos) == len(flat) else np.zeros(len(flat), IMAGE_INFO)
@@ -120,14 +143,21 @@ class BlobReader:
         joined = firsts.copy()
         joined["length"] = lasts["offset"] + lasts["length"] - firsts["offset"]
         on_disk = EncodedImages(
-            SpanSource(fds=files), joined, np.zeros(len(joined), IMAGE_INFO), lambda row: self._index.location(int(rows[filled[row]]))
+            SpanSource(fds=files),
+            joined,
+            np.zeros(len(joined), IMAGE_INFO),
+            lambda row: self._index.location(int(rows[filled[row]])),
         )
         lists, failed = read_good_blobs(on_disk, options)
         number = np.zeros(len(rows), np.int64)
         number[filled] = np.arange(len(filled))
         of_blob = number[owner]
         placed = np.zeros(len(flat), SPAN)
-        placed["offset"] = flat["offset"] - firsts["offset"][of_blob] + lists.offsets[:-1][of_blob].astype(np.uint64)
+        placed["offset"] = (
+            flat["offset"]
+            - firsts["offset"][of_blob]
+            + lists.offsets[:-1][of_blob].astype(np.uint64)
+        )
         placed["length"] = flat["length"]
         lost = np.isin(of_blob, list(failed))
         placed[lost] = np.zeros(1, SPAN)
@@ -143,7 +173,11 @@ class BlobReader:
     def import_modules(self) -> None:
         """Imports what reading these blobs imports."""
         # Lists have spans wherever they lie.
-        fetched = [spans["offset"] == NO_SPAN for spans in self._index.spans.values() if not isinstance(spans, Ragged)]
+        fetched = [
+            spans["offset"] == NO_SPAN
+            for spans in self._index.spans.values()
+            if not isinstance(spans, Ragged)
+        ]
         if not any(lost.any() for lost in fetched):
             return
         import numpy.ma  # noqa: F401  # by np.unique
@@ -157,7 +191,9 @@ class BlobReader:
         num_deep = int(np.count_nonzero(is_deep & is_readable))
         return Depth(num_deep, int(np.count_nonzero(is_readable)) - num_deep)
 
-    def upright_sizes(self, rows: Rows, orient: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    def upright_sizes(
+        self, rows: Rows, orient: bool
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
         """Widths and heights of the images that masks follow, 0 where a header cannot be read; None without an image."""
         image_field = self._index.schema.image_field
         if image_field is None:
@@ -170,14 +206,19 @@ class BlobReader:
 
     def file_of(self, rows: Rows) -> Location:
         """The file that the first of these samples is in."""
-        return Location(self._index.location(int(rows[0])).path if len(rows) else self._index.shards[0].path)
+        return Location(
+            self._index.location(int(rows[0])).path if len(rows) else self._index.shards[0].path
+        )
 
     def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
         """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""
         options = replace(options, keep_going=True)
         encoded = self.images(field, rows, options)
         spans = encoded.spans.copy()
-        spans["length"], spans["record_length"] = np.minimum(spans["length"], np.uint64(num_bytes)), 0
+        spans["length"], spans["record_length"] = (
+            np.minimum(spans["length"], np.uint64(num_bytes)),
+            0,
+        )
         return read_good_blobs(replace(encoded, spans=spans), options)[0]
 
     def advise_willneed(self, rows: Rows) -> None:
@@ -188,7 +229,9 @@ class BlobReader:
             in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
             announce(in_order, self._files.descriptors(in_order["shard"]))
 
-    def _in_memory(self, field: Field, rows: Rows, encoded: EncodedImages, options: DecodeOptions) -> tuple[Ragged, Failures]:
+    def _in_memory(
+        self, field: Field, rows: Rows, encoded: EncodedImages, options: DecodeOptions
+    ) -> tuple[Ragged, Failures]:
         """Those that are fetched, and those that lie in other files of the same batch; nothing for one that fails."""
         has_span, lengths = encoded.spans["offset"] != NO_SPAN, encoded.spans["length"]
         blobs = [b""] * len(rows)
@@ -199,7 +242,9 @@ class BlobReader:
                 blobs[position] = read.bytes(row)
 
         def fetch(positions: Rows) -> None:
-            for position, blob in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
+            for position, blob in zip(
+                positions.tolist(), self._fetch(field, rows[positions]), strict=True
+            ):
                 data = np.asarray(blob).tobytes()
                 if len(data) != lengths[position]:
                     raise changed_file_error(encoded.location_of(position))
@@ -208,7 +253,9 @@ class BlobReader:
         failures = _read_each([(has_span, read), (~has_span, fetch)], keep_going=True)
         return Ragged.of_bytes(blobs), failures
 
-    def pixels(self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None) -> tuple[Pixels, Failures]:
+    def pixels(
+        self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None
+    ) -> tuple[Pixels, Failures]:
         """Stored arrays (n, *field.shape), in the machine's byte order; with keep_going, any pixels for those that fail.
 
         - out: an array of that shape and dtype that receives them; else there is a new one.
@@ -217,14 +264,24 @@ class BlobReader:
         """
         if None in field.shape:
             message = f"{field.name} has another shape in another file; open the files apart"
-            raise SchemaError(with_location(message, self._index.location(int(rows[0])) if len(rows) else Location()))
+            raise SchemaError(
+                with_location(
+                    message, self._index.location(int(rows[0])) if len(rows) else Location()
+                )
+            )
         self._refuse_large(field, rows, options)
         stored = np.dtype(field.dtype)
         shape = (len(rows), *(size or 0 for size in field.shape))
         if out is not None and (out.shape != shape or out.dtype != stored.newbyteorder("=")):
-            raise ShapeError(f"out must be {stored.newbyteorder('=')} {shape}, not {out.dtype} {out.shape}")
+            raise ShapeError(
+                f"out must be {stored.newbyteorder('=')} {shape}, not {out.dtype} {out.shape}"
+            )
         is_direct = out is not None and out.flags.c_contiguous and out.flags.writeable
-        pixels = out if out is not None and is_direct else options.memory.empty(shape, stored.newbyteorder("="))
+        pixels = (
+            out
+            if out is not None and is_direct
+            else options.memory.empty(shape, stored.newbyteorder("="))
+        )
         failures = self._read_pixels(field, rows, pixels, options) if len(rows) else {}
         if not stored.isnative:
             pixels.byteswap(inplace=True)
@@ -235,12 +292,17 @@ class BlobReader:
 
     def _refuse_large(self, field: Field, rows: Rows, options: DecodeOptions) -> None:
         """A dataset may claim any size for samples that were never written."""
-        most, numbers = _NUMBERS_A_PIXEL * options.limits.max_pixels, math.prod(size or 0 for size in field.shape)
+        most, numbers = (
+            _NUMBERS_A_PIXEL * options.limits.max_pixels,
+            math.prod(size or 0 for size in field.shape),
+        )
         if numbers > most and len(rows):
             message = f"a sample of {field.name} has {numbers} numbers, more than {most}; raise max_pixels if the file is real"
             raise LimitError(with_location(message, self._index.location(int(rows[0]))))
 
-    def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
+    def _read_pixels(
+        self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions
+    ) -> Failures:
         """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name].take(rows)
         has_span = spans["offset"] != NO_SPAN
@@ -251,24 +313,50 @@ class BlobReader:
         ways: list[Way] = [
             (has_span, lambda positions: self._read_spans(spans, positions, rows, flat, options)),
             (in_chunks, lambda positions: self._read_chunks(field, rows, positions, flat, options)),
-            (~has_span & ~in_chunks, lambda positions: self._fetch_pixels(field, rows, positions, pixels)),
+            (
+                ~has_span & ~in_chunks,
+                lambda positions: self._fetch_pixels(field, rows, positions, pixels),
+            ),
         ]
         failures = _read_each(ways, options.keep_going)
-        return failures | self._differing(rows, spans, flat, failures, options) if options.check_pixels else failures
+        return (
+            failures | self._differing(rows, spans, flat, failures, options)
+            if options.check_pixels
+            else failures
+        )
 
-    def _differing(self, rows: Rows, spans: npt.NDArray[Any], flat: Pixels, failures: Failures, options: DecodeOptions) -> Failures:
+    def _differing(
+        self,
+        rows: Rows,
+        spans: npt.NDArray[Any],
+        flat: Pixels,
+        failures: Failures,
+        options: DecodeOptions,
+    ) -> Failures:
         """Which of the pixels that were read differ from a checksum that reading them did not compare."""
         is_known = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
         is_known[list(failures)] = False
         sample_bytes = len(flat) // len(rows)
-        differs = is_known & (crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"])
+        differs = is_known & (
+            crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"]
+        )
         message = "the pixels differ from their CRC32C"
-        found = {row: status_error(5, message, self._index.location(int(rows[row]))) for row in np.flatnonzero(differs).tolist()}
+        found = {
+            row: status_error(5, message, self._index.location(int(rows[row])))
+            for row in np.flatnonzero(differs).tolist()
+        }
         if found and not options.keep_going:
             raise found[min(found)]
         return found
 
-    def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
+    def _read_spans(
+        self,
+        spans: npt.NDArray[Any],
+        positions: Rows,
+        rows: Rows,
+        flat: Pixels,
+        options: DecodeOptions,
+    ) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
         firsts = _first_of_neighbours(wanted, positions)
         sample_bytes = int(spans["length"][0])
@@ -276,10 +364,20 @@ class BlobReader:
             wanted = wanted[firsts]
             wanted["length"] *= np.diff(firsts, append=len(positions)).astype(np.uint64)
         positions = positions[firsts]
-        job = Gather(wanted, flat, positions * sample_bytes, fds=self._files.descriptors(wanted["shard"]), check=options.check)
-        self._raise_first(run_in_threads(job.run, options.workers_for(len(wanted))), rows, positions)
+        job = Gather(
+            wanted,
+            flat,
+            positions * sample_bytes,
+            fds=self._files.descriptors(wanted["shard"]),
+            check=options.check,
+        )
+        self._raise_first(
+            run_in_threads(job.run, options.workers_for(len(wanted))), rows, positions
+        )
 
-    def _read_chunks(self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions) -> None:
+    def _read_chunks(
+        self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions
+    ) -> None:
         shard_numbers = self._index.shard_numbers[rows[positions]]
         fds = self._files.descriptors(shard_numbers)
         jobs = []
@@ -298,10 +396,14 @@ class BlobReader:
                     out=flat,
                 )
             )
-        outcomes = run_in_threads(lambda: [job.run() for job in jobs], options.workers_for(len(positions)))
+        outcomes = run_in_threads(
+            lambda: [job.run() for job in jobs], options.workers_for(len(positions))
+        )
         self._raise_first([outcome for of_thread in outcomes for outcome in of_thread], rows)
 
-    def _raise_first(self, outcomes: list[Outcome], rows: Rows, positions: Rows | None = None) -> None:
+    def _raise_first(
+        self, outcomes: list[Outcome], rows: Rows, positions: Rows | None = None
+    ) -> None:
         failures = [outcome for outcome in outcomes if outcome]
         if failures:
             first = min(failures, key=lambda failure: failure[2])
@@ -310,7 +412,9 @@ class BlobReader:
 
     def _fetch_pixels(self, field: Field, rows: Rows, positions: Rows, pixels: Pixels) -> None:
         as_stored = pixels.view(np.dtype(field.dtype))
-        for position, values in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
+        for position, values in zip(
+            positions.tolist(), self._fetch(field, rows[positions]), strict=True
+        ):
             if values.shape != pixels.shape[1:] or values.dtype != as_stored.dtype:
                 message = f"{field.source_name} does not hold what the index says; delete the index"
                 raise FormatError(with_location(message, self._index.location(int(rows[position]))))
@@ -330,7 +434,9 @@ class BlobReader:
             except FastpackError as error:
                 if len(rows) > 1:
                     raise
-                location = self._index.location(int(rows[0]))  # what was asked for alone is what failed
+                location = self._index.location(
+                    int(rows[0])
+                )  # what was asked for alone is what failed
                 raise type(error)(*error.args[:-1], with_location(str(error), location)) from error
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
@@ -345,7 +451,11 @@ def _share_records(spans: npt.NDArray[Any], owner: Rows) -> bool:
     inside = (spans["offset"] >= spans["record_offset"]) & (
         spans["offset"] + spans["length"] <= spans["record_offset"] + spans["record_length"]
     )
-    same = (before["record_offset"] == behind["record_offset"]) & (before["shard"] == behind["shard"]) & (ends <= behind["offset"])
+    same = (
+        (before["record_offset"] == behind["record_offset"])
+        & (before["shard"] == behind["shard"])
+        & (ends <= behind["offset"])
+    )
     return len(behind) > 0 and bool(inside.all() and same.all())
 
 
@@ -387,7 +497,11 @@ def _first_of_neighbours(spans: npt.NDArray[Any], positions: Rows) -> Rows:
     most = max(1, _JOINED_BYTES // max(1, int(lengths[0])))
     follows = np.zeros(len(spans), np.bool_)
     if most > 1:
-        follows[1:] = (offsets[1:] == offsets[:-1] + lengths[:-1]) & (spans["shard"][1:] == spans["shard"][:-1])
-        follows[1:] &= (positions[1:] == positions[:-1] + 1) & (np.maximum(spans["record_length"][1:], spans["record_length"][:-1]) == 0)
+        follows[1:] = (offsets[1:] == offsets[:-1] + lengths[:-1]) & (
+            spans["shard"][1:] == spans["shard"][:-1]
+        )
+        follows[1:] &= (positions[1:] == positions[:-1] + 1) & (
+            np.maximum(spans["record_length"][1:], spans["record_length"][:-1]) == 0
+        )
         follows[::most] = False
     return np.flatnonzero(~follows)

@@ -46,8 +46,20 @@ class ImagePipeline:
     - seek_point_cache: the seek points that are made as images are first decoded, if they are.
     """
 
-    def __init__(self, blobs: BlobReader, options: ReadOptions, sample_numbers: Rows, memory: BufferPool, seek_point_cache: SeekPointCache | None) -> None:
-        self._blobs, self._options, self._sample_numbers, self._seek_point_cache = blobs, options, sample_numbers, seek_point_cache
+    def __init__(
+        self,
+        blobs: BlobReader,
+        options: ReadOptions,
+        sample_numbers: Rows,
+        memory: BufferPool,
+        seek_point_cache: SeekPointCache | None,
+    ) -> None:
+        self._blobs, self._options, self._sample_numbers, self._seek_point_cache = (
+            blobs,
+            options,
+            sample_numbers,
+            seek_point_cache,
+        )
         self.decoding = replace(options.for_decoding, memory=memory)
         self._depths: dict[str, Depth] = {}
 
@@ -57,7 +69,9 @@ class ImagePipeline:
         if self._options.decode:
             import_codecs(self._blobs.formats, self.decoding)
 
-    def values(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Any, Failures]:
+    def values(
+        self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
+    ) -> tuple[Any, Failures]:
         """What a batch of these samples has of one field, and which of them could not be had, whose pixels are 0; or raises for
         the first of these.
 
@@ -75,10 +89,14 @@ class ImagePipeline:
             return self._masks(field, encoded, rows, epoch, options)
         if len(rows) == 0 and out is None:
             side = least_side(self._options.steps)
-            return self._no_images([side, 2 * side], [side, side], options.channels, options.dtype), {}
+            return self._no_images(
+                [side, 2 * side], [side, side], options.channels, options.dtype
+            ), {}
         if self._seek_point_cache and self.decoding.seek_points:
             num_workers = self.decoding.num_workers or num_cores()
-            encoded = self._seek_point_cache.completed(field.name, self._sample_numbers[rows], encoded, num_workers)
+            encoded = self._seek_point_cache.completed(
+                field.name, self._sample_numbers[rows], encoded, num_workers
+            )
         return self._decoded(encoded, rows, epoch, out, options)
 
     def _lists(self, field: Field, rows: Rows, epoch: int | Rows) -> tuple[Any, Failures]:
@@ -91,12 +109,18 @@ class ImagePipeline:
             blobs, failures = read_good_blobs(encoded, self.decoding)
             return Ragged(blobs, offsets), _by_owner(failures, offsets)
         if offsets[-1] == 0:
-            return [np.empty((0, 0, 0, self.decoding.channels), self.decoding.dtype) for _ in rows], {}
+            return [
+                np.empty((0, 0, 0, self.decoding.channels), self.decoding.dtype) for _ in rows
+            ], {}
         epochs = epoch if isinstance(epoch, int) else np.repeat(epoch, lengths)
         outs, failures = self._files(field, encoded, np.repeat(rows, lengths), epochs)
-        return [outs[first:end] for first, end in pairwise(offsets.tolist())], _by_owner(failures, offsets)
+        return [outs[first:end] for first, end in pairwise(offsets.tolist())], _by_owner(
+            failures, offsets
+        )
 
-    def _files(self, field: Field, encoded: EncodedImages, rows: Rows, epoch: int | Rows) -> tuple[Outputs, Failures]:
+    def _files(
+        self, field: Field, encoded: EncodedImages, rows: Rows, epoch: int | Rows
+    ) -> tuple[Outputs, Failures]:
         options = self._decoding_of(field)
         if field.kind == "mask":
             return self._masks(field, encoded, rows, epoch, options)
@@ -114,25 +138,53 @@ class ImagePipeline:
         return replace(self.decoding, bits=16 if depth.num_deep else 8, keeps_bits=True)
 
     def _decoded(
-        self, encoded: EncodedImages, rows: Rows, epoch: int | Rows, out: Pixels | None, options: DecodeOptions
+        self,
+        encoded: EncodedImages,
+        rows: Rows,
+        epoch: int | Rows,
+        out: Pixels | None,
+        options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
         refused, stand_in = refuse_pictures(encoded, options), least_side(self._options.steps)
-        plan = self._plan(rows, epoch, *upright_sizes(encoded.infos, self._options.orient, refused, stand_in=stand_in))
+        plan = self._plan(
+            rows,
+            epoch,
+            *upright_sizes(encoded.infos, self._options.orient, refused, stand_in=stand_in),
+        )
         refused |= _refused_by_plan(plan, encoded, refused)
         if self._options.orient:
             plan.views["orientation"] = encoded.infos["orientation"]
         kind = options.channels, options.dtype
-        outs = empty_outputs(plan, *kind, options.memory) if out is None else check_output(out, plan, *kind)
+        outs = (
+            empty_outputs(plan, *kind, options.memory)
+            if out is None
+            else check_output(out, plan, *kind)
+        )
         failures = decode_pictures(encoded, plan, outs, options, refused)
         return _cleared(outs, failures), failures
 
-    def _masks(self, field: Field, encoded: EncodedImages, rows: Rows, epoch: int | Rows, options: DecodeOptions) -> tuple[Outputs, Failures]:
+    def _masks(
+        self,
+        field: Field,
+        encoded: EncodedImages,
+        rows: Rows,
+        epoch: int | Rows,
+        options: DecodeOptions,
+    ) -> tuple[Outputs, Failures]:
         """Class numbers (n, height, width): what the transform takes of each mask's image, nearest pixels, not normalized."""
-        own = upright_sizes(encoded.infos, self._options.orient, refused := refuse_pictures(encoded, options))
+        own = upright_sizes(
+            encoded.infos, self._options.orient, refused := refuse_pictures(encoded, options)
+        )
         widths, heights = self._guiding_sizes(rows, own)
         plan = self._plan(rows, epoch, widths, heights)
-        plan = replace(plan, normalize=None, insets=None if plan.insets is None else replace(plan.insets, fill=0))
-        refused |= _refused_by_plan(plan, encoded, refused) | _refused_by_shape(own, (widths, heights), encoded, refused)
+        plan = replace(
+            plan,
+            normalize=None,
+            insets=None if plan.insets is None else replace(plan.insets, fill=0),
+        )
+        refused |= _refused_by_plan(plan, encoded, refused) | _refused_by_shape(
+            own, (widths, heights), encoded, refused
+        )
         if self._options.orient:
             plan.views["orientation"] = encoded.infos["orientation"]
         outs = empty_outputs(plan, 1, options.dtype, options.memory)
@@ -143,27 +195,47 @@ class ImagePipeline:
 
     def _guiding_sizes(self, rows: Rows, own: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels]:
         """Widths and heights of the images that masks follow: their own where there is no transform, or no picture."""
-        sizes = self._blobs.upright_sizes(rows, self._options.orient) if self._options.steps else None
+        sizes = (
+            self._blobs.upright_sizes(rows, self._options.orient) if self._options.steps else None
+        )
         if sizes is None:
             return own
         is_known = (sizes[0] > 0) & (sizes[1] > 0)  # else the sample fails for its image
         return np.where(is_known, sizes[0], own[0]), np.where(is_known, sizes[1], own[1])
 
-    def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
-        return plan_batch(self._options.steps, widths, heights, CounterRng(self._options.seed, epoch, self._sample_numbers[rows]))
+    def _plan(
+        self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike
+    ) -> Plan:
+        return plan_batch(
+            self._options.steps,
+            widths,
+            heights,
+            CounterRng(self._options.seed, epoch, self._sample_numbers[rows]),
+        )
 
-    def _no_images(self, widths: list[int], heights: list[int], channels: int, dtype: npt.DTypeLike) -> Pixels:
+    def _no_images(
+        self, widths: list[int], heights: list[int], channels: int, dtype: npt.DTypeLike
+    ) -> Pixels:
         """None, but of the size that a batch of two of these would have, when the transform gives all images one size."""
         steps = self._options.steps
-        outs = empty_outputs(plan_batch(steps, widths, heights, CounterRng(0, 0, np.arange(2))), channels, dtype)
+        outs = empty_outputs(
+            plan_batch(steps, widths, heights, CounterRng(0, 0, np.arange(2))), channels, dtype
+        )
         if isinstance(outs, list):
-            outs = empty_outputs(plan_batch(steps, [], [], CounterRng(0, 0, np.arange(0))), channels, dtype)
+            outs = empty_outputs(
+                plan_batch(steps, [], [], CounterRng(0, 0, np.arange(0))), channels, dtype
+            )
         return outs[:0]  # type: ignore[return-value]  # an array: no image, or two of one size
 
     # Stored pixels.
 
-    def _stored_pixels(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Pixels, Failures]:
-        is_mirrored = {field.color, self._options.color} == {"RGB", "BGR"}  # other stored colours come as they are
+    def _stored_pixels(
+        self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
+    ) -> tuple[Pixels, Failures]:
+        is_mirrored = {field.color, self._options.color} == {
+            "RGB",
+            "BGR",
+        }  # other stored colours come as they are
         are_images = len(field.shape) > 1 and field.axes != PLAIN
         is_final = (not self._options.steps and not is_mirrored) or not are_images
         stored, failures = self._blobs.pixels(field, rows, self.decoding, out if is_final else None)
@@ -174,14 +246,20 @@ class ImagePipeline:
             pixels[list(failures)] = 0
         return pixels, failures
 
-    def _transformed(self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
+    def _transformed(
+        self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None
+    ) -> Pixels:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
         self._refuse_arrays(field, pixels, rows)
-        if field.to_image == tuple(range(len(field.to_image))) or any(isinstance(step, Normalize) for step in self._options.steps):
+        if field.to_image == tuple(range(len(field.to_image))) or any(
+            isinstance(step, Normalize) for step in self._options.steps
+        ):
             return self._placed(_as_images(field, pixels), rows, epoch, out)
         placed = self._placed(_as_images(field, pixels), rows, epoch, None)
-        back = np.argsort((*field.to_image, 2)[:3]) + 1  # as the file has its axes; Normalize has a layout of its own
+        back = (
+            np.argsort((*field.to_image, 2)[:3]) + 1
+        )  # as the file has its axes; Normalize has a layout of its own
         placed = np.ascontiguousarray(placed.transpose(0, *back))
         return placed if out is None else _copy_into(out, placed)
 
@@ -190,17 +268,25 @@ class ImagePipeline:
         if pixels.ndim > 4 or pixels.dtype not in (np.uint8, np.uint16):
             message = f"{field.name}: a transform needs uint8 or uint16 pixels (n, height, width, channels), not {pixels.dtype}"
             remedy = "leave it out with fields=..., or read without a transform"
-            raise ShapeError(with_location(f"{message} {pixels.shape}; {remedy}", self._blobs.file_of(rows)))
+            raise ShapeError(
+                with_location(f"{message} {pixels.shape}; {remedy}", self._blobs.file_of(rows))
+            )
         if field.axes == DOUBTFUL:
             choice = f'open it with axes={{"{field.source_name}": "{"NHW" if pixels.ndim == 3 else "NHWC"}"}}'
             choice += ', or "NCHW"' if pixels.ndim == 4 else ""
             message = f"{field.name}: samples of {field.shape} do not tell where their channels are; {choice}"
-            raise SchemaError(with_location(f"{message}, or leave it out with fields=...", self._blobs.file_of(rows)))
+            raise SchemaError(
+                with_location(
+                    f"{message}, or leave it out with fields=...", self._blobs.file_of(rows)
+                )
+            )
 
     def _placed(self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
         """Images (n, height, width, channels), transformed."""
         if 0 in pixels.shape[1:]:
-            raise ShapeError(f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform")
+            raise ShapeError(
+                f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform"
+            )
         count, height, width, channels = pixels.shape
         kind = channels, pixels.dtype
         if count == 0 and out is None:
@@ -208,7 +294,11 @@ class ImagePipeline:
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
         if plan.refused:  # all stored pixels have one size
             raise ShapeError(plan.refused[0])
-        outs = empty_outputs(plan, *kind, self.decoding.memory) if out is None else check_output(out, plan, *kind)
+        outs = (
+            empty_outputs(plan, *kind, self.decoding.memory)
+            if out is None
+            else check_output(out, plan, *kind)
+        )
         resample(pixels, plan, outs, self.decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
 
@@ -231,10 +321,19 @@ def _as_images(field: Field, pixels: Pixels) -> Pixels:
 
 
 def _refused_by_plan(plan: Plan, encoded: EncodedImages, refused: Failures) -> Failures:
-    return {row: ShapeError(with_location(why, encoded.location_of(row))) for row, why in plan.refused.items() if row not in refused}
+    return {
+        row: ShapeError(with_location(why, encoded.location_of(row)))
+        for row, why in plan.refused.items()
+        if row not in refused
+    }
 
 
-def _refused_by_shape(own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], encoded: EncodedImages, refused: Failures) -> Failures:
+def _refused_by_shape(
+    own: tuple[Pixels, Pixels],
+    guiding: tuple[Pixels, Pixels],
+    encoded: EncodedImages,
+    refused: Failures,
+) -> Failures:
     """Masks that are no scaled copy of their image: what fits the one would be somewhere else in the other."""
     widths, heights = (sizes.astype(np.int64) for sizes in own)
     skew = np.abs(widths * guiding[1] - heights * guiding[0])
@@ -242,7 +341,9 @@ def _refused_by_shape(own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels]
     return {row: _other_shape(own, guiding, row, encoded) for row in bad if row not in refused}
 
 
-def _other_shape(own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], row: int, encoded: EncodedImages) -> ShapeError:
+def _other_shape(
+    own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], row: int, encoded: EncodedImages
+) -> ShapeError:
     sizes = f"{own[1][row]} x {own[0][row]} and its picture {guiding[1][row]} x {guiding[0][row]}"
     message = f"the mask is {sizes}, of another shape; make both of one shape, or read them without a transform"
     return ShapeError(with_location(message, encoded.location_of(row)))

@@ -12,7 +12,14 @@ from fastpack.images.decode import DecodeOptions, Interpolation, Mode, Truncated
 from fastpack.images.transforms import Transform
 
 OnError = Literal["raise", "skip", "mask"]
-_CHOICES = {"alpha": Alpha, "color": Color, "interpolation": Interpolation, "mode": Mode, "on_error": OnError, "truncated": Truncated}
+_CHOICES = {
+    "alpha": Alpha,
+    "color": Color,
+    "interpolation": Interpolation,
+    "mode": Mode,
+    "on_error": OnError,
+    "truncated": Truncated,
+}
 _SEEK_POINTS = (True, False, "lazy", None)
 
 
@@ -70,14 +77,28 @@ class ReadOptions:
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             checks.choice(name, getattr(self, name), get_args(choices))
-        if not (self.seek_points is None or isinstance(self.seek_points, (bool, str))) or self.seek_points not in _SEEK_POINTS:
-            raise OptionError(f'seek_points must be True, False, "lazy" or None, not {checks.shown(self.seek_points)}')
+        if (
+            not (self.seek_points is None or isinstance(self.seek_points, (bool, str)))
+            or self.seek_points not in _SEEK_POINTS
+        ):
+            raise OptionError(
+                f'seek_points must be True, False, "lazy" or None, not {checks.shown(self.seek_points)}'
+            )
         checks.instance("limits", self.limits, Limits, "Limits(...)")
-        if any(isinstance(step, type) or not (hasattr(step, "apply") and hasattr(step, "num_draws")) for step in self.steps):
-            raise OptionError(f"transform must be steps such as Resize(224), not {checks.shown(self.transform)}")
-        checks.settle(self, bits=checks.bits("bits", self.bits), seed=checks.seed("seed", self.seed))
+        if any(
+            isinstance(step, type) or not (hasattr(step, "apply") and hasattr(step, "num_draws"))
+            for step in self.steps
+        ):
+            raise OptionError(
+                f"transform must be steps such as Resize(224), not {checks.shown(self.transform)}"
+            )
+        checks.settle(
+            self, bits=checks.bits("bits", self.bits), seed=checks.seed("seed", self.seed)
+        )
         checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
-        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("decode", "orient")})
+        checks.settle(
+            self, **{name: checks.flag(name, getattr(self, name)) for name in ("decode", "orient")}
+        )
         checks.settle(self, check=None if self.check is None else checks.flag("check", self.check))
 
     @property

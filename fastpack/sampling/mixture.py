@@ -37,13 +37,17 @@ class Balanced:
 
     def order(self, table: Table) -> "_Mixture":
         if self.column not in table.columns:
-            raise OptionError(f"there is no column {self.column!r} to balance by; there are {', '.join(table.columns)}")
+            raise OptionError(
+                f"there is no column {self.column!r} to balance by; there are {', '.join(table.columns)}"
+            )
         column = table.columns[self.column]
         labels = np.array(list(column)) if isinstance(column, Text) else np.asarray(column)
         members = np.argsort(labels, kind="stable").astype(np.int64)
         _, sizes = np.unique(labels, return_counts=True)
         quotas = np.ones(len(sizes), np.int64)
-        return _Mixture(self.num_samples or len(table), self.seed, sizes.astype(np.int64), quotas, members)
+        return _Mixture(
+            self.num_samples or len(table), self.seed, sizes.astype(np.int64), quotas, members
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class Mix:
         _settle_seed_and_num_samples(self)
         weights = checks.numbers("weights", self.weights, 0)
         if not sum(weights) > 0:
-            raise OptionError(f"one of the weights must be positive, not {checks.shown(self.weights)}")
+            raise OptionError(
+                f"one of the weights must be positive, not {checks.shown(self.weights)}"
+            )
         if all(isinstance(weight, Integral) for weight in self.weights):
             checks.settle(self, weights=tuple(map(int, self.weights)))
         else:
@@ -80,7 +86,9 @@ class Mix:
             )
         quotas = _quotas(self.weights)
         if ((sizes == 0) & (quotas > 0)).any():
-            raise OptionError(f"dataset {int(np.argmax((sizes == 0) & (quotas > 0)))} is empty; give it the weight 0")
+            raise OptionError(
+                f"dataset {int(np.argmax((sizes == 0) & (quotas > 0)))} is empty; give it the weight 0"
+            )
         return _Mixture(self.num_samples or len(table), self.seed, sizes, quotas)
 
 
@@ -91,7 +99,14 @@ class _Mixture:
     - members: sample numbers, part after part; None is 0, 1, 2 ...
     """
 
-    def __init__(self, num_positions: int, seed: int, sizes: Numbers, quotas: Numbers, members: Numbers | None = None) -> None:
+    def __init__(
+        self,
+        num_positions: int,
+        seed: int,
+        sizes: Numbers,
+        quotas: Numbers,
+        members: Numbers | None = None,
+    ) -> None:
         self.num_positions = num_positions
         self._sizes, self._quotas, self._members = sizes, quotas, members
         self._first_samples = np.cumsum(sizes) - sizes
@@ -107,7 +122,9 @@ class _Mixture:
         quotas, sizes = self._quotas[parts], self._sizes[parts]
         nth = blocks * quotas + slots - (self._quota_ends[parts] - quotas)
         passes, places = np.divmod(nth, sizes)
-        numbers = self._first_samples[parts] + _permuted_within(places, sizes, passes * len(self._sizes) + parts, self._member_keys)
+        numbers = self._first_samples[parts] + _permuted_within(
+            places, sizes, passes * len(self._sizes) + parts, self._member_keys
+        )
         return Picks(numbers if self._members is None else self._members[numbers], passes)
 
 
@@ -119,7 +136,9 @@ def _quotas(weights: Sequence[float]) -> Numbers:
     quotas = np.floor(exact).astype(np.int64)
     quotas[np.argsort(quotas - exact, kind="stable")[: _MIX_BLOCK - quotas.sum()]] += 1
     if ((quotas == 0) & (exact > 0)).any():
-        raise OptionError(f"a weight is less than one part in {_MIX_BLOCK} of all; leave the dataset out, or give integers")
+        raise OptionError(
+            f"a weight is less than one part in {_MIX_BLOCK} of all; leave the dataset out, or give integers"
+        )
     return quotas
 
 

@@ -128,7 +128,9 @@ def sampler_of(shuffle: "Sampler | int | None") -> Sampler:
         return shuffle
     if isinstance(shuffle, Integral):
         return Shuffle(shuffle)  # an int, once made
-    raise OptionError(f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {checks.shown(shuffle)}")
+    raise OptionError(
+        f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {checks.shown(shuffle)}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +185,9 @@ class _Windows:
     def _in_windows(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
         windows, places = np.divmod(numbers, self._window)
         sizes = np.minimum(self._window, self.num_positions - windows * self._window)
-        return windows * self._window + _permuted_within(places, sizes, windows, self._keys.of(epoch), back=back)
+        return windows * self._window + _permuted_within(
+            places, sizes, windows, self._keys.of(epoch), back=back
+        )
 
     def _in_runs(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
         runs, places = np.divmod(numbers, self._run)
@@ -210,7 +214,12 @@ class _EpochKeys:
 
 def _keys(seed: int, epoch: int, purpose: int) -> Keys:
     number = np.arange(NUM_KEYS, dtype=np.uint64)
-    counter = [number, np.zeros_like(number), np.full_like(number, epoch), np.full_like(number, purpose)]
+    counter = [
+        number,
+        np.zeros_like(number),
+        np.full_like(number, epoch),
+        np.full_like(number, purpose),
+    ]
     a, b, _, _ = philox(counter, seed)
     return a << np.uint64(32) | b
 
@@ -221,7 +230,9 @@ def _permuted(numbers: Numbers, size: int, keys: Keys, *, back: bool = False) ->
     return out
 
 
-def _permuted_within(numbers: Numbers, sizes: Numbers, tweaks: Numbers, keys: Keys, *, back: bool = False) -> Numbers:
+def _permuted_within(
+    numbers: Numbers, sizes: Numbers, tweaks: Numbers, keys: Keys, *, back: bool = False
+) -> Numbers:
     out = np.empty(len(numbers), np.int64)
     permute_within(np.ascontiguousarray(numbers), sizes, tweaks, keys, out, back=back)
     return out

@@ -62,14 +62,35 @@ def source_of(
     """
     path = path_of("path", path)
     if not path.exists():
-        raise MissingFileError(2, with_location("there is nothing to pack here; check the path", Location(path)))
+        raise MissingFileError(
+            2, with_location("there is nothing to pack here; check the path", Location(path))
+        )
     if is_table(path):
         if class_folder is not None or sidecars is not None:
-            raise OptionError(with_location("class_folder and sidecars are for a folder of images; a table has columns", Location(path)))
+            raise OptionError(
+                with_location(
+                    "class_folder and sidecars are for a folder of images; a table has columns",
+                    Location(path),
+                )
+            )
         return from_table(path, allow_external=allow_external, **columns)
     if path.is_dir():
-        return from_folder(path, allow_external=allow_external, class_folder=class_folder, sidecars=sidecars)
-    raise SourceError(with_location(f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Location(path)))
+        return from_folder(
+            path, allow_external=allow_external, class_folder=class_folder, sidecars=sidecars
+        )
+    raise SourceError(
+        with_location(
+            f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Location(path)
+        )
+    )
 
 
-__all__ = ["TABLE_SUFFIXES", "ImageFiles", "Source", "from_folder", "from_table", "is_table", "source_of"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "ImageFiles",
+    "Source",
+    "from_folder",
+    "from_table",
+    "is_table",
+    "source_of",
+]

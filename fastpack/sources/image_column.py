@@ -52,7 +52,10 @@ class ImagePathColumn:
     ) -> None:
         self.files = paths if isinstance(paths, FileNames) else FileNames(paths)
         self._memory = BufferPool(max_blocks=_MAX_BLOCKS)
-        refused = {**(links_out(self.files, str(path_of("root", root))) if root is not None else {}), **faults}
+        refused = {
+            **(links_out(self.files, str(path_of("root", root))) if root is not None else {}),
+            **faults,
+        }
         self.sizes, times, not_files = self.files.stat(refused)
         self._times = digest(times)
         self.faults: Mapping[int, FastpackError] = not_files | refused
@@ -84,14 +87,21 @@ class ImageBytesColumn:
     - are_images: refuse what is not an image.
     """
 
-    def __init__(self, cells: Ragged, table: str | os.PathLike[str], *, are_images: bool = True) -> None:
+    def __init__(
+        self, cells: Ragged, table: str | os.PathLike[str], *, are_images: bool = True
+    ) -> None:
         self._cells, self._table, self._are_images = cells, table, are_images
         self.sizes = cells.lengths
         missing = np.flatnonzero(self.sizes == 0).tolist() if are_images else ()
         self.faults: Mapping[int, FastpackError] = {row: self._missing(row) for row in missing}
 
     def _missing(self, row: int) -> FastpackError:
-        return SourceError(with_location("the row has no image; leave the row out, or use on_error='skip'", self.location(row)))
+        return SourceError(
+            with_location(
+                "the row has no image; leave the row out, or use on_error='skip'",
+                self.location(row),
+            )
+        )
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -107,7 +117,10 @@ class ImageBytesColumn:
 
     def fingerprints(self) -> dict[str, str]:
         about = os.stat(self._table)
-        return {"sizes of the images": digest(self.sizes), "time of the table": f"{about.st_mtime_ns}"}
+        return {
+            "sizes of the images": digest(self.sizes),
+            "time of the table": f"{about.st_mtime_ns}",
+        }
 
 
 def _refuse_unreadable(images: Ragged, rows: Rows, encoded: ImageColumn) -> None:

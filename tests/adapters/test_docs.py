@@ -11,12 +11,26 @@ import fastpack
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "adapters.md"
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", GUIDE.read_text(), flags=re.S | re.M))
 CHECKS = {
-    "PyTorch": lambda names: names["loader"].epoch == 2 and sorted(sum(names["keys"], [])) == list(names["dataset"].columns["key"]),
-    "TensorFlow": lambda names: names["loader"].epoch == 1 and names["first"]["image"].shape == (4, 224, 224, 3),
-    "JAX": lambda names: names["loader"].epoch == 1 and names["batch"]["image"].shape == (4, 224, 224, 3),
-    "Hugging Face": lambda names: fastpack.open("again.tfrecord").class_names == ("cat", "dog", "owl"),
+    "PyTorch": lambda names: (
+        names["loader"].epoch == 2
+        and sorted(sum(names["keys"], [])) == list(names["dataset"].columns["key"])
+    ),
+    "TensorFlow": lambda names: (
+        names["loader"].epoch == 1 and names["first"]["image"].shape == (4, 224, 224, 3)
+    ),
+    "JAX": lambda names: (
+        names["loader"].epoch == 1 and names["batch"]["image"].shape == (4, 224, 224, 3)
+    ),
+    "Hugging Face": lambda names: (
+        fastpack.open("again.tfrecord").class_names == ("cat", "dog", "owl")
+    ),
 }
-NEEDED = {"PyTorch": ["torch"], "TensorFlow": ["tensorflow"], "JAX": ["jax", "grain"], "Hugging Face": ["datasets"]}
+NEEDED = {
+    "PyTorch": ["torch"],
+    "TensorFlow": ["tensorflow"],
+    "JAX": ["jax", "grain"],
+    "Hugging Face": ["datasets"],
+}
 
 
 @pytest.fixture

@@ -18,14 +18,28 @@ from fastpack._native.gather import Gather
 from fastpack.core.dtypes import SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Text, offsets_of
-from fastpack.errors import FormatError, LimitError, Location, TruncatedFileError, raise_first, with_location
+from fastpack.errors import (
+    FormatError,
+    LimitError,
+    Location,
+    TruncatedFileError,
+    raise_first,
+    with_location,
+)
 from fastpack.files.shard import Shard
-from fastpack.formats.hdf5.locate import chunks_of, contiguous_offset, filters_of, reason_for_the_library
+from fastpack.formats.hdf5.locate import (
+    chunks_of,
+    contiguous_offset,
+    filters_of,
+    reason_for_the_library,
+)
 from fastpack.index.chunks import ChunkTable
 
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
 _COLLECTION = struct.Struct("<4sB3xQ")  # signature, version, size with this header
-_OBJECT = struct.Struct("<HHIQ")  # number, references, nothing, size without this header; padded to 8 bytes
+_OBJECT = struct.Struct(
+    "<HHIQ"
+)  # number, references, nothing, size without this header; padded to 8 bytes
 _MAX_OFFSET = 2**63 - 1
 
 Spans = npt.NDArray[Any]
@@ -40,7 +54,11 @@ def locate_rows(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Spans | 
         return None
     with open(shard.path, "rb", buffering=0) as file:
         rows = _stored_rows(dataset, file.fileno(), shard, limits)
-        return _Heap(file.fileno(), shard, dataset.file.userblock_size).spans(rows) if rows is not None else None
+        return (
+            _Heap(file.fileno(), shard, dataset.file.userblock_size).spans(rows)
+            if rows is not None
+            else None
+        )
 
 
 def read_texts(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Text | None:
@@ -62,10 +80,16 @@ def read_texts(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Text | No
 def _is_plain(dataset: h5py.Dataset) -> bool:
     has_usual_addresses = dataset.file.id.get_create_plist().get_sizes() == (8, 8)
     fill = dataset.id.get_create_plist().fill_value_defined()
-    return has_usual_addresses and fill != h5py.h5d.FILL_VALUE_USER_DEFINED and not reason_for_the_library(dataset)
+    return (
+        has_usual_addresses
+        and fill != h5py.h5d.FILL_VALUE_USER_DEFINED
+        and not reason_for_the_library(dataset)
+    )
 
 
-def _stored_rows(dataset: h5py.Dataset, descriptor: int, shard: Shard, limits: Limits) -> npt.NDArray[Any] | None:
+def _stored_rows(
+    dataset: h5py.Dataset, descriptor: int, shard: Shard, limits: Limits
+) -> npt.NDArray[Any] | None:
     """The dataset (n,) of _ROW as it is stored; None where its chunks are nearly all missing."""
     rows = np.zeros(len(dataset), _ROW)
     location = Location(shard.path)
@@ -77,7 +101,13 @@ def _stored_rows(dataset: h5py.Dataset, descriptor: int, shard: Shard, limits: L
     chunks = chunks_of(dataset, shard.size, location)
     if chunks is None:
         return None
-    table = ChunkTable(dataset.shape, dataset.chunks, filters_of(dataset), chunks, np.zeros(_ROW.itemsize, np.uint8))
+    table = ChunkTable(
+        dataset.shape,
+        dataset.chunks,
+        filters_of(dataset),
+        chunks,
+        np.zeros(_ROW.itemsize, np.uint8),
+    )
     table.check(shard.size, location)
     table.check_limits(limits, location)
     numbers = np.arange(len(rows))
@@ -112,9 +142,13 @@ class _Heap:
         if not len(stored):
             return spans
         stored = stored[np.argsort(rows["address"][stored], kind="stable")]
-        firsts = np.flatnonzero(np.diff(rows["address"][stored], prepend=np.uint64(0)) | (np.arange(len(stored)) == 0))
+        firsts = np.flatnonzero(
+            np.diff(rows["address"][stored], prepend=np.uint64(0)) | (np.arange(len(stored)) == 0)
+        )
         addresses = [self._base + address for address in rows["address"][stored[firsts]].tolist()]
-        for i, (address, end) in enumerate(zip(addresses, [*addresses[1:], self._end], strict=True)):
+        for i, (address, end) in enumerate(
+            zip(addresses, [*addresses[1:], self._end], strict=True)
+        ):
             group = stored[firsts[i] : firsts[i + 1] if i + 1 < len(firsts) else None]
             objects = dict(self._objects(address, min(end, self._end)))
             for row in group.tolist():

@@ -18,7 +18,14 @@ from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import run_in_threads
-from fastpack.errors import FormatError, Location, SchemaError, raise_first, raise_status, with_location
+from fastpack.errors import (
+    FormatError,
+    Location,
+    SchemaError,
+    raise_first,
+    raise_status,
+    with_location,
+)
 from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.axes import CHANNELS
 from fastpack.formats.hdf5.locate import contiguous_offset
@@ -35,7 +42,9 @@ _HEAD_BYTES = 8
 _MAX_NAMED = 3  # of what a note says is left out
 
 
-def find_single_images(members: Sequence[Member], wanted: Sequence[str] | None) -> "SingleImages | None":
+def find_single_images(
+    members: Sequence[Member], wanted: Sequence[str] | None
+) -> "SingleImages | None":
     """The images that a file is about, if it has no array of several.
 
     Raises SchemaError if a group has several for each sample, and `wanted` names none of them.
@@ -52,7 +61,10 @@ def find_single_images(members: Sequence[Member], wanted: Sequence[str] | None) 
 
 def _natural(path: str) -> list[tuple[int, str]]:
     """Sorts numbers in names by their values: im2 before im10."""
-    return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in re.split(r"([0-9]+)", path)]
+    return [
+        (int(part), "") if part.isdecimal() and part.isascii() else (-1, part)
+        for part in re.split(r"([0-9]+)", path)
+    ]
 
 
 def _arrays(members: Sequence[Member]) -> list[Member]:
@@ -60,7 +72,10 @@ def _arrays(members: Sequence[Member]) -> list[Member]:
     if sure := [member for member in members if member.kind == "single_image"]:
         return sure
     may_be = [member for member in members if _may_be_picture(member)]
-    kinds = {(re.sub(r"\d+", "#", member.name), member.stored.ndim, member.stored.dtype) for member in may_be}
+    kinds = {
+        (re.sub(r"\d+", "#", member.name), member.stored.ndim, member.stored.dtype)
+        for member in may_be
+    }
     return may_be if len(may_be) >= _FEWEST and len(kinds) == 1 else []
 
 
@@ -84,8 +99,14 @@ def _axes(member: Member) -> str:
 
 def _files(members: Sequence[Member]) -> list[Member]:
     """Datasets of bytes, each of which begins as an image file does; only the first of many is looked at."""
-    bytes_of = [member for member in members if member.kind in ("column", "other") and _holds_bytes(member)]
-    return bytes_of if len(bytes_of) >= _FEWEST and _head(bytes_of[0].stored).startswith(_SIGNATURES) else []
+    bytes_of = [
+        member for member in members if member.kind in ("column", "other") and _holds_bytes(member)
+    ]
+    return (
+        bytes_of
+        if len(bytes_of) >= _FEWEST and _head(bytes_of[0].stored).startswith(_SIGNATURES)
+        else []
+    )
 
 
 def starts_as_image(rows: h5py.Dataset) -> bool:
@@ -98,13 +119,17 @@ def _holds_bytes(member: Member) -> bool:
     if member.reason:
         return False
     dtype, shape = member.stored.dtype, member.stored.shape
-    return (len(shape) == 1 and dtype == np.uint8) or (shape == () and dtype.kind == "V" and dtype.names is None)
+    return (len(shape) == 1 and dtype == np.uint8) or (
+        shape == () and dtype.kind == "V" and dtype.names is None
+    )
 
 
 def _head(dataset: h5py.Dataset) -> bytes:
     if dataset.external or dataset.is_virtual:
         return b""
-    return np.asarray(dataset[:_HEAD_BYTES] if dataset.ndim else dataset[()]).tobytes()[:_HEAD_BYTES]
+    return np.asarray(dataset[:_HEAD_BYTES] if dataset.ndim else dataset[()]).tobytes()[
+        :_HEAD_BYTES
+    ]
 
 
 def _role(found: Sequence[Member], wanted: Sequence[str] | None) -> str:
@@ -123,7 +148,9 @@ def _role(found: Sequence[Member], wanted: Sequence[str] | None) -> str:
         return ""
     chosen = [name for name in wanted or () if name in roles]
     if not chosen:
-        raise SchemaError(f"each group of the file has several pictures, {', '.join(roles[:9])}; choose one, as in fields=[{roles[0]!r}]")
+        raise SchemaError(
+            f"each group of the file has several pictures, {', '.join(roles[:9])}; choose one, as in fields=[{roles[0]!r}]"
+        )
     return chosen[0]
 
 
@@ -143,7 +170,10 @@ class SingleImages:
 
     def explain(self) -> list[str]:
         """One line for all images, and one for each dataset that is left out."""
-        return [self._summary(), *(f"{path}: left out; it is not one of the pictures" for path in self._left_out())]
+        return [
+            self._summary(),
+            *(f"{path}: left out; it is not one of the pictures" for path in self._left_out()),
+        ]
 
     def _notes(self, shard: Shard) -> Iterator[str]:
         yield with_location(self._summary(), Location(shard.path))
@@ -152,8 +182,13 @@ class SingleImages:
             message = f"{len(left_out):,} other datasets are left out, such as {named}; `fastpack info` lists them"
             yield with_location(message, Location(shard.path))
         if names := self._attribute_names():
-            message = f"attributes of the pictures are not read, such as {', '.join(names[:_MAX_NAMED])}"
-            yield with_location(f"{message}; store each as a dataset in a group for each sample, such as cat/0/label", Location(shard.path))
+            message = (
+                f"attributes of the pictures are not read, such as {', '.join(names[:_MAX_NAMED])}"
+            )
+            yield with_location(
+                f"{message}; store each as a dataset in a group for each sample, such as cat/0/label",
+                Location(shard.path),
+            )
 
     def _attribute_names(self) -> list[str]:
         """Of the first image, or its group, but for those of HDF5's own conventions, which are in capital letters."""
@@ -167,12 +202,18 @@ class SingleImages:
 
     def _summary(self) -> str:
         first, last = self.members[0], self.members[-1]
-        kind = "image files" if self.are_files else f"{first.stored.shape} {first.stored.dtype}, axes {_axes(first)}"
+        kind = (
+            "image files"
+            if self.are_files
+            else f"{first.stored.shape} {first.stored.dtype}, axes {_axes(first)}"
+        )
         which = f"{first.path} to {last.path}, sorted by the numbers in their names"
         return f"{len(self.members):,} datasets of one picture each, {which}: {kind}"
 
     def _left_out(self) -> list[str]:
-        known = {member.path for member in self.members} | {path for paths in self._scalars().values() for path in paths}
+        known = {member.path for member in self.members} | {
+            path for paths in self._scalars().values() for path in paths
+        }
         return [member.path for member in self.others if member.path not in known]
 
     def index(self, shard: Shard, values: StoredValues) -> Index:
@@ -209,38 +250,75 @@ class SingleImages:
         first = self.members[0]
         axes = _axes(first)
         return Field(
-            "image", "pixels", first.stored.shape, first.stored.dtype.str, self.role, axes=axes if axes not in ("HW", "HWC") else ""
+            "image",
+            "pixels",
+            first.stored.shape,
+            first.stored.dtype.str,
+            self.role,
+            axes=axes if axes not in ("HW", "HWC") else "",
         )
 
     def _refuse_different(self, shard: Shard) -> None:
         first = self.members[0]
         for member in self.members:
-            if (member.stored.shape, member.stored.dtype, _axes(member)) != (first.stored.shape, first.stored.dtype, _axes(first)):
-                kinds = [f"{each.path} is {each.stored.dtype} {each.stored.shape}" for each in (first, member)]
+            if (member.stored.shape, member.stored.dtype, _axes(member)) != (
+                first.stored.shape,
+                first.stored.dtype,
+                _axes(first),
+            ):
+                kinds = [
+                    f"{each.path} is {each.stored.dtype} {each.stored.shape}"
+                    for each in (first, member)
+                ]
                 remedy = "store them at one size and type, or pack them as image files"
-                raise FormatError(with_location(f"the pictures differ: {' and '.join(kinds)}; {remedy}", Location(shard.path)))
+                raise FormatError(
+                    with_location(
+                        f"the pictures differ: {' and '.join(kinds)}; {remedy}",
+                        Location(shard.path),
+                    )
+                )
 
     def _spans(self, shard: Shard) -> npt.NDArray[Any]:
         spans = np.zeros(len(self.members), SPAN)
         for row, member in enumerate(self.members):
             dataset = member.stored
             if dataset.external or dataset.is_virtual:
-                raise FormatError(with_location(f"{member.path} keeps its data in other files, which are not read", Location(shard.path)))
+                raise FormatError(
+                    with_location(
+                        f"{member.path} keeps its data in other files, which are not read",
+                        Location(shard.path),
+                    )
+                )
             first = contiguous_offset(dataset)
-            spans[row]["offset"], spans[row]["length"] = NO_SPAN if first is None else first, dataset.nbytes
+            spans[row]["offset"], spans[row]["length"] = (
+                NO_SPAN if first is None else first,
+                dataset.nbytes,
+            )
             if first is not None and first + dataset.nbytes > shard.size:
-                raise_status(3, f"{member.path} goes past the end of the file", Location(shard.path, offset=first))
+                raise_status(
+                    3,
+                    f"{member.path} goes past the end of the file",
+                    Location(shard.path, offset=first),
+                )
         return spans
 
     def _infos(self, spans: npt.NDArray[Any], shard: Shard) -> npt.NDArray[Any]:
         infos = np.zeros(len(spans), IMAGE_INFO)
         has_place = spans["offset"] != NO_SPAN
         placed = np.zeros(int(has_place.sum()), IMAGE_INFO)
-        offsets, lengths = (np.ascontiguousarray(spans[name][has_place]) for name in ("offset", "length"))
+        offsets, lengths = (
+            np.ascontiguousarray(spans[name][has_place]) for name in ("offset", "length")
+        )
         with open(shard.path, "rb", buffering=0) as file:
-            raise_first(run_in_threads(ProbeBlobs(file.fileno(), offsets, lengths, placed).run), lambda row: Location(shard.path, row))
+            raise_first(
+                run_in_threads(ProbeBlobs(file.fileno(), offsets, lengths, placed).run),
+                lambda row: Location(shard.path, row),
+            )
         infos[has_place] = placed
-        fetched = [np.asarray(self.members[row].stored[()]).tobytes() for row in np.flatnonzero(~has_place).tolist()]
+        fetched = [
+            np.asarray(self.members[row].stored[()]).tobytes()
+            for row in np.flatnonzero(~has_place).tolist()
+        ]
         if fetched:
             infos[~has_place] = probe_blobs(Ragged.of_bytes(fetched))[0]
         return infos
@@ -248,7 +326,9 @@ class SingleImages:
     def _classes(self) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
         """The groups that hold the samples, where there are several: their names, and which each sample is in."""
         groups = [_parent(member.group) if self.role else member.group for member in self.members]
-        names, labels = np.unique([group.rpartition("/")[2] for group in groups], return_inverse=True)
+        names, labels = np.unique(
+            [group.rpartition("/")[2] for group in groups], return_inverse=True
+        )
         if "" in groups or len(names) < _FEWEST:
             return (), labels
         return tuple(names.tolist()), labels.astype(np.int64)
@@ -259,16 +339,29 @@ class SingleImages:
             return {}
         groups = [member.group for member in self.members]
         scalars = {
-            member.path: member for member in self.others if member.kind == "other" and not member.reason and _is_scalar(member.stored)
+            member.path: member
+            for member in self.others
+            if member.kind == "other" and not member.reason and _is_scalar(member.stored)
         }
         names = dict.fromkeys(member.name for member in scalars.values())
         paths = {name: [f"{group}/{name}".strip("/") for group in groups] for name in names}
-        return {name: of_name for name, of_name in paths.items() if all(path in scalars for path in of_name)}
+        return {
+            name: of_name
+            for name, of_name in paths.items()
+            if all(path in scalars for path in of_name)
+        }
 
     def _values(self, values: StoredValues) -> dict[str, Column]:
         stored = {member.path: member.stored for member in self.others}
-        scalars = {name: paths for name, paths in self._scalars().items() if self.wanted is None or _is_wanted(name, paths, self.wanted)}
-        return {name: values.scalars([stored[path] for path in paths]) for name, paths in scalars.items()}
+        scalars = {
+            name: paths
+            for name, paths in self._scalars().items()
+            if self.wanted is None or _is_wanted(name, paths, self.wanted)
+        }
+        return {
+            name: values.scalars([stored[path] for path in paths])
+            for name, paths in scalars.items()
+        }
 
 
 def _parent(path: str) -> str:
@@ -277,7 +370,11 @@ def _parent(path: str) -> str:
 
 def _is_scalar(dataset: h5py.Dataset) -> bool:
     is_text = h5py.check_string_dtype(dataset.dtype) is not None
-    return dataset.shape == () and (is_text or dataset.dtype.kind in "iubf") and not (dataset.external or dataset.is_virtual)
+    return (
+        dataset.shape == ()
+        and (is_text or dataset.dtype.kind in "iubf")
+        and not (dataset.external or dataset.is_virtual)
+    )
 
 
 def _is_wanted(name: str, paths: Sequence[str], wanted: Sequence[str]) -> bool:

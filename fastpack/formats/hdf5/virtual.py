@@ -36,12 +36,27 @@ def write_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool = Tr
     Images stay in the shards, which are named relative to the virtual dataset and must lie beside it; labels and other columns are
     copied. Raises SchemaError when the shards differ.
     """
-    with atomic_write(path, sync=sync) as temporary, WrittenFile(temporary, libver=_LIBVER) as virtual:
+    with (
+        atomic_write(path, sync=sync) as temporary,
+        WrittenFile(temporary, libver=_LIBVER) as virtual,
+    ):
         members = [_members(shard) for shard in shards]
-        odd = next((i for i, other in enumerate(members) if other.keys() != members[0].keys()), None)
+        odd = next(
+            (i for i, other in enumerate(members) if other.keys() != members[0].keys()), None
+        )
         if odd is not None:
-            raise SchemaError(with_location("the shards hold different datasets; a virtual dataset needs the same in each", Location(shards[odd])))
-        in_rows = {name: member for each in members for name, member in each.items() if member.kind == "rows"}
+            raise SchemaError(
+                with_location(
+                    "the shards hold different datasets; a virtual dataset needs the same in each",
+                    Location(shards[odd]),
+                )
+            )
+        in_rows = {
+            name: member
+            for each in members
+            for name, member in each.items()
+            if member.kind == "rows"
+        }
         joined = _columns_of(shards) if in_rows else []
         for name, member in members[0].items():
             sources = shards[:1] if name == CLASS_NAMES else shards
@@ -83,7 +98,10 @@ def _members(shard: Path) -> dict[str, _Stored]:
                 message = f"a virtual dataset shows pixels and columns, not the files of {member.path}; pack with a size, or leave them out"
                 raise SchemaError(with_location(message, Location(shard)))
             stored = member.stored
-            found[member.path] = _Stored(member.kind, *((stored.shape, stored.dtype) if isinstance(stored, h5py.Dataset) else ()))
+            found[member.path] = _Stored(
+                member.kind,
+                *((stored.shape, stored.dtype) if isinstance(stored, h5py.Dataset) else ()),
+            )
     return found
 
 
@@ -92,9 +110,15 @@ def _columns_of(shards: Sequence[Path]) -> list[dict[str, tuple[Field, Any]]]:
     found = []
     for shard in shards:
         with h5py.File(shard, "r", locking=False) as file:
-            index = IndexBuilder(file, Shard.of(shard, "hdf5"), check=False, limits=DEFAULT_LIMITS, choice=Choice()).index()
-        columns = {field.source_name: (field, index.columns[field.name]) for field in index.schema.columns}
-        found.append(columns | {CLASS_NAMES: (Field(CLASS_NAMES, "text"), Text.of(index.schema.class_names))})
+            index = IndexBuilder(
+                file, Shard.of(shard, "hdf5"), check=False, limits=DEFAULT_LIMITS, choice=Choice()
+            ).index()
+        columns = {
+            field.source_name: (field, index.columns[field.name]) for field in index.schema.columns
+        }
+        found.append(
+            columns | {CLASS_NAMES: (Field(CLASS_NAMES, "text"), Text.of(index.schema.class_names))}
+        )
     return found
 
 
@@ -105,16 +129,29 @@ def _join(virtual: h5py.File, name: str, columns: Sequence[dict[str, tuple[Field
         vector.write(virtual)
 
 
-def _show(virtual: h5py.File, name: str, dtype: Any, shards: Sequence[Path], shapes: Sequence[tuple[int, ...]]) -> None:
+def _show(
+    virtual: h5py.File,
+    name: str,
+    dtype: Any,
+    shards: Sequence[Path],
+    shapes: Sequence[tuple[int, ...]],
+) -> None:
     if any(shape[1:] != shapes[0][1:] for shape in shapes):
-        raise SchemaError(with_location(f"the shards' {name} are of different sizes; pack them to one size", Location(shards[0])))
+        raise SchemaError(
+            with_location(
+                f"the shards' {name} are of different sizes; pack them to one size",
+                Location(shards[0]),
+            )
+        )
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_obj_track_times(False)  # the same input gives the same bytes
     space = h5py.h5s.create_simple((sum(shape[0] for shape in shapes), *shapes[0][1:]))
     first = 0
     for shard, shape in zip(shards, shapes, strict=True):
         space.select_hyperslab((first,) + (0,) * (len(shape) - 1), shape)
-        creation.set_virtual(space, os.fsencode(shard.name), name.encode(), h5py.h5s.create_simple(shape))
+        creation.set_virtual(
+            space, os.fsencode(shard.name), name.encode(), h5py.h5s.create_simple(shape)
+        )
         first += shape[0]
     space.select_all()
     kind = h5py.h5t.py_create(dtype, logical=True)

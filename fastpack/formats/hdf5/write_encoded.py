@@ -68,7 +68,9 @@ class EncodedWriter(Writer[Images]):
     def append(self, piece: Images) -> None:
         files, first = piece.files, self._next
         outcome = write_rows(self._descriptor, first, files.values, files.offsets, piece.crcs)
-        raise_first([outcome], lambda row: Location(self._path, offset=first + int(files.offsets[row])))
+        raise_first(
+            [outcome], lambda row: Location(self._path, offset=first + int(files.offsets[row]))
+        )
         self._spans.append(_spans(first, files, piece.crcs))
         self._next += len(files.values)
         self._infos.append(piece.infos)
@@ -88,11 +90,15 @@ class EncodedWriter(Writer[Images]):
             shard = Shard.of(self._path, "hdf5")
             self._refuse_other(file, facts, vectors)
             refuse_damaged(file, shard)
-            schema = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).schema()
+            schema = IndexBuilder(
+                file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()
+            ).schema()
         if not self._columns.are_plain:
             return None
         # What the indexer would find.
-        image = next(field.name for field in schema.fields if field.source_name == dataset_name(self._field))
+        image = next(
+            field.name for field in schema.fields if field.source_name == dataset_name(self._field)
+        )
         found = {field.name: as_read(columns[field.source_name]) for field in schema.columns}
         numbers = np.zeros(len(spans), np.uint32), np.arange(len(spans))
         return Index((shard,), schema, *numbers, found, {image: spans}, {image: infos})
@@ -101,9 +107,17 @@ class EncodedWriter(Writer[Images]):
         """What finds, checks and describes the images, beside them."""
         num_samples = len(spans)
         return [
-            Vector("offsets", num_samples + 1, np.uint64, partial(_offsets, spans, self._first, self._next)),
+            Vector(
+                "offsets",
+                num_samples + 1,
+                np.uint64,
+                partial(_offsets, spans, self._first, self._next),
+            ),
             Vector("crc32c", num_samples, np.uint32, partial(_parts_of, spans, "crc32c")),
-            *(Vector(fact, num_samples, infos.dtype[fact], partial(_parts_of, infos, fact)) for fact in IMAGE_FACTS),
+            *(
+                Vector(fact, num_samples, infos.dtype[fact], partial(_parts_of, infos, fact))
+                for fact in IMAGE_FACTS
+            ),
         ]
 
     def _refuse_other(self, file: h5py.File, facts: list[Vector], vectors: list[Vector]) -> None:
@@ -115,7 +129,12 @@ class EncodedWriter(Writer[Images]):
         if contiguous_offset(group["bytes"]) != self._first:
             other.append("bytes")
         if other:
-            raise CorruptRecordError(with_location(f"{', '.join(other)}: not what was written; check the disk", Location(self._path)))
+            raise CorruptRecordError(
+                with_location(
+                    f"{', '.join(other)}: not what was written; check the disk",
+                    Location(self._path),
+                )
+            )
 
     def _lay_out_again(self) -> None:
         """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
@@ -123,7 +142,12 @@ class EncodedWriter(Writer[Images]):
         try:
             first = _lay_out(frame, self._field, self._next - self._first)
             if first != self._first:
-                raise SchemaError(with_location(f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again", Location(self._path)))
+                raise SchemaError(
+                    with_location(
+                        f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again",
+                        Location(self._path),
+                    )
+                )
             with open(frame, "rb") as file:
                 _write_at(self._descriptor, file.read(first), 0)
                 file.seek(self._next)
@@ -161,7 +185,9 @@ def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
     space = h5py.h5s.create_simple((num_bytes,))
     with WrittenFile(path) as file:
         group = file.create_group(dataset_name(field))
-        first: int = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation).get_offset()
+        first: int = h5py.h5d.create(
+            group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation
+        ).get_offset()
     return first
 
 

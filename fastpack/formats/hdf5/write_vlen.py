@@ -61,14 +61,24 @@ class VlenWriter(Writer[Rows]):
         crcs = np.concatenate(self._crcs)
         with self._file as file:
             file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
-            write_root(file, self._plan.schema, "vlen", self._columns.vectors(self._columns.whole()))
+            write_root(
+                file, self._plan.schema, "vlen", self._columns.vectors(self._columns.whole())
+            )
         with h5py.File(self._path, "r", locking=False) as file:
             images = file[dataset_name(self._field)]
             for first in range(0, len(crcs), _CHECKED_ROWS):
-                blobs = Ragged.of_bytes(row.tobytes() for row in images[first : first + _CHECKED_ROWS])
-                bad = np.flatnonzero(crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS])
+                blobs = Ragged.of_bytes(
+                    row.tobytes() for row in images[first : first + _CHECKED_ROWS]
+                )
+                bad = np.flatnonzero(
+                    crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS]
+                )
                 if bad.size:
-                    raise_status(5, "the image was not stored as it was written", Location(self._path, first + int(bad[0])))
+                    raise_status(
+                        5,
+                        "the image was not stored as it was written",
+                        Location(self._path, first + int(bad[0])),
+                    )
 
     def _write_again(self) -> None:
         """HDF5 cannot make such a dataset shorter: the rows go to another file, which takes this one's place."""
@@ -93,4 +103,6 @@ class VlenWriter(Writer[Rows]):
 
 
 def _create_images(file: h5py.File, field: Field, num_samples: int) -> h5py.Dataset:
-    return file.create_dataset(dataset_name(field), (num_samples,), h5py.vlen_dtype(np.uint8), track_times=False)
+    return file.create_dataset(
+        dataset_name(field), (num_samples,), h5py.vlen_dtype(np.uint8), track_times=False
+    )

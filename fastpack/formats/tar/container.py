@@ -22,7 +22,16 @@ from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.core.threads import run_in_threads
-from fastpack.errors import EmptySourceError, FormatError, Location, OptionError, from_os_error, raise_first, raise_status, with_location
+from fastpack.errors import (
+    EmptySourceError,
+    FormatError,
+    Location,
+    OptionError,
+    from_os_error,
+    raise_first,
+    raise_status,
+    with_location,
+)
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
@@ -68,7 +77,9 @@ class TarContainer(SpanContainer):
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         if plan.layout != "auto":
-            raise OptionError(f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}")
+            raise OptionError(
+                f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}"
+            )
         return TarWriter(path, plan)
 
     def refuse_fields(self, schema: Schema) -> None:
@@ -88,7 +99,12 @@ class TarContainer(SpanContainer):
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
         if choice.sidecars is not None:
-            raise OptionError(with_location("sidecars are for folders of images; choose a tar's fields with fields", Location(path)))
+            raise OptionError(
+                with_location(
+                    "sidecars are for folders of images; choose a tar's fields with fields",
+                    Location(path),
+                )
+            )
         shard = Shard.of(path, self.name)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -109,7 +125,9 @@ TAR = TarContainer()
 class _Table:
     """The members of one open archive, sorted into fields."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice
+    ) -> None:
         self._path, self._descriptor = path, descriptor
         self._class_folder, self._kinds = choice.class_folder, choice.kinds
         listed = Members(descriptor, size, limits.max_features)
@@ -117,13 +135,20 @@ class _Table:
             status, error_number, row, offset, message = listed.failure
             raise_status(status, message, Location(path, row, offset), error_number)
         self._own = TarSchema.read(descriptor)
-        self._members, self._notes = without_junk(listed) if self._own is None else (every_member(listed), ())
+        self._members, self._notes = (
+            without_junk(listed) if self._own is None else (every_member(listed), ())
+        )
         if self._own is None:
             self._members, self._notes = self._apart()
         if self._own is None and self._class_folder != "none":
             self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
-            raise EmptySourceError(with_location("the archive has no samples: files whose names are a key, a dot and an ending", Location(path)))
+            raise EmptySourceError(
+                with_location(
+                    "the archive has no samples: files whose names are a key, a dot and an ending",
+                    Location(path),
+                )
+            )
         self._num_samples = int(self._members.samples[-1]) + 1
         is_first = np.diff(self._members.samples, prepend=-1) > 0
         self._first_offsets = self._members.offsets[is_first]
@@ -144,7 +169,10 @@ class _Table:
         if self._own is not None:
             return self._described(self._own, shard)
         names = self._names()
-        endings = {name: self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else "" for suffixes, name in names.items()}
+        endings = {
+            name: self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
+            for suffixes, name in names.items()
+        }
         kinds = by_field(self._kinds, endings)
         for suffixes, name in names.items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
@@ -153,7 +181,11 @@ class _Table:
             given, _ = given_kind(kinds, name)
             kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
             if kind in _KINDS_OF_FILES:
-                self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen, is_given=kind == given)
+                self._add_blobs(
+                    Field(name, kind, stored_as="" if stored_as == name else stored_as),
+                    chosen,
+                    is_given=kind == given,
+                )
             else:
                 self._add_column(name, stored_as, chosen, is_text=given == "text")
         self._add_classes()
@@ -162,21 +194,34 @@ class _Table:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
         usual = ("image", "label", "key")
-        fields = sorted(self._fields, key=lambda field: (usual.index(field.name) if field.name in usual else len(usual), field.name))
+        fields = sorted(
+            self._fields,
+            key=lambda field: (
+                usual.index(field.name) if field.name in usual else len(usual),
+                field.name,
+            ),
+        )
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         schema = Schema(tuple(fields), self._class_names)
-        return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+        return Index(
+            (shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes
+        )
 
     def _note_repeated_keys(self) -> None:
         """Members of one sample that are no neighbours are several samples of one key."""
         if repeated := repeated_keys(self._keys):
             said = f"{len(repeated):,} samples have the key of an earlier one, the first {repeated[0]!r}"
-            self._notes = (*self._notes, f"{said}; if they are parts of it, write the archive with the files of a sample side by side")
+            self._notes = (
+                *self._notes,
+                f"{said}; if they are parts of it, write the archive with the files of a sample side by side",
+            )
 
     def _add_classes(self) -> None:
         """Labels of folders, on request or where samples are images and nothing else."""
         which = self._class_folder
-        if "label" in self._columns or (which is None and [field.name for field in self._fields] != ["image"]):
+        if "label" in self._columns or (
+            which is None and [field.name for field in self._fields] != ["image"]
+        ):
             return
         classes = archived_classes(self._keys, which)
         self._notes += classes.notes
@@ -186,12 +231,20 @@ class _Table:
 
     def _described(self, described: TarSchema, shard: Shard) -> Index:
         """The index of a tar of ours, which says what it holds."""
-        members = DescribedMembers(described, self._members, self._keys, self._read, Location(self._path))
-        kinds = by_field(self._kinds, {field.name: field.stored_as for field in members.schema.fields})
+        members = DescribedMembers(
+            described, self._members, self._keys, self._read, Location(self._path)
+        )
+        kinds = by_field(
+            self._kinds, {field.name: field.stored_as for field in members.schema.fields}
+        )
         for field in members.schema.fields:
             given, _ = given_kind(kinds, field.name)
-            field = replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
-            self._fields.append(replace(field, stored_as="" if field.stored_as == field.name else field.stored_as))
+            field = (
+                replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
+            )
+            self._fields.append(
+                replace(field, stored_as="" if field.stored_as == field.name else field.stored_as)
+            )
             if field.is_blob:
                 self._place_blobs(self._fields[-1], members.of(members.schema[field.name]))
             else:
@@ -207,7 +260,11 @@ class _Table:
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
         joined = images if images and (np.diff(rows) > 0).all() else ()
         names = {joined: "image"} if joined else {}
-        own = {suffix: self._own_name(suffix) for number, suffix in enumerate(suffixes) if number not in joined}
+        own = {
+            suffix: self._own_name(suffix)
+            for number, suffix in enumerate(suffixes)
+            if number not in joined
+        }
         taken = {"image", *own.values()} if joined else set(own.values())
         for number, suffix in enumerate(suffixes):
             if number not in joined:
@@ -224,21 +281,37 @@ class _Table:
         name = f"{suffix}_column"
         while name in self._members.suffixes:
             name += "_column"
-        self._notes += (f"the files ending in .{suffix} are kept as {name!r}, since {suffix!r} is what samples call something else",)
+        self._notes += (
+            f"the files ending in .{suffix} are kept as {name!r}, since {suffix!r} is what samples call something else",
+        )
         return name
 
     def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
         """Samples whose image is an empty blob."""
-        keys = FirstNames.of([self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()])
+        keys = FirstNames.of(
+            [self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()]
+        )
         if keys.count:
-            self._notes += (f"{keys.counted('sample')} without an image, where others have one: {keys}",)
+            self._notes += (
+                f"{keys.counted('sample')} without an image, where others have one: {keys}",
+            )
 
     def _refuse_twice(self, chosen: npt.NDArray[np.int64], name: str) -> None:
         twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
         if len(twice):
             sample = int(self._members.samples[chosen[twice[0]]])
-            location = Location(self._path, sample, int(self._members.offsets[chosen[twice[0] + 1]]), self._keys[sample])
-            raise FormatError(with_location(f"a sample has two files for {name}; make the archive again with one of each", location))
+            location = Location(
+                self._path,
+                sample,
+                int(self._members.offsets[chosen[twice[0] + 1]]),
+                self._keys[sample],
+            )
+            raise FormatError(
+                with_location(
+                    f"a sample has two files for {name}; make the archive again with one of each",
+                    location,
+                )
+            )
 
     def _kind_of(self, name: str, chosen: npt.NDArray[np.int64]) -> Kind:
         if name == "image":
@@ -258,44 +331,76 @@ class _Table:
     def _place_blobs(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
         rows = self._members.samples[chosen]
         spans = np.zeros(self._num_samples, SPAN)
-        spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
-        spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
+        spans["offset"] = (
+            self._first_offsets
+        )  # where the file is missing, the blob is the empty one there
+        spans["offset"][rows], spans["length"][rows] = (
+            self._members.offsets[chosen],
+            self._members.sizes[chosen],
+        )
         self._spans[field.name] = spans
         if field.is_image_file:
             self._infos[field.name] = self._probe(chosen, rows)
 
-    def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    def _probe(
+        self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[Any]:
         infos = np.zeros(self._num_samples, IMAGE_INFO)
         found = np.zeros(len(chosen), IMAGE_INFO)
-        probing = ProbeBlobs(self._descriptor, self._members.offsets[chosen], self._members.sizes[chosen], found)
-        raise_first(run_in_threads(probing.run), lambda i: Location(self._path, int(rows[i]), key=self._keys[int(rows[i])]))
+        probing = ProbeBlobs(
+            self._descriptor, self._members.offsets[chosen], self._members.sizes[chosen], found
+        )
+        raise_first(
+            run_in_threads(probing.run),
+            lambda i: Location(self._path, int(rows[i]), key=self._keys[int(rows[i])]),
+        )
         infos[rows] = found
         return infos
 
-    def _add_column(self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], *, is_text: bool) -> None:
+    def _add_column(
+        self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], *, is_text: bool
+    ) -> None:
         texts = self._read(chosen)
         rows = self._members.samples[chosen]
         counts = np.zeros(self._num_samples, np.int64)
         counts[rows] = 1
         ending = (stored_as or name).rsplit(".", 1)[-1]
-        numbers = self._numbers_in(texts, name, rows) if ending in _NUMBERS and not is_text else None
+        numbers = (
+            self._numbers_in(texts, name, rows) if ending in _NUMBERS and not is_text else None
+        )
         values: Column = texts if numbers is None else numbers
         shape: tuple[None, ...] = () if counts.all() else (None,)
         stored_as = "" if stored_as == name else stored_as
-        self._fields.append(Field(name, "text" if numbers is None else "int", shape, "" if numbers is None else "int64", stored_as))
+        self._fields.append(
+            Field(
+                name,
+                "text" if numbers is None else "int",
+                shape,
+                "" if numbers is None else "int64",
+                stored_as,
+            )
+        )
         self._columns[name] = values if shape == () else Ragged(values, offsets_of(counts))
 
     def _read(self, chosen: npt.NDArray[np.int64]) -> Text:
         """The contents of some members."""
         spans = np.zeros(len(chosen), SPAN)
-        spans["offset"], spans["length"] = self._members.offsets[chosen], self._members.sizes[chosen]
+        spans["offset"], spans["length"] = (
+            self._members.offsets[chosen],
+            self._members.sizes[chosen],
+        )
         offsets = offsets_of(spans["length"])
         values = np.empty(offsets[-1], np.uint8)
         gather = Gather(spans, values, offsets[:-1], fds=np.array([self._descriptor], np.int32))
-        raise_first(run_in_threads(gather.run), lambda i: Location(self._path, int(self._members.samples[chosen[i]])))
+        raise_first(
+            run_in_threads(gather.run),
+            lambda i: Location(self._path, int(self._members.samples[chosen[i]])),
+        )
         return Text(values, offsets)
 
-    def _numbers_in(self, texts: Text, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    def _numbers_in(
+        self, texts: Text, name: str, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64] | None:
         """What the texts say, when all of them are plain integers; lines may end. Else what looks like a number is noted."""
         plain = [text.strip(_SPACE) for text in texts]
         odd = next((location for location, text in enumerate(plain) if not is_integer(text)), None)

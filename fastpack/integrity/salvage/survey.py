@@ -58,7 +58,12 @@ def trusted_index(path: Path, index_dir: Path | None = None) -> Index | None:
     if len(index.shards) > 1:  # a virtual dataset's; what its shards held, their own indexes know
         return None
     if not np.array_equal(index.record_numbers, np.arange(len(index))):
-        raise FormatError(with_location("the index is not one of a whole file; delete it and it is built again", Location(where)))
+        raise FormatError(
+            with_location(
+                "the index is not one of a whole file; delete it and it is built again",
+                Location(where),
+            )
+        )
     return index
 
 
@@ -75,7 +80,9 @@ def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
     statuses = np.zeros(len(spans), np.int32)
     placed = np.flatnonzero(spans["offset"] != NO_SPAN)
     spans = spans.copy()
-    unread = (spans["record_length"] == 0) & (spans["crc32c"] != 0)  # a checksum that reading does not compare
+    unread = (spans["record_length"] == 0) & (
+        spans["crc32c"] != 0
+    )  # a checksum that reading does not compare
     for name in ("offset", "length"):
         spans[f"record_{name}"][unread] = spans[name][unread]
     with contextlib.ExitStack() as files:
