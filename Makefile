@@ -90,7 +90,7 @@ test-sanitized: build $(VENV)/.group-test ## run the tests over kernels that not
 
 # What is missing is skipped: Debian's packages are gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user.
 check-neon: build $(VENV)/.group-test ## compile the JPEG kernels for aarch64, run them under qemu, compare pixels
-	$(BIN)/python -m pytest -rs tests/test_portable.py
+	$(BIN)/python -m pytest -rs tests/native/test_portable.py
 
 fuzz: $(VENV)/.group-test ## look for files that break the native kernels: SECONDS=60 for each of TARGETS (see fuzz/README.md)
 	for target in $(TARGETS); do PYTHON=$(BIN)/python fuzz/run.sh $$target $(SECONDS) || exit 1; done

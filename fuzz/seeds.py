@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-TESTS = Path(__file__).parent.parent / "tests"
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from images import factored_jpeg, jpeg, with_spectrum, without_segments  # noqa: E402
+from tests.support.images import factored_jpeg, jpeg, with_spectrum, without_segments
+from tests.support.paths import JPEGS
 
 FACTORS = [
     getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}")
@@ -88,7 +88,7 @@ def main(folder: Path) -> None:
             (folder / f"factors-{number}-{options['quality']}.jpg").write_bytes(data)
     for name, data in odd_jpegs().items():
         (folder / f"{name}.jpg").write_bytes(data)
-    for path in (TESTS / "jpegs").iterdir():
+    for path in JPEGS.iterdir():
         shutil.copy(path, folder)
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from images import jpeg
-from wire import bytes_list, entry, example, float_list, frame, int_list
 
 import fastpack
+from tests.support.images import jpeg
+from tests.support.wire import bytes_list, entry, example, float_list, frame, int_list
 
 NUM_SAMPLES = 26
 

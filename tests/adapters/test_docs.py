@@ -1,14 +1,14 @@
 """The Python of docs/adapters.md runs, section after section, as a reader would type it."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastpack
+from tests.support.paths import ROOT
 
-GUIDE = Path(__file__).parent.parent.parent / "docs" / "adapters.md"
+GUIDE = ROOT / "docs" / "adapters.md"
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", GUIDE.read_text(), flags=re.S | re.M))
 CHECKS = {
     "PyTorch": lambda names: (

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from images import jpeg, photo, save
 
 import fastpack
 from fastpack.errors import (
@@ -12,6 +11,7 @@ from fastpack.errors import (
     SourceError,
     UnsupportedImageError,
 )
+from tests.support.images import jpeg, photo, save
 
 datasets = pytest.importorskip("datasets")
 

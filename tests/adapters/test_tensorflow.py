@@ -5,8 +5,9 @@ import runpy
 
 import numpy as np
 import pytest
-from images import jpeg
-from wire import bytes_list, entry, example, frame, int_list
+
+from tests.support.images import jpeg
+from tests.support.wire import bytes_list, entry, example, frame, int_list
 
 tf = pytest.importorskip("tensorflow")
 
