@@ -4,15 +4,14 @@ import importlib
 import re
 import sys
 from dataclasses import fields
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from fastpack import Limits, encode
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 GUIDES = ["CONTRIBUTING.md", "SECURITY.md"]
 EXAMPLES = ["Containers", "Codecs", "Transforms", "Adapters"]
 MAX_LINES = 40

@@ -1,15 +1,14 @@
 """Fields whose names are alike: one field has in the file the name that users call another."""
 
-import io
-import tarfile
 from itertools import permutations
 
 import pytest
-from every_field import GRAY, JPEG, PNG, Samples
-from wire import bytes_list, entry, example, frame
 
 import fastpack
 from fastpack import Field, PackOptions
+from tests.support.random_samples import GRAY, JPEG, PNG, Samples
+from tests.support.tars import write_tar
+from tests.support.wire import bytes_list, entry, example, frame
 
 VALUES = {
     "image": (Field("image", "image"), [PNG, JPEG]),
@@ -104,17 +103,8 @@ def test_kinds_are_given_by_a_name_in_the_file_that_no_field_has(tmp_path):
 
 
 def test_a_strangers_tar_has_files_that_end_in_image(tmp_path):
-    path = tmp_path / "x.tar"
-    with tarfile.open(path, "w") as archive:
-        for name, data in [
-            ("a.jpg", JPEG),
-            ("a.image", b"\xff"),
-            ("b.png", PNG),
-            ("b.image", b"\xfe"),
-        ]:
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+    members = [("a.jpg", JPEG), ("a.image", b"\xff"), ("b.png", PNG), ("b.image", b"\xfe")]
+    path = write_tar(tmp_path / "x.tar", members)
     assert kinds(fastpack.open(path)) == {"image": "image", "image_column": "bytes", "key": "text"}
     assert fastpack.verify(path).is_sound
     assert kinds(fastpack.open(path, kinds={"image": "mask"})) == {
