@@ -56,7 +56,7 @@ def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
 
 
 def has_kinds(index: Index, kinds: Kinds) -> bool:
-    """Return True when all these fields exist and have these kinds; lists of images are images too."""
+    """Return True when all these fields exist and have these kinds; a list of images is images."""
     fields = {field.name: field for field in index.schema.fields}
     named = by_field(kinds, {name: field.source_name for name, field in fields.items()})
     return all(

@@ -1,4 +1,4 @@
-"""The guides for contributors: each worked example of CONTRIBUTING.md runs, and what the guides name exists."""
+"""Run the worked examples of CONTRIBUTING.md, and check that what the guides name exists."""
 
 import importlib
 import re

@@ -55,7 +55,7 @@ def folder_of(module: str) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """The modules of fastpack that a file imports, anywhere in it, or names in a table; kernels left out."""
+    """Return the modules that a file imports anywhere, or names in a table; no kernels."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if (
