@@ -1,4 +1,4 @@
-"""How long does it take to index a dataset, and to open one whose index was kept?"""
+"""Benchmark of indexing a dataset, and of opening one with a saved index."""
 
 import tarfile
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _KINDS = [*FORMS, "tar", "folder"]
 
 
 class Stored:
-    """Photographs in a file or a folder, and who wants to read them."""
+    """Photos in one file or folder."""
 
     def __init__(self, kind: str, photos: list[Path], num_samples: int, folder: Path) -> None:
         self.folder, self._index_dir = folder, folder.parent / "indexes"
@@ -32,7 +32,7 @@ class Stored:
         ).num_samples
 
     def open(self) -> fastpack.Reader:
-        """And the first image, without decoding."""
+        """Open and read the first image, without decoding."""
         reader = fastpack.open(self.path, index_dir=self._index_dir, decode=False)
         self.first = reader[0]["image"]
         return reader

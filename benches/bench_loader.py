@@ -1,7 +1,7 @@
-"""How much of the kernels' speed reaches the training loop through a Loader?
+"""Benchmark of epochs of a Loader, against its kernels.
 
-python -m benches.bench_loader --photos FOLDER: prints it, with other sizes and as ratios round by round; and what stays
-behind of 1,000 loaders that were dropped in the middle of an epoch.
+`python -m benches.bench_loader --photos FOLDER` prints ratios by round, for more sizes, and what
+1,000 loaders that were dropped in mid-epoch leave open.
 """
 
 import argparse
@@ -19,24 +19,35 @@ import numpy.typing as npt
 import pytest
 
 import fastpack
+from benches.internals import (
+    CounterRng,
+    DecodeOptions,
+    EncodedImages,
+    ImageFiles,
+    Location,
+    SpanSource,
+    decode_images,
+    first_method,
+    plan_batch,
+)
 from benches.photos import photos as find_photos
 from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
 from benches.workloads import FORMS, pack_as
 from fastpack import HorizontalFlip, Loader, RandomResizedCrop, Shuffle
-from fastpack.core.rng import CounterRng
-from fastpack.errors import Location
-from fastpack.images.decode import DecodeOptions, EncodedImages, SpanSource, decode_pictures
-from fastpack.images.transforms import plan_batch
 
 STEPS = (RandomResizedCrop(224), HorizontalFlip())
+_TITLES = {"encoded": "encoded images", "train": "random crops of 224 x 224"}
 CONTAINERS = {"TFRecord": "tfrecord", "HDF5 encoded": "h5"}
-# A loader that hands over a batch while it reads the next ones ahead has so many of them in memory.
+# Batches that a prefetching loader has in memory at a time.
 _BLOCKS = 4
 
 
 class Loading:
-    """Shuffled epochs of one file. The yardsticks read the same samples in the same order, into memory that is there already."""
+    """Shuffled epochs of one file.
+
+    The references read the same samples into preallocated memory.
+    """
 
     def __init__(self, path: Path, *, batch: int, num_samples: int, num_threads: int) -> None:
         self.path = path
@@ -44,7 +55,7 @@ class Loading:
         self.dataset = whole.take(np.arange(num_samples) % len(whole))
         self._batch, self._num_threads = batch, num_threads
         self.title = f"{path.name}, threads: {num_threads}"
-        self._order = Shuffle(0).order(self.dataset)
+        self._samples_at = first_method(Shuffle(0).order(self.dataset), "samples_at", "visits")
         self._spans, self._infos = (
             of["image"] for of in (self.dataset.index.spans, self.dataset.index.infos)
         )
@@ -66,14 +77,12 @@ class Loading:
 
     def _rows(self) -> Iterator[npt.NDArray[np.int64]]:
         for first in range(0, len(self), self._batch):
-            yield self._order.samples_at(
-                0, np.arange(first, min(first + self._batch, len(self)))
-            ).samples
+            yield self._samples_at(0, np.arange(first, min(first + self._batch, len(self)))).samples
 
     def preads(self, num_blocks: int = 1) -> None:
-        """Whole records, as the checksum is over them; each batch into the next block.
+        """Read whole records with their checksums; each batch into the next block.
 
-        One block stays in the processor's cache better than several do, but nobody could keep a batch.
+        One block stays in the processor's cache, but then no batch could be kept.
         """
         for rows, block in zip(self._rows(), cycle(self._blocks[:num_blocks]), strict=False):
             spans = self._spans[rows]
@@ -99,7 +108,7 @@ class Loading:
                 self._infos["height"][rows],
                 CounterRng(0, 0, rows),
             )
-            decode_pictures(
+            decode_images(
                 pictures,
                 plan,
                 self._pixels[: len(rows)],
@@ -136,27 +145,27 @@ def loading(
 
 
 def rivals_of(loading: Loading, subject: str) -> list[Rival]:
-    """The yardsticks first."""
+    """Return the rivals, references first."""
     options: dict[str, Any] = {"decode": False} if subject == "encoded" else {"transform": STEPS}
     preads = [
         Rival("C preads + CRC", loading.preads),
-        Rival("... blocks in turn", partial(loading.preads, _BLOCKS)),
+        Rival("... cycled blocks", partial(loading.preads, _BLOCKS)),
     ]
-    yardsticks = preads if subject == "encoded" else [Rival("decode kernel", loading.kernel)]
+    references = preads if subject == "encoded" else [Rival("decode kernel", loading.kernel)]
     loader = loading.loader(**options)
     return [
-        *yardsticks,
+        *references,
         Rival("Reader.read", partial(loading.read, **options)),
         Rival("Loader", partial(epoch, loader)),
     ]
 
 
-@pytest.mark.parametrize("number", range(-3, 0), ids=["yardstick", "read", "loader"])
+@pytest.mark.parametrize("number", range(-3, 0), ids=["reference", "read", "loader"])
 @pytest.mark.parametrize("subject", ["encoded", "train"])
 def test_loader(
     benchmark: Any, timed: Callable[..., Any], loading: Loading, subject: str, number: int
 ) -> None:
-    benchmark.group = f"an epoch of {'encoded images' if subject == 'encoded' else 'random crops of 224 x 224'}, {loading.title}"
+    benchmark.group = f"an epoch of {_TITLES[subject]}, {loading.title}"
     rival = rivals_of(loading, subject)[number]
     assert timed(rival.run, loading.path) in (None, len(loading))
 
@@ -173,7 +182,7 @@ def compare_subject(loading: Loading, subject: str, container: str, rounds: int)
 
 
 def drop_loaders(loading: Loading, count: int) -> str:
-    """Each is left after its first batch; what the process holds is looked at after a tenth of them, and after all."""
+    """Drop loaders after one batch; print what the process holds after a tenth and after all."""
     lines = [f"loaders dropped in mid-epoch{'':6}threads   files open   resident MB"]
     for number in range(count):
         next(
@@ -185,25 +194,26 @@ def drop_loaders(loading: Loading, count: int) -> str:
             with open("/proc/self/statm") as numbers:
                 resident = int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
             lines.append(
-                f"{number + 1:27} {threading.active_count():13} {len(os.listdir('/proc/self/fd')):12} {resident:13.0f}"
+                f"{number + 1:27} {threading.active_count():13} "
+                f"{len(os.listdir('/proc/self/fd')):12} {resident:13.0f}"
             )
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="a folder of JPEGs; without it, some are made")
+    parser.add_argument("--photos", type=Path, help="folder of JPEGs; default: generated ones")
     parser.add_argument(
-        "--records", type=int, default=4096, help="packed, the photos over and over"
+        "--records", type=int, default=4096, help="number of samples; photos repeat"
     )
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--drop", type=int, default=0, help="that many loaders in mid-epoch")
+    parser.add_argument("--drop", type=int, default=0, help="drop this many loaders in mid-epoch")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = find_photos(arguments.photos, Path(folder))
-        source = fastpack.ImageFiles([found[i % len(found)] for i in range(arguments.records)])
+        source = ImageFiles([found[i % len(found)] for i in range(arguments.records)])
         for container, suffix in CONTAINERS.items():
             packed = Path(folder) / f"photos.{suffix}"
             fastpack.pack(source, packed)

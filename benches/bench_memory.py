@@ -1,6 +1,7 @@
-"""How much memory does reading take, and packing? Seconds, and in extra_info the peak beyond what was there before, MB.
+"""Benchmark of memory of reading and packing. extra_info has the peak in MB.
 
-Each runs in a process of its own, whose peak no other bench can have raised. `python -m benches.memory` looks closer.
+The peak is what the work adds. Each case runs in a process of its own.
+`python -m benches.memory` has longer tests.
 """
 
 import multiprocessing
@@ -13,13 +14,14 @@ from typing import Any
 import pytest
 
 import fastpack
-from benches.conftest import made_cold
+from benches.conftest import evict_or_skip
 from benches.crops import SIZE, STEPS
-from benches.memory import forget_peak, peak, resident
+from benches.internals import ImageFiles
+from benches.memory import peak, reset_peak, resident
 from benches.workloads import FORMS
 
 _BATCH = 32
-# Encoded images as they are, and their pixels: the name of the file, and how it is packed.
+# Encoded images, and their pixels: file name and PackOptions.
 _STORED = {
     form: (name, fastpack.PackOptions(layout=layout, sync=False))
     for form, (name, layout) in FORMS.items()
@@ -38,11 +40,11 @@ def read(path: Path, num_threads: int) -> int:
 
 
 def pack(paths: list[Path], output: Path, options: fastpack.PackOptions) -> int:
-    return fastpack.pack(fastpack.ImageFiles(paths), output, options).num_samples
+    return fastpack.pack(ImageFiles(paths), output, options).num_samples
 
 
 def apart(work: Callable[[], int]) -> tuple[int, int]:
-    """What the work gives, and the peak of memory beyond what there was before, MB."""
+    """Return the work's result and the peak that it adds, in MB."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(_with_peak, (work,))
@@ -50,7 +52,7 @@ def apart(work: Callable[[], int]) -> tuple[int, int]:
 
 def _with_peak(work: Callable[[], int]) -> tuple[int, int]:
     before = resident()
-    forget_peak()
+    reset_peak()
     return work(), peak() - before
 
 
@@ -76,7 +78,7 @@ def test_reading(
     name, options = _STORED[form]
     path = tmp_path / name
     pack(paths, path, options)
-    setup = partial(made_cold, [path]) if cache == "cold" else None
+    setup = partial(evict_or_skip, [path]) if cache == "cold" else None
     assert measured(benchmark, partial(read, path, num_threads), setup) == len(paths)
 
 

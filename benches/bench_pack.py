@@ -1,4 +1,4 @@
-"""How fast is a list of files packed into one, beside cat; and decoded, resampled and packed, beside doing only the first two?"""
+"""Benchmark of packing. References: cat; for pixels, decoding and resampling alone."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import fastpack
-from benches.conftest import made_cold
+from benches.conftest import evict_or_skip
 from benches.workloads import FORMS, Packing, PackingPixels
 
 _ROUNDS = 5
@@ -16,7 +16,7 @@ def setup_of(packing: Packing, cache: str) -> Any:
     def setup() -> None:
         packing.remove()
         if cache == "cold":
-            made_cold(set(packing.paths))
+            evict_or_skip(set(packing.paths))
 
     return setup
 

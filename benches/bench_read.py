@@ -1,4 +1,4 @@
-"""How fast are random batches of encoded images read, beside plain preads of the same places?"""
+"""Benchmark of random batches of encoded images. The reference is preads."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

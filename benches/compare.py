@@ -1,4 +1,7 @@
-"""Prints how fast fastpack is beside its yardsticks: python -m benches.compare train|eval|decode|pack|pack-small|pixels|read|hdf5."""
+"""Print ratios of fastpack to references and rivals in this interpreter.
+
+python -m benches.compare train|eval|decode|pack|pack-small|pixels|read|hdf5
+"""
 
 import argparse
 import os
@@ -12,10 +15,11 @@ from pathlib import Path
 import fastpack
 from benches.crops import Cropping, Ffcv
 from benches.hdf5_reading import compare_hdf5
+from benches.internals import SEEK_POINTS, ImageFiles
 from benches.memory import peak_bytes
 from benches.photos import REENCODED, VARIABLE, make_small, photos, reencoded
+from benches.provenance import record
 from benches.ratio import Comparison, Rival, compare, machine
-from benches.recorded import record
 from benches.workloads import Decoding, Packing, PackingPixels, Reading, plain_jpegs
 
 Arguments = argparse.Namespace
@@ -26,7 +30,7 @@ _MAX_PIXELS = 10_000
 
 
 def compare_decode(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Full RGB decodes, outputs there beforehand; and by the reader, from a TFRecord to new arrays."""
+    """Compare whole decodes into memory, and Reader.read from a TFRecord to new arrays."""
     for name, paths in _jpeg_sets(arguments, folder).items():
         yield from _compare_decodes(name, paths, arguments, Path(tempfile.mkdtemp(dir=folder)))
 
@@ -36,19 +40,21 @@ def _compare_decodes(
 ) -> Iterator[Comparison]:
     decoding = Decoding(paths)
     packed = folder / "photos.tfrecord"
-    fastpack.pack(fastpack.ImageFiles(paths), packed)
+    fastpack.pack(ImageFiles(paths), packed)
     for num_threads in sorted({1, arguments.threads}):
         reader = fastpack.open(packed, orient=False, num_workers=num_threads)
-        add_seek_points = fastpack.open(
-            packed, orient=False, num_workers=num_threads, seek_points=True, save_index=False
+        with_seek_points = fastpack.open(
+            packed,
+            orient=False,
+            num_workers=num_threads,
+            save_index=False,
+            **{SEEK_POINTS: True},
         )
         rivals = [
             Rival("C loop", partial(decoding.reference, num_threads)),
             Rival("fastpack kernel", partial(decoding.fastpack, num_threads)),
             Rival("Reader.read", partial(reader.read, range(len(reader)))),
-            Rival(
-                "fastpack, seek points", partial(add_seek_points.read, range(len(add_seek_points)))
-            ),
+            Rival("fastpack, seek points", partial(with_seek_points.read, range(len(reader)))),
         ]
         yield compare(
             f"decode, {name}, threads: {num_threads}",
@@ -58,11 +64,11 @@ def _compare_decodes(
             rounds=arguments.rounds,
         )
     if not (decoding.by_fastpack == decoding.by_reference).all():
-        raise SystemExit("decode: fastpack's pixels differ from the C loop's")
+        raise SystemExit("decode: pixels differ from the C loop's")
 
 
 def _jpeg_sets(arguments: Arguments, folder: Path) -> dict[str, list[Path]]:
-    """The photographs, and, where that is asked for, the same encoded anew, as most of ImageNet is."""
+    """Return the photos and, with --reencode, the same photos re-encoded like most of ImageNet."""
     paths = plain_jpegs(photos(arguments.photos, folder))
     return {"originals": paths} | (
         {REENCODED: reencoded(paths, folder)} if arguments.reencode else {}
@@ -70,7 +76,7 @@ def _jpeg_sets(arguments: Arguments, folder: Path) -> dict[str, list[Path]]:
 
 
 def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """A list of files to one, on all cores, against cat; then the same until the disk has it."""
+    """Compare packing a list of files with cat, into the page cache and then to the disk."""
     packing = Packing(photos(arguments.photos, folder), arguments.records, folder / "outputs")
     for sync in (False, True):
         rivals = [
@@ -85,14 +91,14 @@ def compare_pack(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
         if not sync:
             rivals.append(Rival("tar", packing.tar, after=packing.remove))
             rivals.append(Rival("Python loop", packing.loop, after=packing.remove))
-        title = f"pack, {'until the disk has it' if sync else 'into the page cache'}"
+        title = f"pack, {'to the disk' if sync else 'into the page cache'}"
         yield compare(
             title, rivals, unit="files", num_units=arguments.records, rounds=arguments.rounds
         )
 
 
 def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Many files of 1 KB, of which each costs more than its bytes, and a tenth of them; with the peaks of packing in new processes."""
+    """Compare packing many 1 KB files, then a tenth; print peaks of memory of new processes."""
     paths = make_small(folder / "small", arguments.records)
     for count in (arguments.records // 10, arguments.records):
         packing = Packing(paths[:count], count, folder / "outputs")
@@ -125,14 +131,15 @@ def compare_pack_small(arguments: Arguments, folder: Path) -> Iterator[Compariso
                 "--no-sync",
             ]
             print(
-                f"{count} files to {name} in a new process: {peak_bytes(command) / 2**20:.0f} MB at most",
+                f"{count} files to {name} in a new process: "
+                f"peak {peak_bytes(command) / 2**20:.0f} MB",
                 flush=True,
             )
             packing.remove()
 
 
 def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """JPEG files to 224 x 224 pixels in HDF5, beside a C loop that only decodes and resamples."""
+    """Compare packing 224 x 224 pixels with a C loop that only decodes and resamples."""
     num_images = min(arguments.records, _MAX_PIXELS)
     packing = PackingPixels(
         plain_jpegs(photos(arguments.photos, folder)), num_images, folder / "outputs"
@@ -160,7 +167,7 @@ def compare_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
 
 
 def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Random batches of undecoded images against preads of the same places, with and without checksums."""
+    """Compare random batches of encoded images with preads of the same spans."""
     packing = Packing(photos(arguments.photos, folder), arguments.records, folder / "outputs")
     for name in ("out.tfrecord", "out.h5"):
         packing.fastpack(name)
@@ -188,7 +195,7 @@ def compare_read(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
 
 
 def compare_stored_pixels(arguments: Arguments, folder: Path) -> Iterator[Comparison]:
-    """Random batches of 224 x 224 pixels out of HDF5 files that h5py wrote, uncompressed and not."""
+    """Compare random batches of 224 x 224 pixels from HDF5 files of h5py."""
     paths = plain_jpegs(photos(arguments.photos, folder))
     threads = sorted({1, arguments.threads})
     return compare_hdf5(
@@ -201,7 +208,10 @@ def compare_stored_pixels(arguments: Arguments, folder: Path) -> Iterator[Compar
 
 
 def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterator[Comparison]:
-    """Batches of 224 x 224 pixels into memory that is there already. FFCV has bytes of its own; then all have these."""
+    """Compare batches of 224 x 224 pixels in preallocated memory.
+
+    FFCV re-encodes the photos; all rivals then read FFCV's bytes too.
+    """
     about = {"num_images": _NUM_CROPPED, "batch": _BATCH}
     own_sets = _jpeg_sets(arguments, folder)
     for num_threads in sorted({1, arguments.threads}):
@@ -216,16 +226,16 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                 sets["re-encoded by FFCV"] = ffcv.reencoded
             for name, jpegs in sets.items():
                 cropping = Cropping(jpegs, subject, scratch=folder, **about)
-                difference = cropping.worst("kernel", "reference")
+                difference = cropping.max_difference("kernel", "reference")
                 if difference > 2:
                     raise SystemExit(
-                        f"{subject}: fastpack's pixels differ from the C loop's by {difference} levels"
+                        f"{subject}: pixels differ from the C loop's by {difference} levels"
                     )
                 sides = {
                     "C crop loop": "reference",
                     "fastpack kernel": "kernel",
                     "Reader.read": "read",
-                    "fastpack, seek points": "read_marked",
+                    "fastpack, seek points": "read_with_seek_points",
                     "OpenCV, linear": "linear",
                     "OpenCV, area": "area",
                 }
@@ -241,7 +251,7 @@ def compare_crops(arguments: Arguments, folder: Path, *, subject: str) -> Iterat
                     title, rivals, unit="images", num_units=len(cropping), rounds=arguments.rounds
                 )
     if not arguments.ffcv:
-        print("\nmissing: FFCV; --ffcv names a Python that has it")
+        print("\nmissing: FFCV; give a Python that has it: --ffcv PYTHON")
 
 
 SUBJECTS: dict[str, Callable[[Arguments, Path], Iterator[Comparison]]] = {
@@ -260,29 +270,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.compare", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument(
-        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
     )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(
-        "--records", type=int, default=20_000, help="how many files to pack or records to read from"
+        "--records", type=int, default=20_000, help="number of files to pack or records to read"
     )
     parser.add_argument(
         "--ffcv",
         type=Path,
         metavar="PYTHON",
-        help="an interpreter that has FFCV, for train and eval",
+        help="interpreter with FFCV, for train and eval",
     )
     parser.add_argument(
         "--reencode",
         action="store_true",
-        help="take the photographs at quality 90 and 4:2:0, too: decode, train, eval",
+        help="also use the photos at quality 90 and 4:2:0: decode, train, eval",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on the disk to write to (default: the system's temporary one)",
+        help="folder to write to (default: the system's temporary folder)",
     )
     arguments = parser.parse_args()
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)

@@ -1,4 +1,4 @@
-"""Batches of 224 x 224 pixels, as networks are trained and evaluated on: by fastpack, by the plain C loop and by rivals."""
+"""Batches of 224 x 224 pixels for training and evaluation, by fastpack and by rivals."""
 
 import tempfile
 import threading
@@ -11,33 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.contest import Contestant, Entry, MissingError
 from benches.internals import (
+    SEEK_POINTS,
     SPAN,
-    CenterCrop,
     CounterRng,
     DecodeOptions,
     EncodedImages,
-    HorizontalFlip,
+    Location,
     Plan,
     Ragged,
-    RandomResizedCrop,
-    ResizeShort,
     SpanSource,
     Transform,
-    decode_pictures,
+    decode_images,
     plan_batch,
     probe_blobs,
 )
 from benches.reference import crop_loop
-from benches.rivals.turns import Task
+from benches.rival_process import RivalProcess, RivalSpec, RivalUnavailableError
+from benches.rivals.protocol import Task
 from benches.workloads import pack_as
-from fastpack.errors import Location
 
 SIZE = 224
 STEPS: dict[str, tuple[Transform, ...]] = {
-    "train": (RandomResizedCrop(SIZE), HorizontalFlip()),
-    "eval": (ResizeShort(256), CenterCrop(SIZE)),
+    "train": (fastpack.RandomResizedCrop(SIZE), fastpack.HorizontalFlip()),
+    "eval": (fastpack.ResizeShort(256), fastpack.CenterCrop(SIZE)),
 }
 _READ_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -45,8 +42,10 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Cropping:
-    """JPEGs, the given ones over and over, batch by batch into one array that is there already. All sides take
-    the same boxes; fastpack draws them anew each time, the others have them given."""
+    """JPEGs, cycled, decoded batch by batch into one preallocated array.
+
+    All sides use the same boxes. fastpack draws them each time; the others get them as input.
+    """
 
     def __init__(
         self,
@@ -75,8 +74,12 @@ class Cropping:
             Path(tempfile.mkdtemp(dir=scratch)),
         )
         self._reader = fastpack.open(packed, transform=self._steps, orient=False)
-        self._marked = fastpack.open(
-            packed, transform=self._steps, orient=False, seek_points=True, save_index=False
+        self._reader_with_seek_points = fastpack.open(
+            packed,
+            transform=self._steps,
+            orient=False,
+            save_index=False,
+            **{SEEK_POINTS: True},
         )
         self._loaders: dict[int, fastpack.Loader] = {}
 
@@ -101,19 +104,19 @@ class Cropping:
             pass
 
     def load(self, num_threads: int) -> None:
-        """An epoch through a Loader, by seek points: the same crops, in random order, each batch into memory of its own."""
+        """Run an epoch of a Loader with seek points: the same crops, shuffled, in new memory."""
         if num_threads not in self._loaders:
-            add_seek_points = self._marked.with_options(num_workers=num_threads)
+            reader = self._reader_with_seek_points.with_options(num_workers=num_threads)
             self._loaders[num_threads] = fastpack.Loader(
-                add_seek_points, batch_size=len(self.out), shuffle=0
+                reader, batch_size=len(self.out), shuffle=0
             )
         loader = self._loaders[num_threads]
         loader.set_epoch(0)
         for _ in loader:
             pass
 
-    def worst(self, name: str, other: str) -> int:
-        """The largest difference of two sides' pixels."""
+    def max_difference(self, name: str, other: str) -> int:
+        """Return the largest difference of two sides' pixels, in levels."""
         kept = (batch.copy() for batch in self._run(name, 2))
         return max(
             int(np.max(cv2.absdiff(a, b.copy())))
@@ -131,10 +134,12 @@ class Cropping:
             self._infos[rows],
             lambda row: Location(f"image {row}"),
         )
-        decode_pictures(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
+        decode_images(pictures, self._plan(rows), out, DecodeOptions(num_workers=num_threads), {})
 
-    def _read_marked(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
-        self._marked.with_options(num_workers=num_threads).read(rows, out=out)
+    def _read_with_seek_points(
+        self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int
+    ) -> None:
+        self._reader_with_seek_points.with_options(num_workers=num_threads).read(rows, out=out)
 
     def _read(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
         self._reader.with_options(num_workers=num_threads).read(rows, out=out)
@@ -148,7 +153,7 @@ class Cropping:
     def _opencv(
         self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int, interpolation: int
     ) -> None:
-        """Python threads share the images; OpenCV lets go of the GIL, and its own threads would only get in their way."""
+        """Share the images among Python threads: OpenCV releases the GIL, and runs one thread."""
         cv2.setNumThreads(1)
         views, left = self._views[rows], iter(range(len(rows)))
 
@@ -166,7 +171,7 @@ class Cropping:
 
 
 def opencv_view(image: Pixels, view: Any, interpolation: int, out: Pixels) -> None:
-    """The view of a decoded image, resized and cropped as OpenCV's users do."""
+    """Resize and crop a decoded image as OpenCV's users do."""
     x, y, width, height, scaled_width, scaled_height, left, top = (
         int(view[name]) for name in view.dtype.names[:8]
     )
@@ -181,7 +186,7 @@ def opencv_view(image: Pixels, view: Any, interpolation: int, out: Pixels) -> No
 
 
 class Ffcv:
-    """FFCV's loader, in an interpreter of its own that has it; its file has the images encoded anew, quality 90, 4:2:0."""
+    """FFCV's loader in its own interpreter. Its file has the images at quality 90, 4:2:0."""
 
     def __init__(
         self,
@@ -204,16 +209,18 @@ class Ffcv:
             size=SIZE,
         )
         try:
-            self._contestant = Contestant(Entry("FFCV", "ffcv", variant="reencoded"), python, task)
-        except MissingError as error:
-            raise SystemExit(f"FFCV cannot take part: {error}") from None
-        self.version = self._contestant.standing.version
-        self.reencoded = sorted(self._contestant.folder.glob("*.jpg"))
-        self.epoch = self._contestant.turn
+            self._process = RivalProcess(
+                RivalSpec("FFCV", "ffcv", variant="reencoded"), python, task
+            )
+        except RivalUnavailableError as error:
+            raise SystemExit(f"FFCV cannot run: {error}") from None
+        self.version = self._process.result.version
+        self.reencoded = sorted(self._process.folder.glob("*.jpg"))
+        self.epoch = self._process.run_round
 
     def __enter__(self) -> "Ffcv":
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._contestant.close()
+        self._process.close()
         self._folder.cleanup()

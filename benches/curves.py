@@ -1,20 +1,20 @@
-"""Curves: figures along an axis, measured by turns."""
+"""Figures along an axis, measured in interleaved rounds."""
 
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What stands on the axis: a number, or the name of a kind.
+# A position on the axis: a number, or the name of a kind.
 Position = float | str
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What was measured along one axis.
+    """A measurement along one axis.
 
-    - name: of the question, and of the plot; x_axis, y_axis: what stands there, with units.
-    - lines: line -> position -> the figures of all rounds.
+    - name: of the question and the plot; x_axis, y_axis: labels with units.
+    - lines: line -> position -> figures of all rounds.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Curve:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Positions are numbers, which JSON allows no keys to be: so pairs."""
+        """Return JSON data. Positions are numbers, so they are pairs instead of keys."""
         lines = {
             line: [[position, figures] for position, figures in points.items()]
             for line, points in self.lines.items()
@@ -43,12 +43,12 @@ class Curve:
         }
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> "Curve":
-        lines = {line: dict(points) for line, points in told["lines"].items()}
-        return cls(told["name"], told["title"], told["x_axis"], told["y_axis"], lines)
+    def from_json(cls, stored: dict[str, Any]) -> "Curve":
+        lines = {line: dict(points) for line, points in stored["lines"].items()}
+        return cls(stored["name"], stored["title"], stored["x_axis"], stored["y_axis"], lines)
 
     def table(self) -> str:
-        """Medians, a row for each position.
+        """Format medians, a row for each position.
 
         >>> lines = {"a": {1: [3.0, 5.0, 4.0]}, "b": {1: [0.5], 2: [1500.0]}}
         >>> print(Curve("threads", "more threads", "threads", "images/s", lines).table())
@@ -76,13 +76,13 @@ class Curve:
 
 
 def readable(figure: float) -> str:
-    """Three digits, and no more than are known."""
+    """Format three significant digits."""
     return f"{figure:.0f}" if figure >= 100 else f"{figure:.3g}" if figure >= 1 else f"{figure:.3f}"
 
 
 @dataclass(frozen=True)
 class Point:
-    """One place of a curve; `measure` gives its figure each time that it is called."""
+    """A position of a line; `measure` returns a new figure at each call."""
 
     line: str
     position: Position
@@ -90,7 +90,7 @@ class Point:
 
 
 def measured(points: Sequence[Point], rounds: int) -> dict[str, dict[Position, list[float]]]:
-    """All points once to warm up, then A B C A B C ..., so that what the machine does meanwhile meets them all."""
+    """Measure all points once to warm up, then A B C A B C ..., so that load affects all alike."""
     for point in points:
         point.measure()
     lines: dict[str, dict[Position, list[float]]] = {}

@@ -1,4 +1,4 @@
-"""Memory and threads under load: python -m benches.memory large|decodes|hammer|pack."""
+"""Tests of memory and threads under load: python -m benches.memory large|decodes|hammer|pack"""
 
 import argparse
 import subprocess
@@ -15,16 +15,17 @@ import numpy as np
 import fastpack
 from benches.crops import SIZE, STEPS
 from benches.curves import Curve, Position
+from benches.internals import ImageFiles
 from benches.photos import VARIABLE, make_photos, photos
-from benches.recorded import record
+from benches.provenance import record
 
 _BATCH = 256
 _NUM_SMALL = 32
-_LARGE = 10_000  # its square has 100 million pixels
+_LARGE = 10_000  # its square is 100 million pixels
 
 
 def resident(name: str = "VmRSS") -> int:
-    """What is resident now, or ("VmHWM") was at most since `forget_peak`, MB."""
+    """Return resident memory in MB, or with "VmHWM" its peak since `reset_peak`."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
 
@@ -33,12 +34,12 @@ def peak() -> int:
     return resident("VmHWM")
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
 
-# What a program had in memory at most begins with what its parent has (execve keeps it): a parent with next to nothing starts it.
+# A process's peak begins with its parent's memory (execve keeps it), so a small parent starts it.
 _PARENT = """
 import os, subprocess, sys
 
@@ -49,7 +50,7 @@ sys.exit(status != 0)
 
 
 def peak_bytes(command: Sequence[str | Path]) -> int:
-    """What a program had in memory at most. Raises CalledProcessError when it fails."""
+    """Return a program's peak memory in bytes; raise CalledProcessError if it fails."""
     parent = [sys.executable, "-S", "-c", _PARENT, *command]
     return int(
         subprocess.run(parent, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
@@ -57,7 +58,7 @@ def peak_bytes(command: Sequence[str | Path]) -> int:
 
 
 def large_jpeg() -> bytes:
-    """One JPEG of 100 megapixels."""
+    """Write one JPEG of 100 megapixels."""
     tile = np.random.default_rng(0).integers(0, 256, (_LARGE // 100, _LARGE // 100, 3), np.uint8)
     return fastpack.encode(
         cv2.resize(tile, (_LARGE, _LARGE), interpolation=cv2.INTER_LINEAR), "jpeg", quality=90
@@ -65,12 +66,12 @@ def large_jpeg() -> bytes:
 
 
 def packed(folder: Path, jpegs: list[Path]) -> Path:
-    fastpack.pack(fastpack.ImageFiles(jpegs), folder / "photos.tfrecord")
+    fastpack.pack(ImageFiles(jpegs), folder / "photos.tfrecord")
     return folder / "photos.tfrecord"
 
 
 def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
-    """Peaks while batches are decoded, first without the large image, then with a crop of it in each."""
+    """Print peaks of decoding batches, without and with a crop of a large image in each."""
     jpegs = make_photos(folder, _NUM_SMALL)
     (folder / "large.jpg").write_bytes(large_jpeg())
     reader = fastpack.open(
@@ -78,13 +79,13 @@ def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
     )
     out = np.ones((_BATCH, SIZE, SIZE, 3), np.uint8)
     random = np.random.default_rng(0)
-    forget_peak()
+    reset_peak()
     print(f"{peak()} MB before")
     for title, rows in (
         ("small images", []),
         (f"one image of {_LARGE**2 // 10**6} megapixels in each", [len(jpegs)]),
     ):
-        forget_peak()
+        reset_peak()
         for epoch in range(arguments.batches):
             others = random.integers(0, len(jpegs), _BATCH - len(rows))
             reader.read([*rows, *others], epoch=epoch, out=out)
@@ -95,7 +96,7 @@ def measure_large(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
-    """Resident memory over many decodes: it must not grow."""
+    """Measure resident memory over many decodes. It must not grow."""
     jpegs = photos(arguments.photos, folder)[:_NUM_SMALL]
     reader = fastpack.open(packed(folder, jpegs), transform=STEPS["train"], num_workers=2)
     random = np.random.default_rng(0)
@@ -117,7 +118,7 @@ def measure_decodes(folder: Path, arguments: argparse.Namespace) -> Curve:
 
 
 def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
-    """Threads read random batches of random sizes from one reader, and compare each with what one thread alone had read."""
+    """Compare random batches that many threads read from one reader with those of one thread."""
     reader = fastpack.open(
         packed(folder, make_photos(folder, _NUM_SMALL)), transform=STEPS["train"], num_workers=2
     )
@@ -153,7 +154,8 @@ def measure_hammer(folder: Path, arguments: argparse.Namespace) -> None:
     for thread in threads:
         thread.join()
     print(
-        f"{sum(counts)} images read by {len(threads)} threads in {arguments.seconds} s, all as expected: {not wrong}; peak {peak()} MB"
+        f"{sum(counts)} images read by {len(threads)} threads in {arguments.seconds} s, "
+        f"all as expected: {not wrong}; peak {peak()} MB"
     )
     if wrong:
         raise SystemExit("\n".join(wrong))
@@ -163,15 +165,17 @@ PACK = """
 import sys
 from pathlib import Path
 import fastpack
+from benches.internals import ImageFiles
 
 listed, output, size = sys.argv[1:]
 paths = [Path(line) for line in Path(listed).read_text().splitlines()]
-fastpack.pack(fastpack.ImageFiles(paths), output, fastpack.PackOptions(size=int(size) or None, sync=False))
+options = fastpack.PackOptions(size=int(size) or None, sync=False)
+fastpack.pack(ImageFiles(paths), output, options)
 """
 
 
 def measure_pack(folder: Path, arguments: argparse.Namespace) -> Curve:
-    """The peak of packing in a process of its own, for few images and for many: it must not grow with them."""
+    """Measure the peak of packing few and many images, each in a new process. It must not grow."""
     jpegs = photos(arguments.photos, folder)
     lines: dict[str, dict[Position, list[float]]] = {}
     for num_images in arguments.samples:
@@ -201,32 +205,35 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.memory", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument(
-        "--batches", type=int, default=20, help="of 256 images, of each kind, for large"
+        "--batches", type=int, default=20, help="large: batches of 256 images of each kind"
     )
     parser.add_argument("--decodes", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=60, help="how long to hammer")
+    parser.add_argument("--seconds", type=float, default=60, help="hammer: duration")
     parser.add_argument(
-        "--threads", type=int, default=8, help="that hammer; each read has two of its own besides"
+        "--threads", type=int, default=8, help="hammer: threads; each read uses two more"
     )
     parser.add_argument(
         "--samples",
         type=int,
         nargs="+",
         default=[2000, 10_000],
-        help="images to pack, each in a new process",
+        help="pack: numbers of images, each in a new process",
     )
     parser.add_argument(
         "--photos",
         type=Path,
-        help=f"a folder of JPEGs for decodes and pack (default: ${VARIABLE}, else some are made)",
+        help=f"folder of JPEGs for decodes and pack (default: ${VARIABLE}, else generated)",
     )
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on the disk to write to (default: the system's temporary one)",
+        help="folder to write to (default: the system's temporary folder)",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures of decodes or pack there"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the figures of decodes or pack to this file",
     )
     arguments = parser.parse_args(given)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:

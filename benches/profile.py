@@ -1,4 +1,7 @@
-"""Where the processor's time goes, stage by stage, by Linux's perf: python -m benches.profile SUBJECT|all."""
+"""Profile of the processor's time by stage, with Linux perf.
+
+python -m benches.profile SUBJECT|all
+"""
 
 import argparse
 import os
@@ -15,17 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import fastpack
+from benches.internals import SEEK_POINTS, ImageFiles
 from benches.photos import VARIABLE, photos
-from benches.recorded import record
+from benches.provenance import record
 
 _KERNELS = Path(__file__).parent.parent / "src_cython" / "kernels"
-_FREQUENCY = 997  # a prime, so that no loop keeps time with it
+_FREQUENCY = 997  # a prime, so that it is not in step with any loop
 _NUM_IMAGES = 1024
-# What is imported and made at first use, the memory of all batches that are made ahead among it, is there after so many pieces of work.
+# Warm-up calls: after these, imports are done and all batch buffers exist.
 _WARMED = 8
 _BATCH = 256
 
-# Which stage each C source is: a function that is added belongs to its file's stage.
+# The stage of each C source; a function belongs to its file's stage.
 SOURCES = {
     "reading": ("span", "chunks", "files"),
     "checksums": ("crc32c",),
@@ -44,7 +48,7 @@ SOURCES = {
     ),
     "entropy decoding": ("seek_points", "entropy", "huffman"),
     "inverse DCT": ("idct",),
-    "upsampling and colour": ("upsample", "ycc"),
+    "upsampling and color": ("upsample", "ycc"),
     "resampling": ("picture", "resample", "weights"),
     "rest of the decoder": (
         "decode",
@@ -59,12 +63,13 @@ SOURCES = {
     ),
     "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
 }
-# Of the system's time, what it was asked for: the first of these that a frame matches.
+# Stages of time in the kernel: the first pattern that a frame matches.
 _SYSTEM = {
     "fresh memory": r"page_fault|do_munmap|madvise|do_mmap|brk",
     "opening files": r"openat|do_sys_open|filp_close|__fput|vfs_fstat|vfs_statx|do_statx|newfstat",
     "reading": r"vfs_read|ksys_read|do_readv|do_preadv|filemap_read|fadvise",
-    "writing": r"vfs_write|ksys_write|do_writev|do_pwritev|vfs_iter_write|fsync|fallocate|ftruncate",
+    "writing": r"vfs_write|ksys_write|do_writev|do_pwritev|vfs_iter_write|fsync|fallocate"
+    r"|ftruncate",
 }
 _LIBRARIES = {
     "rest of the decoder": r"libjpeg",
@@ -73,7 +78,7 @@ _LIBRARIES = {
     "C library": r"libc[.-]|libm[.-]",
     "Python": r"python|_native|\.cpython|numpy|openblas|ld-linux|\[vdso\]|perf-\d+\.map",
 }
-STAGES = tuple(dict.fromkeys([*SOURCES, *_SYSTEM, *_LIBRARIES, "system", "elsewhere"]))
+STAGES = tuple(dict.fromkeys([*SOURCES, *_SYSTEM, *_LIBRARIES, "system", "other"]))
 _FRAME = re.compile(r"^\s+[0-9a-f]+ (?P<symbol>.*) \((?P<library>[^()]*(?:\([^()]*\))?)\)$")
 
 
@@ -84,7 +89,7 @@ class Frame:
 
 
 def functions_of(source: str) -> set[str]:
-    """The functions that a C file defines or declares, each at the beginning of a line.
+    """Return the functions that a C file defines or declares at the beginning of a line.
 
     >>> sorted(functions_of("static int first(int a) {\\n    second(a);\\n}\\nvoid *third(void) {"))
     ['first', 'third']
@@ -106,7 +111,7 @@ def stages_of_functions() -> dict[str, str]:
 
 
 def stage_of(frames: Sequence[Frame], functions: dict[str, str]) -> str:
-    """By the function that was at work; of the system's time, by what it was asked for."""
+    """Return the stage of the running function or, in the kernel, of what was requested."""
     at_work = frames[0]
     if "kernel" in at_work.library or at_work.library.endswith(".ko"):
         asked = (
@@ -119,12 +124,12 @@ def stage_of(frames: Sequence[Frame], functions: dict[str, str]) -> str:
         return functions[at_work.symbol]
     name = at_work.library.rpartition("/")[2]
     return next(
-        (stage for stage, pattern in _LIBRARIES.items() if re.search(pattern, name)), "elsewhere"
+        (stage for stage, pattern in _LIBRARIES.items() if re.search(pattern, name)), "other"
     )
 
 
 def samples(script: str) -> Iterator[list[Frame]]:
-    """Call chains in the output of `perf script`, the function at work first."""
+    """Yield call chains of the output of `perf script`, innermost function first."""
     for block in script.split("\n\n"):
         frames = [match for line in block.splitlines() if (match := _FRAME.match(line))]
         if frames:
@@ -135,7 +140,7 @@ def samples(script: str) -> Iterator[list[Frame]]:
 
 
 def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
-    """Percentages by stage, and of the functions in each."""
+    """Return percentages by stage, and of the hottest functions of each."""
     functions = stages_of_functions()
     counts: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
     for frames in samples(script):
@@ -143,7 +148,7 @@ def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
     total = sum(found.total() for found in counts.values())
     if not total:
         raise SystemExit(
-            f"{name}: perf took no samples; may it look at processes (/proc/sys/kernel/perf_event_paranoid)?"
+            f"{name}: perf took no samples; check /proc/sys/kernel/perf_event_paranoid"
         )
     shares = {stage: 100 * found.total() / total for stage, found in counts.items() if found}
     hottest = {
@@ -160,11 +165,14 @@ def profile_of(name: str, title: str, script: str) -> dict[str, Any]:
 
 
 def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
-    """What perf saw of this process while it did the work over and over. Raises SystemExit where there is no perf."""
+    """Return perf's samples of this process while it repeats the work.
+
+    Raises SystemExit if perf is not installed or not permitted.
+    """
     perf = shutil.which("perf")
     if perf is None:
         raise SystemExit(
-            "the profile needs perf: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)"
+            "install perf: apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)"
         )
     for _ in range(_WARMED):
         work()
@@ -193,13 +201,13 @@ def profiled(work: Callable[[], object], folder: Path, seconds: float) -> str:
         complaint = recorder.stderr.read() if recorder.stderr else ""
     if recorder.returncode:
         raise SystemExit(f"perf cannot record here: {complaint.strip()}")
-    told = subprocess.run(
+    script = subprocess.run(
         [perf, "script", "-i", output, "-F", "ip,sym,dso"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return told.stdout
+    return script.stdout
 
 
 Prepare = Callable[[Sequence[Path], Path], Callable[[], object]]
@@ -242,20 +250,20 @@ def packing(
     paths: Sequence[Path], folder: Path, *, name: str, size: int | None = None
 ) -> Callable[[], object]:
     options = fastpack.PackOptions(sync=False, size=size)
-    return lambda: fastpack.pack(fastpack.ImageFiles(paths), folder / name, options, overwrite=True)
+    return lambda: fastpack.pack(ImageFiles(paths), folder / name, options, overwrite=True)
 
 
 def _packed(paths: Sequence[Path], folder: Path, *, seek_points: bool = False) -> fastpack.Reader:
     fastpack.pack(
-        fastpack.ImageFiles(paths),
+        ImageFiles(paths),
         folder / "photos.tfrecord",
-        fastpack.PackOptions(seek_points=seek_points),
+        fastpack.PackOptions(**{SEEK_POINTS: seek_points}),
     )
     return fastpack.open(folder / "photos.tfrecord", orient=False)
 
 
 def _batches(loader: fastpack.Loader) -> Callable[[], object]:
-    """One batch each time, epoch after epoch: work that is made ahead goes on between."""
+    """Return a function that takes one batch at each call, epoch after epoch, with prefetching."""
 
     def endless() -> Iterator[fastpack.Batch]:
         while True:
@@ -275,7 +283,7 @@ SUBJECTS: dict[str, tuple[str, Prepare]] = {
         training,
     ),
     "train, seek points": (
-        "the same, decoded from seek points on",
+        "the same, decoded from seek points",
         partial(training, seek_points=True),
     ),
     "records": (
@@ -288,7 +296,7 @@ SUBJECTS: dict[str, tuple[str, Prepare]] = {
     ),
     "pack HDF5": ("the same to HDF5", partial(packing, name="packed.h5")),
     "pack pixels": (
-        "the same to pixels of 224 x 224 in HDF5, not compressed",
+        "the same to pixels of 224 x 224 in HDF5, uncompressed",
         partial(packing, name="pixels.h5", size=224),
     ),
 }
@@ -308,17 +316,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.profile", description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], nargs="?", default="all")
     parser.add_argument(
-        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
     )
     parser.add_argument(
-        "--images", type=int, default=_NUM_IMAGES, help="the photographs over and over"
+        "--images", type=int, default=_NUM_IMAGES, help="number of images; photos repeat"
     )
     parser.add_argument("--seconds", type=float, default=8.0, help="for each subject")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on a disk with room (default: the system's temporary one)",
+        help="folder on a disk with space (default: the system's temporary folder)",
     )
     chosen = parser.parse_args(arguments)
     profiles = []

@@ -1,4 +1,7 @@
-"""How throughput and memory grow: python -m benches.scaling threads|dataset|image|batch|cache|all."""
+"""Growth of throughput and memory.
+
+python -m benches.scaling threads|dataset|image|batch|cache|all
+"""
 
 import argparse
 import gc
@@ -17,17 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.cold import forget
 from benches.curves import Curve, Point, measured
-from benches.memory import forget_peak, peak, resident
+from benches.internals import ImageFiles, Ragged, offsets_of, probe_blobs
+from benches.memory import peak, reset_peak, resident
+from benches.page_cache import evict
 from benches.photos import VARIABLE, photos
-from benches.recorded import record
+from benches.provenance import record
 from benches.reference import decode_loop
 from benches.rivals.fastpack import write
-from benches.rivals.turns import Task
+from benches.rivals.protocol import Task
 from benches.workloads import plain_jpegs
-from fastpack.core.ragged import Ragged, offsets_of
-from fastpack.images.headers import probe_blobs
 
 _STEPS = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
 _BATCH = 256
@@ -44,7 +46,7 @@ Arguments = argparse.Namespace
 def rate(
     num_units: float, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Units a second. Of the processor's time, where threads do not count: that is the same on a busy machine."""
+    """Return units a second. The clock may be processor time, which load does not affect."""
     started = clock()
     work()
     return num_units / (clock() - started)
@@ -58,14 +60,14 @@ def epoch(loader: fastpack.Loader) -> None:
 def packed(
     paths: Sequence[Path], folder: Path, *, num_images: int, name: str = "photos.tfrecord"
 ) -> Path:
-    """The photographs over and over, in one file."""
+    """Pack the photos, cycled, into one file."""
     chosen = [paths[i % len(paths)] for i in range(num_images)]
-    fastpack.pack(fastpack.ImageFiles(chosen), folder / name)
+    fastpack.pack(ImageFiles(chosen), folder / name)
     return folder / name
 
 
 def along_threads(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """1, 2, 4 ... all cores, and twice as many threads."""
+    """Return 1, 2, 4 ... all cores, and twice as many threads."""
     cores = len(os.sched_getaffinity(0))
     counts = [*(2**i for i in range(cores.bit_length()) if 2**i < cores), cores, 2 * cores]
     dataset = fastpack.open(packed(paths, folder, num_images=arguments.images), orient=False)
@@ -82,7 +84,7 @@ def along_threads(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
         points += [
             Point("whole images", count, partial(rate, len(whole), partial(each_batch, whole))),
             Point("random crops", count, partial(rate, len(dataset), partial(epoch, crops))),
-            # As it takes so little, several times.
+            # This is short, so it runs several times.
             Point(
                 "encoded records",
                 count,
@@ -108,7 +110,7 @@ def each_batch(dataset: fastpack.Reader) -> None:
 
 
 class DecodingLoop:
-    """The C loop over libjpeg-turbo: JPEGs in memory to pixels in memory that is there already."""
+    """The C loop over libjpeg-turbo: JPEGs in memory to preallocated pixels."""
 
     def __init__(self, jpegs: Sequence[bytes]) -> None:
         self._blobs = Ragged.of_bytes(jpegs)
@@ -130,8 +132,8 @@ class DecodingLoop:
 
 
 def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """Images of 100 bytes, so that nothing hides what a sample costs. Each reading has a fresh process."""
-    sizes = [size for size in _DATASET_SIZES if size <= arguments.most]
+    """Use images of 100 bytes, to show the cost of a sample. Each read has a new process."""
+    sizes = [size for size in _DATASET_SIZES if size <= arguments.max_samples]
     files = {size: _small_images(folder, size) for size in sizes}
     times: dict[str, dict[Any, list[float]]] = {
         name: {} for name in ("shuffled", "in order", "pack")
@@ -154,7 +156,7 @@ def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
         "dataset",
         "Dataset size: a sample of 100 bytes",
         "samples",
-        "microseconds of the processor a sample",
+        "processor microseconds a sample",
         times,
     )
     yield Curve("dataset-memory", "Dataset size: memory", "samples", "MB", memory)
@@ -168,7 +170,7 @@ def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
 
 
 def _small_images(folder: Path, size: int) -> tuple[Path, float]:
-    """The file, and how long packing took."""
+    """Return the file and the processor seconds of packing."""
     (folder / str(size)).mkdir()
     task = Task(
         "open",
@@ -186,12 +188,12 @@ def _small_images(folder: Path, size: int) -> tuple[Path, float]:
 
 
 def read_small(path: Path) -> dict[str, float]:
-    """Microseconds of the processor a sample, milliseconds until the first batch, and MB."""
+    """Return processor microseconds a sample, milliseconds to the first batch, and MB."""
     fastpack.Loader(
         fastpack.open(path, decode=False), batch_size=_BATCH
-    ).close()  # what is imported and made at first use
+    ).close()  # imports and first-use setup
     gc.collect()
-    forget_peak()
+    reset_peak()
     started = time.perf_counter()
     dataset = fastpack.open(path, decode=False)
     loaders = {
@@ -219,10 +221,10 @@ def _read_some(loader: fastpack.Loader) -> int:
 
 
 def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """One photograph, mirrored and repeated until it has so many pixels, by one thread: a pixel costs the same, if nothing else does."""
+    """Tile one photo to a number of pixels, one thread: the cost of a pixel should not change."""
     photo = fastpack.decode(paths[0].read_bytes())
     points = []
-    for megapixels in (each for each in _MEGAPIXELS if each <= arguments.most_megapixels):
+    for megapixels in (each for each in _MEGAPIXELS if each <= arguments.max_megapixels):
         jpeg = fastpack.encode(photo_of(photo, megapixels), "jpeg", quality=90)
         (folder / "large.jpg").write_bytes(jpeg)
         count = max(1, round(_PIXELS_A_TURN / (megapixels * 1e6)))
@@ -250,13 +252,13 @@ def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
         "image",
         "Image size, one thread",
         "megapixels an image",
-        "megapixels in a second of the processor",
+        "megapixels a processor second",
         lines,
     )
 
 
 def photo_of(photo: npt.NDArray[np.uint8], megapixels: float) -> npt.NDArray[np.uint8]:
-    """Of the photograph's proportions."""
+    """Tile the photo to an image of its proportions."""
     scale = (megapixels * 1e6 / (photo.shape[0] * photo.shape[1])) ** 0.5
     height, width = round(photo.shape[0] * scale), round(photo.shape[1] * scale)
     below, right = max(0, height - photo.shape[0]), max(0, width - photo.shape[1])
@@ -294,14 +296,12 @@ def along_batch(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
 
 
 def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """With the file in memory, and after the system was asked to forget it. Where it does not, as in a RAM disk, there is no curve."""
+    """Compare a file in the page cache with the same file evicted. A RAM disk has no curve."""
     points = []
     for name in ("photos.tfrecord", "photos.h5"):
         path = packed(paths, folder, num_images=2 * arguments.images, name=name)
-        if not forget([path]):
-            print(
-                "cold: left out, as the system keeps the files in memory; --scratch names a folder on a disk"
-            )
+        if not evict([path]):
+            print("cold: skipped, since the OS keeps the files in memory; use --scratch on a disk")
             return
         dataset = fastpack.open(path, orient=False)
         subjects = {
@@ -318,9 +318,7 @@ def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
                 Point("warm", f"{subject}, {kind}", partial(_warm, path, loader)),
                 Point("cold", f"{subject}, {kind}", partial(_cold, path, loader)),
             ]
-    yield Curve(
-        "cache", "Page cache", "what is read", "images/s", measured(points, arguments.rounds)
-    )
+    yield Curve("cache", "Page cache", "data", "images/s", measured(points, arguments.rounds))
 
 
 def _warm(path: Path, loader: fastpack.Loader) -> float:
@@ -331,7 +329,7 @@ def _warm(path: Path, loader: fastpack.Loader) -> float:
 
 
 def _cold(path: Path, loader: fastpack.Loader) -> float:
-    forget([path])
+    evict([path])
     return rate(len(loader.dataset), partial(epoch, loader))
 
 
@@ -348,26 +346,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.scaling", description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], nargs="?", default="all")
     parser.add_argument(
-        "--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)"
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--images",
         type=int,
         default=_NUM_IMAGES,
-        help="the photographs over and over; some questions take twice as many",
+        help="number of images; photos repeat; some questions use twice as many",
     )
     parser.add_argument(
-        "--most", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset"
+        "--max-samples", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset"
     )
     parser.add_argument(
-        "--most-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image"
+        "--max-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument(
         "--scratch",
         type=Path,
-        help="a folder on a disk with room (default: the system's temporary one)",
+        help="folder on a disk with space (default: the system's temporary folder)",
     )
     chosen = parser.parse_args(arguments)
     curves = []

@@ -11,7 +11,7 @@ from benches.curves import Curve
 from benches.report import findings as found
 from benches.report import tables
 from benches.report.__main__ import charted, main, passages, written
-from benches.report.findings import Findings, Standing
+from benches.report.findings import Findings, RivalResult
 
 ROOT = Path(__file__).parent.parent
 RESULTS = sorted((ROOT / "benches" / "results").glob("*.json"))
@@ -34,7 +34,7 @@ def question(name, *standings, missing=None):
         "subject": name,
         "title": f"{name}: what was asked",
         "unit": "images",
-        "standings": list(standings),
+        "results": list(standings),
         "missing": missing or {},
     }
 
@@ -207,17 +207,17 @@ def test_ratios_are_by_round(measured):
     )
 
 
-def test_yardsticks_are_not_libraries(measured):
+def test_baselines_are_not_libraries(measured):
     assert measured.questions["decode"].fastest("other").name == "Pillow"
     kinds = {
-        name: Standing(name, "", (1.0,), 1).kind
+        name: RivalResult(name, "", (1.0,), 1).kind
         for name in ("cat", "tar", "tf.data", "C preads, CRC", "numpy.memmap")
     }
     assert kinds == {
-        "cat": "yardstick",
-        "tar": "yardstick",
+        "cat": "baseline",
+        "tar": "baseline",
         "tf.data": "other",
-        "C preads, CRC": "yardstick",
+        "C preads, CRC": "baseline",
         "numpy.memmap": "other",
     }
 
@@ -301,7 +301,7 @@ def test_ratios_of_one_subject_stand_together():
     )
     assert "times the speed of fastpack," in ratios.plot(first)
     head, _, row, *others = tables.ratios(first).splitlines()
-    assert head.startswith("| | yardstick | C preads | h5py | rival 0 |")
+    assert head.startswith("| | baseline | C preads | h5py | rival 0 |")
     assert row.startswith(
         "| lz4, chunks of 1 | fastpack | **2.00** (2.00..2.00) | **0.38** (0.25..0.50) |  |"
     )

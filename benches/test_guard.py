@@ -1,4 +1,4 @@
-"""Does the guard judge as it says, and can each of its cases be measured?"""
+"""Tests of the guard's decisions, and of each case."""
 
 import argparse
 import json
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import benches.guard.__main__ as guard
-from benches.guard import base, baseline, proof
+from benches.guard import base, baseline, self_test
 from benches.guard.__main__ import Trial, lines_of
 from benches.guard.baseline import Baselines
 from benches.guard.cases import CASES, Inputs
-from benches.guard.measuring import ROOT, measure_round
+from benches.guard.measurement import ROOT, measure_round
 from benches.guard.verdict import LOOKS, judge
 
 TOLERANCE = 0.07
@@ -26,7 +26,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 def noisy(slowdown: float, seed: int, num_rounds: int) -> list[float]:
-    """Ratios as a busy machine gives them: a few per cent off, and some far off to the slow side."""
+    """Return ratios of a busy machine: most within a few percent, some far too slow."""
     rounds = random.Random(seed)
     return [
         (1 + slowdown) * rounds.lognormvariate(0, 0.03) * (1.3 if rounds.random() < 0.1 else 1)
@@ -71,7 +71,7 @@ def test_verdict(ratios: list[float], state: str) -> None:
 def test_case_has_work_on_both_sides(inputs: Inputs, name: str) -> None:
     case = CASES[name](inputs)
     case.kernel()
-    case.yardstick()
+    case.reference()
 
 
 def test_each_round_gives_a_ratio_or_a_reason(inputs: Inputs) -> None:
@@ -128,15 +128,18 @@ def test_undecided_cases_alone_are_measured_again(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
-    """What the guard finds slower, when the ratios are these: to the yardstick and to the revision before (None: there is none)."""
+    """Return a function that runs the guard on given ratios and returns the slower cases.
+
+    The ratios are to the reference and to the previous revision; None stands for no revision.
+    """
 
     def ask(
-        to_yardstick: float, to_base: float | None, *, known: bool, unchanged: bool = False
+        to_reference: float, to_base: float | None, *, known: bool, unchanged: bool = False
     ) -> list[str]:
         def rounds(
             tree: Path, other: Path | None, inputs: Path, names: list[str]
         ) -> dict[str, float | None]:
-            return dict.fromkeys(names, to_yardstick if other is None else to_base)
+            return dict.fromkeys(names, to_reference if other is None else to_base)
 
         machines = {guard.machine_name(): {"crop": 1.0}} if known else {}
         monkeypatch.setattr(guard, "measure_round", rounds)
@@ -154,7 +157,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list
 
 
 @pytest.mark.parametrize(
-    ("to_yardstick", "to_base", "known", "slower"),
+    ("to_reference", "to_base", "known", "slower"),
     [
         (1.0, 1.2, True, []),
         (1.2, 1.2, True, ["crop"]),
@@ -167,12 +170,12 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list
 )
 def test_who_is_slower(
     asked: Callable[..., list[str]],
-    to_yardstick: float,
+    to_reference: float,
     to_base: float | None,
     known: bool,
     slower: list[str],
 ) -> None:
-    assert asked(to_yardstick, to_base, known=known) == slower
+    assert asked(to_reference, to_base, known=known) == slower
 
 
 def test_a_revision_that_cannot_be_built_is_not_compared(
@@ -202,7 +205,7 @@ def test_a_revision_that_cannot_be_built_is_not_compared(
     arguments = argparse.Namespace(base="HEAD", cases=["crop"], tree=tmp_path, minutes=1)
     assert guard.find_slower(arguments, tmp_path) == []
     assert (
-        "cannot be built, so it is not compared: the kernels cannot be compiled: ['no compiler']"
+        "is not compared, since it cannot be built: the kernels cannot be compiled: ['no compiler']"
         in capsys.readouterr().out
     )
 
@@ -245,7 +248,7 @@ def test_renewing_keeps_other_machines(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with two commits on main."""
+    """Return a repository with two commits on main."""
     monkeypatch.setattr(base, "ROOT", tmp_path)
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
     (tmp_path / "fastpack").mkdir()
@@ -311,14 +314,14 @@ def test_without_a_history_there_is_no_base(
     assert base.default_revision() is None
 
 
-@pytest.mark.parametrize("title", proof.SLOWDOWNS)
+@pytest.mark.parametrize("title", self_test.SLOWDOWNS)
 def test_a_slowdown_is_of_a_function_and_of_cases_that_there_are(title: str) -> None:
-    slowdown = proof.SLOWDOWNS[title]
+    slowdown = self_test.SLOWDOWNS[title]
     assert set(slowdown.cases) <= set(CASES)
     for function in slowdown.functions:
         source = ROOT / "src_cython" / "kernels" / f"{function.file}.c"
         assert f"{function.name}(" in source.read_text()
-        header = proof._header_of(function)
-        assert f"plain_{function.name}(" in proof.slowed(
+        header = self_test._header_of(function)
+        assert f"plain_{function.name}(" in self_test.slowed(
             "", header, function.name, every=function.every, percent=15
         )

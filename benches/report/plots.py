@@ -1,4 +1,4 @@
-"""The plots of the page: bars for rivals, lines for curves; matplotlib lays them out."""
+"""Plots of the page, drawn with matplotlib: bars for rivals, lines for curves."""
 
 import statistics
 import textwrap
@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benches.curves import Curve, Position, readable
 from benches.report.canvas import COLOURS, SERIES, figure_of, on_card, styled, svg_of, tip
-from benches.report.findings import Profile, Question, Standing
+from benches.report.findings import Profile, Question, RivalResult
 
 _NAME_LETTERS = 30
 _TITLE_LETTERS = 40
@@ -20,14 +20,14 @@ _SMALL_SHARE = 3.0
 
 
 def thousands(figure: float) -> str:
-    """A figure to read: 1,240 or 0.52."""
+    """Format a figure, such as 1,240 or 0.52."""
     return f"{figure:,.0f}" if figure >= 100 else readable(figure)
 
 
 @styled
 def rates(question: Question) -> str:
-    """A bar for each rival, the fastest first, with the extremes of its rounds."""
-    figure, axes = figure_of(_bars_height(question.standings))
+    """Draw a bar for each rival, fastest first, with the range of its rounds."""
+    figure, axes = figure_of(_bars_height(question.results))
     _rate_bars(axes, question)
     axes.set_xlabel(f"{question.unit}/s, {_rounds(question, 'slowest to fastest')}; more is better")
     return svg_of(figure)
@@ -54,9 +54,9 @@ def _rate_bars(axes: Axes, question: Question) -> None:
 
 @styled
 def times(question: Question) -> str:
-    """A point for each rival, on a logarithmic axis: they differ by powers of ten."""
-    figure, axes = figure_of(_bars_height(question.standings))
-    ranked = sorted(question.standings, key=lambda one: one.time)
+    """Draw a point for each rival on a logarithmic axis: times differ by powers of ten."""
+    figure, axes = figure_of(_bars_height(question.results))
+    ranked = sorted(question.results, key=lambda one: one.time)
     for place, one in enumerate(ranked):
         low, high = 1e3 * min(one.seconds), 1e3 * max(one.seconds)
         axes.plot(
@@ -70,7 +70,8 @@ def times(question: Question) -> str:
         (dot,) = axes.plot([1e3 * one.time], [place], "o", color=COLOURS[one.kind], markersize=7)
         tip(
             dot,
-            f"{one.name} {one.version}: {thousands(1e3 * one.time)} ms ({thousands(low)} to {thousands(high)})",
+            f"{one.name} {one.version}: {thousands(1e3 * one.time)} ms "
+            f"({thousands(low)} to {thousands(high)})",
         )
         axes.annotate(
             f"{thousands(1e3 * one.time)} ms",
@@ -93,9 +94,9 @@ def times(question: Question) -> str:
 
 @styled
 def memory(question: Question) -> str:
-    """A bar for each rival, the smallest first."""
-    figure, axes = figure_of(_bars_height(question.standings))
-    ranked = sorted(question.standings, key=lambda one: one.peak_mb)
+    """Draw a bar for each rival, smallest first."""
+    figure, axes = figure_of(_bars_height(question.results))
+    ranked = sorted(question.results, key=lambda one: one.peak_mb)
     _bars(
         axes,
         [(one, one.peak_mb, one.peak_mb, one.peak_mb, thousands(one.peak_mb)) for one in ranked],
@@ -107,7 +108,7 @@ def memory(question: Question) -> str:
 
 @styled
 def speedup(curve: Curve, cores: int) -> str:
-    """Rates by that of one thread, so that reading and decoding stand on one axis; both are logarithmic, so perfect scaling is straight."""
+    """Draw rates relative to one thread, both axes logarithmic: perfect scaling is straight."""
     figure, axes = figure_of(3.1)
     lines = {
         name: _divided(points, statistics.median(points[min(points)]))
@@ -143,7 +144,7 @@ def speedup(curve: Curve, cores: int) -> str:
 def along(
     curve: Curve, *, from_zero: bool = True, of_best: bool = False, evenly: bool = False
 ) -> str:
-    """Figures along a logarithmic axis, or `evenly`; `of_best` divides each line by its best point, where lines differ too much."""
+    """Draw figures along a logarithmic axis, or `evenly`; `of_best` divides by each line's best."""
     figure, axes = figure_of(3.1)
     lines = curve.lines
     if of_best:
@@ -173,7 +174,7 @@ def along(
 
 @styled
 def pairs(curve: Curve) -> str:
-    """Bars side by side for each kind, as a share of the first line's."""
+    """Draw bars side by side for each kind, as shares of the first line's."""
     first, *others = curve.lines
     kinds = list(curve.lines[first])
     figure, axes = figure_of(0.6 + 0.5 * len(kinds))
@@ -220,7 +221,7 @@ def pairs(curve: Curve) -> str:
 
 @styled
 def stages(profiles: Sequence[Profile]) -> str:
-    """A bar for each piece of work, cut into its stages; those that are small everywhere are one."""
+    """Draw a stacked bar of stages for each profile; stages that are always small are merged."""
     shares = {profile.name: _large_stages(profile, profiles) for profile in profiles}
     figure, axes = figure_of(0.95 + 0.5 * len(shares))
     names = [
@@ -284,9 +285,9 @@ def _large_stages(profile: Profile, profiles: Sequence[Profile]) -> dict[str, fl
 
 @styled
 def poster(questions: Sequence[tuple[str, Question]]) -> str:
-    """The chart of the README: some questions, two in a row, on a card of its own, which follows the reader's light or dark."""
+    """Draw the README's chart: two questions in a row on a card, for light and dark pages."""
     rows = [questions[first : first + 2] for first in range(0, len(questions), 2)]
-    heights = [max(_bars_height(question.standings) for _, question in row) for row in rows]
+    heights = [max(_bars_height(question.results) for _, question in row) for row in rows]
     figure = Figure(figsize=(11, sum(heights) + 0.35 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False, height_ratios=heights)
     for row, cells in zip(rows, grid, strict=True):
@@ -295,19 +296,21 @@ def poster(questions: Sequence[tuple[str, Question]]) -> str:
             axes.set_title("\n".join(textwrap.wrap(title, _TITLE_LETTERS)))
             axes.set_xlabel(f"{question.unit}/s")
             axes.set_ylim(
-                max(len(other.standings) for _, other in row) - 0.45, -0.55
-            )  # so that all bars of a row are as thick
+                max(len(other.results) for _, other in row) - 0.45, -0.55
+            )  # so that all bars of a row have the same height
         for axes in cells[len(row) :]:
             axes.set_visible(False)
     return on_card(svg_of(figure))
 
 
-def _bars_height(standings: Sequence[Standing]) -> float:
-    return 0.6 + 0.33 * len(standings)
+def _bars_height(results: Sequence[RivalResult]) -> float:
+    return 0.6 + 0.33 * len(results)
 
 
-def _bars(axes: Axes, rows: Sequence[tuple[Standing, float, float, float, str]], unit: str) -> None:
-    """Rows: who, how much, at least, at most, and what is written behind the bar."""
+def _bars(
+    axes: Axes, rows: Sequence[tuple[RivalResult, float, float, float, str]], unit: str
+) -> None:
+    """Draw bars of (result, value, minimum, maximum, label)."""
     for place, (one, value, low, high, written) in enumerate(rows):
         (bar,) = axes.barh([place], [value], height=0.66, color=COLOURS[one.kind])
         spread = f" ({thousands(low)} to {thousands(high)})" if high > low else ""
@@ -330,8 +333,8 @@ def _bars(axes: Axes, rows: Sequence[tuple[Standing, float, float, float, str]],
     _names(axes, [one for one, *_ in rows])
 
 
-def _names(axes: Axes, standings: Sequence[Standing]) -> None:
-    names = ["\n".join(textwrap.wrap(one.name, _NAME_LETTERS)) for one in standings]
+def _names(axes: Axes, results: Sequence[RivalResult]) -> None:
+    names = ["\n".join(textwrap.wrap(one.name, _NAME_LETTERS)) for one in results]
     axes.set_yticks(
         range(len(names)),
         names,
@@ -340,7 +343,7 @@ def _names(axes: Axes, standings: Sequence[Standing]) -> None:
         linespacing=1.15,
         multialignment="right",
     )
-    for label, one in zip(axes.get_yticklabels(), standings, strict=True):
+    for label, one in zip(axes.get_yticklabels(), results, strict=True):
         label.set_fontweight("bold" if one.kind == "ours" else "normal")
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
@@ -366,11 +369,11 @@ def _lines(axes: Axes, lines: dict[str, dict[Position, list[float]]], unit: str)
             linewidth=1.6,
             label=name,
         )
-        told = ", ".join(
+        values = ", ".join(
             f"{position:,g}: {readable(median)}"
             for position, median in zip(positions, medians, strict=True)
         )
-        tip(line, f"{name}, {unit}: {told}")
+        tip(line, f"{name}, {unit}: {values}")
     if len(lines) > 1:
         axes.legend(
             loc="lower left",

@@ -1,4 +1,4 @@
-"""DALI on the CPU: a file reader, and a decoder that decodes the random crop alone."""
+"""DALI on the CPU: a file reader, and a decoder of the random crop alone."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -6,7 +6,7 @@ from typing import Any
 
 from nvidia.dali import fn, pipeline_def, types
 
-from benches.rivals.turns import Amount, Task, Turn, seen_pixels, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_pixels, serve
 
 _AHEAD = 2  # batches
 _SHUFFLED = 1024  # DALI's own default for the reader's buffer
@@ -30,8 +30,8 @@ def random_crops(paths: list[str], labels: list[int], size: int) -> tuple[Any, A
     return fn.flip(resized, horizontal=fn.random.coin_flip()), label
 
 
-def train(task: Task) -> Turn:
-    """Its pipeline never ends: a turn takes as many whole batches as an epoch has, after those that lie ready."""
+def train(task: Task) -> Workload:
+    """Run as many whole batches as an epoch has, after the prefetched ones; it never ends."""
     about = {
         "batch_size": task.batch,
         "num_threads": task.num_threads,
@@ -46,9 +46,9 @@ def train(task: Task) -> Turn:
             yield pipeline.run()[0].as_array()
 
     def run() -> Amount:
-        return seen_pixels(batches(len(task) // task.batch), task.size)
+        return count_pixels(batches(len(task) // task.batch), task.size)
 
-    return Turn(run, before=lambda: seen_pixels(batches(_AHEAD), task.size))
+    return Workload(run, before=lambda: count_pixels(batches(_AHEAD), task.size))
 
 
 if __name__ == "__main__":

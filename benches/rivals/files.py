@@ -3,10 +3,10 @@
 import os
 import subprocess
 
-from benches.rivals.turns import Task, Turn, packing, serve
+from benches.rivals.protocol import Task, Workload, packing, serve
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     names = task.file("names")
     with open(names, "wb") as file:
         file.write(b"\0".join(os.fsencode(path) for path in task.paths))

@@ -1,14 +1,16 @@
-"""The Python of docs/adapters.md runs, section after section, as a reader would type it."""
+"""The Python of docs/adapters.md and the framework blocks of README.md run as a reader would type them."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastpack
-from tests.support.paths import ROOT
 
+ROOT = Path(__file__).parent.parent.parent
 GUIDE = ROOT / "docs" / "adapters.md"
+README = (ROOT / "README.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", GUIDE.read_text(), flags=re.S | re.M))
 CHECKS = {
     "PyTorch": lambda names: (
@@ -55,3 +57,22 @@ def test_section(train, section):
     for block in re.findall(r"```python\n(.*?)```", SECTIONS[section], flags=re.S):
         exec(compile(block, f"{GUIDE.name}: {section}", "exec"), names)
     assert CHECKS[section](names)
+
+
+@pytest.mark.parametrize(
+    ("package", "shape"),
+    [("torch", (4, 3, 224, 224)), ("tensorflow", (4, 224, 224, 3)), ("jax", (4, 224, 224, 3))],
+)
+def test_readme_block(train, package, shape):
+    pytest.importorskip(package)
+    (block,) = re.findall(rf"```python\n(import fastpack\.{package}\n.*?)```", README, flags=re.S)
+    crop = fastpack.RandomResizedCrop(224)
+    names = {
+        "fastpack": fastpack,
+        "dataset": fastpack.open("train-*.tfrecord", transform=crop),
+        "augmented": fastpack.open(
+            "train-*.tfrecord", transform=[crop, fastpack.Normalize((0.5,) * 3, (0.5,) * 3)]
+        ),
+    }
+    exec(compile(block, f"README.md: {package}", "exec"), names)
+    assert (tuple(names["images"].shape), tuple(names["labels"].shape)) == (shape, (4,))

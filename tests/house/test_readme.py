@@ -14,6 +14,8 @@ from fastpack import encode
 from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
+# tests/adapters/test_docs.py runs these blocks, each beside its framework.
+OF_A_FRAMEWORK = re.compile(r"^import fastpack\.\w+$", re.M)
 
 
 @pytest.fixture
@@ -30,6 +32,8 @@ def test_python_blocks_run(photos):
     assert len(blocks) >= 4
     names = {}
     for block in blocks:
+        if OF_A_FRAMEWORK.search(block):
+            continue
         exec(compile(block, "README.md", "exec"), names)
     assert names["crops"].shape == (3, 3, 224, 224)
     assert names["state"]["epoch"] == 1

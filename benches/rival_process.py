@@ -1,4 +1,4 @@
-"""Rivals in interpreters of their own, and the turns that they take."""
+"""Rivals in interpreters of their own, run in interleaved rounds."""
 
 import contextlib
 import json
@@ -17,29 +17,29 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benches.rivals.turns import SMALL_BYTES, Amount, Task
+from benches.rivals.protocol import SMALL_BYTES, Amount, Task
 
 _ROOT = Path(__file__).parent.parent
-PATIENCE_SECONDS = 900.0
-_FAREWELL_SECONDS = 20
-_SAMPLED_SECONDS = 0.1
+TIMEOUT_SECONDS = 900.0
+_EXIT_SECONDS = 20
+_SAMPLING_SECONDS = 0.1
 _LINES_SHOWN = 3
 _RAISED = re.compile(
     r"[\w.]*(Error|Exception|Exit)\b"
-)  # how a traceback ends: that alone says enough
-# Turns so short that it would show if the system had let go of files or memory while the others had theirs.
-_TAKEN_TWICE = ("records", "pixels", "open")
+)  # the last line of a traceback, which is enough
+# Runs so short that an idle rival's pages may be evicted meanwhile: the second run counts.
+_RUN_TWICE = ("records", "pixels", "open")
 
 
-class MissingError(Exception):
-    """A rival that cannot take part, and why."""
+class RivalUnavailableError(Exception):
+    """A rival that cannot run, with the reason."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Who takes part: a module of benches.rivals, and one of its variants.
+class RivalSpec:
+    """A module of benches.rivals and one of its variants.
 
-    - environment: which requirements-NAME.txt it needs; "" is fastpack's own interpreter.
+    - environment: NAME of its requirements-NAME.txt; "" is fastpack's own interpreter.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Entry:
 
 
 @dataclass
-class Standing:
-    """What a rival has done so far."""
+class RivalResult:
+    """A rival's figures so far."""
 
     name: str
     version: str = ""
@@ -63,25 +63,25 @@ class Standing:
         return asdict(self)
 
 
-class Contestant:
-    """A rival that has written its files and taken a first turn, which counts for nothing. Raises MissingError.
+class RivalProcess:
+    """A rival that has written its files and done a warm-up run.
 
-    - patience_seconds: how long it may be silent; who is longer is missing.
+    Raises RivalUnavailableError, also if an answer takes longer than timeout_seconds.
     """
 
     def __init__(
-        self, entry: Entry, python: Path, task: Task, patience_seconds: float = PATIENCE_SECONDS
+        self, spec: RivalSpec, python: Path, task: Task, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
         if not python.exists():
-            raise MissingError(
-                f"there is no environment {entry.environment!r}; make bench-rivals builds it"
+            raise RivalUnavailableError(
+                f"no environment {spec.environment!r}; build it: make bench-rivals"
             )
         self._least = _least_amount(task)
-        self._patience_seconds = patience_seconds
-        self._is_taken_twice = task.subject in _TAKEN_TWICE
+        self._timeout_seconds = timeout_seconds
+        self._runs_twice = task.subject in _RUN_TWICE
         self.folder = Path(tempfile.mkdtemp(dir=task.folder))
-        self._errors = open(self.folder / "stderr", "w+b")  # noqa: SIM115  # closed with the contestant
-        command = [python, "-m", f"benches.rivals.{entry.module}"]
+        self._errors = open(self.folder / "stderr", "w+b")  # noqa: SIM115  # closed with the process
+        command = [python, "-m", f"benches.rivals.{spec.module}"]
         pipe = subprocess.PIPE
         self._rival = subprocess.Popen(
             command,
@@ -92,10 +92,10 @@ class Contestant:
             start_new_session=True,
             env=self._environment(task),
         )
-        told = asdict(task) | {"folder": str(self.folder), "variant": entry.variant}
+        fields = asdict(task) | {"folder": str(self.folder), "variant": spec.variant}
         try:
-            self.standing = Standing(entry.name, self._ask(json.dumps(told))["version"])
-        except MissingError:
+            self.result = RivalResult(spec.name, self._ask(json.dumps(fields))["version"])
+        except RivalUnavailableError:
             self.close()
             raise
 
@@ -108,35 +108,35 @@ class Contestant:
             | {"OMP_NUM_THREADS": threads, "TMPDIR": str(self.folder), "HOME": str(self.folder)}
         )
 
-    def turn(self) -> None:
-        """Raises MissingError when the rival fails, or delivers less than the task has."""
-        if self._is_taken_twice:
-            self._ask("turn")
-        answer = self._ask("turn")
+    def run_round(self) -> None:
+        """Run once; raise RivalUnavailableError if it fails or delivers too little."""
+        if self._runs_twice:
+            self._ask("run")
+        answer = self._ask("run")
         seconds, amount = answer["seconds"], Amount(answer["num_samples"], answer["num_bytes"])
         if amount.num_samples < self._least.num_samples or amount.num_bytes < self._least.num_bytes:
-            raise MissingError(f"it delivered {amount}, not {self._least}")
-        self.standing.seconds.append(seconds)
-        self.standing.num_samples, self.standing.num_bytes = amount
+            raise RivalUnavailableError(f"it delivered {amount}, not {self._least}")
+        self.result.seconds.append(seconds)
+        self.result.num_samples, self.result.num_bytes = amount
 
-    def turn_for_memory(self) -> None:
-        """One more turn, not timed: memory is measured meanwhile, and that costs time."""
+    def measure_memory(self) -> None:
+        """Run once more and sample its memory. Sampling costs time, so this run is not timed."""
         done = threading.Event()
         peaks: list[float] = []
 
         def sample() -> None:
-            while not done.wait(_SAMPLED_SECONDS):
+            while not done.wait(_SAMPLING_SECONDS):
                 peaks.append(_own_memory(self._rival.pid))
 
         sampler = threading.Thread(target=sample)
         sampler.start()
         try:
-            self._ask("turn")
+            self._ask("run")
         finally:
             peaks.append(_own_memory(self._rival.pid))
             done.set()
             sampler.join()
-        self.standing.peak_mb = max(peaks)
+        self.result.peak_mb = max(peaks)
 
     def _ask(self, line: str) -> dict[str, Any]:
         assert self._rival.stdin is not None
@@ -145,19 +145,19 @@ class Contestant:
             self._rival.stdin.write(line.encode() + b"\n")
             self._rival.stdin.flush()
         except BrokenPipeError:
-            raise MissingError(self._last_words()) from None
-        answers, _, _ = select.select([self._rival.stdout], [], [], self._patience_seconds)
+            raise RivalUnavailableError(self._failure()) from None
+        answers, _, _ = select.select([self._rival.stdout], [], [], self._timeout_seconds)
         if not answers:
-            raise MissingError(f"no answer within {self._patience_seconds:g} seconds")
+            raise RivalUnavailableError(f"no answer within {self._timeout_seconds:g} seconds")
         answer = self._rival.stdout.readline()
         if not answer:
-            raise MissingError(self._last_words())
+            raise RivalUnavailableError(self._failure())
         try:
             return dict(json.loads(answer))
         except ValueError:
-            raise MissingError(f"it answered {answer!r}") from None
+            raise RivalUnavailableError(f"it answered {answer!r}") from None
 
-    def _last_words(self) -> str:
+    def _failure(self) -> str:
         self._errors.seek(0)
         lines = [
             line.strip()
@@ -169,9 +169,12 @@ class Contestant:
         return "; ".join(lines[-_LINES_SHOWN:]) or f"it ended with status {self._rival.wait()}"
 
     def close(self) -> None:
-        """Its workers too, and what it has written. It may end by itself first, as some leave shared memory behind else."""
+        """End the process and its workers, and remove its files.
+
+        It may exit by itself first: some rivals would leave shared memory behind.
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._rival.communicate(timeout=_FAREWELL_SECONDS)
+            self._rival.communicate(timeout=_EXIT_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._rival.pid, signal.SIGKILL)
         self._rival.wait()
@@ -183,78 +186,80 @@ def _silent(line: str) -> None:
     pass
 
 
-class Contest:
-    """Turns go round, so that what else the machine does meets them all, and each round another begins, so that nobody always
-    has the same one before him: A B C, B C A, C A B. Then each takes one more, for its memory. Who fails is missing, and the
-    others go on.
+class RivalBenchmark:
+    """Rivals that run in rotation: A B C, B C A, C A B.
 
-    - tell: is told who has done what; it may take minutes.
+    Thus load affects all rivals, and no rival always follows the same one. A rival that fails is
+    listed in `missing`; the others continue. `log` receives progress.
     """
 
     def __init__(
-        self, patience_seconds: float = PATIENCE_SECONDS, tell: Callable[[str], object] = _silent
+        self, timeout_seconds: float = TIMEOUT_SECONDS, log: Callable[[str], object] = _silent
     ) -> None:
         self.missing: dict[str, str] = {}
-        self._present: list[Contestant] = []
-        self._patience_seconds = patience_seconds
-        self._tell = tell
+        self._processes: list[RivalProcess] = []
+        self._timeout_seconds = timeout_seconds
+        self._log = log
 
-    def enter(self, entry: Entry, python: Path, task: Task) -> None:
+    def add(self, spec: RivalSpec, python: Path, task: Task) -> None:
         started = time.monotonic()
-        with self._missed(entry.name):
-            self._present.append(Contestant(entry, python, task, self._patience_seconds))
-            self._tell(f"{entry.name}: ready after {time.monotonic() - started:.0f} s")
+        with self._recording_failure(spec.name):
+            self._processes.append(RivalProcess(spec, python, task, self._timeout_seconds))
+            self._log(f"{spec.name}: ready after {time.monotonic() - started:.0f} s")
 
-    def go(self, rounds: int, until: float = math.inf) -> list[Standing]:
-        """How those stand that took all their turns. With `until`, of time.monotonic(), no round begins that would end, with the
-        turns for memory, later than that; but for the first."""
+    def run(self, rounds: int, until: float = math.inf) -> list[RivalResult]:
+        """Run all rounds and return the results of rivals that finished.
+
+        No round but the first begins if it could end after `until` (time.monotonic()), with the
+        runs that measure memory.
+        """
         longest = 0.0
         for number in range(rounds):
             started = time.monotonic()
             if number and started + 2 * longest > until:
-                self._tell(f"no time for round {number + 1} of {rounds}")
+                self._log(f"no time for round {number + 1} of {rounds}")
                 break
-            self._each(Contestant.turn, first=number)
+            self._each(RivalProcess.run_round, first=number)
             longest = max(longest, time.monotonic() - started)
-            self._tell(f"round {number + 1} of {rounds}: {time.monotonic() - started:.0f} s")
-        self._each(Contestant.turn_for_memory)
-        return [rival.standing for rival in self._present]
+            self._log(f"round {number + 1} of {rounds}: {time.monotonic() - started:.0f} s")
+        self._each(RivalProcess.measure_memory)
+        return [rival.result for rival in self._processes]
 
     def close(self) -> None:
-        for rival in self._present:
+        for rival in self._processes:
             rival.close()
 
-    def _each(self, act: Callable[[Contestant], None], first: int = 0) -> None:
-        first %= len(self._present) or 1
-        for rival in [*self._present[first:], *self._present[:first]]:
-            with self._missed(rival.standing.name):
+    def _each(self, act: Callable[[RivalProcess], None], first: int = 0) -> None:
+        first %= len(self._processes) or 1
+        for rival in [*self._processes[first:], *self._processes[:first]]:
+            with self._recording_failure(rival.result.name):
                 act(rival)
-            if rival.standing.name in self.missing:
-                self._present.remove(rival)
+            if rival.result.name in self.missing:
+                self._processes.remove(rival)
                 rival.close()
 
     @contextlib.contextmanager
-    def _missed(self, name: str) -> Iterator[None]:
+    def _recording_failure(self, name: str) -> Iterator[None]:
         try:
             yield
-        except (MissingError, OSError) as error:
+        except (RivalUnavailableError, OSError) as error:
             self.missing[name] = str(error)
-            self._tell(f"{name}: missing: {error}")
+            self._log(f"{name}: missing: {error}")
 
 
 def _least_amount(task: Task) -> Amount:
-    """What a turn must deliver. A loader of whole batches alone may leave out the last."""
+    """Return what a run must deliver. A loader of whole batches may drop the last."""
     if task.subject in ("train", "eval", "pixels"):
         num_samples = len(task) // task.batch * task.batch
         return Amount(num_samples, num_samples * task.size**2 * 3)
     if task.subject == "open":
         return Amount(task.batch, task.batch * SMALL_BYTES)
-    # Of "decode", too: pixels take more than the JPEG.
+    # For "decode" too: pixels take more bytes than the JPEG.
     return Amount(len(task), sum(os.path.getsize(path) for path in task.paths))
 
 
 def _own_memory(pid: int) -> float:
-    """MB of the process and its descendants that are theirs, shared pages divided among them; without files' pages."""
+    """Return private memory of a process and its descendants in MB, shared pages divided."""
     total = 0
     for each in (pid, *_descendants(pid)):
         try:
@@ -265,7 +270,7 @@ def _own_memory(pid: int) -> float:
                     if line.startswith(("Pss_Anon", "Pss_Shmem"))
                 )
         except OSError:
-            continue  # ended meanwhile
+            continue  # the process ended meanwhile
     return total / 1024
 
 

@@ -1,7 +1,7 @@
-"""Does the guard notice what it must, and nothing else? python -m benches.guard.proof slowdowns|alarms
+"""Test of the guard: python -m benches.guard.self_test slowdowns|alarms
 
-slowdowns: kernel by kernel, a copy of the project is built in which that kernel takes 15% longer; the guard must fail.
-alarms: ten runs over the project as it is while another process keeps a core and its caches busy; the guard must pass.
+slowdowns: builds a copy of the project in which one kernel takes 15% longer; the guard must fail.
+alarms: ten runs on the unchanged project while another process keeps a core busy; it must pass.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benches.guard.base import PARTS, compile_kernels
-from benches.guard.measuring import ROOT
+from benches.guard.measurement import ROOT
 
 _COPY = ROOT / "build" / "guard" / "slowed"
 _KERNELS = Path("src_cython") / "kernels"
@@ -29,8 +29,8 @@ while True:
     data[:] = data[::-1]
     zlib.compress(text)
 """
-# A call in so many is timed, and made longer for all of them; the clock that stands still while others have the processor is too slow for
-# calls of less than a microsecond.
+# One call in `every` is timed and delayed for all of them. The clock of processor time is too slow
+# for calls of less than a microsecond.
 _WRAPPER = """
 #undef {name}
 #include <time.h>
@@ -44,7 +44,8 @@ static uint64_t {name}_now(void) {{
     if (++calls % {every}) {{ {returns} plain_{name}({arguments}); {leave} }}
     uint64_t asked = {name}_now(), began = {name}_now();
     {keep} plain_{name}({arguments});
-    uint64_t end = {name}_now(), both = end - began, clock = began - asked, took = both > clock ? both - clock : 0;
+    uint64_t end = {name}_now(), both = end - began, clock = began - asked;
+    uint64_t took = both > clock ? both - clock : 0;
     while ({name}_now() - end < took * {every} * {percent} / 100) {{ }}
     {give}
 }}
@@ -53,10 +54,10 @@ static uint64_t {name}_now(void) {{
 
 @dataclass(frozen=True)
 class Function:
-    """One of the C kernels, as a module of fastpack._native has it.
+    """A C kernel in a module of fastpack._native.
 
-    - file: where it is defined, without .c.
-    - every: how many calls share one look at the clock.
+    - file: its source, without .c.
+    - every: one call in so many reads the clock.
     """
 
     module: str
@@ -67,7 +68,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """Functions that become slower together, and the guarded cases of which one at least must notice."""
+    """Functions that get slower together, and cases of which at least one must fail."""
 
     functions: tuple[Function, ...]
     cases: tuple[str, ...]
@@ -109,10 +110,10 @@ SLOWDOWNS = {
 
 
 def slowed(source: str, header: str, name: str, *, every: int, percent: int) -> str:
-    """The C source, in which others who call that function meet one that takes longer."""
+    """Return the C source with a slower function under the same name."""
     found = re.search(rf"^([\w ]+?[ *]+){name}\(([^;]*?)\);", header, re.MULTILINE)
     if not found:
-        raise SystemExit(f"{name} is not declared where it should be")
+        raise SystemExit(f"{name} is not declared in its header")
     kind = found[1].strip()
     arguments = ", ".join(re.findall(r"(\w+)(?:\[\w*\])?\s*(?=,|$)", found[2]))
     gives = kind != "void"
@@ -133,7 +134,7 @@ def slowed(source: str, header: str, name: str, *, every: int, percent: int) -> 
 
 @contextlib.contextmanager
 def applied(slowdown: Slowdown, percent: int) -> Iterator[None]:
-    """The copy with that slowdown, built. No more is compiled than the modules that it is about."""
+    """Build the copy with that slowdown. Only changed kernels are compiled."""
     kernels, setup, own = _COPY / _KERNELS, _COPY / "setup.py", set[Path]()
     try:
         for function in slowdown.functions:
@@ -160,12 +161,13 @@ def applied(slowdown: Slowdown, percent: int) -> Iterator[None]:
 
 def _take_instead(setup: Path, function: Function, replacement: str) -> None:
     sources = f"KERNELS[{function.module!r}]"
-    line = f"{sources} = [{replacement!r} if source == {function.file!r} else source for source in {sources}]\n"
+    replaced = f"{replacement!r} if source == {function.file!r} else source"
+    line = f"{sources} = [{replaced} for source in {sources}]\n"
     setup.write_text(setup.read_text().replace("\nsetup(\n", f"\n{line}\nsetup(\n"))
 
 
 def _restore(*parts: str | Path) -> None:
-    """As they are in the project, with their times, so that only what a slowdown touches is compiled."""
+    """Copy parts of the project with their times, so that a build compiles only changed files."""
     for part in parts:
         original = ROOT / part
         if original.is_dir():
@@ -202,7 +204,8 @@ def prove_slowdowns(arguments: argparse.Namespace) -> int:
         if not noticed:
             print(done.stdout, done.stderr)
     print(
-        f"{num_missed} of {len(arguments.only or SLOWDOWNS)} slowdowns by {arguments.percent}% were missed"
+        f"{num_missed} of {len(arguments.only or SLOWDOWNS)} slowdowns "
+        f"by {arguments.percent}% were missed"
     )
     return num_missed
 
@@ -226,7 +229,8 @@ def prove_alarms(arguments: argparse.Namespace) -> int:
                 f"{states.count(state)} {state}" for state in ("fine", "slower", "undecided")
             )
             print(
-                f"run {run + 1}: status {done.returncode}, {counts}, load average {os.getloadavg()[0]:.1f}",
+                f"run {run + 1}: status {done.returncode}, {counts}, "
+                f"load average {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
             if done.returncode:
@@ -249,14 +253,12 @@ def guard(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benches.guard.proof", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benches.guard.self_test", description=__doc__)
     parser.add_argument("subject", choices=("slowdowns", "alarms"))
-    parser.add_argument(
-        "--percent", type=int, default=15, help="how much slower the kernels become"
-    )
+    parser.add_argument("--percent", type=int, default=15, help="slowdown of the kernels")
     parser.add_argument("--only", nargs="+", choices=SLOWDOWNS, metavar="KERNEL")
     parser.add_argument(
-        "--quick", action="store_true", help="measure only the cases that the slowdown is about"
+        "--quick", action="store_true", help="measure only the cases of the slowdown"
     )
     parser.add_argument("--runs", type=int, default=10)
     arguments = parser.parse_args()

@@ -1,39 +1,42 @@
-"""Files that must come from the disk again, for benches with a cold cache."""
+"""Eviction of files from the page cache, for benchmarks with a cold cache."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-# FASTPACK_BENCH_COLD: empty (warm caches only); "files" lets go of the files that are read; "all", for root, of the whole page cache,
-# with names and inodes.
+# FASTPACK_BENCH_COLD: empty (warm caches only); "files" evicts the files that are read; "all" (as
+# root) drops the whole page cache, with names and inodes.
 COLD = os.environ.get("FASTPACK_BENCH_COLD", "")
 _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
-def forget(paths: Iterable[Path]) -> bool:
-    """Takes files, and those below folders, out of the page cache; says whether they are. In a file system in memory they stay."""
+def evict(paths: Iterable[Path]) -> bool:
+    """Evict files, and files below folders, from the page cache; return whether they are gone."""
     if COLD not in ("", "files", "all"):
-        raise SystemExit(f"FASTPACK_BENCH_COLD is {COLD!r}; it may be files or all")
+        raise SystemExit(f"FASTPACK_BENCH_COLD is {COLD!r}; it must be empty, files or all")
     files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     for file in files:
-        _forget_file(file)
-    is_kept = any(map(_is_kept, files))
+        _evict_file(file)
+    is_kept = any(map(_is_cached, files))
     for file in files:
-        _forget_file(file)  # the page that was looked at
+        _evict_file(file)  # the page that _is_cached read
     if COLD == "all":
         os.sync()
         _DROP_CACHES.write_text("3\n")
     return not is_kept
 
 
-def _forget_file(path: Path) -> None:
+def _evict_file(path: Path) -> None:
     with open(path, "rb") as file:
-        os.fsync(file.fileno())  # what still waits to be written would stay
+        os.fsync(file.fileno())  # dirty pages would stay
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _is_kept(path: Path) -> bool:
-    """Looks at the middle of the file alone, which may then be fetched. Of a file system that cannot say, nothing cold is claimed."""
+def _is_cached(path: Path) -> bool:
+    """Return whether the middle page is cached; True if the file system cannot tell.
+
+    The page may be read into the cache.
+    """
     num_bytes = path.stat().st_size
     with open(path, "rb", buffering=0) as file:
         try:

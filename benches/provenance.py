@@ -1,4 +1,4 @@
-"""What a measurement is written down with: the machine, the versions, the revision, the data and the command, beside every figure."""
+"""Origin of a measurement: machine, versions, revision, data and command."""
 
 import json
 import re
@@ -18,7 +18,10 @@ _FOLDERS = re.compile(r"(?<![\w./:])/(?:[\w.@+-]+/)+")
 
 
 def record(path: Path | None, folder: Path | None, **figures: Any) -> None:
-    """Writes figures to a JSON file, if one is named. They were measured over the photographs in `from_folder`, or over made ones."""
+    """Write figures and their origin to a JSON file, if one is named.
+
+    `from_folder` has the photos; None stands for the generated ones.
+    """
     if path is not None:
         with tempfile.TemporaryDirectory() as scratch:
             data = fingerprint(photos(folder, Path(scratch)))
@@ -32,7 +35,7 @@ def record(path: Path | None, folder: Path | None, **figures: Any) -> None:
 
 
 def without_folders(text: str) -> str:
-    """Errors of rivals name their files: where these lie on this machine is nobody's business.
+    """Remove folders of this machine, which errors of rivals name.
 
     >>> without_folders('cannot load "/home/me/env/lib/x.so", see https://example.org/a/b')
     'cannot load "x.so", see https://example.org/a/b'
@@ -41,7 +44,7 @@ def without_folders(text: str) -> str:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """The command line, without the folders of this machine.
+    """Return the command line without the folders of this machine.
 
     >>> command(["/home/me/fastpack/benches/scaling.py", "threads", "--scratch", "/mnt/disk"])
     'python -m benches.scaling threads --scratch disk'
@@ -67,7 +70,7 @@ def command(arguments: Sequence[str]) -> str:
 
 
 def revision() -> str:
-    """The commit that was measured, with a + when files differ from it; empty outside of a repository."""
+    """Return the measured commit, with "+" if files differ from it; "" outside a repository."""
     described = _git("rev-parse", "--short=12", "HEAD")
     return (
         f"{described}{'+' * bool(_git('status', '--porcelain', '--untracked-files=no'))}"

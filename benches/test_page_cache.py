@@ -1,11 +1,11 @@
-"""Are files out of memory when a bench says that it is cold?"""
+"""Tests that a cold benchmark's files are not in memory."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from benches import cold
+from benches import page_cache
 
 _MEMORY = Path("/dev/shm")
 
@@ -19,11 +19,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_kept_until_it_is_forgotten(file: Path) -> None:
-    assert cold._is_kept(file)
-    if not cold.forget([file.parent.parent]):
+    assert page_cache._is_cached(file)
+    if not page_cache.evict([file.parent.parent]):
         pytest.skip("the temporary folder lies in memory")
     file.read_bytes()
-    assert cold._is_kept(file)
+    assert page_cache._is_cached(file)
 
 
 @pytest.mark.skipif(
@@ -33,12 +33,12 @@ def test_of_files_in_memory_nothing_cold_is_claimed() -> None:
     path = _MEMORY / f"kept-{os.getpid()}"
     path.write_bytes(bytes(1 << 20))
     try:
-        assert not cold.forget([path])
+        assert not page_cache.evict([path])
     finally:
         path.unlink()
 
 
 def test_a_wrong_word_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cold, "COLD", "ice")
+    monkeypatch.setattr(page_cache, "COLD", "ice")
     with pytest.raises(SystemExit, match="'ice'"):
-        cold.forget([file])
+        page_cache.evict([file])

@@ -1,6 +1,7 @@
-"""A rival's side of a contest. One line in says what to do; then each line in is a turn, and each line out its figures.
+"""The rival's side of a benchmark: JSON lines from stdin to stdout.
 
-This runs in the rival's interpreter and imports the standard library alone.
+The first line is the task. Each further line requests a run; its figures are the answer.
+This module runs in the rival's interpreter and imports only the standard library.
 """
 
 import json
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 SMALL_BYTES = 100
 _TRIALS = 3
-# A BMP of 1 x 11 pixels, which with them has 100 bytes: the smallest images are images too.
+# A BMP of 1 x 11 pixels has 100 bytes with them: the smallest images are still images.
 _SMALL_HEADER = struct.pack(
     "<2sIHHIIiiHHIIiiII", b"BM", SMALL_BYTES, 0, 0, 54, 40, 1, 11, 1, 24, 0, 44, 0, 0, 0, 0
 )
@@ -26,14 +27,14 @@ _SMALL_HEADER = struct.pack(
 
 @dataclass(frozen=True)
 class Task:
-    """What to do.
+    """Work for a rival.
 
     - subject: "train", "eval", "decode", "records", "pixels", "open" or "pack".
     - folder: where to write.
-    - paths, labels: the samples' JPEGs; a file may come more than once.
-    - batch, num_threads, size: samples a batch, threads or worker processes, pixels a side.
-    - num_small: so many images of 100 bytes, instead of JPEGs.
-    - variant: how, where a rival has several ways.
+    - paths, labels: JPEG files of the samples; a file may repeat.
+    - batch, num_threads, size: samples in a batch; threads or worker processes; pixels of a side.
+    - num_small: use this many images of 100 bytes instead of JPEGs.
+    - variant: one of several ways of a rival.
     """
 
     subject: str
@@ -67,7 +68,7 @@ class Task:
 
 
 class Amount(NamedTuple):
-    """What a turn delivered, so that nobody wins by doing less."""
+    """What a run delivered. Less than the task's is an error."""
 
     num_samples: int = 0
     num_bytes: int = 0
@@ -77,14 +78,14 @@ class Amount(NamedTuple):
 
 
 def shuffled(task: Task) -> list[list[int]]:
-    """The numbers of all samples, each once, in batches."""
+    """Return the numbers of all samples in random order, in batches."""
     order = random.sample(range(len(task)), len(task))
     return [order[first : first + task.batch] for first in range(0, len(order), task.batch)]
 
 
 @dataclass(frozen=True)
-class Turn:
-    """`run` is timed; what `before` and `after` do around it is not."""
+class Workload:
+    """`run` is timed; `before` and `after` are not."""
 
     run: Callable[[], Amount]
     before: Callable[[], object] = lambda: None
@@ -99,23 +100,23 @@ class Turn:
         return seconds, amount
 
 
-def seen_pixels(batches: Iterable[Any], size: int) -> Amount:
-    """Looks at a byte of each page of every batch, numpy or torch, and checks its shape."""
+def count_pixels(batches: Iterable[Any], size: int) -> Amount:
+    """Read a byte of each page of every numpy or torch batch, and check its shape."""
     amount = Amount()
     for batch in batches:
         if tuple(batch.shape[1:]) not in ((size, size, 3), (3, size, size)) or not str(
             batch.dtype
         ).endswith("uint8"):
             raise SystemExit(
-                f"a batch of {batch.dtype} {tuple(batch.shape)}: uint8 of {size} x {size} was wanted"
+                f"a batch is {batch.dtype} {tuple(batch.shape)}, not uint8 of {size} x {size}"
             )
         batch.reshape(-1)[::4096].sum()
         amount += Amount(batch.shape[0], batch.nbytes)
     return amount
 
 
-def seen_bytes(batches: Iterable[Iterable[bytes]]) -> Amount:
-    """Counts the bytes of batches of records that lie in memory as `bytes`."""
+def count_bytes(batches: Iterable[Iterable[bytes]]) -> Amount:
+    """Count the bytes of batches of records, which are `bytes` in memory."""
     amount = Amount()
     for batch in batches:
         lengths = [len(record) for record in batch]
@@ -123,18 +124,22 @@ def seen_bytes(batches: Iterable[Iterable[bytes]]) -> Amount:
     return amount
 
 
-def reading(task: Task, read: Callable[[list[int]], Iterable[bytes]]) -> Turn:
-    """All records in random batches, by one thread or by several: whichever is quicker here, as the GIL may be in the way."""
+def reading(task: Task, read: Callable[[list[int]], Iterable[bytes]]) -> Workload:
+    """Read all records in random batches, in one thread or several, whichever is faster.
+
+    A rival that holds the GIL is slower in several threads.
+    """
 
     def alone() -> Amount:
-        return seen_bytes(map(read, shuffled(task)))
+        return count_bytes(map(read, shuffled(task)))
 
     def threaded() -> Amount:
         with ThreadPoolExecutor(task.num_threads) as pool:
-            return seen_bytes(pool.map(read, shuffled(task)))
+            return count_bytes(pool.map(read, shuffled(task)))
 
     return min(
-        (Turn(alone), Turn(threaded)), key=lambda turn: min(turn.timed()[0] for _ in range(_TRIALS))
+        (Workload(alone), Workload(threaded)),
+        key=lambda workload: min(workload.timed()[0] for _ in range(_TRIALS)),
     )
 
 
@@ -143,35 +148,35 @@ def written(task: Task, folder: str) -> Amount:
     return Amount(len(task), sum(path.stat().st_size for path in files))
 
 
-def packing(task: Task, write: Callable[[str], object]) -> Turn:
-    """A turn of writing to an empty folder."""
+def packing(task: Task, write: Callable[[str], object]) -> Workload:
+    """Return a workload that writes to an empty folder."""
 
     def run() -> Amount:
         write(task.file("packed"))
         return written(task, task.file("packed"))
 
-    return Turn(
+    return Workload(
         run, before=lambda: task.fresh_folder("packed"), after=lambda: task.fresh_folder("packed")
     )
 
 
 def serve(
-    version: str | Callable[[str], str], subjects: Mapping[str, Callable[[Task], Turn]]
+    version: str | Callable[[str], str], subjects: Mapping[str, Callable[[Task], Workload]]
 ) -> None:
-    """Takes turns until there are no more lines. The first, which fills caches and compiles, counts for nothing.
+    """Answer requests until the input ends. The first run fills caches and is not counted.
 
-    - version: of what runs; or a function of the task's variant that tells it.
+    - version: of the rival, or a function from variant to version.
     """
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries print what they like
+    os.dup2(2, 1)  # libraries print to stdout
     task = Task(**json.loads(sys.stdin.readline()))
-    turn = subjects[task.subject](task)
-    turn.timed()
+    workload = subjects[task.subject](task)
+    workload.timed()
     print(
         json.dumps({"version": version if isinstance(version, str) else version(task.variant)}),
         file=answers,
         flush=True,
     )
     for _ in sys.stdin:
-        seconds, amount = turn.timed()
+        seconds, amount = workload.timed()
         print(json.dumps({"seconds": seconds, **amount._asdict()}), file=answers, flush=True)

@@ -1,4 +1,4 @@
-"""Ratios of processor time, by rounds: each round has fresh processes, in which two sides take turns."""
+"""Ratios of processor time. Each round starts new processes and alternates two sides."""
 
 import contextlib
 import math
@@ -16,15 +16,15 @@ Seconds = Callable[[str], float]
 
 
 class CaseFailedError(Exception):
-    """A case cannot be measured over this fastpack, and why."""
+    """A case that cannot be measured with this fastpack, with the reason."""
 
 
 class Measurer:
-    """A process with the fastpack of one tree; the benches are always those of this project."""
+    """A process with one tree's fastpack. The benchmarks are always this project's."""
 
     def __init__(self, tree: Path, inputs: Path) -> None:
         paths = os.pathsep.join([str(tree), str(ROOT)])
-        # -P: the folder that it runs in would come first.
+        # -P: else the current folder would come before the tree.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "benches.guard.worker", str(inputs)],
             env=os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "0"},
@@ -62,8 +62,10 @@ def measurers(*trees: Path, inputs: Path) -> Iterator[list[Measurer]]:
 def measure_round(
     tree: Path, base: Path | None, inputs: Path, names: Collection[str]
 ) -> dict[str, float | str]:
-    """By case, how much time its kernel takes, as a multiple of the base's kernel or, without a base, of the yardstick; or why that
-    cannot be said."""
+    """Return each case's ratio, or the reason why it has none.
+
+    The divisor is the time of the base's kernel or, without a base, of the reference.
+    """
     found: dict[str, float | str] = {}
     with measurers(*([tree] if base is None else [tree, base]), inputs=inputs) as started:
         for name in names:
@@ -75,12 +77,12 @@ def measure_round(
 
 
 def _sides(started: list[Measurer], name: str) -> tuple[Callable[[], float], Callable[[], float]]:
-    other, side = started[-1], "kernel" if len(started) == 2 else "yardstick"
+    other, side = started[-1], "kernel" if len(started) == 2 else "reference"
     return lambda: started[0].seconds(name, "kernel"), lambda: other.seconds(name, side)
 
 
 def _ratio(one: Callable[[], float], other: Callable[[], float]) -> float:
-    """The median over pairs, in turns A B B A: what changes slowly weighs on both sides alike."""
+    """Return the median over pairs A B B A, so that drift affects both sides alike."""
     one(), other()
     logarithms = []
     for number in range(_NUM_PAIRS):
