@@ -23,7 +23,7 @@ from fastpack.cli.text import extracted_text, indexed_text, packed_text
 from fastpack.errors import OptionError
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.indexing import build_indexes
-from fastpack.formats.registry import of_file
+from fastpack.formats.registry import NAMES, of_file
 from fastpack.packing.convert import convert as convert_dataset
 from fastpack.packing.extract import extract as extract_files
 
@@ -109,7 +109,7 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.argument("output", metavar="OUT")
 @click.option(
     "--format",
-    type=click.Choice(["tfrecord", "hdf5", "tar"]),
+    type=click.Choice(NAMES),
     help="What to write; by default the ending of OUT says it.",
 )
 @click.option(

@@ -24,6 +24,7 @@ from fastpack.cli.options import (
 )
 from fastpack.cli.text import packed_text, planned_lines
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.formats.registry import NAMES
 from fastpack.formats.storage import COMPRESSIONS
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.sources import Source, is_table, source_of
@@ -41,7 +42,7 @@ from fastpack.sources import Source, is_table, source_of
 )
 @click.option(
     "--format",
-    type=click.Choice(["tfrecord", "hdf5", "tar"]),
+    type=click.Choice(NAMES),
     help="What to write; by default the ending of OUT says it.",
 )
 @click.option(

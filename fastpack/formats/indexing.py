@@ -29,7 +29,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.arguments import check_arguments
-from fastpack.files.companions import index_path
+from fastpack.files.companions import index_path, refuse_long_names
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry, saved_index
@@ -102,8 +102,7 @@ def build_indexes(
     )
     given, shards = checked_kinds(kinds), find_shards(path)
     folder = _folder_for_indexes(index_dir)
-    for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
-        remove_leftovers(kept_in)
+    paths = _index_paths(shards, folder)
     tally = _Tally(progress, [shard.stat().st_size for shard in shards])
 
     def build(number: int) -> Index:
@@ -130,9 +129,18 @@ def build_indexes(
             len(shards),
             num_workers,
         )
-    kept, whole = [index_path(shard, folder) for shard in shards], concatenate(indexes)
+    whole = concatenate(indexes)
     warn(whole.notes)
-    return _indexed(shards, len(shards) - len(built), whole, kept, time.perf_counter() - started)
+    return _indexed(shards, len(shards) - len(built), whole, paths, time.perf_counter() - started)
+
+
+def _index_paths(shards: Sequence[Path], folder: Path | None) -> list[Path]:
+    """Return where the indexes go, and remove what interrupted writes left there."""
+    paths = [index_path(shard, folder) for shard in shards]
+    refuse_long_names(paths)
+    for kept_in in dict.fromkeys(path.parent for path in paths):
+        remove_leftovers(kept_in)
+    return paths
 
 
 def _widened(index: Index, shard: Path, kinds: Kinds, folder: Path | None, limits: Limits) -> Index:

@@ -145,18 +145,24 @@ def compare_with_source(
 
 
 def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
-    """Fields of the dataset and of the source that have one name; and the main images, whatever they are called."""
+    """Pair the dataset's fields with the source's of the same name.
+
+    Main images that have no partner of their name are a pair too: `pack` may rename them.
+    """
     mine, original = ours.image_field, theirs.image_field
     if mine is not None and original is not None and mine.kind == "pixels" != original.kind:
         raise OptionError(
             "only image files as they are can be compared with their source; this dataset holds pixels"
         )
-    pairs = [(mine, original)] if mine is not None and original is not None else []
-    return pairs + [
-        (field, theirs[field.name])
-        for field in ours.fields
-        if field != mine and field.name in theirs
-    ]
+    pairs = [(field, theirs[field.name]) for field in ours.fields if field.name in theirs]
+    if (
+        mine is not None
+        and original is not None
+        and mine.name not in theirs
+        and original.name not in ours
+    ):
+        pairs.append((mine, original))
+    return sorted(pairs, key=lambda pair: pair[0] != mine)
 
 
 def _are_comparable(ours: Field, theirs: Field) -> bool:

@@ -119,7 +119,7 @@ class Packer:
         self._num_left: dict[int, int] = {}
         self._faults: dict[int, Faults] = {}
         self._validator = Validator(pack_input, write_options.on_error)
-        self._kinds = {field.source_name: kind_of(field) for field in pack_input.schema.fields}
+        self._kinds = {field.name: kind_of(field) for field in pack_input.schema.fields}
 
     def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
         """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.

@@ -22,9 +22,10 @@ from fastpack.errors import (
     SchemaError,
     with_location,
 )
-from fastpack.files.companions import report_path
+from fastpack.files.companions import index_path, refuse_long_names, report_path
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.naming import data_members, num_shards_of, shard_paths
+from fastpack.files.publication import staging_folder
 from fastpack.files.sizes import parse_size
 from fastpack.formats import registry
 from fastpack.formats.protocols import Container
@@ -191,6 +192,7 @@ def plan_pack(
     outputs = tuple(parts)
     virtual_paths = _virtual_paths(outputs, paths, options, append=append)
     report = report_path(paths[0] if append else output)
+    refuse_long_names([staging_folder(output), report, *map(index_path, (*paths, *virtual_paths))])
     return PackPlan(
         container,
         options,
@@ -326,7 +328,7 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
         return registry.named(options.format)
-    if (container := registry.of_suffix(output)) is None or container.name not in registry.NAMES:
+    if (container := registry.of_suffix(output)) is None:
         raise OptionError(
             f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format"
         )

@@ -55,7 +55,7 @@ def folder_of(module: str) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """The modules of fastpack that a file imports, anywhere in it; kernels left out."""
+    """Return the modules that a file imports anywhere, or names in a table; no kernels."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if (
@@ -73,6 +73,8 @@ def imports_of(path: Path) -> set[str]:
                 for alias in node.names
                 if alias.name.startswith("fastpack.")
             }
+        elif isinstance(node, ast.Constant) and f"{node.value}".startswith("fastpack."):
+            found |= {node.value.removeprefix("fastpack.")} & MODULES.keys()
     return {module for module in found if not module.startswith("_native")} - {module_of(path)}
 
 
