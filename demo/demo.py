@@ -24,7 +24,7 @@ SEED = 1
 SHEET_ROWS, SHEET_COLUMNS = 6, 8
 
 # Called with (done, total).
-Bar = Callable[[int, int], None]
+Bar = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ class Bars:
 
     def add(self, description: str) -> Bar:
         task = self._progress.add_task(description, total=None)
-        return lambda done, total: self._progress.update(task, completed=done, total=total)
+        return lambda done, total, _num_bytes=0: self._progress.update(
+            task, completed=done, total=total
+        )
 
 
 def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
@@ -90,7 +92,7 @@ def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
         output / job.file,
         job.options,
         overwrite=True,
-        progress=lambda done, total, _: bar(done, total),
+        progress=bar,
     )
     transform = fastpack.Resize(SIZE) if job.keeps_files else ()
     dataset = fastpack.open(list(packed.paths), transform=transform)

@@ -19,11 +19,11 @@ from fastpack.cli.options import (
     quiet_option,
     without_indexes,
 )
-from fastpack.cli.text import extracted_text, indexed_text, packed_text, readable_size
+from fastpack.cli.text import extracted_text, indexed_text, packed_text
 from fastpack.errors import OptionError
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.indexing import build_indexes
-from fastpack.formats.registry import of_file
+from fastpack.formats.registry import NAMES, of_file
 from fastpack.packing.convert import convert as convert_dataset
 from fastpack.packing.extract import extract as extract_files
 
@@ -78,9 +78,7 @@ def index(
         indexed = build_indexes(
             chosen,
             index_dir=index_dir,
-            progress=lambda done, total: update(
-                completed=done, total=total, done=readable_size(done)
-            ),
+            progress=update,
             **options,
         )
     if offsets:
@@ -111,7 +109,7 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.argument("output", metavar="OUT")
 @click.option(
     "--format",
-    type=click.Choice(["tfrecord", "hdf5", "tar"]),
+    type=click.Choice(NAMES),
     help="What to write; by default the ending of OUT says it.",
 )
 @click.option(
@@ -194,9 +192,7 @@ def convert(
             kinds=kinds,
             overwrite=overwrite,
             resume=resume,
-            progress=lambda done, total, num_bytes: update(
-                completed=done, total=total, done=readable_size(num_bytes)
-            ),
+            progress=update,
         )
     if as_json:
         terminal.emit(dataclasses.asdict(packed))
@@ -255,9 +251,7 @@ def write_files(
             field=field,
             overwrite=overwrite,
             whole=whole,
-            progress=lambda done, total, num_bytes: update(
-                completed=done, total=total, done=readable_size(num_bytes)
-            ),
+            progress=update,
         )
     if as_json:
         terminal.emit(dataclasses.asdict(extracted))

@@ -30,7 +30,6 @@ from fastpack.cli.text import (
     described_text,
     listed_text,
     printable,
-    readable_size,
     statistics_text,
     verified_text,
 )
@@ -129,9 +128,7 @@ def verify(
         verified = fastpack.verify(
             without_indexes(paths),
             against=source,
-            progress=lambda done, total: update(
-                completed=done, total=total, done=readable_size(done)
-            ),
+            progress=update,
             **options,
         )
     command = click.get_current_context().command

@@ -22,8 +22,9 @@ from fastpack.cli.options import (
     renamed,
     table_options,
 )
-from fastpack.cli.text import packed_text, planned_lines, readable_size
+from fastpack.cli.text import packed_text, planned_lines
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.formats.registry import NAMES
 from fastpack.formats.storage import COMPRESSIONS
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES
 from fastpack.sources import Source, is_table, source_of
@@ -41,7 +42,7 @@ from fastpack.sources import Source, is_table, source_of
 )
 @click.option(
     "--format",
-    type=click.Choice(["tfrecord", "hdf5", "tar"]),
+    type=click.Choice(NAMES),
     help="What to write; by default the ending of OUT says it.",
 )
 @click.option(
@@ -271,9 +272,7 @@ def pack(
             overwrite=overwrite,
             append=append,
             resume=resume,
-            progress=lambda done, total, num_bytes: update(
-                completed=done, total=total, done=readable_size(num_bytes)
-            ),
+            progress=update,
         )
     if as_json:
         terminal.emit(dataclasses.asdict(packed))

@@ -8,7 +8,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.options import existing, index_dir_option, json_option, quiet_option
-from fastpack.cli.text import printable, readable_size, repaired_text
+from fastpack.cli.text import printable, repaired_text
 from fastpack.errors import with_location
 
 
@@ -35,9 +35,7 @@ def repair(
             output,
             overwrite=overwrite,
             index_dir=index_dir,
-            progress=lambda done, total: update(
-                completed=done, total=total, done=readable_size(done)
-            ),
+            progress=update,
         )
     if as_json:
         terminal.emit(json.loads(repaired.to_json()))

@@ -4,13 +4,14 @@ import contextlib
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from fastpack.cli.text import printable
+from fastpack.cli.text import printable, readable_size
 from fastpack.cli.words import in_cli_words
+from fastpack.core.progress import Progress
 from fastpack.errors import (
     FastpackError,
     FastpackWarning,
@@ -118,15 +119,15 @@ def emit(facts: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress(description: str, quiet: bool) -> Iterator[Callable[..., None]]:
-    """A bar on stderr, when that is a terminal; gives the function that moves it."""
+def progress(description: str, quiet: bool) -> Iterator[Progress]:
+    """Show a bar on stderr if that is a terminal. Yields the function that moves it."""
     if quiet or not sys.stderr.isatty():
-        yield lambda **changes: None
+        yield lambda done, total, num_bytes: None
         return
+    import rich.progress
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        Progress,
         TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
@@ -141,6 +142,8 @@ def progress(description: str, quiet: bool) -> Iterator[Callable[..., None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with rich.progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=None, done="")
-        yield lambda **changes: bar.update(task, **changes)
+        yield lambda done, total, num_bytes: bar.update(
+            task, completed=done, total=total, done=readable_size(num_bytes)
+        )

@@ -26,7 +26,7 @@ class BufferPool:
     An array is its taker's for as long as it, or anything that looks at its memory, lives: a view, a tensor, a memoryview.
     Only then does the block go to another. Free blocks go when the Memory and all arrays from it are gone.
 
-    >>> memory = Memory()
+    >>> memory = BufferPool()
     >>> batch = memory.empty((256, 224, 224, 3), np.uint8)
     >>> address, part = batch.ctypes.data, batch[7]
     >>> del batch

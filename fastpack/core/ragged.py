@@ -14,7 +14,7 @@ from fastpack._native.crc32c import crc32c
 _BLOCK_ROWS = 4096
 
 
-Rows = TypeVar("Rows", bound="Ragged")
+AnyRagged = TypeVar("AnyRagged", bound="Ragged")
 
 
 class Ragged(Sequence[Any]):
@@ -144,7 +144,7 @@ class Text(Ragged):
 class RaggedBuilder:
     """Rows of bytes that others are put behind: a Ragged or a Text in the making, in little more memory than it will take.
 
-    >>> growing = Growing()
+    >>> growing = RaggedBuilder()
     >>> growing.extend([b"cat", b"dog"])
     >>> growing.finished(Text)[1]
     'dog'
@@ -158,7 +158,7 @@ class RaggedBuilder:
             self._values += row
             self._offsets.append(len(self._values))
 
-    def finished(self, kind: type[Rows]) -> Rows:
+    def finished(self, kind: type[AnyRagged]) -> AnyRagged:
         return kind(np.frombuffer(self._values, np.uint8), np.frombuffer(self._offsets, np.int64))
 
 
@@ -170,7 +170,7 @@ def encoded(text: str) -> bytes:
 def factorize(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Which of the distinct rows, in sorted order, each row is; and these.
 
-    >>> numbered(["dog", "cat", "dog"])
+    >>> factorize(["dog", "cat", "dog"])
     (array([1, 0, 1]), ['cat', 'dog'])
     """
     seen: dict[str, int] = {}

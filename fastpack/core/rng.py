@@ -25,7 +25,7 @@ class CounterRng:
     The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
     keyed by the seed and counting (sample, epoch, draw).
 
-    >>> Draws(seed=1, epoch=0, samples=np.array([5])).uniforms(0, 2).shape
+    >>> CounterRng(seed=1, epoch=0, samples=np.array([5])).uniforms(0, 2).shape
     (1, 2)
     """
 

@@ -66,14 +66,14 @@ class FirstNames:
 
     def counted(self, one: str, many: str = "") -> str:
         """
-        >>> Few(1).counted("file"), Few(2).counted("file")
+        >>> FirstNames(1).counted("file"), FirstNames(2).counted("file")
         ('1 file', '2 files')
         """
         return f"{self.count:,} {one if self.count == 1 else many or one + 's'}"
 
     def __str__(self) -> str:
         """
-        >>> str(Few.of(["a", "b", "c", "d"]))
+        >>> str(FirstNames.of(["a", "b", "c", "d"]))
         'a, b, c and 1 more'
         """
         more = self.count - len(self.first)

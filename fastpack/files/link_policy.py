@@ -15,7 +15,7 @@ from fastpack.errors import (
 class LinkPolicy:
     """Knows a source's folder without the links in its own path. With `allow_external` it lets everything pass.
 
-    >>> Gate("photos").fault("photos/cat/1.jpg") is None, str(Gate("photos").fault("photos/../1.jpg"))[:28]
+    >>> LinkPolicy("photos").fault("photos/cat/1.jpg") is None, str(LinkPolicy("photos").fault("photos/../1.jpg"))[:28]
     (True, 'this leads out of photos, by')
     """
 

@@ -4,7 +4,6 @@ What a pack finds out about its samples is a hundred bytes for each; in memory, 
 """
 
 import mmap
-import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastpack.files.atomic import write_all
 
 # What is held back before it is written.
 _HELD_BYTES = 2**20
@@ -54,9 +55,7 @@ class Spool:
     def _write(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # closed by `close`
-        left = self._joined().view(np.uint8).data
-        while left:
-            left = left[os.write(self._file.fileno(), left) :]
+        write_all(self._file.fileno(), self._joined().view(np.uint8).data)
         self._written_bytes += self._held_bytes
         self._held, self._held_bytes = [], 0
 

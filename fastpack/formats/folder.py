@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
-from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN
+from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import run_in_threads
@@ -35,13 +36,11 @@ from fastpack.files.file_names import FileNames
 from fastpack.files.folders import FolderRules, ImageFolder, scan_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
-
-Rows = npt.NDArray[np.int64]
 
 
 class FolderContainer:

@@ -14,7 +14,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import Progress
 from fastpack.core.schema import Schema
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import (
@@ -27,7 +29,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.arguments import check_arguments
-from fastpack.files.companions import index_path
+from fastpack.files.companions import index_path, refuse_long_names
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry, saved_index
@@ -39,10 +41,6 @@ from fastpack.index.find_seek_points import add_seek_points
 from fastpack.index.index import Index, concatenate
 from fastpack.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.index.seek_point_cache import SeekPointCache
-
-Rows = npt.NDArray[np.int64]
-# Called with (bytes done, bytes in all) after each file, and now and then within one.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,7 @@ def build_indexes(
     )
     given, shards = checked_kinds(kinds), find_shards(path)
     folder = _folder_for_indexes(index_dir)
-    for kept_in in dict.fromkeys(index_path(shard, folder).parent for shard in shards):
-        remove_leftovers(kept_in)
+    paths = _index_paths(shards, folder)
     tally = _Tally(progress, [shard.stat().st_size for shard in shards])
 
     def build(number: int) -> Index:
@@ -132,9 +129,18 @@ def build_indexes(
             len(shards),
             num_workers,
         )
-    kept, whole = [index_path(shard, folder) for shard in shards], concatenate(indexes)
+    whole = concatenate(indexes)
     warn(whole.notes)
-    return _indexed(shards, len(shards) - len(built), whole, kept, time.perf_counter() - started)
+    return _indexed(shards, len(shards) - len(built), whole, paths, time.perf_counter() - started)
+
+
+def _index_paths(shards: Sequence[Path], folder: Path | None) -> list[Path]:
+    """Return where the indexes go, and remove what interrupted writes left there."""
+    paths = [index_path(shard, folder) for shard in shards]
+    refuse_long_names(paths)
+    for kept_in in dict.fromkeys(path.parent for path in paths):
+        remove_leftovers(kept_in)
+    return paths
 
 
 def _widened(index: Index, shard: Path, kinds: Kinds, folder: Path | None, limits: Limits) -> Index:
@@ -156,7 +162,8 @@ class _Tally:
         with self._telling:  # one after the other, so that the numbers rise
             self._done[number] = max(self._done[number], num_bytes)
             if self._progress:
-                self._progress(sum(self._done), sum(self.sizes))
+                done = sum(self._done)
+                self._progress(done, sum(self.sizes), done)
 
 
 def save_seek_points(

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastpack.core.batch import Batch
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
@@ -26,8 +27,6 @@ Float64 = Literal[
 ]  # what becomes of floats that a format without 64 bits would change
 # A file, a glob, a folder of shards, or a list of these.
 DatasetPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-# Called with the bytes of a file that are done.
-BytesDone = Callable[[int], None]
 
 
 @dataclass(frozen=True)

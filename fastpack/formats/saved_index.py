@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.errors import (
     CorruptRecordError,
     EmptySourceError,
@@ -18,11 +19,10 @@ from fastpack.errors import (
     TruncatedFileError,
     with_location,
 )
-from fastpack.files.companions import index_path
+from fastpack.files.companions import exists, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.protocols import (
-    BytesDone,
     DamageTolerantContainer,
     FieldSelectingContainer,
     SelectingContainer,
@@ -176,7 +176,7 @@ def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
     with contextlib.suppress(FastpackError):
         where = index_path(path, index_dir)
-        return load_index(where, path) if where.exists() else None
+        return load_index(where, path) if exists(where) else None
     return None
 
 
@@ -195,7 +195,7 @@ def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     where = index_path(path, index_dir)
     with contextlib.suppress(FastpackError):
         if (
-            where.exists()
+            exists(where)
             and (shards := _shards_now(index := load_index(where, path), path)) == index.shards
         ):
             return replace(index, shards=shards)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack._native.gather import Gather
 from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, offsets_of
 from fastpack.core.threads import num_cores, run_in_threads
@@ -17,6 +18,7 @@ from fastpack.errors import (
     FastpackError,
     Location,
     ShapeError,
+    Status,
     UnsupportedImageError,
     outcome_error,
     raise_first,
@@ -35,7 +37,6 @@ Mode = Literal["exact", "fast"]
 Truncated = Literal["error", "accept"]
 Pixels = npt.NDArray[Any]
 Outputs = Pixels | list[Pixels]
-Rows = npt.NDArray[np.int64]
 Failures = dict[int, FastpackError]
 
 
@@ -137,7 +138,7 @@ def _refusal(
 ) -> FastpackError:
     if not is_unreadable:
         return status_error(
-            12,
+            Status.PIXEL_LIMIT,
             f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}",
             location,
         )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from fastpack._native.decode import DecodeBatch
 from fastpack.core.dtypes import SPAN, VIEW
 from fastpack.core.limits import Limits
-from fastpack.errors import Location, UnsupportedImageError, raise_first, raise_status
+from fastpack.errors import Location, Status, UnsupportedImageError, raise_first, raise_status
 from fastpack.images.codec import PixelFormat, Pixels, widen
 
 
@@ -22,7 +22,7 @@ class JpegCodec:
         spans["length"] = len(data)
         if int(info["width"]) * int(info["height"]) > limits.max_pixels:
             raise_status(
-                12,
+                Status.PIXEL_LIMIT,
                 f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}",
                 Location(),
             )

@@ -14,6 +14,7 @@ from fastpack.errors import (
     CorruptImageError,
     FastpackWarning,
     Location,
+    Status,
     UnsupportedImageError,
     raise_status,
 )
@@ -65,7 +66,9 @@ class RasterCodec:
         width, height, format = int(info["width"]), int(info["height"]), FORMATS[info["format"]]
         if width * height > limits.max_pixels:
             raise_status(
-                12, f"{width} x {height} pixels are more than {limits.max_pixels}", Location()
+                Status.PIXEL_LIMIT,
+                f"{width} x {height} pixels are more than {limits.max_pixels}",
+                Location(),
             )
         raster = self.read(data, format)
         if raster.samples.shape[:2] != (height, width):

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import offsets_of
-
-Rows = npt.NDArray[np.int64]
 
 
 class SeekPoints:
@@ -27,7 +26,7 @@ class SeekPoints:
     def of_lengths(cls, words: npt.NDArray[np.uint64], lengths: npt.ArrayLike) -> "SeekPoints":
         """Tables that lie one behind the other.
 
-        >>> Seek points.of_lengths(np.arange(5, dtype=np.uint64), [2, 0, 3]).num_marked
+        >>> SeekPoints.of_lengths(np.arange(5, dtype=np.uint64), [2, 0, 3]).num_with_seek_points
         2
         """
         offsets = offsets_of(lengths)

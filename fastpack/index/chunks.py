@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.filters import can_decode
-from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN
+from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN, Rows
 from fastpack.core.limits import Limits
 from fastpack.errors import FormatError, LimitError, Location, TruncatedFileError, with_location
 
@@ -20,7 +20,6 @@ _CHECKING_FILTERS = (1, 3)
 MAX_RANK = 8
 _MAX_NUMBERS = 2**63
 MAX_FILTERS = 8
-Rows = npt.NDArray[np.int64]
 Wanted = tuple[Rows, Rows, Rows, Rows]
 
 

@@ -21,7 +21,7 @@ class RecordDigest:
         """spans (n,) of SPAN, one for each record; where no checksum is known, the lengths alone are sealed.
 
         >>> from fastpack.core.dtypes import SPAN
-        >>> Seal.of(np.zeros(3, SPAN)) == Seal.of(np.zeros(2, SPAN))
+        >>> RecordDigest.of(np.zeros(3, SPAN)) == RecordDigest.of(np.zeros(2, SPAN))
         False
         """
         facts = np.empty((len(spans), 2), "<u8")

@@ -167,10 +167,11 @@ class Index:
         return all(name in known or name.strip("/") in known for name in names)
 
     def _find_field(self, name: str) -> Any:
-        for field in self.schema.fields:
-            if name in (field.name, field.source_name) or name.strip("/") == field.source_name:
-                return field
-        return self.schema[name]  # which raises, and lists what there is
+        if name not in self.schema:
+            for field in self.schema.fields:
+                if field.source_name in (name, name.strip("/")):
+                    return field
+        return self.schema[name]  # raises SchemaError, which lists the fields
 
     def location(self, row: int, *, offset: int | None = None) -> Location:
         """Where sample `row` comes from, for messages."""

@@ -9,8 +9,9 @@ from fastpack.core.schema import KINDS, Field, Kind
 from fastpack.errors import Location, OptionError, SchemaError, with_location
 from fastpack.index.index import Index
 
-# Name of a field, in the file or as users call it -> what its values are: a kind, such as "image"; or, where a sample has a list
-# of them even if each list has one value, "image[]".
+# Name of a field -> what its values are: a kind, such as "image"; or "image[]" where samples have
+# lists of them, even if each list has one value. A name is a field's own. Where no field has it, it
+# is the name of a field in the file.
 Kinds = Mapping[str, str]
 GUESSED: Kinds = MappingProxyType({})
 _GUESSED_KINDS = ("image", "mask", "bytes", "text")
@@ -23,17 +24,31 @@ def kind_of(field: Field) -> str:
 
 
 def kinds_of(index: Index | None) -> dict[str, str]:
-    """What the fields of an index are whose kinds a file may not say, by their names in the file."""
+    """Return the kinds of an index's fields that the file may not state."""
     fields = () if index is None else index.schema.fields
     return {
-        field.source_name: kind_of(field)
+        field.name: kind_of(field)
         for field in fields
         if field.kind in _GUESSED_KINDS or field.is_list
     }
 
 
+def by_field(kinds: Kinds, stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the kinds by the fields' own names.
+
+    A field's own name comes first: another field may have it in the file.
+
+    - stored: all fields of the file, name -> name in the file.
+
+    >>> by_field({"seg": "mask", "_x": "text"}, {"seg.png": "seg", "seg": "_seg", "x": "_x"})
+    {'seg': 'mask', 'x': 'text'}
+    """
+    owners = {in_file: name for name, in_file in stored.items()} | {name: name for name in stored}
+    return {owners.get(name, name): kind for name, kind in kinds.items()}
+
+
 def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
-    """What is given for a field of any of these names, and whether that is a list."""
+    """Return the kind given for the first of these names that has one, and whether it is a list."""
     kind = next((kinds[name] for name in names if name in kinds), "")
     return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(
         _LIST
@@ -41,18 +56,18 @@ def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
 
 
 def has_kinds(index: Index, kinds: Kinds) -> bool:
-    """True when each field that `kinds` names is there, and what it says; a field of lists is also what it has lists of."""
-    found = {
-        name: {field.kind, kind_of(field)}
-        for field in index.schema.fields
-        for name in (field.name, field.source_name)
-    }
-    return all(kind in found.get(name, ()) for name, kind in kinds.items())
+    """Return True when all these fields exist and have these kinds; a list of images is images."""
+    fields = {field.name: field for field in index.schema.fields}
+    named = by_field(kinds, {name: field.source_name for name, field in fields.items()})
+    return all(
+        name in fields and kind in (fields[name].kind, kind_of(fields[name]))
+        for name, kind in named.items()
+    )
 
 
 def changed_kinds(earlier: Index, index: Index) -> list[str]:
     """A note on each field that an earlier index of the file said to be of another kind."""
-    found = {field.source_name: field for field in index.schema.fields}
+    found = {field.name: field for field in index.schema.fields}
     changed = [
         (found[name], kind)
         for name, kind in kinds_of(earlier).items()
@@ -88,14 +103,14 @@ def checked_kinds(kinds: Kinds | None) -> Kinds:
 
 
 def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
-    """What the fields are of which some files guess one thing and others another; names are those in the files."""
+    """Return the kinds of the fields that some files guess differently than others."""
     if len(indexes) == 1:
         return {}
     known = [_guessed(index) for index in indexes]
     found: dict[str, set[Field]] = {}
     for index, fields in zip(indexes, known, strict=True):
         for name, field in fields.items():
-            found.setdefault(name, set()).update([] if _is_empty(index, name) else [field])
+            found.setdefault(name, set()).update([] if _is_empty(index, field) else [field])
     common = {name: _widest(fields) for name, fields in found.items()}
     return {
         name: kind
@@ -105,21 +120,12 @@ def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
 
 
 def _guessed(index: Index) -> dict[str, Field]:
-    return {
-        field.source_name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS
-    }
+    return {field.name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS}
 
 
-def _is_empty(index: Index, name: str) -> bool:
-    """True of a text that is empty in all samples of a file: it may be anything."""
-    column = next(
-        (
-            index.columns.get(field.name)
-            for field in index.schema.fields
-            if field.source_name == name
-        ),
-        None,
-    )
+def _is_empty(index: Index, field: Field) -> bool:
+    """Return True for a text that is empty in all samples of a file: it may be anything."""
+    column = index.columns.get(field.name)
     return isinstance(column, Ragged) and not len(flat_values(flat_values(column).values))
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.images.decode import EncodedImages
 from fastpack.images.seek_points import SeekPoints
 from fastpack.index.find_seek_points import can_have_seek_points, tables_of
 
-Rows = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 # A sample's place: 0 before it was looked at, else a piece (24 bits), where in it the table begins (24), how long it is (15).

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.threads import num_cores
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.images.transforms import HorizontalFlip, RandomResizedCrop
@@ -19,8 +19,6 @@ from fastpack.reading.reader import Reader
 
 _ROUNDS = 3
 _BATCH_SAMPLES = 64
-
-Rows = npt.NDArray[np.int64]
 # Works for about so many seconds; gives those it took, and the samples that it did.
 Work = Callable[[float], tuple[float, int]]
 

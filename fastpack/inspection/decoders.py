@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack._native.decode import Decoder
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Field
 from fastpack.images.headers import FORMATS, JPEG, probe_blobs
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
-Rows = npt.NDArray[np.int64]
 # Of an image its route, or its format when it is not a JPEG; and whether its headers are odd.
 ImageDecoder = tuple[str, bool]
 
@@ -51,7 +50,7 @@ def decoder_usage(dataset: Reader | Source, *, seed: int = 0) -> DecoderUsage | 
     """Looks at the headers of up to 1,000 images; None when there are none, or they are stored decoded.
 
     >>> import fastpack
-    >>> take_routes(fastpack.open(getfixture("digits"))).others
+    >>> decoder_usage(fastpack.open(getfixture("digits"))).others
     {'png': 10}
     """
     image_field = dataset.schema.image_field

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import EmptySourceError, OptionError
@@ -28,8 +30,6 @@ _SAMPLED_BYTES = 256 * 2**20
 _SAMPLED = 4096
 _BATCH_SAMPLES = 64
 _PAGE_BYTES = 4096
-
-Rows = npt.NDArray[np.int64]
 # A training step, or whatever else takes batches; it returns when it is done with the batch.
 Consumer = Callable[[Batch], Any]
 
@@ -180,12 +180,8 @@ def _measured(
     for name, threads in (("decode", workers), ("decode, one core", 1)):
         if subject.decode(rows[:1], threads) is None:
             break
-        both, decoded = timed(
-            lambda batch, threads=threads: subject.decode(batch, threads), warmed, seconds
-        )  # type: ignore[misc]
-        again, _ = timed(
-            lambda batch, threads=threads: subject.read(batch, threads), decoded, 2 * seconds
-        )  # type: ignore[misc]
+        both, decoded = timed(partial(subject.decode, workers=threads), warmed, seconds)
+        again, _ = timed(partial(subject.read, workers=threads), decoded, 2 * seconds)
         yield stage(name, max(both - again, both / 100), decoded)
     if isinstance(consumer, (int, float)):
         yield Stage(

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import Rows
 from fastpack.core.schema import Field
 from fastpack.errors import EmptySourceError, FastpackError, SchemaError, from_os_error
 from fastpack.files.atomic import atomic_write, check_absent
@@ -22,8 +24,6 @@ from fastpack.reading.reader import Reader
 
 _BATCH_SAMPLES = 32
 _QUALITY = 85
-
-Rows = npt.NDArray[np.int64]
 
 
 def html_page(
@@ -94,24 +94,22 @@ def _samples(dataset: Reader, rows: Rows, tile: int) -> Iterator[dict[str, Any]]
             yield image_field | _facts(dataset, row % len(dataset))
 
 
-def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> list[dict[str, Any]]:
+def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> Iterator[dict[str, Any]]:
     """The thumbnail of each sample, or the reason why there is none."""
-    try:
-        batch = reader.read(numbers)
-    except FastpackError as error:
-        if len(numbers) == 1:
-            return [{"src": "", "fault": str(error)}]
-        return [
-            image_field
-            for number in numbers
-            for image_field in _pictures(reader, np.array([number]), field, tile)
-        ]
+    for _, batch in bisect(reader.read, numbers):
+        if isinstance(batch, FastpackError):
+            yield {"src": "", "fault": str(batch)}
+        else:
+            yield from _pictures_of(batch, field, tile)
+
+
+def _pictures_of(batch: Batch, field: Field, tile: int) -> list[dict[str, Any]]:
     faults = iter(batch.failures)
     return [
         _picture(batch, i, field, tile)
         if batch.mask[i]
         else {"src": "", "fault": str(next(faults))}
-        for i in range(len(numbers))
+        for i in range(batch.num_samples)
     ]
 
 

@@ -3,13 +3,18 @@
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.batch import Batch
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import Rows
+from fastpack.core.portions import portions
+from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import (
@@ -28,9 +33,6 @@ from fastpack.reading.reader import open as open_dataset
 from fastpack.sources import Source, is_table, source_of
 
 _BATCH_BYTES = 8 * 2**20
-Rows = npt.NDArray[np.int64]
-# Called with the bytes of images done so far.
-Advance = Callable[[int], None]
 
 
 def disagreement(saved: Index, built: Index) -> str | None:
@@ -108,7 +110,7 @@ def _are_equal(a: Any, b: Any) -> bool:
 
 
 def compare_with_source(
-    dataset: Reader, source: Source, advance: Advance | None = None
+    dataset: Reader, source: Source, advance: BytesDone | None = None
 ) -> Iterator[str]:
     """Compares all fields with the source's of the same key, image files byte for byte; without keys, by number.
 
@@ -133,7 +135,7 @@ def compare_with_source(
     pairs = [pair for pair in pairs if _are_comparable(*pair)]
     blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
     done = 0
-    for batch in _batches(dataset.sizes[ours]):
+    for batch in portions(dataset.sizes[ours], _BATCH_BYTES):
         yield from _compare(dataset, source, ours[batch], theirs[batch], blobs)
         done += int(dataset.sizes[ours[batch]].sum())
         if advance:
@@ -143,18 +145,24 @@ def compare_with_source(
 
 
 def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
-    """Fields of the dataset and of the source that have one name; and the main images, whatever they are called."""
+    """Pair the dataset's fields with the source's of the same name.
+
+    Main images that have no partner of their name are a pair too: `pack` may rename them.
+    """
     mine, original = ours.image_field, theirs.image_field
     if mine is not None and original is not None and mine.kind == "pixels" != original.kind:
         raise OptionError(
             "only image files as they are can be compared with their source; this dataset holds pixels"
         )
-    pairs = [(mine, original)] if mine is not None and original is not None else []
-    return pairs + [
-        (field, theirs[field.name])
-        for field in ours.fields
-        if field != mine and field.name in theirs
-    ]
+    pairs = [(field, theirs[field.name]) for field in ours.fields if field.name in theirs]
+    if (
+        mine is not None
+        and original is not None
+        and mine.name not in theirs
+        and original.name not in ours
+    ):
+        pairs.append((mine, original))
+    return sorted(pairs, key=lambda pair: pair[0] != mine)
 
 
 def _are_comparable(ours: Field, theirs: Field) -> bool:
@@ -285,33 +293,36 @@ def _columns(source: Source, names: Sequence[str]) -> dict[str, Any]:
     columns = getattr(source, "columns", None)
     if columns is not None:
         return {name: columns[name] for name in names if name in columns}
-    batches = [source.read(batch) for batch in _batches(source.sizes)] if names else []
+    rows = np.arange(len(source.sizes) if names else 0)
+    parts = portions(source.sizes[rows], _BATCH_BYTES)
+    batches = [source.read(rows[part]) for part in parts]
     return {name: concatenate_values([batch[name] for batch in batches]) for name in names}
-
-
-def _batches(sizes: Rows) -> list[Rows]:
-    """Rows in groups of a few megabytes, in order."""
-    groups = np.cumsum(sizes) // _BATCH_BYTES
-    return [
-        rows
-        for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(groups)) + 1)
-        if len(rows)
-    ]
 
 
 def _compare(
     dataset: Reader, source: Source, ours: Rows, theirs: Rows, pairs: list[tuple[Field, Field]]
 ) -> Iterator[str]:
-    """Compares the blobs of some samples."""
-    try:
-        mine, original = dataset.read(ours), source.read(theirs)
-    except FastpackError as error:
-        if len(ours) == 1:
-            yield str(error)
-            return
-        for half in (slice(0, len(ours) // 2), slice(len(ours) // 2, None)):
-            yield from _compare(dataset, source, ours[half], theirs[half], pairs)
-        return
+    """Compare the blobs of some samples."""
+
+    def read(rows: Rows) -> tuple[Batch, Batch]:
+        return dataset.read(ours[rows]), source.read(theirs[rows])
+
+    for rows, result in bisect(read, np.arange(len(ours))):
+        if isinstance(result, FastpackError):
+            yield str(result)
+        else:
+            yield from _differences(dataset, source, ours[rows], theirs[rows], pairs, *result)
+
+
+def _differences(
+    dataset: Reader,
+    source: Source,
+    ours: Rows,
+    theirs: Rows,
+    pairs: list[tuple[Field, Field]],
+    mine: Batch,
+    original: Batch,
+) -> Iterator[str]:
     for field, other in pairs:
         differing = _differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
         for row in np.flatnonzero(differing).tolist():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import Progress
 from fastpack.errors import (
     CorruptRecordError,
     FastpackError,
@@ -29,9 +30,6 @@ from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
-
-# Called with (bytes done, bytes in all).
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,7 @@ def _indexed(output: Path, told: Index | None, limits: Limits) -> tuple[str, ...
 
 def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], None] | None:
     """Progress through one of two passes over a file."""
-    return (lambda done: progress(first + done, 2 * size)) if progress else None
+    return (lambda done: progress(first + done, 2 * size, first + done)) if progress else None
 
 
 def _repair_hdf5(
@@ -207,6 +205,6 @@ def _repair_hdf5(
         output,
         options,
         overwrite=overwrite,
-        progress=(lambda samples, of, done: progress(done, total)) if progress else None,
+        progress=(lambda samples, of, done: progress(done, total, done)) if progress else None,
     )
     return RepairResult(path, output, packed.num_samples, packed.output_bytes, survey.damages)

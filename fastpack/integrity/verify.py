@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.core import checks
 from fastpack.core.batch import Batch
-from fastpack.core.dtypes import NO_SPAN
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import NO_SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.portions import portions
+from fastpack.core.progress import Progress
 from fastpack.core.ragged import Text, flat_values, owners
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import FastpackError, Location, OptionError, with_location
@@ -41,8 +43,6 @@ from fastpack.sources import Source
 _BATCH_SAMPLES = 256
 _BATCH_BYTES = 64 * 2**20  # of decoded pixels
 _MAX_KEYS = 100  # of those that come again are listed
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,6 @@ class VerifyResult:
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self) | {"is_sound": self.is_sound})
-
-
-# Called with (bytes done, bytes in all) after each batch.
-Progress = Callable[[int, int], None]
 
 
 def verify(
@@ -192,7 +188,7 @@ class _Work:
         with self._lock:
             self._done = min(self._done + num_bytes, self._total)
             if self._progress:
-                self._progress(self._done, self._total)
+                self._progress(self._done, self._total, self._done)
 
     def finish(self) -> None:
         self.advance(self._total)
@@ -280,41 +276,24 @@ def _must_be_read(index: Index) -> bool:
 
 
 def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
-    for rows in _batches(reader):
-        yield from _read_rows(reader, rows)
-        advance(size * len(rows) // len(reader))
+    """Read all samples, in batches that fit in memory once they are decoded. Yields the faults."""
+    rows = np.arange(len(reader))
+    for part in portions(_decoded_bytes(reader), _BATCH_BYTES, _BATCH_SAMPLES):
+        for read, result in bisect(reader.read, rows[part]):
+            if isinstance(result, FastpackError):
+                yield str(result)
+            else:
+                yield from map(str, result.failures)
+                yield from _compare_pixels(reader, read, result)
+        advance(size * (part.stop - part.start) // len(reader))
 
 
-def _batches(reader: Reader) -> list[Rows]:
-    """Rows in groups that fit in memory once they are decoded."""
+def _decoded_bytes(reader: Reader) -> Rows:
+    """Bytes of each image in RGB; of samples without a width, their stored bytes."""
     facts = reader.columns
-    areas = (
-        np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64)
-        if "width" in facts
-        else reader.sizes // 3
-    )
-    groups = np.maximum(
-        np.cumsum(areas * 3) // _BATCH_BYTES, np.arange(len(reader)) // _BATCH_SAMPLES
-    )
-    return [
-        rows
-        for rows in np.split(np.arange(len(reader)), np.flatnonzero(np.diff(groups)) + 1)
-        if len(rows)
-    ]
-
-
-def _read_rows(reader: Reader, rows: Rows) -> Iterator[str]:
-    """What cannot be read; a batch that fails as a whole is halved until each bad record is found."""
-    try:
-        batch = reader.read(rows)
-        yield from map(str, batch.failures)
-        yield from _compare_pixels(reader, rows, batch)
-    except FastpackError as error:
-        if len(rows) == 1:
-            yield str(error)
-            return
-        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            yield from _read_rows(reader, half)
+    if "width" not in facts:
+        return reader.sizes
+    return np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64) * 3
 
 
 def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:

@@ -3,18 +3,19 @@
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from fastpack.core.progress import Progress
 from fastpack.errors import (
     CorruptRecordError,
-    FastpackError,
     Location,
     OptionError,
     TruncatedFileError,
     from_os_error,
+    os_errors_at,
     with_location,
 )
 from fastpack.files.arguments import check_arguments
@@ -27,8 +28,6 @@ from fastpack.packing.options import PackOptions, pack_options
 from fastpack.packing.pack import PackResult, pack
 from fastpack.reading.reader import open as open_dataset
 
-# Called with (samples done, samples in all, bytes done) after each batch.
-Progress = Callable[[int, int, int], None]
 _PIECE_BYTES = 2**20
 _EITHER_HEADER = (
     32 + zlib.MAX_WBITS
@@ -119,13 +118,9 @@ def _emptied(folder: LockedFolder) -> Iterator[None]:
 
 
 def _empty(folder: LockedFolder) -> None:
-    try:
+    with os_errors_at(folder.path, "unpack into"):
         folder.lock()
         folder.clear()
-    except OSError as error:
-        if isinstance(error, FastpackError):
-            raise
-        raise from_os_error(error, "unpack into", folder.path) from error
 
 
 def _is_compressed(path: Path) -> bool:

@@ -1,13 +1,16 @@
 """Finds samples whose files have equal bytes."""
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.errors import FastpackError, OptionError
-from fastpack.packing.subset import Rows, _read_whole
+from fastpack.packing.subset import _read_whole
 from fastpack.sources import Source
 
 # Files that are compared at one time.
@@ -50,17 +53,16 @@ def _first_equals(contents: npt.NDArray[np.uint64]) -> Rows:
     return firsts
 
 
-def _digests(source: Source, rows: Rows) -> list[bytes | None]:
-    try:
-        batch = _read_whole(source, rows)
-    except FastpackError:
-        return (
-            [None]
-            if len(rows) == 1
-            else [content for row in rows for content in _digests(source, np.array([row]))]
-        )
+def _digests(source: Source, rows: Rows) -> Iterator[bytes | None]:
+    """BLAKE2b of each image file, 16 bytes; None of a file that cannot be read."""
+    for _, digests in bisect(lambda some: _digests_of(source, some), rows):
+        yield from [None] if isinstance(digests, FastpackError) else digests
+
+
+def _digests_of(source: Source, rows: Rows) -> list[bytes]:
+    batch = _read_whole(source, rows)
     image_field = source.schema.image_field
     blobs = batch[image_field.name] if image_field is not None else None
     if not isinstance(blobs, Ragged):
-        raise OptionError("duplicates are looked for among image files; the source gives none")
+        raise OptionError("duplicates are found among image files; the source gives none")
     return [hashlib.blake2b(blobs[row].data, digest_size=16).digest() for row in range(len(blobs))]

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack.core import checks
-from fastpack.core.ragged import Text, offsets_of
+from fastpack.core.dtypes import Rows
+from fastpack.core.portions import portions
+from fastpack.core.progress import Progress
+from fastpack.core.ragged import Text
 from fastpack.core.schema import Field
 from fastpack.errors import (
     FormatError,
@@ -24,6 +26,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.arguments import check_arguments
+from fastpack.files.atomic import write_all
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import path_of
@@ -34,11 +37,8 @@ from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.reader import Reader
 
-# Called with (files done, files in all, bytes done) after each batch.
-Progress = Callable[[int, int, int], None]
 # Takes a file's name, with its folders, and its bytes.
 Write = Callable[[str, bytes], None]
-Rows = npt.NDArray[np.int64]
 _BATCH_BYTES = 8 * 2**20
 _BATCH_FILES = 1024
 _ENDINGS = {"jpeg": ".jpg", "unknown": ".bin"}
@@ -172,13 +172,8 @@ def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
 
 def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
     """Rows, in order, in batches of some megabytes."""
-    ends = offsets_of(reader.index.spans[name]["length"][rows])
-    first = 0
-    while first < len(rows):
-        end = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES, side="right")) - 1
-        end = min(max(end, first + 1), first + _BATCH_FILES, len(rows))
-        yield rows[first:end]
-        first = end
+    sizes = reader.index.spans[name]["length"][rows]
+    return (rows[part] for part in portions(sizes, _BATCH_BYTES, _BATCH_FILES))
 
 
 def _rows_of_files(names: Sequence[str]) -> tuple[Rows, dict[int, int]]:
@@ -310,7 +305,7 @@ class _Folder:
                 message = "a file is there already; ask for overwrite, or choose another folder"
                 raise OutputExistsError(with_location(message, Location(self._root / name)))
             with self._temporary(folder, last) as temporary:
-                _write_all(temporary, data)
+                write_all(temporary, data)
         except OutputExistsError:
             raise
         except OSError as error:
@@ -347,12 +342,6 @@ class _Folder:
             raise
         finally:
             os.close(descriptor)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
 
 
 def _is_there(name: str, folder: int) -> bool:

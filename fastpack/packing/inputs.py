@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
-from fastpack.core.dtypes import SPAN
+from fastpack.core.dtypes import SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, owners
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, OptionError, ShapeError, status_error
+from fastpack.errors import FastpackError, OptionError, ShapeError, Status, status_error
 from fastpack.images.codec import Bits
 from fastpack.images.decode import (
     DecodeOptions,
@@ -30,7 +30,6 @@ from fastpack.sources import Source
 
 # What readers of all formats take for one thing.
 _RESERVED = ("image", "label", "key", "class_name", "class_names")
-Rows = npt.NDArray[np.int64]
 
 
 class PackInput(Protocol):
@@ -117,7 +116,7 @@ class EncodedInput:
         if (bad := np.flatnonzero(areas > np.uint64(self._limits.max_pixels))).size:
             info, location = infos[bad[0]], self._source.location(int(rows[bad[0]]))
             raise status_error(
-                12,
+                Status.PIXEL_LIMIT,
                 f"{info['width']} x {info['height']} pixels are more than {self._limits.max_pixels}",
                 location,
             )

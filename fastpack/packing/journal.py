@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fastpack.files.atomic import sync_path
+from fastpack.files.atomic import sync_path, write_all
 from fastpack.files.locked_folder import read_note
 from fastpack.packing.rejects import Reject
 from fastpack.packing.transcode import Transcodes
@@ -66,9 +66,7 @@ def note(folder: Path, entry: Mapping[str, Any], *, sync: bool) -> None:
         folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
     )
     try:
-        left = f"\n{json.dumps(entry)}\n".encode()
-        while left:
-            left = left[os.write(descriptor, left) :]
+        write_all(descriptor, f"\n{json.dumps(entry)}\n".encode())
         if sync:
             os.fsync(descriptor)
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastpack.core.progress import Progress
 from fastpack.errors import Location, OptionError, warn, with_location
 from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import report_path
@@ -16,7 +17,7 @@ from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import complete_pending
 from fastpack.index.index import Index
 from fastpack.packing.options import PackOptions, pack_options
-from fastpack.packing.packer import Faults, Packer, Progress, ProgressCounter
+from fastpack.packing.packer import Faults, Packer, ProgressCounter
 from fastpack.packing.plan import PackPlan, outputs_of, plan_pack
 from fastpack.packing.rejects import DUPLICATE, KEPT_DUPLICATE, Reject
 from fastpack.packing.staging import Staging, receipt_of
@@ -87,7 +88,7 @@ def pack(
     then `open` raises MixedSetError. Raises FastpackError of the kind that fits.
 
     >>> import numpy as np
-    >>> from fastpack.sources import Paths
+    >>> from fastpack.sources import ImageFiles
     >>> from fastpack.images.codecs import encode
     >>> folder = Path(getfixture("tmp_path"))
     >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((8, 8, 3), np.uint8), "png"))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import Progress
 from fastpack.core.ragged import offsets_of
 from fastpack.core.threads import num_cores
 from fastpack.errors import (
@@ -18,7 +19,7 @@ from fastpack.errors import (
     EmptySourceError,
     FastpackError,
     Location,
-    from_os_error,
+    os_errors_at,
     with_location,
 )
 from fastpack.files.atomic import sync_path
@@ -33,8 +34,6 @@ from fastpack.packing.pipeline import Pipeline, Stages
 from fastpack.packing.rejects import OnError
 from fastpack.packing.validation import Validator
 
-# Called with (samples done, samples in all, bytes done) after each batch: by any of the threads, by one at a time.
-Progress = Callable[[int, int, int], None]
 # Row of the supply -> what is wrong with it: the samples that are left out.
 Faults = dict[int, FastpackError]
 # Called with (number, index, faults) of each shard that is complete, by any of the threads.
@@ -120,7 +119,7 @@ class Packer:
         self._num_left: dict[int, int] = {}
         self._faults: dict[int, Faults] = {}
         self._validator = Validator(pack_input, write_options.on_error)
-        self._kinds = {field.source_name: kind_of(field) for field in pack_input.schema.fields}
+        self._kinds = {field.name: kind_of(field) for field in pack_input.schema.fields}
 
     def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
         """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.
@@ -189,18 +188,8 @@ class Packer:
                 )
             return self._writers[shard]
 
-    @contextlib.contextmanager
-    def _saved(self, shard: int) -> Iterator[None]:
-        """What the system refuses comes out with the name of the shard."""
-        try:
-            yield
-        except OSError as error:
-            if isinstance(error, FastpackError):
-                raise
-            raise from_os_error(error, "write", self._paths[shard]) from error
-
     def _make(self, portion: _Portion) -> _Made:
-        with self._saved(portion.shard):
+        with os_errors_at(self._paths[portion.shard]):
             writer = self._writer(portion.shard)
             batch, faults = self._validator.read(np.arange(portion.first, portion.end))
             return _Made(writer.encode(batch) if batch.num_samples else None, faults)
@@ -210,14 +199,14 @@ class Packer:
             require_free_space(
                 self._paths[portion.shard].parent, portion.left_bytes
             )  # whoever else may be filling the disk
-        with self._saved(portion.shard):
+        with os_errors_at(self._paths[portion.shard]):
             if made.piece is not None:
                 self._writer(portion.shard).append(made.piece)
         self._faults[portion.shard] |= made.faults
         self._report.add(portion.end - portion.first, portion.num_bytes)
 
     def _conclude(self, portion: _Portion, made: _Made) -> None:
-        with self._saved(portion.shard):
+        with os_errors_at(self._paths[portion.shard]):
             with self._opening:
                 self._num_left[portion.shard] -= 1
                 is_last = self._num_left[portion.shard] == 0

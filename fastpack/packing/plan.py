@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
 from fastpack.errors import (
@@ -21,9 +22,10 @@ from fastpack.errors import (
     SchemaError,
     with_location,
 )
-from fastpack.files.companions import report_path
+from fastpack.files.companions import index_path, refuse_long_names, report_path
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.naming import data_members, num_shards_of, shard_paths
+from fastpack.files.publication import staging_folder
 from fastpack.files.sizes import parse_size
 from fastpack.formats import registry
 from fastpack.formats.protocols import Container
@@ -42,8 +44,6 @@ from fastpack.packing.validation import Validator
 from fastpack.reading.class_lists import class_list
 from fastpack.sampling.split import parts_of, spread_by_key
 from fastpack.sources import Source
-
-Rows = npt.NDArray[np.int64]
 
 # What TFRecord and HDF5 add to a sample; for --shard-size and for the sizes of a dry run.
 SAMPLE_OVERHEAD_BYTES = 128
@@ -192,6 +192,7 @@ def plan_pack(
     outputs = tuple(parts)
     virtual_paths = _virtual_paths(outputs, paths, options, append=append)
     report = report_path(paths[0] if append else output)
+    refuse_long_names([staging_folder(output), report, *map(index_path, (*paths, *virtual_paths))])
     return PackPlan(
         container,
         options,
@@ -327,7 +328,7 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
         return registry.named(options.format)
-    if (container := registry.of_suffix(output)) is None or container.name not in registry.NAMES:
+    if (container := registry.of_suffix(output)) is None:
         raise OptionError(
             f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format"
         )

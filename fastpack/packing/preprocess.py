@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
-from fastpack.core.dtypes import SPAN
+from fastpack.core.dtypes import SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, owners
 from fastpack.core.schema import Field, Kind
@@ -31,8 +31,6 @@ from fastpack.packing.inputs import PackInput
 from fastpack.packing.metadata import strip_metadata
 from fastpack.packing.transcode import FastJpegs
 from fastpack.sources import Source
-
-Rows = npt.NDArray[np.int64]
 
 _DEFAULT_QUALITY = 95
 # What holds 16 bits a channel.
@@ -97,7 +95,7 @@ class Preprocess:
                 decode_stored(data, info, PixelFormat(bits=None), self.limits)
             return strip_metadata(data, format, int(info["orientation"])) if self.strip else data
         except FastpackError as error:
-            if str(location) in str(error):
+            if error.location is not None:
                 raise
             raise type(error)(with_location(str(error), location)) from error
 

@@ -22,7 +22,7 @@ class Reject:
       only reported.
     - message: what was wrong, and where.
 
-    >>> Reject.of(7, "cat/1.jpg", Place("photos/cat/1.jpg"), FastpackError("no image")).reason
+    >>> Reject.of(7, "cat/1.jpg", Location("photos/cat/1.jpg"), FastpackError("no image")).reason
     'FastpackError'
     """
 

@@ -15,8 +15,8 @@ that the journal lists. After it, a later pack completes the replacement.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from fastpack.errors import (
     OutputExistsError,
     PlanChangedError,
     StagingBusyError,
-    from_os_error,
+    os_errors_at,
     with_location,
 )
 from fastpack.files.atomic import atomic_write, sync_path
@@ -110,7 +110,7 @@ class Staging:
     def __enter__(self) -> "Staging":
         """All that is done stands inside the `try`: wherever Ctrl-C interrupts it, what was made is removed again."""
         try:
-            with _saved(self._folder):
+            with os_errors_at(self._folder):
                 self._location.lock()
                 remove_leftovers(self._folder.parent)
                 if (pending := Publication.load(self._folder)) is not None:
@@ -183,7 +183,7 @@ class Staging:
         `transcodes` became of its JPEGs."""
         path, shard = self.path(number), index.shards[0]
         finished = Finished(shard.size, shard.fingerprint, len(index), tuple(rejects), transcodes)
-        with _saved(path):
+        with os_errors_at(path):
             if self._sync:
                 sync_path(path)
             replace(index, receipt=self._receipt).save(index_path(path), sync=self._sync)
@@ -192,7 +192,7 @@ class Staging:
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
         """Everything takes its final name; the report says of `rejects` why they were left out."""
-        with _saved(self._folder):
+        with os_errors_at(self._folder):
             if not self._is_published:
                 publication = self._publication(rejects)
                 publication.begin(sync=self._sync)
@@ -395,17 +395,6 @@ def _names(plan: Any, key: str) -> list[str]:
     """The file names that a plan has under a key; none where it is damaged."""
     names = plan.get(key) if isinstance(plan, dict) else None
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-@contextmanager
-def _saved(path: Path) -> Iterator[None]:
-    """OSErrors come out with the path and what was being tried."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, FastpackError):
-            raise
-        raise from_os_error(error, "write", path) from error
 
 
 def _brief(value: Any) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, digest
 from fastpack.core.schema import Schema
 from fastpack.errors import FastpackError, Location, OptionError
@@ -17,8 +18,6 @@ from fastpack.files.classes import ClassMap
 from fastpack.files.escapes import escaped_bytes
 from fastpack.sampling.order import Shuffle
 from fastpack.sources import Source
-
-Rows = npt.NDArray[np.int64]
 
 # What --fields does not speak of: every pack has them, if the source does.
 _ALWAYS = ("label", "key")
@@ -33,10 +32,10 @@ class Subset:
     Keys are UTF-8, whatever the source's are.
 
     >>> from fastpack import encode
-    >>> from fastpack.sources import Paths
+    >>> from fastpack.sources import ImageFiles
     >>> folder = getfixture("tmp_path")
     >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((2, 2, 3), np.uint8), "png"))
-    >>> Selection(ImageFiles([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
+    >>> Subset(ImageFiles([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
     [7, 5]
     """
 

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack._native.transcode import REASONS, Transcoder
 from fastpack.core.limits import Limits
 
 Jpeg = Literal["keep", "fast"]
 Metadata = Literal["keep", "strip"]
-Rows = npt.NDArray[np.int64]
 
 JPEG_CHOICES: tuple[Jpeg, ...] = ("keep", "fast")
 METADATA_CHOICES: tuple[Metadata, ...] = ("keep", "strip")

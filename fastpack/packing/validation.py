@@ -3,9 +3,9 @@
 import errno
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.dtypes import Rows
 from fastpack.errors import (
     CorruptImageError,
     CorruptRecordError,
@@ -20,8 +20,6 @@ from fastpack.errors import (
 )
 from fastpack.packing.inputs import PackInput
 from fastpack.packing.rejects import OnError
-
-Rows = npt.NDArray[np.int64]
 
 # Errors that are about one sample; all others are about what was asked for, or the machine.
 _SAMPLE_ERRORS = (

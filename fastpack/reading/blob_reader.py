@@ -11,7 +11,8 @@ import numpy.typing as npt
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.gather import Gather, announce
-from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN, Rows
 from fastpack.core.ragged import Ragged, flat_values, offsets_of, owners
 from fastpack.core.schema import Field
 from fastpack.core.threads import run_in_threads
@@ -24,6 +25,7 @@ from fastpack.errors import (
     Outcome,
     SchemaError,
     ShapeError,
+    Status,
     changed_file_error,
     outcome_error,
     status_error,
@@ -42,7 +44,6 @@ from fastpack.images.decode import (
 from fastpack.images.headers import probe_blobs
 from fastpack.index.index import Index
 
-Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
 # Which positions of a batch are read in this way, and how.
 Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
@@ -342,7 +343,7 @@ class BlobReader:
         )
         message = "the pixels differ from their CRC32C"
         found = {
-            row: status_error(5, message, self._index.location(int(rows[row])))
+            row: status_error(Status.BAD_DATA_CRC, message, self._index.location(int(rows[row])))
             for row in np.flatnonzero(differs).tolist()
         }
         if found and not options.keep_going:
@@ -464,30 +465,16 @@ def _distinct(numbers: npt.NDArray[np.uint32]) -> list[int]:
 
 
 def _read_each(ways: list[Way], keep_going: bool) -> Failures:
-    """Reads each way what is to be read so, and tells what failed; or raises for the lowest position, whichever its way."""
+    """Read the rows of each way together. Returns the failures, or raises the one of the lowest row."""
     failures: Failures = {}
     for is_read, read in ways:
-        failures |= _read_apart(read, np.flatnonzero(is_read), keep_going)
+        for rows, result in bisect(read, np.flatnonzero(is_read)):
+            if isinstance(result, FastpackError):
+                failures[int(rows[0])] = result
+                if not keep_going:
+                    break
     if failures and not keep_going:
         raise failures[min(failures)]
-    return failures
-
-
-def _read_apart(read: Callable[[Rows], None], positions: Rows, keep_going: bool) -> Failures:
-    """Reads all at once; when that fails, each half by itself, down to the one. Not to keep going, the first that fails is enough."""
-    if len(positions) == 0:
-        return {}
-    try:
-        read(positions)
-        return {}
-    except FastpackError as error:
-        if len(positions) == 1:
-            return {int(positions[0]): error}
-    # No longer in the `except`, where the error would hold the files that were open when it was raised: they may be what is lacking.
-    middle = len(positions) // 2
-    failures = _read_apart(read, positions[:middle], keep_going)
-    if keep_going or not failures:
-        failures |= _read_apart(read, positions[middle:], keep_going)
     return failures
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.rng import CounterRng
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field
@@ -33,7 +34,6 @@ from fastpack.index.seek_point_cache import SeekPointCache
 from fastpack.reading.blob_reader import BlobReader, Depth
 from fastpack.reading.options import ReadOptions
 
-Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
 
 

@@ -13,6 +13,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.core import checks
 from fastpack.core.batch import Batch, with_failures
 from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, digest, flat_values, owners
 from fastpack.core.rng import check_epochs
 from fastpack.core.schema import Field, Schema
@@ -32,7 +33,6 @@ from fastpack.reading.image_pipeline import ImagePipeline
 from fastpack.reading.options import ReadOptions
 from fastpack.sampling.split import parts_of, spread_by_key, spread_by_number
 
-Rows = npt.NDArray[np.int64]
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.
 _ITERATED_SAMPLES = 32
 

@@ -244,10 +244,7 @@ class Leaf:
         seen: dict[str, str] = {}
         for name in names:
             if (other := seen.setdefault(name.strip(), name)) != name:
-                row, _ = _first(self.column.text(), lambda text, wanted=name: text == wanted) or (
-                    0,
-                    "",
-                )  # type: ignore[misc]
+                row = next(i for i, text in enumerate(self.column.text()) if text == name)
                 message = f"column {self.name!r} holds {name!r} here and {other!r} elsewhere; spell the class in one way"
                 raise SourceError(with_location(message, Location(self.column.path, record=row)))
 

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, digest, offsets_of
 from fastpack.errors import FastpackError, Location, SourceError, with_location
 from fastpack.files.file_names import FileNames, path_of
 from fastpack.images.headers import ProbedFiles, probe_blobs, raise_probe_status
 from fastpack.sources.links import links_out
 
-Rows = npt.NDArray[np.int64]
 # Batches of as many threads are read into memory that is there already.
 _MAX_BLOCKS = 32
 

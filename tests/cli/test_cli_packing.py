@@ -156,7 +156,7 @@ def test_an_interrupted_pack_is_told_and_resumed(photos, stop_behind):
 def test_interrupted_pack_leaves_nothing(photos, ending, monkeypatch):
     @contextlib.contextmanager
     def interrupting(description, quiet):
-        def update(**changes):
+        def update(done, total, num_bytes):
             raise KeyboardInterrupt
 
         yield update

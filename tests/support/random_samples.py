@@ -20,6 +20,12 @@ PICTURES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])
 NAMES = [
     "caption",
     "seg",
+    "seg.bin",
+    "bin",
+    "_seg",
+    "seg.jpg",
+    "image/encoded",
+    "a_b",
     "a/b",
     "größe",
     "x.y",
@@ -74,7 +80,7 @@ class Samples:
     def __len__(self) -> int:
         return self._num_samples
 
-    def place(self, row: int) -> Location:
+    def location(self, row: int) -> Location:
         return Location(record=row, key=self.values["key"][row] if "key" in self.values else None)
 
     def read(self, rows: Any) -> Batch:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import Location, raise_status
+from fastpack.errors import Location, Status, raise_status
 from fastpack.files.shard import Shard
 
 _ATTRIBUTE = "checksums"
@@ -113,5 +113,7 @@ def refuse_damaged(file: h5py.File, shard: Shard) -> None:
     """Raises CorruptRecordError when something differs from its checksum."""
     if names := damaged_names(file, shard.size):
         raise_status(
-            5, f"{', '.join(names)}: the values differ from their CRC32C", Location(shard.path)
+            Status.BAD_DATA_CRC,
+            f"{', '.join(names)}: the values differ from their CRC32C",
+            Location(shard.path),
         )

@@ -109,11 +109,9 @@ def _packed(field: Field, values: Any) -> Any:
 
 
 def _unpacked(field: Field, column: Any) -> Column:
-    return (
-        column.view(field.dtype).reshape(len(column), *field.shape)
-        if field.kind == "pixels"
-        else column
-    )  # type: ignore[no-any-return]
+    if field.kind != "pixels":
+        return column  # type: ignore[no-any-return]
+    return column.view(field.dtype).reshape(len(column), *field.shape)  # type: ignore[no-any-return]
 
 
 def refuse_fields(schema: Schema) -> None:

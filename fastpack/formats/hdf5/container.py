@@ -14,6 +14,7 @@ import numpy as np
 
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import (
     FastpackError,
@@ -36,7 +37,7 @@ from fastpack.formats.hdf5.write_encoded import EncodedWriter
 from fastpack.formats.hdf5.write_fields import FieldsWriter
 from fastpack.formats.hdf5.write_pixels import PixelsWriter
 from fastpack.formats.hdf5.write_vlen import VlenWriter
-from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.dtypes import NO_SPAN
+from fastpack.core.dtypes import NO_SPAN, Rows
 from fastpack.errors import FormatError, Location, MissingFileError, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.locate import (
@@ -24,8 +24,6 @@ from fastpack.formats.hdf5.locate import (
 )
 from fastpack.formats.hdf5.members import safe_dataset
 from fastpack.index.chunks import ChunkTable
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

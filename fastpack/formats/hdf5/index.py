@@ -45,7 +45,7 @@ from fastpack.images.headers import guess_kind_of_blobs, probe_blobs
 from fastpack.index.arrays import Column
 from fastpack.index.chunks import ChunkTable
 from fastpack.index.index import Index
-from fastpack.index.kinds import given_kind
+from fastpack.index.kinds import by_field, given_kind
 
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
@@ -81,7 +81,7 @@ class IndexBuilder:
         self._checksum_paths = {
             member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")
         }
-        self._kinds = choice.kinds
+        self._kinds = by_field(choice.kinds, {name: path for path, name in self._names.items()})
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
         columns = [member for member in in_rows if member.kind in COLUMNS and not member.is_blob]
@@ -196,7 +196,7 @@ class IndexBuilder:
             self._infos[self._names[member.path]] = infos
 
     def _given_kind(self, member: Member) -> Kind | None:
-        given, _ = given_kind(self._kinds, member.path, self._names[member.path])
+        given, _ = given_kind(self._kinds, self._names[member.path])
         own = None if member.own is None else member.own.kind
         kind = given if given in _KINDS_OF_FILES else own
         return kind if kind in _KINDS_OF_FILES else None

@@ -22,6 +22,7 @@ from fastpack.errors import (
     FormatError,
     Location,
     SchemaError,
+    Status,
     raise_first,
     raise_status,
     with_location,
@@ -296,7 +297,7 @@ class SingleImages:
             )
             if first is not None and first + dataset.nbytes > shard.size:
                 raise_status(
-                    3,
+                    Status.TRUNCATED,
                     f"{member.path} goes past the end of the file",
                     Location(shard.path, offset=first),
                 )

@@ -12,7 +12,7 @@ from fastpack.core.dtypes import SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field
-from fastpack.errors import FormatError, LimitError, Location, raise_status, with_location
+from fastpack.errors import FormatError, LimitError, Location, Status, raise_status, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.heap import read_texts
 from fastpack.formats.hdf5.locate import contiguous_offset
@@ -131,7 +131,9 @@ class StoredValues:
             raise self.error(f"{group.name}/bytes must be one contiguous piece")
         if first + blob.shape[0] > self._shard.size:
             raise_status(
-                3, f"{blob.name} goes past the end of the file", Location(self._path, offset=first)
+                Status.TRUNCATED,
+                f"{blob.name} goes past the end of the file",
+                Location(self._path, offset=first),
             )
         spans = np.zeros(len(offsets) - 1, SPAN)
         spans["offset"] = offsets[:-1] + np.uint64(first)

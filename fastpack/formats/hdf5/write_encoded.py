@@ -17,6 +17,7 @@ from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.core.schema import Field
 from fastpack.errors import CorruptRecordError, Location, SchemaError, raise_first, with_location
+from fastpack.files.atomic import write_all
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
 from fastpack.formats.choice import Choice
@@ -31,9 +32,6 @@ from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import parts
 from fastpack.images.headers import ProbedFiles
 from fastpack.index.index import Index
-
-# What one call writes: see pieces.c.
-_CALL_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -149,12 +147,12 @@ class EncodedWriter(Writer[Images]):
                     )
                 )
             with open(frame, "rb") as file:
-                _write_at(self._descriptor, file.read(first), 0)
+                write_all(self._descriptor, file.read(first), 0)
                 file.seek(self._next)
                 tail = file.read()
         finally:
             frame.unlink(missing_ok=True)
-        _write_at(self._descriptor, tail, self._next)
+        write_all(self._descriptor, tail, self._next)
         os.ftruncate(self._descriptor, self._next + len(tail))
 
     def abandon(self) -> None:
@@ -166,13 +164,6 @@ class EncodedWriter(Writer[Images]):
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    left = memoryview(data)
-    while left:
-        written = os.pwrite(descriptor, left[:_CALL_BYTES], offset)
-        left, offset = left[written:], offset + written
 
 
 def _lay_out(path: Path, field: Field, num_bytes: int) -> int:

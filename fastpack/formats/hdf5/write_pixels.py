@@ -15,7 +15,7 @@ from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.schema import Field
 from fastpack.core.threads import run_in_threads
-from fastpack.errors import Location, SchemaError, ShapeError, raise_status
+from fastpack.errors import Location, SchemaError, ShapeError, Status, raise_status
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
@@ -143,7 +143,7 @@ class PixelsWriter(Writer[Chunks]):
         if (bad := np.flatnonzero((check.statuses != 0) | (spans["record_length"] == 0))).size:
             row = int(bad[0])
             raise_status(
-                5,
+                Status.BAD_DATA_CRC,
                 "the chunk was not stored as it was written",
                 Location(self._path, row * self._chunk, int(spans["offset"][row])),
             )

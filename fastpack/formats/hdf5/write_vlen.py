@@ -12,7 +12,7 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Field
-from fastpack.errors import Location, raise_status
+from fastpack.errors import Location, Status, raise_status
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
@@ -75,7 +75,7 @@ class VlenWriter(Writer[Rows]):
                 )
                 if bad.size:
                     raise_status(
-                        5,
+                        Status.BAD_DATA_CRC,
                         "the image was not stored as it was written",
                         Location(self._path, first + int(bad[0])),
                     )

@@ -6,7 +6,6 @@ and nothing else, in folders, it is no set of WebDataset's but photographs, and 
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fastpack._native.tar import Members, is_header
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
+from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.core.threads import run_in_threads
@@ -36,7 +36,8 @@ from fastpack.errors import (
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tar.described import DescribedMembers
 from fastpack.formats.tar.members import (
     IMAGE_ENDINGS,
@@ -51,9 +52,8 @@ from fastpack.formats.tar.schema import TarSchema, refuse_fields
 from fastpack.formats.tar.writer import TarWriter
 from fastpack.images.headers import guess_kind
 from fastpack.index.arrays import Column
-from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.index.kinds import GUESSED, Kinds, by_field, given_kind
 from fastpack.sampling.split import repeated_keys
 
 # What WebDataset decodes as a number, and what as text.
@@ -68,7 +68,7 @@ _TAKEN = ("image", "label", "key")
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
-class TarContainer:
+class TarContainer(SpanContainer):
     name = "tar"
     suffixes: tuple[str, ...] = (".tar",)
     has_class_folders = True
@@ -118,19 +118,6 @@ class TarContainer:
 
     def explain(self, path: Path) -> list[str]:
         return []
-
-    def shard(self, path: Path) -> Shard:
-        return Shard.of(path, self.name)
-
-    def import_for_fetching(self) -> None:
-        """All is imported with this module."""
-
-    def fetch(
-        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
-    ) -> list[Any]:
-        raise FormatError(
-            f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}"
-        )
 
 
 TAR = TarContainer()
@@ -182,11 +169,17 @@ class _Table:
     def index(self, shard: Shard) -> Index:
         if self._own is not None:
             return self._described(self._own, shard)
-        for suffixes, name in self._names().items():
+        names = self._names()
+        endings = {
+            name: self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
+            for suffixes, name in names.items()
+        }
+        kinds = by_field(self._kinds, endings)
+        for suffixes, name in names.items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
-            stored_as = self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
-            given, _ = given_kind(self._kinds, name, stored_as)
+            stored_as = endings[name]
+            given, _ = given_kind(kinds, name)
             kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
             if kind in _KINDS_OF_FILES:
                 self._add_blobs(
@@ -242,8 +235,11 @@ class _Table:
         members = DescribedMembers(
             described, self._members, self._keys, self._read, Location(self._path)
         )
+        kinds = by_field(
+            self._kinds, {field.name: field.stored_as for field in members.schema.fields}
+        )
         for field in members.schema.fields:
-            given, _ = given_kind(self._kinds, field.name, field.stored_as)
+            given, _ = given_kind(kinds, field.name)
             field = (
                 replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
             )

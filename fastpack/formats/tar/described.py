@@ -5,15 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FormatError, Location, with_location
 from fastpack.formats.tar.schema import TarSchema
 from fastpack.index.arrays import Column
-
-Rows = npt.NDArray[np.int64]
 
 
 class DescribedMembers:

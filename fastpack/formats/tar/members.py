@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.tar import Members
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Text, factorize, offsets_of
 from fastpack.errors import FormatError, SourceError
 from fastpack.files.classes import Classes, ClassFolder, classes_of
 from fastpack.files.escapes import escaped_names
 from fastpack.files.image_folder import FirstNames, is_junk
 
-Rows = npt.NDArray[np.int64]
 IMAGE_ENDINGS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif")
 
 

@@ -14,6 +14,7 @@ from fastpack.formats.tar.members import IMAGE_ENDINGS
 
 FORMAT_VERSION = 1
 _UNKNOWN_ENDING = "bin"  # of image files whose format is not known, and of other files
+_FILE_ENDINGS = frozenset({*IMAGE_ENDINGS, _UNKNOWN_ENDING})  # of image files
 _BLOCK = 512
 _SIZE, _TYPE = slice(124, 136), slice(156, 157)
 _COMMENT = b" comment="
@@ -37,7 +38,7 @@ class TarSchema:
     @classmethod
     def of(cls, schema: Schema, *, keys_end: bool) -> Self:
         """Raises SchemaError for what a tar of samples cannot hold."""
-        taken: set[str] = set()
+        taken = set(_FILE_ENDINGS)  # the main image's members have nothing before these
         fields = tuple(_placed(field, schema, taken) for field in schema.fields)
         return cls(replace(schema, fields=fields), keys_end)
 
@@ -88,7 +89,7 @@ class TarSchema:
         stem, _, ending = suffix.rpartition(".")
         for field in self.schema.fields:
             own = "" if field == self.main else field.stored_as
-            if field.is_image_file and stem == own and ending in (*IMAGE_ENDINGS, _UNKNOWN_ENDING):
+            if field.is_image_file and stem == own and ending in _FILE_ENDINGS:
                 return field
             if not field.is_image_file and suffix == field.stored_as:
                 return field
@@ -133,7 +134,7 @@ def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
             "" if field.is_list else field.kind, "json"
         )
         stem = stem if ending == own or (field.kind == "bytes" and above) else f"{stem}.{own}"
-    while stem in taken or (field.is_image_file and stem in IMAGE_ENDINGS):
+    while not taken.isdisjoint(_endings(field, stem)):
         stem = f"_{stem}"
     if (
         "\0" in stem
@@ -143,8 +144,15 @@ def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
         raise SchemaError(
             f"the field {field.name!r} cannot be the ending of a name; choose another name with names=..."
         )
-    taken.add(stem)
+    taken |= _endings(field, stem)
     return replace(field, stored_as=stem)
+
+
+def _endings(field: Field, stem: str) -> set[str]:
+    """Return the endings that no other field may have: an image file adds that of its format."""
+    return (
+        {stem, *(f"{stem}.{ending}" for ending in _FILE_ENDINGS)} if field.is_image_file else {stem}
+    )
 
 
 def _is_text(name: str) -> bool:

@@ -3,7 +3,7 @@
 Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +12,8 @@ import numpy as np
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
-from fastpack.core.schema import Field, Schema
+from fastpack.core.progress import BytesDone
+from fastpack.core.schema import Schema
 from fastpack.errors import (
     FormatError,
     LimitError,
@@ -22,7 +23,8 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.shard import Shard
-from fastpack.formats.protocols import BytesDone, ShardPlan
+from fastpack.formats.protocols import ShardPlan
+from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
 from fastpack.formats.tfrecord.damaged import UndamagedRecords
 from fastpack.formats.tfrecord.feature_names import (
@@ -34,7 +36,6 @@ from fastpack.formats.tfrecord.feature_names import (
 )
 from fastpack.formats.tfrecord.scan import Window, windows
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
-from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
 
@@ -43,7 +44,7 @@ _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
 _TOO_MANY, _WRONG_KIND = 6, 16
 
 
-class TfRecordContainer:
+class TfRecordContainer(SpanContainer):
     name = "tfrecord"
     suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
@@ -109,19 +110,6 @@ class TfRecordContainer:
             table.add(window)
         return records.with_lost(table.index(shard))
 
-    def shard(self, path: Path) -> Shard:
-        return Shard.of(path, self.name)
-
-    def import_for_fetching(self) -> None:
-        """All is imported with this module."""
-
-    def fetch(
-        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
-    ) -> list[Any]:
-        raise FormatError(
-            f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}"
-        )
-
 
 TFRECORD = TfRecordContainer()
 
@@ -144,6 +132,8 @@ class _Table:
         self._columns: dict[int, NumberColumn | BytesColumn] = {}
         self._wire_kinds: dict[int, str] = {}
         self._num_records = 0
+        self._num_named = 0
+        self._public: dict[str, str] = {}
 
     def add(self, window: Window) -> None:
         while failure := self._features.add(window.data, window.offsets, window.lengths):
@@ -175,13 +165,23 @@ class _Table:
         return True
 
     def _column(self, name: str, wire_kind: str) -> NumberColumn | BytesColumn:
-        public = public_name(name)
-        given, is_list = given_kind(self._kinds, name, public)
+        given, is_list = (
+            given_kind(self._kinds, name, self._field_name(name)) if self._kinds else (None, False)
+        )
         if wire_kind != "bytes":
             return NumberColumn(name, wire_kind, is_list=is_list)
-        if given is None and public in ("key", CLASS_NAME):
+        if given is None and public_name(name) in ("key", CLASS_NAME):
             given = "text"
         return BytesColumn(name, given if given in _KINDS_OF_BYTES else None, is_list=is_list)
+
+    def _field_name(self, name: str) -> str:
+        """Return the name of a feature's field: two features may have one usual name."""
+        if self._num_named < len(self._features):
+            self._num_named = len(self._features)
+            self._public = public_names(
+                [self._features.name(number) for number in range(self._num_named)]
+            )
+        return self._public[name]
 
     def _raise(self, failure: Any, window: Window) -> NoReturn:
         status, _, row, offset, message = failure

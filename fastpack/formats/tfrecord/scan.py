@@ -13,7 +13,7 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import Limits
-from fastpack.errors import Location, from_os_error, raise_status
+from fastpack.errors import Location, Status, from_os_error, raise_status
 
 # The kernels' statuses: see src_cython/kernels/status.h.
 BAD_DATA_CRC, BAD_PROTO = 5, 7
@@ -111,6 +111,8 @@ def _read_into(file: Any, data: npt.NDArray[np.uint8], offset: int, path: Path) 
         got = file.readinto(left)
         if not got:
             raise_status(
-                3, "the file became shorter while it was read", Location(path, offset=offset)
+                Status.TRUNCATED,
+                "the file became shorter while it was read",
+                Location(path, offset=offset),
             )
         left = left[got:]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import NO_SPAN, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, Text, flat_values, owners
@@ -148,20 +149,11 @@ def _statuses(path: Path, index: Index) -> npt.NDArray[np.int32]:
 
 
 def _unreadable(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[int]:
-    """Samples without a place of their own, compressed ones say, can only be tried: a batch that fails is halved."""
+    """Find samples that cannot be read. Those without a span can only be tried."""
     for first in range(0, len(rows), _BATCH_SAMPLES):
-        yield from _unreadable_of(reader, rows[first : first + _BATCH_SAMPLES])
-
-
-def _unreadable_of(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[int]:
-    try:
-        reader.read(rows)
-    except FastpackError:
-        if len(rows) == 1:
-            yield int(rows[0])
-            return
-        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            yield from _unreadable_of(reader, half)
+        for tried, result in bisect(reader.read, rows[first : first + _BATCH_SAMPLES]):
+            if isinstance(result, FastpackError):
+                yield int(tried[0])
 
 
 def _damaged_samples(index: Index, statuses: npt.NDArray[np.int32]) -> Iterator[Damage]:

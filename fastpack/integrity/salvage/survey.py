@@ -1,7 +1,7 @@
 """Salvage: what of a damaged file is still whole, and what is not, record by record. A module for each format."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,11 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.threads import run_in_threads
 from fastpack.errors import FormatError, Location, from_os_error, with_location
-from fastpack.files.companions import index_path
+from fastpack.files.companions import exists, index_path
 from fastpack.formats import registry, saved_index
 from fastpack.index.index import Index
 
 Array = npt.NDArray[Any]
-# Called with the bytes done so far.
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def trusted_index(path: Path, index_dir: Path | None = None) -> Index | None:
     Raises FormatError when the index is damaged itself.
     """
     where = index_path(path, index_dir)
-    if not where.exists():
+    if not exists(where):
         return None
     index = saved_index.load_index(where, path)
     if len(index.shards) > 1:  # a virtual dataset's; what its shards held, their own indexes know

@@ -15,14 +15,14 @@ from fastpack._native.crc32c import crc32c, mask
 from fastpack._native.salvage import Walk
 from fastpack.core.dtypes import PIECE, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Text
-from fastpack.errors import FastpackError, Location, from_os_error, raise_status
+from fastpack.errors import FastpackError, Location, Status, os_errors_at, raise_status
 from fastpack.formats import registry
 from fastpack.formats.tfrecord.scan import are_examples
 from fastpack.index.index import Index
 from fastpack.index.kinds import kinds_of
 from fastpack.integrity.salvage.survey import (
-    Advance,
     Array,
     Damage,
     check_spans,
@@ -59,7 +59,7 @@ class Survey:
 
 
 def walk_records(
-    path: Path, limits: Limits = DEFAULT_LIMITS, advance: Advance | None = None
+    path: Path, limits: Limits = DEFAULT_LIMITS, advance: BytesDone | None = None
 ) -> Array:
     """The pieces (n,) of a TFRecord, side by side from its first byte to its last.
 
@@ -81,7 +81,10 @@ def walk_records(
 
 
 def survey_tfrecord(
-    path: Path, told: Index | None, limits: Limits = DEFAULT_LIMITS, advance: Advance | None = None
+    path: Path,
+    told: Index | None,
+    limits: Limits = DEFAULT_LIMITS,
+    advance: BytesDone | None = None,
 ) -> Survey:
     """Goes through a damaged TFRecord. What `told` knows and the file bears out finds records between damaged headers,
     and gives numbers and keys to those that are lost."""
@@ -126,7 +129,9 @@ def _are_examples(path: Path, records: Array) -> npt.NDArray[np.bool_]:
     with io.BufferedReader(opened(path)) as file:
         file.seek(int(first["offset"]))
         if file.readinto(data.data) != len(data):
-            raise_status(3, "the file became shorter while it was read", Location(path))
+            raise_status(
+                Status.TRUNCATED, "the file became shorter while it was read", Location(path)
+            )
     return are_examples(
         data, records["offset"] - first["offset"], np.ascontiguousarray(records["length"])
     )
@@ -272,18 +277,19 @@ def _named(
         )
 
 
-def copy_records(path: Path, survey: Survey, output: Path, advance: Advance | None = None) -> None:
+def copy_records(
+    path: Path, survey: Survey, output: Path, advance: BytesDone | None = None
+) -> None:
     """Writes the whole records to a file, with frames that are whole too. Raises what reading or writing meets."""
-    try:
-        with opened(path) as source, open(output, "wb", buffering=_COPIED_BYTES) as file:
-            for run in _runs(survey):
-                _copy_run(source, survey.records[run], file, path)
-                if advance:
-                    advance(int(survey.records["offset"][run][-1]))
-    except OSError as error:
-        if isinstance(error, FastpackError):
-            raise
-        raise from_os_error(error, "write", output) from error
+    with (
+        os_errors_at(output),
+        opened(path) as source,
+        open(output, "wb", buffering=_COPIED_BYTES) as file,
+    ):
+        for run in _runs(survey):
+            _copy_run(source, survey.records[run], file, path)
+            if advance:
+                advance(int(survey.records["offset"][run][-1]))
 
 
 def _runs(survey: Survey) -> Iterator[slice]:
@@ -325,6 +331,8 @@ def _copy_bytes(source: Any, offset: int, length: int, file: Any, path: Path) ->
     while length:
         piece = source.read(min(length, _COPIED_BYTES))
         if not piece:
-            raise_status(3, "the file became shorter while it was read", Location(path))
+            raise_status(
+                Status.TRUNCATED, "the file became shorter while it was read", Location(path)
+            )
         file.write(piece)
         length -= len(piece)
