@@ -17,10 +17,8 @@ PACKAGE = ROOT / "fastpack"
 FOLDERS = [
     "errors",
     "core",
-    "sampling",
     "images",
     "files",
-    "index",
     "sources",
     "formats",
     "reading",
@@ -36,7 +34,7 @@ FOLDERS = [
 ADAPTERS = {"torch", "tensorflow", "jax", "huggingface"}
 # Imported lazily inside functions, by the code that needs the format.
 HEAVY = {"torch", "tensorflow", "jax", "cv2", "h5py", "click", "rich", "pyarrow", "PIL", "datasets"}
-MAX_ENTRIES = 22
+MAX_ENTRIES = 20
 
 
 def module_of(path: Path) -> str:
