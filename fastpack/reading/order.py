@@ -66,7 +66,7 @@ class Sampler(Protocol):
 class Sequential:
     """As the files have it.
 
-    >>> Sequential().order(range(10)).visits(0, np.arange(3)).samples.tolist()
+    >>> Sequential().order(range(10)).samples_at(0, np.arange(3)).samples.tolist()
     [0, 1, 2]
     """
 
