@@ -318,7 +318,7 @@ def test_what_makes_no_sense(make):
 
 
 @pytest.mark.parametrize(
-    ("shuffle", "ordering"),
+    ("shuffle", "sampler"),
     [
         (None, Sequential()),
         (False, Sequential()),
