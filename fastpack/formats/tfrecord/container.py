@@ -46,6 +46,7 @@ _TOO_MANY, _WRONG_KIND = 6, 16
 
 class TfRecordContainer(SpanContainer):
     name = "tfrecord"
+    title = "TFRecord"
     suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
     def recognises(self, head: bytes) -> bool:

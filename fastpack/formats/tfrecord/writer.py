@@ -59,12 +59,8 @@ class TfRecordWriter(Writer["Records"]):
     """
 
     def __init__(self, path: Path, plan: ShardPlan, num_workers: int | None) -> None:
-        if plan.layout == "pixels":
-            raise SchemaError(
-                "TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out"
-            )
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
-        self._rounds_floats = plan.float64 == "round"
+        self._rounds_floats = plan.options.float64 == "round"
         self._class_names = Text.of(
             [*self._schema.class_names, ""]
         )  # the last for labels without a name
