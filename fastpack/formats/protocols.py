@@ -17,6 +17,7 @@ from fastpack.formats.file_options import FileOptions, Layout
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
+from fastpack.formats.salvage import Damage, FindUnreadable, Survey
 
 # A file, a glob, a folder of shards, or a list of these.
 DatasetPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -143,6 +144,40 @@ class ChunkedContainer(Protocol):
 
     def chunk_of(self, plan: ShardPlan) -> int:
         """Return how many samples a chunk has. Each batch begins with a new chunk."""
+        ...
+
+
+@runtime_checkable
+class SalvageableContainer(Container, Protocol):
+    """A format whose damaged files may have whole samples."""
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        """Check all samples of a damaged file.
+
+        - saved: the saved index, which may be of an earlier state of the file.
+        - find_unreadable: reads samples that have no span.
+        """
+        ...
+
+
+@runtime_checkable
+class CopyableContainer(Container, Protocol):
+    """A format whose whole records can be copied byte for byte to a new file."""
+
+    def copy_whole(
+        self,
+        path: Path,
+        output: Path,
+        saved: Index | None,
+        limits: Limits,
+        progress: BytesDone | None = None,
+    ) -> tuple[int, tuple[Damage, ...]]:
+        """Write the whole records to `output`; return their number and the file's damages.
+
+        - progress: called with the bytes done, of twice the file's size.
+        """
         ...
 
 

@@ -42,6 +42,7 @@ from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
 from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.salvage import FindUnreadable, Survey
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What h5py throws for a file whose bytes are damaged: it depends on which.
@@ -106,6 +107,13 @@ class Hdf5Container:
                     )
                 )
         return index
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        from fastpack.formats.hdf5.salvage import survey  # late: few files are damaged
+
+        return survey(self, path, saved, limits, find_unreadable)
 
     def explain(self, path: Path) -> list[str]:
         """A line for each array of images in the file: how it is stored and read, or why it is left out."""

@@ -38,9 +38,9 @@ from fastpack.formats.tfrecord.feature_names import (
     names_classes,
     public_names,
 )
+from fastpack.formats.tfrecord.scan import FRAME_BYTES, HEADER_BYTES
 from fastpack.images.headers import ProbedFiles
 
-_FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}
 _WIRE_KINDS = {
     "image": "bytes",
@@ -315,7 +315,7 @@ def _spans(
     """Of blobs at `places` in records that begin at byte `begin`."""
     spans = np.zeros(len(places), SPAN)
     spans["offset"], spans["length"] = places + begin, lengths
-    spans["record_offset"] = frames.offsets[:-1] + (begin + _FRAME_HEADER)
-    spans["record_length"] = np.diff(frames.offsets) - _FRAME_BYTES
+    spans["record_offset"] = frames.offsets[:-1] + (begin + HEADER_BYTES)
+    spans["record_length"] = np.diff(frames.offsets) - FRAME_BYTES
     spans["crc32c"] = frames.crcs
     return spans
