@@ -148,6 +148,30 @@ class ChunkedContainer(Protocol):
 
 
 @runtime_checkable
+class VirtualDatasetContainer(Container, Protocol):
+    """A format of which one file can show the samples of other files."""
+
+    def is_virtual_dataset(self, path: Path) -> bool:
+        """Return True for a file that `write_virtual_dataset` made."""
+        ...
+
+    def write_virtual_dataset(
+        self, path: Path, shards: Sequence[Path], *, sync: bool = True
+    ) -> None:
+        """Write a file that shows the samples of shards in its folder."""
+        ...
+
+
+@runtime_checkable
+class RecordListContainer(Container, Protocol):
+    """A format for which other readers want a text that lists all records."""
+
+    def write_offsets(self, path: Path, output: Path) -> int:
+        """Write a line for each record of `path`; return the number of records."""
+        ...
+
+
+@runtime_checkable
 class SalvageableContainer(Container, Protocol):
     """A format whose damaged files may have whole samples."""
 

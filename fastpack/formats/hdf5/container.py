@@ -108,6 +108,18 @@ class Hdf5Container:
                 )
         return index
 
+    def is_virtual_dataset(self, path: Path) -> bool:
+        from fastpack.formats.hdf5.virtual import is_virtual_dataset
+
+        return is_virtual_dataset(path)
+
+    def write_virtual_dataset(
+        self, path: Path, shards: Sequence[Path], *, sync: bool = True
+    ) -> None:
+        from fastpack.formats.hdf5.virtual import write_virtual_dataset
+
+        write_virtual_dataset(path, shards, sync=sync)
+
     def survey(
         self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
     ) -> Survey:

@@ -112,6 +112,11 @@ class TfRecordContainer(SpanContainer):
             table.add(window)
         return records.with_lost(table.index(shard))
 
+    def write_offsets(self, path: Path, output: Path) -> int:
+        from fastpack.formats.tfrecord.idx import write_offsets  # late: few files need it
+
+        return write_offsets(path, output)
+
     def survey(
         self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
     ) -> Survey:
