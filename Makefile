@@ -10,7 +10,7 @@ RIVALS := $(patsubst %,$(VENV)-rivals/%,torch tensorflow dali ffcv)
 ADAPTERS := adapter huggingface jax tensorflow torch
 SANITIZED := build/sanitized
 SECONDS ?= 60
-TARGETS ?= decode checkpoints probe transcode
+TARGETS ?= decode seek_points probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help

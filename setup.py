@@ -12,16 +12,16 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-FILTERS = ["blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"]
-SEQUENTIAL = ["checkpoints", "entropy", "huffman", "idct", "sequential", "upsample", "vectors", "ycc"]
+FILTERS = ["blosc", "blosc_encode", "decompress", "filters", "parts", "shuffle"]
+SEQUENTIAL = ["entropy", "huffman", "idct", "seek_points", "sequential", "upsample", "vectors", "ycc"]
 # Which C sources each module of fastpack._native is built from, beside its .pyx.
 KERNELS = {
     "crc32c": ["crc32c"],
     "gather": ["crc32c", "files", "image", "span", "status"],
     "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
-    "example": ["crc32c", "frames", "pieces", "span", "status", "tfrecord"],
-    "pieces": ["crc32c", "pieces", "span", "status"],
+    "example": ["crc32c", "frames", "span", "status", "tfrecord", "write_rows"],
+    "pieces": ["crc32c", "span", "status", "write_rows"],
     "spans": [],
     "probe": ["crc32c", "image", "probe", "span", "status"],
     "tar": ["crc32c", "example", "features", "span", "status", "tar"],
@@ -29,7 +29,7 @@ KERNELS = {
     "image": ["image"],
     "raster": ["crc32c", "fax", "png", "span", "status", "unpack"],
     "salvage": ["crc32c", "salvage", "span", "status"],
-    "decode": ["crc32c", "decode", "libjpeg", "picture", "resample", "scans", *SEQUENTIAL, "span", "status", "weights"],
+    "decode": ["crc32c", "decode", "geometry", "libjpeg", "resample", "scans", *SEQUENTIAL, "span", "status", "weights"],
     "transcode": ["crc32c", "image", "libjpeg", "span", "status", "transcode"],
     "filters": ["crc32c", *FILTERS, "span", "status"],
     "chunks": ["chunks", "crc32c", *FILTERS, "span", "status"],

@@ -29,13 +29,13 @@ _BATCH = 256
 SOURCES = {
     "reading": ("span", "chunks", "files"),
     "checksums": ("crc32c",),
-    "parsing": ("example", "features", "frames", "image", "order", "pieces", "probe", "salvage", "status", "tar", "tfrecord"),
-    "entropy decoding": ("checkpoints", "entropy", "huffman"),
+    "parsing": ("example", "features", "frames", "image", "order", "probe", "salvage", "status", "tar", "tfrecord", "write_rows"),
+    "entropy decoding": ("entropy", "huffman", "seek_points"),
     "inverse DCT": ("idct",),
     "upsampling and colour": ("upsample", "ycc"),
-    "resampling": ("picture", "resample", "weights"),
+    "resampling": ("geometry", "resample", "weights"),
     "rest of the decoder": ("decode", "fax", "libjpeg", "png", "scans", "sequential", "transcode", "unpack", "vectors"),
-    "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
+    "filters": ("blosc", "blosc_encode", "decompress", "filters", "parts", "shuffle"),
 }
 # Of the system's time, what it was asked for: the first of these that a frame matches.
 _SYSTEM = {

@@ -7,7 +7,7 @@ target=$1 seconds=$2 kernels=src_cython/kernels out=build/fuzz
 mkdir -p "$out/$target"
 [ -d "$out/seeds" ] || "${PYTHON:-python3}" fuzz/seeds.py "$out/seeds"
 sources="fuzz/$target.c"
-for name in checkpoints crc32c decode entropy huffman idct image libjpeg picture resample scans sequential span status transcode upsample vectors weights ycc; do
+for name in crc32c decode entropy geometry huffman idct image libjpeg resample scans seek_points sequential span status transcode upsample vectors weights ycc; do
     sources="$sources $kernels/$name.c"
 done
 flags="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -iquote $kernels"

@@ -3,7 +3,6 @@ from kernels cimport (
     FP_NO_MEMORY,
     FP_OK,
     fp_allow_vectors,
-    fp_checkpoints,
     fp_close_counter,
     fp_decode_options,
     fp_decode_span,
@@ -12,18 +11,19 @@ from kernels cimport (
     fp_decoder_is_odd,
     fp_decoder_message,
     fp_decoder_new,
-    fp_decoder_num_marked,
     fp_decoder_num_odd,
     fp_decoder_num_sequential,
+    fp_decoder_num_with_seek_points,
     fp_fail,
-    fp_mark_jpeg,
+    fp_find_seek_points,
     fp_origin,
     fp_outcome,
-    fp_place_pixels,
     fp_reading,
+    fp_resample_pixels,
     fp_route_jpeg,
     fp_scratch,
     fp_scratch_free,
+    fp_seek_table,
     fp_span,
     fp_take_row,
     fp_target,
@@ -75,7 +75,7 @@ cdef class Decoder:
         if pixels.shape[0] * pixels.shape[1] * pixels.shape[2] == 0:
             raise ValueError("pixels must not be empty")
         with nogil:
-            status = fp_place_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0], pixels.shape[1],
+            status = fp_resample_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0], pixels.shape[1],
                                      pixels.shape[0], chosen, &view[0], &target.facts)
         if status == FP_OK:
             return None
@@ -200,7 +200,7 @@ cdef class DecodeBatch:
         with nogil:
             self._decode(decoder.own_decoder)
         self.nums_sequential.append(fp_decoder_num_sequential(decoder.own_decoder))
-        self.nums_marked.append(fp_decoder_num_marked(decoder.own_decoder))
+        self.nums_marked.append(fp_decoder_num_with_seek_points(decoder.own_decoder))
         self.nums_odd.append(fp_decoder_num_odd(decoder.own_decoder))
 
     def num_marked(self):
@@ -234,7 +234,7 @@ cdef class DecodeBatch:
                          fp_outcome* outcome) noexcept nogil:
         cdef const fp_span* span = &self.spans[row]
         cdef fp_reading reading
-        cdef fp_checkpoints checkpoints
+        cdef fp_seek_table checkpoints
         cdef bint is_marked = self.words is not None and self.starts[row] < self.ends[row]
         reading.origin, reading.span, reading.check = &self.origin, span, self.check
         reading.blob, reading.aside, reading.row = blob, aside, row
@@ -328,7 +328,7 @@ cdef class MarkBatch:
         cdef int status
         if fp_view_span(&self.origin, span, True, blob, aside, row, &data, outcome) != FP_OK:
             return outcome.status
-        status = fp_mark_jpeg(decoder, data, span.length, span.crc32c, words, &num_words)
+        status = fp_find_seek_points(decoder, data, span.length, span.crc32c, words, &num_words)
         if status == FP_OK and num_words:
             self.own_tables[row] = <uint64_t*> malloc(num_words * sizeof(uint64_t))
             if self.own_tables[row] == NULL:

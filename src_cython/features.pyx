@@ -13,8 +13,8 @@ from kernels cimport (
     fp_fail,
     fp_features,
     fp_features_add,
+    fp_features_clear_lists,
     fp_features_free,
-    fp_features_next_piece,
     fp_features_sort,
     fp_is_sequence,
     fp_outcome,
@@ -74,7 +74,7 @@ cdef class Features:
         outcome.status = FP_OK
         _check_examples(data, offsets, lengths)
         self.data, self.num_rows, self.odd = data, offsets.shape[0], -1
-        fp_features_next_piece(&self.table)
+        fp_features_clear_lists(&self.table)
         with nogil:
             self._add_rows(offsets, lengths, &outcome)
         self.order = np.empty(self.table.num_lists + 1, np.int64)

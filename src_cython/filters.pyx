@@ -1,5 +1,6 @@
 """The filters of HDF5's chunks, in both directions, with the GIL released."""
 from kernels cimport (
+    FP_MAX_FILTERS,
     fp_can_decode,
     fp_can_encode,
     fp_decode_chunk,
@@ -9,7 +10,6 @@ from kernels cimport (
     fp_pipeline_free,
     fp_pipeline_new,
     fp_range,
-    FP_MAX_FILTERS,
 )
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t

@@ -3,14 +3,14 @@ from kernels cimport (
     FP_FILES_AHEAD,
     FP_IO_ERROR,
     FP_OK,
-    fp_announce_spans,
-    fp_ask_for_file,
+    fp_advise_willneed,
     fp_close_counter,
     fp_crc32c,
     fp_fail,
     fp_image_info,
     fp_origin,
     fp_outcome,
+    fp_prefetch_file,
     fp_probe,
     fp_read_file,
     fp_read_span,
@@ -101,7 +101,7 @@ def announce(const fp_span[::1] spans, const int[::1] fds):
     cdef fp_origin origin = origin_of(fds, None)
     if spans.shape[0] and fds.shape[0]:
         with nogil:
-            fp_announce_spans(&origin, &spans[0], spans.shape[0])
+            fp_advise_willneed(&origin, &spans[0], spans.shape[0])
 
 
 cdef extern from "<sys/stat.h>" nogil:
@@ -248,7 +248,7 @@ cdef class GatherFiles:
                 break
             fd = -1
             if join_path(self.folder, self.names, self.ends, self.rows[row], path):
-                fd = fp_ask_for_file(path, self.offsets[row + 1] - self.offsets[row])
+                fd = fp_prefetch_file(path, self.offsets[row + 1] - self.offsets[row])
             ahead.rows[ahead.num_asked % FP_FILES_AHEAD] = row
             ahead.fds[ahead.num_asked % FP_FILES_AHEAD] = fd
             ahead.num_asked += 1

@@ -53,7 +53,7 @@ cdef extern from "kernels/crc32c.h" nogil:
 cdef extern from "kernels/files.h" nogil:
     enum:
         FP_FILES_AHEAD
-    int fp_ask_for_file(const char* path, size_t length) noexcept
+    int fp_prefetch_file(const char* path, size_t length) noexcept
     int fp_read_file(int fd, const char* path, uint8_t* out, size_t length, int64_t row, fp_outcome* outcome) noexcept
 
 cdef extern from "kernels/span.h" nogil:
@@ -82,7 +82,7 @@ cdef extern from "kernels/span.h" nogil:
                      int64_t row, fp_outcome* outcome) noexcept
     int fp_view_span(const fp_origin* origin, const fp_span* span, int check, fp_scratch* blob, fp_scratch* scratch,
                      int64_t row, const uint8_t** out, fp_outcome* outcome) noexcept
-    void fp_announce_spans(const fp_origin* origin, const fp_span* spans, int64_t num_spans) noexcept
+    void fp_advise_willneed(const fp_origin* origin, const fp_span* spans, int64_t num_spans) noexcept
 
 
 cdef inline fp_origin origin_of(const int[::1] fds, const uint8_t[::1] memory) noexcept:
@@ -172,7 +172,7 @@ cdef extern from "kernels/image.h" nogil:
     int fp_probe(const uint8_t* data, size_t length, fp_image_info* info) noexcept
 
 
-cdef extern from "kernels/picture.h" nogil:
+cdef extern from "kernels/geometry.h" nogil:
     ctypedef struct fp_view:
         uint32_t x
         uint32_t y
@@ -198,8 +198,8 @@ cdef extern from "kernels/picture.h" nogil:
         const uint8_t* table
 
 
-cdef extern from "kernels/checkpoints.h" nogil:
-    ctypedef struct fp_checkpoints:
+cdef extern from "kernels/seek_points.h" nogil:
+    ctypedef struct fp_seek_table:
         const uint64_t* words
         size_t num_words
         uint64_t image_bytes
@@ -235,13 +235,13 @@ cdef extern from "kernels/decode.h" nogil:
         fp_scratch* aside
         int64_t row
 
-    int64_t fp_decoder_num_marked(const fp_decoder* decoder) noexcept
-    int fp_decode_span(fp_decoder* decoder, const fp_reading* reading, const fp_checkpoints* checkpoints,
+    int64_t fp_decoder_num_with_seek_points(const fp_decoder* decoder) noexcept
+    int fp_decode_span(fp_decoder* decoder, const fp_reading* reading, const fp_seek_table* seek_table,
                        const fp_decode_options* options, const fp_view* view, const fp_target* target,
                        fp_outcome* outcome) noexcept
-    int fp_mark_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, uint32_t crc32c, fp_scratch* words,
+    int fp_find_seek_points(fp_decoder* decoder, const uint8_t* data, size_t length, uint32_t crc32c, fp_scratch* words,
                      size_t* num_words) noexcept
-    int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
+    int fp_resample_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
                         int interpolation, const fp_view* view, const fp_target* target) noexcept
 
 
@@ -302,7 +302,7 @@ cdef extern from "kernels/salvage.h" nogil:
         uint64_t position
 
     void fp_walk_begin(fp_walk* walk, int fd, uint64_t size, uint64_t record_limit) noexcept
-    int fp_walk_on(fp_walk* walk, uint64_t stride, fp_piece* pieces, size_t capacity, size_t* num_pieces,
+    int fp_walk_next(fp_walk* walk, uint64_t stride, fp_piece* pieces, size_t capacity, size_t* num_pieces,
                    fp_outcome* outcome) noexcept
     void fp_walk_end(fp_walk* walk) noexcept
     int fp_check_span(int fd, const fp_span* span, fp_scratch* scratch, int64_t row, fp_outcome* outcome) noexcept
@@ -371,7 +371,7 @@ cdef extern from "kernels/feature_table.h" nogil:
         size_t num_lists
 
     void fp_features_free(fp_features* table) noexcept
-    void fp_features_next_piece(fp_features* table) noexcept
+    void fp_features_clear_lists(fp_features* table) noexcept
     int fp_features_add(fp_features* table, const uint8_t* example, size_t length, int64_t row, int32_t* odd) noexcept
     void fp_features_sort(const fp_features* table, int64_t* order, int64_t* starts) noexcept
 
@@ -382,7 +382,7 @@ cdef extern from "<sys/uio.h>" nogil:
         size_t iov_len
 
 
-cdef extern from "kernels/pieces.h" nogil:
+cdef extern from "kernels/write_rows.h" nogil:
     ctypedef struct fp_rows:
         const int64_t* offsets
         const uint32_t* crcs

@@ -13,7 +13,7 @@ from kernels cimport (
     fp_walk,
     fp_walk_begin,
     fp_walk_end,
-    fp_walk_on,
+    fp_walk_next,
     outcome_tuple,
 )
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -42,7 +42,7 @@ cdef class Walk:
         if pieces.shape[0] == 0:
             raise ValueError("pieces: room for one at least is needed")
         with nogil:
-            fp_walk_on(&self.walk, stride, &pieces[0], pieces.shape[0], &num_pieces, &outcome)
+            fp_walk_next(&self.walk, stride, &pieces[0], pieces.shape[0], &num_pieces, &outcome)
         return num_pieces, outcome_tuple(&outcome)
 
 

@@ -14,8 +14,8 @@ from images import factored_jpeg, jpeg, read_pillow, sampled_jpeg
 
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "src_cython" / "kernels"
-SOURCES = ["checkpoints", "crc32c", "entropy", "huffman", "idct", "sequential", "span", "status", "upsample", "vectors", "ycc"]
-SOURCES += ["picture", "resample", "weights"]  # these are only compiled
+SOURCES = ["crc32c", "entropy", "huffman", "idct", "seek_points", "sequential", "span", "status", "upsample", "vectors", "ycc"]
+SOURCES += ["geometry", "resample", "weights"]  # these are only compiled
 # A processor's compiler, and what runs its programs.
 PROCESSORS = {"this one": ("cc", []), "aarch64": ("aarch64-linux-gnu-gcc", ["qemu-aarch64"])}
 IMAGES = {

@@ -14,7 +14,7 @@ enum special { PLAIN = 0, ZEROS = 1, NANS = 2, REPEATED = 3, ANYTHING = 4 };
 #define NUM_SLOTS 6
 #define SHORT_HEADER 16u
 #define LONG_HEADER 32u
-#define MOST_BYTES 0x7fffffffu /* what the format's signed numbers reach */
+#define MAX_BYTES 0x7fffffffu /* what the format's signed numbers reach */
 
 static const char DAMAGED[] = "a Blosc chunk is damaged";
 static const char UNKNOWN[] = "a Blosc chunk uses a codec, a filter or a dictionary that is not known here";
@@ -37,11 +37,11 @@ typedef struct {
     uint8_t filters[NUM_SLOTS];
 } chunk_header;
 
-void fp_unblosc_free(fp_unblosc *unblosc) {
-    fp_expander_free(&unblosc->expander);
-    fp_scratch_free(&unblosc->streams);
-    fp_scratch_free(&unblosc->filtered);
-    fp_scratch_free(&unblosc->block);
+void fp_blosc_decoder_free(fp_blosc_decoder *decoder) {
+    fp_decompressor_free(&decoder->decompressor);
+    fp_scratch_free(&decoder->streams);
+    fp_scratch_free(&decoder->filtered);
+    fp_scratch_free(&decoder->block);
 }
 
 static const char *read_long_header(chunk_header *chunk) {
@@ -65,7 +65,7 @@ static const char *read_header(const uint8_t *data, size_t length, chunk_header 
                             .type_bytes = data[3], .version = data[0], .codec = flags >> 5,
                             .is_copied = flags >> 1 & 1, .is_split = !(flags >> 4 & 1)};
     if (chunk->length < SHORT_HEADER || chunk->length > length || chunk->type_bytes == 0) return DAMAGED;
-    if (chunk->num_bytes > MOST_BYTES || chunk->block_bytes > MOST_BYTES) return DAMAGED;
+    if (chunk->num_bytes > MAX_BYTES || chunk->block_bytes > MAX_BYTES) return DAMAGED;
     if (chunk->block_bytes == 0 && chunk->num_bytes > 0) return DAMAGED;
     if ((flags & 5) == 5) return read_long_header(chunk);
     if (flags & 8) return UNKNOWN;
@@ -80,13 +80,13 @@ static uint32_t length_of_block(const chunk_header *chunk, uint32_t number) {
     return left < chunk->block_bytes ? left : chunk->block_bytes;
 }
 
-static const char *expand(fp_expander *expander, int codec, const uint8_t *data, size_t length, uint8_t *out, size_t wanted) {
+static const char *decompress(fp_decompressor *decompressor, int codec, const uint8_t *data, size_t length, uint8_t *out, size_t wanted) {
     size_t got = 0;
     const char *wrong = NULL;
     switch (codec) {
-        case BLOSCLZ: wrong = fp_expand_blosclz(data, length, out, wanted, &got); break;
-        case ZLIB: wrong = fp_expand_deflate(expander, data, length, out, wanted, &got); break;
-        case ZSTD: wrong = fp_expand_zstd(expander, data, length, out, wanted, &got); break;
+        case BLOSCLZ: wrong = fp_decompress_blosclz(data, length, out, wanted, &got); break;
+        case ZLIB: wrong = fp_decompress_deflate(decompressor, data, length, out, wanted, &got); break;
+        case ZSTD: wrong = fp_decompress_zstd(decompressor, data, length, out, wanted, &got); break;
         case LZ4: {
             int bytes = LZ4_decompress_safe((const char *)data, (char *)out, (int)length, (int)wanted);
             got = bytes > 0 ? (size_t)bytes : 0;
@@ -98,7 +98,7 @@ static const char *expand(fp_expander *expander, int codec, const uint8_t *data,
 }
 
 /* A block is one stream, or one for each byte of its items. A stream's length of zero or less is a run of one byte. */
-static const char *read_streams(fp_unblosc *unblosc, const chunk_header *chunk, const uint8_t *at, uint32_t length, int is_last,
+static const char *read_streams(fp_blosc_decoder *decoder, const chunk_header *chunk, const uint8_t *at, uint32_t length, int is_last,
                                 uint8_t *out) {
     const uint8_t *end = chunk->data + chunk->length;
     int is_partial = is_last && length < chunk->block_bytes;
@@ -118,7 +118,7 @@ static const char *read_streams(fp_unblosc *unblosc, const chunk_header *chunk, 
         if ((uint32_t)stored == wanted) {
             memcpy(out, at, wanted);
         } else {
-            const char *wrong = expand(&unblosc->expander, chunk->codec, at, (size_t)stored, out, wanted);
+            const char *wrong = decompress(&decoder->decompressor, chunk->codec, at, (size_t)stored, out, wanted);
             if (wrong) return wrong;
         }
         at += stored;
@@ -137,23 +137,23 @@ static void undo(const chunk_header *chunk, uint8_t filter, const uint8_t *data,
     else fp_unshuffle_bits(data, length, chunk->type_bytes, out);
 }
 
-static const char *read_block(fp_unblosc *unblosc, const chunk_header *chunk, uint32_t number, uint32_t num_blocks,
+static const char *read_block(fp_blosc_decoder *decoder, const chunk_header *chunk, uint32_t number, uint32_t num_blocks,
                               uint8_t *out) {
     uint32_t length = length_of_block(chunk, number);
     uint32_t at = fp_load_le32(chunk->data + chunk->header_bytes + 4 * number);
     if (at < chunk->header_bytes || at > chunk->length) return DAMAGED;
     int waiting = 0;
     for (int slot = 0; slot < NUM_SLOTS; slot++) waiting += !does_nothing(chunk, chunk->filters[slot]);
-    uint8_t *rooms[2] = {out, out};
-    if (waiting > 0 && !(rooms[0] = fp_scratch_reserve(&unblosc->streams, length))) return NO_MEMORY;
-    if (waiting > 1 && !(rooms[1] = fp_scratch_reserve(&unblosc->filtered, length))) return NO_MEMORY;
-    const char *wrong = read_streams(unblosc, chunk, chunk->data + at, length, number == num_blocks - 1, rooms[0]);
+    uint8_t *buffers[2] = {out, out};
+    if (waiting > 0 && !(buffers[0] = fp_scratch_reserve(&decoder->streams, length))) return NO_MEMORY;
+    if (waiting > 1 && !(buffers[1] = fp_scratch_reserve(&decoder->filtered, length))) return NO_MEMORY;
+    const char *wrong = read_streams(decoder, chunk, chunk->data + at, length, number == num_blocks - 1, buffers[0]);
     if (wrong) return wrong;
     for (int slot = NUM_SLOTS - 1, room = 0; slot >= 0; slot--) {
         uint8_t filter = chunk->filters[slot];
         if (does_nothing(chunk, filter)) continue;
         if (filter != SHUFFLE && filter != BITSHUFFLE) return UNKNOWN;
-        undo(chunk, filter, rooms[room], length, --waiting ? rooms[!room] : out);
+        undo(chunk, filter, buffers[room], length, --waiting ? buffers[!room] : out);
         room = !room;
     }
     return NULL;
@@ -180,13 +180,13 @@ typedef struct {
     size_t item_bytes;
 } arrangement;
 
-static const char *read_chunk(fp_unblosc *unblosc, const chunk_header *chunk, const arrangement *plan, fp_range wanted,
+static const char *read_chunk(fp_blosc_decoder *decoder, const chunk_header *chunk, const arrangement *plan, fp_range wanted,
                               uint8_t *out) {
     uint32_t num_blocks = chunk->num_bytes ? (chunk->num_bytes - 1) / chunk->block_bytes + 1 : 0;
     uint64_t table_end = chunk->header_bytes + 4ull * num_blocks;
     uint64_t needed = chunk->is_copied ? chunk->header_bytes + (uint64_t)chunk->num_bytes : table_end;
     if (needed > chunk->length) return DAMAGED;
-    uint8_t *room = plan->rank ? fp_scratch_reserve(&unblosc->block, length_of_block(chunk, 0)) : NULL;
+    uint8_t *room = plan->rank ? fp_scratch_reserve(&decoder->block, length_of_block(chunk, 0)) : NULL;
     if (plan->rank && !room) return NO_MEMORY;
     for (uint32_t number = 0; number < num_blocks; number++) {
         size_t first = (size_t)number * chunk->block_bytes, length = length_of_block(chunk, number);
@@ -196,14 +196,14 @@ static const char *read_chunk(fp_unblosc *unblosc, const chunk_header *chunk, co
         uint8_t *to = plan->rank ? room : out + first;
         const char *wrong = NULL;
         if (chunk->is_copied) memcpy(to, chunk->data + chunk->header_bytes + first, length);
-        else wrong = read_block(unblosc, chunk, number, num_blocks, to);
+        else wrong = read_block(decoder, chunk, number, num_blocks, to);
         if (wrong) return wrong;
         if (plan->rank) fp_copy_part(&box, room, out);
     }
     return NULL;
 }
 
-const char *fp_decode_blosc(fp_unblosc *unblosc, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
+const char *fp_decode_blosc(fp_blosc_decoder *decoder, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
                             size_t capacity, size_t *out_length) {
     chunk_header chunk;
     const arrangement plan = {0};
@@ -212,7 +212,7 @@ const char *fp_decode_blosc(fp_unblosc *unblosc, const uint8_t *data, size_t len
     if (chunk.num_bytes > capacity) return TOO_LONG;
     *out_length = chunk.num_bytes;
     if (chunk.special != PLAIN) return read_special(&chunk, out, chunk.num_bytes);
-    return read_chunk(unblosc, &chunk, &plan, wanted, out);
+    return read_chunk(decoder, &chunk, &plan, wanted, out);
 }
 
 /* Frames */
@@ -229,16 +229,16 @@ static const uint8_t *read_sizes(const uint8_t *at, const uint8_t *end, int rank
     for (int axis = 0; axis < rank; axis++, at += width) {
         if (*at++ != mark) return NULL;
         uint64_t size = width == 8 ? load_be64(at) : fp_load_be32(at);
-        if (size == 0 || size > MOST_BYTES) return NULL;
+        if (size == 0 || size > MAX_BYTES) return NULL;
         sizes[axis] = (int64_t)size;
     }
     return at;
 }
 
-/* The product of some sizes, or MOST_BYTES + 1 when it is more than that. */
+/* The product of some sizes, or MAX_BYTES + 1 when it is more than that. */
 static uint64_t product(int rank, const int64_t *sizes, uint64_t factor) {
-    for (int axis = 0; axis < rank && factor <= MOST_BYTES; axis++) factor *= (uint64_t)sizes[axis];
-    return factor <= MOST_BYTES ? factor : (uint64_t)MOST_BYTES + 1;
+    for (int axis = 0; axis < rank && factor <= MAX_BYTES; axis++) factor *= (uint64_t)sizes[axis];
+    return factor <= MAX_BYTES ? factor : (uint64_t)MAX_BYTES + 1;
 }
 
 static const char *read_arrangement(const uint8_t *at, const uint8_t *end, arrangement *plan) {
@@ -272,13 +272,13 @@ static const char *find_arrangement(const uint8_t *frame, size_t header_bytes, a
 }
 
 /* The chunk's place stands in a chunk of its own behind the last; a negative one is no place, but says what all bytes are. */
-static const char *find_chunk(fp_unblosc *unblosc, const uint8_t *frame, size_t length, size_t header_bytes,
+static const char *find_chunk(fp_blosc_decoder *decoder, const uint8_t *frame, size_t length, size_t header_bytes,
                               const uint8_t **chunk) {
     uint8_t place[8];
     size_t place_bytes = 0;
     uint64_t stored = load_be64(frame + 0x27);
     if (stored > length - header_bytes) return DAMAGED;
-    const char *wrong = fp_decode_blosc(unblosc, frame + header_bytes + stored, length - header_bytes - stored,
+    const char *wrong = fp_decode_blosc(decoder, frame + header_bytes + stored, length - header_bytes - stored,
                                         (fp_range){0, 8}, place, 8, &place_bytes);
     if (wrong) return wrong;
     if (place_bytes != 8) return DAMAGED;
@@ -298,7 +298,7 @@ static int fits(const chunk_header *chunk, const arrangement *plan) {
            chunk->num_bytes % chunk->block_bytes == 0 && (int64_t)(chunk->num_bytes / chunk->block_bytes) == num_blocks;
 }
 
-const char *fp_decode_blosc2(fp_unblosc *unblosc, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
+const char *fp_decode_blosc2(fp_blosc_decoder *decoder, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
                              size_t capacity, size_t *out_length) {
     static const char no_frame[] = "a Blosc2 chunk is no frame, or a damaged one";
     if (length < FRAME_HEADER || memcmp(data + 1, FRAME_MAGIC, 8)) return no_frame;
@@ -308,7 +308,7 @@ const char *fp_decode_blosc2(fp_unblosc *unblosc, const uint8_t *data, size_t le
     const uint8_t *at = NULL;
     chunk_header chunk;
     const char *wrong = find_arrangement(data, header_bytes, &plan);
-    if (!wrong) wrong = find_chunk(unblosc, data, length, header_bytes, &at);
+    if (!wrong) wrong = find_chunk(decoder, data, length, header_bytes, &at);
     if (!wrong && at) wrong = read_header(at, (size_t)(data + length - at), &chunk);
     if (wrong) return wrong;
     if (plan.item_bytes == 0 || (at && !fits(&chunk, &plan))) return DAMAGED;
@@ -316,7 +316,7 @@ const char *fp_decode_blosc2(fp_unblosc *unblosc, const uint8_t *data, size_t le
     if (at && !plan.rank) num_bytes = chunk.num_bytes;
     if (num_bytes > capacity) return TOO_LONG;
     *out_length = num_bytes;
-    if (at && chunk.special == PLAIN) return read_chunk(unblosc, &chunk, &plan, wanted, out);
+    if (at && chunk.special == PLAIN) return read_chunk(decoder, &chunk, &plan, wanted, out);
     if (at) return read_special(&chunk, out, num_bytes);
     memset(out, 0, num_bytes);
     return NULL;

@@ -3,18 +3,18 @@
    users are refused. */
 #ifndef FASTPACK_BLOSC_H
 #define FASTPACK_BLOSC_H
-#include "expand.h"
+#include "decompress.h"
 #include "span.h"
 
 /* Working memory, which begins as zeros. */
 typedef struct {
-    fp_expander expander;
+    fp_decompressor decompressor;
     fp_scratch streams;  /* a block as its compressor gives it */
     fp_scratch filtered; /* a block half way through its filters */
     fp_scratch block;    /* a block of several dimensions */
-} fp_unblosc;
+} fp_blosc_decoder;
 
-void fp_unblosc_free(fp_unblosc *unblosc);
+void fp_blosc_decoder_free(fp_blosc_decoder *decoder);
 
 /* The bytes of the output that are wanted: those of blocks that have none of them are not written. */
 typedef struct {
@@ -23,9 +23,9 @@ typedef struct {
 } fp_range;
 
 /* Both write no more than `capacity` bytes to `out` and return what is wrong, or NULL. */
-const char *fp_decode_blosc(fp_unblosc *unblosc, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
+const char *fp_decode_blosc(fp_blosc_decoder *decoder, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
                             size_t capacity, size_t *out_length);
-const char *fp_decode_blosc2(fp_unblosc *unblosc, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
+const char *fp_decode_blosc2(fp_blosc_decoder *decoder, const uint8_t *data, size_t length, fp_range wanted, uint8_t *out,
                              size_t capacity, size_t *out_length);
 
 struct ZSTD_CCtx_s;

@@ -12,7 +12,7 @@
 #define PLACE_CHUNK (CHUNK_HEADER + 8)
 #define TRAILER 35
 #define BLOCK_BYTES (1u << 17)
-#define MOST_BYTES 0x7ffe0000u /* the format's numbers are signed, and a frame is a little longer than its chunk */
+#define MAX_BYTES 0x7ffe0000u /* the format's numbers are signed, and a frame is a little longer than its chunk */
 
 static size_t block_bytes(size_t length, uint32_t type_bytes) {
     size_t block = BLOCK_BYTES / type_bytes * type_bytes;
@@ -105,7 +105,7 @@ const char *fp_encode_blosc2(ZSTD_CCtx *zstd, fp_scratch *shuffled, const fp_blo
                              size_t length, uint8_t *out, size_t *out_length) {
     size_t block = block_bytes(length, plan->type_bytes), num_blocks = length ? (length - 1) / block + 1 : 0;
     uint8_t *chunk = out + FRAME_HEADER, *starts = chunk + CHUNK_HEADER, *at = starts + 4 * num_blocks;
-    if (length > MOST_BYTES) return "blosc2: a chunk is too long";
+    if (length > MAX_BYTES) return "blosc2: a chunk is too long";
     for (size_t number = 0; number < num_blocks; number++) {
         const uint8_t *from = data + number * block;
         size_t wanted = length - number * block < block ? length - number * block : block;

@@ -17,7 +17,7 @@ typedef struct {
     fp_pipeline *pipeline;
     fp_scratch stored;
     fp_scratch decoded;
-} desk;
+} thread_buffers;
 
 static layout layout_of(const fp_chunked *dataset) {
     layout plan = {.sample_bytes = dataset->item_bytes, .part_bytes = dataset->item_bytes};
@@ -40,7 +40,7 @@ static int is_plain(const fp_chunked *dataset, const fp_chunk *chunk) {
 }
 
 /* The chunk, at least the bytes of it that are wanted, to their place in `out`. */
-static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk, desk *mine, uint8_t *out,
+static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk, thread_buffers *mine, uint8_t *out,
                       fp_range range, int64_t row, fp_outcome *outcome) {
     if (is_plain(dataset, chunk)) {
         if (chunk->length != plan->chunk_bytes)
@@ -67,7 +67,7 @@ static fp_range range_of(const fp_wanted *wanted, int64_t layer, size_t part_byt
 }
 
 /* Samples that stand alone in their chunks need no room of their own: the batch's row is it. */
-static int read_whole_sample(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk, desk *mine,
+static int read_whole_sample(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk, thread_buffers *mine,
                              const fp_wanted *wanted, int64_t layer, uint8_t *out, fp_outcome *outcome) {
     int64_t first = wanted->starts[layer];
     uint8_t *sample = out + (size_t)wanted->rows[first] * plan->sample_bytes;
@@ -78,7 +78,7 @@ static int read_whole_sample(const fp_chunked *dataset, const layout *plan, cons
     return FP_OK;
 }
 
-static int read_chunk(const fp_chunked *dataset, const layout *plan, int64_t number, desk *mine,
+static int read_chunk(const fp_chunked *dataset, const layout *plan, int64_t number, thread_buffers *mine,
                       const fp_wanted *wanted, int64_t layer, uint8_t *out, fp_outcome *outcome) {
     const fp_chunk *chunk = &dataset->chunks[wanted->numbers[layer] * plan->chunks_in_layer + number];
     int64_t row = wanted->rows[wanted->starts[layer]];
@@ -100,7 +100,7 @@ static int read_chunk(const fp_chunked *dataset, const layout *plan, int64_t num
 int fp_read_chunks(const fp_chunked *dataset, const fp_wanted *wanted, uint8_t *out, int64_t *counter,
                    fp_outcome *outcome) {
     layout plan = layout_of(dataset);
-    desk mine = {0};
+    thread_buffers mine = {0};
     int64_t num_chunks = wanted->num_layers * plan.chunks_in_layer, next;
     int status = FP_OK;
     while (status == FP_OK && (next = fp_take_row(counter)) < num_chunks) {

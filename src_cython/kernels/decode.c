@@ -31,9 +31,9 @@ struct fp_decoder {
     char message[JMSG_LENGTH_MAX];
     fp_scratch stored;       /* pixels as the file stores them */
     fp_scratch converted;    /* a row in a colour space that libjpeg leaves to us */
-    fp_easel easel;
+    fp_view_scratch view_scratch;
     fp_sequential *own_sequential;
-    int64_t num_sequential, num_marked, num_odd;
+    int64_t num_sequential, num_with_seek_points, num_odd;
 };
 
 /* Libjpeg reports failures by callback; each leaves by longjmp, as its documentation asks. */
@@ -105,7 +105,7 @@ void fp_decoder_free(fp_decoder *decoder) {
     jpeg_destroy_decompress(&decoder->jpeg);
     fp_scratch_free(&decoder->stored);
     fp_scratch_free(&decoder->converted);
-    fp_easel_free(&decoder->easel);
+    fp_view_scratch_free(&decoder->view_scratch);
     fp_sequential_free(decoder->own_sequential);
     free(decoder);
 }
@@ -116,7 +116,7 @@ int64_t fp_decoder_num_odd(const fp_decoder *decoder) { return decoder->num_odd;
 
 int fp_decoder_is_odd(const fp_decoder *decoder) { return decoder->is_odd; }
 
-int64_t fp_decoder_num_marked(const fp_decoder *decoder) { return decoder->num_marked; }
+int64_t fp_decoder_num_with_seek_points(const fp_decoder *decoder) { return decoder->num_with_seek_points; }
 
 const char *fp_decoder_message(const fp_decoder *decoder) { return decoder->message; }
 
@@ -129,19 +129,19 @@ static int fail_box(fp_decoder *decoder) {
     return fail(decoder, FP_BAD_BOX, "the crop box lies outside the image, or the output outside the box");
 }
 
-static int place(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
+static int write_view(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
                  const fp_target *target) {
-    if (fp_place(&decoder->easel, pixels, stride, plan, view, target))
+    if (fp_write_view(&decoder->view_scratch, pixels, stride, plan, view, target))
         return fail(decoder, FP_NO_MEMORY, "no memory to turn or resample an image");
     return FP_OK;
 }
 
-int fp_place_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, uint32_t width, uint32_t height,
+int fp_resample_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, uint32_t width, uint32_t height,
                     int interpolation, const fp_view *view, const fp_target *target) {
     fp_plan plan;
     if (!fp_plan_view(view, target, width, height, 1, interpolation, &plan)) return fail_box(decoder);
     pixels += (int64_t)plan.stored.y * stride + (int64_t)plan.stored.x * target->channels;
-    return place(decoder, pixels, stride, &plan, view, target);
+    return write_view(decoder, pixels, stride, &plan, view, target);
 }
 
 /* JPEG */
@@ -262,7 +262,7 @@ static int is_other_data(fp_decoder *decoder) {
     if (decoder->errors.libjpeg.msg_code != JWRN_EXTRANEOUS_DATA || !fp_describe_scan(jpeg, 1, &scan)) return 0;
     scan.data = decoder->scan_data;
     scan.length = decoder->scan_length;
-    return !fp_sequential_goes_on(decoder->own_sequential, &scan);
+    return !fp_sequential_has_more_mcus(decoder->own_sequential, &scan);
 }
 
 int fp_route_jpeg(fp_decoder *decoder, const uint8_t *head, size_t length, uint64_t image_bytes) {
@@ -293,7 +293,7 @@ static int decode_sequential(fp_decoder *decoder, const fp_scan *scan, const fp_
     if (status == FP_LEFT_TO_LIBJPEG) return status;
     if (status != FP_OK) return fail(decoder, status, "no memory for an image");
     decoder->num_sequential++;
-    return is_direct ? FP_OK : place(decoder, out, stride, plan, view, target);
+    return is_direct ? FP_OK : write_view(decoder, out, stride, plan, view, target);
 }
 
 static int decode(fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target) {
@@ -324,7 +324,7 @@ static int decode(fp_decoder *decoder, const fp_decode_options *options, const f
     uint8_t *stored = fp_scratch_reserve(&decoder->stored, (size_t)stride * plan.stored.height);
     if (!stored) return fail(decoder, FP_NO_MEMORY, "no memory for an image");
     read_rows(decoder, stored, stride, plan.stored.y + plan.stored.height, options);
-    return place(decoder, stored + (int64_t)left * target->channels, stride, &plan, view, target);
+    return write_view(decoder, stored + (int64_t)left * target->channels, stride, &plan, view, target);
 }
 
 int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,
@@ -347,17 +347,17 @@ int fp_decode_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, cons
 
 /* What is left to decode of an image in `data` once its headers are read; what lies behind them need not be there yet. 0 when
    it is not of our kind. */
-static int describe_marked(const fp_decoder *decoder, const uint8_t *data, const fp_checkpoints *checkpoints, uint32_t reduced, fp_scan *scan) {
+static int describe_with_seek_table(const fp_decoder *decoder, const uint8_t *data, const fp_seek_table *seek_table, uint32_t reduced, fp_scan *scan) {
     if (!fp_describe_scan(&decoder->jpeg, reduced, scan)) return 0;
     scan->image = data;
-    scan->length = (size_t)(checkpoints->image_bytes - fp_checkpoints_head_bytes(checkpoints));
+    scan->length = (size_t)(seek_table->image_bytes - fp_seek_table_head_bytes(seek_table));
     scan->is_worth_tables = is_worth_tables(scan->length);
-    scan->checkpoints = checkpoints;
+    scan->seek_table = seek_table;
     return 1;
 }
 
 /* Which bytes decoding by checkpoints takes; 0 when it cannot be done. */
-static int plan_marked(const fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target,
+static int plan_with_seek_table(const fp_decoder *decoder, const fp_decode_options *options, const fp_view *view, const fp_target *target,
                        const fp_scan *scan, fp_plan *plan, uint64_t bytes[2]) {
     const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
     return (uint64_t)jpeg->image_width * jpeg->image_height <= options->max_pixels &&
@@ -366,25 +366,25 @@ static int plan_marked(const fp_decoder *decoder, const fp_decode_options *optio
 }
 
 /* What the table's seal covers at least: the image's memory, or NULL. */
-static const uint8_t *view_sealed(const fp_reading *r, uint64_t sealed_bytes, fp_outcome *outcome) {
+static const uint8_t *view_covered(const fp_reading *r, uint64_t covered_bytes, fp_outcome *outcome) {
     const uint8_t *data = NULL;
     if (r->origin->memory) return fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome) ? NULL : data;
     uint8_t *bytes = fp_scratch_reserve(r->blob, r->span->length);
-    return bytes && fp_read_part(r->origin, r->span, 0, sealed_bytes, bytes, r->row, outcome) == FP_OK ? bytes : NULL;
+    return bytes && fp_read_part(r->origin, r->span, 0, covered_bytes, bytes, r->row, outcome) == FP_OK ? bytes : NULL;
 }
 
 /* All of them, when all of the data is needed: then their checksum can be compared. */
-static int read_rest(const fp_reading *r, uint64_t head_bytes, const uint64_t bytes[2], const fp_checkpoints *checkpoints, fp_outcome *outcome) {
+static int read_rest(const fp_reading *r, uint64_t head_bytes, const uint64_t bytes[2], const fp_seek_table *seek_table, fp_outcome *outcome) {
     const uint8_t *data = NULL;
     if (r->origin->memory) return 1;
-    int are_all = bytes[0] <= head_bytes && bytes[1] + 8 >= checkpoints->image_bytes;
+    int are_all = bytes[0] <= head_bytes && bytes[1] + 8 >= seek_table->image_bytes;
     if (are_all) return fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome) == FP_OK;
     return fp_read_part(r->origin, r->span, bytes[0], bytes[1], r->blob->own_bytes, r->row, outcome) == FP_OK;
 }
 
-static int decode_marked(fp_decoder *decoder, const uint8_t *data, const fp_reading *r, const fp_checkpoints *checkpoints,
+static int decode_by_seek_table(fp_decoder *decoder, const uint8_t *data, const fp_reading *r, const fp_seek_table *seek_table,
                          const fp_decode_options *options, const fp_view *view, const fp_target *target, fp_outcome *outcome) {
-    uint64_t head_bytes = fp_checkpoints_head_bytes(checkpoints), bytes[2];
+    uint64_t head_bytes = fp_seek_table_head_bytes(seek_table), bytes[2];
     decoder->max_scans = options->max_scans;
     decoder->accept_damage = 0;
     int is_decoded = 0;
@@ -395,29 +395,29 @@ static int decode_marked(fp_decoder *decoder, const uint8_t *data, const fp_read
     fp_scan scan;
     fp_plan plan;
     read_header(decoder, data, head_bytes);
-    if (describe_marked(decoder, data, checkpoints, reduction(&decoder->jpeg, options, view, target), &scan) &&
-        plan_marked(decoder, options, view, target, &scan, &plan, bytes) && read_rest(r, head_bytes, bytes, checkpoints, outcome))
+    if (describe_with_seek_table(decoder, data, seek_table, reduction(&decoder->jpeg, options, view, target), &scan) &&
+        plan_with_seek_table(decoder, options, view, target, &scan, &plan, bytes) && read_rest(r, head_bytes, bytes, seek_table, outcome))
         is_decoded = decode_sequential(decoder, &scan, options, &plan, view, target) == FP_OK;
     fp_jpeg_end(&decoder->jpeg);
-    decoder->num_marked += is_decoded;
+    decoder->num_with_seek_points += is_decoded;
     decoder->num_odd += is_decoded && decoder->is_odd;
     return is_decoded;
 }
 
-int fp_decode_span(fp_decoder *decoder, const fp_reading *r, const fp_checkpoints *checkpoints, const fp_decode_options *options,
+int fp_decode_span(fp_decoder *decoder, const fp_reading *r, const fp_seek_table *seek_table, const fp_decode_options *options,
                    const fp_view *view, const fp_target *target, fp_outcome *outcome) {
-    uint64_t sealed_bytes = checkpoints && sequential_use != FP_NEVER ? fp_checkpoints_sealed_bytes(checkpoints) : 0;
+    uint64_t covered_bytes = seek_table && sequential_use != FP_NEVER ? fp_seek_table_covered_bytes(seek_table) : 0;
     fp_outcome ignored = {0};
-    const uint8_t *data = sealed_bytes ? view_sealed(r, sealed_bytes, &ignored) : NULL;
-    if (data && decode_marked(decoder, data, r, checkpoints, options, view, target, &ignored)) return FP_OK;
+    const uint8_t *data = covered_bytes ? view_covered(r, covered_bytes, &ignored) : NULL;
+    if (data && decode_by_seek_table(decoder, data, r, seek_table, options, view, target, &ignored)) return FP_OK;
     if (fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome)) return outcome->status;
     int status = fp_decode_jpeg(decoder, data, r->span->length, options, view, target);
     if (status != FP_OK) return fp_fail(outcome, status, r->row, r->span->offset, decoder->message);
     return FP_OK;
 }
 
-int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32_t crc32c, fp_scratch *words, size_t *num_words) {
-    fp_checkpoints checkpoints = {NULL, 0, length, crc32c};
+int fp_find_seek_points(fp_decoder *decoder, const uint8_t *data, size_t length, uint32_t crc32c, fp_scratch *words, size_t *num_words) {
+    fp_seek_table seek_table = {NULL, 0, length, crc32c};
     *num_words = 0;
     decoder->max_scans = 1;
     decoder->accept_damage = 0;
@@ -430,8 +430,8 @@ int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32
     int status = FP_OK;
     if (fp_describe_scan(&decoder->jpeg, 1, &scan)) {
         scan.image = data;
-        scan.checkpoints = &checkpoints;
-        status = fp_sequential_mark(decoder->own_sequential, &scan, words, num_words);
+        scan.seek_table = &seek_table;
+        status = fp_sequential_find_seek_points(decoder->own_sequential, &scan, words, num_words);
     }
     fp_jpeg_end(&decoder->jpeg);
     return status;

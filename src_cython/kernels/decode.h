@@ -2,8 +2,8 @@
    plain kinds of images are decoded by a decoder of our own, the others, and all that it objects to, by libjpeg-turbo. */
 #ifndef FASTPACK_DECODE_H
 #define FASTPACK_DECODE_H
-#include "checkpoints.h"
-#include "picture.h"
+#include "seek_points.h"
+#include "geometry.h"
 
 enum fp_color { FP_RGB = 0, FP_BGR = 1, FP_GRAY = 2 };
 
@@ -64,17 +64,17 @@ typedef struct {
 /* The same for an image that is read first. By its checkpoints, when there are any that are its own, only those of its bytes
    that are needed: of a part of them no checksum is compared. Whatever is odd about them, all is read, compared and decoded
    without. Fails into `outcome`. */
-int fp_decode_span(fp_decoder *decoder, const fp_reading *reading, const fp_checkpoints *checkpoints,
+int fp_decode_span(fp_decoder *decoder, const fp_reading *reading, const fp_seek_table *seek_table,
                    const fp_decode_options *options, const fp_view *view, const fp_target *target, fp_outcome *outcome);
 
 /* How many images were decoded by their checkpoints. */
-int64_t fp_decoder_num_marked(const fp_decoder *decoder);
+int64_t fp_decoder_num_with_seek_points(const fp_decoder *decoder);
 
 /* Makes the table of checkpoints of an image of `length` bytes: its words lie in `words` afterwards. None, when it is not of
    the plain kind, or not flawless. FP_OK or FP_NO_MEMORY. */
-int fp_mark_jpeg(fp_decoder *decoder, const uint8_t *data, size_t length, uint32_t crc32c, fp_scratch *words, size_t *num_words);
+int fp_find_seek_points(fp_decoder *decoder, const uint8_t *data, size_t length, uint32_t crc32c, fp_scratch *words, size_t *num_words);
 
 /* The same for pixels that another codec has decoded; `pixels` has the target's number of channels. */
-int fp_place_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, uint32_t width, uint32_t height,
+int fp_resample_pixels(fp_decoder *decoder, const uint8_t *pixels, int64_t stride, uint32_t width, uint32_t height,
                     int interpolation, const fp_view *view, const fp_target *target);
 #endif

@@ -18,7 +18,7 @@ enum {
 
 /* Zigzag order (T.81, figure A.6). What lies outside goes to the place of the DC
    coefficient, which is written last. */
-static const uint8_t places[FP_NUM_PLACES] = {
+static const uint8_t zigzag_order[FP_NUM_PLACES] = {
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
     12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
     35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
@@ -224,7 +224,7 @@ FP_INLINE int decode_block(bit_reader *reader, const fp_coded_component *compone
                 fp_symbol found = take_long(&r, component->ac, component->ac->singles[index]);
                 if (found == 0) return 0;
                 first = at = at + (found >> 8 & 0xff);
-                if (block) block[places[at]] = (int16_t)(found >> 16);
+                if (block) block[zigzag_order[at]] = (int16_t)(found >> 16);
                 continue;
             }
             take(&r, steps);
@@ -232,8 +232,8 @@ FP_INLINE int decode_block(bit_reader *reader, const fp_coded_component *compone
             at = first + (steps >> 16);
             if (!block) continue;
             uint32_t values = pairs->values[index];
-            block[places[first]] = (int16_t)values;
-            block[places[at]] = (int16_t)(values >> 16);
+            block[zigzag_order[first]] = (int16_t)values;
+            block[zigzag_order[at]] = (int16_t)(values >> 16);
         }
         if (first == 63 && at > 63) { /* the second symbol is the next block's */
             r = before;
@@ -324,9 +324,9 @@ typedef struct {
     coded_block *here, *blocks, *end; /* apart, so that all this may live in registers */
     uint32_t mcus_left;
     const uint8_t *limit;    /* before an MCU */
-} turn;
+} lane_state;
 
-FP_INLINE int begin_block(turn *t) {
+FP_INLINE int begin_block(lane_state *t) {
     const coded_block *here = t->here;
     t->block = here->coefficients;
     t->pairs = &here->component->ac->pairs;
@@ -335,7 +335,7 @@ FP_INLINE int begin_block(turn *t) {
 }
 
 /* 0 when all are done, or what was read is none: then mcus_left is not 0. */
-FP_INLINE int next_block(turn *t, int stores) {
+FP_INLINE int next_block(lane_state *t, int stores) {
     coded_block *here = t->here;
     uint32_t end = t->at < FP_END_OF_BLOCK ? t->at : t->at - FP_END_OF_BLOCK;
     if (__builtin_expect(end >= 63 && t->at != 63, 0)) return 0;
@@ -356,7 +356,7 @@ FP_INLINE int next_block(turn *t, int stores) {
 }
 
 /* One lookup; 0 when nothing is left to decode. */
-FP_INLINE int step(turn *t, int stores) {
+FP_INLINE int step(lane_state *t, int stores) {
     bit_reader before = t->r;
     uint32_t first;
     uint64_t index = look_up(&t->r);
@@ -366,15 +366,15 @@ FP_INLINE int step(turn *t, int stores) {
         fp_symbol found = take_long(&t->r, table, table->singles[index]);
         if (found == 0) return 0;
         first = t->at = t->at + (found >> 8 & 0xff);
-        if (stores) t->block[places[t->at]] = (int16_t)(found >> 16);
+        if (stores) t->block[zigzag_order[t->at]] = (int16_t)(found >> 16);
     } else {
         take(&t->r, steps);
         first = t->at + (steps >> 8 & 0xff);
         t->at = first + (steps >> 16);
         if (stores) {
             uint32_t values = t->pairs->values[index];
-            t->block[places[first]] = (int16_t)values;
-            t->block[places[t->at]] = (int16_t)(values >> 16);
+            t->block[zigzag_order[first]] = (int16_t)values;
+            t->block[zigzag_order[t->at]] = (int16_t)(values >> 16);
         }
     }
     if (t->at < 63) return 1;
@@ -387,7 +387,7 @@ FP_INLINE int step(turn *t, int stores) {
 }
 
 /* Blocks that nobody asked for are stored all the same, all in one place: that costs less than to ask. */
-FP_INLINE int start_turn(turn *t, coded_block *blocks, fp_entropy *e, fp_lane *lane, uint32_t num_mcus, const fp_coefficients *out) {
+FP_INLINE int begin_lane(lane_state *t, coded_block *blocks, fp_entropy *e, fp_lane *lane, uint32_t num_mcus, const fp_coefficients *out) {
     t->here = t->blocks = blocks;
     t->end = blocks + list_blocks(e, lane, out, blocks);
     for (coded_block *block = blocks; block < t->end; block++)
@@ -399,26 +399,26 @@ FP_INLINE int start_turn(turn *t, coded_block *blocks, fp_entropy *e, fp_lane *l
 }
 
 /* After a refill four lookups may follow, of which one may begin a block. */
-FP_INLINE int finish_turn(turn *t, int stores) {
+FP_INLINE int finish_lane(lane_state *t, int stores) {
     do refill(&t->r); while (step(t, stores) && step(t, stores));
     return t->mcus_left == 0;
 }
 
-FP_INLINE int decode_turns(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second, int stores) {
-    turn a, b;
+FP_INLINE int decode_two_lanes(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second, int stores) {
+    lane_state a, b;
     coded_block blocks[2][FP_MAX_BLOCKS];
     if (num_mcus == 0) return 1;
-    if (!start_turn(&a, blocks[0], e, &e->lane, num_mcus, out)) return 0;
-    if (!start_turn(&b, blocks[1], e, &e->second, num_mcus, second)) return 0;
+    if (!begin_lane(&a, blocks[0], e, &e->lane, num_mcus, out)) return 0;
+    if (!begin_lane(&b, blocks[1], e, &e->second, num_mcus, second)) return 0;
     b.r.lookup_shift = a.r.lookup_shift; /* one register for both */
     int sound;
     for (;;) {
         refill(&a.r);
         refill(&b.r);
-        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_turn(&b, stores); break; }
-        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_turn(&a, stores); break; }
-        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_turn(&b, stores); break; }
-        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_turn(&a, stores); break; }
+        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_lane(&b, stores); break; }
+        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_lane(&a, stores); break; }
+        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_lane(&b, stores); break; }
+        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_lane(&a, stores); break; }
     }
     stop_reading(&e->lane, &a.r);
     stop_reading(&e->second, &b.r);
@@ -428,17 +428,17 @@ FP_INLINE int decode_turns(fp_entropy *e, uint32_t num_mcus, const fp_coefficien
 static int decode_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
 static int skip_plain(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
 static int decode_both_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
-    return decode_turns(e, num_mcus, out, second, 1);
+    return decode_two_lanes(e, num_mcus, out, second, 1);
 }
-static int skip_both_plain(fp_entropy *e, uint32_t num_mcus) { return decode_turns(e, num_mcus, NULL, NULL, 0); }
+static int skip_both_plain(fp_entropy *e, uint32_t num_mcus) { return decode_two_lanes(e, num_mcus, NULL, NULL, 0); }
 
 #if FP_HAS_AVX2
 FP_AVX2 static int decode_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
 FP_AVX2 static int skip_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
 FP_AVX2 static int decode_both_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
-    return decode_turns(e, num_mcus, out, second, 1);
+    return decode_two_lanes(e, num_mcus, out, second, 1);
 }
-FP_AVX2 static int skip_both_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_turns(e, num_mcus, NULL, NULL, 0); }
+FP_AVX2 static int skip_both_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_two_lanes(e, num_mcus, NULL, NULL, 0); }
 #endif
 
 int fp_entropy_decode(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out) {

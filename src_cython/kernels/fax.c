@@ -35,7 +35,7 @@ static const uint16_t BLACK[] = {
 };
 
 
-enum { NUM_CODES = 104, MOST_BITS = 13, BAD = -1 };
+enum { NUM_CODES = 104, MAX_BITS = 13, BAD = -1 };
 /* What writers may leave behind the last row: an end of the data (T.6: 24 bits; T.4: six of 13), padded. */
 #define TAIL_BYTES 16
 
@@ -46,12 +46,12 @@ typedef struct {
 } code;
 
 typedef struct {
-    code white[1 << MOST_BITS], black[1 << MOST_BITS];
+    code white[1 << MAX_BITS], black[1 << MAX_BITS];
 } code_tables;
 
 static void fill_table(code *table, const uint16_t *codes) {
     for (int i = 0; i < NUM_CODES; i++) {
-        int length = 31 - __builtin_clz(codes[i]), free_bits = MOST_BITS - length;
+        int length = 31 - __builtin_clz(codes[i]), free_bits = MAX_BITS - length;
         uint32_t first = (uint32_t)(codes[i] & ((1u << length) - 1)) << free_bits;
         for (uint32_t k = 0; k < 1u << free_bits; k++) table[first + k] = (code){(int16_t)(i < 64 ? i : 64 * (i - 63)), (uint8_t)length};
     }
@@ -72,7 +72,7 @@ static uint32_t peek(const bit_reader *in, uint32_t count) {
 
 static int32_t next_run(bit_reader *in, const code *table) {
     for (int32_t run = 0;;) {
-        code found = table[peek(in, MOST_BITS)];
+        code found = table[peek(in, MAX_BITS)];
         in->bit += found.length;
         if (!found.length || in->bit > in->end || run > INT32_MAX / 2) return BAD;
         run += found.run;

@@ -12,7 +12,7 @@ typedef struct {
     uint8_t has_values; /* 0 while all lists are empty: then the kind may still become another */
     uint8_t left_out;  /* its lists may be of any kind, and it stays FP_KIND_ABSENT */
     int64_t latest;    /* where its newest value list stands in the table */
-    int32_t follower;  /* the feature that came after it last time: most likely it comes again */
+    int32_t next_feature;  /* the feature that came after it last time: most likely it comes again */
 } fp_feature;
 
 /* The values that one record has of one feature, in place. */
@@ -41,7 +41,7 @@ typedef struct {
 
 void fp_features_free(fp_features *table);
 /* Forgets the value lists, as before the next piece of a file; the names stay. */
-void fp_features_next_piece(fp_features *table);
+void fp_features_clear_lists(fp_features *table);
 /* The feature of that name, new or not. `before` is the one that the record named before it, -1 at its beginning. */
 int fp_features_find(fp_features *table, const fp_bytes *name, int32_t before, int32_t *out);
 /* Adds the value lists of one record. FP_OK; FP_BAD_PROTO; FP_WRONG_KIND, *odd being the feature; FP_RECORD_LIMIT when there

@@ -11,7 +11,7 @@ void fp_features_free(fp_features *table) {
     memset(table, 0, sizeof *table);
 }
 
-void fp_features_next_piece(fp_features *table) {
+void fp_features_clear_lists(fp_features *table) {
     table->num_lists = 0;
     for (size_t f = 0; f < table->num_features; f++) table->own_features[f].latest = -1;
 }
@@ -67,7 +67,7 @@ static int add_feature(fp_features *table, const fp_bytes *name, uint64_t hash, 
 }
 
 int fp_features_find(fp_features *table, const fp_bytes *name, int32_t before, int32_t *out) {
-    int32_t guess = before >= 0 ? table->own_features[before].follower : table->num_features ? 0 : -1;
+    int32_t guess = before >= 0 ? table->own_features[before].next_feature : table->num_features ? 0 : -1;
     if (guess >= 0 && has_name(&table->own_features[guess], name)) {
         *out = guess;
         return FP_OK;
@@ -86,7 +86,7 @@ int fp_features_find(fp_features *table, const fp_bytes *name, int32_t before, i
         }
     }
     if (*out < 0) status = add_feature(table, name, hash, out);
-    if (status == FP_OK && before >= 0) table->own_features[before].follower = *out;
+    if (status == FP_OK && before >= 0) table->own_features[before].next_feature = *out;
     return status;
 }
 
@@ -119,7 +119,7 @@ static int add_list(fp_features *table, const fp_entry *entry, int64_t row, int3
     return FP_OK;
 }
 
-static int settle_kinds(fp_features *table, size_t first_list, int32_t *odd) {
+static int check_kinds(fp_features *table, size_t first_list, int32_t *odd) {
     for (size_t i = first_list; i < table->num_lists; i++) {
         const fp_value_list *list = &table->own_lists[i];
         fp_feature *feature = &table->own_features[list->feature];
@@ -148,7 +148,7 @@ int fp_features_add(fp_features *table, const uint8_t *example, size_t length, i
         if ((status = fp_features_find(table, &entry.name, feature, &feature))) return status;
         if ((status = add_list(table, &entry, row, feature))) return status;
     }
-    return more < 0 ? FP_BAD_PROTO : settle_kinds(table, first_list, odd);
+    return more < 0 ? FP_BAD_PROTO : check_kinds(table, first_list, odd);
 }
 
 void fp_features_sort(const fp_features *table, int64_t *order, int64_t *starts) {

@@ -12,7 +12,7 @@ static int open_file(const char *path) {
     return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait */
 }
 
-int fp_ask_for_file(const char *path, size_t length) {
+int fp_prefetch_file(const char *path, size_t length) {
     int fd = open_file(path);
     if (fd >= 0) posix_fadvise(fd, 0, (off_t)length, POSIX_FADV_WILLNEED);
     return fd;

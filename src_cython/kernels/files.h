@@ -10,7 +10,7 @@ enum { FP_FILES_AHEAD = 16 };
 
 /* Opens a file that will soon be read and has the system fetch its first `length` bytes; the caller owns the descriptor. -1 where
  * that cannot be done: the reading will tell why. */
-int fp_ask_for_file(const char *path, size_t length);
+int fp_prefetch_file(const char *path, size_t length);
 
 /* Reads a whole file, which must be `length` bytes long (FP_FILE_CHANGED when it is not), and closes it. fd: what asking for it
  * gave. */

@@ -13,7 +13,7 @@ struct fp_pipeline {
     fp_filter filters[FP_MAX_FILTERS];
     size_t num_filters;
     fp_scratch scratch[2];
-    fp_unblosc unblosc;
+    fp_blosc_decoder blosc;
     /* Made when first needed. */
     struct libdeflate_compressor *own_deflater;
     ZSTD_CCtx *own_zstd;
@@ -26,11 +26,11 @@ typedef struct {
     uint8_t *out;
     size_t capacity;
     fp_range wanted; /* of the output */
-} passage;
+} chunk_state;
 
 static const char NO_MEMORY[] = "no memory for a chunk";
 
-static const char *arrive(passage *chunk, size_t length) {
+static const char *finish_step(chunk_state *chunk, size_t length) {
     chunk->data = chunk->out;
     chunk->length = length;
     return NULL;
@@ -42,21 +42,21 @@ static uint32_t parameter(const fp_filter *filter, uint32_t number, uint32_t oth
 
 /* shuffle */
 
-static const char *decode_shuffle(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *decode_shuffle(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)pipeline;
     size_t item_bytes = parameter(filter, 0, 1);
     if (item_bytes <= 1) return NULL;
     if (chunk->length > chunk->capacity) return "a chunk is longer than its dataset says";
     fp_unshuffle(chunk->data, chunk->length, item_bytes, chunk->out);
-    return arrive(chunk, chunk->length);
+    return finish_step(chunk, chunk->length);
 }
 
-static const char *encode_shuffle(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *encode_shuffle(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)pipeline;
     size_t item_bytes = parameter(filter, 0, 1);
     if (item_bytes <= 1) return NULL;
     fp_shuffle(chunk->data, chunk->length, item_bytes, chunk->out);
-    return arrive(chunk, chunk->length);
+    return finish_step(chunk, chunk->length);
 }
 
 /* fletcher32 */
@@ -88,7 +88,7 @@ uint32_t fp_fletcher32(const uint8_t *data, size_t length) {
 /* HDF5 1.6.2 and older swapped the bytes of both halves on little-endian machines; the library takes either. */
 static uint32_t swapped_halves(uint32_t sum) { return (sum & 0x00ff00ffu) << 8 | (sum >> 8 & 0x00ff00ffu); }
 
-static const char *decode_fletcher32(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *decode_fletcher32(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)pipeline, (void)filter;
     if (chunk->length < 4) return "a chunk is too short for its checksum";
     chunk->length -= 4;
@@ -96,29 +96,29 @@ static const char *decode_fletcher32(fp_pipeline *pipeline, const fp_filter *fil
     return stored == sum || stored == swapped_halves(sum) ? NULL : "a chunk differs from its Fletcher32 checksum";
 }
 
-static const char *encode_fletcher32(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *encode_fletcher32(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)pipeline, (void)filter;
     memcpy(chunk->out, chunk->data, chunk->length);
     fp_store_le32(chunk->out + chunk->length, fp_fletcher32(chunk->data, chunk->length));
-    return arrive(chunk, chunk->length + 4);
+    return finish_step(chunk, chunk->length + 4);
 }
 
 /* deflate */
 
-static const char *decode_deflate(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *decode_deflate(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)filter;
     size_t length = 0;
-    const char *wrong = fp_expand_deflate(&pipeline->unblosc.expander, chunk->data, chunk->length, chunk->out,
+    const char *wrong = fp_decompress_deflate(&pipeline->blosc.decompressor, chunk->data, chunk->length, chunk->out,
                                           chunk->capacity, &length);
-    return wrong ? wrong : arrive(chunk, length);
+    return wrong ? wrong : finish_step(chunk, length);
 }
 
-static const char *encode_deflate(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *encode_deflate(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     if (!pipeline->own_deflater) pipeline->own_deflater = libdeflate_alloc_compressor((int)parameter(filter, 0, 6));
     if (!pipeline->own_deflater) return "deflate: no memory, or no such level";
     size_t length = libdeflate_zlib_compress(pipeline->own_deflater, chunk->data, chunk->length, chunk->out,
                                              chunk->capacity);
-    return length ? arrive(chunk, length) : "deflate: a chunk did not fit";
+    return length ? finish_step(chunk, length) : "deflate: a chunk did not fit";
 }
 
 static size_t bound_deflate(size_t length) { return libdeflate_zlib_compress_bound(NULL, length); }
@@ -135,7 +135,7 @@ static void store_be32(uint8_t *p, uint32_t value) {
     for (int i = 0; i < 4; i++) p[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
-static const char *decode_lz4(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *decode_lz4(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)pipeline, (void)filter;
     static const char damaged[] = "an LZ4 chunk is damaged";
     if (chunk->length < LZ4_HEADER) return damaged;
@@ -158,7 +158,7 @@ static const char *decode_lz4(fp_pipeline *pipeline, const fp_filter *filter, pa
         done += wanted;
         if (done >= chunk->wanted.end) break;
     }
-    return arrive(chunk, length);
+    return finish_step(chunk, length);
 }
 
 static size_t lz4_block(const fp_filter *filter, size_t length) {
@@ -167,7 +167,7 @@ static size_t lz4_block(const fp_filter *filter, size_t length) {
     return block < length ? block : length;
 }
 
-static const char *encode_lz4(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *encode_lz4(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)pipeline;
     size_t block = lz4_block(filter, chunk->length);
     uint8_t *at = chunk->out + LZ4_HEADER, *end = chunk->out + chunk->capacity;
@@ -187,49 +187,49 @@ static const char *encode_lz4(fp_pipeline *pipeline, const fp_filter *filter, pa
         at += 4 + stored;
         done += wanted;
     }
-    return arrive(chunk, (size_t)(at - chunk->out));
+    return finish_step(chunk, (size_t)(at - chunk->out));
 }
 
 /* zstd: one frame */
 
-static const char *decode_zstd(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *decode_zstd(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)filter;
-    fp_expander *expander = &pipeline->unblosc.expander;
+    fp_decompressor *decompressor = &pipeline->blosc.decompressor;
     size_t length = chunk->capacity, needed = chunk->wanted.end;
     const char *wrong =
         needed < chunk->capacity / 2
-            ? fp_expand_zstd_beginning(expander, chunk->data, chunk->length, chunk->out, needed)
-            : fp_expand_zstd(expander, chunk->data, chunk->length, chunk->out, chunk->capacity, &length);
-    return wrong ? wrong : arrive(chunk, length);
+            ? fp_decompress_zstd_prefix(decompressor, chunk->data, chunk->length, chunk->out, needed)
+            : fp_decompress_zstd(decompressor, chunk->data, chunk->length, chunk->out, chunk->capacity, &length);
+    return wrong ? wrong : finish_step(chunk, length);
 }
 
-static const char *encode_zstd(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *encode_zstd(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     if (!pipeline->own_zstd) pipeline->own_zstd = ZSTD_createCCtx();
     if (!pipeline->own_zstd) return NO_MEMORY;
     size_t length = ZSTD_compressCCtx(pipeline->own_zstd, chunk->out, chunk->capacity, chunk->data, chunk->length,
                                       (int32_t)parameter(filter, 0, 3));
-    return ZSTD_isError(length) ? "zstd: a chunk did not fit, or there is no such level" : arrive(chunk, length);
+    return ZSTD_isError(length) ? "zstd: a chunk did not fit, or there is no such level" : finish_step(chunk, length);
 }
 
 static size_t bound_zstd(size_t length) { return ZSTD_compressBound(length); }
 
 /* lzf, blosc, blosc2 */
 
-static const char *decode_lzf(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *decode_lzf(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     (void)pipeline, (void)filter;
     size_t length = 0;
-    const char *wrong = fp_expand_lzf(chunk->data, chunk->length, chunk->out, chunk->capacity, &length);
-    return wrong ? wrong : arrive(chunk, length);
+    const char *wrong = fp_decompress_lzf(chunk->data, chunk->length, chunk->out, chunk->capacity, &length);
+    return wrong ? wrong : finish_step(chunk, length);
 }
 
-static const char *decode_blosc(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *decode_blosc(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     size_t length = 0;
     const char *wrong = (filter->id == FP_FILTER_BLOSC ? fp_decode_blosc : fp_decode_blosc2)(
-        &pipeline->unblosc, chunk->data, chunk->length, chunk->wanted, chunk->out, chunk->capacity, &length);
-    return wrong ? wrong : arrive(chunk, length);
+        &pipeline->blosc, chunk->data, chunk->length, chunk->wanted, chunk->out, chunk->capacity, &length);
+    return wrong ? wrong : finish_step(chunk, length);
 }
 
-static const char *encode_blosc2(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk) {
+static const char *encode_blosc2(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk) {
     fp_blosc2_plan plan = {.codec = parameter(filter, 6, FP_BLOSC_ZSTD), .level = parameter(filter, 4, 5),
                            .type_bytes = parameter(filter, 2, 1), .shuffles = parameter(filter, 5, 1) == 1};
     int is_known = (plan.codec == FP_BLOSC_LZ4 || plan.codec == FP_BLOSC_ZSTD) && parameter(filter, 5, 1) <= 1;
@@ -238,9 +238,9 @@ static const char *encode_blosc2(fp_pipeline *pipeline, const fp_filter *filter,
     if (!pipeline->own_zstd) pipeline->own_zstd = ZSTD_createCCtx();
     if (!pipeline->own_zstd) return NO_MEMORY;
     size_t length = 0;
-    const char *wrong = fp_encode_blosc2(pipeline->own_zstd, &pipeline->unblosc.filtered, &plan, chunk->data,
+    const char *wrong = fp_encode_blosc2(pipeline->own_zstd, &pipeline->blosc.filtered, &plan, chunk->data,
                                          chunk->length, chunk->out, &length);
-    return wrong ? wrong : arrive(chunk, length);
+    return wrong ? wrong : finish_step(chunk, length);
 }
 
 /* All of them */
@@ -249,7 +249,7 @@ static size_t bound_same(size_t length) { return length; }
 static size_t bound_fletcher32(size_t length) { return length + 4; }
 static size_t bound_lz4(size_t length) { return length + length / 4 + LZ4_HEADER + 8; } /* blocks of 16 bytes or more */
 
-typedef const char *(*step)(fp_pipeline *pipeline, const fp_filter *filter, passage *chunk);
+typedef const char *(*step)(fp_pipeline *pipeline, const fp_filter *filter, chunk_state *chunk);
 
 static const struct {
     uint32_t id;
@@ -299,7 +299,7 @@ void fp_pipeline_free(fp_pipeline *pipeline) {
     if (!pipeline) return;
     fp_scratch_free(&pipeline->scratch[0]);
     fp_scratch_free(&pipeline->scratch[1]);
-    fp_unblosc_free(&pipeline->unblosc);
+    fp_blosc_decoder_free(&pipeline->blosc);
     if (pipeline->own_deflater) libdeflate_free_compressor(pipeline->own_deflater);
     ZSTD_freeCCtx(pipeline->own_zstd);
     free(pipeline);
@@ -314,7 +314,7 @@ static size_t previous(const fp_pipeline *pipeline, uint32_t mask, size_t number
 
 const char *fp_decode_chunk(fp_pipeline *pipeline, uint32_t mask, const uint8_t *data, size_t length, uint8_t *out,
                             size_t out_length, fp_range wanted) {
-    passage chunk = {.data = data, .length = length};
+    chunk_state chunk = {.data = data, .length = length};
     size_t number = previous(pipeline, mask, pipeline->num_filters);
     for (int turn = 0; number < pipeline->num_filters; turn = !turn) {
         size_t next = previous(pipeline, mask, number), kind = find(pipeline->filters[number].id);
@@ -337,7 +337,7 @@ const char *fp_decode_chunk(fp_pipeline *pipeline, uint32_t mask, const uint8_t 
 
 const char *fp_encode_chunk(fp_pipeline *pipeline, const uint8_t *data, size_t length, const uint8_t **stored,
                             size_t *stored_length) {
-    passage chunk = {.data = data, .length = length};
+    chunk_state chunk = {.data = data, .length = length};
     for (size_t number = 0; number < pipeline->num_filters; number++) {
         size_t kind = find(pipeline->filters[number].id);
         if (kind == NUM_FILTERS || !FILTERS[kind].encode) return "there is no such filter for writing";

@@ -19,14 +19,14 @@ static inline halves halves_of(uint64_t n) {
 }
 
 /* Two multiplications, as in the finisher of MurmurHash3: all bits of the half and of the key tell in the upper word. */
-static inline uint64_t turn(uint64_t half, uint64_t key) {
+static inline uint64_t feistel_round(uint64_t half, uint64_t key) {
     uint64_t mixed = (half ^ key) * UINT64_C(0xff51afd7ed558ccd);
     mixed = (mixed ^ mixed >> 32) * UINT64_C(0xc4ceb9fe1a85ec53);
     return mixed >> 32;
 }
 
 /* The tweak is mixed before it meets the keys: neighbouring blocks shall have nothing in common. */
-static inline uint64_t spread(uint64_t tweak) {
+static inline uint64_t mix(uint64_t tweak) {
     uint64_t mixed = tweak * UINT64_C(0x9e3779b97f4a7c15);
     mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
     return mixed ^ mixed >> 32;
@@ -36,12 +36,12 @@ static inline uint64_t spread(uint64_t tweak) {
  * 2002); the rounds are those of Luby and Rackoff (1988), with halves of unlike size where the bits are odd. */
 uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t keys[FP_ORDER_ROUNDS]) {
     halves split = halves_of(n);
-    uint64_t mixed = spread(tweak);
+    uint64_t mixed = mix(tweak);
     do {
         uint64_t low = number & split.low_mask, high = number >> split.low_bits;
         for (int round = 0; round < split.num_rounds; round += 2) {
-            high ^= turn(low, keys[round] ^ mixed) & split.high_mask;
-            low ^= turn(high, keys[round + 1] ^ mixed) & split.low_mask;
+            high ^= feistel_round(low, keys[round] ^ mixed) & split.high_mask;
+            low ^= feistel_round(high, keys[round + 1] ^ mixed) & split.low_mask;
         }
         number = high << split.low_bits | low;
     } while (number >= n);
@@ -50,12 +50,12 @@ uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t 
 
 uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t keys[FP_ORDER_ROUNDS]) {
     halves split = halves_of(n);
-    uint64_t mixed = spread(tweak);
+    uint64_t mixed = mix(tweak);
     do {
         uint64_t low = number & split.low_mask, high = number >> split.low_bits;
         for (int round = split.num_rounds; round > 0; round -= 2) {
-            low ^= turn(high, keys[round - 1] ^ mixed) & split.low_mask;
-            high ^= turn(low, keys[round - 2] ^ mixed) & split.high_mask;
+            low ^= feistel_round(high, keys[round - 1] ^ mixed) & split.low_mask;
+            high ^= feistel_round(low, keys[round - 2] ^ mixed) & split.high_mask;
         }
         number = high << split.low_bits | low;
     } while (number >= n);
@@ -65,30 +65,30 @@ uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak, const uint
 /* The rounds of one number wait for one another; those of so many side by side keep the multipliers busy. */
 #define LANES 32
 
-static inline __attribute__((always_inline)) void turn_lanes(uint64_t *numbers, int count, const halves *split,
+static inline __attribute__((always_inline)) void feistel_lanes(uint64_t *numbers, int count, const halves *split,
                                                              const uint64_t *keys, int back) {
     uint64_t low[LANES], high[LANES];
     for (int i = 0; i < count; i++) low[i] = numbers[i] & split->low_mask, high[i] = numbers[i] >> split->low_bits;
     for (int done = 0; done < split->num_rounds; done += 2) {
         const uint64_t *pair = keys + (back ? split->num_rounds - 2 - done : done);
         for (int i = 0; i < count; i++) {
-            if (back) low[i] ^= turn(high[i], pair[1]) & split->low_mask;
-            high[i] ^= turn(low[i], pair[0]) & split->high_mask;
-            if (!back) low[i] ^= turn(high[i], pair[1]) & split->low_mask;
+            if (back) low[i] ^= feistel_round(high[i], pair[1]) & split->low_mask;
+            high[i] ^= feistel_round(low[i], pair[0]) & split->high_mask;
+            if (!back) low[i] ^= feistel_round(high[i], pair[1]) & split->low_mask;
         }
     }
     for (int i = 0; i < count; i++) numbers[i] = high[i] << split->low_bits | low[i];
 }
 
 /* Those that are outside walk on together. */
-static inline __attribute__((always_inline)) void walk_lanes(const int64_t *numbers, int count, uint64_t n, const halves *split,
+static inline __attribute__((always_inline)) void permute_lanes(const int64_t *numbers, int count, uint64_t n, const halves *split,
                                                              const uint64_t *keys, int64_t *out, int back) {
     uint64_t walking[LANES];
     int places[LANES];
     for (int i = 0; i < count; i++) walking[i] = (uint64_t)numbers[i], places[i] = i;
     while (count > 0) {
         int num_outside = 0;
-        turn_lanes(walking, count, split, keys, back);
+        feistel_lanes(walking, count, split, keys, back);
         for (int i = 0; i < count; i++) {
             uint64_t number = walking[i];
             int place = places[i];
@@ -105,14 +105,14 @@ void fp_permute_all(const int64_t *numbers, int64_t count, uint64_t n, const uin
     halves split = halves_of(n);
     for (int64_t first = 0; first < count; first += LANES) {
         int num_lanes = count - first < LANES ? (int)(count - first) : LANES;
-        if (back) walk_lanes(numbers + first, num_lanes, n, &split, keys, out + first, 1);
-        else walk_lanes(numbers + first, num_lanes, n, &split, keys, out + first, 0);
+        if (back) permute_lanes(numbers + first, num_lanes, n, &split, keys, out + first, 1);
+        else permute_lanes(numbers + first, num_lanes, n, &split, keys, out + first, 0);
     }
 }
 
 /* FNV-1a, whose bits are then mixed: alone its upper bits hardly know the last bytes. */
 uint64_t fp_hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ spread(seed);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ mix(seed);
     for (size_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return spread(hash ^ length);
+    return mix(hash ^ length);
 }

@@ -15,7 +15,7 @@
 #include "endian.h"
 
 /* deflate makes no more than 1032 bytes of one. */
-#define MOST_INFLATION 1032
+#define MAX_INFLATION 1032
 
 typedef struct {
     uint32_t width, height, bits, channels;
@@ -104,7 +104,7 @@ static void unfilter(int filter, uint8_t *row, const uint8_t *above, size_t leng
 
 /* Rows to samples. */
 
-static void spread(const header *h, const uint8_t *row, uint32_t width, uint8_t *out, size_t step) {
+static void write_row(const header *h, const uint8_t *row, uint32_t width, uint8_t *out, size_t step) {
     size_t sample_bytes = h->bits == 16 ? 2 : 1, pixel = h->channels * sample_bytes;
     if (h->bits == 8 && step == pixel) {
         memcpy(out, row, width * pixel);
@@ -125,7 +125,7 @@ static void spread(const header *h, const uint8_t *row, uint32_t width, uint8_t 
     }
 }
 
-static int place_pass(const header *h, const pass *p, uint8_t *rows, const uint8_t *zeros, uint8_t *out) {
+static int write_pass(const header *h, const pass *p, uint8_t *rows, const uint8_t *zeros, uint8_t *out) {
     uint32_t width = extent(h->width, p->x, p->step_x), height = extent(h->height, p->y, p->step_y);
     if (!width) return 1;
     size_t length = row_bytes(h, width), pixel = h->channels * (h->bits == 16 ? 2u : 1u), distance = h->channels * h->bits / 8;
@@ -135,7 +135,7 @@ static int place_pass(const header *h, const pass *p, uint8_t *rows, const uint8
         unfilter(rows[0], rows + 1, above, length, distance ? distance : 1);
         above = rows + 1;
         size_t first = ((size_t)p->y + (size_t)y * p->step_y) * h->width + p->x;
-        spread(h, rows + 1, width, out + first * pixel, p->step_x * pixel);
+        write_row(h, rows + 1, width, out + first * pixel, p->step_x * pixel);
     }
     return 1;
 }
@@ -191,7 +191,7 @@ int fp_png_samples(const uint8_t *data, size_t length, uint8_t *out, fp_scratch 
     uint64_t num_rows = 0;
     for (size_t i = 0; i < num_passes; i++) num_rows += pass_bytes(&h, &passes[i]);
     *why = "the PNG has fewer data than its header says";
-    if (num_rows / MOST_INFLATION > num_packed) return FP_TRUNCATED_IMAGE;
+    if (num_rows / MAX_INFLATION > num_packed) return FP_TRUNCATED_IMAGE;
     uint8_t *zeros = fp_scratch_reserve(scratch, widest + num_packed + num_rows), *packed = zeros + widest, *rows = packed + num_packed;
     if (!zeros) return FP_NO_MEMORY;
     memset(zeros, 0, widest);
@@ -200,6 +200,6 @@ int fp_png_samples(const uint8_t *data, size_t length, uint8_t *out, fp_scratch 
     if (status) return status;
     *why = "a row of the PNG has an unknown filter";
     for (size_t i = 0; i < num_passes; rows += pass_bytes(&h, &passes[i]), i++)
-        if (!place_pass(&h, &passes[i], rows, zeros, out)) return FP_CORRUPT_IMAGE;
+        if (!write_pass(&h, &passes[i], rows, zeros, out)) return FP_CORRUPT_IMAGE;
     return FP_OK;
 }

@@ -58,8 +58,8 @@ typedef struct {
 
 static uint32_t num_gathered(uint32_t count) { return (3 * count + LEVELS - 1) / LEVELS; }
 
-static size_t gathering_bytes(uint32_t count, uint32_t most_taps) {
-    return (size_t)num_gathered(count) * LEVELS * (sizeof(uint32_t) + 2 * sizeof(uint16_t) + most_taps / 2 * sizeof(int32_t));
+static size_t gathering_bytes(uint32_t count, uint32_t max_taps) {
+    return (size_t)num_gathered(count) * LEVELS * (sizeof(uint32_t) + 2 * sizeof(uint16_t) + max_taps / 2 * sizeof(int32_t));
 }
 
 /* RGB; none where inputs lie farther apart. */
@@ -260,7 +260,7 @@ static void resample_columns(const fp_weights *w, const gathering *g, const int1
 
 static uint8_t *aligned(uint8_t *memory) { return (uint8_t *)(((uintptr_t)memory + 63) & ~(uintptr_t)63); }
 
-int fp_resample(const fp_picture *in, const fp_axis *across, const fp_axis *down, int interpolation, int channels,
+int fp_resample(const fp_source_pixels *in, const fp_axis *across, const fp_axis *down, int interpolation, int channels,
                 uint8_t *out, int64_t out_stride, fp_scratch *scratch) {
     uint32_t x_begin, x_end, y_begin, y_end;
     fp_axis_needs(across, interpolation, &x_begin, &x_end);
@@ -268,8 +268,8 @@ int fp_resample(const fp_picture *in, const fp_axis *across, const fp_axis *down
     size_t across_bytes = fp_weights_bytes(across, interpolation), down_bytes = fp_weights_bytes(down, interpolation);
     size_t needed = (size_t)(x_end - x_begin) * (size_t)channels;
     /* Behind the last level: zeros for weights that are zero, and room for loads. */
-    uint32_t most_taps = fp_axis_most_taps(across, interpolation);
-    size_t padding = (size_t)most_taps * (size_t)channels + REACH, gathered_bytes = gathering_bytes(across->count, most_taps);
+    uint32_t max_taps = fp_axis_max_taps(across, interpolation);
+    size_t padding = (size_t)max_taps * (size_t)channels + REACH, gathered_bytes = gathering_bytes(across->count, max_taps);
     uint8_t *memory = fp_scratch_reserve(scratch, across_bytes + down_bytes + gathered_bytes + (needed + padding) * sizeof(int16_t) + 64);
     if (!memory) return FP_NO_MEMORY;
     memory = aligned(memory);

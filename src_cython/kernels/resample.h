@@ -9,10 +9,10 @@ typedef struct {
     const uint8_t *pixels;
     int64_t stride;
     uint32_t x, y, width, height;
-} fp_picture;
+} fp_source_pixels;
 
 /* Resamples what the axes ask for into across->count x down->count pixels, rows `out_stride` bytes apart.
    `in` holds at least what they need. FP_OK or FP_NO_MEMORY. */
-int fp_resample(const fp_picture *in, const fp_axis *across, const fp_axis *down, int interpolation, int channels,
+int fp_resample(const fp_source_pixels *in, const fp_axis *across, const fp_axis *down, int interpolation, int channels,
                 uint8_t *out, int64_t out_stride, fp_scratch *scratch);
 #endif

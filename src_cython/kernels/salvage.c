@@ -9,11 +9,11 @@
 #define WINDOW_BYTES ((size_t)1 << 20)
 #define FRAME_BYTES (FP_FRAME_HEADER + FP_FRAME_FOOTER)
 /* A file can be made of nothing but false beginnings that each claim all the rest; an accident makes next to none. */
-#define LEAST_PATIENCE ((uint64_t)1 << 28)
+#define MIN_FALSE_START_BUDGET ((uint64_t)1 << 28)
 
 void fp_walk_begin(fp_walk *walk, int fd, uint64_t size, uint64_t record_limit) {
     *walk = (fp_walk){.fd = fd, .size = size, .record_limit = record_limit};
-    walk->patience = size > LEAST_PATIENCE ? size : LEAST_PATIENCE;
+    walk->false_start_budget = size > MIN_FALSE_START_BUDGET ? size : MIN_FALSE_START_BUDGET;
 }
 
 void fp_walk_end(fp_walk *walk) {
@@ -88,8 +88,8 @@ static int find_record(fp_walk *walk, uint64_t from, uint64_t *found, fp_outcome
         if (check_data(walk, at + FP_FRAME_HEADER, length, &crc, &holds, outcome)) return outcome->status;
         *found = at;
         if (holds) return FP_OK;
-        if (walk->patience < length) break;
-        walk->patience -= length;
+        if (walk->false_start_budget < length) break;
+        walk->false_start_budget -= length;
     }
     *found = walk->size;
     return FP_OK;
@@ -169,7 +169,7 @@ static int next_piece(fp_walk *walk, fp_piece *piece, fp_outcome *outcome) {
     return FP_OK;
 }
 
-int fp_walk_on(fp_walk *walk, uint64_t stride, fp_piece *pieces, size_t capacity, size_t *num_pieces,
+int fp_walk_next(fp_walk *walk, uint64_t stride, fp_piece *pieces, size_t capacity, size_t *num_pieces,
                fp_outcome *outcome) {
     uint64_t first = walk->position;
     *num_pieces = 0;

@@ -29,7 +29,7 @@ typedef struct {
     uint64_t size;
     uint64_t record_limit;
     uint64_t position;
-    uint64_t patience;           /* bytes that false beginnings may still cost; then the rest is UNKNOWN */
+    uint64_t false_start_budget;           /* bytes that false beginnings may still cost; then the rest is UNKNOWN */
     uint64_t window_offset;
     size_t window_length;
     fp_scratch window;
@@ -37,7 +37,7 @@ typedef struct {
 
 void fp_walk_begin(fp_walk *walk, int fd, uint64_t size, uint64_t record_limit);
 /* Goes on until there are `capacity` pieces, `stride` bytes are done, or the file ends. */
-int fp_walk_on(fp_walk *walk, uint64_t stride, fp_piece *pieces, size_t capacity, size_t *num_pieces,
+int fp_walk_next(fp_walk *walk, uint64_t stride, fp_piece *pieces, size_t capacity, size_t *num_pieces,
                fp_outcome *outcome);
 void fp_walk_end(fp_walk *walk);
 

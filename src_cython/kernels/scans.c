@@ -81,7 +81,7 @@ int fp_describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t reduced
     scan->data = jpeg->src->next_input_byte;
     scan->length = jpeg->src->bytes_in_buffer;
     scan->image = NULL;
-    scan->checkpoints = NULL;
+    scan->seek_table = NULL;
     scan->is_worth_tables = 1;
     for (int i = 0; i < jpeg->num_components; i++) {
         const jpeg_component_info *c = &jpeg->comp_info[i];

@@ -41,7 +41,7 @@ struct fp_sequential {
     uint32_t run_mcus;      /* of each lane */
     uint32_t num_blocks;    /* of a run, the components that are wanted */
     uint32_t num_lanes;
-    fp_checkpoint_grid grid;
+    fp_seek_grid grid;
     uint16_t *blended;
     uint8_t *upsampled[FP_MAX_COMPONENTS];
     fp_scratch memory;
@@ -275,9 +275,9 @@ typedef struct {
     uint32_t y;             /* the next row */
     uint8_t *out;
     int64_t stride;
-} drawing;
+} destination;
 
-static void draw_band(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t mcu_row, uint32_t num_lanes) {
+static void write_band(fp_sequential *s, const fp_scan *scan, destination *d, uint32_t mcu_row, uint32_t num_lanes) {
     for (uint32_t end = end_of_rows(s, scan, d->box, mcu_row + num_lanes - 1); d->y < end; d->y++, d->out += d->stride)
         write_row(s, scan, d->box, d->pixels, d->y, mcu_row, d->out);
     if (s->has_context) keep_last_rows(s, num_lanes);
@@ -294,7 +294,7 @@ static int set_up(fp_sequential *s, const fp_scan *scan, const fp_box *box, int 
 }
 
 /* Rows of MCUs from `row` on, one after the other. */
-static int decode_on(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t row) {
+static int decode_rows(fp_sequential *s, const fp_scan *scan, destination *d, uint32_t row) {
     uint32_t bottom = d->box->y + d->box->height;
     for (; row < s->needed.end_row; row++) {
         if (row < s->needed.first_row || d->y == bottom) {
@@ -302,7 +302,7 @@ static int decode_on(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t
             continue;
         }
         if (!decode_band(s, 1, s->needed.first, s->needed.per_row - s->needed.end)) return 0;
-        draw_band(s, scan, d, row, 1);
+        write_band(s, scan, d, row, 1);
     }
     return 1;
 }
@@ -310,32 +310,32 @@ static int decode_on(fp_sequential *s, const fp_scan *scan, drawing *d, uint32_t
 /* By checkpoints */
 
 /* The rows that pixels are made of; libjpeg's verdict is known, since only flawless images have checkpoints. */
-static mcus marked_mcus(const fp_scan *scan, const fp_box *box, int in_context) {
+static mcus mcus_from_seek_points(const fp_scan *scan, const fp_box *box, int in_context) {
     mcus m = needed_mcus(scan, box, in_context);
     uint32_t bottom = box->y + box->height + (in_context ? 1 : 0);
     m.end_row = divide_up(bottom < scan->height ? bottom : scan->height, scan->edge * scan->blocks_down);
     return m;
 }
 
-static int open_checkpoints(const fp_scan *scan, const mcus *m, fp_checkpoint_grid *grid) {
-    const fp_checkpoints *table = scan->checkpoints;
-    return table && scan->restart_interval == 0 && scan->data == scan->image + fp_checkpoints_head_bytes(table) &&
-           fp_checkpoints_open(table, m->per_row, m->num_rows, scan->image, grid);
+static int open_seek_table(const fp_scan *scan, const mcus *m, fp_seek_grid *grid) {
+    const fp_seek_table *table = scan->seek_table;
+    return table && scan->restart_interval == 0 && scan->data == scan->image + fp_seek_table_head_bytes(table) &&
+           fp_seek_table_open(table, m->per_row, m->num_rows, scan->image, grid);
 }
 
 /* Where decoding rows [row, end) begins and ends: numbers of checkpoints. */
-static uint32_t first_number(const fp_checkpoint_grid *grid, const mcus *m, uint32_t row) {
+static uint32_t first_number(const fp_seek_grid *grid, const mcus *m, uint32_t row) {
     return row / grid->rows * grid->per_row + m->first / grid->columns;
 }
 
-static uint32_t last_number(const fp_checkpoint_grid *grid, const mcus *m, uint32_t end_row) {
+static uint32_t last_number(const fp_seek_grid *grid, const mcus *m, uint32_t end_row) {
     if (grid->rows > 1) return divide_up(end_row, grid->rows);
     return (end_row - 1) * grid->per_row + divide_up(m->end, grid->columns);
 }
 
 /* Copies the data between two checkpoints; gives the bit of the copy where it ends, or 0 when it cannot be. */
 static uint64_t start_lane(fp_sequential *s, const fp_scan *scan, fp_lane *lane, uint32_t first, uint32_t last) {
-    fp_checkpoint begin = fp_checkpoint_at(scan->checkpoints, first), end = fp_checkpoint_at(scan->checkpoints, last);
+    fp_seek_point begin = fp_seek_point_at(scan->seek_table, first), end = fp_seek_point_at(scan->seek_table, last);
     uint64_t byte = begin.position / 8, num_bytes = (end.position + 7) / 8 - byte;
     int64_t at = fp_entropy_add(&s->entropy, scan->image + byte, (size_t)num_bytes);
     if (at < 0) return 0;
@@ -345,23 +345,23 @@ static uint64_t start_lane(fp_sequential *s, const fp_scan *scan, fp_lane *lane,
 }
 
 /* True when what was decoded leads to the checkpoint, as it must; or ends before it, where decoding stopped earlier. */
-static int agrees(const fp_sequential *s, const fp_scan *scan, const fp_lane *lane, uint64_t end, uint32_t last, int is_there) {
+static int ends_at_seek_point(const fp_sequential *s, const fp_scan *scan, const fp_lane *lane, uint64_t end, uint32_t last, int is_there) {
     uint64_t at = fp_entropy_tell(&s->entropy, lane);
     if (!is_there) return at <= end;
-    fp_checkpoint checkpoint = fp_checkpoint_at(scan->checkpoints, last);
+    fp_seek_point point = fp_seek_point_at(scan->seek_table, last);
     for (uint32_t c = 0; c < scan->num_components; c++)
-        if (lane->predictions[c] != checkpoint.predictions[c]) return 0;
+        if (lane->predictions[c] != point.predictions[c]) return 0;
     return at == end;
 }
 
 static uint64_t bytes_between(const fp_scan *scan, uint32_t first, uint32_t last) {
-    return fp_checkpoint_at(scan->checkpoints, last).position / 8 - fp_checkpoint_at(scan->checkpoints, first).position / 8 + 2;
+    return fp_seek_point_at(scan->seek_table, last).position / 8 - fp_seek_point_at(scan->seek_table, first).position / 8 + 2;
 }
 
 /* Bands of rows that each begin at a checkpoint. */
-static int decode_bands(fp_sequential *s, const fp_scan *scan, drawing *d) {
+static int decode_bands(fp_sequential *s, const fp_scan *scan, destination *d) {
     const mcus *needed = &s->needed;
-    const fp_checkpoint_grid *grid = &s->grid;
+    const fp_seek_grid *grid = &s->grid;
     int is_there = needed->end == needed->per_row || needed->end % grid->columns == 0;
     uint32_t num_lanes;
     for (uint32_t row = needed->first_row; row < needed->end_row; row += num_lanes) {
@@ -374,47 +374,47 @@ static int decode_bands(fp_sequential *s, const fp_scan *scan, drawing *d) {
         if (num_lanes == 2 && !(ends[1] = start_lane(s, scan, &s->entropy.second, first + grid->per_row, last + grid->per_row)))
             return FP_LEFT_TO_LIBJPEG;
         if (!decode_band(s, num_lanes, needed->first % grid->columns, 0)) return FP_LEFT_TO_LIBJPEG;
-        if (!agrees(s, scan, &s->entropy.lane, ends[0], last, is_there)) return FP_LEFT_TO_LIBJPEG;
-        if (num_lanes == 2 && !agrees(s, scan, &s->entropy.second, ends[1], last + grid->per_row, is_there))
+        if (!ends_at_seek_point(s, scan, &s->entropy.lane, ends[0], last, is_there)) return FP_LEFT_TO_LIBJPEG;
+        if (num_lanes == 2 && !ends_at_seek_point(s, scan, &s->entropy.second, ends[1], last + grid->per_row, is_there))
             return FP_LEFT_TO_LIBJPEG;
-        draw_band(s, scan, d, row, num_lanes);
+        write_band(s, scan, d, row, num_lanes);
     }
     return FP_OK;
 }
 
 /* From the checkpoint above the box on, row by row. */
-static int decode_from_checkpoint(fp_sequential *s, const fp_scan *scan, drawing *d) {
+static int decode_from_seek_point(fp_sequential *s, const fp_scan *scan, destination *d) {
     mcus above = s->needed;
     above.first = 0;
     uint32_t row = s->needed.first_row / s->grid.rows * s->grid.rows;
     uint32_t first = first_number(&s->grid, &above, row), last = last_number(&s->grid, &s->needed, s->needed.end_row);
     if (fp_entropy_reserve(&s->entropy, bytes_between(scan, first, last))) return FP_NO_MEMORY;
     uint64_t end = start_lane(s, scan, &s->entropy.lane, first, last);
-    if (!end || !decode_on(s, scan, d, row)) return FP_LEFT_TO_LIBJPEG;
+    if (!end || !decode_rows(s, scan, d, row)) return FP_LEFT_TO_LIBJPEG;
     int is_there = s->needed.end_row % s->grid.rows == 0 || s->needed.end_row == s->needed.num_rows;
-    return agrees(s, scan, &s->entropy.lane, end, last, is_there) ? FP_OK : FP_LEFT_TO_LIBJPEG;
+    return ends_at_seek_point(s, scan, &s->entropy.lane, end, last, is_there) ? FP_OK : FP_LEFT_TO_LIBJPEG;
 }
 
-static int decode_marked(fp_sequential *s, const fp_scan *scan, drawing *d) {
-    s->needed = marked_mcus(scan, d->box, s->has_context);
-    if (!open_checkpoints(scan, &s->needed, &s->grid)) return FP_LEFT_TO_LIBJPEG;
+static int decode_by_seek_table(fp_sequential *s, const fp_scan *scan, destination *d) {
+    s->needed = mcus_from_seek_points(scan, d->box, s->has_context);
+    if (!open_seek_table(scan, &s->needed, &s->grid)) return FP_LEFT_TO_LIBJPEG;
     s->num_lanes = s->grid.rows == 1 && s->needed.end_row - s->needed.first_row > 1 ? LANES : 1;
     if (!make_room(s, scan, d->box->width)) return FP_NO_MEMORY;
-    return s->grid.rows == 1 ? decode_bands(s, scan, d) : decode_from_checkpoint(s, scan, d);
+    return s->grid.rows == 1 ? decode_bands(s, scan, d) : decode_from_seek_point(s, scan, d);
 }
 
 int fp_sequential_bytes(const fp_scan *scan, const fp_box *box, uint64_t *first, uint64_t *end) {
-    mcus m = marked_mcus(scan, box, has_context(scan));
-    fp_checkpoint_grid grid;
-    if (!open_checkpoints(scan, &m, &grid)) return 0;
+    mcus m = mcus_from_seek_points(scan, box, has_context(scan));
+    fp_seek_grid grid;
+    if (!open_seek_table(scan, &m, &grid)) return 0;
     if (grid.rows > 1) m.first = 0;
-    *first = fp_checkpoint_at(scan->checkpoints, first_number(&grid, &m, m.first_row)).position / 8;
-    *end = (fp_checkpoint_at(scan->checkpoints, last_number(&grid, &m, m.end_row)).position + 7) / 8;
+    *first = fp_seek_point_at(scan->seek_table, first_number(&grid, &m, m.first_row)).position / 8;
+    *end = (fp_seek_point_at(scan->seek_table, last_number(&grid, &m, m.end_row)).position + 7) / 8;
     return 1;
 }
 
 /* Goes through all of the data once, and notes the places. */
-static int mark_all(fp_sequential *s, const fp_scan *scan, const fp_checkpoint_grid *grid, uint64_t *words) {
+static int find_all(fp_sequential *s, const fp_scan *scan, const fp_seek_grid *grid, uint64_t *words) {
     const uint8_t *data = scan->data;
     uint64_t known = 0;     /* where that byte is in the copy */
     uint32_t num_rows = s->needed.num_rows, per_row = s->needed.per_row;
@@ -423,9 +423,9 @@ static int mark_all(fp_sequential *s, const fp_scan *scan, const fp_checkpoint_g
         uint64_t bit = fp_entropy_tell(&s->entropy, &s->entropy.lane);
         data = fp_entropy_stuffed(&s->entropy, data, known, bit / 8);
         known = bit / 8;
-        fp_checkpoint checkpoint = {.position = (uint64_t)(data - scan->image) * 8 + bit % 8};
-        for (uint32_t c = 0; c < scan->num_components; c++) checkpoint.predictions[c] = (int16_t)s->entropy.lane.predictions[c];
-        if (!fp_checkpoint_to_word(&checkpoint, &words[number + 1])) return 0;
+        fp_seek_point point = {.position = (uint64_t)(data - scan->image) * 8 + bit % 8};
+        for (uint32_t c = 0; c < scan->num_components; c++) point.predictions[c] = (int16_t)s->entropy.lane.predictions[c];
+        if (!fp_seek_point_to_word(&point, &words[number + 1])) return 0;
         if (number == grid->count) return fp_entropy_is_at_end(&s->entropy);
         uint32_t row = number / grid->per_row * grid->rows, column = number % grid->per_row * grid->columns;
         uint32_t rows = num_rows - row < grid->rows ? num_rows - row : grid->rows;
@@ -434,24 +434,24 @@ static int mark_all(fp_sequential *s, const fp_scan *scan, const fp_checkpoint_g
     }
 }
 
-int fp_sequential_mark(fp_sequential *s, const fp_scan *scan, fp_scratch *words, size_t *num_words) {
+int fp_sequential_find_seek_points(fp_sequential *s, const fp_scan *scan, fp_scratch *words, size_t *num_words) {
     fp_box whole = {0, 0, scan->width, scan->height};
-    fp_checkpoint_grid grid;
+    fp_seek_grid grid;
     *num_words = 0;
     if (set_up(s, scan, &whole, FP_PIXELS_RGB) || scan->restart_interval) return FP_OK;
-    if (!fp_checkpoints_plan(&grid, s->needed.per_row, s->needed.num_rows, scan->length)) return FP_OK;
-    fp_checkpoints table = *scan->checkpoints;
-    table.num_words = fp_checkpoints_num_words(&grid);
+    if (!fp_seek_grid_plan(&grid, s->needed.per_row, s->needed.num_rows, scan->length)) return FP_OK;
+    fp_seek_table table = *scan->seek_table;
+    table.num_words = fp_seek_table_num_words(&grid);
     uint64_t *own_words = (uint64_t *)fp_scratch_reserve(words, table.num_words * sizeof *own_words);
     if (!own_words || fp_entropy_start(&s->entropy, scan->data, scan->length)) return FP_NO_MEMORY;
     table.words = own_words;
-    if (!mark_all(s, scan, &grid, own_words)) return FP_OK;
-    own_words[0] = fp_checkpoints_seal(&table, &grid, scan->image);
+    if (!find_all(s, scan, &grid, own_words)) return FP_OK;
+    own_words[0] = fp_seek_table_first_word(&table, &grid, scan->image);
     *num_words = table.num_words;
     return FP_OK;
 }
 
-int fp_sequential_goes_on(fp_sequential *s, const fp_scan *scan) {
+int fp_sequential_has_more_mcus(fp_sequential *s, const fp_scan *scan) {
     fp_box whole = {0, 0, scan->width, scan->height};
     if (set_up(s, scan, &whole, FP_PIXELS_RGB) || scan->restart_interval) return 1;
     if (fp_entropy_start(&s->entropy, scan->data, scan->length)) return 1;
@@ -465,11 +465,11 @@ int fp_sequential_goes_on(fp_sequential *s, const fp_scan *scan) {
 
 int fp_sequential_decode(fp_sequential *s, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,
                          int64_t stride) {
-    drawing d = {box, pixels, box->y, out, stride};
+    destination d = {box, pixels, box->y, out, stride};
     if (set_up(s, scan, box, pixels)) return FP_LEFT_TO_LIBJPEG;
-    if (scan->checkpoints) return decode_marked(s, scan, &d);
+    if (scan->seek_table) return decode_by_seek_table(s, scan, &d);
     if (!make_room(s, scan, box->width) || fp_entropy_start(&s->entropy, scan->data, scan->length)) return FP_NO_MEMORY;
-    if (!decode_on(s, scan, &d, 0)) return FP_LEFT_TO_LIBJPEG;
+    if (!decode_rows(s, scan, &d, 0)) return FP_LEFT_TO_LIBJPEG;
     int is_flawless = box->y + box->height == scan->height ? fp_entropy_is_at_end(&s->entropy) : fp_entropy_is_sound(&s->entropy);
     return is_flawless ? FP_OK : FP_LEFT_TO_LIBJPEG;
 }

@@ -2,9 +2,9 @@
    libjpeg-turbo's: accurate integer IDCT, fancy upsampling. Whatever is unusual about an image is for libjpeg to judge. */
 #ifndef FASTPACK_SEQUENTIAL_H
 #define FASTPACK_SEQUENTIAL_H
-#include "checkpoints.h"
+#include "seek_points.h"
 #include "entropy.h"
-#include "picture.h"
+#include "geometry.h"
 
 #define FP_MAX_TABLES 4
 
@@ -28,10 +28,10 @@ typedef struct {
     size_t length;
     int is_worth_tables;     /* 0: leave it to libjpeg unless its tables are those of the image before */
     const uint8_t *image;    /* the file's first byte */
-    const fp_checkpoints *checkpoints; /* NULL: decode from the beginning */
+    const fp_seek_table *seek_table; /* NULL: decode from the beginning */
 } fp_scan;
 
-enum fp_pixels { FP_PIXELS_RGB, FP_PIXELS_BGR, FP_PIXELS_GRAY };
+enum fp_pixel_format { FP_PIXELS_RGB, FP_PIXELS_BGR, FP_PIXELS_GRAY };
 
 /* What libjpeg must decide; whatever was written so far means nothing. */
 #define FP_LEFT_TO_LIBJPEG (-1)
@@ -47,10 +47,10 @@ int fp_sequential_bytes(const fp_scan *scan, const fp_box *box, uint64_t *first,
 
 /* Makes a table of checkpoints: scan->checkpoints says what for, and its words lie in `words` afterwards. 0 of them when the
    data is anything but flawless, or has restarts. FP_OK or FP_NO_MEMORY. */
-int fp_sequential_mark(fp_sequential *sequential, const fp_scan *scan, fp_scratch *words, size_t *num_words);
+int fp_sequential_find_seek_points(fp_sequential *sequential, const fp_scan *scan, fp_scratch *words, size_t *num_words);
 
 /* True when the data after the last MCU is, or may be, whole MCUs up to its end: bits were lost before. */
-int fp_sequential_goes_on(fp_sequential *sequential, const fp_scan *scan);
+int fp_sequential_has_more_mcus(fp_sequential *sequential, const fp_scan *scan);
 
 /* Decodes the box into rows `stride` bytes apart. FP_OK, FP_NO_MEMORY or FP_LEFT_TO_LIBJPEG. */
 int fp_sequential_decode(fp_sequential *sequential, const fp_scan *scan, const fp_box *box, int pixels, uint8_t *out,

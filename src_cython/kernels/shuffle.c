@@ -12,22 +12,22 @@
         case 8: MOVE(8, COUNT); break;    \
         default: MOVE(item_bytes, COUNT); \
     }
-#define APART(WIDTH, COUNT)                       \
+#define SPLIT(WIDTH, COUNT)                       \
     for (size_t byte = 0; byte < (WIDTH); byte++) \
         for (size_t i = 0; i < (COUNT); i++) out[byte * (COUNT) + i] = data[i * (WIDTH) + byte]
-#define TOGETHER(WIDTH, COUNT)           \
+#define JOIN(WIDTH, COUNT)           \
     for (size_t i = 0; i < (COUNT); i++) \
         for (size_t byte = 0; byte < (WIDTH); byte++) out[i * (WIDTH) + byte] = data[byte * (COUNT) + i]
 
 void fp_shuffle(const uint8_t *restrict data, size_t length, size_t item_bytes, uint8_t *restrict out) {
     size_t count = length / item_bytes, whole = count * item_bytes;
-    MOVE_ITEMS(APART, count)
+    MOVE_ITEMS(SPLIT, count)
     memcpy(out + whole, data + whole, length - whole);
 }
 
 void fp_unshuffle(const uint8_t *restrict data, size_t length, size_t item_bytes, uint8_t *restrict out) {
     size_t count = length / item_bytes, whole = count * item_bytes;
-    MOVE_ITEMS(TOGETHER, count)
+    MOVE_ITEMS(JOIN, count)
     memcpy(out + whole, data + whole, length - whole);
 }
 

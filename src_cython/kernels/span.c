@@ -149,7 +149,7 @@ static uint64_t num_bytes(const fp_span *span) { return span->record_length ? sp
 /* Spans that are no further apart than the system reads at least are one request. */
 #define MAX_GAP 16384
 
-void fp_announce_spans(const fp_origin *origin, const fp_span *spans, int64_t num_spans) {
+void fp_advise_willneed(const fp_origin *origin, const fp_span *spans, int64_t num_spans) {
     for (int64_t i = 0; i < num_spans;) {
         const fp_span *first = &spans[i];
         uint64_t begin = first_byte(first), length = num_bytes(first);

@@ -49,5 +49,5 @@ int fp_read_part(const fp_origin *origin, const fp_span *span, uint64_t first, u
 
 /* Tells the system that these spans, in order of shard and offset, will be read soon; neighbours in one call.
  * No more than a hint: what cannot be told is left out. */
-void fp_announce_spans(const fp_origin *origin, const fp_span *spans, int64_t num_spans);
+void fp_advise_willneed(const fp_origin *origin, const fp_span *spans, int64_t num_spans);
 #endif

@@ -35,7 +35,7 @@ static int fail(archive *tar, int status, const char *message) {
 }
 
 /* Some bytes of the file, at most BUFFER_BYTES; NULL after a failure. */
-static const uint8_t *look_at(archive *tar, uint64_t offset, size_t length) {
+static const uint8_t *peek(archive *tar, uint64_t offset, size_t length) {
     if (offset < tar->buffered_from || offset - tar->buffered_from > tar->buffered ||
         length > tar->buffered - (offset - tar->buffered_from)) {
         if (offset > tar->size || length > tar->size - offset) {
@@ -96,7 +96,7 @@ static int check_tail(archive *tar) {
     while (tar->position < end) {
         uint64_t left = end - tar->position;
         size_t length = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
-        const uint8_t *bytes = look_at(tar, tar->position, length);
+        const uint8_t *bytes = peek(tar, tar->position, length);
         if (!bytes) return tar->outcome->status;
         if (!is_zero(bytes, length)) return fail(tar, FP_BAD_ARCHIVE, "there is more behind the archive's end mark");
         tar->position += length;
@@ -273,7 +273,7 @@ static int refuse_type(archive *tar, uint8_t type) {
 
 /* 1 with one member or folder less to come, 0 at the end, -1 after a failure. */
 static int next_member(archive *tar, fp_members *members) {
-    const uint8_t *block = look_at(tar, tar->position, FP_TAR_BLOCK);
+    const uint8_t *block = peek(tar, tar->position, FP_TAR_BLOCK);
     uint64_t size;
     if (!block) return -1;
     if (is_zero(block, FP_TAR_BLOCK)) return check_tail(tar) ? -1 : 0;

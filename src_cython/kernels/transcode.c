@@ -118,7 +118,7 @@ static void write_orientation(fp_transcoder *t, uint8_t orientation) {
     if (orientation > 1) jpeg_write_marker(&t->output, JPEG_APP0 + 1, exif, sizeof exif);
 }
 
-static void ask_for_markers(j_decompress_ptr jpeg, int strip) {
+static void save_markers(j_decompress_ptr jpeg, int strip) {
     unsigned int limit = strip ? 0 : MAX_MARKER;
     jpeg_save_markers(jpeg, JPEG_COM, limit);
     for (int i = 0; i < 16; i++) jpeg_save_markers(jpeg, JPEG_APP0 + i, limit);
@@ -192,7 +192,7 @@ static int is_same(fp_transcoder *t, jvirt_barray_ptr *coefficients, const fp_im
 static int transcode(fp_transcoder *t, const uint8_t *data, size_t length, const fp_transcode_options *options) {
     fp_image_info info;
     if (fp_probe(data, length, &info) != FP_OK || info.format != FP_JPEG) return FP_TOO_UNUSUAL;
-    ask_for_markers(&t->source, options->strip);
+    save_markers(&t->source, options->strip);
     fp_jpeg_read_header(&t->source, data, length);
     if (is_one_scan(&t->source)) return FP_ONE_SCAN_ALREADY;
     if ((uint64_t)t->source.image_width * t->source.image_height > options->max_pixels) return FP_TOO_UNUSUAL;

@@ -12,7 +12,7 @@ typedef struct {
 } fp_transcode_options;
 
 /* Why there is no transcoded image. */
-enum fp_left_alone {
+enum fp_not_transcoded {
     FP_ONE_SCAN_ALREADY = -1, /* it is of the fast kind */
     FP_WOULD_GROW = -2,       /* by more than a quarter */
     FP_TOO_UNUSUAL = -3       /* damaged, or not to be had without a loss */
@@ -24,7 +24,7 @@ fp_transcoder *fp_transcoder_new(void);
 void fp_transcoder_free(fp_transcoder *transcoder);
 
 /* FP_OK: *out is the image, until the next call, read back and compared: what decides its pixels is the same, coefficient
-   by coefficient. Else FP_NO_MEMORY or one of fp_left_alone. */
+   by coefficient. Else FP_NO_MEMORY or one of fp_not_transcoded. */
 int fp_transcode(fp_transcoder *transcoder, const uint8_t *data, size_t length, const fp_transcode_options *options,
                  const uint8_t **out, size_t *out_length);
 #endif

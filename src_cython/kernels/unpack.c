@@ -9,7 +9,7 @@
 #include <libdeflate.h>
 #include <string.h>
 
-enum { TABLE = 4096, MOST_BITS = 12 };
+enum { TABLE = 4096, MAX_BITS = 12 };
 /* What writers may leave behind the last code: they pad to words. */
 #define PADDING 3
 
@@ -61,7 +61,7 @@ static void add_string(lzw_table *t, uint32_t prefix, uint8_t last) {
 /* TIFF's codes grow one early (TIFF 6.0, section 13: "after adding table entry 510, switch to 10-bit codes"). */
 static uint32_t code_width(const lzw_table *t, uint32_t early) {
     uint32_t width = 2;
-    while (width < MOST_BITS && (width <= 31u - (uint32_t)__builtin_clz(t->clear) || t->count + early >= 1u << width)) width++;
+    while (width < MAX_BITS && (width <= 31u - (uint32_t)__builtin_clz(t->clear) || t->count + early >= 1u << width)) width++;
     return width;
 }
 

@@ -44,11 +44,11 @@ typedef struct {
     double reach;            /* of a widened filter */
     int64_t num_inputs;
     int takes_nearest;
-} view;
+} axis_map;
 
-static view view_of(const fp_axis *axis, int interpolation) {
+static axis_map axis_map_of(const fp_axis *axis, int interpolation) {
     double inside = axis->begin - floor(axis->begin);
-    return (view){inside, scale_of(axis), reach_of(interpolation) * widening_of(axis), (int64_t)ceil(inside + axis->extent),
+    return (axis_map){inside, scale_of(axis), reach_of(interpolation) * widening_of(axis), (int64_t)ceil(inside + axis->extent),
                   interpolation == FP_NEAREST || fp_axis_is_copy(axis)};
 }
 
@@ -59,7 +59,7 @@ FP_INLINE int64_t floor_of(double x) {
 }
 
 /* The inputs [first, end) that output `i` looks at; gives where its centre is. */
-FP_INLINE double inputs_of(const view *v, uint32_t i, int64_t *first, int64_t *end) {
+FP_INLINE double inputs_of(const axis_map *v, uint32_t i, int64_t *first, int64_t *end) {
     double centre = v->inside + (i + 0.5) * v->scale;
     if (v->takes_nearest) {
         *first = (int64_t)centre < v->num_inputs ? (int64_t)centre : v->num_inputs - 1;
@@ -75,7 +75,7 @@ FP_INLINE double inputs_of(const view *v, uint32_t i, int64_t *first, int64_t *e
 
 void fp_axis_needs(const fp_axis *axis, int interpolation, uint32_t *begin, uint32_t *end) {
     int64_t first, last, ignored;
-    view v = view_of(axis, interpolation);
+    axis_map v = axis_map_of(axis, interpolation);
     inputs_of(&v, axis->first, &first, &ignored);
     inputs_of(&v, axis->first + axis->count - 1, &ignored, &last);
     int64_t origin = (int64_t)floor(axis->begin);
@@ -83,7 +83,7 @@ void fp_axis_needs(const fp_axis *axis, int interpolation, uint32_t *begin, uint
     *end = (uint32_t)(origin + last);
 }
 
-uint32_t fp_axis_most_taps(const fp_axis *axis, int interpolation) {
+uint32_t fp_axis_max_taps(const fp_axis *axis, int interpolation) {
     return (uint32_t)ceil(reach_of(interpolation) * widening_of(axis)) * 2 + 2;
 }
 
@@ -92,7 +92,7 @@ static size_t aligned(size_t size) { return (size + 63) & ~(size_t)63; }
 static size_t padded_outputs(const fp_axis *axis) { return ((size_t)axis->count + FP_PADDED_OUTPUTS - 1) / FP_PADDED_OUTPUTS * FP_PADDED_OUTPUTS; }
 
 size_t fp_weights_bytes(const fp_axis *axis, int interpolation) {
-    size_t outputs = padded_outputs(axis), taps = fp_axis_most_taps(axis, interpolation);
+    size_t outputs = padded_outputs(axis), taps = fp_axis_max_taps(axis, interpolation);
     return 2 * aligned(outputs * sizeof(uint32_t)) + aligned(outputs * taps * sizeof(int16_t)) + aligned(axis->count * taps * sizeof(double));
 }
 
@@ -109,13 +109,13 @@ FP_INLINE double weigh(double (*filter)(double), double first, double centre, ui
 }
 
 /* Those of all outputs, `most` apart; gives the largest of all. */
-FP_INLINE double weigh_all(fp_weights *w, const fp_axis *axis, const view *v, double (*filter)(double), double *exact, uint32_t most) {
+FP_INLINE double weigh_all(fp_weights *w, const fp_axis *axis, const axis_map *v, double (*filter)(double), double *exact, uint32_t capacity) {
     double narrowing = 1.0 / widening_of(axis), largest = 0.0;
     for (uint32_t i = 0; i < axis->count; i++) {
         int64_t first, end;
         double centre = inputs_of(v, axis->first + i, &first, &end);
         uint32_t taps = (uint32_t)(end - first), place = axis->is_mirrored ? axis->count - 1 - i : i;
-        double highest = weigh(filter, (double)first, centre, taps, narrowing, exact + (size_t)place * most);
+        double highest = weigh(filter, (double)first, centre, taps, narrowing, exact + (size_t)place * capacity);
         largest = highest > largest ? highest : largest;
         w->first[place] = (uint32_t)first;
         w->counts[place] = taps;
@@ -143,17 +143,17 @@ FP_INLINE void round_weights(const double *exact, uint32_t taps, double one, int
 
 void fp_weights_make(fp_weights *w, uint8_t *memory, const fp_axis *axis, int interpolation, uint32_t input_begin) {
     size_t outputs = padded_outputs(axis);
-    uint32_t most = fp_axis_most_taps(axis, interpolation), origin = (uint32_t)(int64_t)floor(axis->begin) - input_begin;
-    view v = view_of(axis, interpolation);
+    uint32_t capacity = fp_axis_max_taps(axis, interpolation), origin = (uint32_t)(int64_t)floor(axis->begin) - input_begin;
+    axis_map v = axis_map_of(axis, interpolation);
     w->first = (uint32_t *)memory;
     w->counts = (uint32_t *)(memory += aligned(outputs * sizeof(uint32_t)));
     w->values = (int16_t *)(memory += aligned(outputs * sizeof(uint32_t)));
-    double *exact = (double *)(memory + aligned(outputs * most * sizeof(int16_t))), largest;
+    double *exact = (double *)(memory + aligned(outputs * capacity * sizeof(int16_t))), largest;
     w->max_taps = 0;
     switch (interpolation) {
-    case FP_BICUBIC: largest = weigh_all(w, axis, &v, cubic, exact, most); break;
-    case FP_AREA: largest = weigh_all(w, axis, &v, box, exact, most); break;
-    default: largest = weigh_all(w, axis, &v, triangle, exact, most);
+    case FP_BICUBIC: largest = weigh_all(w, axis, &v, cubic, exact, capacity); break;
+    case FP_AREA: largest = weigh_all(w, axis, &v, box, exact, capacity); break;
+    default: largest = weigh_all(w, axis, &v, triangle, exact, capacity);
     }
     w->max_taps += w->max_taps % 2;
     /* Rounding may add one to a weight, and 32-bit sums must hold levels of
@@ -162,7 +162,7 @@ void fp_weights_make(fp_weights *w, uint8_t *memory, const fp_axis *axis, int in
     memset(w->values, 0, outputs * w->max_taps * sizeof *w->values);
     memset(w->first + axis->count, 0, (outputs - axis->count) * sizeof *w->first);
     for (uint32_t i = 0; i < axis->count; i++) {
-        round_weights(exact + (size_t)i * most, w->counts[i], 1 << w->precision, w->values + (size_t)i * w->max_taps);
+        round_weights(exact + (size_t)i * capacity, w->counts[i], 1 << w->precision, w->values + (size_t)i * w->max_taps);
         w->first[i] += origin;
     }
 }

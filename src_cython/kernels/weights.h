@@ -19,7 +19,7 @@ typedef struct {
 void fp_axis_needs(const fp_axis *axis, int interpolation, uint32_t *begin, uint32_t *end);
 
 /* At least as many as any output looks at. */
-uint32_t fp_axis_most_taps(const fp_axis *axis, int interpolation);
+uint32_t fp_axis_max_taps(const fp_axis *axis, int interpolation);
 
 /* True when outputs are inputs, one by one. */
 int fp_axis_is_copy(const fp_axis *axis);

@@ -32,7 +32,7 @@ from fastpack.formats.spools import parts
 from fastpack.images.headers import ImageFiles
 from fastpack.index.index import Index
 
-# What one call writes: see pieces.c.
+# What one call writes: see write_rows.c.
 _CALL_BYTES = 128 * 1024
 
 

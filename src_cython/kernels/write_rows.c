@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "pieces.h"
+#include "write_rows.h"
 
 #include <errno.h>
 #include <unistd.h>

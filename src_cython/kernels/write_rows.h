@@ -1,6 +1,6 @@
 /* Rows of bytes, in pieces of memory, written to a file one after the other and read back at once. */
-#ifndef FASTPACK_PIECES_H
-#define FASTPACK_PIECES_H
+#ifndef FASTPACK_WRITE_ROWS_H
+#define FASTPACK_WRITE_ROWS_H
 #include <stddef.h>
 #include <sys/uio.h>
 

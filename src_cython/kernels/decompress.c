@@ -1,4 +1,4 @@
-#include "expand.h"
+#include "decompress.h"
 
 #include <libdeflate.h>
 #include <string.h>
@@ -6,16 +6,16 @@
 
 static const char NO_MEMORY[] = "no memory for a decompressor";
 
-void fp_expander_free(fp_expander *expander) {
-    if (expander->own_inflater) libdeflate_free_decompressor(expander->own_inflater);
-    ZSTD_freeDCtx(expander->own_unzstd);
+void fp_decompressor_free(fp_decompressor *decompressor) {
+    if (decompressor->own_inflater) libdeflate_free_decompressor(decompressor->own_inflater);
+    ZSTD_freeDCtx(decompressor->own_zstd_decoder);
 }
 
-const char *fp_expand_deflate(fp_expander *expander, const uint8_t *data, size_t length, uint8_t *out, size_t capacity,
+const char *fp_decompress_deflate(fp_decompressor *decompressor, const uint8_t *data, size_t length, uint8_t *out, size_t capacity,
                               size_t *out_length) {
-    if (!expander->own_inflater) expander->own_inflater = libdeflate_alloc_decompressor();
-    if (!expander->own_inflater) return NO_MEMORY;
-    switch (libdeflate_zlib_decompress(expander->own_inflater, data, length, out, capacity, out_length)) {
+    if (!decompressor->own_inflater) decompressor->own_inflater = libdeflate_alloc_decompressor();
+    if (!decompressor->own_inflater) return NO_MEMORY;
+    switch (libdeflate_zlib_decompress(decompressor->own_inflater, data, length, out, capacity, out_length)) {
         case LIBDEFLATE_SUCCESS: return NULL;
         case LIBDEFLATE_INSUFFICIENT_SPACE: return "deflated bytes are more than their dataset says";
         default: return "deflated bytes are damaged";
@@ -24,23 +24,23 @@ const char *fp_expand_deflate(fp_expander *expander, const uint8_t *data, size_t
 
 static const char DAMAGED_ZSTD[] = "Zstandard bytes are damaged, or more than their dataset says";
 
-const char *fp_expand_zstd(fp_expander *expander, const uint8_t *data, size_t length, uint8_t *out, size_t capacity,
+const char *fp_decompress_zstd(fp_decompressor *decompressor, const uint8_t *data, size_t length, uint8_t *out, size_t capacity,
                            size_t *out_length) {
-    if (!expander->own_unzstd) expander->own_unzstd = ZSTD_createDCtx();
-    if (!expander->own_unzstd) return NO_MEMORY;
-    *out_length = ZSTD_decompressDCtx(expander->own_unzstd, out, capacity, data, length);
+    if (!decompressor->own_zstd_decoder) decompressor->own_zstd_decoder = ZSTD_createDCtx();
+    if (!decompressor->own_zstd_decoder) return NO_MEMORY;
+    *out_length = ZSTD_decompressDCtx(decompressor->own_zstd_decoder, out, capacity, data, length);
     return ZSTD_isError(*out_length) ? DAMAGED_ZSTD : NULL;
 }
 
-const char *fp_expand_zstd_beginning(fp_expander *expander, const uint8_t *data, size_t length, uint8_t *out,
+const char *fp_decompress_zstd_prefix(fp_decompressor *decompressor, const uint8_t *data, size_t length, uint8_t *out,
                                      size_t needed) {
-    if (!expander->own_unzstd) expander->own_unzstd = ZSTD_createDCtx();
-    if (!expander->own_unzstd) return NO_MEMORY;
+    if (!decompressor->own_zstd_decoder) decompressor->own_zstd_decoder = ZSTD_createDCtx();
+    if (!decompressor->own_zstd_decoder) return NO_MEMORY;
     ZSTD_inBuffer in = {data, length, 0};
     ZSTD_outBuffer wanted = {out, needed, 0};
-    ZSTD_DCtx_reset(expander->own_unzstd, ZSTD_reset_session_only);
+    ZSTD_DCtx_reset(decompressor->own_zstd_decoder, ZSTD_reset_session_only);
     while (wanted.pos < wanted.size) {
-        size_t before = in.pos + wanted.pos, left = ZSTD_decompressStream(expander->own_unzstd, &wanted, &in);
+        size_t before = in.pos + wanted.pos, left = ZSTD_decompressStream(decompressor->own_zstd_decoder, &wanted, &in);
         if (ZSTD_isError(left) || in.pos + wanted.pos == before) return DAMAGED_ZSTD;
     }
     return NULL;
@@ -57,7 +57,7 @@ static uint8_t *repeat(uint8_t *out, size_t distance, size_t length) {
 
 /* A byte below 32 announces that many plain bytes and one; another is a copy of earlier ones, with three bits of length
    and thirteen of distance. */
-const char *fp_expand_lzf(const uint8_t *data, size_t length, uint8_t *out, size_t capacity, size_t *out_length) {
+const char *fp_decompress_lzf(const uint8_t *data, size_t length, uint8_t *out, size_t capacity, size_t *out_length) {
     static const char damaged[] = "LZF bytes are damaged, or more than their dataset says";
     const uint8_t *at = data, *end = data + length;
     uint8_t *to = out, *to_end = out + capacity;
@@ -84,7 +84,7 @@ const char *fp_expand_lzf(const uint8_t *data, size_t length, uint8_t *out, size
 
 /* The same idea, with lengths that go on while their bytes are 255, and distances that go on in two bytes more when all
    of their bits are set. The first control byte announces plain bytes, and has marks in its upper bits. */
-const char *fp_expand_blosclz(const uint8_t *data, size_t length, uint8_t *out, size_t capacity, size_t *out_length) {
+const char *fp_decompress_blosclz(const uint8_t *data, size_t length, uint8_t *out, size_t capacity, size_t *out_length) {
     static const char damaged[] = "BloscLZ bytes are damaged, or more than their dataset says";
     const uint8_t *at = data, *end = data + length;
     uint8_t *to = out, *to_end = out + capacity;

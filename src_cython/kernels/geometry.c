@@ -1,4 +1,4 @@
-#include "picture.h"
+#include "geometry.h"
 
 #include <string.h>
 
@@ -59,14 +59,14 @@ int fp_is_direct(const fp_plan *plan, const fp_view *view, const fp_target *targ
 
 /* Placing */
 
-void fp_easel_free(fp_easel *easel) {
-    fp_scratch_free(&easel->upright);
-    fp_scratch_free(&easel->resampled);
-    fp_scratch_free(&easel->filters);
+void fp_view_scratch_free(fp_view_scratch *scratch) {
+    fp_scratch_free(&scratch->upright);
+    fp_scratch_free(&scratch->resampled);
+    fp_scratch_free(&scratch->filters);
 }
 
 /* Where upright pixel (0, 0) lies in the stored picture, and the steps from it to its neighbours. */
-static const uint8_t *upright_origin(const fp_picture *in, int orientation, int channels, int64_t *step_x, int64_t *step_y) {
+static const uint8_t *upright_origin(const fp_source_pixels *in, int orientation, int channels, int64_t *step_x, int64_t *step_y) {
     int64_t x = channels, y = in->stride;
     const uint8_t *right = in->pixels + (int64_t)(in->width - 1) * x;
     int64_t down = (int64_t)(in->height - 1) * y;
@@ -82,14 +82,14 @@ static const uint8_t *upright_origin(const fp_picture *in, int orientation, int 
     }
 }
 
-static int turn_upright(fp_easel *easel, fp_picture *image, int orientation, int channels) {
+static int turn_upright(fp_view_scratch *scratch, fp_source_pixels *image, int orientation, int channels) {
     int64_t step_x, step_y;
     const uint8_t *origin = upright_origin(image, orientation, channels, &step_x, &step_y);
     uint32_t width = orientation > 4 ? image->height : image->width;
     uint32_t height = orientation > 4 ? image->width : image->height;
-    uint8_t *out = fp_scratch_reserve(&easel->upright, (size_t)width * height * (size_t)channels);
+    uint8_t *out = fp_scratch_reserve(&scratch->upright, (size_t)width * height * (size_t)channels);
     if (!out) return FP_NO_MEMORY;
-    *image = (fp_picture){out, (int64_t)width * channels, image->x, image->y, width, height};
+    *image = (fp_source_pixels){out, (int64_t)width * channels, image->x, image->y, width, height};
     for (uint32_t y = 0; y < height; y++) {
         const uint8_t *pixel = origin + y * step_y;
         for (uint32_t x = 0; x < width; x++, pixel += step_x, out += channels) memcpy(out, pixel, (size_t)channels);
@@ -124,21 +124,21 @@ static void write_row(const uint8_t *in, int flip, uint8_t *out, const fp_target
         for (int c = 0; c < target->channels; c++) out[c * target->channel_stride] = *in++;
 }
 
-static int resample_into(fp_easel *easel, const fp_picture *image, const fp_plan *plan, uint8_t *out, int64_t stride, int channels) {
-    return fp_resample(image, &plan->across, &plan->down, plan->interpolation, channels, out, stride, &easel->filters);
+static int resample_into(fp_view_scratch *scratch, const fp_source_pixels *image, const fp_plan *plan, uint8_t *out, int64_t stride, int channels) {
+    return fp_resample(image, &plan->across, &plan->down, plan->interpolation, channels, out, stride, &scratch->filters);
 }
 
-int fp_place(fp_easel *easel, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
+int fp_write_view(fp_view_scratch *scratch, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
              const fp_target *target) {
-    fp_picture image = {pixels, stride, plan->x, plan->y, plan->stored.width, plan->stored.height};
+    fp_source_pixels image = {pixels, stride, plan->x, plan->y, plan->stored.width, plan->stored.height};
     int flip = view->flip;
-    if (view->orientation > 1 && turn_upright(easel, &image, view->orientation, target->channels)) return FP_NO_MEMORY;
+    if (view->orientation > 1 && turn_upright(scratch, &image, view->orientation, target->channels)) return FP_NO_MEMORY;
     if (!is_copied(plan)) {
-        if (is_packed(target)) return resample_into(easel, &image, plan, target->pixels, target->row_stride, target->channels);
+        if (is_packed(target)) return resample_into(scratch, &image, plan, target->pixels, target->row_stride, target->channels);
         int64_t out_stride = (int64_t)target->width * target->channels;
-        uint8_t *out = fp_scratch_reserve(&easel->resampled, (size_t)out_stride * target->height);
-        if (!out || resample_into(easel, &image, plan, out, out_stride, target->channels)) return FP_NO_MEMORY;
-        image = (fp_picture){out, out_stride, 0, 0, target->width, target->height};
+        uint8_t *out = fp_scratch_reserve(&scratch->resampled, (size_t)out_stride * target->height);
+        if (!out || resample_into(scratch, &image, plan, out, out_stride, target->channels)) return FP_NO_MEMORY;
+        image = (fp_source_pixels){out, out_stride, 0, 0, target->width, target->height};
         flip = 0; /* resampling has done it */
     }
     for (uint32_t y = 0; y < target->height; y++)

@@ -1,20 +1,20 @@
-#include "checkpoints.h"
+#include "seek_points.h"
 
 #include "crc32c.h"
 
 enum {
-    BYTES_A_CHECKPOINT = 1600, /* where there is a choice: a word is half a percent of them */
+    BYTES_A_SEEK_POINT = 1600, /* where there is a choice: a word is half a percent of them */
     BYTES_AT_LEAST = 400,      /* less data is decoded faster than looked for */
     MCUS_AT_LEAST = 16,
     POSITION_BITS = 28,
     PREDICTION_BITS = 12,
 };
 
-int fp_checkpoints_plan(fp_checkpoint_grid *grid, uint32_t mcus_per_row, uint32_t num_rows, uint64_t data_bytes) {
+int fp_seek_grid_plan(fp_seek_grid *grid, uint32_t mcus_per_row, uint32_t num_rows, uint64_t data_bytes) {
     uint64_t row_bytes = data_bytes / num_rows;
     if (data_bytes < 4 * BYTES_AT_LEAST || num_rows < 2 || mcus_per_row > 0xffff) return 0;
     uint64_t rows = row_bytes < BYTES_AT_LEAST ? BYTES_AT_LEAST / (row_bytes + 1) + 1 : 1;
-    uint64_t parts = rows == 1 ? row_bytes / BYTES_A_CHECKPOINT : 1, most = mcus_per_row / MCUS_AT_LEAST;
+    uint64_t parts = rows == 1 ? row_bytes / BYTES_A_SEEK_POINT : 1, most = mcus_per_row / MCUS_AT_LEAST;
     if (parts > most) parts = most;
     if (parts < 1) parts = 1;
     grid->rows = (uint32_t)rows;
@@ -24,13 +24,13 @@ int fp_checkpoints_plan(fp_checkpoint_grid *grid, uint32_t mcus_per_row, uint32_
     return 1;
 }
 
-size_t fp_checkpoints_num_words(const fp_checkpoint_grid *grid) { return (size_t)grid->count + 2; }
+size_t fp_seek_table_num_words(const fp_seek_grid *grid) { return (size_t)grid->count + 2; }
 
-int fp_checkpoint_to_word(const fp_checkpoint *checkpoint, uint64_t *word) {
-    if (checkpoint->position >> POSITION_BITS) return 0;
-    *word = checkpoint->position;
+int fp_seek_point_to_word(const fp_seek_point *point, uint64_t *word) {
+    if (point->position >> POSITION_BITS) return 0;
+    *word = point->position;
     for (int c = 0; c < 3; c++) {
-        int32_t biased = checkpoint->predictions[c] + (1 << (PREDICTION_BITS - 1));
+        int32_t biased = point->predictions[c] + (1 << (PREDICTION_BITS - 1));
         if (biased < 0 || biased >> PREDICTION_BITS) return 0;
         *word |= (uint64_t)biased << (POSITION_BITS + PREDICTION_BITS * c);
     }
@@ -39,49 +39,49 @@ int fp_checkpoint_to_word(const fp_checkpoint *checkpoint, uint64_t *word) {
 
 static uint64_t position_of(uint64_t word) { return word & ((1u << POSITION_BITS) - 1); }
 
-fp_checkpoint fp_checkpoint_at(const fp_checkpoints *table, size_t number) {
+fp_seek_point fp_seek_point_at(const fp_seek_table *table, size_t number) {
     uint64_t word = table->words[number + 1];
-    fp_checkpoint checkpoint = {.position = position_of(word)};
+    fp_seek_point point = {.position = position_of(word)};
     for (int c = 0; c < 3; c++) {
         uint32_t biased = (uint32_t)(word >> (POSITION_BITS + PREDICTION_BITS * c)) & ((1u << PREDICTION_BITS) - 1);
-        checkpoint.predictions[c] = (int16_t)((int32_t)biased - (1 << (PREDICTION_BITS - 1)));
+        point.predictions[c] = (int16_t)((int32_t)biased - (1 << (PREDICTION_BITS - 1)));
     }
-    return checkpoint;
+    return point;
 }
 
 /* The seal: the grid above, and below a checksum over all that the table says and the image that it says it of. */
-uint64_t fp_checkpoints_seal(const fp_checkpoints *table, const fp_checkpoint_grid *grid, const uint8_t *image) {
+uint64_t fp_seek_table_first_word(const fp_seek_table *table, const fp_seek_grid *grid, const uint8_t *image) {
     uint64_t about[3] = {(uint64_t)grid->rows << 48 | (uint64_t)grid->columns << 32, table->image_bytes, table->image_crc32c};
     uint32_t crc = fp_crc32c(0, (const uint8_t *)about, sizeof about);
     crc = fp_crc32c(crc, (const uint8_t *)(table->words + 1), (table->num_words - 1) * sizeof *table->words);
-    return about[0] | fp_crc32c(crc, image, (size_t)fp_checkpoints_sealed_bytes(table));
+    return about[0] | fp_crc32c(crc, image, (size_t)fp_seek_table_covered_bytes(table));
 }
 
-uint64_t fp_checkpoints_sealed_bytes(const fp_checkpoints *table) {
-    uint64_t head_bytes = fp_checkpoints_head_bytes(table);
+uint64_t fp_seek_table_covered_bytes(const fp_seek_table *table) {
+    uint64_t head_bytes = fp_seek_table_head_bytes(table);
     if (head_bytes == 0 || table->image_crc32c) return head_bytes;
     uint64_t end = (position_of(table->words[2]) + 7) / 8;
     return end < table->image_bytes ? end : table->image_bytes;
 }
 
-uint64_t fp_checkpoints_head_bytes(const fp_checkpoints *table) {
+uint64_t fp_seek_table_head_bytes(const fp_seek_table *table) {
     if (!table->words || table->num_words < 3) return 0;
     uint64_t first = position_of(table->words[1]), last = position_of(table->words[table->num_words - 1]);
     return first % 8 == 0 && first <= last && last / 8 < table->image_bytes ? first / 8 : 0;
 }
 
-int fp_checkpoints_open(const fp_checkpoints *table, uint32_t mcus_per_row, uint32_t num_rows, const uint8_t *image,
-                        fp_checkpoint_grid *grid) {
-    if (!fp_checkpoints_head_bytes(table)) return 0;
+int fp_seek_table_open(const fp_seek_table *table, uint32_t mcus_per_row, uint32_t num_rows, const uint8_t *image,
+                        fp_seek_grid *grid) {
+    if (!fp_seek_table_head_bytes(table)) return 0;
     uint32_t rows = (uint32_t)(table->words[0] >> 48), columns = (uint32_t)(table->words[0] >> 32) & 0xffff;
     if (rows == 0 || columns == 0 || columns > mcus_per_row || (rows > 1 && columns < mcus_per_row)) return 0;
     uint32_t per_row = (mcus_per_row + columns - 1) / columns;
     uint64_t count = (uint64_t)((num_rows + rows - 1) / rows) * per_row;
     if (table->num_words - 2 != count) return 0;
-    *grid = (fp_checkpoint_grid){rows, columns, per_row, (uint32_t)count};
-    fp_checkpoint first = fp_checkpoint_at(table, 0);
+    *grid = (fp_seek_grid){rows, columns, per_row, (uint32_t)count};
+    fp_seek_point first = fp_seek_point_at(table, 0);
     if (first.predictions[0] || first.predictions[1] || first.predictions[2]) return 0;
     for (size_t i = 2; i < table->num_words; i++)
         if (position_of(table->words[i]) < position_of(table->words[i - 1])) return 0;
-    return fp_checkpoints_seal(table, grid, image) == table->words[0];
+    return fp_seek_table_first_word(table, grid, image) == table->words[0];
 }

@@ -1,6 +1,6 @@
 /* From stored pixels to a row of the batch: which of them a view needs; turn upright, resample, flip, write. */
-#ifndef FASTPACK_PICTURE_H
-#define FASTPACK_PICTURE_H
+#ifndef FASTPACK_GEOMETRY_H
+#define FASTPACK_GEOMETRY_H
 #include "resample.h"
 #include "span.h"
 
@@ -46,10 +46,10 @@ int fp_is_direct(const fp_plan *plan, const fp_view *view, const fp_target *targ
 
 typedef struct {
     fp_scratch upright, resampled, filters;
-} fp_easel;
+} fp_view_scratch;
 
-void fp_easel_free(fp_easel *easel);
+void fp_view_scratch_free(fp_view_scratch *scratch);
 /* `pixels`: those of plan->stored, the target's number of channels each, packed. FP_OK or FP_NO_MEMORY. */
-int fp_place(fp_easel *easel, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
+int fp_write_view(fp_view_scratch *scratch, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
              const fp_target *target);
 #endif
