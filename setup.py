@@ -21,7 +21,7 @@ KERNELS = {
     "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
     "example": ["crc32c", "frames", "span", "status", "tfrecord", "write_rows"],
-    "pieces": ["crc32c", "span", "status", "write_rows"],
+    "write_rows": ["crc32c", "span", "status", "write_rows"],
     "spans": [],
     "probe": ["crc32c", "image", "probe", "span", "status"],
     "tar": ["crc32c", "example", "features", "span", "status", "tar"],

@@ -65,7 +65,7 @@ cdef class Decoder:
     def __dealloc__(self):
         fp_decoder_free(self.own_decoder)
 
-    def place(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, out, *, str interpolation="bilinear",
+    def resample(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, out, *, str interpolation="bilinear",
               const uint8_t[::1] table=None):
         cdef Target target = Target(out, table)
         cdef int chosen = INTERPOLATIONS[interpolation]
@@ -139,7 +139,7 @@ cdef class DecodeBatch:
     cdef bint keep_going
     cdef int64_t counter
     cdef list nums_sequential
-    cdef list nums_marked
+    cdef list nums_with_seek_points
     cdef list nums_odd
     cdef const uint64_t[::1] words
     cdef const int64_t[::1] starts
@@ -158,7 +158,7 @@ cdef class DecodeBatch:
     def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
                  str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False, uint64_t max_pixels, uint32_t max_scans,
                  const uint8_t[::1] table=None, const int[::1] fds=None, const uint8_t[::1] memory=None,
-                 bint check=True, bint keep_going=False, checkpoints=None):
+                 bint check=True, bint keep_going=False, seek_points=None):
         cdef Py_ssize_t i
         cdef Target target
         cdef int channels = 1 if color == "GRAY" else 3
@@ -180,18 +180,18 @@ cdef class DecodeBatch:
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)
-        self.nums_sequential, self.nums_marked, self.nums_odd = [], [], []
+        self.nums_sequential, self.nums_with_seek_points, self.nums_odd = [], [], []
         self.words = None  # which a memoryview is not by itself
-        if checkpoints is not None:
-            self._take_checkpoints(*checkpoints)
+        if seek_points is not None:
+            self._take_seek_points(*seek_points)
 
-    def _take_checkpoints(self, const uint64_t[::1] words, const int64_t[::1] starts, const int64_t[::1] ends):
+    def _take_seek_points(self, const uint64_t[::1] words, const int64_t[::1] starts, const int64_t[::1] ends):
         cdef Py_ssize_t i
         if starts.shape[0] != self.spans.shape[0] or ends.shape[0] != self.spans.shape[0]:
-            raise ValueError("one start and one end of checkpoints for each span are needed")
+            raise ValueError("one start and one end of seek points for each span are needed")
         for i in range(starts.shape[0]):
             if not 0 <= starts[i] <= ends[i] <= words.shape[0]:
-                raise ValueError(f"the checkpoints of span {i} lie outside of their words")
+                raise ValueError(f"the seek points of span {i} lie outside their words")
         if words.shape[0]:
             self.words, self.starts, self.ends = words, starts, ends
 
@@ -200,11 +200,11 @@ cdef class DecodeBatch:
         with nogil:
             self._decode(decoder.own_decoder)
         self.nums_sequential.append(fp_decoder_num_sequential(decoder.own_decoder))
-        self.nums_marked.append(fp_decoder_num_with_seek_points(decoder.own_decoder))
+        self.nums_with_seek_points.append(fp_decoder_num_with_seek_points(decoder.own_decoder))
         self.nums_odd.append(fp_decoder_num_odd(decoder.own_decoder))
 
-    def num_marked(self):
-        return sum(self.nums_marked)
+    def num_with_seek_points(self):
+        return sum(self.nums_with_seek_points)
 
     def num_odd(self):
         return sum(self.nums_odd)
@@ -234,20 +234,20 @@ cdef class DecodeBatch:
                          fp_outcome* outcome) noexcept nogil:
         cdef const fp_span* span = &self.spans[row]
         cdef fp_reading reading
-        cdef fp_seek_table checkpoints
-        cdef bint is_marked = self.words is not None and self.starts[row] < self.ends[row]
+        cdef fp_seek_table table
+        cdef bint has_seek_points = self.words is not None and self.starts[row] < self.ends[row]
         reading.origin, reading.span, reading.check = &self.origin, span, self.check
         reading.blob, reading.aside, reading.row = blob, aside, row
-        if is_marked:
-            checkpoints.words = &self.words[self.starts[row]]
-            checkpoints.num_words = <size_t> (self.ends[row] - self.starts[row])
-            checkpoints.image_bytes, checkpoints.image_crc32c = span.length, span.crc32c
-        return fp_decode_span(decoder, &reading, &checkpoints if is_marked else NULL, &self.options, &self.views[row],
+        if has_seek_points:
+            table.words = &self.words[self.starts[row]]
+            table.num_words = <size_t> (self.ends[row] - self.starts[row])
+            table.image_bytes, table.image_crc32c = span.length, span.crc32c
+        return fp_decode_span(decoder, &reading, &table if has_seek_points else NULL, &self.options, &self.views[row],
                               &self.own_facts[row], outcome)
 
 
-cdef class MarkBatch:
-    """Makes tables of checkpoints of JPEG spans; threads call `run` and share the rows."""
+cdef class SeekPointBatch:
+    """Makes seek tables of JPEG spans; threads call `run` and share the rows."""
     cdef const int[::1] fds
     cdef const uint8_t[::1] memory
     cdef const fp_span[::1] spans
@@ -281,7 +281,7 @@ cdef class MarkBatch:
     def run(self):
         cdef Decoder decoder = Decoder()
         with nogil:
-            self._mark(decoder.own_decoder)
+            self._find(decoder.own_decoder)
 
     def failures(self):
         return [outcome_tuple(&self.own_outcomes[row]) for row in range(self.spans.shape[0])
@@ -304,14 +304,14 @@ cdef class MarkBatch:
                 memcpy(&out[at], self.own_tables[row], self.own_lengths[row] * sizeof(uint64_t))
                 at += self.own_lengths[row]
 
-    cdef void _mark(self, fp_decoder* decoder) noexcept nogil:
+    cdef void _find(self, fp_decoder* decoder) noexcept nogil:
         cdef int64_t num_rows = self.spans.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
         cdef fp_scratch blob, aside, words
         blob.own_bytes = aside.own_bytes = words.own_bytes = NULL
         blob.capacity = aside.capacity = words.capacity = 0
         while row < num_rows:
-            if self._mark_row(decoder, row, &blob, &aside, &words) != FP_OK and not self.keep_going:
+            if self._find_row(decoder, row, &blob, &aside, &words) != FP_OK and not self.keep_going:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)
@@ -319,7 +319,7 @@ cdef class MarkBatch:
         fp_scratch_free(&aside)
         fp_scratch_free(&words)
 
-    cdef int _mark_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
+    cdef int _find_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
                        fp_scratch* words) noexcept nogil:
         cdef const fp_span* span = &self.spans[row]
         cdef fp_outcome* outcome = &self.own_outcomes[row]
@@ -337,5 +337,5 @@ cdef class MarkBatch:
                 memcpy(self.own_tables[row], words.own_bytes, num_words * sizeof(uint64_t))
                 self.own_lengths[row] = num_words
         if status != FP_OK:
-            return fp_fail(outcome, status, row, span.offset, "no memory for checkpoints")
+            return fp_fail(outcome, status, row, span.offset, "no memory for seek points")
         return FP_OK

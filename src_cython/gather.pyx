@@ -96,7 +96,7 @@ cdef class Gather:
         return failed
 
 
-def announce(const fp_span[::1] spans, const int[::1] fds):
+def advise_willneed(const fp_span[::1] spans, const int[::1] fds):
     """Tells the system which spans of files will be read soon, so that it fetches them all at once."""
     cdef fp_origin origin = origin_of(fds, None)
     if spans.shape[0] and fds.shape[0]:
@@ -134,7 +134,7 @@ cdef bint join_path(const uint8_t[::1] folder, const uint8_t[::1] names, const i
     return True
 
 
-cdef class LookAtFiles:
+cdef class StatFiles:
     """Sizes and times of files, by any number of threads."""
     cdef const uint8_t[::1] folder
     cdef const uint8_t[::1] names
@@ -156,17 +156,17 @@ cdef class LookAtFiles:
 
     def run(self):
         with nogil:
-            self._look()
+            self._stat()
 
-    cdef void _look(self) noexcept nogil:
+    cdef void _stat(self) noexcept nogil:
         cdef int64_t num_rows = self.sizes.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
         while row < num_rows:
             if self.errors[row] != SKIPPED:
-                self.errors[row] = self._look_at(row)
+                self.errors[row] = self._stat_row(row)
             row = fp_take_row(&self.counter)
 
-    cdef int32_t _look_at(self, int64_t row) noexcept nogil:
+    cdef int32_t _stat_row(self, int64_t row) noexcept nogil:
         cdef char[PATH_MAX] path
         cdef stat_t facts
         if not join_path(self.folder, self.names, self.ends, row, path):
@@ -180,11 +180,11 @@ cdef class LookAtFiles:
         return 0
 
 
-# Files that a thread has asked for and not yet read, in the order of their rows: those from `num_read` to `num_asked`.
+# Files that a thread has asked for and not yet read, in the order of their rows: those from `num_read` to `num_opened`.
 cdef struct files_ahead:
     int64_t[FP_FILES_AHEAD] rows
     int[FP_FILES_AHEAD] fds
-    int64_t num_asked
+    int64_t num_opened
     int64_t num_read
 
 
@@ -200,12 +200,12 @@ cdef class GatherFiles:
     cdef uint32_t[::1] crcs
     cdef fp_image_info[::1] infos
     cdef int32_t[::1] statuses
-    cdef int64_t most_ahead
+    cdef int64_t max_ahead
     cdef int64_t counter
 
     def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, const int64_t[::1] rows,
                  uint8_t[::1] out, const int64_t[::1] offsets, uint32_t[::1] crcs, fp_image_info[::1] infos,
-                 int32_t[::1] statuses, *, int64_t most_ahead=FP_FILES_AHEAD):
+                 int32_t[::1] statuses, *, int64_t max_ahead=FP_FILES_AHEAD):
         cdef Py_ssize_t i, num_rows = rows.shape[0]
         if offsets.shape[0] != num_rows + 1 or offsets[0] != 0 or offsets[num_rows] != out.shape[0]:
             raise ValueError("offsets: must rise from 0 to the size of out, one more than there are rows")
@@ -217,7 +217,7 @@ cdef class GatherFiles:
             check_name(names, ends, rows[i])
         self.folder, self.names, self.ends = folder, names, ends
         self.rows, self.out, self.offsets = rows, out, offsets
-        self.crcs, self.infos, self.statuses, self.most_ahead = crcs, infos, statuses, min(max(1, most_ahead), FP_FILES_AHEAD)
+        self.crcs, self.infos, self.statuses, self.max_ahead = crcs, infos, statuses, min(max(1, max_ahead), FP_FILES_AHEAD)
 
     def run(self):
         cdef fp_outcome outcome
@@ -228,30 +228,30 @@ cdef class GatherFiles:
 
     cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
         cdef files_ahead ahead
-        ahead.num_asked = ahead.num_read = 0
-        self._ask(&ahead)
-        while ahead.num_read < ahead.num_asked:
+        ahead.num_opened = ahead.num_read = 0
+        self._prefetch(&ahead)
+        while ahead.num_read < ahead.num_opened:
             if self._read_next(&ahead, outcome) != FP_OK:
                 fp_close_counter(&self.counter, self.rows.shape[0])
                 drop_files(&ahead)
                 break
-            self._ask(&ahead)
+            self._prefetch(&ahead)
 
     # Behind a file that could not be opened none is opened before that one has been read: it may want their descriptors.
-    cdef void _ask(self, files_ahead* ahead) noexcept nogil:
+    cdef void _prefetch(self, files_ahead* ahead) noexcept nogil:
         cdef char[PATH_MAX] path
         cdef int64_t row
-        cdef int fd = 0 if ahead.num_asked == ahead.num_read else ahead.fds[(ahead.num_asked - 1) % FP_FILES_AHEAD]
-        while fd >= 0 and ahead.num_asked - ahead.num_read < self.most_ahead:
+        cdef int fd = 0 if ahead.num_opened == ahead.num_read else ahead.fds[(ahead.num_opened - 1) % FP_FILES_AHEAD]
+        while fd >= 0 and ahead.num_opened - ahead.num_read < self.max_ahead:
             row = fp_take_row(&self.counter)
             if row >= self.rows.shape[0]:
                 break
             fd = -1
             if join_path(self.folder, self.names, self.ends, self.rows[row], path):
                 fd = fp_prefetch_file(path, self.offsets[row + 1] - self.offsets[row])
-            ahead.rows[ahead.num_asked % FP_FILES_AHEAD] = row
-            ahead.fds[ahead.num_asked % FP_FILES_AHEAD] = fd
-            ahead.num_asked += 1
+            ahead.rows[ahead.num_opened % FP_FILES_AHEAD] = row
+            ahead.fds[ahead.num_opened % FP_FILES_AHEAD] = fd
+            ahead.num_opened += 1
 
     cdef int _read_next(self, files_ahead* ahead, fp_outcome* outcome) noexcept nogil:
         cdef int64_t row = ahead.rows[ahead.num_read % FP_FILES_AHEAD]
@@ -274,7 +274,7 @@ cdef class GatherFiles:
 
 
 cdef void drop_files(files_ahead* ahead) noexcept nogil:
-    while ahead.num_read < ahead.num_asked:
+    while ahead.num_read < ahead.num_opened:
         if ahead.fds[ahead.num_read % FP_FILES_AHEAD] >= 0:
             close(ahead.fds[ahead.num_read % FP_FILES_AHEAD])
         ahead.num_read += 1

@@ -15,7 +15,7 @@ from test_resample import noise
 from two_decoders import ANY_FACTORS, decode, encoded, libjpeg_alone, size_of, start_of_data, whole
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.decode import DecodeBatch, MarkBatch
+from fastpack._native.decode import DecodeBatch, SeekPointBatch
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import FastpackError, outcome_error
 
@@ -31,7 +31,7 @@ def spans_of(files):
 
 def tables_of(files):
     """A table of checkpoints for each."""
-    job = MarkBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
+    job = SeekPointBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
     assert run_all(job) == []
     lengths = np.zeros(len(files), np.int64)
     job.lengths(lengths)
@@ -52,9 +52,9 @@ def decode_marked(data, view, table, color="RGB", **options):
     """Status, pixels, and whether the table was used."""
     out = np.full((view["height"][0], view["width"][0], 1 if color == "GRAY" else 3), 99, np.uint8)
     options = {"color": color, "max_pixels": 2**28, "max_scans": 100, **options}
-    job = DecodeBatch(spans_of([data]), view, [out], memory=np.frombuffer(data, np.uint8), checkpoints=by(table), **options)
+    job = DecodeBatch(spans_of([data]), view, [out], memory=np.frombuffer(data, np.uint8), seek_points=by(table), **options)
     failures = run_all(job)
-    return failures[0][0] if failures else None, out, job.num_marked() == 1
+    return failures[0][0] if failures else None, out, job.num_with_seek_points() == 1
 
 
 def assert_right(data, view, table, color="RGB"):
@@ -132,9 +132,9 @@ def test_boxes_at_every_place(data):
     spans, table = np.repeat(spans_of([data]), len(views)), table_of(data)
     options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100}
     tables = table, np.zeros(len(views), np.int64), np.full(len(views), len(table))
-    job = DecodeBatch(spans, np.concatenate(views), outs[0], checkpoints=tables, **options)
+    job = DecodeBatch(spans, np.concatenate(views), outs[0], seek_points=tables, **options)
     assert run_all(job) == []
-    assert job.num_marked() == len(views)
+    assert job.num_with_seek_points() == len(views)
     with libjpeg_alone():
         assert run_all(DecodeBatch(spans, np.concatenate(views), outs[1], **options)) == []
     assert [view.item() for view, own, other in zip(views, *outs, strict=True) if (own != other).any()] == []
@@ -182,10 +182,10 @@ def test_smaller_decodes_begin_at_checkpoints_too(smaller, name, box):
     outs = np.full((2, height // smaller, width // smaller, 3), 99, np.uint8)
     options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100, "may_reduce": True}
     for out, expects_marks in zip(outs, (True, False), strict=True):
-        job = DecodeBatch(spans_of([data]), view_of(width, height, x=x, y=y), [out], checkpoints=by(table_of(data)), **options)
+        job = DecodeBatch(spans_of([data]), view_of(width, height, x=x, y=y), [out], seek_points=by(table_of(data)), **options)
         with contextlib.nullcontext() if expects_marks else libjpeg_alone():
             assert run_all(job) == []
-        assert job.num_marked() == expects_marks
+        assert job.num_with_seek_points() == expects_marks
     assert (outs[0] == outs[1]).all()
 
 
@@ -198,13 +198,13 @@ def read(path, span, view, table):
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fds = np.array([descriptor], np.int32)
-        job = DecodeBatch(span, view, [out], fds=fds, checkpoints=by(table), max_pixels=2**28, max_scans=100)
+        job = DecodeBatch(span, view, [out], fds=fds, seek_points=by(table), max_pixels=2**28, max_scans=100)
         failures = run_all(job)
     finally:
         os.close(descriptor)
     if failures:
         raise outcome_error(failures[0], path)
-    return out, job.num_marked() == 1
+    return out, job.num_with_seek_points() == 1
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def record(tmp_path):
 
 def table_in(path, span):
     descriptor = os.open(path, os.O_RDONLY)
-    job = MarkBatch(span, fds=np.array([descriptor], np.int32))
+    job = SeekPointBatch(span, fds=np.array([descriptor], np.int32))
     assert run_all(job) == []
     os.close(descriptor)
     length = np.zeros(1, np.int64)

@@ -120,7 +120,7 @@ def place(pixels, height, width, interpolation, window=None, flip=False):
     left, top, out_width, out_height = window or (0, 0, width, height)
     view = np.array([(0, 0, pixels.shape[1], pixels.shape[0], width, height, left, top, 1, flip, 0)], VIEW)
     out = np.full((out_height, out_width, pixels.shape[2]), 99, np.uint8)
-    assert Decoder().place(pixels, view, out, interpolation=interpolation) is None
+    assert Decoder().resample(pixels, view, out, interpolation=interpolation) is None
     return out
 
 

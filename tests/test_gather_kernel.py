@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, Gather, GatherFiles, LookAtFiles, announce
+from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, Gather, GatherFiles, StatFiles, advise_willneed
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import offsets_of
 from fastpack.core.threads import share
@@ -304,7 +304,7 @@ def test_names_that_lead_outside_are_a_mistake(ends, row):
         GatherFiles(b"", names, np.array(ends, np.int64), np.array([row]), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1))
     if row == 0:
         with pytest.raises(ValueError, match="ends"):
-            LookAtFiles(b"", names, np.array(ends, np.int64), numbers, numbers.copy(), np.zeros(1, np.int32))
+            StatFiles(b"", names, np.array(ends, np.int64), numbers, numbers.copy(), np.zeros(1, np.int32))
 
 
 # The longest name that the system takes has 4,095 bytes. This one leads nowhere but to the folder.
@@ -313,7 +313,7 @@ def test_names_that_lead_outside_are_a_mistake(ends, row):
 def test_names_of_any_length_behind_their_folder(split, length, outcome):
     name = b"/" * length
     numbers, errors = np.zeros(1, np.int64), np.zeros(1, np.int32)
-    LookAtFiles(*joined([name[split:]], name[:split]), numbers, numbers.copy(), errors).run()
+    StatFiles(*joined([name[split:]], name[:split]), numbers, numbers.copy(), errors).run()
     assert errors.tolist() == [outcome]
     read = GatherFiles(
         *joined([name[split:]], name[:split]), np.zeros(1, np.int64), np.empty(0, np.uint8), np.zeros(2, np.int64), *findings(1)
@@ -338,7 +338,7 @@ def test_looking_at_files(tmp_path, num_workers):
     paths += [tmp_path, tmp_path / "gone", tmp_path / "0" / "x", tmp_path / "1"]
     sizes, times, errors = np.zeros(34, np.int64), np.zeros(34, np.int64), np.ones(34, np.int32)
     errors[33] = PASSED_OVER
-    share(LookAtFiles(*joined(paths), sizes, times, errors).run, num_workers)
+    share(StatFiles(*joined(paths), sizes, times, errors).run, num_workers)
     assert sizes.tolist() == [*range(30), 0, 0, 0, 0]
     assert times.tolist() == [*range(10**18, 10**18 + 30), 0, 0, 0, 0]
     assert errors.tolist() == [0] * 30 + [NOT_A_FILE, errno.ENOENT, errno.ENOTDIR, PASSED_OVER]
@@ -377,7 +377,7 @@ def test_announcing_is_no_more_than_a_hint(fds):
     """Neighbours, overlaps, gaps, shards that are not open, places past the end: nothing of it is an error."""
     spans = spans_of([(0, 100), (100, 50), (120, 10), (4000, 100), (4900, 10**6), (2**62, 2**62)])
     spans["shard"] = [0, 0, 0, 1, 1, 7]
-    announce(spans, fds)
-    announce(spans[:0], fds)
-    announce(spans, np.array([-1], np.int32))
-    announce(spans, np.zeros(0, np.int32))
+    advise_willneed(spans, fds)
+    advise_willneed(spans[:0], fds)
+    advise_willneed(spans, np.array([-1], np.int32))
+    advise_willneed(spans, np.zeros(0, np.int32))

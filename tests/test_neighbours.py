@@ -63,7 +63,7 @@ def last_outcome(files, marks=None):
     infos, _ = probe_blobs(Ragged.of_bytes(files))
     views = np.concatenate([view_of(int(info["width"]) or 8, int(info["height"]) or 8) for info in infos])
     outs = [np.zeros((view["height"], view["width"], 3), np.uint8) for view in views]
-    failures = {failure[2]: failure for failure in run_all(batch(files, views, outs, keep_going=True, checkpoints=marks))}
+    failures = {failure[2]: failure for failure in run_all(batch(files, views, outs, keep_going=True, seek_points=marks))}
     failure = failures.get(len(files) - 1)
     return (failure[0], failure[4]) if failure else outs[-1].tobytes()
 

@@ -16,7 +16,7 @@ SIZES = st.integers(1, 130)
 
 def place(pixels, view, height, width):
     out = np.full((height, width, pixels.shape[2]), 99, np.uint8)
-    assert Decoder().place(pixels, view, out) is None
+    assert Decoder().resample(pixels, view, out) is None
     return out
 
 
@@ -88,7 +88,7 @@ def test_turned_and_mirrored(orientation, channels):
 
 @pytest.mark.parametrize("box", [{"x": 1}, {"y": 1}, {"width": 0}, {"height": 0}, {"width": 31}, {"x": 2**32 - 1}, {"orientation": 5}])
 def test_a_box_outside_the_pixels_is_refused(box):
-    outcome = Decoder().place(noise(20, 30, 3), view_of(**{"width": 30, "height": 20, **box}), np.empty((4, 4, 3), np.uint8))
+    outcome = Decoder().resample(noise(20, 30, 3), view_of(**{"width": 30, "height": 20, **box}), np.empty((4, 4, 3), np.uint8))
     assert outcome[0] == BAD_BOX
     assert "outside" in outcome[4]
 
@@ -99,4 +99,4 @@ def test_a_box_outside_the_pixels_is_refused(box):
 )
 def test_shapes_that_do_not_fit_are_a_mistake(stored, out, num_views):
     with pytest.raises(ValueError, match="same number of channels|empty"):
-        Decoder().place(np.empty(stored, np.uint8), np.ones(num_views, VIEW), np.empty(out, np.uint8))
+        Decoder().resample(np.empty(stored, np.uint8), np.ones(num_views, VIEW), np.empty(out, np.uint8))

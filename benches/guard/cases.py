@@ -118,7 +118,8 @@ def resample(inputs: Inputs) -> Case:
     view["height"], view["width"], _ = pixels.shape
     view["scaled_width"] = view["scaled_height"] = _SIDE
     out, plain_out = np.ones((_SIDE, _SIDE, 3), np.uint8), np.ones((_SIDE, _SIDE, 3), np.uint8)
-    return Case(_often(20, lambda: decoder.place(pixels, view, out)), _often(20, lambda: plain.blend(pixels, plain_out)))
+    run = getattr(decoder, "resample" if hasattr(decoder, "resample") else "place")  # the guard measures older trees too
+    return Case(_often(20, lambda: run(pixels, view, out)), _often(20, lambda: plain.blend(pixels, plain_out)))
 
 
 def gather(inputs: Inputs) -> Case:

@@ -24,7 +24,7 @@ class Decoder:
     # Crops, turns and resamples `pixels` (height, width, channels), C-contiguous, into `out` (height, width, channels),
     # any strides, as the one structs.VIEW in `view` (1,) says.
     # table: what is written for each level of each channel, 256 items a channel of out's dtype, as bytes.
-    def place(
+    def resample(
         self,
         pixels: npt.NDArray[np.uint8],
         view: npt.NDArray[Any],
@@ -46,9 +46,9 @@ class DecodeBatch:
     # spans (n,) of structs.SPAN; views (n,) of structs.VIEW; outs: n arrays (height, width, 1 or 3), any strides.
     # color: one of COLORS; interpolation: one of INTERPOLATIONS. may_reduce: decode smaller where the view shrinks.
     # accept_damage: take what libjpeg makes of damaged data instead of failing.
-    # table: as for Decoder.place. max_pixels: of one image; max_scans: of a progressive one.
+    # table: as for Decoder.resample. max_pixels: of one image; max_scans: of a progressive one.
     # fds, memory, check: as for gather.Gather.
-    # checkpoints: words (total,) uint64, and where in them the table of each span starts and ends, (n,) int64 each; an
+    # seek_points: words (total,) uint64, and where in them the table of each span starts and ends, (n,) int64 each; an
     # empty one is none.
     def __init__(
         self,
@@ -67,7 +67,7 @@ class DecodeBatch:
         memory: npt.NDArray[np.uint8] | None = None,
         check: bool = True,
         keep_going: bool = False,
-        checkpoints: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
+        seek_points: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
     ) -> None: ...
     # Any number of threads call it; each returns when no row is left, or, without keep_going, when one has failed.
     def run(self) -> None: ...
@@ -77,11 +77,11 @@ class DecodeBatch:
     def num_sequential(self) -> int: ...
     # How many were decoded in spite of a warning of libjpeg's (docs/decoder.md).
     def num_odd(self) -> int: ...
-    # How many of the images were decoded by their checkpoints.
-    def num_marked(self) -> int: ...
+    # How many of the images were decoded with their seek points.
+    def num_with_seek_points(self) -> int: ...
 
 @disjoint_base
-class MarkBatch:
+class SeekPointBatch:
     # spans (n,) of structs.SPAN, of JPEGs; fds, memory: as for gather.Gather. Checksums are compared.
     def __init__(
         self,

@@ -29,14 +29,14 @@ class Gather:
     def failures(self) -> list[Outcome]: ...
 
 # spans (n,) of structs.SPAN, in order of shard and offset; fds: descriptors by shard number.
-def announce(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
+def advise_willneed(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
 
-# What LookAtFiles says of a folder or a device; and what says to it that a file is not to be looked at.
+# What StatFiles says of a folder or a device; and what says to it that a file is not to be looked at.
 NOT_A_FILE: int
 PASSED_OVER: int
 
 @disjoint_base
-class LookAtFiles:
+class StatFiles:
     # folder: what stands before each name. names: as the system has them, without NULs; name i is names[ends[i]:ends[i + 1]], n of
     # them. sizes (n,), bytes; times (n,), of modification, ns; errors (n,): 0, or the errno that says why nothing is known, or
     # NOT_A_FILE; what is PASSED_OVER before stays so.
@@ -54,8 +54,8 @@ class LookAtFiles:
 
 @disjoint_base
 class GatherFiles:
-    # folder, names, ends: as of LookAtFiles. File rows[i], n of them, goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
-    # most_ahead: how many files a thread may have open at a time, 16 at most.
+    # folder, names, ends: as of StatFiles. File rows[i], n of them, goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
+    # max_ahead: how many files a thread may have open at a time, 16 at most.
     # crcs (n,): CRC-32C of each; infos (n,) of structs.IMAGE_INFO, statuses (n,): what its header says, or why that is nothing.
     def __init__(
         self,
@@ -69,6 +69,6 @@ class GatherFiles:
         infos: npt.NDArray[Any],
         statuses: npt.NDArray[np.int32],
         *,
-        most_ahead: int = 16,
+        max_ahead: int = 16,
     ) -> None: ...
     def run(self) -> Outcome: ...

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, LookAtFiles
+from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, StatFiles
 from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Growing, Ragged, Text, digest
@@ -95,7 +95,7 @@ class FileNames(Sequence[str]):
         not there, or is none, an error that says so."""
         sizes, times, errors = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64), np.zeros(len(self), np.int32)
         errors[list(passed_over)] = PASSED_OVER
-        looking = LookAtFiles(self._folder, self._names.values, self._names.offsets, sizes, times, errors)
+        looking = StatFiles(self._folder, self._names.values, self._names.offsets, sizes, times, errors)
         share(looking.run, 1 if len(self) < _FEW else None)
         faults = np.flatnonzero((errors != 0) & (errors != PASSED_OVER))
         return sizes, times, {row: _fault(int(errors[row]), self[row]) for row in faults.tolist()}
@@ -105,7 +105,7 @@ class FileNames(Sequence[str]):
         that cannot be read meets."""
         crcs, infos, statuses = np.empty(len(rows), np.uint32), np.zeros(len(rows), IMAGE_INFO), np.empty(len(rows), np.int32)
         names = self._folder, self._names.values, self._names.offsets
-        read = GatherFiles(*names, rows, out, offsets, crcs, infos, statuses, most_ahead=_most_ahead())
+        read = GatherFiles(*names, rows, out, offsets, crcs, infos, statuses, max_ahead=_most_ahead())
         raise_first([read.run()], lambda row: Place(self[int(rows[row])]))
         files = ImageFiles(out, offsets)
         files.crcs, files.probed = crcs, (infos, statuses)

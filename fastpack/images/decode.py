@@ -223,7 +223,7 @@ def _decode_jpegs(pictures: Pictures, plan: Plan, outs: Outputs, options: Decode
         memory=pictures.origin.memory,
         check=options.check,
         keep_going=options.keep_going,
-        checkpoints=None if marks is None else (marks.words, marks.starts, marks.ends),
+        seek_points=None if marks is None else (marks.words, marks.starts, marks.ends),
     )
     share(job.run, options.workers_for(len(rows)))
     failed = [(int(rows[outcome[2]]), outcome) for outcome in job.failures() if outcome]
@@ -301,7 +301,7 @@ def _place(pixels: Pixels, plan: Plan, row: int, target: Pixels, options: Decode
         place_deep(pixels, plan.views[row], target, options.interpolation, plan.normalize)
         return
     table, view = _table(plan, pixels.shape[2]), plan.views[row : row + 1]
-    raise_first([decoder.place(pixels, view, target, interpolation=options.interpolation, table=table)], lambda _: Place())
+    raise_first([decoder.resample(pixels, view, target, interpolation=options.interpolation, table=table)], lambda _: Place())
 
 
 def read_blobs(pictures: Pictures, rows: Rows, options: DecodeOptions) -> Ragged:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.decode import MarkBatch
+from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Ragged
 from fastpack.core.threads import num_cores, share
@@ -74,7 +74,7 @@ def tables_of(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: 
 
 
 def _made(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int) -> tuple[Checkpoints, list[Outcome]]:
-    job = MarkBatch(spans, fds=fds, keep_going=keep_going)
+    job = SeekPointBatch(spans, fds=fds, keep_going=keep_going)
     share(job.run, max(1, min(num_workers, len(spans))))
     lengths = np.zeros(len(spans), np.int64)
     job.lengths(lengths)
