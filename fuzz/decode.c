@@ -1,5 +1,5 @@
-/* Are JPEGs decoded alike by our decoder and by libjpeg-turbo, with the same verdict on what is damaged? Stops the process
-   when they are not. An input is a file; what is wanted of it follows from its checksum, so that plain JPEGs are seeds. */
+/* Our decoder and libjpeg-turbo must decode a JPEG to the same pixels, or report the same failure.
+   The input is a file; its checksum chooses the view, so plain JPEGs serve as seeds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +14,11 @@ enum { MAX_PIXELS = 1 << 18 };
 typedef struct {
     fp_decode_options options;
     fp_view view;
-    uint32_t smaller; /* how many times */
+    uint32_t smaller; /* factor */
     int vectors;
 } wish;
 
-/* A part of [0, limit), of at least one. */
+/* Chooses a nonempty part of [0, limit). */
 static void draw_part(uint32_t *random, uint32_t limit, uint32_t *begin, uint32_t *extent) {
     *random = *random * 1664525u + 1013904223u;
     *begin = (*random >> 8) % limit;
@@ -27,7 +27,8 @@ static void draw_part(uint32_t *random, uint32_t limit, uint32_t *begin, uint32_
 }
 
 static wish draw_wish(uint32_t random, uint32_t width, uint32_t height) {
-    wish w = {{.color = (int32_t)(random % 3), .interpolation = FP_BILINEAR, .max_scans = 100, .max_pixels = MAX_PIXELS},
+    wish w = {{.color = (int32_t)(random % 3), .interpolation = FP_BILINEAR, .max_scans = 100,
+               .max_pixels = MAX_PIXELS},
               {.width = width, .height = height, .orientation = 1},
               .smaller = random / 16 % 3 ? 1 : 1u << (1 + random / 64 % 3),
               .vectors = random % 5 != 0 ? 512 : 0};
@@ -40,22 +41,24 @@ static wish draw_wish(uint32_t random, uint32_t width, uint32_t height) {
     return w;
 }
 
-/* The status, and the pixels in memory of their own size, so that a sanitizer sees what lies beside them. */
-static int decode(fp_decoder *decoder, const uint8_t *data, size_t length, const wish *w, int use, uint8_t **own_pixels,
-                  size_t *num_bytes) {
+/* Decodes to memory of exact size, so that a sanitizer detects accesses beside it. */
+static int decode(fp_decoder *decoder, const uint8_t *data, size_t length, const wish *w, int use,
+                  uint8_t **own_pixels, size_t *num_bytes) {
     int32_t channels = w->options.color == FP_GRAY ? 1 : 3;
     uint32_t width = w->view.width > w->smaller ? w->view.width / w->smaller : 1;
     uint32_t height = w->view.height > w->smaller ? w->view.height / w->smaller : 1;
     *num_bytes = (size_t)width * height * (size_t)channels;
     *own_pixels = calloc(1, *num_bytes);
     if (!*own_pixels || !decoder) abort();
-    fp_target target = {*own_pixels, height, width, channels, 1, (int64_t)width * channels, channels, 1, NULL};
+    fp_target target = {*own_pixels, height, width, channels, 1, (int64_t)width * channels,
+                        channels, 1, NULL};
     fp_use_sequential(use);
     return fp_decode_jpeg(decoder, data, length, &w->options, &w->view, &target);
 }
 
-/* By a decoder that has decoded nothing else. */
-static int decode_alone(const uint8_t *data, size_t length, const wish *w, uint8_t **own_pixels, size_t *num_bytes) {
+/* Decodes with a new decoder. */
+static int decode_alone(const uint8_t *data, size_t length, const wish *w, uint8_t **own_pixels,
+                        size_t *num_bytes) {
     fp_decoder *decoder = fp_decoder_new();
     int status = decode(decoder, data, length, w, FP_NEVER, own_pixels, num_bytes);
     fp_decoder_free(decoder);
@@ -64,17 +67,20 @@ static int decode_alone(const uint8_t *data, size_t length, const wish *w, uint8
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     fp_image_info info;
-    if (fp_probe(data, length, &info) != FP_OK || (uint64_t)info.width * info.height > MAX_PIXELS) return 0;
+    if (fp_probe(data, length, &info) != FP_OK || (uint64_t)info.width * info.height > MAX_PIXELS)
+        return 0;
     wish w = draw_wish(fp_crc32c(0, data, length), info.width, info.height);
     uint8_t *ours, *theirs;
     size_t num_bytes;
     fp_allow_vectors(w.vectors);
-    static fp_decoder *reused; /* of an image nothing may stay for the next */
+    static fp_decoder *reused; /* nothing of an image may stay for the next */
     if (!reused) reused = fp_decoder_new();
-    int status = decode(reused, data, length, &w, FP_ALWAYS, &ours, &num_bytes), expected = decode_alone(data, length, &w, &theirs, &num_bytes);
+    int status = decode(reused, data, length, &w, FP_ALWAYS, &ours, &num_bytes);
+    int expected = decode_alone(data, length, &w, &theirs, &num_bytes);
     if (status != expected || (status == FP_OK && memcmp(ours, theirs, num_bytes) != 0)) {
-        fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u, color %d, %u times smaller\n", status, expected, (unsigned)w.view.x,
-                (unsigned)w.view.y, (unsigned)w.view.width, (unsigned)w.view.height, (int)w.options.color, (unsigned)w.smaller);
+        fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u, color %d, %u times smaller\n",
+                status, expected, (unsigned)w.view.x, (unsigned)w.view.y, (unsigned)w.view.width,
+                (unsigned)w.view.height, (int)w.options.color, (unsigned)w.smaller);
         abort();
     }
     free(ours);

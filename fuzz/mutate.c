@@ -1,6 +1,6 @@
-/* Calls LLVMFuzzerTestOneInput with damaged copies of files, for compilers that have no libFuzzer:
+/* Calls LLVMFuzzerTestOneInput with damaged copies of files, for compilers without libFuzzer:
        mutate SECONDS SEED FILE...
-   What is being tried lies in `input`, so that it is there after a crash. */
+   The file `input` has the current input, which remains after a crash. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static void edit(input *in) {
 static void try(const input *in) {
     FILE *file = fopen("input", "wb");
     if (!file || fwrite(in->own_bytes, 1, in->length, file) != in->length || fclose(file)) exit(2);
-    uint8_t *exact = malloc(in->length); /* a read behind its end is noticed */
+    uint8_t *exact = malloc(in->length); /* a sanitizer detects reads past its end */
     if (!exact) exit(2);
     memcpy(exact, in->own_bytes, in->length);
     LLVMFuzzerTestOneInput(exact, in->length);

@@ -1,5 +1,5 @@
-/* Does the parser of headers keep to what it is given, and to its promises? Of a JPEG that libjpeg-turbo decodes it must
-   tell the size that libjpeg-turbo tells. */
+/* The parser of headers must stay inside its input. If libjpeg-turbo can decode a JPEG, the parser
+   must give the same size. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,19 +25,23 @@ static void fail(const char *message) {
     abort();
 }
 
-static void compare(struct jpeg_decompress_struct *jpeg, const uint8_t *data, size_t length, const fp_image_info *info) {
+static void compare(struct jpeg_decompress_struct *jpeg, const uint8_t *data, size_t length,
+                    const fp_image_info *info) {
     jpeg_create_decompress(jpeg);
     jpeg_mem_src(jpeg, (unsigned char *)data, (unsigned long)length);
     jpeg_read_header(jpeg, TRUE);
-    if (jpeg->image_width != info->width || jpeg->image_height != info->height) fail("another size than libjpeg's");
-    if (jpeg->num_components != info->components || jpeg->data_precision != info->bits) fail("other components than libjpeg's");
+    if (jpeg->image_width != info->width || jpeg->image_height != info->height)
+        fail("another size than libjpeg's");
+    if (jpeg->num_components != info->components || jpeg->data_precision != info->bits)
+        fail("other components than libjpeg's");
     if (jpeg->progressive_mode != info->progressive) fail("progressive or not, unlike libjpeg's");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     fp_image_info info;
     int status = fp_probe(data, length, &info);
-    if ((status == FP_OK) != (info.width > 0 && info.height > 0)) fail("a size goes with success, and only with it");
+    if ((status == FP_OK) != (info.width > 0 && info.height > 0))
+        fail("a size goes with success, and only with it");
     if (info.orientation < 1 || info.orientation > 8) fail("there are eight orientations");
     if (info.format != FP_JPEG || status != FP_OK) return 0;
     struct jpeg_error_mgr errors;

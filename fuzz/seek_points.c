@@ -1,6 +1,6 @@
-/* Does a table of checkpoints, its own or a damaged one, lead to the pixels that libjpeg-turbo decodes? One that is sealed again
-   after it was damaged is a forgery: then nothing but memory safety is promised. An input is a JPEG; what is wanted of it, and
-   what is done to its table, follows from its checksum. */
+/* Decodes an image with its seek table, intact or damaged. The pixels must equal libjpeg-turbo's. A
+   forged table has a valid checksum after the damage: then only memory safety is promised. The
+   input is a JPEG; its checksum chooses the view and the damage. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static table make_table(fp_decoder *decoder, const uint8_t *data, size_t length,
     fp_scratch scratch = {NULL, 0};
     size_t num_words;
     if (fp_find_seek_points(decoder, data, length, crc32c, &scratch, &num_words) != FP_OK) abort();
-    table t = {malloc(num_words * sizeof(uint64_t) + 1), {NULL, num_words, length, crc32c}, 0}; /* of its own size: see decode.c */
+    /* Memory of exact size: see decode.c. */
+    table t = {malloc(num_words * sizeof(uint64_t) + 1), {NULL, num_words, length, crc32c}, 0};
     if (num_words) memcpy(t.own_words, scratch.own_bytes, num_words * sizeof(uint64_t));
     fp_scratch_free(&scratch);
     t.facts.words = t.own_words;
@@ -43,7 +44,9 @@ static void edit(table *t) {
     uint64_t *word = &t->own_words[below((uint32_t)t->facts.num_words)];
     switch (below(6)) {
     case 0: *word ^= 1ull << below(64); break;
-    case 1: *word = (uint64_t)below(1u << 24) << 40 ^ (uint64_t)below(1u << 24) << 16 ^ below(1u << 16); break;
+    case 1:
+        *word = (uint64_t)below(1u << 24) << 40 ^ (uint64_t)below(1u << 24) << 16 ^ below(1u << 16);
+        break;
     case 2: *word = t->own_words[below((uint32_t)t->facts.num_words)]; break;
     case 3: *word += below(64); break;
     case 4: *word -= below(64); break;
@@ -51,11 +54,13 @@ static void edit(table *t) {
     }
 }
 
-/* As who writes an index could. The checksum needs the head, which the first place tells. */
+/* Forges the checksum of a damaged table, as a hostile index could. */
 static void forge(table *t, const uint8_t *data) {
-    fp_seek_grid grid = {.rows = (uint32_t)(t->own_words[0] >> 48), .columns = (uint32_t)(t->own_words[0] >> 32) & 0xffff};
+    fp_seek_grid grid = {.rows = (uint32_t)(t->own_words[0] >> 48),
+                         .columns = (uint32_t)(t->own_words[0] >> 32) & 0xffff};
     t->is_forged = 1;
-    if (fp_seek_table_head_bytes(&t->facts)) t->own_words[0] = fp_seek_table_first_word(&t->facts, &grid, data);
+    if (fp_seek_table_head_bytes(&t->facts))
+        t->own_words[0] = fp_seek_table_first_word(&t->facts, &grid, data);
 }
 
 static void draw_part(uint32_t limit, uint32_t *begin, uint32_t *extent) {
@@ -63,22 +68,26 @@ static void draw_part(uint32_t limit, uint32_t *begin, uint32_t *extent) {
     *extent = 1 + below(limit - *begin);
 }
 
-/* Pixels in memory of their own size, for the view made so many times smaller. */
-static uint8_t *pixels_of(const fp_view *view, uint32_t smaller, int32_t color, fp_target *target, size_t *num_bytes) {
+/* Returns memory of exact size for the view at 1 / smaller. */
+static uint8_t *pixels_of(const fp_view *view, uint32_t smaller, int32_t color, fp_target *target,
+                          size_t *num_bytes) {
     int32_t channels = color == FP_GRAY ? 1 : 3;
-    uint32_t width = view->width > smaller ? view->width / smaller : 1, height = view->height > smaller ? view->height / smaller : 1;
+    uint32_t width = view->width > smaller ? view->width / smaller : 1;
+    uint32_t height = view->height > smaller ? view->height / smaller : 1;
     *num_bytes = (size_t)width * height * (size_t)channels;
     uint8_t *own_pixels = calloc(1, *num_bytes);
     if (!own_pixels) abort();
-    *target = (fp_target){own_pixels, height, width, channels, 1, (int64_t)width * channels, channels, 1, NULL};
+    *target = (fp_target){own_pixels, height, width, channels, 1, (int64_t)width * channels,
+                          channels, 1, NULL};
     return own_pixels;
 }
 
-static int decode_by(const table *t, fp_decoder *decoder, const uint8_t *data, size_t length, const fp_decode_options *options,
-                     const fp_view *view, const fp_target *target) {
+static int decode_by(const table *t, fp_decoder *decoder, const uint8_t *data, size_t length,
+                     const fp_decode_options *options, const fp_view *view,
+                     const fp_target *target) {
     int fd = -1;
     fp_origin origin = {.memory = data, .memory_length = length};
-    if (below(2)) { /* from a file: only parts are read */
+    if (below(2)) { /* from a file: reads only parts */
         fd = memfd_create("image", 0);
         if (fd < 0 || write(fd, data, length) != (ssize_t)length) abort();
         origin = (fp_origin){.fds = &fd, .num_fds = 1};
@@ -94,8 +103,10 @@ static int decode_by(const table *t, fp_decoder *decoder, const uint8_t *data, s
     return status;
 }
 
-static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t length, const fp_image_info *info) {
-    fp_decode_options options = {.color = (int32_t)below(3), .interpolation = FP_BILINEAR, .max_scans = 100, .max_pixels = MAX_PIXELS};
+static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t length,
+                    const fp_image_info *info) {
+    fp_decode_options options = {.color = (int32_t)below(3), .interpolation = FP_BILINEAR,
+                                 .max_scans = 100, .max_pixels = MAX_PIXELS};
     fp_view view = {.width = info->width, .height = info->height, .orientation = 1};
     uint32_t smaller = below(3) ? 1 : 2u << below(3);
     options.may_reduce = smaller > 1;
@@ -103,7 +114,8 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
         draw_part(info->width, &view.x, &view.width);
         draw_part(info->height, &view.y, &view.height);
     }
-    for (uint32_t edits = below(MAX_EDITS + 1); edits > 0 && t->facts.num_words > 0; edits--) edit(t);
+    for (uint32_t edits = below(MAX_EDITS + 1); edits > 0 && t->facts.num_words > 0; edits--)
+        edit(t);
     if (t->facts.num_words > 0 && below(2)) forge(t, data);
     fp_allow_vectors(below(5) != 0 ? 512 : 0);
     fp_target target;
@@ -114,8 +126,10 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
     uint8_t *theirs = pixels_of(&view, smaller, options.color, &target, &num_bytes);
     fp_use_sequential(FP_NEVER);
     int expected = fp_decode_jpeg(decoder, data, length, &options, &view, &target);
-    if (!t->is_forged && (status != expected || (status == FP_OK && memcmp(ours, theirs, num_bytes) != 0))) {
-        fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u\n", status, expected, view.x, view.y, view.width, view.height);
+    if (!t->is_forged && (status != expected || (status == FP_OK &&
+                                                 memcmp(ours, theirs, num_bytes) != 0))) {
+        fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u\n", status, expected, view.x,
+                view.y, view.width, view.height);
         abort();
     }
     free(ours);
@@ -124,7 +138,8 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     fp_image_info info;
-    if (fp_probe(data, length, &info) != FP_OK || (uint64_t)info.width * info.height > MAX_PIXELS) return 0;
+    if (fp_probe(data, length, &info) != FP_OK || (uint64_t)info.width * info.height > MAX_PIXELS)
+        return 0;
     fp_decoder *decoder = fp_decoder_new();
     if (!decoder) abort();
     state = fp_crc32c(0, data, length);

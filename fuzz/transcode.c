@@ -1,4 +1,4 @@
-/* Has a transcoded JPEG the pixels of the original, as libjpeg-turbo decodes both? */
+/* A transcoded JPEG must have the original's pixels, as libjpeg-turbo decodes both. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +14,13 @@ static void fail(const char *message) {
     abort();
 }
 
-/* RGB pixels, or NULL where libjpeg-turbo objects. */
-static uint8_t *decode(fp_decoder *decoder, const uint8_t *data, size_t length, const fp_image_info *info) {
+/* Returns RGB pixels, or NULL if libjpeg-turbo refuses the image. */
+static uint8_t *decode(fp_decoder *decoder, const uint8_t *data, size_t length,
+                       const fp_image_info *info) {
     fp_decode_options options = {.color = FP_RGB, .max_pixels = MAX_PIXELS, .max_scans = MAX_SCANS};
     fp_view view = {.width = info->width, .height = info->height, .orientation = info->orientation};
-    uint32_t width = info->orientation > 4 ? info->height : info->width, height = info->orientation > 4 ? info->width : info->height;
+    uint32_t width = info->orientation > 4 ? info->height : info->width;
+    uint32_t height = info->orientation > 4 ? info->width : info->height;
     view.width = width, view.height = height;
     uint8_t *own_pixels = calloc((size_t)width * height, 3);
     if (!own_pixels) abort();
@@ -30,20 +32,26 @@ static uint8_t *decode(fp_decoder *decoder, const uint8_t *data, size_t length, 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     fp_image_info info, written;
-    if (length == 0 || fp_probe(data, length, &info) != FP_OK || (uint64_t)info.width * info.height > MAX_PIXELS) return 0;
+    if (length == 0 || fp_probe(data, length, &info) != FP_OK ||
+        (uint64_t)info.width * info.height > MAX_PIXELS)
+        return 0;
     fp_transcoder *transcoder = fp_transcoder_new();
     fp_decoder *decoder = fp_decoder_new();
     if (!transcoder || !decoder) abort();
     fp_use_sequential(FP_NEVER);
-    fp_transcode_options options = {.strip = data[length - 1] % 2, .max_scans = MAX_SCANS, .max_pixels = MAX_PIXELS};
+    fp_transcode_options options = {.strip = data[length - 1] % 2, .max_scans = MAX_SCANS,
+                                    .max_pixels = MAX_PIXELS};
     const uint8_t *out;
     size_t out_length;
     if (fp_transcode(transcoder, data, length, &options, &out, &out_length) == FP_OK) {
-        if (fp_probe(out, out_length, &written) != FP_OK || memcmp(&written, &info, offsetof(fp_image_info, progressive)) != 0)
+        if (fp_probe(out, out_length, &written) != FP_OK ||
+            memcmp(&written, &info, offsetof(fp_image_info, progressive)) != 0)
             fail("another header");
-        uint8_t *before = decode(decoder, data, length, &info), *after = decode(decoder, out, out_length, &written);
+        uint8_t *before = decode(decoder, data, length, &info);
+        uint8_t *after = decode(decoder, out, out_length, &written);
         if (!before != !after) fail("one of both is no image");
-        if (before && memcmp(before, after, (size_t)info.width * info.height * 3) != 0) fail("other pixels");
+        if (before && memcmp(before, after, (size_t)info.width * info.height * 3) != 0)
+            fail("other pixels");
         free(before);
         free(after);
     }

@@ -1,10 +1,20 @@
+/* Views of images.
+
+   Three coordinate systems: stored pixels, as the decoder gives them; upright pixels, after the
+   EXIF orientation; and pixels of the target. A plan holds an axis of weights.c for each upright
+   direction and the box of stored pixels that these need. So the decoder decodes no more than that
+   box.
+
+   Orientations 2 to 4 mirror or rotate by 180 degrees. Orientations 5 to 8 also swap width and
+   height. A mirrored axis costs nothing when the image is resampled: the weights are made in
+   reverse order. */
 #include "geometry.h"
 
 #include <string.h>
 
 /* Planning */
 
-/* The stored pixels of an upright rectangle; width and height are the stored image's. */
+/* Returns the stored pixels of an upright rectangle. width and height are the stored image's. */
 static fp_box stored_box(fp_box box, int orientation, uint32_t width, uint32_t height) {
     uint32_t from_right = (orientation > 4 ? height : width) - box.x - box.width;
     uint32_t from_bottom = (orientation > 4 ? width : height) - box.y - box.height;
@@ -24,20 +34,24 @@ static int lies_inside(uint32_t begin, uint32_t extent, uint32_t limit) {
     return extent > 0 && begin <= limit && extent <= limit - begin;
 }
 
-int fp_plan_view(const fp_view *view, const fp_target *target, uint32_t width, uint32_t height, uint32_t reduced,
-                 int interpolation, fp_plan *plan) {
+int fp_plan_view(const fp_view *view, const fp_target *target, uint32_t width, uint32_t height,
+                 uint32_t reduced, int interpolation, fp_plan *plan) {
     uint32_t upright_width = view->orientation > 4 ? height : width;
     uint32_t upright_height = view->orientation > 4 ? width : height;
     uint32_t scaled_width = view->scaled_width ? view->scaled_width : target->width;
     uint32_t scaled_height = view->scaled_height ? view->scaled_height : target->height;
-    if (view->orientation > 8 || !lies_inside(view->x, view->width, upright_width) || !lies_inside(view->y, view->height, upright_height) ||
+    if (view->orientation > 8 || !lies_inside(view->x, view->width, upright_width) ||
+        !lies_inside(view->y, view->height, upright_height) ||
         !lies_inside(view->left, target->width, scaled_width) ||
         !lies_inside(view->top, target->height, scaled_height))
         return 0;
-    /* A reduced image's last pixels may stand for less than `reduced` stored ones. */
-    uint32_t reduced_width = (width + reduced - 1) / reduced, reduced_height = (height + reduced - 1) / reduced;
-    plan->across = (fp_axis){(double)view->x / reduced, (double)view->width / reduced, scaled_width, view->left, target->width, view->flip};
-    plan->down = (fp_axis){(double)view->y / reduced, (double)view->height / reduced, scaled_height, view->top, target->height, 0};
+    /* the last pixels of a reduced image may cover fewer than `reduced` stored ones */
+    uint32_t reduced_width = (width + reduced - 1) / reduced;
+    uint32_t reduced_height = (height + reduced - 1) / reduced;
+    plan->across = (fp_axis){(double)view->x / reduced, (double)view->width / reduced, scaled_width,
+                             view->left, target->width, view->flip};
+    plan->down = (fp_axis){(double)view->y / reduced, (double)view->height / reduced, scaled_height,
+                           view->top, target->height, 0};
     plan->interpolation = interpolation;
     uint32_t x_end, y_end;
     fp_axis_needs(&plan->across, interpolation, &plan->x, &x_end);
@@ -48,16 +62,19 @@ int fp_plan_view(const fp_view *view, const fp_target *target, uint32_t width, u
 }
 
 static int is_packed(const fp_target *target) {
-    return !target->table && target->pixel_stride == target->channels && (target->channel_stride == 1 || target->channels == 1);
+    return !target->table && target->pixel_stride == target->channels &&
+           (target->channel_stride == 1 || target->channels == 1);
 }
 
-static int is_copied(const fp_plan *plan) { return fp_axis_is_copy(&plan->across) && fp_axis_is_copy(&plan->down); }
+static int is_copied(const fp_plan *plan) {
+    return fp_axis_is_copy(&plan->across) && fp_axis_is_copy(&plan->down);
+}
 
 int fp_is_direct(const fp_plan *plan, const fp_view *view, const fp_target *target) {
     return view->orientation <= 1 && !view->flip && is_packed(target) && is_copied(plan);
 }
 
-/* Placing */
+/* Writing */
 
 void fp_view_scratch_free(fp_view_scratch *scratch) {
     fp_scratch_free(&scratch->upright);
@@ -65,46 +82,59 @@ void fp_view_scratch_free(fp_view_scratch *scratch) {
     fp_scratch_free(&scratch->filters);
 }
 
-/* Where upright pixel (0, 0) lies in the stored picture, and the steps from it to its neighbours. */
-static const uint8_t *upright_origin(const fp_source_pixels *in, int orientation, int channels, int64_t *step_x, int64_t *step_y) {
+/* The stored pixel at upright (0, 0), and the steps to its right and its lower neighbor. */
+typedef struct {
+    const uint8_t *origin;
+    int64_t step_x, step_y;
+} upright_steps;
+
+static upright_steps upright_steps_of(const fp_source_pixels *in, int orientation, int channels) {
     int64_t x = channels, y = in->stride;
-    const uint8_t *right = in->pixels + (int64_t)(in->width - 1) * x;
+    const uint8_t *first = in->pixels;
+    const uint8_t *right = first + (int64_t)(in->width - 1) * x;
     int64_t down = (int64_t)(in->height - 1) * y;
     switch (orientation) {
-    case 2: *step_x = -x, *step_y = y; return right;
-    case 3: *step_x = -x, *step_y = -y; return right + down;
-    case 4: *step_x = x, *step_y = -y; return in->pixels + down;
-    case 5: *step_x = y, *step_y = x; return in->pixels;
-    case 6: *step_x = -y, *step_y = x; return in->pixels + down;
-    case 7: *step_x = -y, *step_y = -x; return right + down;
-    case 8: *step_x = y, *step_y = -x; return right;
-    default: *step_x = x, *step_y = y; return in->pixels;
+    case 2: return (upright_steps){right, -x, y};
+    case 3: return (upright_steps){right + down, -x, -y};
+    case 4: return (upright_steps){first + down, x, -y};
+    case 5: return (upright_steps){first, y, x};
+    case 6: return (upright_steps){first + down, -y, x};
+    case 7: return (upright_steps){right + down, -y, -x};
+    case 8: return (upright_steps){right, y, -x};
+    default: return (upright_steps){first, x, y};
     }
 }
 
-static int turn_upright(fp_view_scratch *scratch, fp_source_pixels *image, int orientation, int channels) {
-    int64_t step_x, step_y;
-    const uint8_t *origin = upright_origin(image, orientation, channels, &step_x, &step_y);
+static int turn_upright(fp_view_scratch *scratch, fp_source_pixels *image, int orientation,
+                        int channels) {
+    upright_steps steps = upright_steps_of(image, orientation, channels);
     uint32_t width = orientation > 4 ? image->height : image->width;
     uint32_t height = orientation > 4 ? image->width : image->height;
     uint8_t *out = fp_scratch_reserve(&scratch->upright, (size_t)width * height * (size_t)channels);
     if (!out) return FP_NO_MEMORY;
     *image = (fp_source_pixels){out, (int64_t)width * channels, image->x, image->y, width, height};
     for (uint32_t y = 0; y < height; y++) {
-        const uint8_t *pixel = origin + y * step_y;
-        for (uint32_t x = 0; x < width; x++, pixel += step_x, out += channels) memcpy(out, pixel, (size_t)channels);
+        const uint8_t *pixel = steps.origin + y * steps.step_y;
+        for (uint32_t x = 0; x < width; x++) {
+            memcpy(out, pixel, (size_t)channels);
+            pixel += steps.step_x;
+            out += channels;
+        }
     }
     return FP_OK;
 }
 
-static void write_through_table(const uint8_t *in, uint8_t *out, int64_t step, const fp_target *target) {
-    for (int c = 0; c < target->channels; c++, in++, out += target->channel_stride) {
+static void write_through_table(const uint8_t *in, uint8_t *out, int64_t step,
+                                const fp_target *target) {
+    for (int c = 0; c < target->channels; c++) {
         const uint8_t *table = target->table + (size_t)c * 256 * (size_t)target->item_bytes;
-        const uint8_t *level = in;
-        uint8_t *item = out;
-        for (uint32_t x = 0; x < target->width; x++, level += target->channels, item += step) {
+        const uint8_t *level = in + c;
+        uint8_t *item = out + c * target->channel_stride;
+        for (uint32_t x = 0; x < target->width; x++) {
             if (target->item_bytes == 4) memcpy(item, table + (size_t)*level * 4, 4);
             else memcpy(item, table + (size_t)*level * 2, 2);
+            level += target->channels;
+            item += step;
         }
     }
 }
@@ -115,7 +145,10 @@ static void write_row(const uint8_t *in, int flip, uint8_t *out, const fp_target
         memcpy(out, in, (size_t)target->width * (size_t)target->channels);
         return;
     }
-    if (flip) out += (int64_t)(target->width - 1) * step, step = -step;
+    if (flip) {
+        out += (int64_t)(target->width - 1) * step;
+        step = -step;
+    }
     if (target->table) {
         write_through_table(in, out, step, target);
         return;
@@ -124,24 +157,32 @@ static void write_row(const uint8_t *in, int flip, uint8_t *out, const fp_target
         for (int c = 0; c < target->channels; c++) out[c * target->channel_stride] = *in++;
 }
 
-static int resample_into(fp_view_scratch *scratch, const fp_source_pixels *image, const fp_plan *plan, uint8_t *out, int64_t stride, int channels) {
-    return fp_resample(image, &plan->across, &plan->down, plan->interpolation, channels, out, stride, &scratch->filters);
+static int resample_into(fp_view_scratch *scratch, const fp_source_pixels *image,
+                         const fp_plan *plan, uint8_t *out, int64_t stride, int channels) {
+    return fp_resample(image, &plan->across, &plan->down, plan->interpolation, channels, out,
+                       stride, &scratch->filters);
 }
 
-int fp_write_view(fp_view_scratch *scratch, const uint8_t *pixels, int64_t stride, const fp_plan *plan, const fp_view *view,
-             const fp_target *target) {
-    fp_source_pixels image = {pixels, stride, plan->x, plan->y, plan->stored.width, plan->stored.height};
+int fp_write_view(fp_view_scratch *scratch, const uint8_t *pixels, int64_t stride,
+                  const fp_plan *plan, const fp_view *view, const fp_target *target) {
+    fp_source_pixels image = {pixels, stride, plan->x, plan->y, plan->stored.width,
+                              plan->stored.height};
     int flip = view->flip;
-    if (view->orientation > 1 && turn_upright(scratch, &image, view->orientation, target->channels)) return FP_NO_MEMORY;
+    if (view->orientation > 1 && turn_upright(scratch, &image, view->orientation, target->channels))
+        return FP_NO_MEMORY;
     if (!is_copied(plan)) {
-        if (is_packed(target)) return resample_into(scratch, &image, plan, target->pixels, target->row_stride, target->channels);
+        if (is_packed(target))
+            return resample_into(scratch, &image, plan, target->pixels, target->row_stride,
+                                 target->channels);
         int64_t out_stride = (int64_t)target->width * target->channels;
         uint8_t *out = fp_scratch_reserve(&scratch->resampled, (size_t)out_stride * target->height);
-        if (!out || resample_into(scratch, &image, plan, out, out_stride, target->channels)) return FP_NO_MEMORY;
+        if (!out || resample_into(scratch, &image, plan, out, out_stride, target->channels))
+            return FP_NO_MEMORY;
         image = (fp_source_pixels){out, out_stride, 0, 0, target->width, target->height};
-        flip = 0; /* resampling has done it */
+        flip = 0; /* resampling has mirrored it */
     }
     for (uint32_t y = 0; y < target->height; y++)
-        write_row(image.pixels + y * image.stride, flip, target->pixels + y * target->row_stride, target);
+        write_row(image.pixels + y * image.stride, flip, target->pixels + y * target->row_stride,
+                  target);
     return FP_OK;
 }
