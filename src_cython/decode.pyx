@@ -1,4 +1,4 @@
-"""Batches of JPEGs, or of pixels that another codec made, into rows of arrays."""
+"""Decode batches of JPEGs, or resample pixels of other codecs, to rows of arrays."""
 from kernels cimport (
     FP_NO_MEMORY,
     FP_OK,
@@ -39,9 +39,9 @@ from libc.string cimport memcpy
 
 COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
 SEQUENTIAL_USES = {"never": 0, "where it pays": 1, "always": 2}
-# In the order of fp_route.
-ROUTES = ("ours", "progressive", "arithmetic", "several scans", "not 8 bits", "CMYK or RGB", "subsampling", "unusual headers", "small",
-          "unreadable")
+# In the order of enum fp_route in kernels/decode.h.
+ROUTES = ("ours", "progressive", "arithmetic", "several scans", "not 8 bits", "CMYK or RGB",
+          "subsampling", "unusual headers", "small", "unreadable")
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3}
 
 
@@ -54,7 +54,7 @@ def use_sequential(str use):
 
 
 cdef class Decoder:
-    """Owns one decompressor and its scratch memory; one thread uses it at a time."""
+    """A decompressor and its scratch memory, for one thread at a time."""
     cdef fp_decoder* own_decoder
 
     def __cinit__(self):
@@ -65,18 +65,19 @@ cdef class Decoder:
     def __dealloc__(self):
         fp_decoder_free(self.own_decoder)
 
-    def resample(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, out, *, str interpolation="bilinear",
-              const uint8_t[::1] table=None):
+    def resample(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, out, *,
+                 str interpolation="bilinear", const uint8_t[::1] table=None):
         cdef Target target = Target(out, table)
         cdef int chosen = INTERPOLATIONS[interpolation]
         cdef int status
         if view.shape[0] != 1 or pixels.shape[2] != target.facts.channels:
-            raise ValueError("one view, and pixels and out of the same number of channels, are needed")
+            raise ValueError("give one view, and the same number of channels in pixels and out")
         if pixels.shape[0] * pixels.shape[1] * pixels.shape[2] == 0:
             raise ValueError("pixels must not be empty")
         with nogil:
-            status = fp_resample_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0], pixels.shape[1],
-                                     pixels.shape[0], chosen, &view[0], &target.facts)
+            status = fp_resample_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0],
+                                        pixels.shape[1], pixels.shape[0], chosen, &view[0],
+                                        &target.facts)
         if status == FP_OK:
             return None
         return status, 0, 0, 0, fp_decoder_message(self.own_decoder).decode()
@@ -91,7 +92,7 @@ cdef class Decoder:
 
 
 cdef class Target:
-    """An array (height, width, channels) of 1, 2 or 4 bytes an item and any strides, held for as long as this lives."""
+    """An output array (height, width, channels) with items of 1, 2 or 4 bytes and any strides."""
     cdef fp_target facts
     cdef object array
     cdef uint8_t[:, :, :] bytes
@@ -125,7 +126,7 @@ cdef class Target:
 
 
 cdef class DecodeBatch:
-    """JPEG spans into the arrays `outs`, one a row; threads call `run` and share the rows."""
+    """Decodes JPEG spans to the arrays `outs`, one each. Threads share the rows in `run`."""
     cdef const int[::1] fds
     cdef const uint8_t[::1] memory
     cdef const fp_span[::1] spans
@@ -156,16 +157,17 @@ cdef class DecodeBatch:
         free(self.own_outcomes)
 
     def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
-                 str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False, uint64_t max_pixels, uint32_t max_scans,
-                 const uint8_t[::1] table=None, const int[::1] fds=None, const uint8_t[::1] memory=None,
-                 bint check=True, bint keep_going=False, seek_points=None):
+                 str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False,
+                 uint64_t max_pixels, uint32_t max_scans, const uint8_t[::1] table=None,
+                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True,
+                 bint keep_going=False, seek_points=None):
         cdef Py_ssize_t i
         cdef Target target
         cdef int channels = 1 if color == "GRAY" else 3
         if views.shape[0] != spans.shape[0] or len(outs) != spans.shape[0]:
             raise ValueError("one view and one output for each span are needed")
         self.spans, self.views, self.fds, self.memory = spans, views, fds, memory
-        self.targets = []  # these hold the arrays that own_facts point into
+        self.targets = []  # they keep the arrays alive that own_facts point to
         for i in range(spans.shape[0]):
             if outs[i].ndim != 3 or outs[i].shape[2] != channels or outs[i].size == 0:
                 raise ValueError(f"output {i}: height, width and {channels} channel(s) are needed")
@@ -181,11 +183,12 @@ cdef class DecodeBatch:
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)
         self.nums_sequential, self.nums_with_seek_points, self.nums_odd = [], [], []
-        self.words = None  # which a memoryview is not by itself
+        self.words = None  # an unset memoryview is not None
         if seek_points is not None:
             self._take_seek_points(*seek_points)
 
-    def _take_seek_points(self, const uint64_t[::1] words, const int64_t[::1] starts, const int64_t[::1] ends):
+    def _take_seek_points(self, const uint64_t[::1] words, const int64_t[::1] starts,
+                          const int64_t[::1] ends):
         cdef Py_ssize_t i
         if starts.shape[0] != self.spans.shape[0] or ends.shape[0] != self.spans.shape[0]:
             raise ValueError("one start and one end of seek points for each span are needed")
@@ -223,15 +226,16 @@ cdef class DecodeBatch:
         blob.own_bytes = aside.own_bytes = NULL
         blob.capacity = aside.capacity = 0
         while row < num_rows:
-            if self._decode_row(decoder, row, &blob, &aside, &self.own_outcomes[row]) != FP_OK and not self.keep_going:
+            if self._decode_row(decoder, row, &blob, &aside,
+                                &self.own_outcomes[row]) != FP_OK and not self.keep_going:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)
         fp_scratch_free(&blob)
         fp_scratch_free(&aside)
 
-    cdef int _decode_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
-                         fp_outcome* outcome) noexcept nogil:
+    cdef int _decode_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob,
+                         fp_scratch* aside, fp_outcome* outcome) noexcept nogil:
         cdef const fp_span* span = &self.spans[row]
         cdef fp_reading reading
         cdef fp_seek_table table
@@ -242,12 +246,12 @@ cdef class DecodeBatch:
             table.words = &self.words[self.starts[row]]
             table.num_words = <size_t> (self.ends[row] - self.starts[row])
             table.image_bytes, table.image_crc32c = span.length, span.crc32c
-        return fp_decode_span(decoder, &reading, &table if has_seek_points else NULL, &self.options, &self.views[row],
-                              &self.own_facts[row], outcome)
+        return fp_decode_span(decoder, &reading, &table if has_seek_points else NULL, &self.options,
+                              &self.views[row], &self.own_facts[row], outcome)
 
 
 cdef class SeekPointBatch:
-    """Makes seek tables of JPEG spans; threads call `run` and share the rows."""
+    """Makes the seek tables of JPEG spans. Threads share the rows in `run`."""
     cdef const int[::1] fds
     cdef const uint8_t[::1] memory
     cdef const fp_span[::1] spans
@@ -274,7 +278,8 @@ cdef class SeekPointBatch:
         free(self.own_tables)
         free(self.own_lengths)
 
-    def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None, const uint8_t[::1] memory=None, bint keep_going=False):
+    def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None,
+                 const uint8_t[::1] memory=None, bint keep_going=False):
         self.spans, self.fds, self.memory, self.keep_going = spans, fds, memory, keep_going
         self.origin = origin_of(fds, memory)
 
