@@ -3,7 +3,7 @@
    1. libjpeg-turbo reads the headers (libjpeg.c).
    2. `reduction` chooses how much smaller to decode; fp_plan_view computes the needed box
       (geometry.c).
-   3. Our decoder decodes the box if it can (scans.c, sequential.c). It is faster, and it skips the
+   3. Our decoder decodes the box if it can (scans.c, sequential.c). It is faster, and it does less
       work outside the box.
    4. Else libjpeg-turbo does: progressive and arithmetic images, several scans, CMYK, any flaw.
       Rows before the box are skipped with jpeg_skip_scanlines, columns with jpeg_crop_scanline.
