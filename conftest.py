@@ -1,4 +1,4 @@
-"""What the examples in fastpack's docstrings take with getfixture(), and how much is tested."""
+"""Fixtures of the docstrings' examples (getfixture), and the extent of the tests."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,24 +8,32 @@ import pytest
 
 import fastpack
 
-# An adapter can be imported where its framework is.
+# An adapter can be imported only if its framework is installed.
 ADAPTERS = {"huggingface": "datasets", "jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
-collect_ignore = [f"fastpack/{adapter}.py" for adapter, framework in ADAPTERS.items() if find_spec(framework) is None]
+collect_ignore = [
+    f"fastpack/{adapter}.py"
+    for adapter, framework in ADAPTERS.items()
+    if find_spec(framework) is None
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="whole fault walks and sweeps, which take minutes, instead of a cut of them")
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="run long tests in full instead of a part of them",
+    )
 
 
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether a test that could take minutes may."""
+    """Return whether long tests run in full."""
     return bool(request.config.getoption("--all"))
 
 
 @pytest.fixture
 def digits(tmp_path: Path) -> Path:
-    """A TFRecord of ten 8x8 RGB PNGs, each of a colour of its own and labelled 0 to 9."""
+    """Return a TFRecord of ten 8x8 RGB PNGs of different colors, labeled 0 to 9."""
     paths = []
     for digit in range(10):
         path = tmp_path / f"{digit}.png"

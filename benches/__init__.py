@@ -1,1 +1,1 @@
-"""Benches: fastpack beside the plainest program that does the same work. See README.md."""
+"""Benchmarks: fastpack and the plainest program that does the same work. See README.md."""

@@ -1,4 +1,4 @@
-"""How fast are JPEGs decoded, beside a plain C loop over the same library?"""
+"""Benchmark of JPEG decoding. The reference is a C loop over libjpeg-turbo."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +23,9 @@ def decoding(jpegs: list[Path]) -> Decoding:
 
 @pytest.mark.parametrize("name", ["reference", "fastpack"])
 def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads: int) -> None:
-    """To pixels in memory that is there already."""
+    """Decode into preallocated memory."""
     benchmark.group = f"decode {len(decoding)} JPEGs, threads: {num_threads}"
-    decoding.forget()
+    decoding.clear_outputs()
     benchmark(getattr(decoding, name), num_threads)
     other = "fastpack" if name == "reference" else "reference"
     getattr(decoding, other)(num_threads)
@@ -34,12 +34,20 @@ def test_from_memory(benchmark: Any, decoding: Decoding, name: str, num_threads:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_reader(
-    benchmark: Any, timed: Callable[..., Any], jpegs: list[Path], decoding: Decoding, tmp_path: Path, form: str, num_threads: int
+    benchmark: Any,
+    timed: Callable[..., Any],
+    jpegs: list[Path],
+    decoding: Decoding,
+    tmp_path: Path,
+    form: str,
+    num_threads: int,
 ) -> None:
-    """From a file, checked against its checksums, to new arrays."""
+    """Read from a file with checksums, into new arrays."""
     path = pack_as(form, jpegs, tmp_path)
     reader = fastpack.open(path, orient=False, num_workers=num_threads)
     benchmark.group = f"decode {len(decoding)} JPEGs, threads: {num_threads}"
     batch = timed(lambda: reader.read(range(len(reader))), path)
     decoding.reference(num_threads)
-    np.testing.assert_array_equal(np.concatenate([image.ravel() for image in batch["image"]]), decoding.by_reference)
+    np.testing.assert_array_equal(
+        np.concatenate([image.ravel() for image in batch["image"]]), decoding.by_reference
+    )

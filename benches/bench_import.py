@@ -1,4 +1,4 @@
-"""How long does a fresh interpreter take to import fastpack, beside numpy, which it needs?"""
+"""Benchmark of `import fastpack` in a new interpreter. The baseline is numpy."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 
 import fastpack
 
-# The folder that fastpack is imported from, for `python -c` looks in the current one.
+# Where fastpack lies: `python -c` looks in the current folder.
 _ROOT = Path(fastpack.__file__).parent.parent
 
 
@@ -17,5 +17,7 @@ _ROOT = Path(fastpack.__file__).parent.parent
 @pytest.mark.parametrize("name", ["numpy", "fastpack"])
 def test_import(benchmark: Any, name: str) -> None:
     command = [sys.executable, "-c", f"import {name}; print({name}.__version__)"]
-    result = benchmark(lambda: subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True))
+    result = benchmark(
+        lambda: subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+    )
     assert result.stdout.strip() == sys.modules[name].__version__

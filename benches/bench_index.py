@@ -1,4 +1,4 @@
-"""How long does it take to index a dataset, and to open one whose index was kept?"""
+"""Benchmark of indexing a dataset, and of opening one with a saved index."""
 
 import tarfile
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _KINDS = [*FORMS, "tar", "folder"]
 
 
 class Stored:
-    """Photographs in a file or a folder, and who wants to read them."""
+    """Photos in one file or folder."""
 
     def __init__(self, kind: str, photos: list[Path], num_samples: int, folder: Path) -> None:
         self.folder, self._index_dir = folder, folder.parent / "indexes"
@@ -27,10 +27,12 @@ class Stored:
         return self._num_samples
 
     def index(self) -> int:
-        return build_indexes(self.path, index_dir=self._index_dir, rebuild=True, num_workers=1).num_samples
+        return build_indexes(
+            self.path, index_dir=self._index_dir, rebuild=True, num_workers=1
+        ).num_samples
 
     def open(self) -> fastpack.Reader:
-        """And the first image, without decoding."""
+        """Open and read the first image, without decoding."""
         reader = fastpack.open(self.path, index_dir=self._index_dir, decode=False)
         self.first = reader[0]["image"]
         return reader
@@ -51,7 +53,9 @@ def _store(kind: str, paths: list[Path], folder: Path) -> Path:
 
 
 @pytest.fixture
-def stored(request: pytest.FixtureRequest, photos: list[Path], tmp_path: Path, benchmark: Any) -> Stored:
+def stored(
+    request: pytest.FixtureRequest, photos: list[Path], tmp_path: Path, benchmark: Any
+) -> Stored:
     (tmp_path / "stored").mkdir()
     return Stored(request.param, photos, 5000 if benchmark.enabled else 50, tmp_path / "stored")
 

@@ -1,4 +1,7 @@
-"""fastpack beside other libraries, each in an environment of its own: python -m benches.compare_rivals QUESTION|all."""
+"""Compare fastpack with other libraries, each in an environment of its own.
+
+python -m benches.compare_rivals QUESTION|all
+"""
 
 import argparse
 import contextlib
@@ -13,51 +16,51 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benches.contest import PATIENCE_SECONDS, Contest, Entry, Standing
 from benches.photos import VARIABLE, photos
+from benches.provenance import record
 from benches.ratio import machine
-from benches.recorded import record
-from benches.rivals.turns import Task
+from benches.rival_process import TIMEOUT_SECONDS, RivalBenchmark, RivalResult, RivalSpec
+from benches.rivals.protocol import Task
 from benches.workloads import plain_jpegs
 
-_TFRECORD = Entry("fastpack, TFRecord", "fastpack", variant="photos.tfrecord")
-_HDF5 = Entry("fastpack, HDF5", "fastpack", variant="photos.h5")
-_FFCV = Entry("FFCV", "ffcv", "ffcv")
-_TF_DATA = Entry("tf.data", "tensorflow", "tensorflow")
-_ARRAY_RECORD = Entry("ArrayRecord", "grain_array_record", "tensorflow")
-_VAHIDK = Entry("vahidk/tfrecord", "vahidk_tfrecord", "tensorflow")
-_WEBDATASET = Entry("WebDataset", "webdataset", "torch")
-_MOSAICML = Entry("MosaicML Streaming", "mosaicml", "torch")
-_LITDATA = Entry("LitData", "litdata", "torch")
-_LMDB = Entry("LMDB", "lmdb", "torch")
-_LANCE = Entry("Lance", "lance", "torch")
-_HUGGING_FACE = Entry("HF datasets", "huggingface", "torch")
+_TFRECORD = RivalSpec("fastpack, TFRecord", "fastpack", variant="photos.tfrecord")
+_HDF5 = RivalSpec("fastpack, HDF5", "fastpack", variant="photos.h5")
+_FFCV = RivalSpec("FFCV", "ffcv", "ffcv")
+_TF_DATA = RivalSpec("tf.data", "tensorflow", "tensorflow")
+_ARRAY_RECORD = RivalSpec("ArrayRecord", "grain_array_record", "tensorflow")
+_VAHIDK = RivalSpec("vahidk/tfrecord", "vahidk_tfrecord", "tensorflow")
+_WEBDATASET = RivalSpec("WebDataset", "webdataset", "torch")
+_MOSAICML = RivalSpec("MosaicML Streaming", "mosaicml", "torch")
+_LITDATA = RivalSpec("LitData", "litdata", "torch")
+_LMDB = RivalSpec("LMDB", "lmdb", "torch")
+_LANCE = RivalSpec("Lance", "lance", "torch")
+_HUGGING_FACE = RivalSpec("HF datasets", "huggingface", "torch")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A question that rivals answer; the first entry that takes part is the yardstick.
+    """A question to rivals. The first entry that runs is the baseline.
 
-    - share: how many times `--samples` there are; some rivals would take minutes for all.
+    - share: factor of `--samples`; some rivals would take minutes for all.
     """
 
     title: str
-    entries: tuple[Entry, ...]
+    entries: tuple[RivalSpec, ...]
     unit: str = "samples"
     share: float = 1.0
 
 
-# The short ones first: what they leave of the time, the long ones need.
+# Short questions first: they leave time for the long ones.
 SUBJECTS = {
     "decode": Subject(
         "whole JPEGs to RGB, threads: {num_threads}",
         (
-            Entry("C loop, libjpeg-turbo", "c_loops", variant="photos.tfrecord"),
+            RivalSpec("C loop, libjpeg-turbo", "c_loops", variant="photos.tfrecord"),
             replace(_TFRECORD, name="fastpack Reader.read"),
-            Entry("simplejpeg", "decoders", "torch", "simplejpeg"),
-            Entry("OpenCV", "decoders", "torch", "opencv"),
-            Entry("Pillow", "decoders", "torch", "pillow"),
-            Entry("torchcodec", "decoders", "torch", "torchcodec"),
+            RivalSpec("simplejpeg", "decoders", "torch", "simplejpeg"),
+            RivalSpec("OpenCV", "decoders", "torch", "opencv"),
+            RivalSpec("Pillow", "decoders", "torch", "pillow"),
+            RivalSpec("torchcodec", "decoders", "torch", "torchcodec"),
             replace(_TF_DATA, name="tf.io.decode_jpeg"),
         ),
         unit="images",
@@ -66,12 +69,12 @@ SUBJECTS = {
     "pixels": Subject(
         "HDF5 pixels, {size} x {size}, shuffled, batches of {batch}, threads: {num_threads}",
         (
-            Entry("C preads", "c_loops", variant="pixels.h5"),
+            RivalSpec("C preads", "c_loops", variant="pixels.h5"),
             replace(_HDF5, variant="pixels.h5"),
-            Entry("numpy.memmap", "hdf5_pixels", "torch", "memmap"),
-            Entry("hidefix", "hdf5_pixels", "torch", "hidefix"),
-            Entry("h5py, read_direct", "hdf5_pixels", "torch", "direct"),
-            Entry("h5py, fancy index", "hdf5_pixels", "torch", "fancy"),
+            RivalSpec("numpy.memmap", "hdf5_pixels", "torch", "memmap"),
+            RivalSpec("hidefix", "hdf5_pixels", "torch", "hidefix"),
+            RivalSpec("h5py, read_direct", "hdf5_pixels", "torch", "direct"),
+            RivalSpec("h5py, fancy index", "hdf5_pixels", "torch", "fancy"),
         ),
         share=0.2,
     ),
@@ -80,9 +83,9 @@ SUBJECTS = {
         (_TFRECORD, _HDF5, _ARRAY_RECORD, _LMDB, _LANCE, _HUGGING_FACE, _TF_DATA, _VAHIDK),
     ),
     "records": Subject(
-        "encoded images as they are, shuffled, batches of {batch}, threads or workers: {num_threads}",
+        "encoded images, shuffled, batches of {batch}, threads or workers: {num_threads}",
         (
-            Entry("C preads, CRC", "c_loops", variant="photos.tfrecord"),
+            RivalSpec("C preads, CRC", "c_loops", variant="photos.tfrecord"),
             _TFRECORD,
             _HDF5,
             _LMDB,
@@ -100,8 +103,8 @@ SUBJECTS = {
     "pack": Subject(
         "pack a list of files, into the page cache, threads or workers: {num_threads}",
         (
-            Entry("cat", "files", variant="cat"),
-            Entry("tar", "files", variant="tar"),
+            RivalSpec("cat", "files", variant="cat"),
+            RivalSpec("tar", "files", variant="tar"),
             _TFRECORD,
             _HDF5,
             replace(_ARRAY_RECORD, name="ArrayRecordWriter"),
@@ -118,7 +121,8 @@ SUBJECTS = {
         share=2.0,
     ),
     "train": Subject(
-        "random resized crops of {size}, mirrored or not, shuffled, batches of {batch}, threads or workers: {num_threads}",
+        "random resized crops of {size}, flips, shuffled, batches of {batch}, "
+        "threads or workers: {num_threads}",
         (
             _TFRECORD,
             _HDF5,
@@ -128,40 +132,49 @@ SUBJECTS = {
             _MOSAICML,
             _LITDATA,
             replace(_ARRAY_RECORD, name="Grain + ArrayRecord, OpenCV"),
-            Entry("DALI, CPU", "dali", "dali"),
-            Entry("torch DataLoader + ImageFolder, Pillow", "image_files", "torch", "pillow"),
-            Entry("torch DataLoader + ImageFolder, torchcodec", "image_files", "torch", "torchcodec"),
-            Entry("torch DataLoader, OpenCV", "image_files", "torch", "opencv"),
+            RivalSpec("DALI, CPU", "dali", "dali"),
+            RivalSpec("torch DataLoader + ImageFolder, Pillow", "image_files", "torch", "pillow"),
+            RivalSpec(
+                "torch DataLoader + ImageFolder, torchcodec", "image_files", "torch", "torchcodec"
+            ),
+            RivalSpec("torch DataLoader, OpenCV", "image_files", "torch", "opencv"),
         ),
     ),
 }
 
 
-def table(title: str, standings: Sequence[Standing], unit: str) -> str:
-    """Medians; ratios are the yardstick's seconds over the rival's in the same round.
+def table(title: str, results: Sequence[RivalResult], unit: str) -> str:
+    """Format medians. A ratio is baseline seconds over rival seconds of the same round.
 
-    >>> print(table("decode", [Standing("C", "1", [2.0, 3.0], 6), Standing("B", "2", [4.0, 3.0], 6, peak_mb=7)], "images"))
+    >>> loop = RivalResult("C", "1", [2.0, 3.0], 6)
+    >>> rival = RivalResult("B", "2", [4.0, 3.0], 6, peak_mb=7)
+    >>> print(table("decode", [loop, rival], "images"))
     decode
                              seconds    images/s     ratio   min..max       peak MB
     C 1                        2.500         2.4     1.000   1.000..1.000         0
     B 2                        3.500         1.7     0.750   0.500..1.000         7
     """
-    names = [f"{standing.name} {standing.version}".strip() for standing in standings]
+    names = [f"{result.name} {result.version}".strip() for result in results]
     width = max(20, *map(len, names))
-    lines = [title, f"{'':{width}} {'seconds':>11} {unit + '/s':>11} {'ratio':>9}   {'min..max':<13} {'peak MB':>8}"]
-    for name, standing in zip(names, standings, strict=True):
-        median, ratios = statistics.median(standing.seconds), _ratios(standing, standings[0])
+    lines = [
+        title,
+        f"{'':{width}} {'seconds':>11} {unit + '/s':>11} {'ratio':>9}   "
+        f"{'min..max':<13} {'peak MB':>8}",
+    ]
+    for name, result in zip(names, results, strict=True):
+        median, ratios = statistics.median(result.seconds), _ratios(result, results[0])
         lines.append(
-            f"{name:{width}} {median:11.3f} {standing.num_samples / median:11.1f} {statistics.median(ratios):9.3f}"
-            f"   {min(ratios):.3f}..{max(ratios):.3f} {standing.peak_mb:9.0f}"
+            f"{name:{width}} {median:11.3f} {result.num_samples / median:11.1f} "
+            f"{statistics.median(ratios):9.3f}   {min(ratios):.3f}..{max(ratios):.3f} "
+            f"{result.peak_mb:9.0f}"
         )
     return "\n".join(lines)
 
 
-def _ratios(standing: Standing, yardstick: Standing) -> list[float]:
-    """By samples a second: one rival takes whole batches only."""
-    rounds = zip(standing.seconds, yardstick.seconds, strict=True)
-    return [standing.num_samples / mine / (yardstick.num_samples / its) for mine, its in rounds]
+def _ratios(result: RivalResult, baseline: RivalResult) -> list[float]:
+    """Compare samples a second: some rivals deliver whole batches only."""
+    rounds = zip(result.seconds, baseline.seconds, strict=True)
+    return [result.num_samples / mine / (baseline.num_samples / its) for mine, its in rounds]
 
 
 def task_of(subject: str, arguments: argparse.Namespace, folder: Path) -> Task:
@@ -181,32 +194,41 @@ def task_of(subject: str, arguments: argparse.Namespace, folder: Path) -> Task:
     )
 
 
-def answered(name: str, arguments: argparse.Namespace, folder: Path, until: float) -> dict[str, Any]:
-    """Prints the subject's table, and gives what stands in it; who has done what meanwhile goes to stderr."""
+def answered(
+    name: str, arguments: argparse.Namespace, folder: Path, until: float
+) -> dict[str, Any]:
+    """Print the subject's table and return its figures. Progress goes to stderr."""
     subject, task = SUBJECTS[name], task_of(name, arguments, folder)
 
     def python_of(environment: str) -> Path:
-        return Path(arguments.environments).absolute() / environment / "bin" / "python" if environment else Path(sys.executable)
+        return (
+            Path(arguments.environments).absolute() / environment / "bin" / "python"
+            if environment
+            else Path(sys.executable)
+        )
 
-    def tell(line: str) -> None:
+    def log(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {name}: {line}", file=sys.stderr, flush=True)
 
-    with contextlib.closing(Contest(60 * arguments.patience, tell)) as contest:
-        for entry in subject.entries:
-            if not arguments.only or entry.module in arguments.only:
-                contest.enter(entry, python_of(entry.environment), task)
-        standings = contest.go(arguments.rounds, until)
-    num_rounds = len(standings[0].seconds) if standings else 0
-    title = f"{name}: {subject.title.format(**vars(task))}; {len(task):,} {subject.unit}, {num_rounds} rounds"
-    print(f"\n{table(title, standings, subject.unit) if standings else title}", flush=True)
-    for absent, reason in contest.missing.items():
+    with contextlib.closing(RivalBenchmark(60 * arguments.timeout, log)) as benchmark:
+        for spec in subject.entries:
+            if not arguments.only or spec.module in arguments.only:
+                benchmark.add(spec, python_of(spec.environment), task)
+        results = benchmark.run(arguments.rounds, until)
+    num_rounds = len(results[0].seconds) if results else 0
+    title = (
+        f"{name}: {subject.title.format(**vars(task))}; {len(task):,} {subject.unit}, "
+        f"{num_rounds} rounds"
+    )
+    print(f"\n{table(title, results, subject.unit) if results else title}", flush=True)
+    for absent, reason in benchmark.missing.items():
         print(f"missing: {absent}: {reason}", flush=True)
     return {
         "subject": name,
         "title": title,
         "unit": subject.unit,
-        "standings": [each.to_json() for each in standings],
-        "missing": contest.missing,
+        "results": [each.to_json() for each in results],
+        "missing": benchmark.missing,
     }
 
 
@@ -217,10 +239,12 @@ def main(given: Sequence[str] | None = None) -> None:
     end = time.monotonic() + 60 * arguments.minutes
     answers = []
     for number, subject in enumerate(subjects):
-        # What a question leaves of its part of the time, the later ones have.
+        # Time that a question does not use goes to the later ones.
         until = time.monotonic() + (end - time.monotonic()) / (len(subjects) - number)
-        # A rival's process that could not be ended may still write there.
-        with tempfile.TemporaryDirectory(dir=arguments.scratch, ignore_cleanup_errors=True) as folder:
+        # A rival process that could not be ended may still write there.
+        with tempfile.TemporaryDirectory(
+            dir=arguments.scratch, ignore_cleanup_errors=True
+        ) as folder:
             answers.append(answered(subject, arguments, Path(folder), until))
         record(arguments.json, arguments.photos, subjects=answers)
 
@@ -228,18 +252,51 @@ def main(given: Sequence[str] | None = None) -> None:
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benches.compare_rivals", description=__doc__)
     parser.add_argument("question", choices=[*SUBJECTS, "all"])
-    parser.add_argument("--environments", type=Path, default=Path(".venv-rivals"), help="where `make bench-rivals` puts them")
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)")
-    parser.add_argument("--samples", type=int, default=10_000, help="the photographs over and over; some questions take twice or a fifth")
-    parser.add_argument("--small", type=int, default=500_000, help="how many images of 100 bytes to open")
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=Path(".venv-rivals"),
+        help="folder of the environments of `make bench-rivals`",
+    )
+    parser.add_argument(
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=10_000,
+        help="photos repeat; some questions use twice or a fifth as many",
+    )
+    parser.add_argument(
+        "--small", type=int, default=500_000, help="number of images of 100 bytes to open"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="for all questions: fewer rounds, if there is no time for more")
-    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS / 60, help="minutes that a rival may be silent")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="time for all questions; fewer rounds if it runs out",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_SECONDS / 60,
+        help="minutes to wait for a rival's answer",
+    )
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--only", nargs="+", metavar="MODULE", help="modules of benches.rivals that take part (default: all)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    parser.add_argument("--scratch", type=Path, help="a folder on a disk with room (default: the system's temporary one)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="MODULE",
+        help="modules of benches.rivals to run (default: all)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        help="folder on a disk with space (default: the system's temporary folder)",
+    )
     return parser.parse_args(given)
 
 

@@ -1,4 +1,4 @@
-"""What the benches share: inputs, threads, cold caches, and what each result says of where it comes from."""
+"""Fixtures of the benchmarks: photos, threads, cold caches, origin of results."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from benches.cold import COLD, forget
+from benches.page_cache import COLD, evict
 from benches.photos import fingerprint
 from benches.photos import photos as find_photos
+from benches.provenance import revision
 from benches.ratio import machine
-from benches.recorded import revision
 from benches.workloads import Packing
 
 collect_ignore = ["rivals"]  # scripts for other interpreters
@@ -21,24 +21,28 @@ _COLD_ROUNDS = 5
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "num_threads" in metafunc.fixturenames:
         timed = metafunc.config.getoption("benchmark_enable")
-        metafunc.parametrize("num_threads", sorted({1, 2, len(os.sched_getaffinity(0))} if timed else {2}))
+        metafunc.parametrize(
+            "num_threads", sorted({1, 2, len(os.sched_getaffinity(0))} if timed else {2})
+        )
     if "cache" in metafunc.fixturenames:
         metafunc.parametrize("cache", ["warm", "cold"] if COLD else ["warm"])
 
 
-def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any]
+) -> None:
     machine_info["measured_on"] = machine()
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """JPEGs: of the folder that FASTPACK_BENCH_PHOTOS names, or else made ones."""
+    """Return the JPEGs below $FASTPACK_BENCH_PHOTOS, or generated ones."""
     return find_photos(None, tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="session")
 def origin(photos: list[Path]) -> dict[str, str]:
-    """Of a result: which revision was measured, over which data."""
+    """Return the revision and the data of a result."""
     return {"revision": revision() or "unknown", "data": fingerprint(photos)}
 
 
@@ -48,25 +52,28 @@ def benchmark(benchmark: Any, origin: dict[str, str]) -> Any:
     return benchmark
 
 
-def made_cold(files: Iterable[Path]) -> None:
-    if not forget(files):
-        pytest.skip("the system keeps these files in memory; --basetemp names a folder on a disk")
+def evict_or_skip(files: Iterable[Path]) -> None:
+    if not evict(files):
+        pytest.skip("the OS keeps these files in memory; choose a folder on a disk: --basetemp")
 
 
 @pytest.fixture
 def timed(benchmark: Any, cache: str) -> Callable[..., Any]:
-    """timed(work, *files): times work; with a cold cache, the files are out of memory before each run, or it is skipped."""
+    """Return `timed(work, *files)`, which evicts the files before each run of a cold benchmark.
+
+    Skips the benchmark if the OS keeps the files in memory.
+    """
 
     def run(work: Callable[[], Any], *files: Path) -> Any:
         benchmark.extra_info["cache"] = cache
         if cache == "warm":
             return benchmark(work)
-        return benchmark.pedantic(work, setup=lambda: made_cold(files), rounds=_COLD_ROUNDS)
+        return benchmark.pedantic(work, setup=lambda: evict_or_skip(files), rounds=_COLD_ROUNDS)
 
     return run
 
 
 @pytest.fixture
 def packing(photos: list[Path], tmp_path: Path, benchmark: Any) -> Packing:
-    """A list of files to pack: about 500 MB to time, 20 MB to test."""
+    """Return a list of files to pack: about 500 MB to time, 20 MB to test."""
     return Packing(photos, 5000 if benchmark.enabled else 200, tmp_path / "outputs")

@@ -1,4 +1,4 @@
-"""Random batches of pixels out of HDF5 files that h5py wrote: fastpack, plain preads, h5py and what others offer."""
+"""Random batches of pixels from HDF5 files of h5py: fastpack, preads, h5py, rivals."""
 
 import functools
 import importlib.util
@@ -15,21 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
+from benches.internals import NO_SPAN
 from benches.ratio import Comparison, Rival, compare
 from benches.reference import pread_loop
-from fastpack.core.dtypes import NO_SPAN
 
 SIDE = 224
 _SAMPLE = (SIDE, SIDE, 3)
 CHUNKS = (1, 16, 64)
 COMPRESSIONS = ("shuffle, gzip", "lz4", "zstd", "blosc2")
 _BATCH = 256
-# A rival that decodes a whole chunk for each image, or takes a list, would take minutes: it gets the first images of each
-# batch in the order of the file, so that those of one chunk still stand together.
+# Rivals that decode a whole chunk for each image, or take a list, would take minutes. They read
+# the first 16 images of each batch, in file order, so that images of one chunk stay together.
 _NUM_SLOW = 16
-# By whether chunks are not compressed, and how many images they hold: what takes longer is done less often.
+# Number of batches by (not compressed, images in a chunk): slow cases have fewer.
 _NUM_BATCHES = {(True, 1): 4, (False, 1): 2, (False, 16): 1, (False, 64): 1}
-# Different photographs; a multiple of all chunks.
+# Number of different photos; a multiple of all chunk sizes.
 _NUM_KEPT = 256
 
 Pixels = npt.NDArray[np.uint8]
@@ -37,7 +37,7 @@ Rows = npt.NDArray[np.int64]
 
 
 def stored_options(compression: str, chunk: int | None) -> dict[str, Any]:
-    """What h5py's create_dataset takes; a chunk of None is one piece."""
+    """Return options for h5py's create_dataset; a chunk of None is contiguous."""
     if chunk is None:
         return {}
     options: dict[str, Any] = {"chunks": (chunk, *_SAMPLE)}
@@ -47,16 +47,26 @@ def stored_options(compression: str, chunk: int | None) -> dict[str, Any]:
         return options | {"shuffle": True, "compression": "gzip", "compression_opts": 4}
     import hdf5plugin
 
-    plugins = {"lz4": hdf5plugin.LZ4, "zstd": hdf5plugin.Zstd, "blosc2": partial(hdf5plugin.Blosc2, "zstd")}
+    plugins = {
+        "lz4": hdf5plugin.LZ4,
+        "zstd": hdf5plugin.Zstd,
+        "blosc2": partial(hdf5plugin.Blosc2, "zstd"),
+    }
     return options | {**plugins[compression]()}
 
 
-def write_pixels(path: Path, photos: list[Path], num_samples: int, compression: str, chunk: int | None) -> Path:
-    """Photographs at 224 x 224, over and over: h5py compresses the chunks of the first ones, which are then written again."""
+def write_pixels(
+    path: Path, photos: list[Path], num_samples: int, compression: str, chunk: int | None
+) -> Path:
+    """Write photos of 224 x 224, cycled; copies compressed chunks instead of compressing again."""
     kept = [fastpack.decode(photos[i % len(photos)].read_bytes()) for i in range(_NUM_KEPT)]
-    pixels = np.stack([cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for photo in kept])
+    pixels = np.stack(
+        [cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for photo in kept]
+    )
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("images", (num_samples, *_SAMPLE), np.uint8, **stored_options(compression, chunk))
+        dataset = file.create_dataset(
+            "images", (num_samples, *_SAMPLE), np.uint8, **stored_options(compression, chunk)
+        )
         for first in range(0, num_samples, _NUM_KEPT):
             count = min(_NUM_KEPT, num_samples - first)
             if chunk is None or first == 0 or count < _NUM_KEPT:
@@ -73,7 +83,7 @@ def _repeat_chunks(dataset: h5py.Dataset, first: int, chunk: int) -> None:
 
 
 class Batches:
-    """The same random batches for everybody, into an array that is there already where that is possible."""
+    """The same random batches for all rivals, into a preallocated array where possible."""
 
     def __init__(self, path: Path, *, num_batches: int, num_threads: int) -> None:
         self._path, self._num_threads = path, num_threads
@@ -98,7 +108,10 @@ class Batches:
         return sum(map(len, self._rows))
 
     def rival(self, name: str, read: Callable[[Rows], object], count: int = _BATCH) -> Rival:
-        """Reads the first `count` images of each batch in the order of the file; all of them in the batch's own order."""
+        """Return a rival that reads the first `count` images of each batch in file order.
+
+        With `count` of the batch size it reads all, in the batch's order.
+        """
         chosen = [rows if count == _BATCH else np.sort(rows)[:count] for rows in self._rows]
         return Rival(name, lambda: [read(rows) for rows in chosen], share=count / _BATCH)
 
@@ -117,7 +130,7 @@ class Batches:
         return self._out
 
     def h5py_one_by_one(self, rows: Rows) -> Pixels:
-        """In the file's order: a chunk that serves several samples may still be in the library's cache."""
+        """Read in file order: a chunk of several samples may still be in h5py's cache."""
         for place in np.argsort(rows, kind="stable").tolist():
             self._file["images"].read_direct(self._out, np.s_[int(rows[place])], np.s_[place])
         return self._out
@@ -127,7 +140,7 @@ class Batches:
         return pixels
 
     def h5py_shuffled(self, rows: Rows) -> Pixels:
-        """A list must rise: so it is sorted, and what was read is put back in the batch's order."""
+        """Read a sorted list, which h5py requires, and restore the batch's order."""
         order = np.random.default_rng(1).permutation(len(rows))
         wanted = rows[order]
         rising = np.argsort(wanted)
@@ -147,17 +160,21 @@ class Batches:
         return hidefix.Index(str(self._path)).dataset("images")
 
     def hidefix(self, rows: Rows) -> Pixels:
-        """An image a task, on as many threads as everybody has."""
+        """Read one image a task, in as many threads as the others have."""
 
         def read(place: int) -> None:
             row = int(rows[place])
             self._out[place] = self._hidefix_dataset[row : row + 1, :, :, :][0]
 
-        list(map(read, range(len(rows))) if self._num_threads == 1 else self._pool.map(read, range(len(rows))))
+        list(
+            map(read, range(len(rows)))
+            if self._num_threads == 1
+            else self._pool.map(read, range(len(rows)))
+        )
         return self._out
 
     def b2h5py(self, rows: Rows) -> Pixels:
-        """With Blosc2's own threads, as many as it likes."""
+        """Read with Blosc2's own threads."""
         import b2h5py
 
         dataset = b2h5py.B2Dataset(self._file["images"])
@@ -166,34 +183,42 @@ class Batches:
         return self._out
 
     def check(self, rivals: Sequence[Callable[[Rows], Pixels]]) -> None:
-        """Raises SystemExit when a rival's images are not those that h5py reads."""
+        """Raise SystemExit if a rival's images differ from h5py's."""
         rows = np.sort(self._rows[0])[:_NUM_SLOW]
         expected = np.stack([self._file["images"][row] for row in rows])
         for read in rivals:
             if not (read(rows[::-1])[: len(rows)][::-1] == expected).all():
-                raise SystemExit(f"{self._path}: {read.__name__} reads other pixels than h5py")
+                raise SystemExit(f"{self._path}: {read.__name__} differs from h5py")
 
 
-def compare_hdf5(photos: list[Path], folder: Path, *, num_samples: int, threads: list[int], rounds: int) -> Iterator[Comparison]:
-    """Uncompressed, in one piece and in chunks of one; then each compression, in chunks of 1, 16 and 64."""
+def compare_hdf5(
+    photos: list[Path], folder: Path, *, num_samples: int, threads: list[int], rounds: int
+) -> Iterator[Comparison]:
+    """Compare contiguous and chunks of one; then each compression in chunks of 1, 16 and 64."""
     kinds: list[tuple[str, int | None]] = [("none", None), ("none", 1)]
     kinds += [(compression, chunk) for compression in COMPRESSIONS for chunk in CHUNKS]
     for compression, chunk in kinds:
         path = write_pixels(folder / "pixels.h5", photos, num_samples, compression, chunk)
         for num_threads in threads:
-            with Batches(path, num_batches=_NUM_BATCHES[compression == "none", chunk or 1], num_threads=num_threads) as batches:
+            with Batches(
+                path,
+                num_batches=_NUM_BATCHES[compression == "none", chunk or 1],
+                num_threads=num_threads,
+            ) as batches:
                 batches.check([batches.fastpack, batches.h5py_one_by_one])
-                layout = "one piece" if chunk is None else f"chunks of {chunk}"
+                layout = "contiguous" if chunk is None else f"chunks of {chunk}"
                 title = f"hdf5, {compression}, {layout}, threads: {num_threads}"
                 rivals = _rivals(batches, compression, chunk)
-                yield compare(title, rivals, unit="images", num_units=batches.num_samples, rounds=rounds)
+                yield compare(
+                    title, rivals, unit="images", num_units=batches.num_samples, rounds=rounds
+                )
         path.unlink()
     if absent := [name for name in ("hidefix", "b2h5py") if not importlib.util.find_spec(name)]:
-        print(f"\nmissing: {', '.join(absent)}; make bench-hdf5 runs where they are installed")
+        print(f"\nmissing: {', '.join(absent)}; `make bench-hdf5` installs them")
 
 
 def _rivals(batches: Batches, compression: str, chunk: int | None) -> list[Rival]:
-    """The first is the yardstick: C preads where they can read the images, else fastpack."""
+    """Return the rivals; the baseline is C preads if they can read the images, else fastpack."""
     whole_chunks = chunk is not None and chunk > 1
     count = _NUM_SLOW if whole_chunks else _BATCH
     rivals = [batches.rival("C preads", batches.preads)] if batches.has_spans else []
@@ -203,7 +228,11 @@ def _rivals(batches: Batches, compression: str, chunk: int | None) -> list[Rival
     rivals.append(batches.rival("h5py, one by one", batches.h5py_one_by_one, count))
     rivals.append(batches.rival("h5py, sorted list", batches.h5py_sorted, _NUM_SLOW))
     rivals.append(batches.rival("h5py, shuffled list", batches.h5py_shuffled, _NUM_SLOW))
-    if importlib.util.find_spec("hidefix") and compression in ("none", "shuffle, gzip") and chunk is not None:
+    if (
+        importlib.util.find_spec("hidefix")
+        and compression in ("none", "shuffle, gzip")
+        and chunk is not None
+    ):
         rivals.append(batches.rival("hidefix", batches.hidefix, count))
     if importlib.util.find_spec("b2h5py") and compression == "blosc2":
         rivals.append(batches.rival("b2h5py", batches.b2h5py, count))

@@ -1,4 +1,4 @@
-"""Times rivals against a yardstick in one run, by turns, so that what the machine does meanwhile meets them all."""
+"""Comparison of rivals with a baseline in interleaved rounds, so that load affects all."""
 
 import os
 import platform
@@ -21,9 +21,9 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Rival:
-    """One way to do the work. `before` comes ahead of each run and `after` behind it; neither is timed.
+    """One way to do the work. `before` and `after` surround each run and are not timed.
 
-    - share: the part of the work that a run does, for rivals that would take minutes; the seconds are those of the whole.
+    - share: fraction of the work that a run of a slow rival does; its seconds are scaled up.
     """
 
     name: str
@@ -43,9 +43,10 @@ class Rival:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Seconds by rival and round. The first rival is the yardstick.
+    """Seconds by rival and round. The first rival is the baseline.
 
-    >>> print(Comparison("decode", "images", 6, {"C loop": [2.0, 3.0], "fastpack": [4.0, 3.0]}).table())
+    >>> seconds = {"C loop": [2.0, 3.0], "fastpack": [4.0, 3.0]}
+    >>> print(Comparison("decode", "images", 6, seconds).table())
     decode (6 images, 2 rounds)
                   seconds    images/s   of C loop   min..max
     C loop         2.5000           2       1.000   1.000..1.000
@@ -58,40 +59,52 @@ class Comparison:
     seconds: dict[str, list[float]]
 
     def ratios(self, name: str) -> list[float]:
-        """How many times the yardstick's speed, round by round."""
-        yardstick = next(iter(self.seconds.values()))
-        return [whole / part for whole, part in zip(yardstick, self.seconds[name], strict=True)]
+        """Return speeds as multiples of the baseline's, round by round."""
+        baseline = next(iter(self.seconds.values()))
+        return [whole / part for whole, part in zip(baseline, self.seconds[name], strict=True)]
 
     def table(self) -> str:
-        yardstick = next(iter(self.seconds))
+        baseline = next(iter(self.seconds))
         width = max(map(len, self.seconds))
-        rounds = len(self.seconds[yardstick])
+        rounds = len(self.seconds[baseline])
         lines = [f"{self.title} ({self.num_units} {self.unit}, {rounds} rounds)"]
-        lines.append(f"{'':{width}} {'seconds':>12} {self.unit + '/s':>11} {'of ' + yardstick:>11}   min..max")
+        lines.append(
+            f"{'':{width}} {'seconds':>12} {self.unit + '/s':>11} {'of ' + baseline:>11}   min..max"
+        )
         for name, seconds in self.seconds.items():
             median, ratios = statistics.median(seconds), self.ratios(name)
             lines.append(
-                f"{name:{width}} {median:12.4f} {self.num_units / median:11.0f} {statistics.median(ratios):11.3f}"
-                f"   {min(ratios):.3f}..{max(ratios):.3f}"
+                f"{name:{width}} {median:12.4f} {self.num_units / median:11.0f} "
+                f"{statistics.median(ratios):11.3f}   {min(ratios):.3f}..{max(ratios):.3f}"
             )
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         ratios = {name: statistics.median(self.ratios(name)) for name in self.seconds}
-        return {"title": self.title, "unit": self.unit, "num_units": self.num_units, "seconds": self.seconds, "ratios": ratios}
+        return {
+            "title": self.title,
+            "unit": self.unit,
+            "num_units": self.num_units,
+            "seconds": self.seconds,
+            "ratios": ratios,
+        }
 
 
-def compare(title: str, rivals: Sequence[Rival], *, unit: str, num_units: int, rounds: int) -> Comparison:
-    """Runs all rivals once to warm up, then A B A B ... for `rounds` rounds."""
+def compare(
+    title: str, rivals: Sequence[Rival], *, unit: str, num_units: int, rounds: int
+) -> Comparison:
+    """Run all rivals once to warm up, then A B A B ... for `rounds` rounds."""
     for rival in rivals:
         rival.seconds()
     by_round = [[rival.seconds() for rival in rivals] for _ in range(rounds)]
-    seconds = dict(zip([rival.name for rival in rivals], map(list, zip(*by_round, strict=True)), strict=True))
+    seconds = dict(
+        zip([rival.name for rival in rivals], map(list, zip(*by_round, strict=True)), strict=True)
+    )
     return Comparison(title, unit, num_units, seconds)
 
 
 def machine() -> dict[str, Any]:
-    """What ran it, and how busy the machine was: figures from a busy one are worth little."""
+    """Return facts about this machine and its load: figures of a busy machine are not reliable."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -100,7 +113,9 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "h5py": h5py.__version__,
-        "libjpeg": subprocess.run(["pkg-config", "--modversion", "libjpeg"], capture_output=True, text=True).stdout.strip(),
+        "libjpeg": subprocess.run(
+            ["pkg-config", "--modversion", "libjpeg"], capture_output=True, text=True
+        ).stdout.strip(),
         "fastpack": fastpack.__version__,
     }
 

@@ -1,4 +1,7 @@
-"""How throughput and memory grow: python -m benches.scaling threads|dataset|image|batch|cache|all."""
+"""Growth of throughput and memory.
+
+python -m benches.scaling threads|dataset|image|batch|cache|all
+"""
 
 import argparse
 import gc
@@ -17,17 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 import fastpack
-from benches.cold import forget
 from benches.curves import Curve, Point, measured
-from benches.memory import forget_peak, peak, resident
+from benches.internals import ImageFiles, Ragged, offsets_of, probe_blobs
+from benches.memory import peak, reset_peak, resident
+from benches.page_cache import evict
 from benches.photos import VARIABLE, photos
-from benches.recorded import record
+from benches.provenance import record
 from benches.reference import decode_loop
 from benches.rivals.fastpack import write
-from benches.rivals.turns import Task
+from benches.rivals.protocol import Task
 from benches.workloads import plain_jpegs
-from fastpack.core.ragged import Ragged, offsets_of
-from fastpack.images.headers import probe_blobs
 
 _STEPS = (fastpack.RandomResizedCrop(224), fastpack.HorizontalFlip())
 _BATCH = 256
@@ -41,8 +43,10 @@ _SAMPLES_READ = 50_000
 Arguments = argparse.Namespace
 
 
-def rate(num_units: float, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Units a second. Of the processor's time, where threads do not count: that is the same on a busy machine."""
+def rate(
+    num_units: float, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Return units a second. The clock may be processor time, which load does not affect."""
     started = clock()
     work()
     return num_units / (clock() - started)
@@ -53,30 +57,44 @@ def epoch(loader: fastpack.Loader) -> None:
         pass
 
 
-def packed(paths: Sequence[Path], folder: Path, *, num_images: int, name: str = "photos.tfrecord") -> Path:
-    """The photographs over and over, in one file."""
+def packed(
+    paths: Sequence[Path], folder: Path, *, num_images: int, name: str = "photos.tfrecord"
+) -> Path:
+    """Pack the photos, cycled, into one file."""
     chosen = [paths[i % len(paths)] for i in range(num_images)]
-    fastpack.pack(fastpack.Paths(chosen), folder / name)
+    fastpack.pack(ImageFiles(chosen), folder / name)
     return folder / name
 
 
 def along_threads(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """1, 2, 4 ... all cores, and twice as many threads."""
+    """Return 1, 2, 4 ... all cores, and twice as many threads."""
     cores = len(os.sched_getaffinity(0))
     counts = [*(2**i for i in range(cores.bit_length()) if 2**i < cores), cores, 2 * cores]
     dataset = fastpack.open(packed(paths, folder, num_images=arguments.images), orient=False)
     looping = DecodingLoop([path.read_bytes() for path in paths[: len(dataset)]])
     points = []
     for count in counts:
-        crops = fastpack.Loader(dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0, num_workers=count)
-        records = fastpack.Loader(dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0, num_workers=count)
+        crops = fastpack.Loader(
+            dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0, num_workers=count
+        )
+        records = fastpack.Loader(
+            dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0, num_workers=count
+        )
         whole = dataset.with_options(num_workers=count)
         points += [
             Point("whole images", count, partial(rate, len(whole), partial(each_batch, whole))),
             Point("random crops", count, partial(rate, len(dataset), partial(epoch, crops))),
-            # As it takes so little, several times.
-            Point("encoded records", count, partial(rate, 5 * len(dataset), partial(several, 5, partial(epoch, records)))),
-            Point("C loop, whole images", count, partial(rate, len(looping), partial(looping.run, count))),
+            # This is short, so it runs several times.
+            Point(
+                "encoded records",
+                count,
+                partial(rate, 5 * len(dataset), partial(several, 5, partial(epoch, records))),
+            ),
+            Point(
+                "C loop, whole images",
+                count,
+                partial(rate, len(looping), partial(looping.run, count)),
+            ),
         ]
     yield Curve("threads", "Threads", "threads", "images/s", measured(points, arguments.rounds))
 
@@ -92,7 +110,7 @@ def each_batch(dataset: fastpack.Reader) -> None:
 
 
 class DecodingLoop:
-    """The C loop over libjpeg-turbo: JPEGs in memory to pixels in memory that is there already."""
+    """The C loop over libjpeg-turbo: JPEGs in memory to preallocated pixels."""
 
     def __init__(self, jpegs: Sequence[bytes]) -> None:
         self._blobs = Ragged.of_bytes(jpegs)
@@ -104,15 +122,25 @@ class DecodingLoop:
         return len(self._blobs)
 
     def run(self, num_threads: int) -> None:
-        decode_loop(self._blobs.values, self._blobs.offsets, self._pixels, self._pixel_offsets, num_threads=num_threads)
+        decode_loop(
+            self._blobs.values,
+            self._blobs.offsets,
+            self._pixels,
+            self._pixel_offsets,
+            num_threads=num_threads,
+        )
 
 
 def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """Images of 100 bytes, so that nothing hides what a sample costs. Each reading has a fresh process."""
-    sizes = [size for size in _DATASET_SIZES if size <= arguments.most]
+    """Use images of 100 bytes, to show the cost of a sample. Each read has a new process."""
+    sizes = [size for size in _DATASET_SIZES if size <= arguments.max_samples]
     files = {size: _small_images(folder, size) for size in sizes}
-    times: dict[str, dict[Any, list[float]]] = {name: {} for name in ("shuffled", "in order", "pack")}
-    memory: dict[str, dict[Any, list[float]]] = {name: {} for name in ("peak of the process", "its index")}
+    times: dict[str, dict[Any, list[float]]] = {
+        name: {} for name in ("shuffled", "in order", "pack")
+    }
+    memory: dict[str, dict[Any, list[float]]] = {
+        name: {} for name in ("peak of the process", "its index")
+    }
     opening: dict[Any, list[float]] = {}
     for _ in range(arguments.rounds):
         for size, (path, packing) in files.items():
@@ -124,27 +152,54 @@ def along_dataset(paths: Sequence[Path], folder: Path, arguments: Arguments) -> 
             memory["peak of the process"].setdefault(size, []).append(seen["peak"])
             memory["its index"].setdefault(size, []).append(seen["index"])
             opening.setdefault(size, []).append(seen["open"])
-    yield Curve("dataset", "Dataset size: a sample of 100 bytes", "samples", "microseconds of the processor a sample", times)
+    yield Curve(
+        "dataset",
+        "Dataset size: a sample of 100 bytes",
+        "samples",
+        "processor microseconds a sample",
+        times,
+    )
     yield Curve("dataset-memory", "Dataset size: memory", "samples", "MB", memory)
-    yield Curve("dataset-open", "Dataset size: until the first batch", "samples", "milliseconds", {"open and first batch": opening})
+    yield Curve(
+        "dataset-open",
+        "Dataset size: until the first batch",
+        "samples",
+        "milliseconds",
+        {"open and first batch": opening},
+    )
 
 
 def _small_images(folder: Path, size: int) -> tuple[Path, float]:
-    """The file, and how long packing took."""
+    """Return the file and the processor seconds of packing."""
     (folder / str(size)).mkdir()
-    task = Task("open", str(folder / str(size)), [], [], batch=_BATCH, num_threads=2, size=1, num_small=size, variant="photos.tfrecord")
+    task = Task(
+        "open",
+        str(folder / str(size)),
+        [],
+        [],
+        batch=_BATCH,
+        num_threads=2,
+        size=1,
+        num_small=size,
+        variant="photos.tfrecord",
+    )
     started = time.process_time()
     return Path(write(task, task.folder)), time.process_time() - started
 
 
 def read_small(path: Path) -> dict[str, float]:
-    """Microseconds of the processor a sample, milliseconds until the first batch, and MB."""
-    fastpack.Loader(fastpack.open(path, decode=False), batch_size=_BATCH).close()  # what is imported and made at first use
+    """Return processor microseconds a sample, milliseconds to the first batch, and MB."""
+    fastpack.Loader(
+        fastpack.open(path, decode=False), batch_size=_BATCH
+    ).close()  # imports and first-use setup
     gc.collect()
-    forget_peak()
+    reset_peak()
     started = time.perf_counter()
     dataset = fastpack.open(path, decode=False)
-    loaders = {"shuffled": fastpack.Loader(dataset, batch_size=_BATCH, shuffle=0), "in order": fastpack.Loader(dataset, batch_size=_BATCH)}
+    loaders = {
+        "shuffled": fastpack.Loader(dataset, batch_size=_BATCH, shuffle=0),
+        "in order": fastpack.Loader(dataset, batch_size=_BATCH),
+    }
     next(iter(loaders["shuffled"]))
     seen = {"open": 1e3 * (time.perf_counter() - started)}
     for name, loader in loaders.items():
@@ -166,30 +221,44 @@ def _read_some(loader: fastpack.Loader) -> int:
 
 
 def along_image(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """One photograph, mirrored and repeated until it has so many pixels, by one thread: a pixel costs the same, if nothing else does."""
+    """Tile one photo to a number of pixels, one thread: the cost of a pixel should not change."""
     photo = fastpack.decode(paths[0].read_bytes())
     points = []
-    for megapixels in (each for each in _MEGAPIXELS if each <= arguments.most_megapixels):
+    for megapixels in (each for each in _MEGAPIXELS if each <= arguments.max_megapixels):
         jpeg = fastpack.encode(photo_of(photo, megapixels), "jpeg", quality=90)
         (folder / "large.jpg").write_bytes(jpeg)
         count = max(1, round(_PIXELS_A_TURN / (megapixels * 1e6)))
-        dataset = fastpack.open(packed([folder / "large.jpg"], folder, num_images=count, name=f"{megapixels}.tfrecord"), num_workers=1)
+        dataset = fastpack.open(
+            packed([folder / "large.jpg"], folder, num_images=count, name=f"{megapixels}.tfrecord"),
+            num_workers=1,
+        )
         out = np.ones((1, *fastpack.decode(jpeg).shape), np.uint8)
         looping = DecodingLoop([jpeg])
         rows = {
             "whole, new memory": partial(one_by_one, dataset),
             "whole, memory given": partial(one_by_one, dataset, out=out),
             "crop of 224": partial(one_by_one, dataset.with_options(transform=_STEPS)),
-            "crop of 224, fast": partial(one_by_one, dataset.with_options(transform=_STEPS, mode="fast")),
+            "crop of 224, fast": partial(
+                one_by_one, dataset.with_options(transform=_STEPS, mode="fast")
+            ),
             "C loop, whole": partial(several, count, partial(looping.run, 1)),
         }
-        points += [Point(line, megapixels, partial(rate, count * megapixels, run, time.process_time)) for line, run in rows.items()]
+        points += [
+            Point(line, megapixels, partial(rate, count * megapixels, run, time.process_time))
+            for line, run in rows.items()
+        ]
     lines = measured(points, arguments.rounds)
-    yield Curve("image", "Image size, one thread", "megapixels an image", "megapixels in a second of the processor", lines)
+    yield Curve(
+        "image",
+        "Image size, one thread",
+        "megapixels an image",
+        "megapixels a processor second",
+        lines,
+    )
 
 
 def photo_of(photo: npt.NDArray[np.uint8], megapixels: float) -> npt.NDArray[np.uint8]:
-    """Of the photograph's proportions."""
+    """Tile the photo to an image of its proportions."""
     scale = (megapixels * 1e6 / (photo.shape[0] * photo.shape[1])) ** 0.5
     height, width = round(photo.shape[0] * scale), round(photo.shape[1] * scale)
     below, right = max(0, height - photo.shape[0]), max(0, width - photo.shape[1])
@@ -211,23 +280,37 @@ def along_batch(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
         encoded = fastpack.Loader(records, batch_size=size, shuffle=0)
         points += [
             Point("random crops", size, partial(rate, len(dataset), partial(epoch, crops))),
-            Point("encoded records", size, partial(rate, 2 * len(dataset), partial(several, 2, partial(epoch, encoded)))),
+            Point(
+                "encoded records",
+                size,
+                partial(rate, 2 * len(dataset), partial(several, 2, partial(epoch, encoded))),
+            ),
         ]
-    yield Curve("batch", "Batch size, all cores", "samples a batch", "images/s", measured(points, arguments.rounds))
+    yield Curve(
+        "batch",
+        "Batch size, all cores",
+        "samples a batch",
+        "images/s",
+        measured(points, arguments.rounds),
+    )
 
 
 def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> Iterator[Curve]:
-    """With the file in memory, and after the system was asked to forget it. Where it does not, as in a RAM disk, there is no curve."""
+    """Compare a file in the page cache with the same file evicted. A RAM disk has no curve."""
     points = []
     for name in ("photos.tfrecord", "photos.h5"):
         path = packed(paths, folder, num_images=2 * arguments.images, name=name)
-        if not forget([path]):
-            print("cold: left out, as the system keeps the files in memory; --scratch names a folder on a disk")
+        if not evict([path]):
+            print("cold: skipped, since the OS keeps the files in memory; use --scratch on a disk")
             return
         dataset = fastpack.open(path, orient=False)
         subjects = {
-            "encoded records": fastpack.Loader(dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0),
-            "random crops": fastpack.Loader(dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0),
+            "encoded records": fastpack.Loader(
+                dataset.with_options(decode=False), batch_size=_BATCH, shuffle=0
+            ),
+            "random crops": fastpack.Loader(
+                dataset, transform=_STEPS, batch_size=_BATCH, shuffle=0
+            ),
         }
         kind = "TFRecord" if name.endswith("tfrecord") else "HDF5"
         for subject, loader in subjects.items():
@@ -235,7 +318,7 @@ def along_cache(paths: Sequence[Path], folder: Path, arguments: Arguments) -> It
                 Point("warm", f"{subject}, {kind}", partial(_warm, path, loader)),
                 Point("cold", f"{subject}, {kind}", partial(_cold, path, loader)),
             ]
-    yield Curve("cache", "Page cache", "what is read", "images/s", measured(points, arguments.rounds))
+    yield Curve("cache", "Page cache", "data", "images/s", measured(points, arguments.rounds))
 
 
 def _warm(path: Path, loader: fastpack.Loader) -> float:
@@ -246,7 +329,7 @@ def _warm(path: Path, loader: fastpack.Loader) -> float:
 
 
 def _cold(path: Path, loader: fastpack.Loader) -> float:
-    forget([path])
+    evict([path])
     return rate(len(loader.dataset), partial(epoch, loader))
 
 
@@ -262,13 +345,28 @@ SUBJECTS: dict[str, Callable[[Sequence[Path], Path, Arguments], Iterator[Curve]]
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.scaling", description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], nargs="?", default="all")
-    parser.add_argument("--photos", type=Path, help=f"a folder of JPEGs (default: ${VARIABLE}, else some are made)")
+    parser.add_argument(
+        "--photos", type=Path, help=f"folder of JPEGs (default: ${VARIABLE}, else generated)"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=_NUM_IMAGES, help="the photographs over and over; some questions take twice as many")
-    parser.add_argument("--most", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset")
-    parser.add_argument("--most-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    parser.add_argument("--scratch", type=Path, help="a folder on a disk with room (default: the system's temporary one)")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=_NUM_IMAGES,
+        help="number of images; photos repeat; some questions use twice as many",
+    )
+    parser.add_argument(
+        "--max-samples", type=int, default=_DATASET_SIZES[-1], help="samples of the largest dataset"
+    )
+    parser.add_argument(
+        "--max-megapixels", type=float, default=_MEGAPIXELS[-1], help="of the largest image"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        help="folder on a disk with space (default: the system's temporary folder)",
+    )
     chosen = parser.parse_args(arguments)
     curves = []
     for subject in SUBJECTS if chosen.subject == "all" else [chosen.subject]:

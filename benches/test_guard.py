@@ -1,4 +1,4 @@
-"""Does the guard judge as it says, and can each of its cases be measured?"""
+"""Tests of the guard's decisions, and of each case."""
 
 import argparse
 import json
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import benches.guard.__main__ as guard
-from benches.guard import base, baseline, proof
+from benches.guard import base, baseline, self_test
 from benches.guard.__main__ import Trial, lines_of
 from benches.guard.baseline import Baselines
 from benches.guard.cases import CASES, Inputs
-from benches.guard.measuring import ROOT, measure_round
+from benches.guard.measurement import ROOT, measure_round
 from benches.guard.verdict import LOOKS, judge
 
 TOLERANCE = 0.07
@@ -26,9 +26,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 def noisy(slowdown: float, seed: int, num_rounds: int) -> list[float]:
-    """Ratios as a busy machine gives them: a few per cent off, and some far off to the slow side."""
+    """Return ratios of a busy machine: most within a few percent, some far too slow."""
     rounds = random.Random(seed)
-    return [(1 + slowdown) * rounds.lognormvariate(0, 0.03) * (1.3 if rounds.random() < 0.1 else 1) for _ in range(num_rounds)]
+    return [
+        (1 + slowdown) * rounds.lognormvariate(0, 0.03) * (1.3 if rounds.random() < 0.1 else 1)
+        for _ in range(num_rounds)
+    ]
 
 
 def decided(slowdown: float, seed: int) -> str:
@@ -68,7 +71,7 @@ def test_verdict(ratios: list[float], state: str) -> None:
 def test_case_has_work_on_both_sides(inputs: Inputs, name: str) -> None:
     case = CASES[name](inputs)
     case.kernel()
-    case.yardstick()
+    case.reference()
 
 
 def test_each_round_gives_a_ratio_or_a_reason(inputs: Inputs) -> None:
@@ -85,47 +88,76 @@ def test_two_trees_are_compared(inputs: Inputs) -> None:
 def test_a_tree_that_cannot_be_measured_is_named(inputs: Inputs, tmp_path: Path) -> None:
     (tmp_path / "fastpack").mkdir()
     (tmp_path / "fastpack" / "__init__.py").write_text("raise ImportError('older')")
-    assert measure_round(tmp_path, None, inputs.folder, ["probe"]) == {"probe": "the measuring process ended"}
+    assert measure_round(tmp_path, None, inputs.folder, ["probe"]) == {
+        "probe": "the measuring process ended"
+    }
 
 
 def test_undecided_cases_alone_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def rounds(tree: Path, other: Path | None, inputs: Path, names: list[str]) -> dict[str, float | str]:
+    def rounds(
+        tree: Path, other: Path | None, inputs: Path, names: list[str]
+    ) -> dict[str, float | str]:
         asked.append(list(names))
-        return {name: {"same": 1.0, "slow": 1.2, "near": 1.07 + 0.01 * (-1) ** len(asked), "gone": "it went away"}[name] for name in names}
+        return {
+            name: {
+                "same": 1.0,
+                "slow": 1.2,
+                "near": 1.07 + 0.01 * (-1) ** len(asked),
+                "gone": "it went away",
+            }[name]
+            for name in names
+        }
 
     monkeypatch.setattr("benches.guard.__main__.measure_round", rounds)
-    trial = Trial(ROOT, None, dict.fromkeys(["same", "slow", "near", "gone"], 1.0), lambda name: TOLERANCE)
+    trial = Trial(
+        ROOT, None, dict.fromkeys(["same", "slow", "near", "gone"], 1.0), lambda name: TOLERANCE
+    )
     trial.run(Path(), minutes=1)
     assert asked[0] == ["same", "slow", "near", "gone"]
     assert asked[9] == ["same", "slow", "near"]
     assert asked[LOOKS[0] :] == [["near"]] * (LOOKS[-1] - LOOKS[0])
-    assert {name: verdict.state for name, verdict in trial.verdicts().items()} == {"same": "fine", "slow": "slower", "near": "undecided"}
+    assert {name: verdict.state for name, verdict in trial.verdicts().items()} == {
+        "same": "fine",
+        "slow": "slower",
+        "near": "undecided",
+    }
     assert "gone             not measured: it went away" in lines_of(trial)
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
-    """What the guard finds slower, when the ratios are these: to the yardstick and to the revision before (None: there is none)."""
+    """Return a function that runs the guard on given ratios and returns the slower cases.
 
-    def ask(to_yardstick: float, to_base: float | None, *, known: bool, unchanged: bool = False) -> list[str]:
-        def rounds(tree: Path, other: Path | None, inputs: Path, names: list[str]) -> dict[str, float | None]:
-            return dict.fromkeys(names, to_yardstick if other is None else to_base)
+    The ratios are to the reference and to the previous revision; None stands for no revision.
+    """
+
+    def ask(
+        to_reference: float, to_base: float | None, *, known: bool, unchanged: bool = False
+    ) -> list[str]:
+        def rounds(
+            tree: Path, other: Path | None, inputs: Path, names: list[str]
+        ) -> dict[str, float | None]:
+            return dict.fromkeys(names, to_reference if other is None else to_base)
 
         machines = {guard.machine_name(): {"crop": 1.0}} if known else {}
         monkeypatch.setattr(guard, "measure_round", rounds)
-        monkeypatch.setattr(guard.Baselines, "load", lambda: Baselines(machines, {"default": TOLERANCE}))
+        monkeypatch.setattr(
+            guard.Baselines, "load", lambda: Baselines(machines, {"default": TOLERANCE})
+        )
         monkeypatch.setattr(base, "default_revision", lambda: None if to_base is None else "before")
         monkeypatch.setattr(base, "is_unchanged", lambda revision: unchanged)
         monkeypatch.setattr(base, "build", lambda revision: tmp_path)
-        return guard.find_slower(argparse.Namespace(base=None, cases=["crop"], tree=ROOT, minutes=1), tmp_path)
+        return guard.find_slower(
+            argparse.Namespace(base=None, cases=["crop"], tree=ROOT, minutes=1), tmp_path
+        )
 
     return ask
 
 
 @pytest.mark.parametrize(
-    ("to_yardstick", "to_base", "known", "slower"),
+    ("to_reference", "to_base", "known", "slower"),
     [
         (1.0, 1.2, True, []),
         (1.2, 1.2, True, ["crop"]),
@@ -136,12 +168,21 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list
         (1.2, None, False, []),
     ],
 )
-def test_who_is_slower(asked: Callable[..., list[str]], to_yardstick: float, to_base: float | None, known: bool, slower: list[str]) -> None:
-    assert asked(to_yardstick, to_base, known=known) == slower
+def test_who_is_slower(
+    asked: Callable[..., list[str]],
+    to_reference: float,
+    to_base: float | None,
+    known: bool,
+    slower: list[str],
+) -> None:
+    assert asked(to_reference, to_base, known=known) == slower
 
 
 def test_a_revision_that_cannot_be_built_is_not_compared(
-    history: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    history: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(base, "_BUILT", tmp_path / "built")
     monkeypatch.setattr(guard, "measure_round", lambda *given: {"crop": 1.2})
@@ -150,14 +191,29 @@ def test_a_revision_that_cannot_be_built_is_not_compared(
         (history / name).write_text("")
     (history / "setup.py").write_text("raise SystemExit('no compiler')")
     git(history, "add", ".")
-    git(history, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "broken")
+    git(
+        history,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "--quiet",
+        "--message",
+        "broken",
+    )
     arguments = argparse.Namespace(base="HEAD", cases=["crop"], tree=tmp_path, minutes=1)
     assert guard.find_slower(arguments, tmp_path) == []
-    assert "cannot be built, so it is not compared: the kernels cannot be compiled: ['no compiler']" in capsys.readouterr().out
+    assert (
+        "is not compared, since it cannot be built: the kernels cannot be compiled: ['no compiler']"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_has_not_changed_has_not_become_slower(asked: Callable[..., list[str]], known: bool) -> None:
+def test_what_has_not_changed_has_not_become_slower(
+    asked: Callable[..., list[str]], known: bool
+) -> None:
     assert asked(1.2, 1.2, known=known, unchanged=True) == []
 
 
@@ -176,7 +232,12 @@ def test_committed_ratios_are_of_cases_that_there_are() -> None:
 def test_renewing_keeps_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "baseline.json"
     path.write_text(
-        json.dumps({"tolerances": {"default": 0.07, "pack": 0.1}, "machines": {"a": {"crop": 1.5, "pack": 2.0}, "b": {"crop": 3.0}}})
+        json.dumps(
+            {
+                "tolerances": {"default": 0.07, "pack": 0.1},
+                "machines": {"a": {"crop": 1.5, "pack": 2.0}, "b": {"crop": 3.0}},
+            }
+        )
     )
     monkeypatch.setattr(baseline, "_FILE", path)
     Baselines.load().renew("a", {"crop": 1.25})
@@ -187,19 +248,31 @@ def test_renewing_keeps_other_machines(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with two commits on main."""
+    """Return a repository with two commits on main."""
     monkeypatch.setattr(base, "ROOT", tmp_path)
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
     (tmp_path / "fastpack").mkdir()
     for text in ("one", "two"):
         (tmp_path / "fastpack" / "kernel.py").write_text(text)
         git(tmp_path, "add", ".")
-        git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", text)
+        git(
+            tmp_path,
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "commit",
+            "--quiet",
+            "--message",
+            text,
+        )
     return tmp_path
 
 
 def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def test_on_main_the_commit_before_is_the_base(history: Path) -> None:
@@ -219,22 +292,36 @@ def test_on_a_branch_the_base_is_where_it_left_main(history: Path) -> None:
     git(history, "switch", "--quiet", "--create", "branch")
     (history / "README.md").write_text("of no matter")
     git(history, "add", ".")
-    git(history, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "three")
+    git(
+        history,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "--quiet",
+        "--message",
+        "three",
+    )
     assert base.default_revision() == left
 
 
-def test_without_a_history_there_is_no_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_history_there_is_no_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(base, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert base.default_revision() is None
 
 
-@pytest.mark.parametrize("title", proof.SLOWDOWNS)
+@pytest.mark.parametrize("title", self_test.SLOWDOWNS)
 def test_a_slowdown_is_of_a_function_and_of_cases_that_there_are(title: str) -> None:
-    slowdown = proof.SLOWDOWNS[title]
+    slowdown = self_test.SLOWDOWNS[title]
     assert set(slowdown.cases) <= set(CASES)
     for function in slowdown.functions:
         source = ROOT / "src_cython" / "kernels" / f"{function.file}.c"
         assert f"{function.name}(" in source.read_text()
-        header = proof._header_of(function)
-        assert f"plain_{function.name}(" in proof.slowed("", header, function.name, every=function.every, percent=15)
+        header = self_test._header_of(function)
+        assert f"plain_{function.name}(" in self_test.slowed(
+            "", header, function.name, every=function.every, percent=15
+        )

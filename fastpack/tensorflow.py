@@ -22,7 +22,9 @@ from fastpack.reading.reader import Reader
 try:
     import tensorflow as tf
 except ImportError as error:
-    raise MissingPackageError("fastpack.tensorflow needs TensorFlow: pip install 'fastpack-io[tensorflow]'") from error
+    raise MissingPackageError(
+        "fastpack.tensorflow needs TensorFlow: pip install 'fastpack-io[tensorflow]'"
+    ) from error
 
 Tensors = dict[str, Any]
 
@@ -44,11 +46,15 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
     [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
 
-    def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
+    def __init__(
+        self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any
+    ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
 
     def convert(self, batch: Batch) -> Tensors:
-        return {name: _to_tensor(name, values) for name, values in fields_of(batch, self._added).items()}
+        return {
+            name: _to_tensor(name, values) for name, values in fields_of(batch, self._added).items()
+        }
 
     def serialize(self) -> str:
         """For tf.train.Checkpoint."""
@@ -62,9 +68,14 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
     def element_spec(self) -> dict[str, Any]:
         """The type of each field of a batch; the number of samples is fixed with drop_last and with pad_last."""
         sample = self.convert(self._loader.dataset.read([0]))
-        has_full_batches = (self.options.drop_last or self.options.pad_last) and self._loader.dataset.options.on_error != "skip"
+        has_full_batches = (
+            self.options.drop_last or self.options.pad_last
+        ) and self._loader.dataset.options.on_error != "skip"
         count = self.options.batch_size if has_full_batches else None
-        return {name: _spec_of(value, None if name == "failures" else count) for name, value in sample.items()}
+        return {
+            name: _spec_of(value, None if name == "failures" else count)
+            for name, value in sample.items()
+        }
 
     def as_dataset(self, epochs: int = 1) -> "tf.data.Dataset":
         """A tf.data.Dataset of the steps from here to the end of `epochs` epochs, of known cardinality and `element_spec`.
@@ -90,10 +101,15 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
         def read(number: Any) -> list[Any]:
             turns.note(step := int(number))
             if step < end:
-                batch = self._loader.replay(epoch, position=first + (step - begin) * self._loader.step_size)
+                batch = self._loader.replay(
+                    epoch, position=first + (step - begin) * self._loader.step_size
+                )
             else:
                 batch = self._loader.replay(*divmod(step, len(self)))
-            fitted = {name: _fitted(name, value, spec[name]) for name, value in self.convert(batch).items()}
+            fitted = {
+                name: _fitted(name, value, spec[name])
+                for name, value in self.convert(batch).items()
+            }
             components: list[Any] = tf.nest.flatten(fitted, expand_composites=True)
             return components
 
@@ -104,7 +120,9 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
             batch: Tensors = tf.nest.pack_sequence_as(spec, tensors, expand_composites=True)
             return batch
 
-        batches = turns.steps().map(batch_of, num_parallel_calls=max(1, self.options.prefetch), deterministic=True)
+        batches = turns.steps().map(
+            batch_of, num_parallel_calls=max(1, self.options.prefetch), deterministic=True
+        )
         return batches.with_options(_pipeline_options())
 
 
@@ -118,8 +136,12 @@ class _Turns:
     def steps(self) -> "tf.data.Dataset":
         """Step numbers. What a checkpoint saves of them is the step itself, so it does not matter which turn a restored iterator
         begins with: it goes on in that of the step."""
-        first = tf.data.Dataset.from_tensors(0).map(lambda _: tf.py_function(self._start, [], tf.int64))
-        steps = first.flat_map(lambda begin: tf.data.Dataset.range(begin, _NO_END).take(self._count))
+        first = tf.data.Dataset.from_tensors(0).map(
+            lambda _: tf.py_function(self._start, [], tf.int64)
+        )
+        steps = first.flat_map(
+            lambda begin: tf.data.Dataset.range(begin, _NO_END).take(self._count)
+        )
         return steps.apply(tf.data.experimental.assert_cardinality(self._count))
 
     def note(self, step: int) -> None:
@@ -133,7 +155,9 @@ class _Turns:
 
 def _pipeline_options() -> "tf.data.Options":
     options = tf.data.Options()
-    options.experimental_symbolic_checkpoint = True  # saves the step, not the batches that wait in buffers
+    options.experimental_symbolic_checkpoint = (
+        True  # saves the step, not the batches that wait in buffers
+    )
     # The batches are this rank's already.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options
@@ -141,20 +165,34 @@ def _pipeline_options() -> "tf.data.Options":
 
 def _to_tensor(name: str, values: Any) -> Any:
     if isinstance(values, list):
-        raise ShapeError(f"{name!r} has images of differing sizes; give a transform such as RandomResizedCrop(224), or decode=False")
-    if isinstance(values, Text) or (isinstance(values, Ragged) and getattr(values.values, "dtype", None) == np.uint8):
-        return tf.constant([values.bytes(row) for row in range(len(values))], tf.string, shape=[len(values)])
+        raise ShapeError(
+            f"{name!r} has images of differing sizes; give a transform such as RandomResizedCrop(224), or decode=False"
+        )
+    if isinstance(values, Text) or (
+        isinstance(values, Ragged) and getattr(values.values, "dtype", None) == np.uint8
+    ):
+        return tf.constant(
+            [values.bytes(row) for row in range(len(values))], tf.string, shape=[len(values)]
+        )
     if isinstance(values, Ragged):
         return tf.RaggedTensor.from_row_splits(_to_tensor(name, values.values), values.offsets)
-    is_aligned = values.ctypes.data % _ALIGNED_BYTES == 0 and values.flags.c_contiguous and values.flags.writeable
+    is_aligned = (
+        values.ctypes.data % _ALIGNED_BYTES == 0
+        and values.flags.c_contiguous
+        and values.flags.writeable
+    )
     if is_aligned and values.ndim > 1:
-        return tf.experimental.dlpack.from_dlpack(values.__dlpack__())  # shares memory, and keeps it
+        return tf.experimental.dlpack.from_dlpack(
+            values.__dlpack__()
+        )  # shares memory, and keeps it
     return tf.convert_to_tensor(values)
 
 
 def _spec_of(value: Any, num_samples: int | None) -> Any:
     if isinstance(value, tf.RaggedTensor):
-        return tf.RaggedTensorSpec([num_samples, None], value.dtype, ragged_rank=1, row_splits_dtype=tf.int64)
+        return tf.RaggedTensorSpec(
+            [num_samples, None], value.dtype, ragged_rank=1, row_splits_dtype=tf.int64
+        )
     return tf.TensorSpec([num_samples, *value.shape[1:]], value.dtype)
 
 
@@ -163,7 +201,9 @@ def _fitted(name: str, value: Any, spec: Any) -> Any:
     if isinstance(value, tf.Tensor) and value.shape[0] == 0:
         return tf.reshape(value, [0, *spec.shape[1:]])
     if not spec.is_compatible_with(value):
-        raise ShapeError(f"{name!r} is {value.dtype.name} {value.shape}, not {spec}; give a transform to one size")
+        raise ShapeError(
+            f"{name!r} is {value.dtype.name} {value.shape}, not {spec}; give a transform to one size"
+        )
     return value
 
 
@@ -177,7 +217,10 @@ def stock_features(dataset: Reader) -> dict[str, Any]:
     >>> sorted(stock_features(fastpack.open(getfixture("digits"))))
     ['image', 'label']
     """
-    return {field.source_name: getattr(tf.io, kind)(**_arguments(field, tf.dtypes.as_dtype)) for field, kind in _parsed(dataset)}
+    return {
+        field.source_name: getattr(tf.io, kind)(**_arguments(field, tf.dtypes.as_dtype))
+        for field, kind in _parsed(dataset)
+    }
 
 
 def stock_parse(dataset: Reader) -> Callable[[Any], Tensors]:
@@ -191,7 +234,10 @@ def stock_parse(dataset: Reader) -> Callable[[Any], Tensors]:
     >>> [int(sample["label"]) for sample in samples.take(3)]
     [0, 1, 2]
     """
-    features, names = stock_features(dataset), {field.name: field.source_name for field in dataset.schema.fields}
+    features, names = (
+        stock_features(dataset),
+        {field.name: field.source_name for field in dataset.schema.fields},
+    )
 
     def parse(record: Any) -> Tensors:
         parsed = tf.io.parse_single_example(record, features)
@@ -239,11 +285,18 @@ def stock_code(dataset: Reader) -> str:
     """
     features = []
     for field, kind in _parsed(dataset):
-        arguments = ", ".join(f"{name}={_literal(value)}" for name, value in _arguments(field, _DType).items())
+        arguments = ", ".join(
+            f"{name}={_literal(value)}" for name, value in _arguments(field, _DType).items()
+        )
         features.append(f"    {_literal(field.source_name)}: tf.io.{kind}({arguments}),")
-    fields = [f"        {_literal(field.name)}: parsed[{_literal(field.source_name)}]," for field in dataset.schema.fields]
+    fields = [
+        f"        {_literal(field.name)}: parsed[{_literal(field.source_name)}],"
+        for field in dataset.schema.fields
+    ]
     names = ", ".join(field.name for field in dataset.schema.fields)
-    return _STOCK_CODE.format(names=ascii(names)[1:-1], features="\n".join(features), fields="\n".join(fields))
+    return _STOCK_CODE.format(
+        names=ascii(names)[1:-1], features="\n".join(features), fields="\n".join(fields)
+    )
 
 
 class _DType(str):
@@ -260,7 +313,10 @@ def _parsed(dataset: Reader) -> "list[tuple[Field, str]]":
     """Each field, and which of tf.io's features reads it."""
     if any(shard.container != "tfrecord" for shard in dataset.index.shards):
         raise FormatError("TensorFlow alone reads TFRecords; pack the dataset into one first")
-    return [(field, "FixedLenFeature" if field.shape == () else "RaggedFeature") for field in dataset.schema.fields]
+    return [
+        (field, "FixedLenFeature" if field.shape == () else "RaggedFeature")
+        for field in dataset.schema.fields
+    ]
 
 
 def _arguments(field: Field, dtype: Callable[[str], Any]) -> dict[str, Any]:

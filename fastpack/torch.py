@@ -26,7 +26,9 @@ try:
     import torch
     from torch.utils import data
 except ImportError as error:
-    raise MissingPackageError("fastpack.torch needs PyTorch: pip install 'fastpack-io[torch]'") from error
+    raise MissingPackageError(
+        "fastpack.torch needs PyTorch: pip install 'fastpack-io[torch]'"
+    ) from error
 
 Tensors = dict[str, Any]
 
@@ -53,7 +55,9 @@ class Dataset(data.Dataset[Tensors]):
 
     def __init__(self, reader: Reader, *, channels_last: bool = False) -> None:
         if reader.options.on_error == "skip":
-            raise OptionError('a map-style dataset gives each sample that is asked for; choose on_error="mask", or a Loader')
+            raise OptionError(
+                'a map-style dataset gives each sample that is asked for; choose on_error="mask", or a Loader'
+            )
         self._convert = _Converter(reader, channels_last)
         self._reader = reader
         self._worker_reader: Reader | None = None
@@ -111,7 +115,9 @@ class Samples(list[Tensors]):
     def __init__(self, batch: Tensors, num_samples: int) -> None:
         self.batch = batch
         columns = {name: values for name, values in batch.items() if name != "failures"}
-        super().__init__({name: values[i] for name, values in columns.items()} for i in range(num_samples))
+        super().__init__(
+            {name: values[i] for name, values in columns.items()} for i in range(num_samples)
+        )
 
 
 def collate(samples: Sequence[Tensors]) -> Tensors:
@@ -122,7 +128,9 @@ def collate(samples: Sequence[Tensors]) -> Tensors:
 
 
 def _together(values: list[Any]) -> Any:
-    are_alike = all(isinstance(value, torch.Tensor) and value.shape == values[0].shape for value in values)
+    are_alike = all(
+        isinstance(value, torch.Tensor) and value.shape == values[0].shape for value in values
+    )
     return torch.stack(values) if are_alike else values
 
 
@@ -150,10 +158,19 @@ class IterableDataset(data.IterableDataset[Tensors]):
     [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
 
-    def __init__(self, dataset: Reader, options: LoaderOptions | None = None, *, channels_last: bool = False, **changes: Any) -> None:
+    def __init__(
+        self,
+        dataset: Reader,
+        options: LoaderOptions | None = None,
+        *,
+        channels_last: bool = False,
+        **changes: Any,
+    ) -> None:
         self._dataset, self._channels_last = dataset, channels_last
         self._loader = Loader(dataset, options, channels_last=channels_last, **changes)
-        self._epochs = _Epochs(do_differ=self._loader.options.shuffle is not None or is_random(self._loader.dataset))
+        self._epochs = _Epochs(
+            do_differ=self._loader.options.shuffle is not None or is_random(self._loader.dataset)
+        )
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next iteration gives."""
@@ -166,7 +183,11 @@ class IterableDataset(data.IterableDataset[Tensors]):
         worker = data.get_worker_info()
         if worker is None:
             return _Steps(self._loader, self._epochs, 0, 1)
-        loader = Loader(_with_share_of_cores(self._dataset), self._loader.options, channels_last=self._channels_last)
+        loader = Loader(
+            _with_share_of_cores(self._dataset),
+            self._loader.options,
+            channels_last=self._channels_last,
+        )
         return _Steps(loader, self._epochs, worker.id, worker.num_workers)
 
 
@@ -259,7 +280,9 @@ class Loader(AdaptedLoader[Tensors]):
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
         self._convert = _Converter(self._loader.dataset, channels_last, pads=self.options.pad_last)
-        self._pin_memory = checks.flag("pin_memory", pin_memory) and torch.accelerator.is_available()
+        self._pin_memory = (
+            checks.flag("pin_memory", pin_memory) and torch.accelerator.is_available()
+        )
         self._resumed_at: tuple[int, int] | None = None
 
     @property
@@ -290,7 +313,11 @@ class Loader(AdaptedLoader[Tensors]):
 
     def convert(self, batch: Batch) -> Tensors:
         tensors = self._convert(batch)
-        return {name: _pinned(values) for name, values in tensors.items()} if self._pin_memory else tensors
+        return (
+            {name: _pinned(values) for name, values in tensors.items()}
+            if self._pin_memory
+            else tensors
+        )
 
 
 class _Beginnings:
@@ -315,14 +342,23 @@ class _Converter:
     def __init__(self, reader: Reader, channels_last: bool, *, pads: bool = False) -> None:
         options = reader.options
         self._added = added_names(reader.schema, options.on_error, pads=pads)
-        if channels_last and any(isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps):
+        if channels_last and any(
+            isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps
+        ):
             raise OptionError('Normalize writes NCHW; for channels_last give it layout="NHWC"')
-        pictures = [field.name for field in reader.schema.fields if field.kind in ("image", "pixels") and field.axes != PLAIN]
-        self._permuted = frozenset(pictures if channels_last else ())
+        encoded = [
+            field.name
+            for field in reader.schema.fields
+            if field.kind in ("image", "pixels") and field.axes != PLAIN
+        ]
+        self._permuted = frozenset(encoded if channels_last else ())
 
     def __call__(self, batch: Batch) -> Tensors:
         fields = fields_of(batch, self._added)
-        return {name: in_arrays(values, _permuted if name in self._permuted else torch.from_numpy) for name, values in fields.items()}
+        return {
+            name: in_arrays(values, _permuted if name in self._permuted else torch.from_numpy)
+            for name, values in fields.items()
+        }
 
 
 def _permuted(images: Any) -> torch.Tensor:

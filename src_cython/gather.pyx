@@ -99,7 +99,7 @@ cdef class Gather:
 
 
 def advise_willneed(const fp_span[::1] spans, const int[::1] fds):
-    """Tell the OS which spans of files will be read soon, so that it fetches them together."""
+    """Advise the OS that these spans will be read soon, so that it fetches them together."""
     cdef fp_origin origin = origin_of(fds, None)
     if spans.shape[0] and fds.shape[0]:
         with nogil:

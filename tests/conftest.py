@@ -6,17 +6,17 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import isolated
 import pytest
-from command_line import write_image
 from hypothesis import HealthCheck, settings
-from images import jpeg, photo, save, to_pillow, with_orientation
 
 from fastpack._native.decode import use_sequential
 from fastpack.packing.staging import Staging
+from tests.support import isolation
+from tests.support.command_line import write_image
+from tests.support.images import jpeg, photo, save, to_pillow, with_orientation
 
 # Called by pytest in place of the bodies of tests marked `isolated`.
-pytest_pyfunc_call = isolated.pytest_pyfunc_call
+pytest_pyfunc_call = isolation.pytest_pyfunc_call
 
 settings.register_profile(
     "fastpack",

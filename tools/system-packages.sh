@@ -1,16 +1,15 @@
 #!/bin/sh
-# Installs the system packages that the build needs and that are missing; does nothing when all are there.
-# Usage: tools/system-packages.sh PYTHON
+# Installs missing system packages that the build needs. Usage: tools/system-packages.sh PYTHON
 set -eu
 
 python=$1
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "fastpack needs Python 3.11 or newer: install one and name it, as in: make PYTHON=python3.12" >&2
+    echo "fastpack needs Python 3.11 or newer; install it and run: make PYTHON=python3.12" >&2
     exit 1
 fi
 
-# python3.11, say: Debian's packages for a Python are named after it.
+# Debian's name of the Python, such as python3.11.
 python_package=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 python_headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 
@@ -19,7 +18,7 @@ missing=""
 test -e "$python_headers/Python.h" || missing="$missing $python_package-dev"
 echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 pkg-config --version >/dev/null 2>&1 || missing="$missing pkg-config"
-# Those that setup.py names, and Debian's names for them.
+# The libraries of setup.py; Debian adds -dev.
 for library in libjpeg libdeflate liblz4 libzstd; do
     pkg-config --exists "$library" 2>/dev/null || missing="$missing $library-dev"
 done
@@ -28,7 +27,7 @@ if [ -z "$missing" ]; then
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "fastpack needs what Debian calls:$missing; install it with your system's package manager" >&2
+    echo "fastpack needs these packages (Debian's names):$missing; install them" >&2
     exit 1
 fi
 

@@ -1,1 +1,1 @@
-"""The guard: has a kernel become slower? python -m benches.guard"""
+"""The guard: detects kernels that became slower. python -m benches.guard"""

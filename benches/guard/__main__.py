@@ -1,7 +1,9 @@
-"""Has a kernel become slower? python -m benches.guard
+"""Detect kernels that became slower: python -m benches.guard
 
-Each kernel takes turns with a yardstick, or with the same kernel of another revision, and the ratio of their processor times is compared
-with what it was. Ends with status 1 when a kernel is slower, with 0 when none is or nothing can be said.
+The guard runs each kernel in turn with a reference, or with the kernel of another revision. It
+compares the ratio of processor times with the committed one. A slower case is confirmed against
+the previous revision. Exit status: 1 if a kernel is slower, else 0 (also
+if nothing can be measured).
 """
 
 import argparse
@@ -15,7 +17,7 @@ from pathlib import Path
 from benches.guard import base
 from benches.guard.baseline import Baselines, machine_name
 from benches.guard.cases import CASES, Inputs
-from benches.guard.measuring import ROOT, measure_round
+from benches.guard.measurement import ROOT, measure_round
 from benches.guard.verdict import LOOKS, Verdict, judge
 
 _RENEWING_ROUNDS = 24
@@ -23,11 +25,11 @@ _RENEWING_ROUNDS = 24
 
 @dataclass
 class Trial:
-    """Cases that are measured until each is decided, or neither rounds nor time are left.
+    """Cases, measured until each is decided or rounds or time run out.
 
-    - base: the tree of another revision to compare with; None compares with the yardsticks.
-    - expected: the ratio of each case as it should be.
-    - tolerance: how much slower each case may be.
+    - base: tree of another revision to compare with; None compares with the references.
+    - expected: expected ratio of each case.
+    - tolerance: allowed slowdown of a case.
     """
 
     tree: Path
@@ -58,15 +60,22 @@ class Trial:
                 self.ratios.setdefault(name, []).append(ratio)
 
     def verdicts(self) -> dict[str, Verdict]:
-        """Of cases that were measured; judged by the rounds up to the last look."""
+        """Judge each measured case by its rounds up to the last look."""
         return {
-            name: judge(self._looked_at(name), expected=self.expected[name], tolerance=self.tolerance(name))
+            name: judge(
+                self._looked_at(name), expected=self.expected[name], tolerance=self.tolerance(name)
+            )
             for name in self.ratios
             if name not in self.failed
         }
 
     def _looked_at(self, name: str) -> list[float]:
-        return self.ratios[name][: max((look for look in LOOKS if look <= len(self.ratios[name])), default=0)] or self.ratios[name]
+        return (
+            self.ratios[name][
+                : max((look for look in LOOKS if look <= len(self.ratios[name])), default=0)
+            ]
+            or self.ratios[name]
+        )
 
 
 def lines_of(trial: Trial) -> Iterator[str]:
@@ -74,9 +83,10 @@ def lines_of(trial: Trial) -> Iterator[str]:
         return
     yield f"{'':16} {'rounds':>6} {'slower by':>10}   between          tolerance"
     for name, verdict in trial.verdicts().items():
-        bounds = f"{verdict.least:+7.1%} .. {verdict.most:+7.1%}"
+        bounds = f"{verdict.low:+7.1%} .. {verdict.high:+7.1%}"
         tolerance = f"{trial.tolerance(name):.0%}"
-        yield f"{name:16} {len(trial.ratios[name]):6} {verdict.slowdown:+10.1%}   {bounds} {tolerance:>7}   {verdict.state}"
+        num_rounds, slowdown = len(trial.ratios[name]), f"{verdict.slowdown:+10.1%}"
+        yield f"{name:16} {num_rounds:6} {slowdown}   {bounds} {tolerance:>7}   {verdict.state}"
     for name, why in trial.failed.items():
         yield f"{name:16} not measured: {why}"
 
@@ -88,47 +98,56 @@ def renew(baselines: Baselines, inputs: Path, names: list[str]) -> None:
         raise SystemExit(f"not measured, nothing written: {failed}")
     ratios = {name: statistics.median(float(found[name]) for found in rounds) for name in names}
     baselines.renew(machine_name(), ratios)
-    print("\n".join(f"{name:16} {ratio:.3f} of its yardstick's time" for name, ratio in ratios.items()))
+    print(
+        "\n".join(
+            f"{name:16} {ratio:.3f} of the reference's time" for name, ratio in ratios.items()
+        )
+    )
 
 
 def against_baseline(arguments: argparse.Namespace, baselines: Baselines) -> Trial | None:
-    """None when there are no ratios of this machine."""
+    """Return a trial against the committed ratios; None if this machine has none."""
     known = baselines.machines.get(machine_name(), {})
     expected = {name: known[name] for name in arguments.cases if name in known}
     if not expected:
-        print(f"guard: there is no baseline for this machine ({machine_name()})")
+        print(f"guard: no baseline for this machine ({machine_name()})")
         return None
     print(f"guard: against the committed ratios of {machine_name()}", flush=True)
     return Trial(arguments.tree, None, expected, baselines.tolerance)
 
 
-def against_revision(arguments: argparse.Namespace, baselines: Baselines, names: list[str]) -> Trial | None:
-    """None when there is no revision to compare with, or no difference to it."""
+def against_revision(
+    arguments: argparse.Namespace, baselines: Baselines, names: list[str]
+) -> Trial | None:
+    """Return a trial against a revision; None if there is no revision or it cannot be built."""
     revision = arguments.base or base.default_revision()
     if revision is None:
-        print("guard: there is no earlier revision to build; fetch the history, or name one with --base")
+        print("guard: no earlier revision; fetch the history, or name one: --base REVISION")
         return None
     if arguments.tree == ROOT and base.is_unchanged(revision):
-        print(f"guard: nothing that is measured has changed since {revision[:12]}, so nothing can have become slower since")
+        print(f"guard: no measured file differs from {revision[:12]}: nothing to compare")
         return Trial(ROOT, None, {}, baselines.tolerance)
     print(f"guard: against {revision[:12]}, built beside this tree", flush=True)
     try:
         built = base.build(revision)
     except base.BuildError as error:
-        print(f"guard: {revision[:12]} cannot be built, so it is not compared: {error}")
+        print(f"guard: {revision[:12]} is not compared, since it cannot be built: {error}")
         return None
     return Trial(arguments.tree, built, dict.fromkeys(names, 1.0), baselines.tolerance)
 
 
 def find_slower(arguments: argparse.Namespace, inputs: Path) -> list[str]:
-    """The cases that are slower. Who is slower than the committed ratios say has a second hearing beside the revision before, where there
-    is one: what a busy machine does to a kernel and not to its yardstick, it does to both of these."""
+    """Return the slower cases.
+
+    Confirmation: cases that are slower than the committed ratios are measured again, against the
+    previous revision if there is one. That result decides: a busy machine slows both sides.
+    """
     baselines = Baselines.load()
     trial = None if arguments.base else against_baseline(arguments, baselines)
     slower = arguments.cases if trial is None else _slower(trial, arguments, inputs)
-    again = against_revision(arguments, baselines, slower) if slower else None
-    if again is not None:
-        return _slower(again, arguments, inputs)
+    confirmation = against_revision(arguments, baselines, slower) if slower else None
+    if confirmation is not None:
+        return _slower(confirmation, arguments, inputs)
     return [] if trial is None else slower
 
 
@@ -139,12 +158,41 @@ def _slower(trial: Trial, arguments: argparse.Namespace, inputs: Path) -> list[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benches.guard", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--base", metavar="REVISION", help="compare with this revision, built beside, whatever is committed")
-    parser.add_argument("--renew", action="store_true", help="measure this machine's ratios anew and write them to baseline.json")
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
-    parser.add_argument("--minutes", type=float, default=2, help="no new round begins after that; what is undecided then, passes")
-    parser.add_argument("--tree", type=Path, default=ROOT, help="measure the fastpack of this folder (default: the project's)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benches.guard",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument(
+        "--base",
+        metavar="REVISION",
+        help="compare with this revision instead of the committed ratios",
+    )
+    parser.add_argument(
+        "--renew",
+        action="store_true",
+        help="measure this machine's ratios and write them to baseline.json",
+    )
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        choices=CASES,
+        default=list(CASES),
+        metavar="CASE",
+        help="cases to measure (default: all)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=2,
+        help="begin no round after this time; undecided cases pass",
+    )
+    parser.add_argument(
+        "--tree",
+        type=Path,
+        default=ROOT,
+        help="folder of the fastpack to measure (default: this project)",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
         inputs = Inputs.make(Path(folder)).folder
@@ -155,7 +203,7 @@ def main() -> None:
 
 
 def _memory_folder() -> Path | None:
-    """Files in memory, so that no disk is measured; None is the system's temporary folder."""
+    """Return a folder in memory, or None for the system's temporary folder."""
     folder = Path("/dev/shm")
     return folder if folder.is_dir() else None
 

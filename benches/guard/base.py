@@ -1,4 +1,4 @@
-"""Another revision of fastpack, built to be measured beside this one."""
+"""Another revision of fastpack, built so that it can be measured beside this one."""
 
 import io
 import os
@@ -9,21 +9,23 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from benches.guard.measuring import ROOT
+from benches.guard.measurement import ROOT
 
-# What is built from; the benches of that time stay away, for both do the same work.
+# What is built of a revision. Its benchmarks are left out: today's run on both sides.
 _MEASURED = ("fastpack", "src_cython", "setup.py")
 PARTS = (*_MEASURED, "pyproject.toml", "README.md")
 _BUILT = ROOT / "build" / "guard"
 
 
 class BuildError(Exception):
-    """A tree that cannot be built, and why."""
+    """A tree that cannot be built, with the reason."""
 
 
 def default_revision() -> str | None:
-    """Where this branch left origin/main; on main itself the commit before, or with uncommitted changes the last one. None where the
-    history is not at hand."""
+    """Return the revision to compare with, or None without a history.
+
+    On a branch: where it left main. On main: the previous commit, or with uncommitted changes HEAD.
+    """
     head = _git("rev-parse", "HEAD")
     if head is None:
         return None
@@ -35,15 +37,15 @@ def default_revision() -> str | None:
 
 
 def is_unchanged(revision: str) -> bool:
-    """True when nothing that is measured differs from that revision."""
+    """Return whether no measured file differs from that revision."""
     return not _changed(revision)
 
 
 def build(revision: str) -> Path:
-    """The tree of a revision, with its kernels; kept for the next time. Raises BuildError."""
+    """Return the revision's tree with built kernels, cached; raise BuildError."""
     commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}")
     if commit is None:
-        raise BuildError(f"{revision}: git knows no such revision")
+        raise BuildError(f"{revision} is not a revision in git")
     built = _BUILT / commit[:12]
     if not built.exists():
         _BUILT.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,14 @@ def build(revision: str) -> Path:
 
 
 def compile_kernels(tree: Path) -> None:
-    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", f"--parallel={len(os.sched_getaffinity(0))}"]
+    command = [
+        sys.executable,
+        "setup.py",
+        "--quiet",
+        "build_ext",
+        "--inplace",
+        f"--parallel={len(os.sched_getaffinity(0))}",
+    ]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
     if done.returncode:
         raise BuildError(f"the kernels cannot be compiled: {done.stderr.strip().splitlines()[-1:]}")
@@ -71,11 +80,14 @@ def _extract(commit: str, folder: Path) -> None:
 
 
 def _changed(revision: str) -> bool:
-    return bool(_git("status", "--porcelain", *_MEASURED)) or _git("diff", "--quiet", revision, "HEAD", "--", *_MEASURED) is None
+    return (
+        bool(_git("status", "--porcelain", *_MEASURED))
+        or _git("diff", "--quiet", revision, "HEAD", "--", *_MEASURED) is None
+    )
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says, None when it fails."""
+    """Return git's output, or None if it fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""The committed ratios: what each kernel took on a machine, as a multiple of its yardstick."""
+"""Committed ratios: time of each kernel as a multiple of its reference's."""
 
 import hashlib
 import json
@@ -15,8 +15,10 @@ _FILE = Path(__file__).parent / "baseline.json"
 
 @dataclass(frozen=True)
 class Baselines:
-    """- machines: name of a kind of machine -> its ratios by case.
-    - tolerances: by case, and "default": how much slower is still taken for the same. Half of what must be noticed.
+    """Committed ratios of machines.
+
+    - machines: machine name -> case -> ratio.
+    - tolerances: case or "default" -> allowed slowdown, half of what must be detected.
     """
 
     machines: dict[str, dict[str, float]]
@@ -31,29 +33,51 @@ class Baselines:
         return self.tolerances.get(name, self.tolerances["default"])
 
     def renew(self, machine: str, ratios: Mapping[str, float]) -> None:
-        """Those of other machines, and of cases that were not measured, stay."""
-        machines = self.machines | {machine: self.machines.get(machine, {}) | {name: round(ratio, 4) for name, ratio in ratios.items()}}
-        _FILE.write_text(json.dumps({"tolerances": self.tolerances, "machines": machines}, indent=1) + "\n")
+        """Save ratios of one machine; keep other machines and cases."""
+        machines = self.machines | {
+            machine: self.machines.get(machine, {})
+            | {name: round(ratio, 4) for name, ratio in ratios.items()}
+        }
+        _FILE.write_text(
+            json.dumps({"tolerances": self.tolerances, "machines": machines}, indent=1) + "\n"
+        )
 
 
 def machine_name() -> str:
-    """What ratios depend on: the processor's model, and the compiler and the libraries on either side of the comparison."""
+    """Return what ratios depend on: processor, compiler and versions of libraries."""
     libraries = ["libjpeg", "libdeflate", "liblz4", "libzstd"]
-    versions = _said("pkg-config", "--modversion", *libraries).split()
-    compiler = _said("cc", "-dumpfullversion")
-    parts = [_processor(), f"cc {compiler}", *(f"{name} {version}" for name, version in zip(libraries, versions, strict=False))]
-    return ", ".join([*parts, f"Python {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}"])
+    versions = _output_of("pkg-config", "--modversion", *libraries).split()
+    compiler = _output_of("cc", "-dumpfullversion")
+    parts = [
+        _processor(),
+        f"cc {compiler}",
+        *(f"{name} {version}" for name, version in zip(libraries, versions, strict=False)),
+    ]
+    return ", ".join(
+        [
+            *parts,
+            f"Python {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}",
+        ]
+    )
 
 
 def _processor() -> str:
-    """Vendor, family, model and a digest of what it can do: a cloud gives one model many names, and one name to many models."""
-    facts = dict(re.findall(r"^(vendor_id|cpu family|model|flags|Features)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    """Return vendor, family, model and a digest of the flags; cloud machines' names vary."""
+    facts = dict(
+        re.findall(
+            r"^(vendor_id|cpu family|model|flags|Features)\s*: (.*)$",
+            Path("/proc/cpuinfo").read_text(),
+            re.MULTILINE,
+        )
+    )
     numbers = [facts[name] for name in ("vendor_id", "cpu family", "model") if name in facts]
     abilities = " ".join(sorted(facts.get("flags", facts.get("Features", "")).split()))
-    return " ".join([platform.machine(), *numbers, hashlib.sha256(abilities.encode()).hexdigest()[:6]])
+    return " ".join(
+        [platform.machine(), *numbers, hashlib.sha256(abilities.encode()).hexdigest()[:6]]
+    )
 
 
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
     except OSError:

@@ -1,6 +1,7 @@
-"""What is guarded: a kernel's work in one thread, and a yardstick over the same data. Each takes some milliseconds.
+"""Guarded cases: a kernel in one thread and a reference on the same data.
 
-Where it can be, a kernel is called as users call it, so that an older fastpack can do the same work.
+Each side takes some milliseconds. Cases use public functions where they can, so that an older
+fastpack can run them.
 """
 
 import os
@@ -15,7 +16,7 @@ import numpy as np
 
 import fastpack
 from benches.crops import Cropping
-from benches.internals import FILTER, VIEW, Ragged, Resize, Shuffle, probe_blobs
+from benches.internals import FILTER, VIEW, ImageFiles, Ragged, first_method, probe_blobs
 from benches.photos import make_photos
 from benches.reference import plain, pread_loop
 from benches.workloads import Decoding, Reading
@@ -30,9 +31,9 @@ from fastpack._native.tfrecord import scan
 _NUM_PHOTOS = 16
 _NUM_SMALL = 20_000
 _SIDE = 224
-_CHUNK = (4, _SIDE, _SIDE, 3)  # of the HDF5 dataset: some 600 KB
+_CHUNK = (4, _SIDE, _SIDE, 3)  # of the HDF5 dataset: about 600 KB
 _MAX_RECORD_BYTES = 2**30
-# HDF5's numbers and parameters of filters; 5 is Blosc2's name for Zstandard, 1 for LZ4.
+# HDF5's filter numbers and parameters; Blosc2's codec numbers: 5 is Zstandard, 1 is LZ4.
 _CHUNK_BYTES = int(np.prod(_CHUNK))
 _FILTERS: dict[str, list[tuple[int, list[int]]]] = {
     "gzip": [(2, [4]), (1, [4])],
@@ -47,12 +48,12 @@ Work = Callable[[], object]
 @dataclass(frozen=True)
 class Case:
     kernel: Work
-    yardstick: Work
+    reference: Work
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the cases read, in one folder that all measuring processes share. Always the same bytes."""
+    """Input files of the cases, in one folder for all processes. Always the same bytes."""
 
     folder: Path
 
@@ -60,9 +61,11 @@ class Inputs:
     def make(cls, folder: Path) -> "Inputs":
         inputs = cls(folder)
         photos = make_photos(folder, _NUM_PHOTOS)
-        fastpack.pack(fastpack.Paths(photos), folder / "photos.tfrecord", fastpack.PackOptions(sync=False))
+        fastpack.pack(
+            ImageFiles(photos), folder / "photos.tfrecord", fastpack.PackOptions(sync=False)
+        )
         pixels = fastpack.PackOptions(size=_SIDE, compression="lz4", chunk=_CHUNK[0], sync=False)
-        fastpack.pack(fastpack.Paths(photos), folder / "pixels.h5", pixels)
+        fastpack.pack(ImageFiles(photos), folder / "pixels.h5", pixels)
         inputs._make_tar()
         frames = small_frames(small_values())
         frames.run()
@@ -74,8 +77,10 @@ class Inputs:
         return sorted(self.folder.glob("*.jpg"))
 
     def pixels(self) -> Any:
-        """(4, 224, 224, 3) of photographs, with few enough levels that they can be compressed."""
-        reader = fastpack.open(self.folder / "photos.tfrecord", transform=(Resize(_SIDE),), save_index=False)
+        """Return photos, (4, 224, 224, 3), with few enough levels to be compressible."""
+        reader = fastpack.open(
+            self.folder / "photos.tfrecord", transform=(fastpack.Resize(_SIDE),), save_index=False
+        )
         return reader.read(range(_CHUNK[0]))["image"] & 0xE0
 
     def _make_tar(self) -> None:
@@ -113,24 +118,30 @@ def crop(inputs: Inputs) -> Case:
 
 
 def resample(inputs: Inputs) -> Case:
-    pixels, decoder = fastpack.decode(inputs.photos[0].read_bytes()), Decoder()
+    pixels = fastpack.decode(inputs.photos[0].read_bytes())
+    run = first_method(Decoder(), "resample", "place")
     view = np.zeros(1, VIEW)
     view["height"], view["width"], _ = pixels.shape
     view["scaled_width"] = view["scaled_height"] = _SIDE
     out, plain_out = np.ones((_SIDE, _SIDE, 3), np.uint8), np.ones((_SIDE, _SIDE, 3), np.uint8)
-    run = getattr(decoder, "resample" if hasattr(decoder, "resample") else "place")  # the guard measures older trees too
-    return Case(_often(20, lambda: run(pixels, view, out)), _often(20, lambda: plain.blend(pixels, plain_out)))
+    return Case(
+        _often(20, lambda: run(pixels, view, out)),
+        _often(20, lambda: plain.blend(pixels, plain_out)),
+    )
 
 
 def gather(inputs: Inputs) -> Case:
-    """Encoded images at random, with their checksums."""
+    """Read encoded images at random, with their checksums."""
     reading = Reading(inputs.folder / "photos.tfrecord", batch=64, num_batches=4, num_threads=1)
     return Case(partial(reading.fastpack, check=True), partial(reading.reference, check=False))
 
 
 def crc(inputs: Inputs) -> Case:
-    """Of what stays in the cache. Vectors of 512 bits are up to a fifth slower where another guest of the machine uses the core's
-    other half, and the plain loop is not: the committed ratio is that of such an hour, as `gather`'s."""
+    """Compute CRC-32C of 64 KB in the cache.
+
+    512-bit vectors are up to a fifth slower if another virtual machine uses the core's second
+    thread; the reference is not. The committed ratio is of such an hour, like that of `gather`.
+    """
     data = np.concatenate([np.fromfile(photo, np.uint8) for photo in inputs.photos])[: 2**16]
     return Case(_often(600, lambda: crc32c(data)), _often(10, lambda: plain.crc(data)))
 
@@ -138,29 +149,36 @@ def crc(inputs: Inputs) -> Case:
 def frame(inputs: Inputs) -> Case:
     values = small_values()
     out = np.ones(len(values.values) + 16 * len(values), np.uint8)
-    return Case(_often(2, lambda: small_frames(values).run()), lambda: plain.frame(values.values, values.offsets, out))
+    return Case(
+        _often(2, lambda: small_frames(values).run()),
+        lambda: plain.frame(values.values, values.offsets, out),
+    )
 
 
 def pack(inputs: Inputs) -> Case:
-    """A list of files to one TFRecord, which is read back."""
-    paths, target, copied = inputs.photos * 4, inputs.folder / "packed.tfrecord", inputs.folder / "copied"
+    """Pack a list of files to one TFRecord, which the writer reads back."""
+    paths, target, copied = (
+        inputs.photos * 4,
+        inputs.folder / "packed.tfrecord",
+        inputs.folder / "copied",
+    )
     options = fastpack.PackOptions(sync=False, num_workers=1)
     buffer = np.ones(max(path.stat().st_size for path in paths), np.uint8)
 
     def kernel() -> None:
-        fastpack.pack(fastpack.Paths(paths), target, options)
+        fastpack.pack(ImageFiles(paths), target, options)
         for path in inputs.folder.glob("packed*"):
             path.unlink()
 
-    def yardstick() -> None:
+    def reference() -> None:
         plain.copy(paths, copied, buffer)
         copied.unlink()
 
-    return Case(kernel, yardstick)
+    return Case(kernel, reference)
 
 
 def parse(inputs: Inputs) -> Case:
-    """Small Examples: frames found, features looked up."""
+    """Parse small Examples: find frames, look up features."""
     records = np.fromfile(inputs.folder / "small.tfrecord", np.uint8)
 
     def kernel() -> None:
@@ -171,53 +189,68 @@ def parse(inputs: Inputs) -> Case:
 
 
 def tar(inputs: Inputs) -> Case:
-    """Headers of small members, and as many preads."""
+    """List headers of small members; the reference does as many preads."""
     fd = os.open(inputs.folder / "small.tar", os.O_RDONLY)
     size = os.fstat(fd).st_size
     places = np.arange(0, size - 512, 1024, dtype=np.uint64)
     lengths, out = np.full_like(places, 512), np.ones(512 * len(places), np.uint8)
-    return Case(_often(10, lambda: Members(fd, size, 100)), _often(20, lambda: pread_loop(fd, places, lengths, out, num_threads=1)))
+    return Case(
+        _often(10, lambda: Members(fd, size, 100)),
+        _often(20, lambda: pread_loop(fd, places, lengths, out, num_threads=1)),
+    )
 
 
 def probe(inputs: Inputs) -> Case:
-    """The beginnings of many JPEGs, with all of their headers."""
+    """Parse the first KB of many JPEGs, which has all their headers."""
     heads = Ragged.of_bytes(photo.read_bytes()[:1024] for photo in inputs.photos * 32)
-    return Case(_often(300, lambda: probe_blobs(heads)), _often(300, lambda: plain.markers(heads.values, heads.offsets)))
+    return Case(
+        _often(300, lambda: probe_blobs(heads)),
+        _often(300, lambda: plain.markers(heads.values, heads.offsets)),
+    )
 
 
 def order(inputs: Inputs) -> Case:
-    made = Shuffle(0).order(fastpack.open(inputs.folder / "small.tfrecord", save_index=False))
+    reader = fastpack.open(inputs.folder / "small.tfrecord", save_index=False)
+    samples_at = first_method(fastpack.Shuffle(0).order(reader), "samples_at", "visits")
     positions, out = np.arange(_NUM_SMALL), np.ones(_NUM_SMALL * 10, np.int64)
-    return Case(_often(5, lambda: made.visits(0, positions)), lambda: plain.mix(out))
+    return Case(_often(5, lambda: samples_at(0, positions)), lambda: plain.mix(out))
 
 
 def chunks(inputs: Inputs) -> Case:
-    """Pixels out of an HDF5 file whose chunks are compressed; and as many preads, and as much decompressed."""
+    """Read pixels from compressed HDF5 chunks; the reference does preads and decompression."""
     reader = fastpack.open(inputs.folder / "pixels.h5", num_workers=1, save_index=False)
     pixels = reader.read(range(len(reader)))["image"]
     out, plain_out = np.ones_like(pixels), np.ones_like(pixels).reshape(-1)
     fd, size = os.open(inputs.folder / "pixels.h5", os.O_RDONLY), len(plain_out) // 4
     places, lengths = np.arange(0, 4 * size, size, dtype=np.uint64), np.full(4, size, np.uint64)
     stored, read = np.ones(2 * size, np.uint8), np.ones(4 * size, np.uint8)
-    compressed = stored[: plain.code("lz4", pixels.reshape(-1)[:size], stored, compresses=True)].copy()
+    compressed = stored[
+        : plain.code("lz4", pixels.reshape(-1)[:size], stored, compresses=True)
+    ].copy()
 
-    def yardstick() -> None:
+    def reference() -> None:
         pread_loop(fd, places, lengths, read, num_threads=1)
         for first in range(0, len(plain_out), size):
             plain.code("lz4", compressed, plain_out[first : first + size], compresses=False)
 
-    return Case(_often(3, lambda: reader.read(range(len(reader)), out=out)), _often(3, yardstick))
+    return Case(_often(3, lambda: reader.read(range(len(reader)), out=out)), _often(3, reference))
 
 
 def unfilter(inputs: Inputs, *, name: str, codec: str, rounds: int) -> Case:
     pipeline, raw = Pipeline(_filters(name)), inputs.pixels().reshape(-1)
     stored, out = pipeline.encode(raw), np.ones(len(raw), np.uint8)
-    return Case(_often(rounds, lambda: pipeline.decode(stored, out)), _codec_work(inputs, codec, compresses=False, rounds=rounds))
+    return Case(
+        _often(rounds, lambda: pipeline.decode(stored, out)),
+        _codec_work(inputs, codec, compresses=False, rounds=rounds),
+    )
 
 
 def filter_chunk(inputs: Inputs, *, name: str, codec: str, rounds: int) -> Case:
     pipeline, raw = Pipeline(_filters(name)), inputs.pixels().reshape(-1)
-    return Case(_often(rounds, lambda: pipeline.encode(raw)), _codec_work(inputs, codec, compresses=True, rounds=rounds))
+    return Case(
+        _often(rounds, lambda: pipeline.encode(raw)),
+        _codec_work(inputs, codec, compresses=True, rounds=rounds),
+    )
 
 
 CASES: dict[str, Callable[[Inputs], Case]] = {

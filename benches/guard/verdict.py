@@ -1,4 +1,4 @@
-"""Slower, or as fast as before? Decided from few rounds where it is clear, from more where it is not."""
+"""Decision whether a case is slower: few rounds if it is clear, more if not."""
 
 import math
 import statistics
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-# When the rounds are looked at. With ten, all must agree.
+# Numbers of rounds after which a case is judged. With ten, all must agree.
 LOOKS = (10, 14, 18, 24, 32)
-# Of each look that the median lies on the side that is named.
+# Probability, at each look, that the median lies within the bound.
 CONFIDENCE = 0.999
 
 State = Literal["fine", "slower", "undecided"]
@@ -16,24 +16,25 @@ State = Literal["fine", "slower", "undecided"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a case stands after some rounds. Slowdowns are parts of the expected time: 0.15 is 15% more.
+    """State of a case after some rounds. A slowdown of 0.15 is 15% more time.
 
-    - least, most: the bounds between which the median is, each with CONFIDENCE.
+    - low, high: bounds of the median slowdown, each with CONFIDENCE.
     """
 
     state: State
     slowdown: float
-    least: float
-    most: float
+    low: float
+    high: float
 
 
 def judge(ratios: Sequence[float], *, expected: float, tolerance: float) -> Verdict:
-    """Whether the median of all the rounds there could be is within the tolerance.
+    """Decide whether the median slowdown is within the tolerance.
 
-    The bounds are order statistics: of n rounds, k lie beyond the median as often as n coins show k heads, whatever the ratios'
-    distribution is (Conover, Practical Nonparametric Statistics, section 3.2). So a few rounds that something disturbed move nothing.
+    The bounds are order statistics, so they hold for every distribution, and a few disturbed rounds
+    change nothing. See Conover, Practical Nonparametric Statistics, section 3.2.
 
-    >>> judge([1.01, 0.98, 1.0, 1.02, 1.6, 0.99, 1.0, 1.01, 0.97, 1.0, 1.03, 0.99, 1.0, 1.0], expected=1, tolerance=0.07).state
+    >>> ratios = [1.01, 0.98, 1.0, 1.02, 1.6, 0.99, 1.0, 1.01, 0.97, 1.0, 1.03, 0.99, 1.0, 1.0]
+    >>> judge(ratios, expected=1, tolerance=0.07).state
     'fine'
     >>> judge([1.15] * 10, expected=1, tolerance=0.07).state
     'slower'
@@ -42,13 +43,15 @@ def judge(ratios: Sequence[float], *, expected: float, tolerance: float) -> Verd
     """
     slowdowns = sorted(ratio / expected - 1 for ratio in ratios)
     beyond = _num_beyond(len(slowdowns))
-    least, most = (slowdowns[beyond], slowdowns[-1 - beyond]) if beyond >= 0 else (-math.inf, math.inf)
-    state: State = "slower" if least > tolerance else "fine" if most < tolerance else "undecided"
-    return Verdict(state, statistics.median(slowdowns), least, most)
+    low, high = (
+        (slowdowns[beyond], slowdowns[-1 - beyond]) if beyond >= 0 else (-math.inf, math.inf)
+    )
+    state: State = "slower" if low > tolerance else "fine" if high < tolerance else "undecided"
+    return Verdict(state, statistics.median(slowdowns), low, high)
 
 
 def _num_beyond(num_rounds: int) -> int:
-    """How many of the smallest rounds can be left out, so that the next one still is a lower bound of the median; -1: not even none."""
+    """Return how many of the smallest rounds lie below the lower bound; -1 if there is no bound."""
     total, beyond = 0, -1
     for count in range(num_rounds):
         total += math.comb(num_rounds, count)

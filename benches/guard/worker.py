@@ -1,7 +1,7 @@
-"""A process that does the work of guarded cases when it is told to.
+"""Process that runs guarded cases on request.
 
-"CASE, a tab, kernel or yardstick" comes in; the processor seconds that it took come out, or "failed" and why. Time that the process waited
-while others had the processor does not count.
+Input: "CASE<tab>kernel" or "CASE<tab>reference". Output: processor seconds, or "failed" and the
+reason. Time in which the process waited for the processor does not count.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""The yardsticks: plain C loops over libjpeg-turbo and over pread.
+"""References: plain C loops over libjpeg-turbo and over pread.
 
-They are compiled when first called and run through ctypes, which lets go of the GIL.
+They are compiled at the first call. ctypes releases the GIL while they run.
 """
 
 import ctypes
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.dtypes import VIEW
+from benches.internals import VIEW
 
 _FOLDER = Path(__file__).parent
-# The checksum is fastpack's own: on both sides the same, so it is the reading that is compared. The layout of a
-# view, too, is told by its header.
+# Both sides use fastpack's CRC-32C, so that only reading is compared. crop_loop.c includes the
+# kernels' header for the layout of a view.
 _KERNELS = _FOLDER.parent.parent / "src_cython" / "kernels"
 _BUILD = _FOLDER.parent.parent / "build" / "reference"
 
@@ -27,8 +27,10 @@ Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
-def decode_loop(jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offsets: Offsets, *, num_threads: int) -> None:
-    """Decodes JPEGs that lie one after the other into `pixels`, RGB. Raises ValueError when one fails.
+def decode_loop(
+    jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offsets: Offsets, *, num_threads: int
+) -> None:
+    """Decode concatenated JPEGs into `pixels`, RGB; raise ValueError if one fails.
 
     - jpeg_offsets, pixel_offsets: (n + 1,), where each image begins in `jpegs` and in `pixels`.
     """
@@ -44,15 +46,17 @@ def decode_loop(jpegs: Bytes, jpeg_offsets: Offsets, pixels: Bytes, pixel_offset
         raise ValueError(f"{num_failed} images could not be decoded")
 
 
-def crop_loop(jpegs: Bytes, jpeg_offsets: Offsets, views: npt.NDArray[Any], batch: Bytes, *, num_threads: int) -> None:
-    """Decodes, resamples and mirrors the views of JPEGs that lie one after the other. Raises ValueError when one fails.
+def crop_loop(
+    jpegs: Bytes, jpeg_offsets: Offsets, views: npt.NDArray[Any], batch: Bytes, *, num_threads: int
+) -> None:
+    """Decode, resample and flip views of concatenated JPEGs; raise ValueError if one fails.
 
     - jpeg_offsets: (n + 1,), where each image begins in `jpegs`.
-    - views: (n,) VIEW; orientations are not undone.
+    - views: (n,) VIEW; orientations are ignored.
     - batch: (n, size, size, 3), RGB.
     """
     if batch.shape != (len(views), batch.shape[1], batch.shape[1], 3):
-        raise ValueError(f"a batch of {len(views)} squares of RGB is needed, not {batch.shape}")
+        raise ValueError(f"batch must be {len(views)} RGB squares, not {batch.shape}")
     num_failed = _loop("crop_loop", ("libjpeg",))(
         address(jpegs, np.uint8),
         address(jpeg_offsets, np.int64),
@@ -75,10 +79,10 @@ def pread_loop(
     num_threads: int,
     crcs: npt.NDArray[np.uint32] | None = None,
 ) -> None:
-    """Reads spans of a file into `out`, one after the other. Raises ValueError when one fails.
+    """Read spans of a file into `out`, one after the other; raise ValueError if one fails.
 
-    - offsets, lengths: (n,), of the spans in the file.
-    - crcs: what the CRC32C of each must be; None checks nothing.
+    - offsets, lengths: (n,), spans in the file, in bytes.
+    - crcs: expected CRC-32C of each span; None checks nothing.
     """
     out_offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=out_offsets[1:])
@@ -95,21 +99,35 @@ def pread_loop(
         num_threads,
     )
     if num_failed:
-        raise ValueError(f"{num_failed} spans could not be read, or have another checksum")
+        raise ValueError(f"{num_failed} spans cannot be read or have a wrong checksum")
 
 
 @functools.cache
 def library(name: str, packages: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """The loops of NAME.c. A build is kept beside the project's others, until what it is made from changes."""
+    """Return the compiled loops of NAME.c, cached until a source or a flag changes."""
     sources = [_FOLDER / f"{name}.c", _KERNELS / "crc32c.c"]
-    compiler = [*os.environ.get("CC", "cc").split(), "-O3", "-shared", "-fPIC", "-pthread", "-iquote", str(_KERNELS)]
+    compiler = [
+        *os.environ.get("CC", "cc").split(),
+        "-O3",
+        "-shared",
+        "-fPIC",
+        "-pthread",
+        "-iquote",
+        str(_KERNELS),
+    ]
     flags = [flag for package in packages for flag in _flags_of(package)]
-    made_from = [" ".join(compiler + flags).encode(), *(path.read_bytes() for path in (*sources, *sorted(_KERNELS.glob("*.h"))))]
+    made_from = [
+        " ".join(compiler + flags).encode(),
+        *(path.read_bytes() for path in (*sources, *sorted(_KERNELS.glob("*.h")))),
+    ]
     built = _BUILD / f"{name}-{hashlib.sha256(b'|'.join(made_from)).hexdigest()[:16]}.so"
     if not built.exists():
         _BUILD.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_BUILD) as folder:
-            subprocess.run([*compiler, "-o", f"{folder}/{name}.so", *map(str, sources), *flags, "-lm"], check=True)
+            subprocess.run(
+                [*compiler, "-o", f"{folder}/{name}.so", *map(str, sources), *flags, "-lm"],
+                check=True,
+            )
             os.replace(f"{folder}/{name}.so", built)
     return ctypes.CDLL(str(built))
 
@@ -121,10 +139,14 @@ def _loop(name: str, packages: tuple[str, ...] = ()) -> Any:
 
 
 def _flags_of(package: str) -> list[str]:
-    return subprocess.run(["pkg-config", "--cflags", "--libs", package], check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        ["pkg-config", "--cflags", "--libs", package], check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 def address(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> ctypes.c_void_p:
     if array.dtype != dtype or not array.flags.c_contiguous:
-        raise ValueError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype} {array.strides}")
+        raise ValueError(
+            f"the array must be contiguous {np.dtype(dtype)}, not {array.dtype} {array.strides}"
+        )
     return ctypes.c_void_p(array.ctypes.data)

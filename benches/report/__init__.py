@@ -1,1 +1,1 @@
-"""One page of plots, and the README's table and chart, from what the measurements wrote: python -m benches.report FILE.json..."""
+"""Page of plots, and tables and chart of the documents: python -m benches.report FILE.json..."""

@@ -1,6 +1,7 @@
-"""Makes the page, and what documents say of measurements: python -m benches.report benches/results/*.json."""
+"""Write the page and the documents' tables: python -m benches.report benches/results/*.json"""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,23 +10,30 @@ from benches.report import tables
 from benches.report.findings import Findings
 from benches.report.ratios import families
 
-# Of all questions, those for the README's chart.
+# The questions of the README's chart.
 _CHARTED = ("train", "records", "pixels", "pack")
-# Of all profiles, those of the decoder.
-_DECODED = ("decode", "train", "train, checkpoints")
+# The profiles of the decoder's document.
+_DECODED = ("decode", "train", "train, seek points")
+# Documents have at most this many columns outside tables.
+_COLUMNS = 100
 
 
 def passages(findings: Findings) -> dict[str, dict[str, str]]:
-    """Document -> marker -> what stands there. What was not measured leaves its place as it is."""
+    """Return document -> marker -> text. A marker without a measurement keeps its text."""
     asked = [findings.questions[name] for name in tables.QUESTIONS if name in findings.questions]
-    curves = [f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}" for curve, _ in findings.curves.values()]
+    curves = [
+        f"**{curve.title}** ({curve.y_axis})\n\n{tables.curve(curve)}"
+        for curve, _ in findings.curves.values()
+    ]
     loops = [
-        f"**{family.title}** (times the yardstick's speed)\n\n{tables.ratios(family)}"
+        f"**{family.title}** (times the baseline's speed)\n\n{tables.ratios(family)}"
         for family in families(list(findings.comparisons.values()))
     ]
     texts = {
-        "runs": "\n".join(f"- `{run.name}`: {tables.machine_line(run)}{_command(run.command)}" for run in findings.runs),
-        "rivals": "\n\n".join(f"**{question.title}**\n\n{tables.rivals(question)}" for question in asked),
+        "runs": tables.runs(findings.runs),
+        "rivals": "\n\n".join(
+            f"{_wrapped(question.title)}\n\n{tables.rivals(question)}" for question in asked
+        ),
         "loops": "\n\n".join(loops),
         "scaling": "\n\n".join(curves),
         "stages": tables.profiles(list(findings.profiles.values())) if findings.profiles else "",
@@ -38,12 +46,12 @@ def passages(findings: Findings) -> dict[str, dict[str, str]]:
     return {name: passages for name, passages in documents.items() if passages}
 
 
-def _command(command: str) -> str:
-    return f"; `{command}`" if command else ""
+def _wrapped(title: str) -> str:
+    return textwrap.fill(f"**{title}**", _COLUMNS, break_on_hyphens=False)
 
 
 def written(folder: Path, findings: Findings, *, check: bool = False) -> list[str]:
-    """Puts passages into the documents below `folder`, or only looks; gives the names of those that were different."""
+    """Put the passages into the documents, or with `check` only compare; return changed names."""
     different = []
     for name, texts in passages(findings).items():
         document = before = (folder / name).read_text()
@@ -59,15 +67,37 @@ def written(folder: Path, findings: Findings, *, check: bool = False) -> list[st
 def charted(findings: Findings) -> str:
     from benches.report import plots
 
-    chosen = [(tables.QUESTIONS[name], findings.questions[name]) for name in _CHARTED if name in findings.questions]
-    return plots.poster([(f"{title[0].upper()}{title[1:]}", question) for title, question in chosen])
+    chosen = [
+        (tables.QUESTIONS[name], findings.questions[name])
+        for name in _CHARTED
+        if name in findings.questions
+    ]
+    return plots.poster(
+        [(f"{title[0].upper()}{title[1:]}", question) for title, question in chosen]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.report", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.json", help="what measurements wrote with --json")
-    parser.add_argument("--page", type=Path, default=Path("build/benchmarks.html"), help="where to write the page (default: %(default)s)")
-    parser.add_argument("--documents", type=Path, metavar="FOLDER", help="the project, to put tables and chart into its documents")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE.json",
+        help="what measurements wrote with --json",
+    )
+    parser.add_argument(
+        "--page",
+        type=Path,
+        default=Path("build/benchmarks.html"),
+        help="where to write the page (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--documents",
+        type=Path,
+        metavar="FOLDER",
+        help="the project, to put tables and chart into its documents",
+    )
     chosen = parser.parse_args(arguments)
     findings = found.read(chosen.files)
     _save(chosen.page, _page(findings))

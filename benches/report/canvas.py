@@ -1,4 +1,4 @@
-"""What all plots stand on: SVG whose colours are CSS variables, so that one picture serves light and dark pages."""
+"""SVG with CSS variables as colors, so that one plot suits light and dark pages."""
 
 import functools
 import html
@@ -11,14 +11,14 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# What stands in matplotlib's output for a CSS variable. Each is the light page's colour, too.
+# Colors of the light page. Each is unique: it stands for its CSS variable in matplotlib's output.
 COLOURS = {
     "ink": "#1d1f21",
     "soft": "#5f666d",
     "line": "#dcdcd8",
     "ours": "#0b62a4",
     "other": "#a9b2bb",
-    "yardstick": "#c8a24a",
+    "baseline": "#c8a24a",
     "series-1": "#0b62a5",
     "series-2": "#c4561a",
     "series-3": "#2b8a5b",
@@ -35,7 +35,7 @@ DARK = {
     "line": "#3a3f44",
     "ours": "#6cb6f2",
     "other": "#69727b",
-    "yardstick": "#b08f3f",
+    "baseline": "#b08f3f",
     "series-1": "#6cb6f2",
     "series-2": "#f09060",
     "series-3": "#63c495",
@@ -95,18 +95,27 @@ def figure_of(height: float) -> tuple[Figure, Axes]:
 
 
 def tip(artist: mpl.artist.Artist, text: str) -> None:
-    """What a browser shows when the mouse rests there."""
+    """Add a tooltip."""
     artist.set_gid(f"tip:{text}")
 
 
 def svg_of(figure: Figure) -> str:
-    """Markup to stand in a page: no declaration, no fonts, colours by name, no identifiers but those that are referred to."""
+    """Return SVG markup for a page: named colors, and only identifiers that are used."""
     drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(
+        drawn,
+        format="svg",
+        transparent=True,
+        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+    )
     svg = drawn.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
-    svg = re.sub(r"<g id=\"tip:(.*?)\">", lambda match: f"<g><title>{html.escape(html.unescape(match[1]))}</title>", svg)
+    svg = re.sub(
+        r"<g id=\"tip:(.*?)\">",
+        lambda match: f"<g><title>{html.escape(html.unescape(match[1]))}</title>",
+        svg,
+    )
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
     svg = re.sub(r"(<(?:g|svg)[^>]*?) id=\"[\w.]+\"", r"\1", svg)
     svg = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1system-ui, sans-serif", svg)
@@ -117,11 +126,16 @@ def svg_of(figure: Figure) -> str:
 
 
 def on_card(svg: str) -> str:
-    light = "".join(f"--{name}:{colour};" for name, colour in (COLOURS | {"card": "#ffffff"}).items())
+    light = "".join(
+        f"--{name}:{colour};" for name, colour in (COLOURS | {"card": "#ffffff"}).items()
+    )
     dark = "".join(f"--{name}:{colour};" for name, colour in (DARK | {"card": "#1b1e21"}).items())
     style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())  # type: ignore[union-attr]
     inside = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
     box = f"{-_MARGIN} {-_MARGIN} {width + 2 * _MARGIN:g} {height + 2 * _MARGIN:g}"
-    card = f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="100%" height="100%" rx="10" style="fill: var(--card)"/>'
+    card = (
+        f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="100%" height="100%" rx="10" '
+        'style="fill: var(--card)"/>'
+    )
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{style}{card}{inside}</svg>\n'

@@ -1,4 +1,4 @@
-"""What the files of measurements say."""
+"""Results of measurements, read from JSON files."""
 
 import json
 import statistics
@@ -9,15 +9,15 @@ from typing import Any
 
 from benches.curves import Curve
 
-# Programs that do the same work with nothing around it: what is possible, rather than somebody's library.
-_YARDSTICKS = ("C loop", "C preads", "C crop loop", "cat", "tar")
-# Of these the time counts, not the rate.
+# Programs that do the same work without a library: they show what is possible.
+_BASELINES = ("C loop", "C preads", "C crop loop", "cat", "tar")
+# Questions in which the time counts, not the rate.
 _TIMED = ("open",)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One file: which machine, which revision, which command, which photographs."""
+    """One file: machine, revision, command and photos."""
 
     name: str
     machine: dict[str, Any]
@@ -27,13 +27,13 @@ class Run:
 
     @property
     def was_busy(self) -> bool:
-        """Others were at work too when it ended: threads were ready that a measurement alone does not have."""
+        """Return whether more threads were runnable than a measurement has, at its end."""
         return float(self.machine.get("load_average", 0)) > 2 * int(self.machine.get("cores", 1))
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What one of the rivals did: seconds by round, for so many samples."""
+class RivalResult:
+    """One rival's seconds by round, for a number of samples."""
 
     name: str
     version: str
@@ -43,8 +43,14 @@ class Standing:
 
     @property
     def kind(self) -> str:
-        """ "ours", "yardstick" or "other"."""
-        return "ours" if self.name.startswith("fastpack") else "yardstick" if self.name.startswith(_YARDSTICKS) else "other"
+        """Return "ours", "baseline" or "other"."""
+        return (
+            "ours"
+            if self.name.startswith("fastpack")
+            else "baseline"
+            if self.name.startswith(_BASELINES)
+            else "other"
+        )
 
     @property
     def rates(self) -> list[float]:
@@ -58,19 +64,19 @@ class Standing:
     def time(self) -> float:
         return statistics.median(self.seconds)
 
-    def ratios(self, other: "Standing") -> list[float]:
-        """How many times the other's speed, round by round: what else the machine did in a round met both."""
+    def ratios(self, other: "RivalResult") -> list[float]:
+        """Return speeds as multiples of the other's, round by round."""
         return [mine / its for mine, its in zip(self.rates, other.rates, strict=True)]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What rivals were asked, how they stand, and who is missing, and why."""
+    """A question with the rivals' results and the missing rivals with reasons."""
 
     name: str
     title: str
     unit: str
-    standings: tuple[Standing, ...]
+    results: tuple[RivalResult, ...]
     missing: dict[str, str]
     run: Run
 
@@ -80,25 +86,25 @@ class Question:
 
     @property
     def num_rounds(self) -> int:
-        return len(self.standings[0].seconds)
+        return len(self.results[0].seconds)
 
     @property
-    def ranked(self) -> list[Standing]:
-        """The fastest first."""
-        return sorted(self.standings, key=lambda standing: -standing.rate)
+    def ranked(self) -> list[RivalResult]:
+        """Return the results, fastest first."""
+        return sorted(self.results, key=lambda result: -result.rate)
 
-    def fastest(self, kind: str) -> Standing | None:
-        return next((standing for standing in self.ranked if standing.kind == kind), None)
+    def fastest(self, kind: str) -> RivalResult | None:
+        return next((result for result in self.ranked if result.kind == kind), None)
 
     @property
     def weight(self) -> tuple[int, int]:
-        """The more rounds, the more samples, the more it says."""
-        return self.num_rounds, max(standing.num_samples for standing in self.standings)
+        """Return rounds and samples: of two answers, the heavier one counts."""
+        return self.num_rounds, max(result.num_samples for result in self.results)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a piece of work goes: stage -> its percentage, and the functions at work there, hottest first."""
+    """Shares of processor time: stage -> percentage, and its hottest functions."""
 
     name: str
     title: str
@@ -109,7 +115,7 @@ class Profile:
 
 @dataclass
 class Findings:
-    """Everything that was measured, by question; of several answers the one with the most rounds and samples."""
+    """All results by question. The answer with most rounds, then samples, counts."""
 
     runs: list[Run] = field(default_factory=list)
     questions: dict[str, Question] = field(default_factory=dict)
@@ -119,22 +125,31 @@ class Findings:
 
     @property
     def missing(self) -> dict[str, str]:
-        """Who could not take part, over all questions."""
-        return {name: reason for question in self.questions.values() for name, reason in question.missing.items()}
+        """Return the rivals that could not run, of all questions, with reasons."""
+        return {
+            name: reason
+            for question in self.questions.values()
+            for name, reason in question.missing.items()
+        }
 
-    def add(self, name: str, told: dict[str, Any]) -> None:
-        about = {key: told.get(key, "") for key in ("revision", "command", "data")}
-        run = Run(name, told["machine"], **about)
+    def add(self, name: str, stored: dict[str, Any]) -> None:
+        about = {key: stored.get(key, "") for key in ("revision", "command", "data")}
+        run = Run(name, stored["machine"], **about)
         self.runs.append(run)
-        for question in _questions(told.get("subjects", ()), run):
+        for question in _questions(stored.get("subjects", ()), run):
             _keep(self.questions, question)
-        for comparison in told.get("comparisons", ()):
+        for comparison in stored.get("comparisons", ()):
             _keep(self.comparisons, _comparison(comparison, run))
-        for curve in map(Curve.from_json, told.get("curves", ())):
+        for curve in map(Curve.from_json, stored.get("curves", ())):
             self.curves[curve.name] = (curve, run)
-        for each in told.get("profiles", ()):
-            functions = {stage: [(name, share) for name, share in found] for stage, found in each["functions"].items()}
-            self.profiles[each["name"]] = Profile(each["name"], each["title"], each["shares"], functions, run)
+        for each in stored.get("profiles", ()):
+            functions = {
+                stage: [(name, share) for name, share in found]
+                for stage, found in each["functions"].items()
+            }
+            self.profiles[each["name"]] = Profile(
+                each["name"], each["title"], each["shares"], functions, run
+            )
 
 
 def read(paths: Iterable[Path]) -> Findings:
@@ -151,15 +166,27 @@ def _keep(kept: dict[str, Question], question: Question) -> None:
 
 
 def _questions(subjects: Sequence[dict[str, Any]], run: Run) -> Iterable[Question]:
-    for told in subjects:
-        standings = tuple(
-            Standing(one["name"], one["version"], tuple(one["seconds"]), one["num_samples"], one["peak_mb"]) for one in told["standings"]
+    for stored in subjects:
+        results = tuple(
+            RivalResult(
+                one["name"],
+                one["version"],
+                tuple(one["seconds"]),
+                one["num_samples"],
+                one["peak_mb"],
+            )
+            for one in stored["results"]
         )
-        if standings:
-            yield Question(told["subject"], told["title"], told["unit"], standings, told["missing"], run)
+        if results:
+            yield Question(
+                stored["subject"], stored["title"], stored["unit"], results, stored["missing"], run
+            )
 
 
-def _comparison(told: dict[str, Any], run: Run) -> Question:
-    """Rivals in one interpreter: those of `benches.compare`. The title tells them apart."""
-    standings = tuple(Standing(name, "", tuple(seconds), told["num_units"]) for name, seconds in told["seconds"].items())
-    return Question(told["title"], told["title"], told["unit"], standings, {}, run)
+def _comparison(stored: dict[str, Any], run: Run) -> Question:
+    """Return a comparison of `benches.compare`, which its title identifies."""
+    results = tuple(
+        RivalResult(name, "", tuple(seconds), stored["num_units"])
+        for name, seconds in stored["seconds"].items()
+    )
+    return Question(stored["title"], stored["title"], stored["unit"], results, {}, run)

@@ -1,1 +1,1 @@
-"""One file a rival. Each runs in an interpreter that has it; `benches.contest` starts them and gives them turns."""
+"""One file for each rival, run in an interpreter that has it by benches.rival_process."""

@@ -1,4 +1,4 @@
-"""The yardsticks: C loops over pread and over libjpeg-turbo, into memory that is there already."""
+"""References: C loops over pread and libjpeg-turbo, into preallocated memory."""
 
 import os
 from pathlib import Path
@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 
 import fastpack
+from benches.internals import Ragged, offsets_of, probe_blobs
 from benches.reference import decode_loop, pread_loop
 from benches.rivals.fastpack import write
-from benches.rivals.turns import Amount, Task, Turn, serve, shuffled
-from fastpack.core.ragged import Ragged, offsets_of
-from fastpack.images.headers import probe_blobs
+from benches.rivals.protocol import Amount, Task, Workload, serve, shuffled
 
 
 class Spans:
-    """Places of a packed file, in the order of its samples."""
+    """Spans of a packed file, in sample order."""
 
     def __init__(self, task: Task) -> None:
         path = write(task, task.fresh_folder("packed"))
@@ -26,39 +25,46 @@ class Spans:
         self._num_threads = task.num_threads
 
     def read_records(self, batch: list[int]) -> None:
-        """With CRC32C, and so whole records: a TFRecord's checksum covers more than the image."""
-        self._read(batch, "record_offset", "record_length", np.ascontiguousarray(self.spans["crc32c"][batch]))
+        """Read whole records with CRC-32C: a TFRecord's checksum covers the whole record."""
+        self._read(
+            batch,
+            "record_offset",
+            "record_length",
+            np.ascontiguousarray(self.spans["crc32c"][batch]),
+        )
 
     def read_blobs(self, batch: list[int]) -> None:
         self._read(batch, "offset", "length", None)
 
     def _read(self, batch: list[int], offset: str, length: str, crcs: Any) -> None:
-        offsets, lengths = (np.ascontiguousarray(self.spans[name][batch]) for name in (offset, length))
+        offsets, lengths = (
+            np.ascontiguousarray(self.spans[name][batch]) for name in (offset, length)
+        )
         pread_loop(self._fd, offsets, lengths, self.out, num_threads=self._num_threads, crcs=crcs)
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     places = Spans(task)
 
     def read(batch: list[int]) -> Amount:
         places.read_records(batch)
         return Amount(len(batch), int(places.spans["length"][batch].sum()))
 
-    return Turn(lambda: sum(map(read, shuffled(task)), Amount()))
+    return Workload(lambda: sum(map(read, shuffled(task)), Amount()))
 
 
-def pixels(task: Task) -> Turn:
+def pixels(task: Task) -> Workload:
     places = Spans(task)
 
     def read(batch: list[int]) -> Amount:
         places.read_blobs(batch)
         return Amount(len(batch), len(batch) * task.size**2 * 3)
 
-    return Turn(lambda: sum(map(read, shuffled(task)), Amount()))
+    return Workload(lambda: sum(map(read, shuffled(task)), Amount()))
 
 
-def decode(task: Task) -> Turn:
-    """A photograph that comes again is decoded to the same place."""
+def decode(task: Task) -> Workload:
+    """Decode all JPEGs; a repeated photo is decoded to the same memory."""
     distinct = list(dict.fromkeys(task.paths))
     rounds, rest = divmod(len(task), len(distinct))
     jpegs = Ragged.of_bytes(Path(path).read_bytes() for path in distinct)
@@ -69,10 +75,16 @@ def decode(task: Task) -> Turn:
     def run() -> Amount:
         for _ in range(rounds):
             decode_loop(jpegs.values, jpegs.offsets, out, starts, num_threads=task.num_threads)
-        decode_loop(jpegs.values, jpegs.offsets[: rest + 1], out, starts[: rest + 1], num_threads=task.num_threads)
+        decode_loop(
+            jpegs.values,
+            jpegs.offsets[: rest + 1],
+            out,
+            starts[: rest + 1],
+            num_threads=task.num_threads,
+        )
         return Amount(len(task), rounds * int(starts[-1]) + int(starts[rest]))
 
-    return Turn(run)
+    return Workload(run)
 
 
 if __name__ == "__main__":

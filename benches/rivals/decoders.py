@@ -1,4 +1,4 @@
-"""Decoders that release the GIL, in threads: whole JPEGs that lie in memory, to RGB."""
+"""Decoders that release the GIL, in threads: JPEGs in memory to RGB."""
 
 import io
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
-from benches.rivals.turns import Amount, Task, Turn, serve
+from benches.rivals.protocol import Amount, Task, Workload, serve
 
 
 def by_simplejpeg(jpeg: bytes) -> Any:
@@ -19,7 +19,9 @@ def by_opencv(jpeg: bytes) -> Any:
     import cv2
     import numpy as np
 
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    return cv2.imdecode(
+        np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    )
 
 
 def by_pillow(jpeg: bytes) -> Any:
@@ -43,9 +45,9 @@ _DECODERS: dict[str, tuple[str, Callable[[bytes], Any]]] = {
 }
 
 
-def decode(task: Task) -> Turn:
+def decode(task: Task) -> Workload:
     _, decoded = _DECODERS[task.variant]
-    decoded(next(task.samples())[0])  # imports, in this thread alone
+    decoded(next(task.samples())[0])  # imports in this thread
     jpegs = [jpeg for jpeg, _ in task.samples()]
 
     def run() -> Amount:
@@ -53,7 +55,7 @@ def decode(task: Task) -> Turn:
             sizes = list(pool.map(lambda jpeg: decoded(jpeg).nbytes, jpegs))
         return Amount(len(sizes), sum(sizes))
 
-    return Turn(run)
+    return Workload(run)
 
 
 if __name__ == "__main__":

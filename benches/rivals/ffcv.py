@@ -1,4 +1,4 @@
-"""FFCV: a file of its own, read through memory that is mapped, by a pipeline that numba compiles."""
+"""FFCV: its own file, memory-mapped, and a pipeline that numba compiles."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -10,12 +10,16 @@ import numpy as np
 from ffcv.fields import BytesField, IntField, RGBImageField
 from ffcv.fields.basics import IntDecoder
 from ffcv.fields.bytes import BytesDecoder
-from ffcv.fields.rgb_image import CenterCropRGBImageDecoder, RandomResizedCropRGBImageDecoder, encode_jpeg
+from ffcv.fields.rgb_image import (
+    CenterCropRGBImageDecoder,
+    RandomResizedCropRGBImageDecoder,
+    encode_jpeg,
+)
 from ffcv.loader import Loader, OrderOption
 from ffcv.transforms import RandomHorizontalFlip
 from ffcv.writer import DatasetWriter
 
-from benches.rivals.turns import Amount, Task, Turn, packing, seen_pixels, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_pixels, packing, serve
 
 _QUALITY = 90
 
@@ -41,7 +45,9 @@ class Encoded(Pixels):
 
 
 def write(task: Task, path: str, photos: Pixels, field: Any) -> str:
-    DatasetWriter(path, {"image": field, "label": IntField()}, num_workers=task.num_threads).from_indexed_dataset(photos)
+    DatasetWriter(
+        path, {"image": field, "label": IntField()}, num_workers=task.num_threads
+    ).from_indexed_dataset(photos)
     return path
 
 
@@ -57,36 +63,45 @@ def loader_of(task: Task, path: str, pipeline: list[Any]) -> Loader:
     )
 
 
-def images(task: Task, pipeline: list[Any]) -> Turn:
-    """They are encoded anew, at quality 90: it takes pixels, not files."""
-    path = write(task, task.file("photos.beton"), Pixels(task), RGBImageField(write_mode="jpg", jpeg_quality=_QUALITY))
+def images(task: Task, pipeline: list[Any]) -> Workload:
+    """Load images at quality 90: FFCV re-encodes, since it takes pixels, not files."""
+    path = write(
+        task,
+        task.file("photos.beton"),
+        Pixels(task),
+        RGBImageField(write_mode="jpg", jpeg_quality=_QUALITY),
+    )
     if task.variant == "reencoded":
         write_reencoded(task, Path(path))
     loader = loader_of(task, path, pipeline)
-    return Turn(lambda: seen_pixels((images for images, _ in loader), task.size))
+    return Workload(lambda: count_pixels((images for images, _ in loader), task.size))
 
 
 def write_reencoded(task: Task, path: Path) -> None:
-    """As single JPEGs, the very bytes that the file holds."""
+    """Write the file's JPEGs as single files, byte for byte."""
     held = path.read_bytes()
     for i, photo in enumerate(dict.fromkeys(task.paths)):
         encoded = encode_jpeg(pixels_of(photo), _QUALITY).tobytes()
         if encoded not in held:
-            raise SystemExit(f"{photo}: FFCV's file holds other bytes")
+            raise SystemExit(f"{photo}: FFCV's file has other bytes")
         path.with_name(f"{i:06d}.jpg").write_bytes(encoded)
 
 
-def train(task: Task) -> Turn:
-    return images(task, [RandomResizedCropRGBImageDecoder((task.size, task.size)), RandomHorizontalFlip()])
+def train(task: Task) -> Workload:
+    return images(
+        task, [RandomResizedCropRGBImageDecoder((task.size, task.size)), RandomHorizontalFlip()]
+    )
 
 
-def evaluate(task: Task) -> Turn:
+def evaluate(task: Task) -> Workload:
     return images(task, [CenterCropRGBImageDecoder((task.size, task.size), task.size / 256)])
 
 
-def records(task: Task) -> Turn:
-    """Bytes as they are; a row of a batch is as long as the longest record."""
-    loader = loader_of(task, write(task, task.file("bytes.beton"), Encoded(task), BytesField()), [BytesDecoder()])
+def records(task: Task) -> Workload:
+    """Read bytes; a row of a batch is as long as the longest record."""
+    loader = loader_of(
+        task, write(task, task.file("bytes.beton"), Encoded(task), BytesField()), [BytesDecoder()]
+    )
     num_bytes = sum(len(image) for image, _ in task.samples())
 
     def rows() -> Iterator[int]:
@@ -94,11 +109,13 @@ def records(task: Task) -> Turn:
             batch.reshape(-1)[::4096].sum()
             yield len(batch)
 
-    return Turn(lambda: Amount(sum(rows()), num_bytes))
+    return Workload(lambda: Amount(sum(rows()), num_bytes))
 
 
-def pack(task: Task) -> Turn:
-    return packing(task, lambda folder: write(task, f"{folder}/photos.beton", Encoded(task), BytesField()))
+def pack(task: Task) -> Workload:
+    return packing(
+        task, lambda folder: write(task, f"{folder}/photos.beton", Encoded(task), BytesField())
+    )
 
 
 if __name__ == "__main__":

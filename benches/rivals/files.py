@@ -3,10 +3,10 @@
 import os
 import subprocess
 
-from benches.rivals.turns import Task, Turn, packing, serve
+from benches.rivals.protocol import Task, Workload, packing, serve
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     names = task.file("names")
     with open(names, "wb") as file:
         file.write(b"\0".join(os.fsencode(path) for path in task.paths))
@@ -16,7 +16,13 @@ def pack(task: Task) -> Turn:
             subprocess.run(["xargs", "-0", "-a", names, "cat"], stdout=file, check=True)
 
     def tar(folder: str) -> None:
-        options = ["--null", "--hard-dereference", "--no-recursion", "--absolute-names", f"--files-from={names}"]
+        options = [
+            "--null",
+            "--hard-dereference",
+            "--no-recursion",
+            "--absolute-names",
+            f"--files-from={names}",
+        ]
         subprocess.run(["tar", "-c", "-f", f"{folder}/tar", *options], check=True)
 
     return packing(task, {"cat": cat, "tar": tar}[task.variant])

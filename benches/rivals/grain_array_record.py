@@ -1,4 +1,4 @@
-"""ArrayRecord files, and Grain over them: a global shuffle, and threads that read ahead."""
+"""ArrayRecord files read by Grain: a global shuffle and prefetching threads."""
 
 import os
 import random
@@ -11,9 +11,18 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from benches.rivals.opencv_crops import alone, random_crop
-from benches.rivals.turns import Amount, Task, Turn, packing, reading, seen_bytes, seen_pixels, serve
+from benches.rivals.protocol import (
+    Amount,
+    Task,
+    Workload,
+    count_bytes,
+    count_pixels,
+    packing,
+    reading,
+    serve,
+)
 
-_WRITING = "group_size:1,uncompressed"  # a group a record, for random access; JPEGs do not shrink
+_WRITING = "group_size:1,uncompressed"  # one record a group, for random access; JPEGs do not shrink
 _READ_AHEAD = 2  # batches
 
 
@@ -26,36 +35,42 @@ def write(task: Task, folder: str) -> str:
     return path
 
 
-def train(task: Task) -> Turn:
-    """A thread makes a whole batch, so that no thread puts together what others made."""
+def train(task: Task) -> Workload:
+    """Make whole batches in one thread each, so that no thread has to assemble them."""
     alone()
     source = ArrayRecordDataSource(write(task, task.fresh_folder("array-record")))
-    reading = grain.ReadOptions(num_threads=task.num_threads, prefetch_buffer_size=task.num_threads * _READ_AHEAD)
+    reading = grain.ReadOptions(
+        num_threads=task.num_threads, prefetch_buffer_size=task.num_threads * _READ_AHEAD
+    )
     epochs = iter(range(1 << 30))
 
     def batches() -> Iterator[Any]:
-        samples = grain.MapDataset.source(source).shuffle(seed=next(epochs)).map(lambda image: random_crop(image, task.size))
+        samples = (
+            grain.MapDataset.source(source)
+            .shuffle(seed=next(epochs))
+            .map(lambda image: random_crop(image, task.size))
+        )
         yield from samples.batch(task.batch).to_iter_dataset(reading)
 
-    return Turn(lambda: seen_pixels(batches(), task.size))
+    return Workload(lambda: count_pixels(batches(), task.size))
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     source = ArrayRecordDataSource(write(task, task.fresh_folder("array-record")))
     return reading(task, source.__getitems__)
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     path = write(task, task.fresh_folder("array-record"))
 
     def run() -> Amount:
         with ArrayRecordDataSource(path) as source:
-            return seen_bytes([source.__getitems__(random.sample(range(len(source)), task.batch))])
+            return count_bytes([source.__getitems__(random.sample(range(len(source)), task.batch))])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

@@ -1,4 +1,4 @@
-"""HDF5 pixels in chunks of one image, at random: h5py in its two usual ways, hidefix, and a plain numpy.memmap of the same pixels."""
+"""HDF5 pixels in chunks of one image: h5py in two ways, hidefix, and numpy.memmap."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import cv2
 import h5py
 import numpy as np
 
-from benches.rivals.turns import Task, Turn, seen_pixels, serve, shuffled
+from benches.rivals.protocol import Task, Workload, count_pixels, serve, shuffled
 
 Read = Callable[[list[int]], np.ndarray]
 
@@ -17,7 +17,11 @@ def resized(task: Task) -> Iterator[np.ndarray]:
     decoded: dict[str, np.ndarray] = {}
     for path in task.paths:
         if path not in decoded:
-            decoded[path] = cv2.resize(cv2.imread(path, cv2.IMREAD_COLOR_RGB), (task.size, task.size), interpolation=cv2.INTER_AREA)
+            decoded[path] = cv2.resize(
+                cv2.imread(path, cv2.IMREAD_COLOR_RGB),
+                (task.size, task.size),
+                interpolation=cv2.INTER_AREA,
+            )
         yield decoded[path]
 
 
@@ -32,7 +36,7 @@ def written(task: Task) -> str:
 
 
 def by_h5py_directly(task: Task) -> Read:
-    """One `read_direct` an image, into the batch."""
+    """Call `read_direct` for each image, into the batch."""
     images = h5py.File(written(task))["images"]
 
     def read(batch: list[int]) -> np.ndarray:
@@ -45,7 +49,7 @@ def by_h5py_directly(task: Task) -> Read:
 
 
 def by_h5py_fancy(task: Task) -> Read:
-    """A list of numbers as the index, which must ascend."""
+    """Index with a list of numbers, which must ascend."""
     images = h5py.File(written(task))["images"]
 
     def read(batch: list[int]) -> np.ndarray:
@@ -63,7 +67,9 @@ def by_hidefix(task: Task) -> Read:
 
     images = hidefix.Index(written(task)).dataset("images")
     pool = ThreadPoolExecutor(task.num_threads)
-    return lambda batch: np.stack(list(pool.map(lambda i: images[i : i + 1,].reshape(images.shape()[1:]), batch)))
+    return lambda batch: np.stack(
+        list(pool.map(lambda i: images[i : i + 1,].reshape(images.shape()[1:]), batch))
+    )
 
 
 def by_memmap(task: Task) -> Read:
@@ -87,9 +93,9 @@ _READERS: dict[str, Callable[[Task], Read]] = {
 _DISTRIBUTIONS = {"direct": "h5py", "fancy": "h5py", "hidefix": "hidefix", "memmap": "numpy"}
 
 
-def pixels(task: Task) -> Turn:
+def pixels(task: Task) -> Workload:
     read = _READERS[task.variant](task)
-    return Turn(lambda: seen_pixels(map(read, shuffled(task)), task.size))
+    return Workload(lambda: count_pixels(map(read, shuffled(task)), task.size))
 
 
 if __name__ == "__main__":

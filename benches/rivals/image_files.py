@@ -1,4 +1,7 @@
-"""torch's DataLoader over a folder of images: torchvision's ImageFolder by Pillow or by torchcodec, and the same files by OpenCV."""
+"""torch's DataLoader over image files.
+
+torchvision's ImageFolder with Pillow or torchcodec, and the same files with OpenCV.
+"""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -7,9 +10,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from benches.rivals.protocol import Task, Workload, serve
 from benches.rivals.pure_torchvision import imported
 from benches.rivals.torch_loading import cropped, epochs, loader_of
-from benches.rivals.turns import Task, Turn, serve
 
 ImageFolder = imported("torchvision.datasets").ImageFolder
 v2 = imported("torchvision.transforms.v2")
@@ -28,7 +31,7 @@ class OpenCVFolder(Dataset):
 
 
 def class_folders(task: Task) -> str:
-    """Links to the files, in a folder for each class."""
+    """Link the files into a folder for each class."""
     folder = Path(task.fresh_folder("classes"))
     for label in set(task.labels):
         (folder / f"{label:04d}").mkdir()
@@ -55,8 +58,10 @@ def steps(size: int) -> list[Any]:
     return [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()]
 
 
-def train(task: Task) -> Turn:
-    dataset_of = {"pillow": by_pillow, "torchcodec": by_torchcodec, "opencv": by_opencv}[task.variant]
+def train(task: Task) -> Workload:
+    dataset_of = {"pillow": by_pillow, "torchcodec": by_torchcodec, "opencv": by_opencv}[
+        task.variant
+    ]
     return epochs(loader_of(dataset_of(class_folders(task), task.size), task, shuffle=True), task)
 
 

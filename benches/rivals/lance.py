@@ -1,4 +1,4 @@
-"""Lance: a column of binary values, rows taken by number; its own threads read and decode."""
+"""Lance: a column of binary values, rows by number, read by its own threads."""
 
 import random
 from collections.abc import Iterator
@@ -7,9 +7,11 @@ from importlib.metadata import version
 import lance
 import pyarrow as pa
 
-from benches.rivals.turns import Amount, Task, Turn, packing, reading, seen_bytes, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_bytes, packing, reading, serve
 
-_IMAGE = pa.field("image", pa.large_binary(), metadata={"lance-encoding:compression": "none"})  # JPEGs do not shrink
+_IMAGE = pa.field(
+    "image", pa.large_binary(), metadata={"lance-encoding:compression": "none"}
+)  # JPEGs do not shrink
 _SCHEMA = pa.schema([_IMAGE, ("label", pa.int64())])
 _WRITTEN_AT_ONCE = 256
 
@@ -33,22 +35,22 @@ def taken(dataset: lance.LanceDataset, batch: list[int]) -> list[bytes]:
     return list(dataset.take(batch, columns=["image"])["image"].to_pylist())
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     dataset = lance.dataset(write(task, task.fresh_folder("lance")))
     return reading(task, lambda batch: taken(dataset, batch))
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     path = write(task, task.fresh_folder("lance"))
 
     def run() -> Amount:
         dataset = lance.dataset(path)
-        return seen_bytes([taken(dataset, random.sample(range(len(task)), task.batch))])
+        return count_bytes([taken(dataset, random.sample(range(len(task)), task.batch))])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

@@ -1,4 +1,4 @@
-"""LitData: chunks that `optimize` writes, read by StreamingDataset and StreamingDataLoader."""
+"""LitData: chunks of `optimize`, read by StreamingDataset and StreamingDataLoader."""
 
 import os
 from importlib.metadata import version
@@ -6,8 +6,8 @@ from typing import Any
 
 import litdata
 
+from benches.rivals.protocol import Task, Workload, count_bytes, packing, serve
 from benches.rivals.torch_loading import cropped, epochs, workers
-from benches.rivals.turns import Task, Turn, packing, seen_bytes, serve
 
 
 class Photos(litdata.StreamingDataset):
@@ -30,7 +30,12 @@ def write(task: Task, folder: str) -> None:
     os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = task.fresh_folder("cache")
     os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = task.fresh_folder("data-cache")
     inputs = list(zip(task.paths, task.labels, strict=True))
-    options = {"chunk_bytes": "64MB", "num_workers": task.num_threads, "reorder_files": False, "start_method": "fork"}
+    options = {
+        "chunk_bytes": "64MB",
+        "num_workers": task.num_threads,
+        "reorder_files": False,
+        "start_method": "fork",
+    }
     litdata.optimize(sample_of, inputs, folder, verbose=False, mode="overwrite", **options)
 
 
@@ -40,18 +45,23 @@ def optimized(task: Task) -> str:
     return folder
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     photos = Photos(optimized(task), task.size)
-    return epochs(litdata.StreamingDataLoader(photos, batch_size=task.batch, drop_last=False, **workers(task)), task)
+    return epochs(
+        litdata.StreamingDataLoader(
+            photos, batch_size=task.batch, drop_last=False, **workers(task)
+        ),
+        task,
+    )
 
 
-def records(task: Task) -> Turn:
-    """In its order and in this process: by number it is slow, and workers would have to send each record through a pipe."""
+def records(task: Task) -> Workload:
+    """Read in its order, in this process: workers would send each record through a pipe."""
     dataset = litdata.StreamingDataset(optimized(task), shuffle=True)
-    return Turn(lambda: seen_bytes([sample["image"]] for sample in dataset))
+    return Workload(lambda: count_bytes([sample["image"]] for sample in dataset))
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

@@ -1,4 +1,4 @@
-"""LMDB: a value a record under a number as key, read through a transaction and a cursor for each batch."""
+"""LMDB: a value for each record, read in a transaction and with a cursor for each batch."""
 
 import os
 import random
@@ -6,7 +6,16 @@ from importlib.metadata import version
 
 import lmdb
 
-from benches.rivals.turns import SMALL_BYTES, Amount, Task, Turn, packing, reading, seen_bytes, serve
+from benches.rivals.protocol import (
+    SMALL_BYTES,
+    Amount,
+    Task,
+    Workload,
+    count_bytes,
+    packing,
+    reading,
+    serve,
+)
 
 _LEAST_MAP_BYTES = 1 << 26
 
@@ -16,10 +25,12 @@ def key(i: int) -> bytes:
 
 
 def write(task: Task, folder: str) -> None:
-    """In one transaction, appending, through a writable map, which its documentation names as the fast way."""
+    """Append in one transaction through a writable map, which its documentation calls fast."""
     image_bytes = sum(os.path.getsize(path) for path in task.paths) + task.num_small * SMALL_BYTES
     map_bytes = _LEAST_MAP_BYTES + 2 * image_bytes
-    environment = lmdb.open(folder, map_size=map_bytes, metasync=False, writemap=True, map_async=True)
+    environment = lmdb.open(
+        folder, map_size=map_bytes, metasync=False, writemap=True, map_async=True
+    )
     with environment, environment.begin(write=True) as transaction:
         for i, (image, _) in enumerate(task.samples()):
             transaction.put(key(i), image, append=True)
@@ -40,22 +51,22 @@ def read(environment: lmdb.Environment, batch: list[int]) -> list[bytes]:
         return [value for _, value in cursor.getmulti([key(i) for i in batch])]
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     environment = opened(written_folder(task))
     return reading(task, lambda batch: read(environment, batch))
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     folder = written_folder(task)
 
     def run() -> Amount:
         with opened(folder) as environment:
-            return seen_bytes([read(environment, random.sample(range(len(task)), task.batch))])
+            return count_bytes([read(environment, random.sample(range(len(task)), task.batch))])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

@@ -1,11 +1,11 @@
-"""MosaicML Streaming: MDS shards beside a JSON index, shuffled by its default algorithm."""
+"""MosaicML Streaming: MDS shards with a JSON index, shuffled by its default algorithm."""
 
 from importlib.metadata import version
 from typing import Any
 
+from benches.rivals.protocol import Task, Workload, packing, reading, serve
 from benches.rivals.pure_torchvision import imported
 from benches.rivals.torch_loading import cropped, epochs, loader_of
-from benches.rivals.turns import Task, Turn, packing, reading, serve
 
 streaming = imported("streaming")
 
@@ -21,7 +21,9 @@ class Photos(streaming.StreamingDataset):
 
 
 def write(task: Task, folder: str) -> None:
-    with streaming.MDSWriter(out=folder, columns={"image": "bytes", "label": "int"}, exist_ok=True) as writer:
+    with streaming.MDSWriter(
+        out=folder, columns={"image": "bytes", "label": "int"}, exist_ok=True
+    ) as writer:
         for jpeg, label in task.samples():
             writer.write({"image": jpeg, "label": label})
 
@@ -32,17 +34,17 @@ def written_folder(task: Task) -> str:
     return folder
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     return epochs(loader_of(Photos(task, written_folder(task)), task), task)
 
 
-def records(task: Task) -> Turn:
-    """By number, in this process: workers would have to send each record through a pipe."""
+def records(task: Task) -> Workload:
+    """Read by number, in this process: workers would send each record through a pipe."""
     dataset = streaming.StreamingDataset(local=written_folder(task), batch_size=task.batch)
     return reading(task, lambda batch: [dataset[i]["image"] for i in batch])
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

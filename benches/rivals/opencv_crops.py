@@ -1,4 +1,4 @@
-"""RandomResizedCrop and mirror by OpenCV, for loaders that have no decoder of their own: it is faster than Pillow."""
+"""RandomResizedCrop and flip by OpenCV, for loaders without a decoder; faster than Pillow."""
 
 import math
 import random
@@ -12,12 +12,12 @@ _LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
 
 
 def alone() -> None:
-    """One thread of OpenCV's: the loader has workers already."""
+    """Use one OpenCV thread: the loader has workers."""
     cv2.setNumThreads(0)
 
 
 def _box(width: int, height: int) -> tuple[int, int, int, int]:
-    """As torchvision draws it: x, y, width, height."""
+    """Draw x, y, width, height like torchvision."""
     for _ in range(_TRIES):
         area = width * height * random.uniform(*_AREA)
         ratio = math.exp(random.uniform(*_LOG_RATIO))
@@ -29,8 +29,12 @@ def _box(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def random_crop(jpeg: bytes, size: int) -> np.ndarray:
-    """(size, size, 3) uint8, RGB."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    """Return pixels, (size, size, 3) uint8, RGB."""
+    image = cv2.imdecode(
+        np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    )
     x, y, width, height = _box(image.shape[1], image.shape[0])
-    crop = cv2.resize(image[y : y + height, x : x + width], (size, size), interpolation=cv2.INTER_LINEAR)
+    crop = cv2.resize(
+        image[y : y + height, x : x + width], (size, size), interpolation=cv2.INTER_LINEAR
+    )
     return cv2.flip(crop, 1) if random.random() < 0.5 else crop

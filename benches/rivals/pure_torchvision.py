@@ -1,7 +1,7 @@
-"""torchvision without its C++ part, which is built for CUDA builds of torch alone.
+"""torchvision without its C++ part, which only fits CUDA builds of torch.
 
-Its Python part, which has ImageFolder and the transforms of Pillow images, imports once the two operators that it gives
-shapes to are declared.
+Its Python part has ImageFolder and transforms of Pillow images. It can be imported after its two
+C++ operators are declared.
 """
 
 from importlib import import_module
@@ -13,8 +13,10 @@ _OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 
 
 def imported(name: str) -> ModuleType:
-    """A module that is torchvision or imports it."""
+    """Import torchvision, or a module that needs it."""
     for operator in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, operator):
-            _OPERATORS.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            _OPERATORS.define(
+                f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
     return import_module(name)

@@ -1,25 +1,43 @@
-"""tf.data over TFRecord shards, as its performance guide has it: interleaved, parallel maps, prefetch, AUTOTUNE."""
+"""tf.data over TFRecord shards after its performance guide.
+
+Interleaved files, parallel maps, prefetch, AUTOTUNE.
+"""
 
 from importlib.metadata import version
 from typing import Any
 
 import tensorflow as tf
 
-from benches.rivals.turns import Amount, Task, Turn, packing, seen_bytes, seen_pixels, serve
+from benches.rivals.protocol import (
+    Amount,
+    Task,
+    Workload,
+    count_bytes,
+    count_pixels,
+    packing,
+    serve,
+)
 
-_SHUFFLED = 1000  # records in the buffer; files are shuffled too
+_SHUFFLED = 1000  # records in the shuffle buffer; files are shuffled too
 _NUM_SHARDS = 8
-_FEATURES = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+_FEATURES = {
+    "image": tf.io.FixedLenFeature([], tf.string),
+    "label": tf.io.FixedLenFeature([], tf.int64),
+}
 
 
 def example(image: bytes, label: int) -> bytes:
     image_feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))
     label_feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
-    return tf.train.Example(features=tf.train.Features(feature={"image": image_feature, "label": label_feature})).SerializeToString()
+    return tf.train.Example(
+        features=tf.train.Features(feature={"image": image_feature, "label": label_feature})
+    ).SerializeToString()
 
 
 def write(task: Task, folder: str, num_shards: int) -> list[str]:
-    paths = [f"{folder}/data-{shard:05d}-of-{num_shards:05d}.tfrecord" for shard in range(num_shards)]
+    paths = [
+        f"{folder}/data-{shard:05d}-of-{num_shards:05d}.tfrecord" for shard in range(num_shards)
+    ]
     writers = [tf.io.TFRecordWriter(path) for path in paths]
     for i, (image, label) in enumerate(task.samples()):
         writers[i * num_shards // len(task)].write(example(image, label))
@@ -30,7 +48,12 @@ def write(task: Task, folder: str, num_shards: int) -> list[str]:
 
 def shuffled_records(paths: list[str], task: Task) -> tf.data.Dataset:
     files = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths))
-    records = files.interleave(tf.data.TFRecordDataset, cycle_length=len(paths), num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
+    records = files.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=len(paths),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=False,
+    )
     return records.shuffle(_SHUFFLED)
 
 
@@ -42,7 +65,7 @@ def with_threads(dataset: tf.data.Dataset, task: Task) -> tf.data.Dataset:
 
 
 def random_crop(record: Any, size: int) -> tuple[Any, Any]:
-    """Decodes the crop alone, as its image models do."""
+    """Decode only the crop, like TensorFlow's image models."""
     features = tf.io.parse_single_example(record, _FEATURES)
     begin, extent, _ = tf.image.sample_distorted_bounding_box(
         tf.io.extract_jpeg_shape(features["image"]),
@@ -58,43 +81,62 @@ def random_crop(record: Any, size: int) -> tuple[Any, Any]:
     return tf.cast(pixels, tf.uint8), features["label"]
 
 
-def train(task: Task) -> Turn:
+def train(task: Task) -> Workload:
     records = shuffled_records(write(task, task.fresh_folder("shards"), _NUM_SHARDS), task)
-    samples = records.map(lambda record: random_crop(record, task.size), num_parallel_calls=tf.data.AUTOTUNE)
+    samples = records.map(
+        lambda record: random_crop(record, task.size), num_parallel_calls=tf.data.AUTOTUNE
+    )
     dataset = with_threads(samples.batch(task.batch), task)
-    return Turn(lambda: seen_pixels((images for images, _ in dataset.as_numpy_iterator()), task.size))
+    return Workload(
+        lambda: count_pixels((images for images, _ in dataset.as_numpy_iterator()), task.size)
+    )
 
 
-def decode(task: Task) -> Turn:
+def decode(task: Task) -> Workload:
     jpegs = tf.data.Dataset.from_tensor_slices([jpeg for jpeg, _ in task.samples()])
-    dataset = with_threads(jpegs.map(lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3), num_parallel_calls=tf.data.AUTOTUNE), task)
-    return Turn(lambda: sum((Amount(1, pixels.nbytes) for pixels in dataset.as_numpy_iterator()), Amount()))
+    dataset = with_threads(
+        jpegs.map(
+            lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3), num_parallel_calls=tf.data.AUTOTUNE
+        ),
+        task,
+    )
+    return Workload(
+        lambda: sum((Amount(1, pixels.nbytes) for pixels in dataset.as_numpy_iterator()), Amount())
+    )
 
 
 def batched_records(paths: list[str], task: Task) -> tf.data.Dataset:
     batches = shuffled_records(paths, task).batch(task.batch)
-    return with_threads(batches.map(lambda batch: tf.io.parse_example(batch, _FEATURES), num_parallel_calls=tf.data.AUTOTUNE), task)
+    return with_threads(
+        batches.map(
+            lambda batch: tf.io.parse_example(batch, _FEATURES), num_parallel_calls=tf.data.AUTOTUNE
+        ),
+        task,
+    )
 
 
-def records(task: Task) -> Turn:
+def records(task: Task) -> Workload:
     dataset = batched_records(write(task, task.fresh_folder("shards"), _NUM_SHARDS), task)
-    return Turn(lambda: seen_bytes(batch["image"] for batch in dataset.as_numpy_iterator()))
+    return Workload(lambda: count_bytes(batch["image"] for batch in dataset.as_numpy_iterator()))
 
 
-def first_batch(task: Task) -> Turn:
-    """In the files' order but for the buffer: tf.data knows no random access here."""
+def first_batch(task: Task) -> Workload:
+    """Read in file order within the buffer: tf.data has no random access here."""
     paths = write(task, task.fresh_folder("shards"), 1)
 
     def run() -> Amount:
         batch = next(batched_records(paths, task).as_numpy_iterator())
-        return seen_bytes([batch["image"]])
+        return count_bytes([batch["image"]])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder, 1))
 
 
 if __name__ == "__main__":
-    serve(version("tensorflow-cpu"), {"train": train, "decode": decode, "records": records, "open": first_batch, "pack": pack})
+    serve(
+        version("tensorflow-cpu"),
+        {"train": train, "decode": decode, "records": records, "open": first_batch, "pack": pack},
+    )

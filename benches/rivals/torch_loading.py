@@ -1,4 +1,4 @@
-"""torch's DataLoader, tuned as its documentation advises, for every dataset that is made for it."""
+"""torch's DataLoader, tuned as its documentation recommends."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benches.rivals.opencv_crops import alone, random_crop
-from benches.rivals.turns import Task, Turn, seen_pixels
+from benches.rivals.protocol import Task, Workload, count_pixels
 
 
 def cropped(jpeg: bytes, size: int) -> torch.Tensor:
@@ -15,8 +15,12 @@ def cropped(jpeg: bytes, size: int) -> torch.Tensor:
 
 
 def workers(task: Task) -> dict[str, Any]:
-    """Processes that stay from epoch to epoch; tensors come from them through shared memory."""
-    return {"num_workers": task.num_threads, "persistent_workers": True, "worker_init_fn": prepare_worker}
+    """Return options for persistent workers; tensors arrive through shared memory."""
+    return {
+        "num_workers": task.num_threads,
+        "persistent_workers": True,
+        "worker_init_fn": prepare_worker,
+    }
 
 
 def prepare_worker(_: int) -> None:
@@ -28,11 +32,11 @@ def loader_of(dataset: Dataset[Any], task: Task, **options: Any) -> DataLoader[A
     return DataLoader(dataset, batch_size=task.batch, **workers(task), **options)
 
 
-def epochs(loader: Any, task: Task) -> Turn:
-    """The loader gives (images, labels)."""
+def epochs(loader: Any, task: Task) -> Workload:
+    """Return a workload over a loader of (images, labels)."""
 
     def images() -> Iterator[torch.Tensor]:
         for batch, _ in loader:
             yield batch
 
-    return Turn(lambda: seen_pixels(images(), task.size))
+    return Workload(lambda: count_pixels(images(), task.size))

@@ -1,4 +1,4 @@
-"""vahidk/tfrecord: TFRecord without TensorFlow; an index beside the file, records in order or through a buffer."""
+"""vahidk/tfrecord: TFRecord without TensorFlow, with an index file beside it."""
 
 import itertools
 from importlib.metadata import version
@@ -6,9 +6,9 @@ from importlib.metadata import version
 import tfrecord
 from tfrecord.tools import tfrecord2idx
 
-from benches.rivals.turns import Amount, Task, Turn, packing, seen_bytes, serve
+from benches.rivals.protocol import Amount, Task, Workload, count_bytes, packing, serve
 
-_SHUFFLED = 1000  # records in the buffer
+_SHUFFLED = 1000  # records in the shuffle buffer
 
 
 def write(task: Task, folder: str) -> tuple[str, str]:
@@ -20,30 +20,33 @@ def write(task: Task, folder: str) -> tuple[str, str]:
     return path, f"{folder}/data.index"
 
 
-def records(task: Task) -> Turn:
-    """Shuffled in a buffer, in this process: workers would have to send each record through a pipe."""
+def records(task: Task) -> Workload:
+    """Shuffle in a buffer, in this process: workers would send each record through a pipe."""
     path, index = write(task, task.fresh_folder("tfrecord"))
     tfrecord2idx.create_index(path, index)
 
     def run() -> Amount:
         samples = tfrecord.tfrecord_loader(path, index, {"image": "byte"})
-        return seen_bytes([sample["image"]] for sample in tfrecord.iterator_utils.shuffle_iterator(samples, _SHUFFLED))
+        return count_bytes(
+            [sample["image"]]
+            for sample in tfrecord.iterator_utils.shuffle_iterator(samples, _SHUFFLED)
+        )
 
-    return Turn(run)
+    return Workload(run)
 
 
-def first_batch(task: Task) -> Turn:
+def first_batch(task: Task) -> Workload:
     path, index = write(task, task.fresh_folder("tfrecord"))
     tfrecord2idx.create_index(path, index)
 
     def run() -> Amount:
         samples = tfrecord.tfrecord_loader(path, index, {"image": "byte"})
-        return seen_bytes([[sample["image"] for sample in itertools.islice(samples, task.batch)]])
+        return count_bytes([[sample["image"] for sample in itertools.islice(samples, task.batch)]])
 
-    return Turn(run)
+    return Workload(run)
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder))
 
 

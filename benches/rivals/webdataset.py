@@ -1,14 +1,14 @@
-"""WebDataset: tar shards read in order, shuffled by shard and in a buffer, batched in the workers."""
+"""WebDataset: tar shards in order, shuffled by shard and buffer, batched in workers."""
 
 from importlib.metadata import version
 from pathlib import Path
 
 import webdataset as wds
 
+from benches.rivals.protocol import Task, Workload, count_bytes, packing, serve
 from benches.rivals.torch_loading import cropped, epochs, workers
-from benches.rivals.turns import Task, Turn, packing, seen_bytes, serve
 
-_SHUFFLED = 1000  # what the documentation's examples keep in the buffer
+_SHUFFLED = 1000  # the shuffle buffer of the documentation's examples
 _SHARDS_A_WORKER = 4
 
 
@@ -29,18 +29,26 @@ def samples(task: Task) -> wds.WebDataset:
     return wds.WebDataset(shards(task), shardshuffle=100).shuffle(_SHUFFLED, initial=_SHUFFLED)
 
 
-def train(task: Task) -> Turn:
-    dataset = samples(task).to_tuple("jpg", "cls").map_tuple(lambda jpeg: cropped(jpeg, task.size), int)
-    return epochs(wds.WebLoader(dataset.batched(task.batch), batch_size=None, **workers(task)), task)
+def train(task: Task) -> Workload:
+    dataset = (
+        samples(task).to_tuple("jpg", "cls").map_tuple(lambda jpeg: cropped(jpeg, task.size), int)
+    )
+    return epochs(
+        wds.WebLoader(dataset.batched(task.batch), batch_size=None, **workers(task)), task
+    )
 
 
-def records(task: Task) -> Turn:
-    """In this process: workers would have to send each record through a pipe."""
-    dataset = samples(task).to_tuple("jpg").batched(task.batch, collation_fn=lambda batch: [jpeg for (jpeg,) in batch])
-    return Turn(lambda: seen_bytes(dataset))
+def records(task: Task) -> Workload:
+    """Read in this process: workers would send each record through a pipe."""
+    dataset = (
+        samples(task)
+        .to_tuple("jpg")
+        .batched(task.batch, collation_fn=lambda batch: [jpeg for (jpeg,) in batch])
+    )
+    return Workload(lambda: count_bytes(dataset))
 
 
-def pack(task: Task) -> Turn:
+def pack(task: Task) -> Workload:
     return packing(task, lambda folder: write(task, folder, 1))
 
 

@@ -7,14 +7,16 @@ from typing_extensions import disjoint_base
 
 from fastpack.errors import Outcome
 
-_Wanted = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+_Wanted = tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
+]
 
 @disjoint_base
 class ReadChunks:
     # chunks: (n,) of dtypes.CHUNK, row by row of the grid. filters: (k,) of dtypes.FILTER.
     # fill: the bytes of one item. shape, chunk_shape: of the dataset, samples first.
-    # wanted: layers (l,) of the grid; starts (l + 1,) of their samples; for each sample (m,): its
-    # number within the layer, and its row of `out` (bytes).
+    # wanted: layers (l,) of the grid, and starts (l + 1,) of their samples. For each sample (m,):
+    # its number within the layer, and its row of `out` (bytes).
     def __init__(
         self,
         fd: int,

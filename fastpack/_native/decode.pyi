@@ -68,7 +68,8 @@ class DecodeBatch:
         memory: npt.NDArray[np.uint8] | None = None,
         check: bool = True,
         keep_going: bool = False,
-        seek_points: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
+        seek_points: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+        | None = None,
     ) -> None: ...
     # Called by any number of threads. Returns when no row is left, or after a failure without
     # keep_going.

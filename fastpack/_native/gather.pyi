@@ -28,7 +28,7 @@ class Gather:
     # In the order of rows.
     def failures(self) -> list[Outcome]: ...
 
-# Tells the OS that these spans will be read soon. spans: (n,) of dtypes.SPAN, sorted by shard and
+# Advises the OS that these spans will be read soon. spans: (n,) of dtypes.SPAN, sorted by shard and
 # offset. fds: descriptors by shard number.
 def advise_willneed(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
 

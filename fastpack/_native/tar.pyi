@@ -10,8 +10,8 @@ def is_header(data: bytes | npt.NDArray[np.uint8]) -> bool: ...
 # The n regular files in an open tar file of `size` bytes whose names are a key, a dot and a suffix.
 @disjoint_base
 class Members:
-    # (n,) each: the offset and the number of its bytes; the index of its suffix; its sample
-    # (consecutive members with one key); the offset and length of its key in `names`.
+    # (n,) each. The offset and the number of its bytes. The index of its suffix. Its sample, which
+    # is consecutive members with one key. The offset and length of its key in `names`.
     @property
     def offsets(self) -> npt.NDArray[np.uint64]: ...
     @property

@@ -19,26 +19,51 @@ from fastpack.cli.options import (
     quiet_option,
     without_indexes,
 )
-from fastpack.cli.text import extracted_text, indexed_text, packed_text, readable_size
+from fastpack.cli.text import extracted_text, indexed_text, packed_text
 from fastpack.errors import OptionError
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.indexing import build_indexes
-from fastpack.formats.registry import of_file
+from fastpack.formats.registry import NAMES, of_file
 from fastpack.packing.convert import convert as convert_dataset
 from fastpack.packing.extract import extract as extract_files
 
 
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
-@click.option("--index-dir", type=click.Path(file_okay=False, exists=True, path_type=Path), help="Write the indexes into this folder.")
+@click.option(
+    "--index-dir",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Write the indexes into this folder.",
+)
 @click.option("--rebuild", is_flag=True, help="Build indexes anew that are there already.")
-@click.option("--checkpoints", is_flag=True, help="Find places inside the JPEGs too where decoding may begin: crops take less time then.")
-@click.option("--offsets", is_flag=True, help="Write NAME.idx beside each TFRecord too, the text that DALI and vahidk/tfrecord read.")
-@click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Files at once; by default one a core.")
+@click.option(
+    "--seek-points",
+    is_flag=True,
+    help="Find places inside the JPEGs too where decoding may begin: crops take less time then.",
+)
+@click.option(
+    "--offsets",
+    is_flag=True,
+    help="Write NAME.idx beside each TFRecord too, the text that DALI and vahidk/tfrecord read.",
+)
+@click.option(
+    "-j",
+    "--num-workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Files at once; by default one a core.",
+)
 @kinds_option
 @json_option
 @quiet_option
-def index(paths: tuple[str, ...], index_dir: Path | None, offsets: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def index(
+    paths: tuple[str, ...],
+    index_dir: Path | None,
+    offsets: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Indexes a dataset where it is.
 
     Reads and checks everything once and saves what it finds beside the files, so that opening them takes no time; shows
@@ -53,7 +78,7 @@ def index(paths: tuple[str, ...], index_dir: Path | None, offsets: bool, as_json
         indexed = build_indexes(
             chosen,
             index_dir=index_dir,
-            progress=lambda done, total: update(completed=done, total=total, done=readable_size(done)),
+            progress=update,
             **options,
         )
     if offsets:
@@ -67,7 +92,9 @@ def index(paths: tuple[str, ...], index_dir: Path | None, offsets: bool, as_json
 def refuse_offsets(paths: list[str]) -> None:
     for shard in find_shards(paths):
         if of_file(shard).name != "tfrecord":
-            raise OptionError(f"--offsets lists the records of TFRecords; leave it out - at {shard}")
+            raise OptionError(
+                f"--offsets lists the records of TFRecords; leave it out - at {shard}"
+            )
 
 
 def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
@@ -80,14 +107,41 @@ def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
 @click.argument("output", metavar="OUT")
-@click.option("--format", type=click.Choice(["tfrecord", "hdf5", "tar"]), help="What to write; by default the ending of OUT says it.")
-@click.option("--fields", metavar="A,B", callback=names, help="Which fields to keep beside image, label and key; by default all.")
-@click.option("--float64", type=click.Choice(["refuse", "round"]), help="Of floats that TFRecord changes; by default refused.")
+@click.option(
+    "--format",
+    type=click.Choice(NAMES),
+    help="What to write; by default the ending of OUT says it.",
+)
+@click.option(
+    "--fields",
+    metavar="A,B",
+    callback=names,
+    help="Which fields to keep beside image, label and key; by default all.",
+)
+@click.option(
+    "--float64",
+    type=click.Choice(["refuse", "round"]),
+    help="Of floats that TFRecord changes; by default refused.",
+)
 @click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Write N files.")
-@click.option("--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB.")
-@click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
-@click.option("--overwrite", is_flag=True, help="Replace all files of OUT that are there, as a whole.")
-@click.option("--resume", is_flag=True, help="Go on where the same conversion was interrupted, also with --overwrite.")
+@click.option(
+    "--shard-size", metavar="SIZE", help="Write files of at most this size, such as 1GB or 256MiB."
+)
+@click.option(
+    "-j",
+    "--num-workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads; by default one a core.",
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace all files of OUT that are there, as a whole."
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where the same conversion was interrupted, also with --overwrite.",
+)
 @classes_option
 @folder_options
 @kinds_option
@@ -116,18 +170,29 @@ def convert(
     if options["format"] is None and Path(output).suffix == "":
         refuse_options(options | {"resume": resume or None})
         shown: dict[str, Any] = {"as_json": as_json, "quiet": quiet}
-        write_files(paths, output, overwrite=overwrite, index_dir=index_dir, taking=taking, kinds=kinds, whole=True, **shown)
+        write_files(
+            paths,
+            output,
+            overwrite=overwrite,
+            index_dir=index_dir,
+            taking=taking,
+            kinds=kinds,
+            whole=True,
+            **shown,
+        )
         return
     with terminal.progress("converting", quiet) as update:
         packed = convert_dataset(
             without_indexes(paths),
             output,
-            fastpack.PackOptions(**{name: value for name, value in options.items() if value is not None}, **taking),
+            fastpack.PackOptions(
+                **{name: value for name, value in options.items() if value is not None}, **taking
+            ),
             index_dir=index_dir,
             kinds=kinds,
             overwrite=overwrite,
             resume=resume,
-            progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
+            progress=update,
         )
     if as_json:
         terminal.emit(dataclasses.asdict(packed))
@@ -159,7 +224,9 @@ def extract(paths: tuple[str, ...], output: str, field: str | None, **options: A
 def refuse_options(options: dict[str, Any]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
-        raise OptionError(f"a folder or tar of files has no {given[0]}; leave it out, or name a file such as train.tfrecord")
+        raise OptionError(
+            f"a folder or tar of files has no {given[0]}; leave it out, or name a file such as train.tfrecord"
+        )
 
 
 def write_files(
@@ -177,12 +244,14 @@ def write_files(
 ) -> None:
     with terminal.progress("extracting", quiet) as update:
         extracted = extract_files(
-            fastpack.open(without_indexes(paths), index_dir=index_dir, save_index=False, kinds=kinds, **taking),
+            fastpack.open(
+                without_indexes(paths), index_dir=index_dir, save_index=False, kinds=kinds, **taking
+            ),
             output,
             field=field,
             overwrite=overwrite,
             whole=whole,
-            progress=lambda done, total, num_bytes: update(completed=done, total=total, done=readable_size(num_bytes)),
+            progress=update,
         )
     if as_json:
         terminal.emit(dataclasses.asdict(extracted))

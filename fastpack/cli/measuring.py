@@ -10,7 +10,15 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import dataset_argument, existing, folder_options, image_size, index_dir_option, json_option, open_dataset
+from fastpack.cli.options import (
+    dataset_argument,
+    existing,
+    folder_options,
+    image_size,
+    index_dir_option,
+    json_option,
+    open_dataset,
+)
 from fastpack.cli.text import benchmarked_text, diagnosed_text
 from fastpack.core.threads import num_cores
 from fastpack.errors import OptionError
@@ -22,15 +30,42 @@ from fastpack.integrity.compare import source_at
 
 @click.command(epilog=terminal.EPILOG)
 @click.argument("path", metavar="SRC|DATASET", callback=existing)
-@click.option("--size", metavar="HxW", callback=image_size, help="Decode crops of this size, as training does; by default whole images.")
-@click.option("--consumer", type=click.FloatRange(min=0, min_open=True), metavar="RATE", help="Images a second that training takes.")
-@click.option("-j", "--num-workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default one a core.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True, help="For each stage, about.")
+@click.option(
+    "--size",
+    metavar="HxW",
+    callback=image_size,
+    help="Decode crops of this size, as training does; by default whole images.",
+)
+@click.option(
+    "--consumer",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="RATE",
+    help="Images a second that training takes.",
+)
+@click.option(
+    "-j",
+    "--num-workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads; by default one a core.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="For each stage, about.",
+)
 @folder_options
 @index_dir_option
 @json_option
 def doctor(
-    path: str, size: int | tuple[int, int] | None, index_dir: Path | None, as_json: bool, taking: dict[str, Any], **options: Any
+    path: str,
+    size: int | tuple[int, int] | None,
+    index_dir: Path | None,
+    as_json: bool,
+    taking: dict[str, Any],
+    **options: Any,
 ) -> None:
     """Measures how fast images can be loaded, and says what holds them back.
 
@@ -53,15 +88,39 @@ def doctor(
 
 @click.command(epilog=terminal.EPILOG)
 @dataset_argument
-@click.option("--size", metavar="HxW", callback=image_size, default="224", show_default=True, help="Of the crops that are trained on.")
 @click.option(
-    "-j", "--num-workers", type=click.IntRange(min=1), multiple=True, metavar="N", help="Threads, once or more; by default 1, 2, 4 ..."
+    "--size",
+    metavar="HxW",
+    callback=image_size,
+    default="224",
+    show_default=True,
+    help="Of the crops that are trained on.",
 )
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=0.5, show_default=True, help="For each figure, about.")
+@click.option(
+    "-j",
+    "--num-workers",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="N",
+    help="Threads, once or more; by default 1, 2, 4 ...",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="For each figure, about.",
+)
 @folder_options
 @index_dir_option
 @json_option
-def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, taking: dict[str, Any], **options: Any) -> None:
+def bench(
+    paths: tuple[str, ...],
+    size: int | tuple[int, int],
+    as_json: bool,
+    taking: dict[str, Any],
+    **options: Any,
+) -> None:
     """Measures in some seconds how fast a dataset is read, decoded and loaded here, with one thread and with more.
 
     Records as they are stored, whole images, random crops as training takes them, and the same through a Loader; all from memory.
@@ -83,7 +142,12 @@ def bench(paths: tuple[str, ...], size: int | tuple[int, int], as_json: bool, ta
 
 def _measured_on() -> dict[str, Any]:
     """Without these, figures of two machines or two versions would be compared one day."""
-    return {"fastpack": fastpack.__version__, "python": platform.python_version(), "system": platform.platform(), "cores": num_cores()}
+    return {
+        "fastpack": fastpack.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": num_cores(),
+    }
 
 
 _COLUMNS = {"records": "records/s", "decode": "images/s", "train": "crops/s", "loader": "loader/s"}

@@ -4,14 +4,22 @@ import contextlib
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from fastpack.cli.text import printable
+from fastpack.cli.text import printable, readable_size
 from fastpack.cli.words import in_cli_words
-from fastpack.errors import FastpackError, FastpackWarning, OptionError, OutputExistsError, PlanChangedError, StagingBusyError
+from fastpack.core.progress import Progress
+from fastpack.errors import (
+    FastpackError,
+    FastpackWarning,
+    OptionError,
+    OutputExistsError,
+    PlanChangedError,
+    StagingBusyError,
+)
 
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
 # What the user asked for makes no sense, whatever the data.
@@ -50,7 +58,9 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         _emit_error(ctx, error, error.format_message())
         raise  # click prints the usage
     except FastpackError as error:
-        message = in_cli_words(str(error.args[-1]), _invoked(ctx))  # an OSError's own text would begin with its number
+        message = in_cli_words(
+            str(error.args[-1]), _invoked(ctx)
+        )  # an OSError's own text would begin with its number
         _emit_error(ctx, error, message)
         click.echo(f"fastpack: {printable(message)}", err=True)
         _tell_notes(error, ctx)
@@ -65,7 +75,11 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
 def _invoked(ctx: click.Context) -> click.Command | None:
     """The command that the group was asked for."""
     name = ctx.invoked_subcommand
-    return ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
+    return (
+        ctx.command.get_command(ctx, name)
+        if name and isinstance(ctx.command, click.Group)
+        else None
+    )
 
 
 @contextlib.contextmanager
@@ -78,7 +92,9 @@ def _notes_told(ctx: click.Context) -> Iterator[None]:
             show(message, category, *where, **options)
         elif str(message) not in told:
             told.add(str(message))
-            click.echo(f"fastpack: {printable(in_cli_words(str(message), _invoked(ctx)))}", err=True)
+            click.echo(
+                f"fastpack: {printable(in_cli_words(str(message), _invoked(ctx)))}", err=True
+            )
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", FastpackWarning)
@@ -103,13 +119,20 @@ def emit(facts: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress(description: str, quiet: bool) -> Iterator[Callable[..., None]]:
-    """A bar on stderr, when that is a terminal; gives the function that moves it."""
+def progress(description: str, quiet: bool) -> Iterator[Progress]:
+    """Show a bar on stderr if that is a terminal. Yields the function that moves it."""
     if quiet or not sys.stderr.isatty():
-        yield lambda **changes: None
+        yield lambda done, total, num_bytes: None
         return
+    import rich.progress
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -119,6 +142,8 @@ def progress(description: str, quiet: bool) -> Iterator[Callable[..., None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with rich.progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=None, done="")
-        yield lambda **changes: bar.update(task, **changes)
+        yield lambda done, total, num_bytes: bar.update(
+            task, completed=done, total=total, done=readable_size(num_bytes)
+        )

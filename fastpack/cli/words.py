@@ -8,11 +8,14 @@ from collections.abc import Mapping
 import click
 
 import fastpack
-from fastpack.sources.table import table
+from fastpack.sources.table import from_table
 
 # An argument of Python has an underscore or a value: resize_max, fields=..., allow_external=True.
 # A word in quotes or in a path is a value of the user's.
-_NAME, _VALUE = r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)", r"""(?P<value>\.\.\.|\[[^\]]*\]|"[^"]*"|'[^']*'|\w+)"""
+_NAME, _VALUE = (
+    r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)",
+    r"""(?P<value>\.\.\.|\[[^\]]*\]|"[^"]*"|'[^']*'|\w+)""",
+)
 _ARGUMENT = re.compile(rf"""(?<![\w'"/.-]){_NAME}(?:={_VALUE}?|(?![\w'"/(-]))""")
 _BEFORE_PLACE = " - at "
 
@@ -31,13 +34,19 @@ def in_cli_words(message: str, command: click.Command | None) -> str:
     >>> in_cli_words("give sidecars=[] or sidecars=['txt']", click.Command("pack", params=[click.Option(["--sidecars"])]))
     'give --sidecars none or --sidecars txt'
     """
-    text, mark, place = message.partition(_BEFORE_PLACE)
-    options = {each.name: each for each in command.params if isinstance(each, click.Option)} if command else {}
+    text, mark, location = message.partition(_BEFORE_PLACE)
+    options = (
+        {each.name: each for each in command.params if isinstance(each, click.Option)}
+        if command
+        else {}
+    )
     named = [match["name"] for match in _ARGUMENT.finditer(text) if _is_argument(match)]
     owners = _owners()
-    elsewhere = dict.fromkeys(f"{name} of {owners[name]}" for name in named if name not in options and name in owners)
+    elsewhere = dict.fromkeys(
+        f"{name} of {owners[name]}" for name in named if name not in options and name in owners
+    )
     note = f" (in Python: {', '.join(elsewhere)})" if elsewhere else ""
-    return _ARGUMENT.sub(lambda match: _written(match, options), text) + note + mark + place
+    return _ARGUMENT.sub(lambda match: _written(match, options), text) + note + mark + location
 
 
 def _is_argument(match: re.Match[str]) -> bool:
@@ -66,8 +75,11 @@ def _shell_value(value: str | None, option: click.Option) -> str:
 def _owners() -> dict[str, str]:
     """Of each argument the function or class that takes it; the first, where several do."""
     takers = {
-        "fastpack.open": [*inspect.signature(fastpack.open).parameters, *_fields(fastpack.ReadOptions)],
-        "fastpack.table": inspect.signature(table).parameters,
+        "fastpack.open": [
+            *inspect.signature(fastpack.open).parameters,
+            *_fields(fastpack.ReadOptions),
+        ],
+        "fastpack.table": inspect.signature(from_table).parameters,
         "fastpack.PackOptions": _fields(fastpack.PackOptions),
         "fastpack.Limits": _fields(fastpack.Limits),
     }

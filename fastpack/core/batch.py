@@ -62,11 +62,19 @@ class Batch(Mapping[str, Any]):
         return {name: _one(values, i) for name, values in self._fields.items()}
 
     def __repr__(self) -> str:
-        described = ", ".join(f"{name}: {_describe(values)}" for name, values in self._fields.items())
+        described = ", ".join(
+            f"{name}: {_describe(values)}" for name, values in self._fields.items()
+        )
         return f"Batch({self.num_samples} samples; {described})"
 
 
-def settled(fields: dict[str, Any], rows: npt.NDArray[np.int64], failures: Mapping[int, FastpackError], *, skips: bool) -> Batch:
+def with_failures(
+    fields: dict[str, Any],
+    rows: npt.NDArray[np.int64],
+    failures: Mapping[int, FastpackError],
+    *,
+    skips: bool,
+) -> Batch:
     """The batch of the samples `rows` when those in `failures` could not be read: without them, or with a mask that tells."""
     told = [failures[row] for row in sorted(failures)]
     mask = np.ones(len(rows), np.bool_)

@@ -20,13 +20,13 @@ _SMALL_BYTES = 1 << 20
 _ALIGNMENT = 64
 
 
-class Memory:
+class BufferPool:
     """Gives arrays, and keeps at most `max_blocks` blocks of at most `max_bytes` together for when they are free. Thread-safe.
 
     An array is its taker's for as long as it, or anything that looks at its memory, lives: a view, a tensor, a memoryview.
     Only then does the block go to another. Free blocks go when the Memory and all arrays from it are gone.
 
-    >>> memory = Memory()
+    >>> memory = BufferPool()
     >>> batch = memory.empty((256, 224, 224, 3), np.uint8)
     >>> address, part = batch.ctypes.data, batch[7]
     >>> del batch
@@ -53,7 +53,11 @@ class Memory:
                 return np.empty(shape, kind)
             free = self._free
             return np.asarray(_Lease(free.take(num_bytes), free, shape, kind))
-        except (MemoryError, ValueError, OverflowError) as error:  # of numpy: no memory, or more than 2**63 bytes
+        except (
+            MemoryError,
+            ValueError,
+            OverflowError,
+        ) as error:  # of numpy: no memory, or more than 2**63 bytes
             message = f"there is no memory for {kind} {shape}; free memory, use smaller batches, or a transform to a smaller size"
             raise OutOfMemoryError(message) from error
 
@@ -62,7 +66,7 @@ class Memory:
         self._free = _FreeBlocks(self._free.max_blocks, self._free.max_bytes)
 
     def __reduce__(self) -> Any:
-        return Memory, (self._free.max_blocks, self._free.max_bytes)
+        return BufferPool, (self._free.max_blocks, self._free.max_bytes)
 
 
 class _FreeBlocks:
@@ -70,7 +74,9 @@ class _FreeBlocks:
 
     def __init__(self, max_blocks: int, max_bytes: int) -> None:
         self.max_blocks, self.max_bytes = max_blocks, max_bytes
-        self.blocks: deque[Block] = deque(maxlen=max_blocks)  # the one that has waited longest leaves
+        self.blocks: deque[Block] = deque(
+            maxlen=max_blocks
+        )  # the one that has waited longest leaves
 
     def take(self, num_bytes: int) -> Block:
         """A free block that is large enough and not much too large, or a new one with room for a somewhat larger batch."""
@@ -94,10 +100,17 @@ class _Lease:
 
     __slots__ = ("__array_interface__", "_block", "_free")
 
-    def __init__(self, block: Block, free: _FreeBlocks, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, block: Block, free: _FreeBlocks, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
         self._block, self._free = block, free
         address = -(-block.__array_interface__["data"][0] // _ALIGNMENT) * _ALIGNMENT
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (address, False)}
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (address, False),
+        }
 
     def __del__(self) -> None:
         self._free.give_back(self._block)

@@ -14,9 +14,9 @@ import numpy as np
 from fastpack.errors import OptionError
 
 Size = int | tuple[int, int]
-_LONGEST_SHOWN = 80  # characters of a value in a message
-_MOST_SEED = 2**64 - 1
-_MOST_SIDE = 2**31 - 1
+_MAX_SHOWN = 80  # characters of a value in a message
+_MAX_SEED = 2**64 - 1
+_MAX_SIDE = 2**31 - 1
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -34,7 +34,9 @@ def integer(name: str, value: Any, least: int | None = None, most: int | None = 
     return number
 
 
-def optional_integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int | None:
+def optional_integer(
+    name: str, value: Any, least: int | None = None, most: int | None = None
+) -> int | None:
     return None if value is None else integer(name, value, least, most)
 
 
@@ -46,13 +48,15 @@ def bits(name: str, value: Any) -> int | None:
 
 
 def seed(name: str, value: Any) -> int:
-    return integer(name, value, 0, _MOST_SEED)
+    return integer(name, value, 0, _MAX_SEED)
 
 
 def number(name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
     """A finite number between `least` and `most`, both included."""
     try:
-        found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        found = (
+            float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        )
     except OverflowError:
         found = math.inf
     if not math.isfinite(found) or not _lies_between(found, least, most):
@@ -86,10 +90,10 @@ def size(name: str, value: Any) -> Size:
     (224, 256)
     """
     if not _is_list(value):
-        return integer(name, value, 1, _MOST_SIDE)
+        return integer(name, value, 1, _MAX_SIDE)
     if len(value) != 2:
         raise OptionError(f"{name} must be (height, width) or one integer, not {shown(value)}")
-    return integer(name, value[0], 1, _MOST_SIDE), integer(name, value[1], 1, _MOST_SIDE)
+    return integer(name, value[0], 1, _MAX_SIDE), integer(name, value[1], 1, _MAX_SIDE)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -116,7 +120,11 @@ def texts(name: str, values: Any) -> tuple[str, ...]:
     if isinstance(values, str):
         raise OptionError(f"{name} must be a list, such as [{values!r}]")
     found = () if isinstance(values, Mapping) else listed(values)
-    if isinstance(values, Mapping) or found is None or not all(isinstance(value, str) for value in found):
+    if (
+        isinstance(values, Mapping)
+        or found is None
+        or not all(isinstance(value, str) for value in found)
+    ):
         raise OptionError(f"{name} must be a list of strings, not {shown(values)}")
     return found
 
@@ -144,7 +152,9 @@ def encoded(name: str, value: Any) -> bytes:
     """
     is_array = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 1
     if not is_array and not isinstance(value, (bytes, bytearray, memoryview)):
-        raise OptionError(f"{name} must be the bytes of a file (bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}")
+        raise OptionError(
+            f"{name} must be the bytes of a file (bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}"
+        )
     return bytes(value)
 
 
@@ -163,12 +173,14 @@ def settle(options: object, **values: Any) -> None:
 def shown(value: Any) -> str:
     """The value as a message shows it."""
     text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _is_list(value: Any) -> bool:
     is_array = isinstance(value, np.ndarray) and value.ndim == 1
-    return is_array or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)))
+    return is_array or (
+        isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+    )
 
 
 def _lies_between(value: Any, least: float | None, most: float | None) -> bool:
@@ -177,6 +189,6 @@ def _lies_between(value: Any, least: float | None, most: float | None) -> bool:
 
 def _range(least: float | None, most: float | None) -> str:
     if most is not None:
-        shown_most = "2**64 - 1" if most == _MOST_SEED else most
+        shown_most = "2**64 - 1" if most == _MAX_SEED else most
         return f" from {least} to {shown_most}"
     return "" if least is None else f" of at least {least}"

@@ -1,6 +1,13 @@
 """The records that numpy and the kernels share, field by field."""
 
+from typing import TypeAlias
+
 import numpy as np
+import numpy.typing as npt
+
+# Numbers of samples or records, (n,).
+Rows: TypeAlias = npt.NDArray[np.int64]
+
 
 # Where a blob lies, and which bytes around it the checksum covers: fp_span in src_cython/kernels/span.h.
 SPAN = np.dtype(

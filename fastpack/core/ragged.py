@@ -14,7 +14,7 @@ from fastpack._native.crc32c import crc32c
 _BLOCK_ROWS = 4096
 
 
-Rows = TypeVar("Rows", bound="Ragged")
+AnyRagged = TypeVar("AnyRagged", bound="Ragged")
 
 
 class Ragged(Sequence[Any]):
@@ -31,7 +31,12 @@ class Ragged(Sequence[Any]):
     def __init__(self, values: Any, offsets: npt.NDArray[np.int64]) -> None:
         if offsets.ndim != 1 or offsets.dtype != np.int64 or getattr(values, "ndim", 1) != 1:
             raise ValueError("offsets must be int64 in one dimension, and values in one")
-        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (offsets[1:] < offsets[:-1]).any():
+        if (
+            len(offsets) == 0
+            or offsets[0] != 0
+            or offsets[-1] != len(values)
+            or (offsets[1:] < offsets[:-1]).any()
+        ):
             raise ValueError("offsets must rise from 0 to the number of values")
         self.values = values
         self.offsets = offsets
@@ -113,7 +118,7 @@ class Text(Ragged):
 
     @classmethod
     def of(cls, rows: Iterable[str]) -> Self:
-        growing = Growing()
+        growing = RaggedBuilder()
         growing.extend(map(encoded, rows))
         return growing.finished(cls)
 
@@ -121,8 +126,13 @@ class Text(Ragged):
         """All strings, some thousands at a time: a str for each takes several times the memory of its letters."""
         for first in range(0, len(self), _BLOCK_ROWS):
             offsets = self.offsets[first : first + _BLOCK_ROWS + 1]
-            data, ends = self.values[offsets[0] : offsets[-1]].tobytes(), (offsets - offsets[0]).tolist()
-            yield [data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(ends)]
+            data, ends = (
+                self.values[offsets[0] : offsets[-1]].tobytes(),
+                (offsets - offsets[0]).tolist(),
+            )
+            yield [
+                data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(ends)
+            ]
 
     def __iter__(self) -> Iterator[str]:
         return chain.from_iterable(self.blocks())
@@ -131,10 +141,10 @@ class Text(Ragged):
         return self.bytes(row).decode("utf-8", "surrogateescape")
 
 
-class Growing:
+class RaggedBuilder:
     """Rows of bytes that others are put behind: a Ragged or a Text in the making, in little more memory than it will take.
 
-    >>> growing = Growing()
+    >>> growing = RaggedBuilder()
     >>> growing.extend([b"cat", b"dog"])
     >>> growing.finished(Text)[1]
     'dog'
@@ -148,7 +158,7 @@ class Growing:
             self._values += row
             self._offsets.append(len(self._values))
 
-    def finished(self, kind: type[Rows]) -> Rows:
+    def finished(self, kind: type[AnyRagged]) -> AnyRagged:
         return kind(np.frombuffer(self._values, np.uint8), np.frombuffer(self._offsets, np.int64))
 
 
@@ -157,18 +167,18 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def numbered(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
+def factorize(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Which of the distinct rows, in sorted order, each row is; and these.
 
-    >>> numbered(["dog", "cat", "dog"])
+    >>> factorize(["dog", "cat", "dog"])
     (array([1, 0, 1]), ['cat', 'dog'])
     """
     seen: dict[str, int] = {}
     found = np.fromiter((seen.setdefault(row, len(seen)) for row in rows), np.int64)
     names = sorted(seen)
-    place = np.empty(len(names), np.int64)
-    place[[seen[name] for name in names]] = np.arange(len(names))
-    return place[found], names
+    location = np.empty(len(names), np.int64)
+    location[[seen[name] for name in names]] = np.arange(len(names))
+    return location[found], names
 
 
 def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -194,7 +204,11 @@ def owners(rows: Any) -> npt.NDArray[np.int64]:
     >>> owners(Ragged(np.arange(3), offsets_of([2, 0, 1]))).tolist()
     [0, 0, 2]
     """
-    return np.repeat(np.arange(len(rows)), rows.lengths) if type(rows) is Ragged else np.arange(len(rows))
+    return (
+        np.repeat(np.arange(len(rows)), rows.lengths)
+        if type(rows) is Ragged
+        else np.arange(len(rows))
+    )
 
 
 def concatenate_values(pieces: Sequence[Any]) -> Any:

@@ -15,7 +15,7 @@ _HALF = np.uint64(32)
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class CounterRng:
     """The random numbers of some samples in one epoch.
 
     - seed: 0 <= seed < 2**64.
@@ -25,7 +25,7 @@ class Draws:
     The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
     keyed by the seed and counting (sample, epoch, draw).
 
-    >>> Draws(seed=1, epoch=0, samples=np.array([5])).uniforms(0, 2).shape
+    >>> CounterRng(seed=1, epoch=0, samples=np.array([5])).uniforms(0, 2).shape
     (1, 2)
     """
 
@@ -45,7 +45,9 @@ class Draws:
             np.broadcast_to(blocks, shape),
         ]
         a, b, c, d = philox(counter, self.seed)
-        pairs = np.stack([a << _HALF | b, c << _HALF | d], axis=-1).reshape(len(self.samples), 2 * len(blocks))
+        pairs = np.stack([a << _HALF | b, c << _HALF | d], axis=-1).reshape(
+            len(self.samples), 2 * len(blocks)
+        )
         wanted = pairs[:, first % 2 : first % 2 + count]
         return (wanted >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
@@ -57,9 +59,13 @@ def check_epochs(epochs: int | npt.NDArray[np.int64], num_samples: int) -> None:
     except ValueError:  # lists of differing length
         given = np.zeros(0, np.object_)
     if given.shape not in ((), (num_samples,)) or given.dtype.kind not in "iu":
-        raise OptionError(f"epoch must be an integer, or one for each of {num_samples} samples, not {given.dtype} {given.shape}")
+        raise OptionError(
+            f"epoch must be an integer, or one for each of {num_samples} samples, not {given.dtype} {given.shape}"
+        )
     if given.size and not 0 <= given.min() <= given.max() < 2**32:
-        raise OptionError(f"epoch must lie between 0 and 2**32 - 1, not at {given.min() if given.min() < 0 else given.max()}")
+        raise OptionError(
+            f"epoch must lie between 0 and 2**32 - 1, not at {given.min() if given.min() < 0 else given.max()}"
+        )
 
 
 def philox(counter: list[npt.NDArray[np.uint64]], key: int) -> list[npt.NDArray[np.uint64]]:

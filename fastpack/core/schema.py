@@ -46,11 +46,15 @@ class Field:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise SchemaError(f"field {self.name!r}: the kind {self.kind!r} is none of {', '.join(KINDS)}")
+            raise SchemaError(
+                f"field {self.name!r}: the kind {self.kind!r} is none of {', '.join(KINDS)}"
+            )
         if not self.name:
             raise SchemaError("a field needs a name")
         if not _are_axes(self.axes, len(self.shape)):
-            raise SchemaError(f"field {self.name!r}: {self.axes!r} are not the axes of samples of {len(self.shape)} dimensions")
+            raise SchemaError(
+                f"field {self.name!r}: {self.axes!r} are not the axes of samples of {len(self.shape)} dimensions"
+            )
 
     @property
     def is_blob(self) -> bool:
@@ -140,7 +144,7 @@ class Schema:
         return tuple(field for field in self.fields if not field.is_blob)
 
     @property
-    def picture(self) -> Field | None:
+    def image_field(self) -> Field | None:
         """The field that is looked at when a sample is: the first image or pixels field."""
         return next((field for field in self.fields if field.is_picture), None)
 
@@ -151,7 +155,11 @@ class Schema:
         >>> schema.class_name(1), schema.class_name(7)
         ('dog', '7')
         """
-        name = self.class_names[label] if isinstance(label, int) and 0 <= label < len(self.class_names) else ""
+        name = (
+            self.class_names[label]
+            if isinstance(label, int) and 0 <= label < len(self.class_names)
+            else ""
+        )
         return name or str(label)
 
     def to_json(self) -> str:
@@ -166,7 +174,9 @@ class Schema:
         """Raises SchemaError when `text` is not what `to_json` writes."""
         try:
             data = json.loads(text)
-            fields = [Field(**{**field, "shape": tuple(field["shape"])}) for field in data["fields"]]
+            fields = [
+                Field(**{**field, "shape": tuple(field["shape"])}) for field in data["fields"]
+            ]
             return cls(tuple(fields), tuple(data["class_names"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise SchemaError(f"this is not a schema: {error}") from error
@@ -193,6 +203,8 @@ def merge_class_names(pieces: list[tuple[str, ...]]) -> tuple[str, ...]:
     for piece in pieces:
         for label, name in enumerate(piece):
             if name and merged[label] and name != merged[label]:
-                raise SchemaError(f"label {label} is {merged[label]!r} in one shard and {name!r} in another")
+                raise SchemaError(
+                    f"label {label} is {merged[label]!r} in one shard and {name!r} in another"
+                )
             merged[label] = name or merged[label]
     return tuple(merged)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if TYPE_CHECKING:  # else imported when the pool is made: it takes a tenth of the time that the library may
+if (
+    TYPE_CHECKING
+):  # else imported when the pool is made: it takes a tenth of the time that the library may
     from concurrent.futures import Future, ThreadPoolExecutor
 
 Result = TypeVar("Result")
@@ -22,7 +24,7 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def most_threads() -> int:
+def max_threads() -> int:
     """Threads that the pool has at most."""
     return max(32, num_cores())
 
@@ -33,7 +35,7 @@ def _pool() -> "ThreadPoolExecutor":
     process = os.getpid()
     if process not in _pools:
         # setdefault keeps one of two pools that racing threads make; the other never gets a thread.
-        _pools.setdefault(process, ThreadPoolExecutor(most_threads(), "fastpack"))
+        _pools.setdefault(process, ThreadPoolExecutor(max_threads(), "fastpack"))
     return _pools[process]
 
 
@@ -50,7 +52,7 @@ def submit(work: Callable[..., object], *arguments: Any) -> bool:
     return not future.cancelled()
 
 
-def share(work: Callable[[], Result], num_workers: int | None = None) -> list[Result]:
+def run_in_threads(work: Callable[[], Result], num_workers: int | None = None) -> list[Result]:
     """Runs `work` on `num_workers` threads at once, the caller's among them, and gives what each returned.
 
     `work` takes its portions from a counter of its own, so it does not matter how many run it: where the system starts no more
@@ -59,7 +61,9 @@ def share(work: Callable[[], Result], num_workers: int | None = None) -> list[Re
     workers = num_cores() if num_workers is None else num_workers
     if workers <= 1:
         return [work()]
-    others = [_future() for _ in range(workers - 1)]  # all known before the first begins, so that Ctrl-C loses none
+    others = [
+        _future() for _ in range(workers - 1)
+    ]  # all known before the first begins, so that Ctrl-C loses none
     interruption = None
     try:
         for other in others:

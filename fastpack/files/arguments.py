@@ -12,7 +12,7 @@ from fastpack.files.file_names import path_of
 _FLAGS = (
     "allow_external",
     "append",
-    "checkpoints",
+    "seek_points",
     "decode",
     "overwrite",
     "rebuild",

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.ragged import Ragged, numbered
+from fastpack.core.ragged import Ragged, factorize
 from fastpack.errors import OptionError, SourceError
-from fastpack.files.image_folder import Few
+from fastpack.files.image_folder import FirstNames
 
 ClassFolder = Literal["first", "last", "none"]
 # Names in the order of their labels, names and their labels, or the path of a file or dataset that has them.
@@ -20,13 +20,17 @@ ClassList = Sequence[str] | Mapping[str, int] | str | os.PathLike[str] | None
 TRAINING_SPLITS = ("train", "training")
 HELD_OUT_SPLITS = ("val", "valid", "validation", "dev", "eval", "test", "testing")
 _SPLIT_NAMES = "|".join((*TRAINING_SPLITS, *HELD_OUT_SPLITS))
-_SPLIT_NAME = re.compile(rf"({_SPLIT_NAMES})(?:[ _.-]?(?:sets?|data|dataset|images?|imgs?|split|[0-9]+))*")
+_SPLIT_NAME = re.compile(
+    rf"({_SPLIT_NAMES})(?:[ _.-]?(?:sets?|data|dataset|images?|imgs?|split|[0-9]+))*"
+)
 _UNKNOWN = -1
 
 
 def check_class_folder(choice: str | None) -> None:
     if choice is not None and not (isinstance(choice, str) and choice in get_args(ClassFolder)):
-        raise OptionError(f"class_folder must be one of {', '.join(get_args(ClassFolder))}, not {choice!r}")
+        raise OptionError(
+            f"class_folder must be one of {', '.join(get_args(ClassFolder))}, not {choice!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class Classes:
 
     labels: npt.NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
-    strays: Few = field(default_factory=Few)
+    strays: FirstNames = field(default_factory=FirstNames)
     notes: tuple[str, ...] = ()
 
 
-def classes_of(files: Sequence[str], which: ClassFolder | None = None, unsure: Collection[int] = ()) -> Classes:
+def classes_of(
+    files: Sequence[str], which: ClassFolder | None = None, unsure: Collection[int] = ()
+) -> Classes:
     """The classes of files, paths with forward slashes, numbered in sorted order.
 
     - which: the "first" folder of a path is the class, or the "last"; "none": there are no classes. None takes the last where all
@@ -57,16 +63,25 @@ def classes_of(files: Sequence[str], which: ClassFolder | None = None, unsure: C
     >>> found.labels, found.names, classes_of(["1.jpg"]).labels, classes_of(["animals/cat/1.jpg", "plants/oak/1.jpg"]).names
     (array([0, 1]), ('cat', 'dog'), None, ('cat', 'oak'))
     """
-    numbers, folders = numbered(file.rpartition("/")[0] for file in files)
+    numbers, folders = factorize(file.rpartition("/")[0] for file in files)
     if which == "none" or not any(folders):
         return Classes()
     sure = set(np.delete(numbers, list(unsure)).tolist()) if unsure else range(len(folders))
-    level, notes = _chosen([folder.split("/") for number, folder in enumerate(folders) if folder and number in sure], which)
+    level, notes = _chosen(
+        [folder.split("/") for number, folder in enumerate(folders) if folder and number in sure],
+        which,
+    )
     names = [_at_level(folder.split("/"), level) for folder in folders]
-    labels, class_names = numbered(name for name in names if name)
+    labels, class_names = factorize(name for name in names if name)
     of_folder = np.full(len(folders), _UNKNOWN)
     of_folder[[bool(name) for name in names]] = labels
-    strays = Few.of([file for row, file in enumerate(files) if "/" not in file and row not in unsure]) if "" in folders else Few()
+    strays = (
+        FirstNames.of(
+            [file for row, file in enumerate(files) if "/" not in file and row not in unsure]
+        )
+        if "" in folders
+        else FirstNames()
+    )
     return Classes(of_folder[numbers], tuple(class_names), strays, notes)
 
 
@@ -96,7 +111,9 @@ def _chosen(paths: list[list[str]], which: ClassFolder | None) -> tuple[int, tup
 def _num_shared(paths: list[list[str]]) -> int:
     """How many folders at the beginning all paths share; the last one of a path is not counted."""
     shared = 0
-    while paths and min(map(len, paths)) > shared + 1 and len({path[shared] for path in paths}) == 1:
+    while (
+        paths and min(map(len, paths)) > shared + 1 and len({path[shared] for path in paths}) == 1
+    ):
         shared += 1
     return shared
 
@@ -117,7 +134,9 @@ def _refuse_splits(names: set[str]) -> None:
     if len(splits) > 1 and (splits == names or len({kinds[name] for name in splits}) > 1):
         names = splits
         remedy = "pack each by itself, or give class_folder='first' or class_folder='last' if they are one dataset"
-        raise SourceError(f"the folders {', '.join(sorted(names))} are called like splits, not like classes; {remedy}")
+        raise SourceError(
+            f"the folders {', '.join(sorted(names))} are called like splits, not like classes; {remedy}"
+        )
 
 
 def refuse_ambiguous(names: Sequence[str]) -> None:
@@ -125,7 +144,9 @@ def refuse_ambiguous(names: Sequence[str]) -> None:
     first: dict[str, int] = {}
     for label, name in enumerate(names):
         if name and first.setdefault(name, label) != label:
-            raise SourceError(f"the class {name!r} is the name of label {first[name]} and of label {label}; give each a name of its own")
+            raise SourceError(
+                f"the class {name!r} is the name of label {first[name]} and of label {label}; give each a name of its own"
+            )
 
 
 @dataclass(frozen=True)
@@ -159,11 +180,17 @@ class ClassMap:
             return type(labels)(self.relabeled(labels.values), labels.offsets)
         values = np.asarray(labels, np.int64)
         numbers = np.append(self.numbers, _UNKNOWN)
-        found = numbers[np.where((values >= 0) & (values < len(self.numbers)), values, len(self.numbers))]
+        found = numbers[
+            np.where((values >= 0) & (values < len(self.numbers)), values, len(self.numbers))
+        ]
         if (found == _UNKNOWN).any():
-            unknown = {self._called(label) for label in np.unique(values[found == _UNKNOWN]).tolist()}
+            unknown = {
+                self._called(label) for label in np.unique(values[found == _UNKNOWN]).tolist()
+            }
             remedy = "add what is missing there, or leave its samples out with exclude"
-            raise SourceError(f"the list of {len(self.names):,} classes has no {Few.of(unknown)}; {remedy}")
+            raise SourceError(
+                f"the list of {len(self.names):,} classes has no {FirstNames.of(unknown)}; {remedy}"
+            )
         return found
 
     def _called(self, label: int) -> str:

@@ -1,9 +1,12 @@
 """Names of the files that lie beside a shard: its index, and the report of its pack."""
 
+import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
+from fastpack.errors import Location, OptionError, from_os_error, with_location
 
 _INDEX_SUFFIX = ".index.npz"
 
@@ -32,3 +35,26 @@ def report_path(output: Path) -> Path:
 
 def is_report(path: Path) -> bool:
     return path.name.endswith(_REPORT_SUFFIX)
+
+
+def refuse_long_names(companions: Iterable[Path]) -> None:
+    """Raise OptionError for a name that is too long for the file system.
+
+    A shard's own name may fit where those of its companions do not.
+    """
+    path = max(companions, key=lambda path: len(os.fsencode(path.name)))
+    length, limit = len(os.fsencode(path.name)), os.pathconf(path.parent, "PC_NAME_MAX")
+    if length > limit:
+        said = f"this name has {length} bytes, and the file system allows {limit}"
+        remedy = f"it is derived from the dataset's name; shorten that by {length - limit} bytes"
+        raise OptionError(with_location(f"{said}; {remedy}", Location(path)))
+
+
+def exists(companion: Path) -> bool:
+    """Return True when the file exists. A name too long for the file system has no file."""
+    try:
+        return companion.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise from_os_error(error, "read", companion) from error

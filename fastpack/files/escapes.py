@@ -28,7 +28,9 @@ def raw_name(text: str) -> str:
     >>> raw_name(r"caf\xe9.jpg"), raw_name(r"caf\x5cxe9.jpg"), raw_name(r"\x2e\x2e")
     ('caf\udce9.jpg', 'caf\\xe9.jpg', '\\x2e\\x2e')
     """
-    return _ESCAPE.sub(lambda escape: "\\" if escape[1] == "5c" else chr(0xDC00 + int(escape[1], 16)), text)
+    return _ESCAPE.sub(
+        lambda escape: "\\" if escape[1] == "5c" else chr(0xDC00 + int(escape[1], 16)), text
+    )
 
 
 def escaped_names(names: Text) -> Text:
@@ -45,7 +47,11 @@ def is_utf8(text: Text) -> bool:
 
 def escaped_bytes(text: Text) -> Text:
     """The same text with what is not UTF-8 escaped; rows that are UTF-8 stay as they are, and so does what is escaped already."""
-    return text if is_utf8(text) else Text.of(escaped_name(row) if _BYTE.search(row) else row for row in text)
+    return (
+        text
+        if is_utf8(text)
+        else Text.of(escaped_name(row) if _BYTE.search(row) else row for row in text)
+    )
 
 
 def _pieces(text: Text) -> Iterable[str]:

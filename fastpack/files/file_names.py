@@ -15,10 +15,19 @@ from fastpack._native.crc32c import crc32c
 from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, StatFiles
 from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
-from fastpack.core.ragged import Growing, Ragged, Text, digest
-from fastpack.core.threads import most_threads, share
-from fastpack.errors import FastpackError, OptionError, Place, SourceError, UnreadableFileError, at, from_os_error, raise_first
-from fastpack.images.headers import ImageFiles
+from fastpack.core.ragged import Ragged, RaggedBuilder, Text, digest
+from fastpack.core.threads import max_threads, run_in_threads
+from fastpack.errors import (
+    FastpackError,
+    Location,
+    OptionError,
+    SourceError,
+    UnreadableFileError,
+    from_os_error,
+    raise_first,
+    with_location,
+)
+from fastpack.images.headers import ProbedFiles
 
 # Looking at fewer files is done before threads have begun.
 _FEW = 256
@@ -31,12 +40,16 @@ _TEXT_IS_NAMES = sys.getfilesystemencoding() == "utf-8"
 def path_of(name: str, value: Any) -> Path:
     """The argument `name` as a path. Raises OptionError for what is not one, UnreadableFileError for a name that is too long."""
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
-        raise OptionError(f"{name} must be a path, not {type(value).__name__}; give a str or a pathlib.Path")
+        raise OptionError(
+            f"{name} must be a path, not {type(value).__name__}; give a str or a pathlib.Path"
+        )
     path = Path(value)
     try:
         os.lstat(path)
     except ValueError as error:  # a NUL, or half of a surrogate pair
-        raise OptionError(f"{name} is not a valid path ({error}), but {checks.shown(str(path))}; correct it") from error
+        raise OptionError(
+            f"{name} is not a valid path ({error}), but {checks.shown(str(path))}; correct it"
+        ) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise from_os_error(error, f"use the {name}", checks.shown(str(path))) from error
@@ -44,7 +57,7 @@ def path_of(name: str, value: Any) -> Path:
 
 
 class FileNames(Sequence[str]):
-    """Names of files, any number of times each, all behind the same `folder`, whose slash it ends with. A str for each of 500,000
+    """Names of files, any number of times each, all behind the same `from_folder`, whose slash it ends with. A str for each of 500,000
     would be three times as large. A Text of names is kept as it is: who has it for something else, too, pays for it once.
 
     >>> names = FileNames(["a.jpg", "folder/b.jpg"])
@@ -54,10 +67,21 @@ class FileNames(Sequence[str]):
 
     def __init__(self, names: Iterable[str | os.PathLike[str]], folder: str = "") -> None:
         self._folder = _encoded(folder)
-        self._names: Ragged = names if isinstance(names, Text) and _TEXT_IS_NAMES else _joined(names)
+        self._names: Ragged = (
+            names if isinstance(names, Text) and _TEXT_IS_NAMES else _joined(names)
+        )
         if np.count_nonzero(self._names.values) != len(self._names.values):
-            row = int(np.searchsorted(self._names.offsets, np.argmin(self._names.values), side="right")) - 1
-            raise SourceError(f"the file name {self[row]!r} is no file's name, since it holds a NUL; correct it")
+            row = (
+                int(
+                    np.searchsorted(
+                        self._names.offsets, np.argmin(self._names.values), side="right"
+                    )
+                )
+                - 1
+            )
+            raise SourceError(
+                f"the file name {self[row]!r} is no file's name, since it holds a NUL; correct it"
+            )
 
     def is_made_of(self, names: Text) -> bool:
         """Whether that text is where these names are, behind their folder."""
@@ -84,45 +108,67 @@ class FileNames(Sequence[str]):
         for first in range(0, len(self), _LISTED):
             ends = offsets[first : first + _LISTED + 1].tolist()
             data = values[ends[0] : ends[-1]].tobytes()
-            yield from (os.fsdecode(self._folder + data[start - ends[0] : end - ends[0]]) for start, end in pairwise(ends))
+            yield from (
+                os.fsdecode(self._folder + data[start - ends[0] : end - ends[0]])
+                for start, end in pairwise(ends)
+            )
 
     def digest(self) -> str:
         """A checksum of all names."""
         return f"{crc32c(self._folder + digest(self._names).encode()):08x}"
 
-    def look(self, passed_over: Collection[int] = ()) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[int, FastpackError]]:
+    def stat(
+        self, passed_over: Collection[int] = ()
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[int, FastpackError]]:
         """Sizes, bytes, and times of modification, ns, of all but the files `passed_over`, which get zeros; and for each file that is
         not there, or is none, an error that says so."""
-        sizes, times, errors = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64), np.zeros(len(self), np.int32)
+        sizes, times, errors = (
+            np.zeros(len(self), np.int64),
+            np.zeros(len(self), np.int64),
+            np.zeros(len(self), np.int32),
+        )
         errors[list(passed_over)] = PASSED_OVER
-        looking = StatFiles(self._folder, self._names.values, self._names.offsets, sizes, times, errors)
-        share(looking.run, 1 if len(self) < _FEW else None)
+        looking = StatFiles(
+            self._folder, self._names.values, self._names.offsets, sizes, times, errors
+        )
+        run_in_threads(looking.run, 1 if len(self) < _FEW else None)
         faults = np.flatnonzero((errors != 0) & (errors != PASSED_OVER))
         return sizes, times, {row: _fault(int(errors[row]), self[row]) for row in faults.tolist()}
 
-    def read(self, rows: npt.NDArray[np.int64], out: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> ImageFiles:
+    def read(
+        self,
+        rows: npt.NDArray[np.int64],
+        out: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+    ) -> ProbedFiles:
         """The bytes of files: of number rows[i] to out[offsets[i]:offsets[i + 1]], which must be its size. Raises what the first of `rows`
         that cannot be read meets."""
-        crcs, infos, statuses = np.empty(len(rows), np.uint32), np.zeros(len(rows), IMAGE_INFO), np.empty(len(rows), np.int32)
+        crcs, infos, statuses = (
+            np.empty(len(rows), np.uint32),
+            np.zeros(len(rows), IMAGE_INFO),
+            np.empty(len(rows), np.int32),
+        )
         names = self._folder, self._names.values, self._names.offsets
-        read = GatherFiles(*names, rows, out, offsets, crcs, infos, statuses, max_ahead=_most_ahead())
-        raise_first([read.run()], lambda row: Place(self[int(rows[row])]))
-        files = ImageFiles(out, offsets)
+        read = GatherFiles(
+            *names, rows, out, offsets, crcs, infos, statuses, max_ahead=_max_ahead()
+        )
+        raise_first([read.run()], lambda row: Location(self[int(rows[row])]))
+        files = ProbedFiles(out, offsets)
         files.crcs, files.probed = crcs, (infos, statuses)
         return files
 
 
-def _most_ahead() -> int:
+def _max_ahead() -> int:
     """Files that a thread may have open at a time, to ask for them ahead: together, as many threads as the pool has leave half of what
     this process may open to others."""
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(1, most // 2 // most_threads()) if most != resource.RLIM_INFINITY else sys.maxsize
+    return max(1, most // 2 // max_threads()) if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 def _joined(names: Iterable[str | os.PathLike[str]]) -> Text | Ragged:
-    growing = Growing()
+    growing = RaggedBuilder()
     growing.extend(_encoded(os.fspath(name)) for name in names)
     return growing.finished(Text if _TEXT_IS_NAMES else Ragged)
 
@@ -131,10 +177,16 @@ def _encoded(name: str) -> bytes:
     try:
         return os.fsencode(name)
     except UnicodeEncodeError as error:
-        raise SourceError(f"the file name {name!r} is no file's name: {error.reason}; correct it") from error
+        raise SourceError(
+            f"the file name {name!r} is no file's name: {error.reason}; correct it"
+        ) from error
 
 
 def _fault(error: int, name: str) -> FastpackError:
     if error == NOT_A_FILE:
-        return UnreadableFileError(at("this is a folder or a device, not an image file; leave it out", Place(name)))
+        return UnreadableFileError(
+            with_location(
+                "this is a folder or a device, not an image file; leave it out", Location(name)
+            )
+        )
     return from_os_error(OSError(error, os.strerror(error)), "read the image", name)

@@ -1,4 +1,4 @@
-"""PhotoFolder: a folder of images as a dataset: files, classes, columns of what lies beside them, and what was left out."""
+"""ImageFolder: a folder of images as a dataset: files, classes, columns of what lies beside them, and what was left out."""
 
 import os
 from collections import ChainMap
@@ -11,11 +11,18 @@ import numpy.typing as npt
 
 from fastpack.core import checks
 from fastpack.core.ragged import Text
-from fastpack.errors import EmptySourceError, FastpackError, OptionError, Place, SourceError, at
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    Location,
+    OptionError,
+    SourceError,
+    with_location,
+)
 from fastpack.files.classes import Classes, ClassFolder, check_class_folder, classes_of
 from fastpack.files.escapes import escaped_names
 from fastpack.files.file_names import FileNames
-from fastpack.files.image_folder import IMAGE_SUFFIXES, Few, Tree, walk
+from fastpack.files.image_folder import IMAGE_SUFFIXES, FirstNames, Tree, walk
 from fastpack.files.sidecars import SIDECARS, Sidecar
 from fastpack.files.splits import beside_training
 
@@ -42,11 +49,13 @@ class FolderRules:
         endings = () if self.sidecars is None else checks.texts("sidecars", self.sidecars)
         for ending in endings:
             if ending in _TAKEN_NAMES or not ending.isalnum():
-                raise OptionError(f"sidecars are endings of files such as 'txt', without a dot, not {ending!r}")
+                raise OptionError(
+                    f"sidecars are endings of files such as 'txt', without a dot, not {ending!r}"
+                )
 
 
 @dataclass(frozen=True)
-class PhotoFolder:
+class ImageFolder:
     """The images below a folder.
 
     - files, keys: paths below it, as the system has them, and the same as UTF-8 (one object where they are).
@@ -80,12 +89,16 @@ class PhotoFolder:
         return found
 
 
-def look_into(root: Path, rules: FolderRules) -> PhotoFolder:
+def scan_folder(root: Path, rules: FolderRules) -> ImageFolder:
     """Raises EmptySourceError, MissingFileError, UnreadableFileError; SourceError when it seems to be several datasets."""
-    tree = walk(root, allow_external=rules.allow_external, beside=SIDECARS if rules.sidecars is None else rules.sidecars)
+    tree = walk(
+        root,
+        allow_external=rules.allow_external,
+        beside=SIDECARS if rules.sidecars is None else rules.sidecars,
+    )
     faults: Mapping[int, FastpackError] = tree.faulty_rows()
     if len(tree.files) == len(faults):
-        raise EmptySourceError(at(_why_empty(tree, faults), Place(root)))
+        raise EmptySourceError(with_location(_why_empty(tree, faults), Location(root)))
     keys = escaped_names(tree.files)
     classes = _classes(root, keys, rules, faults)
     if classes.strays.count:
@@ -93,24 +106,33 @@ def look_into(root: Path, rules: FolderRules) -> PhotoFolder:
         faults = tree.faulty_rows()
     sidecars, declined = _sidecars(root, tree, rules)
     faults = dict(ChainMap(dict(faults), *(dict(sidecar.faults) for sidecar in sidecars)))
-    notes = (*classes.notes, *declined, *(sidecar.note for sidecar in sidecars), *_left_out(tree, sidecars))
-    return PhotoFolder(root, tree.files, keys, classes.labels, classes.names, sidecars, faults, notes)
+    notes = (
+        *classes.notes,
+        *declined,
+        *(sidecar.note for sidecar in sidecars),
+        *_left_out(tree, sidecars),
+    )
+    return ImageFolder(
+        root, tree.files, keys, classes.labels, classes.names, sidecars, faults, notes
+    )
 
 
 def _why_empty(tree: Tree, faults: Mapping[int, FastpackError]) -> str:
     endings = ", ".join(IMAGE_SUFFIXES)
     if faults:
         return f"no images here that can be taken (files ending in {endings}), the first: {faults[min(faults)]}; check the folder"
-    found = sum(tree.others.values(), Few())
+    found = sum(tree.others.values(), FirstNames())
     there = f", but {found.counted('file')} of other endings: {found}" if found.count else ""
     return f"no images here (files ending in {endings}){there}; check the folder"
 
 
-def _classes(root: Path, keys: Text, rules: FolderRules, faults: Mapping[int, FastpackError]) -> Classes:
+def _classes(
+    root: Path, keys: Text, rules: FolderRules, faults: Mapping[int, FastpackError]
+) -> Classes:
     try:
         classes = classes_of(keys, rules.class_folder, faults)
     except SourceError as error:
-        raise SourceError(at(str(error), Place(root))) from None
+        raise SourceError(with_location(str(error), Location(root))) from None
     is_plain = rules.class_folder is None and not classes.notes and not classes.strays.count
     return beside_training(root, classes) if is_plain else classes
 
@@ -121,13 +143,20 @@ def _without_strays(
     """Without images beside the class folders, since to take them without a label would take the labels from all; those that are
     faults stay faults. Where they are the most, it is in doubt what the folders are."""
     assert classes.labels is not None
-    count, remedy = classes.strays.counted("image"), 'give class_folder="none" to take all, without labels'
+    count, remedy = (
+        classes.strays.counted("image"),
+        'give class_folder="none" to take all, without labels',
+    )
     which = f"{count} beside the class folders, of no class: {classes.strays}"
     if 2 * classes.strays.count > len(keys):
-        raise SourceError(at(f"there would be left out {which}; {remedy}", Place(root)))
+        raise SourceError(
+            with_location(f"there would be left out {which}; {remedy}", Location(root))
+        )
     rows = np.flatnonzero((classes.labels >= 0) | np.isin(np.arange(len(keys)), list(faults)))
     files = tree.files.take(rows)
-    kept = replace(classes, labels=classes.labels[rows], notes=(*classes.notes, f"left out {which}; {remedy}"))
+    kept = replace(
+        classes, labels=classes.labels[rows], notes=(*classes.notes, f"left out {which}; {remedy}")
+    )
     return replace(tree, files=files), files if keys is tree.files else keys.take(rows), kept
 
 
@@ -135,7 +164,9 @@ def _sidecars(root: Path, tree: Tree, rules: FolderRules) -> tuple[tuple[Sidecar
     """Those that are taken, and what is to be said of those that are not."""
     taken, declined = list[Sidecar](), list[str]()
     for ending in SIDECARS if rules.sidecars is None else rules.sidecars:
-        if rules.sidecars is None and 2 * tree.others.get(ending, Few()).count < len(tree.files):
+        if rules.sidecars is None and 2 * tree.others.get(ending, FirstNames()).count < len(
+            tree.files
+        ):
             continue
         sidecar = Sidecar.of(root, tree, ending, is_guess=rules.sidecars is None)
         if rules.sidecars is None and (reason := sidecar.reason_against()):
@@ -143,13 +174,20 @@ def _sidecars(root: Path, tree: Tree, rules: FolderRules) -> tuple[tuple[Sidecar
         elif sidecar.num_there:
             taken.append(sidecar)
         elif rules.sidecars is not None:
-            raise SourceError(at(f"no image has a file ending in .{ending} beside it; leave it out of sidecars", Place(root)))
+            raise SourceError(
+                with_location(
+                    f"no image has a file ending in .{ending} beside it; leave it out of sidecars",
+                    Location(root),
+                )
+            )
     return tuple(taken), declined
 
 
 def _left_out(tree: Tree, sidecars: Iterable[Sidecar]) -> list[str]:
     taken = {sidecar.ending for sidecar in sidecars}
-    others = sum((some for ending, some in tree.others.items() if ending not in taken), Few())
+    others = sum(
+        (some for ending, some in tree.others.items() if ending not in taken), FirstNames()
+    )
     notes = {
         f"left out {tree.junk.counted('hidden or system file or folder', 'hidden or system files and folders')}": tree.junk,
         f"left out {others.counted('file that does not end like an image', 'files that do not end like images')}": others,

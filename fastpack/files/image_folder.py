@@ -11,14 +11,31 @@ from pathlib import Path
 from typing import Self
 
 from fastpack.core.ragged import Text
-from fastpack.core.threads import num_cores, share
-from fastpack.errors import FastpackError, Place, UnreadableFileError, at, from_os_error
-from fastpack.files.gate import Gate
+from fastpack.core.threads import num_cores, run_in_threads
+from fastpack.errors import (
+    FastpackError,
+    Location,
+    UnreadableFileError,
+    from_os_error,
+    with_location,
+)
+from fastpack.files.link_policy import LinkPolicy
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # What systems and programs leave in folders, in lower case. Names that begin with a dot are such, too.
-_JUNK_FOLDERS = ("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found")
-_JUNK = frozenset((*_JUNK_FOLDERS, "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"))
+_JUNK_FOLDERS = (
+    "@eadir",
+    "@tmp",
+    "@recycle",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+)
+_JUNK = frozenset(
+    (*_JUNK_FOLDERS, "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini")
+)
 _NUM_NAMED = 3
 
 
@@ -32,7 +49,7 @@ def is_junk(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Few:
+class FirstNames:
     """How many names there are, and the first of them in sorted order."""
 
     count: int = 0
@@ -42,19 +59,21 @@ class Few:
     def of(cls, names: Collection[str]) -> Self:
         return cls(len(names), tuple(nsmallest(_NUM_NAMED, names)))
 
-    def __add__(self, other: "Few") -> "Few":
-        return Few(self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first)))
+    def __add__(self, other: "FirstNames") -> "FirstNames":
+        return FirstNames(
+            self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first))
+        )
 
     def counted(self, one: str, many: str = "") -> str:
         """
-        >>> Few(1).counted("file"), Few(2).counted("file")
+        >>> FirstNames(1).counted("file"), FirstNames(2).counted("file")
         ('1 file', '2 files')
         """
         return f"{self.count:,} {one if self.count == 1 else many or one + 's'}"
 
     def __str__(self) -> str:
         """
-        >>> str(Few.of(["a", "b", "c", "d"]))
+        >>> str(FirstNames.of(["a", "b", "c", "d"]))
         'a, b, c and 1 more'
         """
         more = self.count - len(self.first)
@@ -67,7 +86,7 @@ class _Folder:
     `beside`: endings of files that may belong to images."""
 
     path: str
-    gate: Gate
+    link_policy: LinkPolicy
     beside: tuple[str, ...] = ()
     prefix: str = ""
     is_link: bool = False
@@ -75,12 +94,17 @@ class _Folder:
 
     def listed(self) -> "_Listed":
         try:
-            if self.is_link and (refusal := self.gate.fault(self.path)):
+            if self.is_link and (refusal := self.link_policy.fault(self.path)):
                 raise refusal
             facts = os.stat(self.path)
             here = facts.st_dev, facts.st_ino
             if here in self.above:
-                raise UnreadableFileError(at("a link leads back to a folder above it; remove the link", Place(self.path)))
+                raise UnreadableFileError(
+                    with_location(
+                        "a link leads back to a folder above it; remove the link",
+                        Location(self.path),
+                    )
+                )
             with os.scandir(self.path) as entries:
                 return self._sorted_out(entries, self.above | {here})
         except FastpackError:
@@ -97,7 +121,9 @@ class _Folder:
                 raise
             return _Listed([_Run(self.prefix, self.prefix, "")], faults={self.prefix: fault})
 
-    def _sorted_out(self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]) -> "_Listed":
+    def _sorted_out(
+        self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]
+    ) -> "_Listed":
         found = _Listed()
         names, junk, others = list[str](), list[str](), dict[str, list[str]]()
         for entry in entries:
@@ -107,18 +133,29 @@ class _Folder:
             elif _is_folder(entry):
                 names.append(name + "/")
                 inner = f"{self.prefix}{name}/"
-                found.folders.append(replace(self, path=entry.path, prefix=inner, is_link=entry.is_symlink(), above=above))
+                found.folders.append(
+                    replace(
+                        self, path=entry.path, prefix=inner, is_link=entry.is_symlink(), above=above
+                    )
+                )
             else:
                 is_image = name.lower().endswith(IMAGE_SUFFIXES)
                 (names if is_image else others.setdefault(self._ending(name), [])).append(name)
-                if (is_image or self._ending(name)) and entry.is_symlink() and (refusal := self.gate.fault(entry.path)):
+                if (
+                    (is_image or self._ending(name))
+                    and entry.is_symlink()
+                    and (refusal := self.link_policy.fault(entry.path))
+                ):
                     found.faults[self.prefix + name] = refusal
         found.runs.extend(self._runs(sorted(names)))
         return replace(
             found,
-            junk=Few.of(junk),
-            others={ending: Few.of([self.prefix + name for name in some]) for ending, some in others.items()},
-            empty=Few(1, (self.prefix,)) if self.prefix and not names else Few(),
+            junk=FirstNames.of(junk),
+            others={
+                ending: FirstNames.of([self.prefix + name for name in some])
+                for ending, some in others.items()
+            },
+            empty=FirstNames(1, (self.prefix,)) if self.prefix and not names else FirstNames(),
         )
 
     def _ending(self, name: str) -> str:
@@ -154,9 +191,9 @@ class _Listed:
     runs: list[_Run] = field(default_factory=list)
     folders: list[_Folder] = field(default_factory=list)
     faults: dict[str, FastpackError] = field(default_factory=dict)
-    junk: Few = Few()
-    others: dict[str, Few] = field(default_factory=dict)
-    empty: Few = Few()
+    junk: FirstNames = FirstNames()
+    others: dict[str, FirstNames] = field(default_factory=dict)
+    empty: FirstNames = FirstNames()
 
 
 @dataclass(frozen=True)
@@ -172,13 +209,17 @@ class Tree:
 
     files: Text
     faults: dict[str, FastpackError]
-    junk: Few
-    others: dict[str, Few]
-    empty: Few
+    junk: FirstNames
+    others: dict[str, FirstNames]
+    empty: FirstNames
 
     def faulty_rows(self) -> dict[int, FastpackError]:
         """Faults by their place among `files`."""
-        return {row: self.faults[file] for row, file in enumerate(self.files) if file in self.faults} if self.faults else {}
+        return (
+            {row: self.faults[file] for row, file in enumerate(self.files) if file in self.faults}
+            if self.faults
+            else {}
+        )
 
 
 def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()) -> Tree:
@@ -189,9 +230,11 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
 
     Raises MissingFileError or UnreadableFileError when `root` cannot be looked into.
     """
-    runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, Few]()
-    junk, empty = Few(), Few()
-    folders = [_Folder(os.fspath(root), Gate(root, allow_external=allow_external), tuple(beside))]
+    runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, FirstNames]()
+    junk, empty = FirstNames(), FirstNames()
+    folders = [
+        _Folder(os.fspath(root), LinkPolicy(root, allow_external=allow_external), tuple(beside))
+    ]
     while folders:
         found = _listed(folders)
         for each in found:
@@ -199,7 +242,7 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
             faults |= each.faults
             junk, empty = junk + each.junk, empty + each.empty
             for ending, some in each.others.items():
-                others[ending] = others.get(ending, Few()) + some
+                others[ending] = others.get(ending, FirstNames()) + some
         folders = [folder for each in found for folder in each.folders]
     runs.sort()
     return Tree(Text.of(file for run in runs for file in run.files()), faults, junk, others, empty)
@@ -208,7 +251,9 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     """A link that leads nowhere, or round, is taken for one when its name has no ending: listing it says what is wrong."""
     try:
-        return entry.is_dir() or ("." not in entry.name and entry.is_symlink() and not os.path.exists(entry.path))
+        return entry.is_dir() or (
+            "." not in entry.name and entry.is_symlink() and not os.path.exists(entry.path)
+        )
     except OSError:
         return False
 
@@ -224,13 +269,13 @@ def _listed(folders: Sequence[_Folder]) -> list[_Listed]:
                 number, folder = left.popleft()
                 found[number] = folder.listed_or_fault()
 
-    share(work, min(len(folders), num_cores()))
+    run_in_threads(work, min(len(folders), num_cores()))
     return [found[number] for number in range(len(folders))]
 
 
 def has_image_files(root: Path) -> bool:
     """Whether there are any, or folders that could not be looked into."""
-    folders = [_Folder(os.fspath(root), Gate(root))]
+    folders = [_Folder(os.fspath(root), LinkPolicy(root))]
     while folders:
         found = folders.pop().listed_or_fault()
         if found.runs:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastpack.errors import OutputExistsError, Place, StagingBusyError, at
+from fastpack.errors import Location, OutputExistsError, StagingBusyError, with_location
 
 LOCK_NAME = "fastpack.lock"
 
@@ -47,26 +47,33 @@ class LockedFolder:
         try:
             if not is_ours(self.path):
                 return False
-            self._descriptor = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(
+                self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+            )
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
         except BlockingIOError:
             self.unlock()
             message = "another pack writes to this output now; wait for it, or choose another name"
-            raise StagingBusyError(at(message, Place(self.path))) from None
+            raise StagingBusyError(with_location(message, Location(self.path))) from None
         return self.holds()
 
     def holds(self) -> bool:
         """Whether the folder is locked by us now."""
         try:
-            return self._descriptor >= 0 and os.path.samestat(os.fstat(self._descriptor), os.stat(self.path / LOCK_NAME))
+            return self._descriptor >= 0 and os.path.samestat(
+                os.fstat(self._descriptor), os.stat(self.path / LOCK_NAME)
+            )
         except FileNotFoundError:
             return False
 
     def unlock(self) -> None:
         if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1  # first, so that none is ever closed twice
+            descriptor, self._descriptor = (
+                self._descriptor,
+                -1,
+            )  # first, so that none is ever closed twice
             os.close(descriptor)
 
     def clear(self, last: Sequence[str] = ()) -> None:
@@ -92,7 +99,7 @@ class LockedFolder:
         except FileNotFoundError:
             return
         message = "fastpack needs this name for a folder of its own, and another file, folder or link has it; rename or remove it"
-        raise OutputExistsError(errno.EEXIST, at(message, Place(self.path)))
+        raise OutputExistsError(errno.EEXIST, with_location(message, Location(self.path)))
 
 
 def is_ours(path: Path) -> bool:

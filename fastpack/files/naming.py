@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastpack.errors import Place, at
+from fastpack.errors import Location, with_location
 
 _NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})((?:\..*)?)", re.DOTALL)
-_MOST_MISSING = 100  # of one set are listed one by one
+_MAX_MISSING = 100  # of one set are listed one by one
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,27 @@ class Member:
         (1, 2, 'train.tfrecord')
         """
         match = _NAME.fullmatch(path.name)
-        return match and cls(path, int(match[2]), int(match[3]), path.with_name(match[1] + match[4]))
+        return match and cls(
+            path, int(match[2]), int(match[3]), path.with_name(match[1] + match[4])
+        )
 
     def sibling(self, number: int, count: int) -> Path:
         """Where another shard of the set lies."""
         match = _NAME.fullmatch(self.path.name)
-        return self.path.with_name(_numbered(match[1], number, count, match[4])) if match else self.path
+        return (
+            self.path.with_name(_numbered(match[1], number, count, match[4]))
+            if match
+            else self.path
+        )
 
 
 def _numbered(stem: str, number: int, count: int, suffix: str) -> str:
     return f"{stem}-{number:05d}-of-{count:05d}{suffix}"
 
 
-def shard_paths(output: Path, num_shards: int, *, num_before: int = 0, is_numbered: bool = True) -> list[Path]:
+def shard_paths(
+    output: Path, num_shards: int, *, num_before: int = 0, is_numbered: bool = True
+) -> list[Path]:
     """The names of `num_shards` files, numbered after the `num_before` that exist.
 
     Without `is_numbered`, a single file has the output's own name.
@@ -67,28 +75,42 @@ def shard_paths(output: Path, num_shards: int, *, num_before: int = 0, is_number
     count = num_before + num_shards
     if count == 1 and not is_numbered:
         return [output]
-    return [output.with_name(_numbered(output.stem, number, count, output.suffix)) for number in range(num_before, count)]
+    return [
+        output.with_name(_numbered(output.stem, number, count, output.suffix))
+        for number in range(num_before, count)
+    ]
 
 
 def numbered_members(output: Path) -> list[Member]:
     """The numbered files of a set, in order."""
-    found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix).get(output, [])
+    found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix).get(
+        output, []
+    )
     return [member for member in found if not member.path.is_dir()]
 
 
-def members_below(folders: Iterable[Path], start: str = "", end: str = "") -> dict[Path, list[Member]]:
+def members_below(
+    folders: Iterable[Path], start: str = "", end: str = ""
+) -> dict[Path, list[Member]]:
     """The numbered files in some folders, by set and in order. `start`, `end`: how the names begin and end."""
     found: defaultdict[Path, list[Member]] = defaultdict(list)
     for folder in dict.fromkeys(folders):
         for name in _numbered_names(folder, start, end):
             if member := Member.of(folder / name):
                 found[member.output].append(member)
-    return {output: sorted(members, key=lambda member: (member.number, member.count)) for output, members in found.items()}
+    return {
+        output: sorted(members, key=lambda member: (member.number, member.count))
+        for output, members in found.items()
+    }
 
 
 def _numbered_names(folder: Path, start: str, end: str) -> list[str]:
     try:
-        return [name for name in os.listdir(folder) if name.startswith(start) and name.endswith(end) and "-of-" in name]
+        return [
+            name
+            for name in os.listdir(folder)
+            if name.startswith(start) and name.endswith(end) and "-of-" in name
+        ]
     except OSError:  # it is not there, or cannot be listed
         return []
 
@@ -100,7 +122,7 @@ def members_of(output: Path) -> list[Path]:
 
 
 def data_members(output: Path) -> list[Path]:
-    """The files of a set that hold its samples, in order. Beside a number 0, the plain file is a master, which shows them again."""
+    """The files of a set that hold its samples, in order. Beside a number 0, the plain file is a virtual dataset, which shows them again."""
     numbered = numbered_members(output)
     plain = [output] if output.is_file() and not (numbered and numbered[0].number == 0) else []
     return plain + [member.path for member in numbered]
@@ -108,7 +130,9 @@ def data_members(output: Path) -> list[Path]:
 
 def num_shards_of(output: Path) -> int:
     """Counts the shards of a set, gaps included; a plain file alone is one."""
-    return max((member.number + 1 for member in numbered_members(output)), default=int(output.exists()))
+    return max(
+        (member.number + 1 for member in numbered_members(output)), default=int(output.exists())
+    )
 
 
 def first_alias(output: Path) -> Path:
@@ -126,12 +150,12 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     listed = list(paths)
     outputs = {member.output for member in map(Member.of, listed) if member}
 
-    def place(path: Path) -> tuple[Path, int, Path]:
+    def location(path: Path) -> tuple[Path, int, Path]:
         if member := Member.of(path):
             return first_alias(member.output), member.number, path
         return (first_alias(path), 0, path) if path in outputs else (path, 0, path)
 
-    return sorted(listed, key=place)
+    return sorted(listed, key=location)
 
 
 def strangers(paths: Iterable[Path]) -> Iterator[str]:
@@ -141,7 +165,10 @@ def strangers(paths: Iterable[Path]) -> Iterator[str]:
         for lower, higher in itertools.pairwise(members):
             is_same_pack = lower.count == higher.count and lower.number < higher.number
             if not is_same_pack and not lower.count <= higher.number:
-                yield at(f"{lower.path.name} and {higher.path.name} do not belong together; {remedy}", Place(output.parent))
+                yield with_location(
+                    f"{lower.path.name} and {higher.path.name} do not belong together; {remedy}",
+                    Location(output.parent),
+                )
 
 
 def missing(paths: Iterable[Path]) -> Iterator[str]:
@@ -150,13 +177,21 @@ def missing(paths: Iterable[Path]) -> Iterator[str]:
         counts = sorted({member.count for member in members})
         present = {member.number for member in members}
         if len(present) < counts[-1]:  # others may lie beside those that are listed
-            present |= {member.number for member in numbered_members(output)} | ({0} if output.exists() else set())
+            present |= {member.number for member in numbered_members(output)} | (
+                {0} if output.exists() else set()
+            )
         absent = (number for number in range(counts[-1]) if number not in present)
-        for number in itertools.islice(absent, _MOST_MISSING):  # a name may claim any count
+        for number in itertools.islice(absent, _MAX_MISSING):  # a name may claim any count
             count = next(count for count in counts if count > number)
-            yield at("a file of the set is missing; restore it, or pack again", Place(members[0].sibling(number, count)))
-        if (more := counts[-1] - len(present) - _MOST_MISSING) > 0:
-            yield at(f"{more:,} more files of the set are missing; restore them, or pack again", Place(output))
+            yield with_location(
+                "a file of the set is missing; restore it, or pack again",
+                Location(members[0].sibling(number, count)),
+            )
+        if (more := counts[-1] - len(present) - _MAX_MISSING) > 0:
+            yield with_location(
+                f"{more:,} more files of the set are missing; restore them, or pack again",
+                Location(output),
+            )
 
 
 def _sets(paths: Iterable[Path]) -> dict[Path, list[Member]]:
@@ -169,4 +204,7 @@ def _sets(paths: Iterable[Path]) -> dict[Path, list[Member]]:
     for path in listed:
         if path in found:
             found[path].append(Member(path, 0, 1, output=path))
-    return {output: sorted(members, key=lambda member: (member.number, member.count)) for output, members in found.items()}
+    return {
+        output: sorted(members, key=lambda member: (member.number, member.count))
+        for output, members in found.items()
+    }

@@ -19,13 +19,15 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FormatError
-from fastpack.files.spool import let_go
+from fastpack.files.spool import release
 
 _ALIGNMENT = 64
 _PIECE_BYTES = 2**20
 _SEAL = b"crc32c "
 _END_BYTES = 22  # of a zip's last record, without the comment
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # lengths of the name and of the extra field end a member's header
+_LOCAL_HEADER = struct.Struct(
+    "<4s22xHH"
+)  # lengths of the name and of the extra field end a member's header
 _PADDING_ID = 0xD935  # the extra field that Android's zipalign pads with
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"  # of version 1.0; two bytes of the header's length follow
 _AS_JSON = str.maketrans("'()", '"[]')
@@ -35,7 +37,16 @@ _MAX_HEADER_BYTES = 10_000  # as np.load has it
 
 # What numpy and zipfile throw for bytes that are no .npz.
 # SyntaxError: of some dtypes; RuntimeError: of a deep JSON, or a zip of a later version; ArithmeticError: of large numbers.
-_DATA_ERRORS = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RuntimeError, ArithmeticError, struct.error)
+_DATA_ERRORS = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    RuntimeError,
+    ArithmeticError,
+    struct.error,
+)
 NPZ_ERRORS = (OSError, EOFError, MemoryError, zipfile.BadZipFile, *_DATA_ERRORS)
 
 
@@ -53,7 +64,9 @@ def save_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    member = zipfile.ZipInfo(name)  # whose time is the beginning of 1980, so the same arrays give the same bytes
+    member = zipfile.ZipInfo(
+        name
+    )  # whose time is the beginning of 1980, so the same arrays give the same bytes
     begin = archive.fp.tell() + _LOCAL_HEADER.size + len(name.encode()) + 4 + len(header.getvalue())  # type: ignore[union-attr]
     padding = -begin % _ALIGNMENT
     member.extra = struct.pack("<HH", _PADDING_ID, padding) + bytes(padding)
@@ -62,7 +75,7 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> 
         file.write(header.getvalue())
         for piece in _pieces(array):
             file.write(piece.view(np.uint8).data)
-            let_go(array)
+            release(array)
 
 
 def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -97,9 +110,14 @@ def load_npz(path: Path, max_bytes: int | None = None) -> dict[str, npt.NDArray[
         data = _read_whole(file)
         members = archive.infolist()
         is_sealed = archive.comment.startswith(_SEAL)
-        if is_sealed and int(archive.comment[len(_SEAL) :], 16) != crc32c(data[: -_END_BYTES - len(archive.comment)]):
+        if is_sealed and int(archive.comment[len(_SEAL) :], 16) != crc32c(
+            data[: -_END_BYTES - len(archive.comment)]
+        ):
             raise FormatError("its bytes differ from their CRC32C")
-        return {member.filename.removesuffix(".npy"): _array_of(member, data, is_sealed) for member in members}
+        return {
+            member.filename.removesuffix(".npy"): _array_of(member, data, is_sealed)
+            for member in members
+        }
 
 
 def _read_whole(file: Any) -> npt.NDArray[np.uint8]:
@@ -111,10 +129,14 @@ def _read_whole(file: Any) -> npt.NDArray[np.uint8]:
     return data
 
 
-def _array_of(member: zipfile.ZipInfo, data: npt.NDArray[np.uint8], is_sealed: bool) -> npt.NDArray[Any]:
+def _array_of(
+    member: zipfile.ZipInfo, data: npt.NDArray[np.uint8], is_sealed: bool
+) -> npt.NDArray[Any]:
     if member.compress_type != zipfile.ZIP_STORED:
         raise FormatError("an index is never compressed")
-    signature, name_length, extra_length = _LOCAL_HEADER.unpack_from(data.data, member.header_offset)
+    signature, name_length, extra_length = _LOCAL_HEADER.unpack_from(
+        data.data, member.header_offset
+    )
     first = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
     body = data[first : first + member.file_size]
     if signature != b"PK\x03\x04" or len(body) != member.file_size:
@@ -145,7 +167,12 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
     Not by numpy, whose ast.literal_eval sometimes fails where several threads are at it (CPython's issue 106905).
     """
-    text = header.decode("latin-1").translate(_AS_JSON).replace("False", "false").replace("True", "true")
+    text = (
+        header.decode("latin-1")
+        .translate(_AS_JSON)
+        .replace("False", "false")
+        .replace("True", "true")
+    )
     told = json.loads(_LAST_COMMA.sub(r"\1", text))
     return tuple(told["shape"]), told["fortran_order"], np.dtype(_as_fields(told["descr"]))
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastpack.errors import FormatError, MixedSetError, Place, at
-from fastpack.files.atomic import sync_path, written_whole
+from fastpack.errors import FormatError, Location, MixedSetError, with_location
+from fastpack.files.atomic import atomic_write, sync_path
 from fastpack.files.companions import index_path, report_path
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_ours, read_note
 from fastpack.files.naming import Member, members_of
@@ -43,34 +43,45 @@ class Publication:
 
     @classmethod
     def load(cls, folder: Path, name: str = PENDING) -> "Publication | None":
-        """What a pack began to publish from `folder`; with `DONE`, what it published. None when there is no such note.
+        """What a pack began to publish from `from_folder`; with `DONE`, what it published. None when there is no such note.
 
         Raises FormatError when the note is damaged.
         """
         try:
             facts = json.loads(read_note(folder / name))
-            new, old = (tuple(_checked(each, folder) for each in facts[key]) for key in ("new", "old"))
+            new, old = (
+                tuple(_checked(each, folder) for each in facts[key]) for key in ("new", "old")
+            )
             return cls(folder, new, old, dict(facts["pack"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             remedy = "move the files of its folder to where they belong, then delete the folder"
-            raise FormatError(at(f"the note of an interrupted pack is damaged ({error}); {remedy}", Place(folder / name))) from error
+            raise FormatError(
+                with_location(
+                    f"the note of an interrupted pack is damaged ({error}); {remedy}",
+                    Location(folder / name),
+                )
+            ) from error
 
     def begin(self, *, sync: bool) -> None:
         """Decides that the new files count from now on."""
-        with written_whole(self.folder / PENDING, sync=sync) as temporary:
+        with atomic_write(self.folder / PENDING, sync=sync) as temporary:
             temporary.write_text(json.dumps({"new": self.new, "old": self.old, "pack": self.pack}))
 
     def complete(self, *, sync: bool) -> None:
         """Removes the old files and renames the new ones, or what is left of both."""
         above = self.folder.parent
         staged = {name for name in self.new if (self.folder / name).exists()}
-        if lost := [name for name in self.new if name not in staged and not (above / name).exists()]:
+        if lost := [
+            name for name in self.new if name not in staged and not (above / name).exists()
+        ]:
             message = "a file that takes its name now is gone; delete the folder and pack again"
-            raise FormatError(at(message, Place(self.folder / lost[0])))
+            raise FormatError(with_location(message, Location(self.folder / lost[0])))
         for name in self.old:
-            if name in staged or name not in self.new:  # else the file of that name is the new one already
+            if (
+                name in staged or name not in self.new
+            ):  # else the file of that name is the new one already
                 (above / name).unlink(missing_ok=True)
         for name in self.new:
             if name in staged:
@@ -92,11 +103,17 @@ def staging_folder(output: Path) -> Path:
 def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[Path]:
     """The staging folders of packs that may write files of these names, or any file there."""
     try:
-        listed = sorted(name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX))
+        listed = sorted(
+            name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX)
+        )
     except OSError:  # it cannot be listed by this user
         return []
     folders = [parent / name for name in listed]
-    related = [folder for folder in folders if names is None or [name for name in names if may_write(folder, name)]]
+    related = [
+        folder
+        for folder in folders
+        if names is None or [name for name in names if may_write(folder, name)]
+    ]
     return [folder for folder in related if _is_staging(folder)]
 
 
@@ -133,7 +150,10 @@ def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ..
     beside = [file for shard in dict.fromkeys([*outputs, *shards]) for file in companions(shard)]
     names = [path.name for path in shards]
     is_one_for_one = len(names) == 1 and _shard_names(new, beside) == names
-    return (*([] if is_one_for_one else names), *(path.name for path in beside if path.is_file() or path.is_symlink()))
+    return (
+        *([] if is_one_for_one else names),
+        *(path.name for path in beside if path.is_file() or path.is_symlink()),
+    )
 
 
 def _shard_names(names: Iterable[str], beside: Iterable[Path]) -> list[str]:
@@ -189,7 +209,11 @@ def unfinished_files(folder: Path, pattern: str) -> list[Path]:
     """The files that match a pattern, or are of the set of that name, and come with a publication that is not complete."""
     names = [name for each in staging_folders(folder) for name in _coming(each)]
     members = {name: member.output.name for name in names if (member := Member.of(Path(name)))}
-    return [folder / name for name in names if fnmatch.fnmatchcase(name, pattern) or members.get(name) == pattern]
+    return [
+        folder / name
+        for name in names
+        if fnmatch.fnmatchcase(name, pattern) or members.get(name) == pattern
+    ]
 
 
 def refuse_unfinished(paths: Iterable[Path]) -> None:
@@ -200,9 +224,11 @@ def refuse_unfinished(paths: Iterable[Path]) -> None:
         for folder in staging_folders(parent, names):
             publication = Publication.load(folder)
             if publication is not None and publication.concerns(names):
-                message = "the files of this set are being replaced, or the pack that did so was stopped"
+                message = (
+                    "the files of this set are being replaced, or the pack that did so was stopped"
+                )
                 remedy = "wait for it, or pack the same with resume=True"
-                raise MixedSetError(at(f"{message}; {remedy}", Place(folder)))
+                raise MixedSetError(with_location(f"{message}; {remedy}", Location(folder)))
 
 
 def _checked(name: object, folder: Path) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import Place, UnreadableFileError, changed_file_error, from_os_error
+from fastpack.errors import Location, UnreadableFileError, changed_file_error, from_os_error
 
 # Enough of both ends of a file to tell it from another of the same size and time.
 _FINGERPRINT_BYTES = 4096
-_LEAST_KEPT = 16  # files that stay open, however few a process may have
+_MIN_KEPT = 16  # files that stay open, however few a process may have
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,14 @@ class Shard:
     @classmethod
     def of_open(cls, descriptor: int, path: Path, container: str) -> "Shard":
         status = os.fstat(descriptor)
-        return cls(path, container, status.st_size, status.st_mtime_ns, _fingerprint(descriptor), status.st_ino)
+        return cls(
+            path,
+            container,
+            status.st_size,
+            status.st_mtime_ns,
+            _fingerprint(descriptor),
+            status.st_ino,
+        )
 
     def is_open_at(self, descriptor: int) -> bool:
         """True when the open file is this one."""
@@ -59,7 +66,10 @@ class Shard:
 def _fingerprint(descriptor: int) -> int:
     """A checksum of both ends of an open file."""
     last = max(0, os.fstat(descriptor).st_size - _FINGERPRINT_BYTES)
-    return crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, last), crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, 0)))
+    return crc32c(
+        os.pread(descriptor, _FINGERPRINT_BYTES, last),
+        crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, 0)),
+    )
 
 
 class Descriptors(np.ndarray[Any, np.dtype[np.int32]]):
@@ -80,8 +90,10 @@ class OpenShards:
 
     def __init__(self, shards: tuple[Shard, ...]) -> None:
         self._shards = shards
-        self._kept: OrderedDict[int, _OpenFile] = OrderedDict()  # without locks, which a fork could leave held: each step is one call
-        self._most_kept = _most_kept()
+        self._kept: OrderedDict[int, _OpenFile] = (
+            OrderedDict()
+        )  # without locks, which a fork could leave held: each step is one call
+        self._max_kept = _max_kept()
 
     def __reduce__(self) -> Any:
         return OpenShards, (self._shards,)
@@ -90,7 +102,9 @@ class OpenShards:
         """Of the shards with these numbers."""
         table = np.full(len(self._shards), -1, np.int32).view(Descriptors)
         table.files = []
-        for number in np.flatnonzero(np.bincount(shard_numbers)).tolist():  # np.unique would import numpy.ma first
+        for number in np.flatnonzero(
+            np.bincount(shard_numbers)
+        ).tolist():  # np.unique would import numpy.ma first
             file = self._file(number)
             table.files.append(file)
             table[number] = file.descriptor
@@ -101,7 +115,7 @@ class OpenShards:
         if file is None or not shard.is_open_at(file.descriptor):
             file = self._open(shard)
         self._kept[number] = file  # as the one that was used last
-        while len(self._kept) > self._most_kept:
+        while len(self._kept) > self._max_kept:
             with contextlib.suppress(KeyError):  # another thread was faster
                 self._kept.popitem(last=False)
         return file
@@ -128,12 +142,12 @@ class _OpenFile:
         os.close(self.descriptor)
 
 
-def _most_kept() -> int:
+def _max_kept() -> int:
     """A quarter of the files that this process may have open."""
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(_LEAST_KEPT, most // 4) if most != resource.RLIM_INFINITY else sys.maxsize
+    return max(_MIN_KEPT, most // 4) if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 def _open_unchanged(shard: Shard) -> _OpenFile:
@@ -143,5 +157,5 @@ def _open_unchanged(shard: Shard) -> _OpenFile:
     except OSError as error:
         raise from_os_error(error, "read", shard.path) from error
     if not is_unchanged:
-        raise changed_file_error(Place(shard.path))
+        raise changed_file_error(Location(shard.path))
     return file

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.ragged import Text, digest, offsets_of
-from fastpack.core.threads import share
-from fastpack.errors import FastpackError, MissingFileError, Place, SourceError, at
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import FastpackError, Location, MissingFileError, SourceError, with_location
 from fastpack.files.escapes import is_utf8
 from fastpack.files.file_names import FileNames
-from fastpack.files.image_folder import Few, Tree
+from fastpack.files.image_folder import FirstNames, Tree
 
 # Endings that are looked for: WebDataset's of text and of class numbers, and what captions are called beside them.
 SIDECARS = ("txt", "caption", "json", "cls")
@@ -48,21 +48,31 @@ class Sidecar:
     @classmethod
     def of(cls, root: Path, tree: Tree, ending: str, *, is_guess: bool) -> Self:
         beside = Text.of(f"{_stem(file)}.{ending}" for file in tree.files)
-        refused = {row: tree.faults[name] for row, name in enumerate(beside) if name in tree.faults} if tree.faults else {}
+        refused = (
+            {row: tree.faults[name] for row, name in enumerate(beside) if name in tree.faults}
+            if tree.faults
+            else {}
+        )
         above = os.path.join(root, "")
         names = FileNames(beside, above)
-        sizes, times, faults = names.look(refused)
+        sizes, times, faults = names.stat(refused)
         faults = faults | refused
         there = np.ones(len(names), np.bool_)
         there[list(faults)] = False
         rows = np.flatnonzero(there)
         absent = {row for row, fault in faults.items() if isinstance(fault, MissingFileError)}
-        if len(rows) + len(faults) - len(absent) < tree.others.get(ending, Few()).count:  # else each name listed there is taken
-            absent = {row for row in absent if not os.path.islink(names[row])}  # a link that leads nowhere is a fault
+        if (
+            len(rows) + len(faults) - len(absent) < tree.others.get(ending, FirstNames()).count
+        ):  # else each name listed there is taken
+            absent = {
+                row for row in absent if not os.path.islink(names[row])
+            }  # a link that leads nowhere is a fault
         faults = {row: fault for row, fault in faults.items() if row not in absent}
-        strange = max(0, tree.others.get(ending, Few()).count - len(rows) - len(faults))
+        strange = max(0, tree.others.get(ending, FirstNames()).count - len(rows) - len(faults))
         taken = FileNames(beside.take(rows), above)
-        return cls(ending, len(names), taken, rows, sizes[rows], times[rows], faults, is_guess, strange)
+        return cls(
+            ending, len(names), taken, rows, sizes[rows], times[rows], faults, is_guess, strange
+        )
 
     @property
     def num_there(self) -> int:
@@ -71,7 +81,9 @@ class Sidecar:
     @property
     def note(self) -> str:
         """What was taken, of how many images it is missing, and how many such files no image has."""
-        facts = [f"the .{self.ending} files beside {self.num_there:,} images are the field {self.ending!r}"]
+        facts = [
+            f"the .{self.ending} files beside {self.num_there:,} images are the field {self.ending!r}"
+        ]
         if self.is_guess:
             facts.append("give sidecars=[] to leave them out")
         if missing := self.num_images - self.num_there:
@@ -89,7 +101,9 @@ class Sidecar:
 
     def stamp(self) -> bytes:
         """Changes when a file does."""
-        return f"{self.ending} {digest(self.rows)} {digest(self.sizes)} {digest(self.times)}".encode()
+        return (
+            f"{self.ending} {digest(self.rows)} {digest(self.sizes)} {digest(self.times)}".encode()
+        )
 
     def text(self) -> Text:
         """(n,): what the files hold; "" where there is none. Raises SourceError for one that is not UTF-8."""
@@ -102,9 +116,13 @@ class Sidecar:
                 while True:
                     first = left.popleft()
                     ends = offsets[first : first + _BLOCK + 1]
-                    self.names.read(np.arange(first, first + len(ends) - 1), values[ends[0] : ends[-1]], ends - ends[0])
+                    self.names.read(
+                        np.arange(first, first + len(ends) - 1),
+                        values[ends[0] : ends[-1]],
+                        ends - ends[0],
+                    )
 
-        share(work, None if len(self.rows) > _BLOCK else 1)
+        run_in_threads(work, None if len(self.rows) > _BLOCK else 1)
         self._refuse_odd(Text(values, offsets))
         lengths = np.zeros(self.num_images, np.int64)
         lengths[self.rows] = self.sizes
@@ -122,7 +140,7 @@ class Sidecar:
         if not is_utf8(text):
             row = next(row for row in range(len(text)) if not is_utf8(text[row : row + 1]))
             message = f"the text is not UTF-8; save it as UTF-8, or give sidecars=[...] without {self.ending!r}"
-            raise SourceError(at(message, Place(self.names[row])))
+            raise SourceError(with_location(message, Location(self.names[row])))
 
 
 def _stem(file: str) -> str:

@@ -20,7 +20,13 @@ def parse_size(text: str | int) -> int:
     """
     if isinstance(text, Integral):
         return checks.integer("a size", text)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text.lower()) if isinstance(text, str) else None
+    match = (
+        re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text.lower())
+        if isinstance(text, str)
+        else None
+    )
     if not match or match[2] not in _SIZE_UNITS:
-        raise OptionError(f"{checks.shown(text)} is no size; write one like 4096, 500k, 64MiB or 1GB")
+        raise OptionError(
+            f"{checks.shown(text)} is no size; write one like 4096, 500k, 64MiB or 1GB"
+        )
     return int(float(match[1]) * _SIZE_UNITS[match[2]])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastpack.files.classes import HELD_OUT_SPLITS, TRAINING_SPLITS, Classes, ClassMap
 from fastpack.files.escapes import escaped_name
-from fastpack.files.image_folder import IMAGE_SUFFIXES, Few, has_image_files, is_junk
+from fastpack.files.image_folder import IMAGE_SUFFIXES, FirstNames, has_image_files, is_junk
 
 
 def beside_training(root: Path, classes: Classes) -> Classes:
@@ -20,13 +20,15 @@ def beside_training(root: Path, classes: Classes) -> Classes:
         known = _class_folders(path.with_name(name))
         ours = set(classes.names)
         if unknown := ours - set(known):
-            said = f"the folder {name} beside {path.name} has no class {Few.of(unknown)}; labels differ there; give classes to decide"
+            said = f"the folder {name} beside {path.name} has no class {FirstNames.of(unknown)}; labels differ there; give classes to decide"
             classes = replace(classes, notes=(*classes.notes, said)) if known else classes
         elif len(known) > len(ours):
-            said = f"labels count in the classes of {name} beside {path.name}, which has {Few.of(set(known) - ours)} too"
+            said = f"labels count in the classes of {name} beside {path.name}, which has {FirstNames.of(set(known) - ours)} too"
             found, has_class = labels.copy(), labels >= 0
             found[has_class] = ClassMap.between(classes.names, known).relabeled(labels[has_class])
-            return replace(classes, labels=found, names=known, notes=(f"{said}; give classes to decide",))
+            return replace(
+                classes, labels=found, names=known, notes=(f"{said}; give classes to decide",)
+            )
     return classes
 
 
@@ -36,7 +38,11 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
         if folder.is_symlink():
             return ()
         with os.scandir(folder) as entries:
-            names = [each.name for each in entries if not is_junk(each.name) and each.is_dir(follow_symlinks=False)]
+            names = [
+                each.name
+                for each in entries
+                if not is_junk(each.name) and each.is_dir(follow_symlinks=False)
+            ]
         return tuple(sorted(escaped_name(name) for name in names if _holds_images(folder / name)))
     except OSError:
         return ()
@@ -45,5 +51,8 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
 def _holds_images(folder: Path) -> bool:
     """Mostly the first names tell."""
     with os.scandir(folder) as entries:
-        is_there = any(entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(entry.name) for entry in entries)
+        is_there = any(
+            entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(entry.name)
+            for entry in entries
+        )
     return is_there or has_image_files(folder)

@@ -4,7 +4,6 @@ What a pack finds out about its samples is a hundred bytes for each; in memory, 
 """
 
 import mmap
-import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastpack.files.atomic import write_all
 
 # What is held back before it is written.
 _HELD_BYTES = 2**20
@@ -54,9 +55,7 @@ class Spool:
     def _write(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # closed by `close`
-        left = self._joined().view(np.uint8).data
-        while left:
-            left = left[os.write(self._file.fileno(), left) :]
+        write_all(self._file.fileno(), self._joined().view(np.uint8).data)
         self._written_bytes += self._held_bytes
         self._held, self._held_bytes = [], 0
 
@@ -64,7 +63,7 @@ class Spool:
         return np.concatenate(self._held) if self._held else np.empty(0, self._dtype)
 
     def whole(self) -> npt.NDArray[Any]:
-        """All rows (n,), not to be written to: what is on disk stays there, and comes to memory as it is looked at (see `let_go`).
+        """All rows (n,), not to be written to: what is on disk stays there, and comes to memory as it is looked at (see `release`).
         Nothing is appended afterwards."""
         if self._file is None:
             rows, self._held = self._joined(), []
@@ -82,7 +81,7 @@ class Spool:
             self._file = None
 
 
-def let_go(array: npt.NDArray[Any]) -> None:
+def release(array: npt.NDArray[Any]) -> None:
     """What was looked at of an array that is on disk leaves memory; it comes again when it is looked at."""
     base: Any = array
     while isinstance(base, np.ndarray):

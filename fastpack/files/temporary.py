@@ -24,7 +24,9 @@ def create_temporary(folder: int) -> tuple[str, int]:
     while True:
         name = f".fastpack.{os.urandom(8).hex()}.tmp"
         descriptor = os.open(name, _FLAGS, 0o666, dir_fd=folder)
-        with contextlib.suppress(OSError):  # some file systems have no locks; nothing is removed there
+        with contextlib.suppress(
+            OSError
+        ):  # some file systems have no locks; nothing is removed there
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is_named(name, descriptor, folder):
             return name, descriptor
@@ -53,7 +55,9 @@ def remove_leftovers(folder: Path | int) -> None:
 
 
 def _remove_leftover(name: str, folder: int) -> None:
-    descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    descriptor = os.open(
+        name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
+    )
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_named(name, descriptor, folder):
@@ -65,7 +69,9 @@ def _remove_leftover(name: str, folder: int) -> None:
 def _is_named(name: str, descriptor: int, folder: int) -> bool:
     """Whether the open file still has that name."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False))
+        return os.path.samestat(
+            os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)
+        )
     except FileNotFoundError:
         return False
 

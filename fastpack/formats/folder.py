@@ -14,24 +14,33 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack._native.probe import ProbeFiles
-from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN
+from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Schema
-from fastpack.core.threads import share
-from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, Outcome, Place, at, changed_file_error, outcome_error
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    FormatError,
+    Location,
+    OptionError,
+    Outcome,
+    changed_file_error,
+    outcome_error,
+    with_location,
+)
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import FileNames
-from fastpack.files.folders import FolderRules, PhotoFolder, look_into
+from fastpack.files.folders import FolderRules, ImageFolder, scan_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.index.arrays import Column
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
-
-Rows = npt.NDArray[np.int64]
 
 
 class FolderContainer:
@@ -52,8 +61,8 @@ class FolderContainer:
 
     def shard(self, path: Path) -> Shard:
         """The names, sizes and times of all files, in one sum."""
-        found = look_into(path, FolderRules())
-        sizes, times, faults = found.names.look(found.faults)
+        found = scan_folder(path, FolderRules())
+        sizes, times, faults = found.names.stat(found.faults)
         _raise_first(faults | dict(found.faults))
         return _identity(found, sizes.astype(np.uint64), times)
 
@@ -67,12 +76,14 @@ class FolderContainer:
         kinds: Kinds = GUESSED,
     ) -> Index:
         """Files have no checksums; the size and the time of each are compared when it is read."""
-        return _with_kinds(_index(look_into(path, FolderRules()), keep_going=False), kinds)
+        return _with_kinds(_index(scan_folder(path, FolderRules()), keep_going=False), kinds)
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
         """Where `choice` says to keep what is damaged, files that cannot be opened, or must not, are left out and noted."""
         rules = FolderRules(choice.allow_external, choice.class_folder, choice.sidecars)
-        return _with_kinds(_index(look_into(path, rules), keep_going=choice.keep_damaged), choice.kinds)
+        return _with_kinds(
+            _index(scan_folder(path, rules), keep_going=choice.keep_damaged), choice.kinds
+        )
 
     def explain(self, path: Path) -> list[str]:
         return []
@@ -80,15 +91,22 @@ class FolderContainer:
     def import_for_fetching(self) -> None:
         """All is imported with this module."""
 
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+    def fetch(
+        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
+    ) -> list[Any]:
         """The bytes of these files; what they are numbered is in the index, not in the folder."""
         if files is None:
-            raise FormatError(at("the index does not name the files; delete it and it is built again", Place(shard.path)))
+            raise FormatError(
+                with_location(
+                    "the index does not name the files; delete it and it is built again",
+                    Location(shard.path),
+                )
+            )
         names = FileNames(_path_below(shard.path, raw_name(file)) for file in files.names)
-        sizes, times, faults = names.look()
+        sizes, times, faults = names.stat()
         _raise_first(faults)
         if (times != files.times).any():
-            raise changed_file_error(Place(names[int(np.argmax(times != files.times))]))
+            raise changed_file_error(Location(names[int(np.argmax(times != files.times))]))
         offsets = offsets_of(sizes)
         values = np.empty(offsets[-1], np.uint8)
         return list(names.read(np.arange(len(names)), values, offsets))
@@ -102,43 +120,68 @@ def _raise_first(faults: dict[int, FastpackError]) -> None:
         raise faults[min(faults)]
 
 
-def _index(found: PhotoFolder, *, keep_going: bool) -> Index:
-    _, _, missing = found.names.look(found.faults)
+def _index(found: ImageFolder, *, keep_going: bool) -> Index:
+    _, _, missing = found.names.stat(found.faults)
     faults = missing | dict(found.faults)
     if not keep_going:
         _raise_first(faults)
     rows = np.delete(np.arange(len(found.files)), list(faults))
     names = [os.fsencode(found.root / file) for file in found.files.take(rows)]
-    sizes, times, infos = np.empty(len(rows), np.uint64), np.empty(len(rows), np.int64), np.zeros(len(rows), IMAGE_INFO)
+    sizes, times, infos = (
+        np.empty(len(rows), np.uint64),
+        np.empty(len(rows), np.int64),
+        np.zeros(len(rows), IMAGE_INFO),
+    )
     unreadable = _probe(found, rows, names, sizes, times, infos) if len(rows) else {}
     if not keep_going:
         _raise_first(unreadable)
     is_good = ~np.isin(rows, list(unreadable))
     faults |= unreadable
     if not is_good.any():
-        raise EmptySourceError(at(f"no image here can be read, the first: {faults[min(faults)]}; check the folder", Place(found.root)))
+        raise EmptySourceError(
+            with_location(
+                f"no image here can be read, the first: {faults[min(faults)]}; check the folder",
+                Location(found.root),
+            )
+        )
     shard = _identity(found, sizes[is_good], times[is_good])
-    return _table(found, rows[is_good], shard, sizes[is_good], times[is_good], infos[is_good], _note(faults))
+    return _table(
+        found, rows[is_good], shard, sizes[is_good], times[is_good], infos[is_good], _note(faults)
+    )
 
 
 def _with_kinds(index: Index, kinds: Kinds) -> Index:
     if given_kind(kinds, "image")[0] != "mask":
         return index
-    fields = tuple(replace(field, kind="mask") if field.name == "image" else field for field in index.schema.fields)
+    fields = tuple(
+        replace(field, kind="mask") if field.name == "image" else field
+        for field in index.schema.fields
+    )
     return replace(index, schema=replace(index.schema, fields=fields))
 
 
-def _probe(found: PhotoFolder, rows: Rows, names: list[bytes], sizes: Any, times: Any, infos: Any) -> dict[int, FastpackError]:
+def _probe(
+    found: ImageFolder, rows: Rows, names: list[bytes], sizes: Any, times: Any, infos: Any
+) -> dict[int, FastpackError]:
     """What the headers of files say. Gives those that cannot be opened: the first, or all where others were left out already."""
 
     def fault(outcome: Outcome, row: int) -> FastpackError:
-        return outcome_error(outcome, Place(found.root / found.files[row]))
+        return outcome_error(outcome, Location(found.root / found.files[row]))
 
-    outcomes = [outcome for outcome in share(ProbeFiles(names, sizes, times, infos).run) if outcome]
+    outcomes = [
+        outcome for outcome in run_in_threads(ProbeFiles(names, sizes, times, infos).run) if outcome
+    ]
     if not outcomes:
         return {}
-    each = (ProbeFiles([name], *(array[i : i + 1] for array in (sizes, times, infos))).run() for i, name in enumerate(names))
-    return {row: fault(outcome, row) for row, outcome in zip(rows.tolist(), each, strict=True) if outcome}
+    each = (
+        ProbeFiles([name], *(array[i : i + 1] for array in (sizes, times, infos))).run()
+        for i, name in enumerate(names)
+    )
+    return {
+        row: fault(outcome, row)
+        for row, outcome in zip(rows.tolist(), each, strict=True)
+        if outcome
+    }
 
 
 def _note(faults: dict[int, FastpackError]) -> tuple[str, ...]:
@@ -148,15 +191,29 @@ def _note(faults: dict[int, FastpackError]) -> tuple[str, ...]:
     return (f"left out {which} that cannot be read, or must not; the first: {faults[min(faults)]}",)
 
 
-def _table(found: PhotoFolder, rows: Rows, shard: Shard, sizes: Any, times: Rows, infos: Any, notes: tuple[str, ...]) -> Index:
+def _table(
+    found: ImageFolder,
+    rows: Rows,
+    shard: Shard,
+    sizes: Any,
+    times: Rows,
+    infos: Any,
+    notes: tuple[str, ...],
+) -> Index:
     beside = found.columns()
     labels = beside.pop("label", found.labels)
     columns: dict[str, Column] = {} if labels is None else {"label": labels}
     columns |= {"key": found.keys, **beside}
-    fields = [Field("image", "image"), *(_field_of(name, column) for name, column in columns.items())]
+    fields = [
+        Field("image", "image"),
+        *(_field_of(name, column) for name, column in columns.items()),
+    ]
     spans = np.zeros(len(rows), SPAN)
     spans["offset"], spans["length"] = NO_SPAN, sizes
-    columns = {name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in columns.items()}
+    columns = {
+        name: column.take(rows) if isinstance(column, Ragged) else column[rows]
+        for name, column in columns.items()
+    }
     return Index(
         (shard,),
         Schema(tuple(fields), found.class_names),
@@ -174,7 +231,9 @@ def _field_of(name: str, column: Column) -> Field:
     return Field(name, "text") if isinstance(column, Text) else Field(name, "int", dtype="int64")
 
 
-def _identity(found: PhotoFolder, sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]) -> Shard:
+def _identity(
+    found: ImageFolder, sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]
+) -> Shard:
     """Of the files, of those beside them, and of what was left out: what is said of a folder is true of it as it is."""
     fingerprint = crc32c(os.fsencode("\0".join((*found.files, *found.class_names, *found.notes))))
     fingerprint = crc32c(times.view(np.uint8), crc32c(sizes.view(np.uint8), fingerprint))
@@ -186,5 +245,10 @@ def _identity(found: PhotoFolder, sizes: npt.NDArray[np.uint64], times: npt.NDAr
 def _path_below(root: Path, file: str) -> str:
     """An index that somebody else wrote could name any file."""
     if file.startswith("/") or ".." in file.split("/"):
-        raise FormatError(at(f"the index names {file!r}, outside the folder; delete it and it is built again", Place(root)))
+        raise FormatError(
+            with_location(
+                f"the index names {file!r}, outside the folder; delete it and it is built again",
+                Location(root),
+            )
+        )
     return os.path.join(root, file)

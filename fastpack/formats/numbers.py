@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastpack.errors import SchemaError
 
-_LARGEST_INTEGER = 2**63 - 1
+_MAX_INTEGER = 2**63 - 1
 
 
 def integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -17,8 +17,10 @@ def integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     array([3])
     """
     array = np.asarray(values)
-    if array.dtype.kind == "u" and (array > _LARGEST_INTEGER).any():
-        raise SchemaError(f"{name!r} has numbers above {_LARGEST_INTEGER}, the largest of a column; leave it out, or make it text")
+    if array.dtype.kind == "u" and (array > _MAX_INTEGER).any():
+        raise SchemaError(
+            f"{name!r} has numbers above {_MAX_INTEGER}, the largest of a column; leave it out, or make it text"
+        )
     return array.astype(np.int64, copy=False)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastpack.core.batch import Batch
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
@@ -21,11 +22,11 @@ from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds
 
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
-Float64 = Literal["refuse", "round"]  # what becomes of floats that a format without 64 bits would change
+Float64 = Literal[
+    "refuse", "round"
+]  # what becomes of floats that a format without 64 bits would change
 # A file, a glob, a folder of shards, or a list of these.
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-# Called with the bytes of a file that are done.
-BytesDone = Callable[[int], None]
+DatasetPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,13 @@ class ShardPlan:
     @property
     def chunk(self) -> int:
         """Samples that are stored together: a batch begins with such a chunk. 1 where the layout has none."""
-        picture = self.schema.picture
-        if picture is None or picture.kind != "pixels" or None in picture.shape:
+        image_field = self.schema.image_field
+        if image_field is None or image_field.kind != "pixels" or None in image_field.shape:
             return 1
-        sample_bytes = math.prod(size or 1 for size in picture.shape) * np.dtype(picture.dtype).itemsize
+        sample_bytes = (
+            math.prod(size or 1 for size in image_field.shape)
+            * np.dtype(image_field.dtype).itemsize
+        )
         return self.storage.chunk_for(sample_bytes, self.num_samples)
 
 
@@ -63,14 +67,14 @@ class Writer(Protocol[Piece]):
         """All that can be done without knowing where in the file the batch goes."""
         ...
 
-    def place(self, piece: Piece) -> None:
+    def append(self, piece: Piece) -> None:
         """Writes the piece behind the one before, and compares what then stands in the file with what was to be written, as far as
         that can be told so early."""
         ...
 
     def write(self, batch: Batch) -> None:
         """Both, for a caller who writes batch after batch in one thread."""
-        self.place(self.encode(batch))
+        self.append(self.encode(batch))
 
     def close(self) -> Index | None:
         """Completes the file and compares the rest of what stands there with what was written. Gives the file's index, or None
@@ -95,7 +99,9 @@ class Container(Protocol):
         """True when the first 4 KiB of a file look like this format."""
         ...
 
-    def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]: ...
+    def writer(
+        self, path: Path, plan: ShardPlan, num_workers: int | None = None
+    ) -> Writer[Any]: ...
 
     def refuse_fields(self, schema: Schema) -> None:
         """Raises SchemaError, before anything is written, for a field that files of this format cannot hold, and names it."""
@@ -125,7 +131,9 @@ class Container(Protocol):
         """Imports what `fetch` imports: no import may run while others fork."""
         ...
 
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+    def fetch(
+        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
+    ) -> list[Any]:
         """Blobs that have no span, through the format's own library. `files` is what the index knows of them in a folder.
 
         Raises ChangedFileError when the file is not the shard any more.
@@ -137,10 +145,12 @@ class Container(Protocol):
 
 
 @runtime_checkable
-class ChoosingContainer(Protocol):
+class SelectingContainer(Protocol):
     """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index: ...
+    def index_chosen(
+        self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS
+    ) -> Index: ...
 
     def explain(self, path: Path) -> list[str]:
         """A line for each array: how it is stored and read, or why it is left out."""
@@ -148,19 +158,27 @@ class ChoosingContainer(Protocol):
 
 
 @runtime_checkable
-class PickingContainer(Protocol):
+class FieldSelectingContainer(Protocol):
     """A format of which some fields may be beyond reading while the others are sound."""
 
-    def index_fields(self, path: Path, fields: Collection[str], limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+    def index_fields(
+        self,
+        path: Path,
+        fields: Collection[str],
+        limits: Limits = DEFAULT_LIMITS,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
         """The table of a file's samples, without such fields as are not among `fields`. All records are compared with their checksums."""
         ...
 
 
 @runtime_checkable
-class SiftingContainer(Protocol):
+class DamageTolerantContainer(Protocol):
     """A format whose checksums cover records as a whole, with all of their fields."""
 
-    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+    def index_damaged(
+        self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED
+    ) -> Index:
         """The table of a file of which some records differ from their checksums: those are its `lost` ones.
 
         Raises EmptySourceError when all do.

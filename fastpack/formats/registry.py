@@ -1,55 +1,57 @@
 """The containers by name, by suffix and by first bytes."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from fastpack.errors import (
     FormatError,
+    Location,
     NoRecordsError,
     OptionError,
-    Place,
-    at,
     from_os_error,
+    with_location,
 )
-from fastpack.formats.protocols import ChoosingContainer, Container
+from fastpack.formats.protocols import Container, SelectingContainer
 
 _HEAD_BYTES = 4096
 
-
+# Name -> module and object of each container, in the order in which a file is compared with them.
+# They are imported at first use: h5py takes 0.1 s.
+_CONTAINERS = {
+    "tfrecord": ("fastpack.formats.tfrecord.container", "TFRECORD"),
+    "tar": ("fastpack.formats.tar.container", "TAR"),
+    "hdf5": ("fastpack.formats.hdf5.container", "HDF5"),
+    "folder": ("fastpack.formats.folder", "FOLDER"),
+}
 NAMES = ("tfrecord", "hdf5", "tar")  # those that are written
 
 
-_FILES = ("tfrecord", "tar", "hdf5")
-
-
 def named(name: str) -> Container:
-    """The container of that name. Imported late: h5py takes a tenth of a second."""
-    if name == "tfrecord":
-        from fastpack.formats.tfrecord.container import TFRECORD
-
-        return TFRECORD
-    if name == "hdf5":
-        from fastpack.formats.hdf5.container import HDF5
-
-        return HDF5
-    if name == "tar":
-        from fastpack.formats.tar.container import TAR
-
-        return TAR
-    if name == "folder":
-        from fastpack.formats.folder import FOLDER
-
-        return FOLDER
-    raise OptionError(f"there is no format {name!r}; choose one of {', '.join(NAMES)}")
+    """Return the container of that name. Raises OptionError for an unknown name."""
+    if name not in _CONTAINERS:
+        raise OptionError(f"there is no format {name!r}; choose one of {', '.join(NAMES)}")
+    module, container = _CONTAINERS[name]
+    return cast(Container, getattr(import_module(module), container))
 
 
 def of_suffix(path: Path) -> Container | None:
-    """The container that files of this name are written in."""
-    return next((named(name) for name in _FILES if path.suffix.lower() in named(name).suffixes), None)
+    """Return the container of files with such a name."""
+    return next(
+        (
+            container
+            for container in map(named, _CONTAINERS)
+            if path.suffix.lower() in container.suffixes
+        ),
+        None,
+    )
 
 
 def recognised(head: bytes) -> Container | None:
-    """The container that a file's first 4 KiB look like."""
-    return next((named(name) for name in _FILES if named(name).recognises(head)), None)
+    """Return the container that a file's first 4 KiB look like."""
+    return next(
+        (container for container in map(named, _CONTAINERS) if container.recognises(head)), None
+    )
 
 
 def of_file(path: Path) -> Container:
@@ -57,7 +59,9 @@ def of_file(path: Path) -> Container:
     if path.is_dir():
         return named("folder")
     if path.exists() and not path.is_file():
-        raise FormatError(f"this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file - at {path}")
+        raise FormatError(
+            f"this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file - at {path}"
+        )
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -69,13 +73,20 @@ def of_file(path: Path) -> Container:
         remedy = "`fastpack convert` makes an open one of a TFRecord; unpack others first (gunzip)"
         raise FormatError(f"a gzip'ed file has no random access: {remedy} - at {path}")
     if not head and any(suffix in path.name.lower() for suffix in named("tfrecord").suffixes):
-        raise NoRecordsError(at("the file is empty: a TFRecord without a record; pack it again, or leave it out", Place(path)))
+        raise NoRecordsError(
+            with_location(
+                "the file is empty: a TFRecord without a record; pack it again, or leave it out",
+                Location(path),
+            )
+        )
     if (guess := of_suffix(path)) and head:
         return guess  # damaged: its indexer knows how to say so
-    raise FormatError(f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}")
+    raise FormatError(
+        f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}"
+    )
 
 
 def explain(path: Path) -> list[str]:
     """How the arrays of a file are stored and read, where a file may hold several; else nothing."""
     container = of_file(path)
-    return container.explain(path) if isinstance(container, ChoosingContainer) else []
+    return container.explain(path) if isinstance(container, SelectingContainer) else []

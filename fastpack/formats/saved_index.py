@@ -7,23 +7,28 @@ from pathlib import Path
 import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.errors import (
     CorruptRecordError,
     EmptySourceError,
     FastpackError,
     FormatError,
+    Location,
     OptionError,
-    Place,
     SchemaError,
     TruncatedFileError,
-    at,
+    with_location,
 )
-from fastpack.files.companions import index_path
+from fastpack.files.companions import exists, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ChoosingContainer, PickingContainer, SiftingContainer
+from fastpack.formats.protocols import (
+    DamageTolerantContainer,
+    FieldSelectingContainer,
+    SelectingContainer,
+)
 from fastpack.formats.registry import named, of_file
-from fastpack.index.digest import Seal
+from fastpack.index.digest import RecordDigest
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 
@@ -35,7 +40,12 @@ _INDEX_BYTES_A_BYTE = 64
 
 
 def index_of(
-    path: Path, *, save: bool = True, index_dir: Path | None = None, limits: Limits = DEFAULT_LIMITS, choice: Choice | None = None
+    path: Path,
+    *,
+    save: bool = True,
+    index_dir: Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    choice: Choice | None = None,
 ) -> Index:
     """The index of one file: the saved one when it is fresh, else built and, with `save`, saved beside it or in `index_dir`.
 
@@ -44,21 +54,28 @@ def index_of(
     container = of_file(path)
     choice = choice or Choice()
     if choice.is_of_folders and not getattr(container, "has_class_folders", False):
-        raise OptionError(at("class_folder and sidecars are for folders of images and tars; leave them out", Place(path)))
+        raise OptionError(
+            with_location(
+                "class_folder and sidecars are for folders of images and tars; leave them out",
+                Location(path),
+            )
+        )
     if choice.axes and container.name != "hdf5":
-        raise OptionError(at("axes are those of arrays in HDF5 files; leave them out", Place(path)))
-    if not isinstance(container, ChoosingContainer):
+        raise OptionError(
+            with_location("axes are those of arrays in HDF5 files; leave them out", Location(path))
+        )
+    if not isinstance(container, SelectingContainer):
         try:
             # A saved index that came with untrusted data may name other bytes of it, and other labels.
             if choice.untrusted:
                 return container.index(path, limits=limits, kinds=choice.kinds)
             return _index_by_default(path, save, index_dir, limits, choice.kinds)
         except SchemaError:
-            if choice.fields is not None and isinstance(container, PickingContainer):
+            if choice.fields is not None and isinstance(container, FieldSelectingContainer):
                 return container.index_fields(path, choice.fields, limits, choice.kinds)
             raise
         except (CorruptRecordError, FormatError):
-            if choice.keep_damaged and isinstance(container, SiftingContainer):
+            if choice.keep_damaged and isinstance(container, DamageTolerantContainer):
                 with contextlib.suppress(EmptySourceError):
                     return container.index_damaged(path, limits, choice.kinds)
             raise
@@ -73,7 +90,9 @@ def index_of(
     return container.index_chosen(path, choice, limits)
 
 
-def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Limits, kinds: Kinds = GUESSED) -> Index:
+def _index_by_default(
+    path: Path, save: bool, index_dir: Path | None, limits: Limits, kinds: Kinds = GUESSED
+) -> Index:
     saved = saved_index(path, index_dir)
     if saved is not None and has_kinds(saved, kinds):
         return saved
@@ -83,13 +102,20 @@ def _index_by_default(path: Path, save: bool, index_dir: Path | None, limits: Li
         return _noting_loss(path, index, earlier)
     index = build_index(path, earlier, limits=limits)
     if save and (index_dir is not None or getattr(of_file(path), "is_indexed_unasked", True)):
-        with contextlib.suppress(FastpackError):  # a read-only folder: an index is derived, so nothing is lost
+        with contextlib.suppress(
+            FastpackError
+        ):  # a read-only folder: an index is derived, so nothing is lost
             index.remembering(earlier).save(index_path(path, index_dir))
     return index
 
 
 def build_index(
-    path: Path, earlier: Index | None, *, limits: Limits = DEFAULT_LIMITS, progress: BytesDone | None = None, kinds: Kinds = GUESSED
+    path: Path,
+    earlier: Index | None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: BytesDone | None = None,
+    kinds: Kinds = GUESSED,
 ) -> Index:
     """Indexes a file. An earlier index of the same records, such as of a copy with another time, says what its fields are.
 
@@ -98,11 +124,13 @@ def build_index(
     A note says so when the file lost its last records since the earlier index.
     """
     container = of_file(path)
-    index = _noting_loss(path, container.index(path, limits=limits, progress=progress, kinds=kinds), earlier)
+    index = _noting_loss(
+        path, container.index(path, limits=limits, progress=progress, kinds=kinds), earlier
+    )
     known = {**kinds_of(earlier), **kinds}
     if earlier is None or has_kinds(index, known):
         return index
-    if earlier.seal is not None and earlier.seal == index.seal:
+    if earlier.record_digest is not None and earlier.record_digest == index.record_digest:
         return container.index(path, limits=limits, kinds=known)
     changed = changed_kinds(earlier, index)
     return replace(index, notes=(*index.notes, *changed))
@@ -113,7 +141,7 @@ def _noting_loss(path: Path, index: Index, earlier: Index | None) -> Index:
     if (loss := _loss(path, index, earlier)) is None:
         return index
     remedy = "restore the file, or accept it as it is with `fastpack index --rebuild`"
-    return replace(index, notes=(*index.notes, at(f"{loss}; {remedy}", Place(path))))
+    return replace(index, notes=(*index.notes, with_location(f"{loss}; {remedy}", Location(path))))
 
 
 def _loss(path: Path, index: Index, earlier: Index | None) -> str | None:
@@ -121,10 +149,18 @@ def _loss(path: Path, index: Index, earlier: Index | None) -> str | None:
 
     A file cut between two records is still valid. Only the earlier index shows the loss.
     """
-    if earlier is None or len(index) >= len(earlier) or not isinstance(of_file(path), SiftingContainer):
+    if (
+        earlier is None
+        or len(index) >= len(earlier)
+        or not isinstance(of_file(path), DamageTolerantContainer)
+    ):
         return None
     spans = earlier.record_spans
-    if spans is None or len(earlier.shards) > 1 or Seal.of(spans[: len(index)]) != index.seal:
+    if (
+        spans is None
+        or len(earlier.shards) > 1
+        or RecordDigest.of(spans[: len(index)]) != index.record_digest
+    ):
         return None
     return f"the file has {len(index):,} records, and its saved index {len(earlier):,}: the last {len(earlier) - len(index):,} are lost"
 
@@ -133,14 +169,14 @@ def refuse_emptied(path: Path, index_dir: Path | None = None) -> None:
     """Raises TruncatedFileError for a file without records if its saved index knows some."""
     if (earlier := earlier_index(path, index_dir)) is not None and len(earlier):
         message = f"the file has no records, and its saved index knows {len(earlier)}; restore the file, or delete the index"
-        raise TruncatedFileError(at(message, Place(path)))
+        raise TruncatedFileError(with_location(message, Location(path)))
 
 
 def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, also of one that has changed since; None when there is none that can be read."""
     with contextlib.suppress(FastpackError):
         where = index_path(path, index_dir)
-        return load_index(where, path) if where.exists() else None
+        return load_index(where, path) if exists(where) else None
     return None
 
 
@@ -149,14 +185,19 @@ def load_index(where: Path, path: Path) -> Index:
     if where.stat().st_size <= _SMALL_INDEX_BYTES:
         return Index.load(where, path.parent)
     num_bytes = path.stat().st_size if path.is_file() else of_file(path).shard(path).size
-    return Index.load(where, path.parent, max_bytes=_SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * num_bytes)
+    return Index.load(
+        where, path.parent, max_bytes=_SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * num_bytes
+    )
 
 
 def saved_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """The saved index of a file, or None when there is none, or it is stale or damaged."""
     where = index_path(path, index_dir)
     with contextlib.suppress(FastpackError):
-        if where.exists() and (shards := _shards_now(index := load_index(where, path), path)) == index.shards:
+        if (
+            exists(where)
+            and (shards := _shards_now(index := load_index(where, path), path)) == index.shards
+        ):
             return replace(index, shards=shards)
     return None
 

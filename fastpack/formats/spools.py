@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastpack.core.ragged import Ragged, Text
-from fastpack.files.spool import Spool, let_go
+from fastpack.files.spool import Spool, release
 from fastpack.index.arrays import Column
 
 _PART_ROWS = 2**14
@@ -18,7 +18,7 @@ def parts(column: Column) -> Iterator[Any]:
     for start in range(0, len(column), _PART_ROWS):
         yield column[start : start + _PART_ROWS]
         for array in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
-            let_go(array)
+            release(array)
 
 
 class RowsSpool:
@@ -41,7 +41,7 @@ class RowsSpool:
 
     def whole(self) -> Ragged:
         rows = self._kind(self._values.whole(), self._offsets.whole())
-        let_go(rows.offsets)
+        release(rows.offsets)
         return rows
 
     def close(self) -> None:

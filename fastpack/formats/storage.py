@@ -16,7 +16,11 @@ from fastpack.errors import OptionError
 Compression = Literal["none", "gzip", "lz4", "zstd", "blosc2"]
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 _NUMBERS = {"gzip": 1, "shuffle": 2, "fletcher32": 3, "lz4": 32004, "zstd": 32015, "blosc2": 32026}
-_LEVELS = {"gzip": (1, 9, 4), "zstd": (1, 22, 3), "blosc2": (1, 9, 5)}  # least, most, taken when none is asked for
+_LEVELS = {
+    "gzip": (1, 9, 4),
+    "zstd": (1, 22, 3),
+    "blosc2": (1, 9, 5),
+}  # least, most, taken when none is asked for
 _BLOSC2_VERSION, _BLOSC2_LZ4 = 1, 1
 # An unfiltered sample has a place of its own, so a large chunk costs a random read nothing and keeps HDF5's table of
 # chunks small. Of a filtered chunk all samples are decoded for one: of 224 x 224 pixels, chunks of two took 1.6 times as long
@@ -32,7 +36,7 @@ class Storage:
     - compression: "none", "gzip", "lz4", "zstd" or "blosc2" (with LZ4 inside), which plain h5py reads (gzip) or h5py with
       hdf5plugin (the others).
     - level: of gzip (1 to 9, 4 when None), zstd (1 to 22, 3 when None) or blosc2 (1 to 9, 5 when None).
-    - shuffle: put first bytes of all numbers together, then the second ones: for numbers of more than a byte.
+    - byte_shuffle: put first bytes of all numbers together, then the second ones: for numbers of more than a byte.
     - fletcher32: a checksum for each chunk, which HDF5's library compares too; None has one where chunks are compressed.
     - chunk: samples in a chunk; None takes about 1 MiB of them, or 32 KiB where they are filtered.
 
@@ -42,7 +46,7 @@ class Storage:
 
     compression: Compression = "none"
     level: int | None = None
-    shuffle: bool = False
+    byte_shuffle: bool = False
     fletcher32: bool | None = None
     chunk: int | None = None
 
@@ -50,19 +54,21 @@ class Storage:
         checks.choice("compression", self.compression, COMPRESSIONS)
         level = None if self.level is None else self._checked_level(self.level)
         checks.settle(self, level=level, chunk=checks.optional_integer("chunk", self.chunk, 1))
-        checks.settle(self, shuffle=checks.flag("shuffle", self.shuffle))
+        checks.settle(self, byte_shuffle=checks.flag("byte_shuffle", self.byte_shuffle))
         if self.fletcher32 is not None:
             checks.settle(self, fletcher32=checks.flag("fletcher32", self.fletcher32))
 
     def _checked_level(self, level: int) -> int:
         if self.compression not in _LEVELS:
-            raise OptionError(f"the compression {self.compression!r} has no levels; leave the level out")
+            raise OptionError(
+                f"the compression {self.compression!r} has no levels; leave the level out"
+            )
         least, most, _ = _LEVELS[self.compression]
         return checks.integer(f"level of {self.compression}", level, least, most)
 
     @property
     def is_filtered(self) -> bool:
-        return self.shuffle or self._has_fletcher32 or self.compression != "none"
+        return self.byte_shuffle or self._has_fletcher32 or self.compression != "none"
 
     @property
     def _has_fletcher32(self) -> bool:
@@ -71,11 +77,24 @@ class Storage:
     def filters(self, item_bytes: int, chunk_bytes: int) -> npt.NDArray[Any]:
         """FILTER (n,), in the order in which a chunk of `chunk_bytes` goes through them."""
         steps: list[tuple[str, list[int]]] = []
-        if self.shuffle and self.compression != "blosc2":
+        if self.byte_shuffle and self.compression != "blosc2":
             steps.append(("shuffle", [item_bytes]))
         level = self.level or _LEVELS.get(self.compression, (0, 0, 0))[2]
         if self.compression == "blosc2":  # which shuffles by itself
-            steps.append(("blosc2", [_BLOSC2_VERSION, 0, item_bytes, chunk_bytes, level, int(self.shuffle), _BLOSC2_LZ4]))
+            steps.append(
+                (
+                    "blosc2",
+                    [
+                        _BLOSC2_VERSION,
+                        0,
+                        item_bytes,
+                        chunk_bytes,
+                        level,
+                        int(self.byte_shuffle),
+                        _BLOSC2_LZ4,
+                    ],
+                )
+            )
         elif self.compression in _LEVELS:
             steps.append((self.compression, [level]))
         elif self.compression == "lz4":

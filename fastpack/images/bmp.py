@@ -48,13 +48,25 @@ def read_bmp(data: bytes, format: str) -> Raster:
             return Raster(_indices(data, header), "PALETTE", palette=_palette(data, header))
         return _colored(data, header)
     except struct.error as error:
-        raise CorruptImageError(f"the header of the BMP is not valid ({error}); {RESTORE}") from error
+        raise CorruptImageError(
+            f"the header of the BMP is not valid ({error}); {RESTORE}"
+        ) from error
 
 
 def _refuse_unknown(header: _Header) -> None:
-    known = {_RGB: (1, 2, 4, 8, 16, 24, 32), _RLE8: (8,), _RLE4: (4,), _BITFIELDS: (16, 32), _ALPHA_BITFIELDS: (16, 32)}
-    if header.bits not in known.get(header.compression, ()) or (header.size == _OS2_HEADER and header.compression > _RLE4):
-        raise UnsupportedImageError(f"a BMP of {header.bits} bits a pixel and compression {header.compression} is not read; {CONVERT}")
+    known = {
+        _RGB: (1, 2, 4, 8, 16, 24, 32),
+        _RLE8: (8,),
+        _RLE4: (4,),
+        _BITFIELDS: (16, 32),
+        _ALPHA_BITFIELDS: (16, 32),
+    }
+    if header.bits not in known.get(header.compression, ()) or (
+        header.size == _OS2_HEADER and header.compression > _RLE4
+    ):
+        raise UnsupportedImageError(
+            f"a BMP of {header.bits} bits a pixel and compression {header.compression} is not read; {CONVERT}"
+        )
 
 
 def _rows(data: bytes, header: _Header) -> npt.NDArray[np.uint8]:
@@ -62,14 +74,18 @@ def _rows(data: bytes, header: _Header) -> npt.NDArray[np.uint8]:
     row_bytes = (header.width * header.bits + 31) // 32 * 4
     if len(data) - header.first < row_bytes * header.height:
         raise CorruptImageError(f"the BMP ends before its last row; {RESTORE}")
-    rows = np.frombuffer(data, np.uint8, row_bytes * header.height, header.first).reshape(header.height, row_bytes)
+    rows = np.frombuffer(data, np.uint8, row_bytes * header.height, header.first).reshape(
+        header.height, row_bytes
+    )
     return rows if header.is_top_down else rows[::-1]
 
 
 def _indices(data: bytes, header: _Header) -> npt.NDArray[np.uint8]:
     if header.compression in (_RLE8, _RLE4):
         out = np.zeros((header.height, header.width), np.uint8)
-        if header.is_top_down or not unpack_runs(np.frombuffer(data, np.uint8)[header.first :], header.bits, out):
+        if header.is_top_down or not unpack_runs(
+            np.frombuffer(data, np.uint8)[header.first :], header.bits, out
+        ):
             raise CorruptImageError(f"the runs of the BMP are damaged; {RESTORE}")
         return np.ascontiguousarray(out[::-1])[..., None]
     return unpack_indices(_rows(data, header), header.bits, header.width)[..., None]
@@ -110,7 +126,11 @@ def _masks(data: bytes, header: _Header) -> tuple[int, ...]:
         return _USUAL_MASKS[header.bits]
     has_alpha = header.compression == _ALPHA_BITFIELDS or header.size >= _HEADER_WITH_ALPHA
     masks = struct.unpack_from("<IIII" if has_alpha else "<III", data, 14 + _INFO_HEADER)
-    if any(mask >> header.bits for mask in masks) or any(not _is_run(mask) for mask in masks) or not all(masks[:3]):
+    if (
+        any(mask >> header.bits for mask in masks)
+        or any(not _is_run(mask) for mask in masks)
+        or not all(masks[:3])
+    ):
         listed = ", ".join(f"{mask:#x}" for mask in masks)
         raise UnsupportedImageError(f"a BMP with the bit masks {listed} is not read; {CONVERT}")
     return masks if masks[-1] else masks[:3]
@@ -127,7 +147,9 @@ def _level(numbers: npt.NDArray[Any], mask: int) -> npt.NDArray[np.uint8]:
     lowest = mask & -mask
     top = mask // lowest
     field = (numbers.astype(np.uint64) & np.uint64(mask)) // np.uint64(lowest)
-    levels: npt.NDArray[np.uint64] = (field * np.uint64(255) + np.uint64(top // 2)) // np.uint64(top)
+    levels: npt.NDArray[np.uint64] = (field * np.uint64(255) + np.uint64(top // 2)) // np.uint64(
+        top
+    )
     return levels.astype(np.uint8)
 
 

@@ -20,7 +20,7 @@ CONVERT = "convert it to an 8-bit or 16-bit gray or RGB PNG, or leave it out"
 
 
 @dataclass(frozen=True)
-class Look:
+class PixelFormat:
     """What is wanted of an image's colors.
 
     - color: the channels of what comes out.
@@ -41,7 +41,9 @@ class Codec(Protocol):
     @property
     def formats(self) -> tuple[str, ...]: ...
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
+    def decode(
+        self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+    ) -> Pixels:
         """Pixels as stored, (height, width, 3), or (height, width, 1) for GRAY; not turned upright."""
         ...
 

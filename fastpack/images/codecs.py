@@ -1,7 +1,8 @@
 """The codecs by name and by first bytes; decode and encode."""
 
 from collections.abc import Callable
-from typing import Any, get_args
+from importlib import import_module
+from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -9,41 +10,42 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import CorruptImageError, FastpackError
-from fastpack.images.codec import RESTORE, Alpha, Bits, Codec, Color, Encoded, Look, Pixels, turn_upright
+from fastpack.images.codec import (
+    RESTORE,
+    Alpha,
+    Bits,
+    Codec,
+    Color,
+    Encoded,
+    PixelFormat,
+    Pixels,
+    turn_upright,
+)
 from fastpack.images.headers import FORMATS, probe
+
+# Format -> module and object of its codec, imported at first use: OpenCV takes 0.1 s.
+_CODECS = {
+    "jpeg": ("fastpack.images.jpeg", "JPEG_CODEC"),
+    "png": ("fastpack.images.png", "PNG_CODEC"),
+    "bmp": ("fastpack.images.bmp", "BMP_CODEC"),
+    "tiff": ("fastpack.images.tiff", "TIFF_CODEC"),
+    "gif": ("fastpack.images.gif", "GIF_CODEC"),
+    "webp": ("fastpack.images.opencv", "WEBP_CODEC"),
+}
 
 
 def codec_of(format: str) -> Codec:
-    """The codec for an image format. Imported late: OpenCV takes a tenth of a second."""
-    if format == "jpeg":
-        from fastpack.images.jpeg import JPEG_CODEC
-
-        return JPEG_CODEC
-    if format == "png":
-        from fastpack.images.png import PNG_CODEC
-
-        return PNG_CODEC
-    if format == "bmp":
-        from fastpack.images.bmp import BMP_CODEC
-
-        return BMP_CODEC
-    if format == "tiff":
-        from fastpack.images.tiff import TIFF_CODEC
-
-        return TIFF_CODEC
-    if format == "gif":
-        from fastpack.images.gif import GIF_CODEC
-
-        return GIF_CODEC
-    from fastpack.images.opencv import WEBP_CODEC
-
-    return WEBP_CODEC
+    """Return the codec of an image format that `FORMATS` names."""
+    module, codec = _CODECS[format]
+    return cast(Codec, getattr(import_module(module), codec))
 
 
-def decode_stored(data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
+def decode_stored(
+    data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+) -> Pixels:
     """Pixels of one image as its codec gives them, not turned upright. Raises nothing but FastpackErrors."""
     format = FORMATS[info["format"]]
-    return _called(format, lambda: codec_of(format).decode(data, info, look, limits))
+    return _called(format, lambda: codec_of(format).decode(data, info, pixel_format, limits))
 
 
 def decode_numbers(data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
@@ -86,19 +88,19 @@ def decode(
     >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
     (4, 6, 3)
     """
-    look = Look(color, bits, alpha)
-    _check_look(look)
+    pixel_format = PixelFormat(color, bits, alpha)
+    _check_pixel_format(pixel_format)
     checks.instance("limits", limits, Limits, "Limits(...)")
     orient, file = checks.flag("orient", orient), checks.encoded("data", data)
     info = probe(file)
-    pixels = decode_stored(file, info, look, limits)
+    pixels = decode_stored(file, info, pixel_format, limits)
     return turn_upright(pixels, int(info["orientation"])) if orient else pixels
 
 
-def _check_look(look: Look) -> None:
-    checks.choice("color", look.color, get_args(Color))
-    checks.choice("alpha", look.alpha, get_args(Alpha))
-    checks.bits("bits", look.bits)
+def _check_pixel_format(pixel_format: PixelFormat) -> None:
+    checks.choice("color", pixel_format.color, get_args(Color))
+    checks.choice("alpha", pixel_format.alpha, get_args(Alpha))
+    checks.bits("bits", pixel_format.bits)
 
 
 def encode(pixels: Pixels, format: str = "jpeg", *, quality: int = 95) -> bytes:

@@ -18,30 +18,47 @@ Numbers = npt.NDArray[np.int64]
 Filter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
-def place_deep(pixels: Levels, view: Any, target: Levels, interpolation: str, normalize: Normalize | None) -> None:
+def resample_deep(
+    pixels: Levels, view: Any, target: Levels, interpolation: str, normalize: Normalize | None
+) -> None:
     """Write what a view wants of stored levels (height, width, channels) of 16 bits to `target`."""
     x, y = int(view["x"]), int(view["y"])
-    box = turn_upright(pixels, int(view["orientation"]))[y : y + int(view["height"]), x : x + int(view["width"])]
-    rows, columns = int(view["top"]) + np.arange(target.shape[0]), int(view["left"]) + np.arange(target.shape[1])
+    box = turn_upright(pixels, int(view["orientation"]))[
+        y : y + int(view["height"]), x : x + int(view["width"])
+    ]
+    rows, columns = (
+        int(view["top"]) + np.arange(target.shape[0]),
+        int(view["left"]) + np.arange(target.shape[1]),
+    )
     levels: Levels = _blend(box, int(view["scaled_height"]), rows, interpolation)
-    levels = _blend(levels.swapaxes(0, 1), int(view["scaled_width"]), columns, interpolation).swapaxes(0, 1)
+    levels = _blend(
+        levels.swapaxes(0, 1), int(view["scaled_width"]), columns, interpolation
+    ).swapaxes(0, 1)
     if levels.dtype != pixels.dtype:
         levels = np.clip(np.rint(levels), 0, np.iinfo(pixels.dtype).max)
     levels = levels[:, ::-1] if view["flip"] else levels
-    target[...] = levels if normalize is None else normalize.written(levels / np.iinfo(pixels.dtype).max)
+    target[...] = (
+        levels if normalize is None else normalize.written(levels / np.iinfo(pixels.dtype).max)
+    )
 
 
-def place_numbers(numbers: Levels, view: Any, size: tuple[int, int], target: Levels) -> None:
-    """Write what a view of a picture of `size` (height, width), upright, wants of its mask to `target`.
+def resample_numbers(numbers: Levels, view: Any, size: tuple[int, int], target: Levels) -> None:
+    """Write what a view of an image of `size` (height, width), upright, wants of its mask to `target`.
 
-    A mask may have more or fewer pixels than its picture; the nearest one is taken.
+    A mask may have more or fewer pixels than its image; the nearest one is taken.
     """
     upright = turn_upright(numbers, int(view["orientation"]))
     height, width = target.shape
-    rows = int(view["y"]) + _centers(int(view["height"]), int(view["scaled_height"]), int(view["top"]) + np.arange(height))
-    columns = int(view["x"]) + _centers(int(view["width"]), int(view["scaled_width"]), int(view["left"]) + np.arange(width))
+    rows = int(view["y"]) + _centers(
+        int(view["height"]), int(view["scaled_height"]), int(view["top"]) + np.arange(height)
+    )
+    columns = int(view["x"]) + _centers(
+        int(view["width"]), int(view["scaled_width"]), int(view["left"]) + np.arange(width)
+    )
     rows = np.minimum(rows * upright.shape[0] / size[0], upright.shape[0] - 1).astype(np.int64)
-    columns = np.minimum(columns * upright.shape[1] / size[1], upright.shape[1] - 1).astype(np.int64)
+    columns = np.minimum(columns * upright.shape[1] / size[1], upright.shape[1] - 1).astype(
+        np.int64
+    )
     target[...] = upright[rows[:, None], columns[::-1] if view["flip"] else columns]
 
 
@@ -61,7 +78,9 @@ def _blend(levels: Levels, scaled: int, wanted: Numbers, interpolation: str) -> 
     first = np.maximum((centers - reach * scale + 0.5).astype(np.int64), 0)
     places = first[:, None] + np.arange(int(2 * reach * scale) + 2)
     weights = weigh((places + 0.5 - centers[:, None]) / scale)
-    weights *= places < np.minimum((centers + reach * scale + 0.5).astype(np.int64), extent)[:, None]
+    weights *= (
+        places < np.minimum((centers + reach * scale + 0.5).astype(np.int64), extent)[:, None]
+    )
     weights /= weights.sum(axis=1, keepdims=True)
     places = np.minimum(places, extent - 1)
     blended = np.zeros((len(wanted), *levels.shape[1:]), np.float32)
@@ -85,4 +104,8 @@ def _box(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return ((x > -0.5) & (x <= 0.5)).astype(np.float64)
 
 
-_FILTERS: dict[str, tuple[float, Filter]] = {"bilinear": (1.0, _triangle), "bicubic": (2.0, _cubic), "area": (0.5, _box)}
+_FILTERS: dict[str, tuple[float, Filter]] = {
+    "bilinear": (1.0, _triangle),
+    "bicubic": (2.0, _cubic),
+    "area": (0.5, _box),
+}

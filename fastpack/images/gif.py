@@ -1,4 +1,4 @@
-"""GIF, its first picture (GIF89a specification): palette indices, of which one may be transparent."""
+"""GIF, its first image (GIF89a specification): palette indices, of which one may be transparent."""
 
 import struct
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fastpack.images.raster import Raster, RasterCodec
 
 _EXTENSION, _PICTURE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL = 0xF9
-# First row and step of the four passes of an interlaced picture (appendix E).
+# First row and step of the four passes of an interlaced image (appendix E).
 _PASSES = ((0, 8), (4, 8), (2, 4), (1, 2))
 
 
@@ -32,7 +32,11 @@ class _Reader:
 
     def palette(self, flags: int) -> npt.NDArray[np.uint8] | None:
         """(n, 3), when the flags say that there is one."""
-        return np.frombuffer(self.take(3 << (flags & 7) + 1), np.uint8).reshape(-1, 3) if flags & 0x80 else None
+        return (
+            np.frombuffer(self.take(3 << (flags & 7) + 1), np.uint8).reshape(-1, 3)
+            if flags & 0x80
+            else None
+        )
 
     def blocks(self) -> bytes:
         """The pieces of at most 255 bytes that follow, joined."""
@@ -42,7 +46,7 @@ class _Reader:
         return b"".join(pieces)
 
     def skip_rest(self) -> None:
-        """Goes over the other pictures of an animation, to see that the file is whole."""
+        """Goes over the other images of an animation, to see that the file is whole."""
         while (kind := self.take(1)[0]) != _TRAILER:
             if kind == _PICTURE:
                 self.palette(self.take(9)[8])
@@ -65,18 +69,28 @@ def read_gif(data: bytes, format: str) -> Raster:
     palette = palette if own_palette is None else own_palette
     indices = np.full((height, width), background if clear is None else clear, np.uint8)
     if left + wide > width or top + high > height or palette is None:
-        raise CorruptImageError(f"the first picture of the GIF is larger than its screen, or has no palette; {RESTORE}")
+        raise CorruptImageError(
+            f"the first picture of the GIF is larger than its screen, or has no palette; {RESTORE}"
+        )
     if wide and high:
-        indices[top : top + high, left : left + wide] = _picture(reader, high, wide, is_interlaced=bool(flags & 0x40))
+        indices[top : top + high, left : left + wide] = _picture(
+            reader, high, wide, is_interlaced=bool(flags & 0x40)
+        )
     reader.skip_rest()
-    return Raster(indices[..., None], "PALETTE", palette=_with_alpha(palette, int(indices.max()), clear))
+    return Raster(
+        indices[..., None], "PALETTE", palette=_with_alpha(palette, int(indices.max()), clear)
+    )
 
 
-def _picture(reader: _Reader, height: int, width: int, *, is_interlaced: bool) -> npt.NDArray[np.uint8]:
+def _picture(
+    reader: _Reader, height: int, width: int, *, is_interlaced: bool
+) -> npt.NDArray[np.uint8]:
     bits, packed = reader.take(1)[0], np.frombuffer(reader.blocks(), np.uint8)
     rows = np.empty((height, width), np.uint8)
     if not unpack_gif(packed, bits, rows.reshape(-1)):
-        raise CorruptImageError(f"the LZW data of the GIF are damaged, or not as long as its picture; {RESTORE}")
+        raise CorruptImageError(
+            f"the LZW data of the GIF are damaged, or not as long as its picture; {RESTORE}"
+        )
     if not is_interlaced:
         return rows
     order = [row for first, step in _PASSES for row in range(first, height, step)]
@@ -85,9 +99,13 @@ def _picture(reader: _Reader, height: int, width: int, *, is_interlaced: bool) -
     return upright
 
 
-def _with_alpha(palette: npt.NDArray[np.uint8], largest: int, clear: int | None) -> npt.NDArray[np.uint8]:
+def _with_alpha(
+    palette: npt.NDArray[np.uint8], largest: int, clear: int | None
+) -> npt.NDArray[np.uint8]:
     """At least as many colors as indices, black where the file has none; with alpha when an index is transparent."""
-    whole = np.zeros((max(len(palette), largest + 1, (clear or 0) + 1), 3 if clear is None else 4), np.uint8)
+    whole = np.zeros(
+        (max(len(palette), largest + 1, (clear or 0) + 1), 3 if clear is None else 4), np.uint8
+    )
     whole[: len(palette), :3] = palette
     if clear is not None:
         whole[:, 3] = 255

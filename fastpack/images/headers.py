@@ -13,7 +13,7 @@ from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Kind
-from fastpack.errors import Place, UnsupportedImageError, at, raise_status
+from fastpack.errors import Location, UnsupportedImageError, raise_status, with_location
 from fastpack.images.codec import CONVERT, Encoded
 
 # IMAGE_INFO["format"] counts these.
@@ -40,12 +40,45 @@ _FOREIGN = {
 }
 _END_OF_TGA = b"TRUEVISION-XFILE.\0"
 # Words in the names of fields that hold class numbers, whatever their writer called the rest.
-_IMAGE_NAMES = {"image", "images", "img", "imgs", "jpeg", "jpegs", "jpg", "photo", "photos", "picture", "pictures", "png"}
-_MASK_WORDS = {"annotation", "annotations", "instance", "instances", "label", "labelid", "labelids", "labelmap", "labels"}
-_MASK_WORDS |= {"mask", "masks", "panoptic", "seg", "segm", "segmap", "segmentation", "semantic", "trimap"}
+_IMAGE_NAMES = {
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "jpeg",
+    "jpegs",
+    "jpg",
+    "photo",
+    "photos",
+    "picture",
+    "pictures",
+    "png",
+}
+_MASK_WORDS = {
+    "annotation",
+    "annotations",
+    "instance",
+    "instances",
+    "label",
+    "labelid",
+    "labelids",
+    "labelmap",
+    "labels",
+}
+_MASK_WORDS |= {
+    "mask",
+    "masks",
+    "panoptic",
+    "seg",
+    "segm",
+    "segmap",
+    "segmentation",
+    "semantic",
+    "trimap",
+}
 
 
-class ImageFiles(Ragged):
+class ProbedFiles(Ragged):
     """Image files one after the other, and what there is to know of them without decoding: looked for once, when somebody asks, unless
     who read them has found it on the way.
 
@@ -60,7 +93,11 @@ class ImageFiles(Ragged):
     @classmethod
     def of(cls, blobs: Ragged) -> Self:
         """The same bytes."""
-        return blobs if isinstance(blobs, cls) else cls(np.ascontiguousarray(blobs.values), blobs.offsets)
+        return (
+            blobs
+            if isinstance(blobs, cls)
+            else cls(np.ascontiguousarray(blobs.values), blobs.offsets)
+        )
 
     @cached_property
     def crcs(self) -> npt.NDArray[np.uint32]:
@@ -73,35 +110,41 @@ class ImageFiles(Ragged):
 
 def probe_blobs(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
     """IMAGE_INFO (n,) and kernel status (n,) of encoded images."""
-    return blobs.probed if isinstance(blobs, ImageFiles) else _probe(blobs)
+    return blobs.probed if isinstance(blobs, ProbedFiles) else _probe(blobs)
 
 
 def _probe(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
     infos = np.zeros(len(blobs), IMAGE_INFO)
     statuses = np.zeros(len(blobs), np.int32)
-    probe_many(np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses)
+    probe_many(
+        np.ascontiguousarray(blobs.values), blobs.offsets[:-1], blobs.lengths, infos, statuses
+    )
     return infos, statuses
 
 
-def probe(data: Encoded, place: Place | None = None) -> npt.NDArray[Any]:
+def probe(data: Encoded, location: Location | None = None) -> npt.NDArray[Any]:
     """What an image's header says: one IMAGE_INFO record.
 
     Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
     """
     file = checks.encoded("data", data)
-    checks.instance("place", place, Place | None, "a Place or None")
+    checks.instance("place", location, Location | None, "a Location or None")
     infos, statuses = probe_blobs(Ragged.of_bytes([file]))
     if statuses[0]:
-        raise_probe_status(int(statuses[0]), file, place or Place())
+        raise_probe_status(int(statuses[0]), file, location or Location())
     return infos[0]  # type: ignore[no-any-return]
 
 
-def raise_probe_status(status: int, data: bytes, place: Place) -> None:
+def raise_probe_status(status: int, data: bytes, location: Location) -> None:
     """Raises what the kernel's status of an image file means."""
     if status == _NOT_AN_IMAGE and (name := foreign_format(data)):
         article = "an" if name[0] in "AEIO" else "a"
-        raise UnsupportedImageError(at(f"{article} {name} image is not read; {CONVERT}", place))
-    raise_status(status, "the image's header cannot be read" if data else "the file is empty", place)
+        raise UnsupportedImageError(
+            with_location(f"{article} {name} image is not read; {CONVERT}", location)
+        )
+    raise_status(
+        status, "the image's header cannot be read" if data else "the file is empty", location
+    )
 
 
 def foreign_format(data: bytes) -> str | None:
@@ -112,13 +155,15 @@ def foreign_format(data: bytes) -> str | None:
     """
     if data.endswith(_END_OF_TGA):
         return "TGA"
-    return next((name for name, beginning in _FOREIGN.items() if re.match(beginning, data, re.DOTALL)), None)
+    return next(
+        (name for name, beginning in _FOREIGN.items() if re.match(beginning, data, re.DOTALL)), None
+    )
 
 
 def guess_kind(name: str, infos: npt.NDArray[Any]) -> Kind:
     """Guess what the image files of a field hold, where the file that has them does not say it.
 
-    A field is a "mask" when a word of its name says so and no picture has more than one channel
+    A field is a "mask" when a word of its name says so and no image has more than one channel
     (gray levels or palette indices). Any other field is an "image".
 
     >>> gray = np.array([(4, 4, 2, 1, 0, 0, 1, 8, 0)], IMAGE_INFO)
@@ -138,7 +183,11 @@ def guess_kind_of_blobs(name: str, infos: npt.NDArray[Any], lengths: npt.NDArray
     'bytes'
     """
     num_filled, num_images = np.count_nonzero(lengths), np.count_nonzero(infos["format"])
-    is_other = num_filled and 2 * num_images <= num_filled and name.rpartition("/")[2].lower() not in _IMAGE_NAMES
+    is_other = (
+        num_filled
+        and 2 * num_images <= num_filled
+        and name.rpartition("/")[2].lower() not in _IMAGE_NAMES
+    )
     return "bytes" if is_other else guess_kind(name, infos)
 
 

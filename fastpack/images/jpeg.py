@@ -8,41 +8,49 @@ import numpy.typing as npt
 from fastpack._native.decode import DecodeBatch
 from fastpack.core.dtypes import SPAN, VIEW
 from fastpack.core.limits import Limits
-from fastpack.errors import Place, UnsupportedImageError, raise_first, raise_status
-from fastpack.images.codec import Look, Pixels, widen
+from fastpack.errors import Location, Status, UnsupportedImageError, raise_first, raise_status
+from fastpack.images.codec import PixelFormat, Pixels, widen
 
 
 class JpegCodec:
     formats: tuple[str, ...] = ("jpeg",)
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
+    def decode(
+        self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+    ) -> Pixels:
         spans = np.zeros(1, SPAN)
         spans["length"] = len(data)
         if int(info["width"]) * int(info["height"]) > limits.max_pixels:
-            raise_status(12, f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}", Place())
+            raise_status(
+                Status.PIXEL_LIMIT,
+                f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}",
+                Location(),
+            )
         views = np.zeros(1, VIEW)
         views["width"], views["height"] = info["width"], info["height"]
         views["scaled_width"], views["scaled_height"] = info["width"], info["height"]
-        out = np.empty((info["height"], info["width"], 1 if look.color == "GRAY" else 3), np.uint8)
+        out = np.empty(
+            (info["height"], info["width"], 1 if pixel_format.color == "GRAY" else 3), np.uint8
+        )
         job = DecodeBatch(
             spans,
             views,
             [out],
-            color=look.color,
+            color=pixel_format.color,
             max_pixels=limits.max_pixels,
             max_scans=limits.max_scans,
             memory=np.frombuffer(data, np.uint8),
         )
         job.run()
-        raise_first(job.failures(), lambda _: Place())
-        return widen(out) if look.bits == 16 else out
+        raise_first(job.failures(), lambda _: Location())
+        return widen(out) if pixel_format.bits == 16 else out
 
     def numbers(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
         if info["components"] != 1:
             raise UnsupportedImageError(
                 "a mask has one channel, and this JPEG has several; save its class numbers as a gray or palette PNG"
             )
-        return self.decode(data, info, Look("GRAY"), limits)
+        return self.decode(data, info, PixelFormat("GRAY"), limits)
 
 
 JPEG_CODEC = JpegCodec()

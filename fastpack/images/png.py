@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastpack._native.raster import png_samples
-from fastpack.errors import Place, raise_status
+from fastpack.errors import Location, raise_status
 from fastpack.images.raster import Raster, RasterCodec
 
 _HAS_ALPHA = (4, 6)
@@ -17,14 +17,20 @@ def read_png(data: bytes, format: str) -> Raster:
     failure, samples = png_samples(np.frombuffer(data, np.uint8))
     if failure is not None or samples is None:
         status, message = failure or (9, "the PNG has no samples")
-        raise_status(status, message, Place())
+        raise_status(status, message, Location())
     chunks = dict(_chunks_before_samples(data))
     bits, color_type = data[24], data[25]
     if color_type == _PALETTE_TYPE:
-        return Raster(samples, "PALETTE", palette=_palette(chunks.get(b"PLTE", b""), chunks.get(b"tRNS", b"")))
+        return Raster(
+            samples, "PALETTE", palette=_palette(chunks.get(b"PLTE", b""), chunks.get(b"tRNS", b""))
+        )
     clear, top = chunks.get(b"tRNS", b""), 2**bits - 1
     # Of its 16 bits, an image of fewer bits has the low ones (PNG, 3rd edition, 11.3.1.1).
-    levels = tuple(level & top for level in struct.unpack(f">{len(clear) // 2}H", clear)) if len(clear) == 2 * samples.shape[2] else ()
+    levels = (
+        tuple(level & top for level in struct.unpack(f">{len(clear) // 2}H", clear))
+        if len(clear) == 2 * samples.shape[2]
+        else ()
+    )
     return Raster(
         samples,
         "GRAY" if color_type in (0, 4) else "RGB",

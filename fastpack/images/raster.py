@@ -10,8 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.limits import Limits
-from fastpack.errors import CorruptImageError, FastpackWarning, Place, UnsupportedImageError, raise_status
-from fastpack.images.codec import RESTORE, Look, Pixels, widen
+from fastpack.errors import (
+    CorruptImageError,
+    FastpackWarning,
+    Location,
+    Status,
+    UnsupportedImageError,
+    raise_status,
+)
+from fastpack.images.codec import RESTORE, PixelFormat, Pixels, widen
 from fastpack.images.headers import FORMATS
 
 Levels = npt.NDArray[Any]
@@ -47,8 +54,10 @@ class RasterCodec:
     formats: tuple[str, ...]
     read: Callable[[bytes, str], Raster]
 
-    def decode(self, data: bytes, info: npt.NDArray[Any], look: Look, limits: Limits) -> Pixels:
-        return pixels_of(self._raster(data, info, limits), look)
+    def decode(
+        self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
+    ) -> Pixels:
+        return pixels_of(self._raster(data, info, limits), pixel_format)
 
     def numbers(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
         return numbers_of(self._raster(data, info, limits))
@@ -56,21 +65,29 @@ class RasterCodec:
     def _raster(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Raster:
         width, height, format = int(info["width"]), int(info["height"]), FORMATS[info["format"]]
         if width * height > limits.max_pixels:
-            raise_status(12, f"{width} x {height} pixels are more than {limits.max_pixels}", Place())
+            raise_status(
+                Status.PIXEL_LIMIT,
+                f"{width} x {height} pixels are more than {limits.max_pixels}",
+                Location(),
+            )
         raster = self.read(data, format)
         if raster.samples.shape[:2] != (height, width):
             found = "{1} x {0}".format(*raster.samples.shape)
-            raise CorruptImageError(f"the {format} says {width} x {height} pixels and holds {found}; {RESTORE}")
+            raise CorruptImageError(
+                f"the {format} says {width} x {height} pixels and holds {found}; {RESTORE}"
+            )
         return raster
 
 
-def pixels_of(raster: Raster, look: Look) -> Pixels:
+def pixels_of(raster: Raster, pixel_format: PixelFormat) -> Pixels:
     """Make the pixels that a reader wants, (height, width, 3), or (height, width, 1) for GRAY."""
-    if raster.color == "PALETTE" and look.color == "GRAY" and not _has_gray_palette(raster):
+    if raster.color == "PALETTE" and pixel_format.color == "GRAY" and not _has_gray_palette(raster):
         warnings.warn(_PALETTE_WARNING, FastpackWarning, stacklevel=2)
-        return raster.samples.astype(np.uint16) if look.bits == 16 else raster.samples
+        return raster.samples.astype(np.uint16) if pixel_format.bits == 16 else raster.samples
     levels, alpha = _levels_and_alpha(_expanded(raster))
-    return _in_bits(_in_color(_over(levels, alpha, look.alpha), look.color), look)
+    return _in_bits(
+        _in_color(_over(levels, alpha, pixel_format.alpha), pixel_format.color), pixel_format
+    )
 
 
 _PALETTE_WARNING = (
@@ -96,7 +113,11 @@ def numbers_of(raster: Raster) -> Pixels:
 def _has_gray_palette(raster: Raster) -> bool:
     """False also for a palette that lacks colors, whose indices are all that the file tells."""
     palette = raster.palette
-    return palette is not None and raster.samples.max() < len(palette) and bool((palette[:, :3] == palette[:, :1]).all())
+    return (
+        palette is not None
+        and raster.samples.max() < len(palette)
+        and bool((palette[:, :3] == palette[:, :1]).all())
+    )
 
 
 def _expanded(raster: Raster) -> Raster:
@@ -115,11 +136,22 @@ def _expanded(raster: Raster) -> Raster:
     top = samples.dtype.type(np.iinfo(samples.dtype).max)
     num_colors = _num_colors(raster)
     if raster.is_inverted:
-        samples = np.concatenate([top - samples[..., :num_colors], samples[..., num_colors:]], axis=2)
+        samples = np.concatenate(
+            [top - samples[..., :num_colors], samples[..., num_colors:]], axis=2
+        )
     if raster.clear:
-        opaque = (raster.samples != np.array(raster.clear, raster.samples.dtype)).any(axis=2, keepdims=True)
+        opaque = (raster.samples != np.array(raster.clear, raster.samples.dtype)).any(
+            axis=2, keepdims=True
+        )
         samples = np.concatenate([samples, opaque * top], axis=2)
-    return replace(raster, samples=samples, top=int(top), clear=(), is_inverted=False, alpha="straight" if raster.clear else raster.alpha)
+    return replace(
+        raster,
+        samples=samples,
+        top=int(top),
+        clear=(),
+        is_inverted=False,
+        alpha="straight" if raster.clear else raster.alpha,
+    )
 
 
 def _num_colors(raster: Raster) -> int:
@@ -132,7 +164,11 @@ def _levels_and_alpha(raster: Raster) -> tuple[Levels, Levels | None]:
     levels = _first_channels(raster.samples, num_colors)
     alpha = None if raster.alpha == "none" else raster.samples[..., num_colors : num_colors + 1]
     if raster.color == "CMYK":
-        levels = _divided((raster.top - levels[..., :3].astype(np.uint64)) * (raster.top - levels[..., 3:].astype(np.uint64)), raster)
+        levels = _divided(
+            (raster.top - levels[..., :3].astype(np.uint64))
+            * (raster.top - levels[..., 3:].astype(np.uint64)),
+            raster,
+        )
     if raster.alpha == "associated" and alpha is not None:
         whole = np.minimum(levels, alpha).astype(np.uint64) * np.uint64(raster.top)
         levels = ((whole + alpha // 2) // np.maximum(alpha, 1)).astype(raster.samples.dtype)
@@ -142,7 +178,9 @@ def _levels_and_alpha(raster: Raster) -> tuple[Levels, Levels | None]:
 def _first_channels(samples: Levels, count: int) -> Levels:
     """OpenCV takes RGB out of RGBA ten times as fast as numpy."""
     is_rgba = samples.shape[2] == 4 and count == 3
-    return np.asarray(cv2.cvtColor(samples, cv2.COLOR_RGBA2RGB)) if is_rgba else samples[..., :count]
+    return (
+        np.asarray(cv2.cvtColor(samples, cv2.COLOR_RGBA2RGB)) if is_rgba else samples[..., :count]
+    )
 
 
 def _divided(products: Levels, raster: Raster) -> Levels:
@@ -179,9 +217,9 @@ def luma(levels: Levels) -> Levels:
     return gray
 
 
-def _in_bits(pixels: Levels, look: Look) -> Pixels:
-    if look.bits == 16:
+def _in_bits(pixels: Levels, pixel_format: PixelFormat) -> Pixels:
+    if pixel_format.bits == 16:
         return widen(pixels)
-    if look.bits == 8 and pixels.dtype == np.uint16:
+    if pixel_format.bits == 8 and pixels.dtype == np.uint16:
         return (pixels >> 8).astype(np.uint8)
     return pixels

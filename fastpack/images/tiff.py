@@ -1,4 +1,4 @@
-"""TIFF, its first picture: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles, plain or packed by LZW, Deflate,
+"""TIFF, its first image: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles, plain or packed by LZW, Deflate,
 PackBits, JPEG or CCITT fax. Whatever else a TIFF may hold is refused by name. Every strip must hold exactly its rows."""
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fastpack._native.raster import unpack, unpack_fax
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.errors import CorruptImageError, UnsupportedImageError
 from fastpack.images.bmp import unpack_indices
-from fastpack.images.codec import CONVERT, RESTORE, Look
+from fastpack.images.codec import CONVERT, RESTORE, PixelFormat
 from fastpack.images.headers import probe
 from fastpack.images.jpeg import JPEG_CODEC
 from fastpack.images.raster import Raster, RasterCodec
@@ -43,7 +43,12 @@ from fastpack.images.tiff_tags import (
 
 Levels = npt.NDArray[Any]
 _NONE, _JPEG = 1, 7
-_PACKED: dict[int, Literal["LZW", "PackBits", "Deflate"]] = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
+_PACKED: dict[int, Literal["LZW", "PackBits", "Deflate"]] = {
+    5: "LZW",
+    8: "Deflate",
+    32946: "Deflate",
+    32773: "PackBits",
+}
 _FAX = (2, 3, 4)
 # Other data have no predictor, whatever the tag says (libtiff takes it so).
 _WITH_PREDICTOR = (5, 8, 32946)
@@ -60,10 +65,10 @@ _COLORS: dict[int, tuple[Literal["GRAY", "RGB", "CMYK", "PALETTE"], int]] = {
 _ALPHAS: dict[int, Literal["associated", "straight"]] = {1: "associated", 2: "straight"}
 _MIXED_FAX, _UNCOMPRESSED_FAX = 1, 2
 # Pixels of a tile that may be larger than its picture.
-_LARGEST_TILE = 2**24
-_MOST_OF_PALETTE = 2**16 - 1
+_MAX_TILE = 2**24
+_MAX_OF_PALETTE = 2**16 - 1
 # No other compression than fax makes more bytes of one.
-_MOST_INFLATION = 4096
+_MAX_INFLATION = 4096
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -91,7 +96,9 @@ def _refuse_unknown(tags: Tags) -> None:
     bits, kinds = set(tags.all(BITS)), set(tags.all(SAMPLE_FORMAT))
     if kinds - {1, 4}:
         kind = {2: "signed", 3: "float"}.get(max(kinds), "complex")
-        raise _unsupported(f"{kind}{max(bits)} values" if kind == "float" else f"{kind} values of {max(bits)} bits")
+        raise _unsupported(
+            f"{kind}{max(bits)} values" if kind == "float" else f"{kind} values of {max(bits)} bits"
+        )
     if len(bits) != 1 or not bits <= {1, 2, 4, 8, 16}:
         raise _unsupported(f"{' and '.join(map(str, sorted(bits)))} bits a sample")
     photometric = tags.one(PHOTOMETRIC)
@@ -125,17 +132,25 @@ def _alpha_of(tags: Tags, num_colors: int) -> Literal["none", "straight", "assoc
         return "straight"
     if num_samples == num_colors + 1 and extra and extra[0] in _ALPHAS:
         return _ALPHAS[extra[0]]
-    raise _unsupported(f"{num_samples} bands, of which {num_samples - num_colors} are no color and no alpha (ExtraSamples {extra})")
+    raise _unsupported(
+        f"{num_samples} bands, of which {num_samples - num_colors} are no color and no alpha (ExtraSamples {extra})"
+    )
 
 
 def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
     """(2**bits, 3); stored as all red, all green, then all blue values, of 16 bits."""
     values = tags.all(COLOR_MAP)
     if bits > 8 or len(values) != 3 * 2**bits:
-        raise CorruptImageError(f"the TIFF has {len(values)} palette values for indices of {bits} bits; {RESTORE}")
-    if max(values) > _MOST_OF_PALETTE:
-        raise CorruptImageError(f"the TIFF has a palette value of {max(values)}, and the most is {_MOST_OF_PALETTE}; {RESTORE}")
-    return np.ascontiguousarray((np.array(values, np.uint16) >> 8).astype(np.uint8).reshape(3, -1).T)
+        raise CorruptImageError(
+            f"the TIFF has {len(values)} palette values for indices of {bits} bits; {RESTORE}"
+        )
+    if max(values) > _MAX_OF_PALETTE:
+        raise CorruptImageError(
+            f"the TIFF has a palette value of {max(values)}, and the most is {_MAX_OF_PALETTE}; {RESTORE}"
+        )
+    return np.ascontiguousarray(
+        (np.array(values, np.uint16) >> 8).astype(np.uint8).reshape(3, -1).T
+    )
 
 
 # Segments: strips, or tiles, of all channels or of one.
@@ -143,7 +158,7 @@ def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Grid:
-    """How the picture is cut: segments of (height, width) by rows and columns, once or once for each channel."""
+    """How the image is cut: segments of (height, width) by rows and columns, once or once for each channel."""
 
     width: int
     height: int
@@ -160,21 +175,35 @@ class _Grid:
             return cls(width, height, segment, tags.all(TILE_OFFSETS), tags.all(TILE_BYTES), True)
         rows = min(tags.one(ROWS_PER_STRIP, height), height)
         offsets, lengths = tags.all(STRIP_OFFSETS), tags.all(STRIP_BYTES)
-        if not lengths and tags.one(COMPRESSION) == _NONE:  # old writers leave it out, where it can be counted
+        if (
+            not lengths and tags.one(COMPRESSION) == _NONE
+        ):  # old writers leave it out, where it can be counted
             lengths = tuple(max(0, num_bytes - offset) for offset in offsets)
         return cls(width, height, (rows, width), offsets, lengths, False)
 
     def boxes(self, num_planes: int) -> list[tuple[int, int, int]]:
         """(plane, top, left) of each segment, in the file's order."""
-        if min(self.segment) < 1 or min(self.width, self.height) < 1 or len(self.offsets) != len(self.lengths):
+        if (
+            min(self.segment) < 1
+            or min(self.width, self.height) < 1
+            or len(self.offsets) != len(self.lengths)
+        ):
             raise CorruptImageError(f"the strips or tiles of the TIFF have no size; {RESTORE}")
-        if self.segment[0] * self.segment[1] > max(self.width * self.height, _LARGEST_TILE):
-            raise CorruptImageError(f"the tiles of the TIFF are {self.segment[1]} x {self.segment[0]} pixels; {RESTORE}")
+        if self.segment[0] * self.segment[1] > max(self.width * self.height, _MAX_TILE):
+            raise CorruptImageError(
+                f"the tiles of the TIFF are {self.segment[1]} x {self.segment[0]} pixels; {RESTORE}"
+            )
         down, across = -(-self.height // self.segment[0]), -(-self.width // self.segment[1])
         if len(self.offsets) < down * across * num_planes:
-            raise CorruptImageError(f"the TIFF has {len(self.offsets)} strips or tiles, not {down * across * num_planes}; {RESTORE}")
+            raise CorruptImageError(
+                f"the TIFF has {len(self.offsets)} strips or tiles, not {down * across * num_planes}; {RESTORE}"
+            )
         height, width = self.segment
-        corners = [(top, left) for top in range(0, self.height, height) for left in range(0, self.width, width)]
+        corners = [
+            (top, left)
+            for top in range(0, self.height, height)
+            for left in range(0, self.width, width)
+        ]
         return [(plane, *corner) for plane in range(num_planes) for corner in corners]
 
 
@@ -182,7 +211,9 @@ def _read_segments(data: bytes, tags: Tags) -> Levels:
     grid, num_samples = _Grid.of(tags, len(data)), tags.one(SAMPLES)
     is_planar = tags.one(PLANES) == 2 and num_samples > 1
     boxes = grid.boxes(num_samples if is_planar else 1)
-    samples = np.empty((grid.height, grid.width, num_samples), np.uint16 if tags.one(BITS) == 16 else np.uint8)
+    samples = np.empty(
+        (grid.height, grid.width, num_samples), np.uint16 if tags.one(BITS) == 16 else np.uint8
+    )
     for number, (plane, top, left) in enumerate(boxes):
         height = grid.segment[0] if grid.is_tiled else min(grid.segment[0], grid.height - top)
         packed = data[grid.offsets[number] : grid.offsets[number] + grid.lengths[number]]
@@ -190,7 +221,11 @@ def _read_segments(data: bytes, tags: Tags) -> Levels:
             raise CorruptImageError(f"the TIFF ends before its strip or tile {number}; {RESTORE}")
         shape = height, grid.segment[1], 1 if is_planar else num_samples
         segment = _segment(packed, tags, shape, number)
-        target = samples[top : top + height, left : left + grid.segment[1], plane : plane + 1 if is_planar else num_samples]
+        target = samples[
+            top : top + height,
+            left : left + grid.segment[1],
+            plane : plane + 1 if is_planar else num_samples,
+        ]
         target[...] = segment[: target.shape[0], : target.shape[1]]
     return samples
 
@@ -202,29 +237,39 @@ def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int
         return _jpeg_segment(packed, tags, shape, number)
     height, width, channels = shape
     row_bytes = (width * channels * bits + 7) // 8
-    data = np.frombuffer(packed.translate(_REVERSED) if tags.one(FILL_ORDER) == 2 else packed, np.uint8)
+    data = np.frombuffer(
+        packed.translate(_REVERSED) if tags.one(FILL_ORDER) == 2 else packed, np.uint8
+    )
     if compression in _FAX:
         return _fax_segment(data, tags, shape, number)
     if compression == _NONE:
         rows, is_whole = data[: row_bytes * height], len(data) >= row_bytes * height
-    elif is_whole := row_bytes * height <= _MOST_INFLATION * len(data):
+    elif is_whole := row_bytes * height <= _MAX_INFLATION * len(data):
         rows = np.empty(row_bytes * height, np.uint8)
         is_whole = unpack(data, rows, _PACKED[compression])
     if not is_whole:
         name = _PACKED.get(compression, "plain")
-        raise CorruptImageError(f"the {name} data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}")
+        raise CorruptImageError(
+            f"the {name} data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}"
+        )
     return _undo_predictor(_levels(rows, shape, bits, tags.byte_order), _predictor(tags))
 
 
-def _fax_segment(data: npt.NDArray[np.uint8], tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:
+def _fax_segment(
+    data: npt.NDArray[np.uint8], tags: Tags, shape: tuple[int, int, int], number: int
+) -> Levels:
     rows = np.zeros(shape[:2], np.uint8)
     is_mixed = bool(tags.one(T4_OPTIONS, 0) & _MIXED_FAX)
     if not unpack_fax(data, tags.one(COMPRESSION), is_mixed and tags.one(COMPRESSION) == 3, rows):
-        raise CorruptImageError(f"the fax data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}")
+        raise CorruptImageError(
+            f"the fax data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}"
+        )
     return rows[..., None]
 
 
-def _levels(rows: npt.NDArray[np.uint8], shape: tuple[int, int, int], bits: int, byte_order: str) -> Levels:
+def _levels(
+    rows: npt.NDArray[np.uint8], shape: tuple[int, int, int], bits: int, byte_order: str
+) -> Levels:
     if bits == 16:
         return rows.view(f"{byte_order}u2").astype(np.uint16, copy=False).reshape(shape)
     if bits == 8:
@@ -241,12 +286,23 @@ def _jpeg_segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number
     """A JPEG stream whose tables may stand in a tag (Adobe, "TIFF Technical Note 2")."""
     tables = bytes(tags.all(JPEG_TABLES))
     # Adobe's marker tells libjpeg whether three components are YCbCr; it guesses otherwise.
-    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([tags.one(PHOTOMETRIC) == _YCBCR])
-    stream = b"\xff\xd8" + (adobe if shape[2] == 3 else b"") + (tables[2:-2] if tables else b"") + packed[2:]
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes(
+        [tags.one(PHOTOMETRIC) == _YCBCR]
+    )
+    stream = (
+        b"\xff\xd8"
+        + (adobe if shape[2] == 3 else b"")
+        + (tables[2:-2] if tables else b"")
+        + packed[2:]
+    )
     info = probe(stream)
     if (int(info["height"]), int(info["width"]), int(info["components"])) != shape:
-        raise CorruptImageError(f"the JPEG in the TIFF's strip or tile {number} has another size; {RESTORE}")
-    return JPEG_CODEC.decode(stream, info, Look("GRAY" if shape[2] == 1 else "RGB"), DEFAULT_LIMITS)
+        raise CorruptImageError(
+            f"the JPEG in the TIFF's strip or tile {number} has another size; {RESTORE}"
+        )
+    return JPEG_CODEC.decode(
+        stream, info, PixelFormat("GRAY" if shape[2] == 1 else "RGB"), DEFAULT_LIMITS
+    )
 
 
 TIFF_CODEC = RasterCodec(("tiff",), read_tiff)

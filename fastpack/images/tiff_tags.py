@@ -1,4 +1,4 @@
-"""The tags of a TIFF's first picture (TIFF 6.0, section 2)."""
+"""The tags of a TIFF's first image (TIFF 6.0, section 2)."""
 
 import struct
 from dataclasses import dataclass
@@ -7,14 +7,36 @@ from fastpack.errors import CorruptImageError
 from fastpack.images.codec import RESTORE
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
-STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES, PREDICTOR = 273, 277, 278, 279, 284, 317
-COLOR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES = 320, 322, 323, 324, 325, 338
+STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES, PREDICTOR = (
+    273,
+    277,
+    278,
+    279,
+    284,
+    317,
+)
+COLOR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES = (
+    320,
+    322,
+    323,
+    324,
+    325,
+    338,
+)
 T4_OPTIONS, T6_OPTIONS, SAMPLE_FORMAT, JPEG_TABLES = 292, 293, 339, 347
 
 # struct's letters of the types that tags which are read here may have.
 _TYPES = {1: "B", 3: "H", 4: "I", 7: "B"}
 # What a tag is worth that is not there.
-_DEFAULTS = {BITS: (1,), COMPRESSION: (1,), FILL_ORDER: (1,), SAMPLES: (1,), PLANES: (1,), PREDICTOR: (1,), SAMPLE_FORMAT: (1,)}
+_DEFAULTS = {
+    BITS: (1,),
+    COMPRESSION: (1,),
+    FILL_ORDER: (1,),
+    SAMPLES: (1,),
+    PLANES: (1,),
+    PREDICTOR: (1,),
+    SAMPLE_FORMAT: (1,),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +54,9 @@ class Tags:
             (count,) = struct.unpack_from(order + "H", data, directory)
             found = dict(_entry(data, order, directory + 2 + 12 * i) for i in range(count))
         except struct.error as error:
-            raise CorruptImageError(f"the tags of the TIFF lie outside of the file; {RESTORE}") from error
+            raise CorruptImageError(
+                f"the tags of the TIFF lie outside of the file; {RESTORE}"
+            ) from error
         return cls({tag: values for tag, values in found.items() if values}, order)
 
     def all(self, tag: int) -> tuple[int, ...]:
@@ -48,12 +72,12 @@ class Tags:
 def _entry(data: bytes, order: str, at: int) -> tuple[int, tuple[int, ...]]:
     """A tag and its values; none of a type that is not read."""
     tag, type_number, count = struct.unpack_from(order + "HHI", data, at)
-    letter, place = _TYPES.get(type_number), at + 8
+    letter, location = _TYPES.get(type_number), at + 8
     if letter is None:
         return tag, ()
     num_bytes = struct.calcsize(letter) * count
     if num_bytes > len(data):
         raise struct.error(f"{count} values")
     if num_bytes > 4:
-        (place,) = struct.unpack_from(order + "I", data, place)
-    return tag, struct.unpack_from(f"{order}{count}{letter}", data, place)
+        (location,) = struct.unpack_from(order + "I", data, location)
+    return tag, struct.unpack_from(f"{order}{count}{letter}", data, location)

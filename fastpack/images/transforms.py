@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.checks import Size
 from fastpack.core.dtypes import VIEW
-from fastpack.core.rng import Draws
+from fastpack.core.rng import CounterRng
 from fastpack.errors import OptionError, ShapeError
 
 Sizes = npt.NDArray[np.int64]
@@ -42,7 +42,11 @@ class Plan:
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) when all come out alike, else None."""
-        if len(self.views) == 0 or (self.widths != self.widths[0]).any() or (self.heights != self.heights[0]).any():
+        if (
+            len(self.views) == 0
+            or (self.widths != self.widths[0]).any()
+            or (self.heights != self.heights[0]).any()
+        ):
             return None
         return int(self.heights[0]), int(self.widths[0])
 
@@ -69,7 +73,9 @@ class Plan:
     def resize(self, widths: Sizes, heights: Sizes) -> "Plan":
         self._refuse_padded()
         if self.is_resized.any():
-            raise OptionError("images can be resized once; a second resize would blur them: leave one out")
+            raise OptionError(
+                "images can be resized once; a second resize would blur them: leave one out"
+            )
         views = self.views.copy()
         views["scaled_width"], views["scaled_height"] = widths, heights
         return replace(self, views=views, widths=widths, heights=heights)
@@ -82,7 +88,9 @@ class Plan:
 
     def _refuse_padded(self) -> None:
         if self.insets is not None:
-            raise OptionError("a crop that pads must be the last crop or resize: put it behind the others")
+            raise OptionError(
+                "a crop that pads must be the last crop or resize: put it behind the others"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,10 +135,15 @@ def whole(widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
     return Plan(views, wide, high)
 
 
-def plan_batch(steps: Sequence[Transform], widths: npt.ArrayLike, heights: npt.ArrayLike, draws: Draws | None = None) -> Plan:
+def plan_batch(
+    steps: Sequence[Transform],
+    widths: npt.ArrayLike,
+    heights: npt.ArrayLike,
+    draws: CounterRng | None = None,
+) -> Plan:
     """What the steps, one after the other, want of images that stand upright in these sizes."""
     plan = whole(widths, heights)
-    draws = draws or Draws(0, 0, np.arange(len(plan.views)))
+    draws = draws or CounterRng(0, 0, np.arange(len(plan.views)))
     first = 0
     for step in steps:
         plan = step.apply(plan, draws.uniforms(first, step.num_draws))
@@ -189,7 +202,10 @@ class ResizeShort:
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         shorter = np.minimum(plan.widths, plan.heights)
-        return plan.resize(np.maximum(1, self.size * plan.widths // shorter), np.maximum(1, self.size * plan.heights // shorter))
+        return plan.resize(
+            np.maximum(1, self.size * plan.widths // shorter),
+            np.maximum(1, self.size * plan.heights // shorter),
+        )
 
 
 @dataclass(frozen=True)
@@ -244,7 +260,10 @@ class RandomCrop:
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         height, width = _height_width(self.size)
-        x, y = _drawn(uniforms[:, 0], plan.widths - width), _drawn(uniforms[:, 1], plan.heights - height)
+        x, y = (
+            _drawn(uniforms[:, 0], plan.widths - width),
+            _drawn(uniforms[:, 1], plan.heights - height),
+        )
         return _crop_at(plan, x, y, (height, width), self.fill if self.pad_if_needed else None)
 
 
@@ -266,8 +285,18 @@ def _crop_at(plan: Plan, x: Sizes, y: Sizes, size: tuple[int, int], fill: int | 
         refused |= {row: _too_small(plan, row, size) for row in np.flatnonzero(is_smaller).tolist()}
     widths, heights = np.minimum(plan.widths, width), np.minimum(plan.heights, height)
     cropped = plan.crop(np.maximum(x, 0), np.maximum(y, 0), widths, heights)
-    insets = Insets(np.maximum(-x, 0), np.maximum(-y, 0), widths, heights, fill) if fill is not None and is_smaller.any() else None
-    return replace(cropped, widths=_full(plan, width), heights=_full(plan, height), refused=refused, insets=insets)
+    insets = (
+        Insets(np.maximum(-x, 0), np.maximum(-y, 0), widths, heights, fill)
+        if fill is not None and is_smaller.any()
+        else None
+    )
+    return replace(
+        cropped,
+        widths=_full(plan, width),
+        heights=_full(plan, height),
+        refused=refused,
+        insets=insets,
+    )
 
 
 def _too_small(plan: Plan, row: int, size: tuple[int, int]) -> str:
@@ -302,27 +331,54 @@ class RandomResizedCrop:
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
         widths, heights = self._fallback(plan)
-        areas = (plan.widths * plan.heights)[:, None] * _between(self.scale, uniforms[:, :_ATTEMPTS])
-        ratios = np.exp(_between((math.log(self.ratio[0]), math.log(self.ratio[1])), uniforms[:, _ATTEMPTS : 2 * _ATTEMPTS]))
-        tried_widths, tried_heights = np.rint(np.sqrt(areas * ratios)).astype(np.int64), np.rint(np.sqrt(areas / ratios)).astype(np.int64)
-        fits = (tried_widths > 0) & (tried_widths <= plan.widths[:, None]) & (tried_heights > 0) & (tried_heights <= plan.heights[:, None])
+        areas = (plan.widths * plan.heights)[:, None] * _between(
+            self.scale, uniforms[:, :_ATTEMPTS]
+        )
+        ratios = np.exp(
+            _between(
+                (math.log(self.ratio[0]), math.log(self.ratio[1])),
+                uniforms[:, _ATTEMPTS : 2 * _ATTEMPTS],
+            )
+        )
+        tried_widths, tried_heights = (
+            np.rint(np.sqrt(areas * ratios)).astype(np.int64),
+            np.rint(np.sqrt(areas / ratios)).astype(np.int64),
+        )
+        fits = (
+            (tried_widths > 0)
+            & (tried_widths <= plan.widths[:, None])
+            & (tried_heights > 0)
+            & (tried_heights <= plan.heights[:, None])
+        )
         first, rows = np.argmax(fits, axis=1), np.arange(len(fits))
         found = fits.any(axis=1)
         widths = np.where(found, tried_widths[rows, first], widths)
         heights = np.where(found, tried_heights[rows, first], heights)
-        x = np.where(found, np.floor(uniforms[:, -2] * (plan.widths - widths + 1)), (plan.widths - widths) // 2).astype(np.int64)
-        y = np.where(found, np.floor(uniforms[:, -1] * (plan.heights - heights + 1)), (plan.heights - heights) // 2).astype(np.int64)
+        x = np.where(
+            found,
+            np.floor(uniforms[:, -2] * (plan.widths - widths + 1)),
+            (plan.widths - widths) // 2,
+        ).astype(np.int64)
+        y = np.where(
+            found,
+            np.floor(uniforms[:, -1] * (plan.heights - heights + 1)),
+            (plan.heights - heights) // 2,
+        ).astype(np.int64)
         height, width = _height_width(self.size)
         return plan.crop(x, y, widths, heights).resize(_full(plan, width), _full(plan, height))
 
     def _fallback(self, plan: Plan) -> tuple[Sizes, Sizes]:
         ratio = plan.widths / plan.heights
         widths = np.where(ratio > self.ratio[1], np.rint(plan.heights * self.ratio[1]), plan.widths)
-        heights = np.where(ratio < self.ratio[0], np.rint(plan.widths / self.ratio[0]), plan.heights)
+        heights = np.where(
+            ratio < self.ratio[0], np.rint(plan.widths / self.ratio[0]), plan.heights
+        )
         return np.maximum(1, widths).astype(np.int64), np.maximum(1, heights).astype(np.int64)
 
 
-def _between(limits: tuple[float, float], uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _between(
+    limits: tuple[float, float], uniforms: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     return limits[0] + (limits[1] - limits[0]) * uniforms
 
 
@@ -358,7 +414,9 @@ class Normalize:
     def __post_init__(self) -> None:
         mean, std = checks.numbers("mean", self.mean), checks.numbers("std", self.std)
         if len(mean) != len(std) or 0 in std:
-            raise OptionError(f"mean and std need one number for each channel, and no std may be 0, not {mean} and {std}")
+            raise OptionError(
+                f"mean and std need one number for each channel, and no std may be 0, not {mean} and {std}"
+            )
         checks.choice("dtype", self.dtype, ("float32", "float16"))
         checks.choice("layout", self.layout, ("NCHW", "NHWC"))
         checks.settle(self, mean=mean, std=std)
@@ -371,7 +429,9 @@ class Normalize:
     def table(self, channels: int) -> npt.NDArray[Any]:
         """(channels, 256): what is written for each level of each channel."""
         if len(self.mean) != channels:
-            raise ShapeError(f"Normalize has {len(self.mean)} channels and the images {channels}; give one mean and std for each")
+            raise ShapeError(
+                f"Normalize has {len(self.mean)} channels and the images {channels}; give one mean and std for each"
+            )
         return np.ascontiguousarray(self.written(np.arange(256)[:, None] / 255).T)
 
     def written(self, parts: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

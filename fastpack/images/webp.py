@@ -42,7 +42,11 @@ def first_frame(data: bytes) -> Frame | None:
     """The first frame of an animation; None for a plain file. Raises CorruptImageError when chunks do not fit."""
     if data[12:16] != b"VP8X" or not data[20] & _ANIMATED:
         return None
-    frames = [body for name, body in list(_chunks(data[_BEGIN : 8 + _number(data, 4, 4)])) if name == b"ANMF"]
+    frames = [
+        body
+        for name, body in list(_chunks(data[_BEGIN : 8 + _number(data, 4, 4)]))
+        if name == b"ANMF"
+    ]
     if not frames or min(map(len, frames)) < _FRAME_HEADER:
         raise _damaged("it is an animation without a frame")
     left, top, width, height = (_number(frames[0], at, 3) for at in (0, 3, 6, 9))
@@ -67,7 +71,11 @@ def _plain_file(chunks: dict[bytes, bytes], width: int, height: int) -> bytes:
     parts = [_chunk(name, chunks[name])]
     if name == b"VP8 " and b"ALPH" in chunks:
         sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-        parts = [_chunk(b"VP8X", bytes([_WITH_ALPHA, 0, 0, 0]) + sides), _chunk(b"ALPH", chunks[b"ALPH"]), *parts]
+        parts = [
+            _chunk(b"VP8X", bytes([_WITH_ALPHA, 0, 0, 0]) + sides),
+            _chunk(b"ALPH", chunks[b"ALPH"]),
+            *parts,
+        ]
     return _chunk(b"RIFF", b"WEBP" + b"".join(parts))
 
 

@@ -19,12 +19,20 @@ _PLAIN_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 def escaped(name: str) -> str:
     """The name of a field as part of an array's name: a "/" or a NUL there would mean something else."""
     letters = name.encode("utf-8", "surrogatepass")
-    return "".join(chr(letter) if letter in _PLAIN_LETTERS else f"%{letter:02x}" for letter in letters)
+    return "".join(
+        chr(letter) if letter in _PLAIN_LETTERS else f"%{letter:02x}" for letter in letters
+    )
 
 
-def chunk_tables(name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[int, ChunkTable]:
+def chunk_tables(
+    name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]
+) -> dict[int, ChunkTable]:
     prefixes = {number: f"chunk/{number}/{name}" for number in range(num_shards)}
-    return {number: ChunkTable.from_arrays(prefix, arrays) for number, prefix in prefixes.items() if f"{prefix}/about" in arrays}
+    return {
+        number: ChunkTable.from_arrays(prefix, arrays)
+        for number, prefix in prefixes.items()
+        if f"{prefix}/about" in arrays
+    }
 
 
 def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field) -> Column:
@@ -40,9 +48,17 @@ def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field)
 def is_column(column: Column, field: Field, num_samples: int) -> bool:
     if isinstance(column, Ragged):
         is_text = isinstance(flat_values(column), Text)
-        is_sound = len(column) == num_samples and (type(column) is Ragged) == field.is_list and is_text == (field.kind == "text")
-        return is_sound and (field.list_length is None or bool((column.lengths == field.list_length).all()))
-    return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(field.kind)
+        is_sound = (
+            len(column) == num_samples
+            and (type(column) is Ragged) == field.is_list
+            and is_text == (field.kind == "text")
+        )
+        return is_sound and (
+            field.list_length is None or bool((column.lengths == field.list_length).all())
+        )
+    return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(
+        field.kind
+    )
 
 
 def are_places(field: Field, table: Any, dtype: np.dtype[Any], num_samples: int) -> bool:
@@ -62,4 +78,8 @@ def are_pixels(field: Field, spans: npt.NDArray[Any]) -> bool:
     dtype = np.dtype(field.dtype)
     sizes = [size for size in field.shape if isinstance(size, int) and size >= 0]
     num_bytes = math.prod(sizes) * dtype.itemsize
-    return dtype.kind in "uif" and len(sizes) == len(field.shape) and bool((spans["length"] == num_bytes).all())
+    return (
+        dtype.kind in "uif"
+        and len(sizes) == len(field.shape)
+        and bool((spans["length"] == num_bytes).all())
+    )

@@ -10,17 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.filters import can_decode
-from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN
+from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN, Rows
 from fastpack.core.limits import Limits
-from fastpack.errors import FormatError, LimitError, Place, TruncatedFileError, at
+from fastpack.errors import FormatError, LimitError, Location, TruncatedFileError, with_location
 
 # Filters that notice a flipped bit: gzip ends with Adler-32.
 _CHECKING_FILTERS = (1, 3)
 # What the kernels take: FP_MAX_RANK, FP_MAX_FILTERS.
 MAX_RANK = 8
-_MOST_NUMBERS = 2**63
+_MAX_NUMBERS = 2**63
 MAX_FILTERS = 8
-Rows = npt.NDArray[np.int64]
 Wanted = tuple[Rows, Rows, Rows, Rows]
 
 
@@ -48,7 +47,9 @@ class ChunkTable:
     @property
     def grid(self) -> tuple[int, ...]:
         """Chunks along each axis."""
-        return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True))
+        return tuple(
+            -(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True)
+        )
 
     @property
     def has_checksums(self) -> bool:
@@ -65,47 +66,78 @@ class ChunkTable:
         Layers come in the order in which the batch first needs them: so the failure in the lowest row is found.
         """
         layers, within = np.divmod(samples, self.chunk_shape[0])
-        numbers, first_needed, group, counts = np.unique(layers, return_index=True, return_inverse=True, return_counts=True)
+        numbers, first_needed, group, counts = np.unique(
+            layers, return_index=True, return_inverse=True, return_counts=True
+        )
         turn = np.argsort(first_needed)
-        place = np.empty_like(turn)
-        place[turn] = np.arange(len(turn))
-        order = np.argsort(place[group], kind="stable")
+        location = np.empty_like(turn)
+        location[turn] = np.arange(len(turn))
+        order = np.argsort(location[group], kind="stable")
         starts = np.zeros(len(turn) + 1, np.int64)
         np.cumsum(counts[turn], out=starts[1:])
         return numbers[turn], starts, within[order], rows[order]
 
-    def check_limits(self, limits: Limits, place: Place) -> None:
+    def check_limits(self, limits: Limits, location: Location) -> None:
         """Raises LimitError when a chunk claims more memory than it may."""
         if self.chunk_bytes > limits.max_chunk_bytes and (self.chunks["offset"] != NO_SPAN).any():
             message = f"a chunk has {self.chunk_bytes} bytes, more than {limits.max_chunk_bytes}; raise max_chunk_bytes if the file is real"
-            raise LimitError(at(message, place))
+            raise LimitError(with_location(message, location))
 
-    def check(self, file_bytes: int, place: Place) -> None:
+    def check(self, file_bytes: int, location: Location) -> None:
         """Raises FormatError or TruncatedFileError when the table is none that a sound file can have."""
-        self._check_form(place)
+        self._check_form(location)
         written = self.chunks[self.chunks["offset"] != NO_SPAN]
         offsets, lengths = written["offset"], written["length"].astype(np.uint64)
         size = np.uint64(file_bytes)
         outside = (offsets > size) | (lengths > size - np.minimum(offsets, size))
         if outside.any():
             first = int(offsets[np.argmax(outside)])
-            raise TruncatedFileError(at("a chunk lies past the end of the file; restore the file from its source", _with(place, first)))
+            raise TruncatedFileError(
+                with_location(
+                    "a chunk lies past the end of the file; restore the file from its source",
+                    _with(location, first),
+                )
+            )
         order = np.argsort(offsets)
         overlap = offsets[order][1:] < (offsets + lengths)[order][:-1]
         if overlap.any():
             first = int(offsets[order][1:][np.argmax(overlap)])
-            raise FormatError(at("two chunks lie in the same place; restore the file from its source", _with(place, first)))
+            raise FormatError(
+                with_location(
+                    "two chunks lie in the same place; restore the file from its source",
+                    _with(location, first),
+                )
+            )
 
-    def _check_form(self, place: Place) -> None:
+    def _check_form(self, location: Location) -> None:
         rank = len(self.shape)
         sizes = (*self.shape, *self.chunk_shape)
-        sound = 1 <= rank <= MAX_RANK and rank == len(self.chunk_shape) and all(type(size) is int and size > 0 for size in sizes)
-        sound = sound and len(self.filters) <= MAX_FILTERS and self.filters.dtype == FILTER and can_decode(self.filters)
-        sound = sound and self.fill.dtype == np.uint8 and self.fill.ndim == 1 and 0 < len(self.fill) <= 16
+        sound = (
+            1 <= rank <= MAX_RANK
+            and rank == len(self.chunk_shape)
+            and all(type(size) is int and size > 0 for size in sizes)
+        )
+        sound = (
+            sound
+            and len(self.filters) <= MAX_FILTERS
+            and self.filters.dtype == FILTER
+            and can_decode(self.filters)
+        )
+        sound = (
+            sound
+            and self.fill.dtype == np.uint8
+            and self.fill.ndim == 1
+            and 0 < len(self.fill) <= 16
+        )
         sound = sound and self.chunks.dtype == CHUNK
-        sound = sound and max(math.prod(self.shape), self.chunk_bytes) < _MOST_NUMBERS
+        sound = sound and max(math.prod(self.shape), self.chunk_bytes) < _MAX_NUMBERS
         if not sound or self.chunks.shape != (math.prod(self.grid),):
-            raise FormatError(at("the table of chunks makes no sense; delete the index, or restore the file from its source", place))
+            raise FormatError(
+                with_location(
+                    "the table of chunks makes no sense; delete the index, or restore the file from its source",
+                    location,
+                )
+            )
 
     def to_arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
         about = json.dumps({"shape": self.shape, "chunk_shape": self.chunk_shape})
@@ -121,8 +153,14 @@ class ChunkTable:
         """Raises what json and mappings do when the arrays are not those of `to_arrays`; call `check` next."""
         about = json.loads(arrays[f"{name}/about"].tobytes())
         shape, chunk_shape = tuple(about["shape"]), tuple(about["chunk_shape"])
-        return cls(shape, chunk_shape, arrays[f"{name}/filters"], arrays[f"{name}/chunks"], arrays[f"{name}/fill"])
+        return cls(
+            shape,
+            chunk_shape,
+            arrays[f"{name}/filters"],
+            arrays[f"{name}/chunks"],
+            arrays[f"{name}/fill"],
+        )
 
 
-def _with(place: Place, offset: int) -> Place:
-    return Place(place.path, place.record, offset, place.key)
+def _with(location: Location, offset: int) -> Location:
+    return Location(location.path, location.record, offset, location.key)

@@ -1,4 +1,4 @@
-"""seal: what a file held when it was first indexed, so that a later index cannot make one forget that it held more."""
+"""RecordDigest: what a file held when it was first indexed, so that a later index cannot make one forget that it held more."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +10,18 @@ from fastpack._native.crc32c import crc32c
 
 
 @dataclass(frozen=True)
-class Seal:
+class RecordDigest:
     """How many records, and a digest of their lengths and checksums, in order."""
 
     num_records: int
     digest: int
 
     @classmethod
-    def of(cls, spans: npt.NDArray[Any]) -> "Seal":
+    def of(cls, spans: npt.NDArray[Any]) -> "RecordDigest":
         """spans (n,) of SPAN, one for each record; where no checksum is known, the lengths alone are sealed.
 
         >>> from fastpack.core.dtypes import SPAN
-        >>> Seal.of(np.zeros(3, SPAN)) == Seal.of(np.zeros(2, SPAN))
+        >>> RecordDigest.of(np.zeros(3, SPAN)) == RecordDigest.of(np.zeros(2, SPAN))
         False
         """
         facts = np.empty((len(spans), 2), "<u8")

@@ -23,7 +23,10 @@ class Files:
             return None
         none = [Files(Text.of([""] * count), np.zeros(count, np.int64)) for count in counts]
         found = [piece or other for piece, other in zip(pieces, none, strict=True)]
-        return cls(Text.concatenate([piece.names for piece in found]), np.concatenate([piece.times for piece in found]))
+        return cls(
+            Text.concatenate([piece.names for piece in found]),
+            np.concatenate([piece.times for piece in found]),
+        )
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Files":
         return Files(self.names.take(rows), self.times[rows])

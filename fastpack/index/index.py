@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
@@ -14,21 +15,50 @@ import numpy.typing as npt
 from fastpack._native.spans import first_outside
 from fastpack.core.checks import settle
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
-from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values, owners, read_only, take, to_arrays
+from fastpack.core.ragged import (
+    Ragged,
+    Text,
+    concatenate_values,
+    flat_values,
+    owners,
+    read_only,
+    take,
+    to_arrays,
+)
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, FormatError, OptionError, Place, TruncatedFileError, at, status_error
-from fastpack.files.atomic import written_whole
+from fastpack.errors import (
+    FastpackError,
+    FormatError,
+    Location,
+    OptionError,
+    TruncatedFileError,
+    status_error,
+    with_location,
+)
+from fastpack.files.atomic import atomic_write
 from fastpack.files.classes import ClassMap
 from fastpack.files.shard import Shard
-from fastpack.images.seek_points import Checkpoints
-from fastpack.index.arrays import Column, are_alike, are_pixels, are_places, chunk_tables, escaped, from_arrays, is_column
+from fastpack.images.seek_points import SeekPoints
+from fastpack.index.arrays import (
+    Column,
+    are_alike,
+    are_pixels,
+    are_places,
+    chunk_tables,
+    escaped,
+    from_arrays,
+    is_column,
+)
 from fastpack.index.chunks import ChunkTable
-from fastpack.index.digest import Seal
+from fastpack.index.digest import RecordDigest
 from fastpack.index.folder_files import Files
 from fastpack.index.joined_schema import common_schema
 
 INDEX_VERSION = 1
-_LOST = {5: "the record differs from its CRC32C", 7: "the record is not a tf.train.Example"}  # by kernels' status
+_LOST = {
+    5: "the record differs from its CRC32C",
+    7: "the record is not a tf.train.Example",
+}  # by kernels' status
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +71,8 @@ class Index:
     - infos: image or mask name -> IMAGE_INFO, one for each span.
     - files (n,): what is known of the samples in a shard that is a folder; None when there is none.
     - chunks: pixels name -> shard number -> ChunkTable: of samples that have no span; record numbers count in it.
-    - checkpoints: image name -> Checkpoints (n,), where they were made.
-    - first_seal: of the file as it was first indexed, when it has changed since.
+    - seek_points: image name -> Seek points (n,), where they were made.
+    - original_digest: of the file as it was first indexed, when it has changed since.
     - lost (n,) uint8: 0, or for a sample of which nothing is known the kernels' status that says why; None when there are none.
       Such an index is not saved.
     - notes: what was guessed about the files, or left out of them, a sentence each.
@@ -58,8 +88,8 @@ class Index:
     infos: Mapping[str, Any]
     chunks: Mapping[str, Mapping[int, ChunkTable]] = dataclass_field(default_factory=dict)
     files: Files | None = None
-    checkpoints: Mapping[str, Checkpoints] = dataclass_field(default_factory=dict)
-    first_seal: Seal | None = None
+    seek_points: Mapping[str, SeekPoints] = dataclass_field(default_factory=dict)
+    original_digest: RecordDigest | None = None
     lost: npt.NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
     receipt: str = ""
@@ -70,7 +100,10 @@ class Index:
             if (values := getattr(self, name)) is not None:
                 settle(self, **{name: read_only(values)})
         for name in ("columns", "spans", "infos"):
-            settle(self, **{name: {key: read_only(values) for key, values in getattr(self, name).items()}})
+            settle(
+                self,
+                **{name: {key: read_only(values) for key, values in getattr(self, name).items()}},
+            )
 
     def __len__(self) -> int:
         return len(self.record_numbers)
@@ -85,14 +118,19 @@ class Index:
             spans={name: take(spans, rows) for name, spans in self.spans.items()},
             infos={name: take(infos, rows) for name, infos in self.infos.items()},
             files=None if self.files is None else self.files.take(rows),
-            checkpoints={name: checkpoints.take(rows) for name, checkpoints in self.checkpoints.items()},
+            seek_points={
+                name: seek_points.take(rows) for name, seek_points in self.seek_points.items()
+            },
             lost=None if self.lost is None else self.lost[rows],
         )
 
     def select(self, names: Mapping[str, str]) -> "Index":
         """The fields that `names` (new name -> name here, or in the file) lists, under their new names."""
         found = {new: self._find_field(old).name for new, old in names.items()}
-        fields = tuple(replace(self.schema[old], name=new, stored_as=self.schema[old].source_name) for new, old in found.items())
+        fields = tuple(
+            replace(self.schema[old], name=new, stored_as=self.schema[old].source_name)
+            for new, old in found.items()
+        )
         return replace(
             self,
             schema=replace(self.schema, fields=fields),
@@ -100,15 +138,28 @@ class Index:
             spans={new: self.spans[old] for new, old in found.items() if old in self.spans},
             infos={new: self.infos[old] for new, old in found.items() if old in self.infos},
             chunks={new: self.chunks[old] for new, old in found.items() if old in self.chunks},
-            checkpoints={new: self.checkpoints[old] for new, old in found.items() if old in self.checkpoints},
+            seek_points={
+                new: self.seek_points[old] for new, old in found.items() if old in self.seek_points
+            },
         )
 
     def relabeled(self, class_names: tuple[str, ...]) -> "Index":
         """The same samples, whose labels count in `class_names`. Raises SourceError for a class that is not among these."""
         if "label" not in self.columns:
-            raise OptionError(at("there are no labels to count in the classes; leave classes out", self.place(0)))
-        labels = ClassMap.between(self.schema.class_names, class_names).relabeled(self.columns["label"])
-        return replace(self, columns={**self.columns, "label": labels}, schema=replace(self.schema, class_names=class_names))
+            raise OptionError(
+                with_location(
+                    "there are no labels to count in the classes; leave classes out",
+                    self.location(0),
+                )
+            )
+        labels = ClassMap.between(self.schema.class_names, class_names).relabeled(
+            self.columns["label"]
+        )
+        return replace(
+            self,
+            columns={**self.columns, "label": labels},
+            schema=replace(self.schema, class_names=class_names),
+        )
 
     def has_fields(self, names: Sequence[str]) -> bool:
         """True when each is a field here, or in the file."""
@@ -116,15 +167,16 @@ class Index:
         return all(name in known or name.strip("/") in known for name in names)
 
     def _find_field(self, name: str) -> Any:
-        for field in self.schema.fields:
-            if name in (field.name, field.source_name) or name.strip("/") == field.source_name:
-                return field
-        return self.schema[name]  # which raises, and lists what there is
+        if name not in self.schema:
+            for field in self.schema.fields:
+                if field.source_name in (name, name.strip("/")):
+                    return field
+        return self.schema[name]  # raises SchemaError, which lists the fields
 
-    def place(self, row: int, *, offset: int | None = None) -> Place:
+    def location(self, row: int, *, offset: int | None = None) -> Location:
         """Where sample `row` comes from, for messages."""
         keys = self.columns.get("key")
-        return Place(
+        return Location(
             self.shards[int(self.shard_numbers[row])].path,
             record=int(self.record_numbers[row]),
             offset=offset,
@@ -137,13 +189,18 @@ class Index:
             return {}
         statuses = self.lost[rows]
         lost = np.flatnonzero(statuses).tolist()
-        return {row: status_error(int(statuses[row]), _LOST[int(statuses[row])], self.place(int(rows[row]))) for row in lost}
+        return {
+            row: status_error(
+                int(statuses[row]), _LOST[int(statuses[row])], self.location(int(rows[row]))
+            )
+            for row in lost
+        }
 
     @property
-    def seal(self) -> Seal | None:
+    def record_digest(self) -> RecordDigest | None:
         """What the records of this file are known by; None when there are no blobs, or several files."""
         spans = self.record_spans
-        return Seal.of(spans) if spans is not None and len(self.shards) == 1 else None
+        return RecordDigest.of(spans) if spans is not None and len(self.shards) == 1 else None
 
     @property
     def record_spans(self) -> npt.NDArray[Any] | None:
@@ -156,7 +213,11 @@ class Index:
 
     def remembering(self, earlier: "Index | None") -> "Index":
         """This index, and what an earlier one of the same file says that the file held at first."""
-        return self if earlier is None else replace(self, first_seal=earlier.first_seal or earlier.seal)
+        return (
+            self
+            if earlier is None
+            else replace(self, original_digest=earlier.original_digest or earlier.record_digest)
+        )
 
     def check_spans(self) -> None:
         """Raises TruncatedFileError when a span goes past its file, FormatError when it names no file."""
@@ -166,9 +227,18 @@ class Index:
             if (number := first_outside(of_blobs, sizes)) < 0:
                 continue
             if of_blobs["shard"][number] >= len(sizes):
-                raise FormatError(f"{name}: a span names a shard that the index does not have; build the index again")
-            place = self.place(int(owners(spans)[number]), offset=int(of_blobs["offset"][number]))
-            raise TruncatedFileError(at(f"{name} lies past the end of the file; restore the file from its source", place))
+                raise FormatError(
+                    f"{name}: a span names a shard that the index does not have; build the index again"
+                )
+            location = self.location(
+                int(owners(spans)[number]), offset=int(of_blobs["offset"][number])
+            )
+            raise TruncatedFileError(
+                with_location(
+                    f"{name} lies past the end of the file; restore the file from its source",
+                    location,
+                )
+            )
 
     def check_chunks(self) -> None:
         """Raises FormatError or TruncatedFileError when a table of chunks does not fit its file, its field or the samples."""
@@ -176,13 +246,25 @@ class Index:
             field = self.schema[name]
             for number, table in tables.items():
                 if not 0 <= number < len(self.shards):
-                    raise FormatError(f"{name}: a table of chunks names a shard that the index does not have; build the index again")
-                place = Place(self.shards[number].path)
-                table.check(self.shards[number].size, place)
+                    raise FormatError(
+                        f"{name}: a table of chunks names a shard that the index does not have; build the index again"
+                    )
+                location = Location(self.shards[number].path)
+                table.check(self.shards[number].size, location)
                 records = self.record_numbers[self.shard_numbers == number]
-                fits = table.shape[1:] == field.shape and len(table.fill) == np.dtype(field.dtype).itemsize
-                if not fits or (len(records) and not 0 <= records.min() <= records.max() < table.shape[0]):
-                    raise FormatError(at(f"the chunks of {name} are of another shape; delete the index and it is built again", place))
+                fits = (
+                    table.shape[1:] == field.shape
+                    and len(table.fill) == np.dtype(field.dtype).itemsize
+                )
+                if not fits or (
+                    len(records) and not 0 <= records.min() <= records.max() < table.shape[0]
+                ):
+                    raise FormatError(
+                        with_location(
+                            f"the chunks of {name} are of another shape; delete the index and it is built again",
+                            location,
+                        )
+                    )
 
     def save(self, path: Path, *, sync: bool = False) -> None:
         """Writes an uncompressed .npz; shards are named without their folder. With `sync`, waits for the disk."""
@@ -191,11 +273,15 @@ class Index:
             "record_numbers": self.record_numbers,
             "about": np.frombuffer(self._about().encode(), np.uint8),
         }
-        for kind, tables in {"column": self.columns, "span": self.spans, "info": self.infos}.items():
+        for kind, tables in {
+            "column": self.columns,
+            "span": self.spans,
+            "info": self.infos,
+        }.items():
             for name, table in tables.items():
                 arrays |= to_arrays(f"{kind}/{escaped(name)}", table)
-        for name, checkpoints in self.checkpoints.items():
-            arrays |= checkpoints.to_arrays(f"checkpoint/{escaped(name)}")
+        for name, seek_points in self.seek_points.items():
+            arrays |= seek_points.to_arrays(f"seek_points/{escaped(name)}")
         for name, of_shards in self.chunks.items():
             for number, chunks in of_shards.items():
                 arrays |= chunks.to_arrays(f"chunk/{number}/{escaped(name)}")
@@ -203,28 +289,42 @@ class Index:
             arrays["file_times"] = self.files.times
         from fastpack.files.npz import save_npz
 
-        with written_whole(path, sync=sync) as temporary:
+        with atomic_write(path, sync=sync) as temporary:
             save_npz(temporary, arrays)
 
     def _about(self) -> str:
         folder = self.shards[0].path.parent
         shards = [
-            [os.path.relpath(shard.path, folder), shard.container, shard.size, shard.mtime_ns, shard.fingerprint] for shard in self.shards
+            [
+                os.path.relpath(shard.path, folder),
+                shard.container,
+                shard.size,
+                shard.mtime_ns,
+                shard.fingerprint,
+            ]
+            for shard in self.shards
         ]
         # A folder's files are called by their keys, so they are saved as such.
-        about = {"version": INDEX_VERSION, "schema": self.schema.to_json(), "shards": shards, "has_files": self.files is not None}
+        about = {
+            "version": INDEX_VERSION,
+            "schema": self.schema.to_json(),
+            "shards": shards,
+            "has_files": self.files is not None,
+        }
         about["escaped"] = True  # the names of the arrays
         if self.notes:
             about["notes"] = self.notes
         if self.receipt:
             about["receipt"] = self.receipt
-        if self.first_seal is not None:
-            about["first_seal"] = [self.first_seal.num_records, self.first_seal.digest]
+        if self.original_digest is not None:
+            about["first_seal"] = [self.original_digest.num_records, self.original_digest.digest]
         return json.dumps(about)
 
     @classmethod
-    def load(cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> "Index":
-        """The index in a file, of shards in `folder`; None is the folder of the file. `max_bytes` is what the file may have.
+    def load(
+        cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None
+    ) -> "Index":
+        """The index in a file, of shards in `from_folder`; None is the folder of the file. `max_bytes` is what the file may have.
 
         Raises FormatError when the file is damaged, hostile or of another version.
         """
@@ -239,37 +339,57 @@ class Index:
         except FastpackError:
             raise
         except NPZ_ERRORS as error:
-            raise FormatError(f"the index is damaged ({error}); delete it and it is built again - at {path}") from error
+            raise FormatError(
+                f"the index is damaged ({error}); delete it and it is built again - at {path}"
+            ) from error
         return index
 
     @classmethod
     def _of_arrays(cls, arrays: dict[str, npt.NDArray[Any]], folder: Path) -> "Index":
+        arrays = _with_present_names(arrays)
         about = json.loads(arrays["about"].tobytes())
         if about["version"] != INDEX_VERSION:
-            raise FormatError(f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again")
+            raise FormatError(
+                f"the index has version {about['version']}, not {INDEX_VERSION}; delete it and it is built again"
+            )
         schema = Schema.from_json(about["schema"])
         images = [field.name for field in schema.blobs if field.is_image_file]
         stored = escaped if about.get("escaped") else str
         n = len(arrays["record_numbers"])
         scalars = [name for name in images if not schema[name].is_list]
-        checkpoints = {name: Checkpoints.from_arrays(f"checkpoint/{stored(name)}", arrays, n) for name in scalars}
-        columns = {field.name: from_arrays(f"column/{stored(field.name)}", arrays, field) for field in schema.columns}
+        seek_points = {
+            name: SeekPoints.from_arrays(f"seek_points/{stored(name)}", arrays, n)
+            for name in scalars
+        }
+        columns = {
+            field.name: from_arrays(f"column/{stored(field.name)}", arrays, field)
+            for field in schema.columns
+        }
         return cls(
             shards=tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
             schema=schema,
             shard_numbers=arrays["shard_numbers"],
             record_numbers=arrays["record_numbers"],
             columns=columns,
-            spans={field.name: from_arrays(f"span/{stored(field.name)}", arrays, field) for field in schema.blobs},
-            infos={name: from_arrays(f"info/{stored(name)}", arrays, schema[name]) for name in images},
+            spans={
+                field.name: from_arrays(f"span/{stored(field.name)}", arrays, field)
+                for field in schema.blobs
+            },
+            infos={
+                name: from_arrays(f"info/{stored(name)}", arrays, schema[name]) for name in images
+            },
             chunks={
                 field.name: chunk_tables(stored(field.name), len(about["shards"]), arrays)
                 for field in schema.blobs
                 if field.kind == "pixels"
             },
-            checkpoints={name: tables for name, tables in checkpoints.items() if tables is not None},
+            seek_points={
+                name: tables for name, tables in seek_points.items() if tables is not None
+            },
             files=Files(columns["key"], arrays["file_times"]) if about.get("has_files") else None,  # type: ignore[arg-type]  # _check_shape looks
-            first_seal=Seal(*map(int, about["first_seal"])) if "first_seal" in about else None,
+            original_digest=RecordDigest(*map(int, about["first_seal"]))
+            if "first_seal" in about
+            else None,
             notes=tuple(map(str, about.get("notes", ()))),
             receipt=str(about.get("receipt", "")),
         )
@@ -284,15 +404,37 @@ class Index:
         if self.files is not None:
             tables.append((self.files.times, np.dtype(np.int64)))
             sound = isinstance(self.files.names, Text) and len(self.files.names) == n
-        sound = sound and all(table.shape == (n,) and table.dtype == dtype for table, dtype in tables)
-        sound = sound and all(are_places(self.schema[name], spans, SPAN, n) for name, spans in self.spans.items())
-        sound = sound and all(are_places(self.schema[name], infos, IMAGE_INFO, n) for name, infos in self.infos.items())
-        sound = sound and all(are_alike(self.spans[name], infos) for name, infos in self.infos.items())
-        sound = sound and all(is_column(self.columns[field.name], field, n) for field in self.schema.columns)
+        sound = sound and all(
+            table.shape == (n,) and table.dtype == dtype for table, dtype in tables
+        )
+        sound = sound and all(
+            are_places(self.schema[name], spans, SPAN, n) for name, spans in self.spans.items()
+        )
+        sound = sound and all(
+            are_places(self.schema[name], infos, IMAGE_INFO, n)
+            for name, infos in self.infos.items()
+        )
+        sound = sound and all(
+            are_alike(self.spans[name], infos) for name, infos in self.infos.items()
+        )
+        sound = sound and all(
+            is_column(self.columns[field.name], field, n) for field in self.schema.columns
+        )
         sound = sound and (n == 0 or int(self.shard_numbers.max()) < len(self.shards))
-        sound = sound and all(are_pixels(field, self.spans[field.name]) for field in self.schema.blobs if field.kind == "pixels")
+        sound = sound and all(
+            are_pixels(field, self.spans[field.name])
+            for field in self.schema.blobs
+            if field.kind == "pixels"
+        )
         if not sound:
-            raise FormatError("the index has tables of another type or length; delete it and it is built again")
+            raise FormatError(
+                "the index has tables of another type or length; delete it and it is built again"
+            )
+
+
+def _with_present_names(arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays by their present names: indexes saved before seek points had this name are read too."""
+    return {re.sub("^checkpoint/", "seek_points/", name): values for name, values in arrays.items()}
 
 
 def concatenate(indexes: Sequence[Index]) -> Index:
@@ -304,32 +446,69 @@ def concatenate(indexes: Sequence[Index]) -> Index:
     return Index(
         shards=tuple(shard for index in indexes for shard in index.shards),
         schema=schema,
-        shard_numbers=np.concatenate([index.shard_numbers + np.uint32(first) for index, first in zip(indexes, first_shard, strict=True)]),
+        shard_numbers=np.concatenate(
+            [
+                index.shard_numbers + np.uint32(first)
+                for index, first in zip(indexes, first_shard, strict=True)
+            ]
+        ),
         record_numbers=np.concatenate([index.record_numbers for index in indexes]),
-        columns={field.name: _concatenate([index.columns[field.name] for index in indexes], field.is_list) for field in schema.columns},
-        spans={
-            field.name: _concatenate_spans([index.spans[field.name] for index in indexes], first_shard, field) for field in schema.blobs
+        columns={
+            field.name: _concatenate(
+                [index.columns[field.name] for index in indexes], field.is_list
+            )
+            for field in schema.columns
         },
-        infos={name: _concatenate([index.infos[name] for index in indexes], schema[name].is_list) for name in indexes[0].infos},
-        chunks={field.name: _join_tables([index.chunks.get(field.name, {}) for index in indexes], first_shard) for field in schema.blobs},
-        files=Files.concatenate([index.files for index in indexes], [len(index) for index in indexes]),
-        checkpoints=_join_checkpoints(indexes, schema),
+        spans={
+            field.name: _concatenate_spans(
+                [index.spans[field.name] for index in indexes], first_shard, field
+            )
+            for field in schema.blobs
+        },
+        infos={
+            name: _concatenate([index.infos[name] for index in indexes], schema[name].is_list)
+            for name in indexes[0].infos
+        },
+        chunks={
+            field.name: _join_tables(
+                [index.chunks.get(field.name, {}) for index in indexes], first_shard
+            )
+            for field in schema.blobs
+        },
+        files=Files.concatenate(
+            [index.files for index in indexes], [len(index) for index in indexes]
+        ),
+        seek_points=_join_seek_points(indexes, schema),
         lost=_join_lost(indexes),
-        notes=tuple(dict.fromkeys([*(note for index in indexes for note in index.notes), *_notes_on_classes(indexes, schema)])),
+        notes=tuple(
+            dict.fromkeys(
+                [
+                    *(note for index in indexes for note in index.notes),
+                    *_notes_on_classes(indexes, schema),
+                ]
+            )
+        ),
     )
 
 
 def _join_lost(indexes: Sequence[Index]) -> npt.NDArray[np.uint8] | None:
     if all(index.lost is None for index in indexes):
         return None
-    return np.concatenate([np.zeros(len(index), np.uint8) if index.lost is None else index.lost for index in indexes])
+    return np.concatenate(
+        [np.zeros(len(index), np.uint8) if index.lost is None else index.lost for index in indexes]
+    )
 
 
-def _join_checkpoints(indexes: Sequence[Index], schema: Schema) -> dict[str, Checkpoints]:
+def _join_seek_points(indexes: Sequence[Index], schema: Schema) -> dict[str, SeekPoints]:
     """Where some have none, those of the others are kept. Lists of images have none."""
-    names = dict.fromkeys(name for index in indexes for name in index.checkpoints if not schema[name].is_list)
-    pieces = {name: [index.checkpoints.get(name) or Checkpoints.none(len(index)) for index in indexes] for name in names}
-    return {name: Checkpoints.concatenate(tables) for name, tables in pieces.items()}
+    names = dict.fromkeys(
+        name for index in indexes for name in index.seek_points if not schema[name].is_list
+    )
+    pieces = {
+        name: [index.seek_points.get(name) or SeekPoints.none(len(index)) for index in indexes]
+        for name in names
+    }
+    return {name: SeekPoints.concatenate(tables) for name, tables in pieces.items()}
 
 
 def _notes_on_classes(indexes: Sequence[Index], schema: Schema) -> Iterator[str]:
@@ -339,7 +518,10 @@ def _notes_on_classes(indexes: Sequence[Index], schema: Schema) -> Iterator[str]
         if named is None or index.schema.class_names or "label" not in index.columns:
             continue
         labels = flat_values(index.columns["label"])
-        if isinstance(labels, np.ndarray) and ((labels >= 0) & (labels < len(schema.class_names))).any():
+        if (
+            isinstance(labels, np.ndarray)
+            and ((labels >= 0) & (labels < len(schema.class_names))).any()
+        ):
             path = index.shards[0].path.name
             yield f"{path} has labels without class names; they are taken to count in those of {named.shards[0].path.name}"
 
@@ -353,9 +535,17 @@ def _concatenate(columns: list[Column], is_list: bool) -> Column:
 
 def _concatenate_spans(pieces: list[Any], first_shard: npt.NDArray[np.int64], field: Field) -> Any:
     spans = _concatenate(pieces, field.is_list)
-    flat_values(spans)["shard"] += np.repeat(first_shard, [len(flat_values(piece)) for piece in pieces]).astype(np.uint32)
+    flat_values(spans)["shard"] += np.repeat(
+        first_shard, [len(flat_values(piece)) for piece in pieces]
+    ).astype(np.uint32)
     return spans
 
 
-def _join_tables(pieces: list[Mapping[int, ChunkTable]], first_shard: npt.NDArray[np.int64]) -> dict[int, ChunkTable]:
-    return {number + int(first): table for tables, first in zip(pieces, first_shard, strict=True) for number, table in tables.items()}
+def _join_tables(
+    pieces: list[Mapping[int, ChunkTable]], first_shard: npt.NDArray[np.int64]
+) -> dict[int, ChunkTable]:
+    return {
+        number + int(first): table
+        for tables, first in zip(pieces, first_shard, strict=True)
+        for number, table in tables.items()
+    }

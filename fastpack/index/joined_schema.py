@@ -21,7 +21,9 @@ def common_schema(schemas: Sequence[tuple[Path, Schema]]) -> Schema:
             raise SchemaError(
                 f"{first_path} has the fields {ours}, but {path} has {theirs}; open them apart, or choose what they share with fields=..."
             )
-        fields = tuple(_common_field(mine, other) for mine, other in zip(fields, schema.fields, strict=True))
+        fields = tuple(
+            _common_field(mine, other) for mine, other in zip(fields, schema.fields, strict=True)
+        )
     return Schema(fields, merge_class_names([schema.class_names for _, schema in schemas]))
 
 
@@ -33,13 +35,18 @@ def are_joinable(ours: Sequence[Field], theirs: Sequence[Field]) -> bool:
 def _is_joinable(mine: Field, other: Field) -> bool:
     """Of pixels, BGR is joined to BGR only: what does not tell its color is read as RGB."""
     is_bgr = [field.color == "BGR" for field in (mine, other)]
-    return kind_of(replace(mine, color="")) == kind_of(replace(other, color="")) and is_bgr[0] == is_bgr[1]
+    return (
+        kind_of(replace(mine, color="")) == kind_of(replace(other, color=""))
+        and is_bgr[0] == is_bgr[1]
+    )
 
 
 def _common_field(mine: Field, other: Field) -> Field:
     shape = mine.shape if mine.shape == other.shape else (None,) * max(1, len(mine.shape))
     dtype = max(mine.dtype, other.dtype, key=_float_width) if mine.kind == "float" else mine.dtype
-    return replace(mine, shape=shape, dtype=dtype, color=mine.color if mine.color == other.color else "")
+    return replace(
+        mine, shape=shape, dtype=dtype, color=mine.color if mine.color == other.color else ""
+    )
 
 
 def _float_width(dtype: str) -> tuple[int, str]:
@@ -49,5 +56,8 @@ def _float_width(dtype: str) -> tuple[int, str]:
 
 def kind_of(field: Field) -> str:
     """Name and kind; of pixels, which are read as they are stored, the dtype, the axes and the color as well."""
-    facts = [field.kind, *((field.dtype, field.axes, field.color) if field.kind == "pixels" else ())]
+    facts = [
+        field.kind,
+        *((field.dtype, field.axes, field.color) if field.kind == "pixels" else ()),
+    ]
     return f"{field.name}: {' '.join(filter(None, facts))}"

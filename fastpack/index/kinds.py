@@ -6,11 +6,12 @@ from types import MappingProxyType
 from fastpack.core import checks
 from fastpack.core.ragged import Ragged, flat_values
 from fastpack.core.schema import KINDS, Field, Kind
-from fastpack.errors import OptionError, Place, SchemaError, at
+from fastpack.errors import Location, OptionError, SchemaError, with_location
 from fastpack.index.index import Index
 
-# Name of a field, in the file or as users call it -> what its values are: a kind, such as "image"; or, where a sample has a list
-# of them even if each list has one value, "image[]".
+# Name of a field -> what its values are: a kind, such as "image"; or "image[]" where samples have
+# lists of them, even if each list has one value. A name is a field's own. Where no field has it, it
+# is the name of a field in the file.
 Kinds = Mapping[str, str]
 GUESSED: Kinds = MappingProxyType({})
 _GUESSED_KINDS = ("image", "mask", "bytes", "text")
@@ -23,29 +24,62 @@ def kind_of(field: Field) -> str:
 
 
 def kinds_of(index: Index | None) -> dict[str, str]:
-    """What the fields of an index are whose kinds a file may not say, by their names in the file."""
+    """Return the kinds of an index's fields that the file may not state."""
     fields = () if index is None else index.schema.fields
-    return {field.source_name: kind_of(field) for field in fields if field.kind in _GUESSED_KINDS or field.is_list}
+    return {
+        field.name: kind_of(field)
+        for field in fields
+        if field.kind in _GUESSED_KINDS or field.is_list
+    }
+
+
+def by_field(kinds: Kinds, stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the kinds by the fields' own names.
+
+    A field's own name comes first: another field may have it in the file.
+
+    - stored: all fields of the file, name -> name in the file.
+
+    >>> by_field({"seg": "mask", "_x": "text"}, {"seg.png": "seg", "seg": "_seg", "x": "_x"})
+    {'seg': 'mask', 'x': 'text'}
+    """
+    owners = {in_file: name for name, in_file in stored.items()} | {name: name for name in stored}
+    return {owners.get(name, name): kind for name, kind in kinds.items()}
 
 
 def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
-    """What is given for a field of any of these names, and whether that is a list."""
+    """Return the kind given for the first of these names that has one, and whether it is a list."""
     kind = next((kinds[name] for name in names if name in kinds), "")
-    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(_LIST)
+    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(
+        _LIST
+    )
 
 
 def has_kinds(index: Index, kinds: Kinds) -> bool:
-    """True when each field that `kinds` names is there, and what it says; a field of lists is also what it has lists of."""
-    found = {name: {field.kind, kind_of(field)} for field in index.schema.fields for name in (field.name, field.source_name)}
-    return all(kind in found.get(name, ()) for name, kind in kinds.items())
+    """Return True when all these fields exist and have these kinds; a list of images is images."""
+    fields = {field.name: field for field in index.schema.fields}
+    named = by_field(kinds, {name: field.source_name for name, field in fields.items()})
+    return all(
+        name in fields and kind in (fields[name].kind, kind_of(fields[name]))
+        for name, kind in named.items()
+    )
 
 
 def changed_kinds(earlier: Index, index: Index) -> list[str]:
     """A note on each field that an earlier index of the file said to be of another kind."""
-    found = {field.source_name: field for field in index.schema.fields}
-    changed = [(found[name], kind) for name, kind in kinds_of(earlier).items() if name in found and kind_of(found[name]) != kind]
-    said = "the file has other records than when it was indexed as {}; give kinds if it is that still"
-    return [f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}" for field, kind in changed]
+    found = {field.name: field for field in index.schema.fields}
+    changed = [
+        (found[name], kind)
+        for name, kind in kinds_of(earlier).items()
+        if name in found and kind_of(found[name]) != kind
+    ]
+    said = (
+        "the file has other records than when it was indexed as {}; give kinds if it is that still"
+    )
+    return [
+        f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}"
+        for field, kind in changed
+    ]
 
 
 def refuse_kinds(index: Index, kinds: Kinds) -> None:
@@ -54,7 +88,7 @@ def refuse_kinds(index: Index, kinds: Kinds) -> None:
         if not has_kinds(index, {name: kind}):
             known = ", ".join(f"{field.name}: {kind_of(field)}" for field in index.schema.fields)
             message = f"kinds: there is no field {name!r} that can be read as {kind!r}; the fields are {known}"
-            raise SchemaError(at(message, Place(index.shards[0].path)))
+            raise SchemaError(with_location(message, Location(index.shards[0].path)))
 
 
 def checked_kinds(kinds: Kinds | None) -> Kinds:
@@ -62,35 +96,47 @@ def checked_kinds(kinds: Kinds | None) -> Kinds:
     kinds = checks.mapping("kinds", {} if kinds is None else kinds, '{"caption": "text"}')
     for name, kind in kinds.items():
         if not isinstance(kind, str) or kind.removesuffix(_LIST) not in KINDS:
-            raise OptionError(f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists")
+            raise OptionError(
+                f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists"
+            )
     return kinds
 
 
 def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
-    """What the fields are of which some files guess one thing and others another; names are those in the files."""
+    """Return the kinds of the fields that some files guess differently than others."""
     if len(indexes) == 1:
         return {}
     known = [_guessed(index) for index in indexes]
     found: dict[str, set[Field]] = {}
     for index, fields in zip(indexes, known, strict=True):
         for name, field in fields.items():
-            found.setdefault(name, set()).update([] if _is_empty(index, name) else [field])
+            found.setdefault(name, set()).update([] if _is_empty(index, field) else [field])
     common = {name: _widest(fields) for name, fields in found.items()}
-    return {name: kind for name, kind in common.items() if any(kind_of(fields[name]) != kind for fields in known if name in fields)}
+    return {
+        name: kind
+        for name, kind in common.items()
+        if any(kind_of(fields[name]) != kind for fields in known if name in fields)
+    }
 
 
 def _guessed(index: Index) -> dict[str, Field]:
-    return {field.source_name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS}
+    return {field.name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS}
 
 
-def _is_empty(index: Index, name: str) -> bool:
-    """True of a text that is empty in all samples of a file: it may be anything."""
-    column = next((index.columns.get(field.name) for field in index.schema.fields if field.source_name == name), None)
+def _is_empty(index: Index, field: Field) -> bool:
+    """Return True for a text that is empty in all samples of a file: it may be anything."""
+    column = index.columns.get(field.name)
     return isinstance(column, Ragged) and not len(flat_values(flat_values(column).values))
 
 
 def _widest(fields: set[Field]) -> str:
     """What all of these can be. Lists of texts are made of texts as the files are joined; blobs that are missing show only here."""
     kinds = {field.kind for field in fields}
-    kind = next(iter(kinds), "text") if len(kinds) < 2 else "mask" if kinds == {"image", "mask"} else "bytes"
+    kind = (
+        next(iter(kinds), "text")
+        if len(kinds) < 2
+        else "mask"
+        if kinds == {"image", "mask"}
+        else "bytes"
+    )
     return kind + _LIST if any(field.is_list for field in fields) else kind

@@ -37,9 +37,16 @@ def advise(facts: Facts) -> Iterator[str]:
 
 
 def _about_consumer(facts: Facts) -> Iterator[str]:
-    rest = min(rate for name, rate in facts.rates.items() if name in ("decode", "memory" if facts.fits_memory else "disk, shuffled"))
+    rest = min(
+        rate
+        for name, rate in facts.rates.items()
+        if name in ("decode", "memory" if facts.fits_memory else "disk, shuffled")
+    )
     yield f"loading is not the limit: it could give {rest / facts.rates['consumer']:.1f} times what the consumer takes"
-    if not facts.fits_memory and facts.rates.get("disk, shuffled", rest) < 2 * facts.rates["consumer"]:
+    if (
+        not facts.fits_memory
+        and facts.rates.get("disk, shuffled", rest) < 2 * facts.rates["consumer"]
+    ):
         yield "the disk has little to spare: leave it to this training alone"
 
 
@@ -51,7 +58,9 @@ def _about_decode(facts: Facts) -> Iterator[str]:
         )
     if (progressive := facts.formats.get("progressive", 0)) > _SMALL_SHARE:
         yield f"{progressive:.0%} of the images are progressive JPEGs, which take some times as long: encode them anew as baseline"
-    slow = sum(share for name, share in facts.formats.items() if name in ("png", "webp", "tiff", "gif"))
+    slow = sum(
+        share for name, share in facts.formats.items() if name in ("png", "webp", "tiff", "gif")
+    )
     if slow > _SMALL_SHARE:
         yield f"{slow:.0%} of the images are PNG, WebP, TIFF or GIF, which no crop can be cut from: encode them as JPEG where that may be"
     one_core = facts.rates.get("decode, one core")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.threads import num_cores
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.images.transforms import HorizontalFlip, RandomResizedCrop
@@ -19,8 +19,6 @@ from fastpack.reading.reader import Reader
 
 _ROUNDS = 3
 _BATCH_SAMPLES = 64
-
-Rows = npt.NDArray[np.int64]
 # Works for about so many seconds; gives those it took, and the samples that it did.
 Work = Callable[[float], tuple[float, int]]
 
@@ -86,15 +84,29 @@ def bench(
     """
     if len(dataset) == 0:
         raise EmptySourceError("there are no samples to measure")
-    counts = [*dict.fromkeys(num_workers)] if num_workers is not None else _thread_counts(num_cores())
+    counts = (
+        [*dict.fromkeys(num_workers)] if num_workers is not None else _thread_counts(num_cores())
+    )
     if seconds <= 0 or not counts or min(counts) < 1:
         raise OptionError("seconds must be positive, and num_workers numbers of at least 1")
     dataset = dataset.with_one_depth()
-    training = dataset.with_options(decode=True, transform=(RandomResizedCrop(size), HorizontalFlip()), num_workers=max(counts))
+    training = dataset.with_options(
+        decode=True, transform=(RandomResizedCrop(size), HorizontalFlip()), num_workers=max(counts)
+    )
     diagnosis = doctor(training, num_workers=max(counts), seconds=seconds, seed=seed)
     rows = sampled(dataset.sizes, seed)
-    works = {(name, count): work for count in counts for name, work in _works(dataset, training, rows, count)}
-    return Benchmark(len(dataset), int(dataset.sizes.sum()), size, tuple(_by_turns(works, seconds / _ROUNDS)), diagnosis)
+    works = {
+        (name, count): work
+        for count in counts
+        for name, work in _works(dataset, training, rows, count)
+    }
+    return Benchmark(
+        len(dataset),
+        int(dataset.sizes.sum()),
+        size,
+        tuple(_by_turns(works, seconds / _ROUNDS)),
+        diagnosis,
+    )
 
 
 def _thread_counts(cores: int) -> list[int]:
@@ -102,12 +114,20 @@ def _thread_counts(cores: int) -> list[int]:
 
 
 def _works(dataset: Reader, training: Reader, rows: Rows, count: int) -> Iterator[tuple[str, Work]]:
-    yield "records", partial(_read, dataset.with_options(decode=False, transform=None, num_workers=count), rows)
-    picture = dataset.schema.picture
-    if picture is None:
+    yield (
+        "records",
+        partial(_read, dataset.with_options(decode=False, transform=None, num_workers=count), rows),
+    )
+    image_field = dataset.schema.image_field
+    if image_field is None:
         return
-    if picture.kind == "image":
-        yield "decode", partial(_read, dataset.with_options(decode=True, transform=None, num_workers=count), rows)
+    if image_field.kind == "image":
+        yield (
+            "decode",
+            partial(
+                _read, dataset.with_options(decode=True, transform=None, num_workers=count), rows
+            ),
+        )
     yield "train", partial(_read, training.with_options(num_workers=count), rows)
     yield "loader", _Epochs(training.with_options(num_workers=count), rows)
 
@@ -127,8 +147,12 @@ class _Epochs:
 
     def __call__(self, seconds: float) -> tuple[float, int]:
         count = min(len(self._rows), max(_BATCH_SAMPLES, int(self._rate * seconds)))
-        with Loader(self._reader.take(self._rows[:count]), batch_size=_BATCH_SAMPLES, shuffle=True) as loader:
-            took, _ = timed(lambda _: sum(batch.num_samples for batch in loader), np.zeros(1, np.int64), seconds)
+        with Loader(
+            self._reader.take(self._rows[:count]), batch_size=_BATCH_SAMPLES, shuffle=True
+        ) as loader:
+            took, _ = timed(
+                lambda _: sum(batch.num_samples for batch in loader), np.zeros(1, np.int64), seconds
+            )
         self._rate = count / max(took, 1e-9)
         return took, count
 

@@ -1,4 +1,4 @@
-"""lettering: one line of text on a picture."""
+"""CaptionFont: one line of text on an image."""
 
 import unicodedata
 from typing import Any
@@ -13,7 +13,7 @@ _INK = (40, 40, 40)
 _BASELINE = 5  # over the lower edge
 
 
-class Lettering:
+class CaptionFont:
     """Draws what OpenCV's fonts can. Those of OpenCV 5 have the letters of most scripts, that of OpenCV 4 has ASCII."""
 
     def __init__(self, *, unicode: bool = hasattr(cv2, "FontFace")) -> None:
@@ -27,11 +27,15 @@ class Lettering:
         if self._face is not None:
             cv2.putText(strip, shown, origin, _INK, self._face, _SIZE)
         else:
-            cv2.putText(strip, shown, origin, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, _INK, 1, cv2.LINE_AA)
+            cv2.putText(
+                strip, shown, origin, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, _INK, 1, cv2.LINE_AA
+            )
 
     def shortened(self, text: str, width: int) -> str:
         """`text`, or as much of its beginning as fits into `width` pixels with two dots behind it."""
-        text = text[: width + 1]  # no letter is narrower than a pixel, so a very long text costs nothing
+        text = text[
+            : width + 1
+        ]  # no letter is narrower than a pixel, so a very long text costs nothing
         shown = text
         while text and self.width_of(shown) > width:
             text = text[:-1]
@@ -50,7 +54,11 @@ class Lettering:
         nothing else in it is replaced by `instead`."""
         if self._face is not None:
             return "".join(letter if letter.isprintable() else "?" for letter in text)
-        bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+        bare = "".join(
+            letter
+            for letter in unicodedata.normalize("NFKD", text)
+            if not unicodedata.combining(letter)
+        )
         if instead and not any(" " < letter <= "~" for letter in bare):
             return instead
         return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)

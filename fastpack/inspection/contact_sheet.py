@@ -1,4 +1,4 @@
-"""preview: samples of a dataset on one picture, to look at with one's own eyes."""
+"""preview: samples of a dataset on one image, to look at with one's own eyes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,22 +8,39 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.schema import Schema
-from fastpack.errors import EmptySourceError, OptionError, Place, SchemaError, at, from_os_error
-from fastpack.files.atomic import refuse_existing, written_whole
+from fastpack.errors import (
+    EmptySourceError,
+    Location,
+    OptionError,
+    SchemaError,
+    from_os_error,
+    with_location,
+)
+from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.images.codecs import encode
 from fastpack.inspection.thumbnail import Rgb, as_rgb, fitted
 from fastpack.reading.reader import Reader
 
 if TYPE_CHECKING:
-    from fastpack.inspection.captions import Lettering
+    from fastpack.inspection.captions import CaptionFont
 
 _GAP = 8
 _CAPTION_HEIGHT = 18
 _BACKGROUND = 236
-_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"}
+_FORMATS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".bmp": "bmp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
 
 
-def choose_samples(dataset: Reader, count: int, *, seed: int | None = None, per_class: bool = False) -> npt.NDArray[np.int64]:
+def choose_samples(
+    dataset: Reader, count: int, *, seed: int | None = None, per_class: bool = False
+) -> npt.NDArray[np.int64]:
     """Numbers of samples to look at: the first `count`, or a random choice that `seed` decides.
 
     - per_class: that many of each class, class after class.
@@ -38,17 +55,27 @@ def choose_samples(dataset: Reader, count: int, *, seed: int | None = None, per_
     if per_class:
         labels = dataset.columns.get("label")
         if not isinstance(labels, np.ndarray):
-            raise OptionError("the samples have no single label to tell classes by; leave per_class out")
+            raise OptionError(
+                "the samples have no single label to tell classes by; leave per_class out"
+            )
         groups = [numbers[labels == label] for label in np.unique(labels)]
     else:
         groups = [numbers]
     if seed is None:
         return np.concatenate([group[:count] for group in groups])
     random = np.random.default_rng(seed)
-    return np.concatenate([random.choice(group, min(count, len(group)), replace=False) for group in groups])
+    return np.concatenate(
+        [random.choice(group, min(count, len(group)), replace=False) for group in groups]
+    )
 
 
-def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]], *, columns: int = 8, tile: int = 160) -> Rgb:
+def contact_sheet(
+    dataset: Reader,
+    rows: Sequence[int] | npt.NDArray[np.integer[Any]],
+    *,
+    columns: int = 8,
+    tile: int = 160,
+) -> Rgb:
     """Thumbnails of the given samples, each with its class name (or label, or key) below: RGB, uint8.
 
     - rows: sample numbers, in the order in which they are shown, from left to right and downwards.
@@ -58,20 +85,27 @@ def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[
     Images are shown as the Reader gives them, so its transform is seen. Raises EmptySourceError (no rows),
     SchemaError (no image field), OptionError, IndexError, and what damaged files raise.
     """
-    picture = dataset.schema.picture
-    if picture is None:
+    image_field = dataset.schema.image_field
+    if image_field is None:
         raise SchemaError("there is no image field to show")
     if len(rows) == 0:
         raise EmptySourceError("there are no samples to show; give at least one sample number")
-    from fastpack.inspection.captions import Lettering  # OpenCV takes longer to import than all of this package
+    from fastpack.inspection.captions import (
+        CaptionFont,
+    )  # OpenCV takes longer to import than all of this package
 
     if columns < 1 or tile < 1:
         raise OptionError(f"columns and tile must be at least 1, not {columns} and {tile}")
     columns = min(columns, len(rows))
     cell_height, cell_width = tile + _CAPTION_HEIGHT + _GAP, tile + _GAP
     num_lines = -(-len(rows) // columns)
-    sheet: Rgb = np.full((num_lines * cell_height + _GAP, columns * cell_width + _GAP, 3), _BACKGROUND, np.uint8)
-    reader, lettering = dataset.with_one_depth().with_options(decode=True, color="RGB"), Lettering()
+    sheet: Rgb = np.full(
+        (num_lines * cell_height + _GAP, columns * cell_width + _GAP, 3), _BACKGROUND, np.uint8
+    )
+    reader, lettering = (
+        dataset.with_one_depth().with_options(decode=True, color="RGB"),
+        CaptionFont(),
+    )
     for line in range(num_lines):
         # A line at a time, so that memory holds no more whole images than stand beside each other.
         batch = reader.read(rows[line * columns : (line + 1) * columns])
@@ -79,7 +113,7 @@ def contact_sheet(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[
             sample = batch.sample(column)
             top, left = _GAP + line * cell_height, _GAP + column * cell_width
             cell = sheet[top : top + tile + _CAPTION_HEIGHT, left : left + tile]
-            _place_thumbnail(cell[:tile], as_rgb(sample[picture.name], picture))
+            _place_thumbnail(cell[:tile], as_rgb(sample[image_field.name], image_field))
             lettering.write(cell[tile:], _caption(sample, dataset.schema, lettering))
     return sheet
 
@@ -92,7 +126,7 @@ def save_sheet(sheet: Rgb, output: str | Path, *, overwrite: bool = False) -> No
     output = Path(output)
     check_sheet_output(output, overwrite=overwrite)
     data = encode(sheet, _FORMATS[output.suffix.lower()])
-    with written_whole(output) as temporary:
+    with atomic_write(output) as temporary:
         try:
             temporary.write_bytes(data)
         except OSError as error:
@@ -102,8 +136,13 @@ def save_sheet(sheet: Rgb, output: str | Path, *, overwrite: bool = False) -> No
 def check_sheet_output(output: Path, *, overwrite: bool = False) -> None:
     """Refuses a name that `save_sheet` could not write, before any work is done."""
     if output.suffix.lower() not in _FORMATS:
-        raise OptionError(at(f"the name does not say an image format; end it in one of {', '.join(_FORMATS)}", Place(output)))
-    refuse_existing([output], overwrite)
+        raise OptionError(
+            with_location(
+                f"the name does not say an image format; end it in one of {', '.join(_FORMATS)}",
+                Location(output),
+            )
+        )
+    check_absent([output], overwrite)
 
 
 def _place_thumbnail(square: Rgb, pixels: Rgb) -> None:
@@ -114,8 +153,10 @@ def _place_thumbnail(square: Rgb, pixels: Rgb) -> None:
     square[top : top + height, left : left + width] = thumbnail
 
 
-def _caption(sample: dict[str, Any], schema: Schema, lettering: "Lettering") -> str:
+def _caption(sample: dict[str, Any], schema: Schema, lettering: "CaptionFont") -> str:
     if "label" not in sample:
         return lettering.drawable(str(sample.get("key", "")).rsplit("/", 1)[-1])
     labels = np.atleast_1d(sample["label"]).tolist()
-    return ", ".join(lettering.drawable(schema.class_name(label), f"label {label}") for label in labels)
+    return ", ".join(
+        lettering.drawable(schema.class_name(label), f"label {label}") for label in labels
+    )

@@ -1,32 +1,31 @@
-"""routes: which decoder takes the images of a dataset, and why, by what their headers say."""
+"""DecoderUsage: which decoder takes the images of a dataset, and why, by what their headers say."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack._native.decode import Decoder
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Field
 from fastpack.images.headers import FORMATS, JPEG, probe_blobs
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
-Rows = npt.NDArray[np.int64]
 # Of an image its route, or its format when it is not a JPEG; and whether its headers are odd.
-Route = tuple[str, bool]
+ImageDecoder = tuple[str, bool]
 
 # Of larger datasets, so many images are looked at: a share of a half is then known to some 3%.
-_MOST_LOOKED_AT = 1000
+_MAX_LOOKED_AT = 1000
 _BATCH_SAMPLES = 64
 # Most headers are shorter; of an image with a longer one, all is read.
 _HEAD_BYTES = 2**16
 
 
 @dataclass(frozen=True)
-class Routes:
+class DecoderUsage:
     """Which decoder takes how many of the images that were looked at.
 
     - num_images: of the dataset; num_looked_at: fewer, at random, where it is large.
@@ -47,49 +46,67 @@ class Routes:
     num_odd: int = 0
 
 
-def take_routes(dataset: Reader | Source, *, seed: int = 0) -> Routes | None:
+def decoder_usage(dataset: Reader | Source, *, seed: int = 0) -> DecoderUsage | None:
     """Looks at the headers of up to 1,000 images; None when there are none, or they are stored decoded.
 
     >>> import fastpack
-    >>> take_routes(fastpack.open(getfixture("digits"))).others
+    >>> decoder_usage(fastpack.open(getfixture("digits"))).others
     {'png': 10}
     """
-    picture = dataset.schema.picture
-    if picture is None or picture.kind != "image" or len(dataset) == 0:
+    image_field = dataset.schema.image_field
+    if image_field is None or image_field.kind != "image" or len(dataset) == 0:
         return None
-    rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:_MOST_LOOKED_AT])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:_MAX_LOOKED_AT])
     sizes, decoder = dataset.sizes[rows], Decoder()
-    routes: list[Route] = []
+    decoders: list[ImageDecoder] = []
     for first in range(0, len(rows), _BATCH_SAMPLES):
         part = slice(first, first + _BATCH_SAMPLES)
-        routes += _routes(dataset, picture, rows[part], sizes[part], decoder)
-    kinds = Counter(kind for kind, _ in routes)
+        decoders += _decoders(dataset, image_field, rows[part], sizes[part], decoder)
+    kinds = Counter(kind for kind, _ in decoders)
     ours, unreadable = kinds.pop("ours", 0), kinds.pop("unreadable", 0)
     formats = {name: count for name, count in kinds.items() if name in FORMATS}
-    libjpeg, num_odd = kinds - Counter(formats), sum(is_odd for _, is_odd in routes)
-    return Routes(len(dataset), len(rows), ours, _most_first(libjpeg), _most_first(formats), unreadable, num_odd)
+    libjpeg, num_odd = kinds - Counter(formats), sum(is_odd for _, is_odd in decoders)
+    return DecoderUsage(
+        len(dataset),
+        len(rows),
+        ours,
+        _largest_first(libjpeg),
+        _largest_first(formats),
+        unreadable,
+        num_odd,
+    )
 
 
-def _routes(dataset: Reader | Source, picture: Field, rows: Rows, sizes: Rows, decoder: Decoder) -> list[Route]:
+def _decoders(
+    dataset: Reader | Source, image_field: Field, rows: Rows, sizes: Rows, decoder: Decoder
+) -> list[ImageDecoder]:
     if not isinstance(dataset, Reader):
-        return _routes_by(dataset.read(rows)[picture.name], sizes, decoder)
-    routes = _routes_by(dataset.heads(picture, rows, _HEAD_BYTES), sizes, decoder)
-    unsure = [i for i, (kind, _) in enumerate(routes) if kind == "unreadable" and sizes[i] > _HEAD_BYTES]
+        return _decoders_by(dataset.read(rows)[image_field.name], sizes, decoder)
+    decoders = _decoders_by(dataset.heads(image_field, rows, _HEAD_BYTES), sizes, decoder)
+    unsure = [
+        i for i, (kind, _) in enumerate(decoders) if kind == "unreadable" and sizes[i] > _HEAD_BYTES
+    ]
     if unsure:
-        whole = dataset.heads(picture, rows[unsure], int(sizes[unsure].max()))
-        for i, route in zip(unsure, _routes_by(whole, sizes[unsure], decoder), strict=True):
-            routes[i] = route
-    return routes
+        whole = dataset.heads(image_field, rows[unsure], int(sizes[unsure].max()))
+        for i, decoder_name in zip(
+            unsure, _decoders_by(whole, sizes[unsure], decoder), strict=True
+        ):
+            decoders[i] = decoder_name
+    return decoders
 
 
-def _routes_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[Route]:
+def _decoders_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[ImageDecoder]:
     infos, statuses = probe_blobs(heads)
     facts = zip(statuses.tolist(), infos["format"].tolist(), sizes.tolist(), strict=True)
     return [
-        ("unreadable", False) if status else decoder.route(heads[i], size) if format == JPEG else (FORMATS[format], False)
+        ("unreadable", False)
+        if status
+        else decoder.route(heads[i], size)
+        if format == JPEG
+        else (FORMATS[format], False)
         for i, (status, format, size) in enumerate(facts)
     ]
 
 
-def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+def _largest_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -35,7 +35,11 @@ class Spread:
         return cls(int(values.min()), int(np.median(values)), int(values.max()))
 
     def __str__(self) -> str:
-        return f"{self.min:,}" if self.min == self.max else f"{self.min:,} to {self.max:,} (median {self.median:,})"
+        return (
+            f"{self.min:,}"
+            if self.min == self.max
+            else f"{self.min:,} to {self.max:,} (median {self.median:,})"
+        )
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ class Description:
     fields: tuple[Field, ...]
     images: ImageFacts | None
     classes: tuple[ClassFacts, ...]
-    arrays: tuple[str, ...] = ()  # of the first file: how each is stored and read, or why it is left out
+    arrays: tuple[
+        str, ...
+    ] = ()  # of the first file: how each is stored and read, or why it is left out
     notes: tuple[str, ...] = ()
 
 
@@ -74,7 +80,8 @@ def describe(dataset: Reader) -> Description:
     index = dataset.index
     samples_of = np.bincount(index.shard_numbers, minlength=len(index.shards))
     files = tuple(
-        FileFacts(str(shard.path), shard.container, int(count), shard.size) for shard, count in zip(index.shards, samples_of, strict=True)
+        FileFacts(str(shard.path), shard.container, int(count), shard.size)
+        for shard, count in zip(index.shards, samples_of, strict=True)
     )
     num_bytes = sum(file.num_bytes for file in files)
     arrays = tuple(explain(index.shards[0].path))
@@ -83,29 +90,41 @@ def describe(dataset: Reader) -> Description:
 
 
 def _image_facts(dataset: Reader) -> ImageFacts | None:
-    picture = dataset.schema.picture
-    if picture is None:
+    image_field = dataset.schema.image_field
+    if image_field is None:
         return None
     num_bytes = int(dataset.sizes.sum())
-    if picture.kind == "pixels":
-        height, width = (*picture.image_shape, None, None)[:2]
+    if image_field.kind == "pixels":
+        height, width = (*image_field.image_shape, None, None)[:2]
         spreads = [None if side is None else Spread(side, side, side) for side in (width, height)]
-        return ImageFacts(num_bytes, {f"{np.dtype(picture.dtype).name} pixels": len(dataset)}, *spreads)
-    infos = dataset.index.infos[picture.name]
+        return ImageFacts(
+            num_bytes, {f"{np.dtype(image_field.dtype).name} pixels": len(dataset)}, *spreads
+        )
+    infos = dataset.index.infos[image_field.name]
     counts = np.bincount(infos["format"], minlength=len(FORMATS))
     formats = {name: int(count) for name, count in zip(FORMATS, counts, strict=True) if count}
     widths, heights = upright_sizes(infos[infos["width"] > 0], True, {})
-    return ImageFacts(num_bytes, formats, *(Spread.of(sides) if len(sides) else None for sides in (widths, heights)))
+    return ImageFacts(
+        num_bytes,
+        formats,
+        *(Spread.of(sides) if len(sides) else None for sides in (widths, heights)),
+    )
 
 
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
     column = dataset.columns.get("label")
     labels = column.values if isinstance(column, Ragged) else column
-    if column is not None and dataset.schema["label"].list_length is not None:  # a number for each class, say
+    if (
+        column is not None and dataset.schema["label"].list_length is not None
+    ):  # a number for each class, say
         return ()
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         return ()
     values, counts = np.unique(labels, return_counts=True)
-    count_of = dict.fromkeys(range(len(dataset.class_names)), 0) | dict(zip(values.tolist(), counts.tolist(), strict=True))
+    count_of = dict.fromkeys(range(len(dataset.class_names)), 0) | dict(
+        zip(values.tolist(), counts.tolist(), strict=True)
+    )
     names = dict(enumerate(dataset.class_names))
-    return tuple(ClassFacts(label, names.get(label, ""), count) for label, count in sorted(count_of.items()))
+    return tuple(
+        ClassFacts(label, names.get(label, ""), count) for label, count in sorted(count_of.items())
+    )

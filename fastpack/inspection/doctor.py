@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
-from fastpack.core.threads import num_cores, share
+from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.images.codecs import decode
 from fastpack.images.headers import FORMATS, probe_blobs
 from fastpack.inspection.advice import Facts, advise
-from fastpack.inspection.decoders import Routes, take_routes
+from fastpack.inspection.decoders import DecoderUsage, decoder_usage
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
@@ -28,8 +30,6 @@ _SAMPLED_BYTES = 256 * 2**20
 _SAMPLED = 4096
 _BATCH_SAMPLES = 64
 _PAGE_BYTES = 4096
-
-Rows = npt.NDArray[np.int64]
 # A training step, or whatever else takes batches; it returns when it is done with the batch.
 Consumer = Callable[[Batch], Any]
 
@@ -69,7 +69,7 @@ class Diagnosis:
     binding: str
     ceiling: float
     advice: tuple[str, ...]
-    routes: Routes | None = None
+    decoders: DecoderUsage | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -111,9 +111,25 @@ def doctor(
     num_bytes = int(dataset.sizes.sum())
     fits = memory is not None and num_bytes < memory / 2
     binding = _binding(stages, fits)
-    facts = Facts(binding.name, fits, {stage.name: stage.samples_per_second for stage in stages}, workers, *subject.look(rows))
+    facts = Facts(
+        binding.name,
+        fits,
+        {stage.name: stage.samples_per_second for stage in stages},
+        workers,
+        *subject.look(rows),
+    )
     ceiling, advice = binding.samples_per_second, tuple(advise(facts))
-    return Diagnosis(len(dataset), num_bytes, workers, memory, stages, binding.name, ceiling, advice, take_routes(dataset))
+    return Diagnosis(
+        len(dataset),
+        num_bytes,
+        workers,
+        memory,
+        stages,
+        binding.name,
+        ceiling,
+        advice,
+        decoder_usage(dataset),
+    )
 
 
 def sampled(sizes: Rows, seed: int) -> Rows:
@@ -146,7 +162,9 @@ class _Subject(Protocol):
         ...
 
 
-def _measured(subject: _Subject, rows: Rows, workers: int, consumer: Consumer | float | None, seconds: float) -> Iterator[Stage]:
+def _measured(
+    subject: _Subject, rows: Rows, workers: int, consumer: Consumer | float | None, seconds: float
+) -> Iterator[Stage]:
     def stage(name: str, took: float, done: Rows) -> Stage:
         took = max(took, 1e-9)
         return Stage(name, len(done) / took, float(subject.sizes[done].sum()) / took)
@@ -162,11 +180,13 @@ def _measured(subject: _Subject, rows: Rows, workers: int, consumer: Consumer | 
     for name, threads in (("decode", workers), ("decode, one core", 1)):
         if subject.decode(rows[:1], threads) is None:
             break
-        both, decoded = timed(lambda batch, threads=threads: subject.decode(batch, threads), warmed, seconds)  # type: ignore[misc]
-        again, _ = timed(lambda batch, threads=threads: subject.read(batch, threads), decoded, 2 * seconds)  # type: ignore[misc]
+        both, decoded = timed(partial(subject.decode, workers=threads), warmed, seconds)
+        again, _ = timed(partial(subject.read, workers=threads), decoded, 2 * seconds)
         yield stage(name, max(both - again, both / 100), decoded)
     if isinstance(consumer, (int, float)):
-        yield Stage("consumer", float(consumer), float(consumer) * float(subject.sizes[rows].mean()))
+        yield Stage(
+            "consumer", float(consumer), float(consumer) * float(subject.sizes[rows].mean())
+        )
     elif consumer is not None:
         yield stage("consumer", *_consumed(subject, rows, workers, consumer, seconds))
 
@@ -183,7 +203,9 @@ def timed(work: Callable[[Rows], Any], rows: Rows, seconds: float) -> tuple[floa
     return took, rows[:done]
 
 
-def _consumed(subject: _Subject, rows: Rows, workers: int, consumer: Consumer, seconds: float) -> tuple[float, Rows]:
+def _consumed(
+    subject: _Subject, rows: Rows, workers: int, consumer: Consumer, seconds: float
+) -> tuple[float, Rows]:
     """The consumer's time alone: its batches are ready before."""
     ready: list[Batch] = []
 
@@ -235,11 +257,13 @@ def _available_memory() -> int | None:
 class _ReaderSubject:
     def __init__(self, reader: Reader) -> None:
         self._reader, self.sizes = reader.with_one_depth(), reader.sizes
-        picture = reader.schema.picture
-        self._is_encoded = picture is not None and picture.kind == "image"
+        image_field = reader.schema.image_field
+        self._is_encoded = image_field is not None and image_field.kind == "image"
 
     def read(self, rows: Rows, workers: int) -> Batch:
-        return self._reader.with_options(decode=False, transform=None, num_workers=workers).read(rows)
+        return self._reader.with_options(decode=False, transform=None, num_workers=workers).read(
+            rows
+        )
 
     def decode(self, rows: Rows, workers: int) -> Batch | None:
         reader = self._reader.with_options(decode=True, num_workers=workers)
@@ -254,10 +278,10 @@ class _ReaderSubject:
         return [shards[index.shard_numbers[row]] / index.files.names[row] for row in rows.tolist()]
 
     def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
-        picture = self._reader.schema.picture
-        if picture is None or not self._is_encoded:
+        image_field = self._reader.schema.image_field
+        if image_field is None or not self._is_encoded:
             return {}, 0.0, True
-        return *_shares(self._reader.index.infos[picture.name][rows]), True
+        return *_shares(self._reader.index.infos[image_field.name][rows]), True
 
 
 class _SourceSubject:
@@ -271,23 +295,29 @@ class _SourceSubject:
         batch = self._source.read(rows)
         name, images = self._images(batch)
         pixels: list[Any] = [None] * len(images)
-        left = iter(range(len(images)))  # next() on one iterator is atomic: each image is taken once
+        left = iter(
+            range(len(images))
+        )  # next() on one iterator is atomic: each image is taken once
 
         def work() -> None:
             for i in left:
                 pixels[i] = decode(images.bytes(i))
 
-        share(work, workers)
+        run_in_threads(work, workers)
         return Batch({**batch, name: pixels}, len(rows))
 
     def _images(self, batch: Batch) -> tuple[str, Ragged]:
-        picture = self._source.schema.picture
-        if picture is None or not isinstance(batch[picture.name], Ragged):
+        image_field = self._source.schema.image_field
+        if image_field is None or not isinstance(batch[image_field.name], Ragged):
             raise OptionError("this source gives no image files; pack it and look at the dataset")
-        return picture.name, batch[picture.name]
+        return image_field.name, batch[image_field.name]
 
     def paths(self, rows: Rows) -> list[Path]:
-        return [Path(place.path) for row in rows.tolist() if (place := self._source.place(row)).path is not None]
+        return [
+            Path(location.path)
+            for row in rows.tolist()
+            if (location := self._source.location(row)).path is not None
+        ]
 
     def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         _, images = self._images(self._source.read(rows[:_BATCH_SAMPLES]))
@@ -297,6 +327,10 @@ class _SourceSubject:
 
 def _shares(infos: npt.NDArray[Any]) -> tuple[dict[str, float], float]:
     counts = np.bincount(infos["format"], minlength=len(FORMATS))
-    shares = {name: float(count / len(infos)) for name, count in zip(FORMATS, counts, strict=False) if count}
+    shares = {
+        name: float(count / len(infos))
+        for name, count in zip(FORMATS, counts, strict=False)
+        if count
+    }
     shares["progressive"] = float((infos["progressive"] > 0).mean())
     return shares, float((infos["width"].astype(np.float64) * infos["height"]).mean() / 1e6)

@@ -39,7 +39,9 @@ class Listed:
     offset: int | None
 
 
-def list_samples(dataset: Reader, *, match: str | None = None, class_name: str | None = None) -> Iterator[Listed]:
+def list_samples(
+    dataset: Reader, *, match: str | None = None, class_name: str | None = None
+) -> Iterator[Listed]:
     """Each sample in turn.
 
     - match: only keys that fit this pattern, as a shell has it: "cat/*".
@@ -72,28 +74,43 @@ def _of_class(dataset: Reader, class_name: str) -> npt.NDArray[np.bool_]:
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not isinstance(flat, np.ndarray):
         raise OptionError("the samples have no labels")
-    wanted = [label for label in np.unique(flat).tolist() if class_name in (str(label), dataset.schema.class_name(label))]
+    wanted = [
+        label
+        for label in np.unique(flat).tolist()
+        if class_name in (str(label), dataset.schema.class_name(label))
+    ]
     if not wanted:
-        raise OptionError(f"no sample is of the class {class_name!r}; `fastpack info` lists the classes")
+        raise OptionError(
+            f"no sample is of the class {class_name!r}; `fastpack info` lists the classes"
+        )
     is_wanted = np.isin(flat, wanted)
     if isinstance(labels, Ragged):
-        return np.bincount(np.repeat(np.arange(len(labels)), labels.lengths), is_wanted, len(labels)) > 0
+        return (
+            np.bincount(np.repeat(np.arange(len(labels)), labels.lengths), is_wanted, len(labels))
+            > 0
+        )
     return is_wanted
 
 
 def listed(dataset: Reader, number: int) -> Listed:
     """What is known of one sample."""
-    picture, place, columns = dataset.schema.picture, dataset.place(number), dataset.columns
+    image_field, location, columns = (
+        dataset.schema.image_field,
+        dataset.location(number),
+        dataset.columns,
+    )
     labels = tuple(np.atleast_1d(columns["label"][number]).tolist()) if "label" in columns else ()
     width = height = 0
     format, offset = "", None
-    if picture is not None:
-        span = dataset.index.spans[picture.name][number]
+    if image_field is not None:
+        span = dataset.index.spans[image_field.name][number]
         offset = None if span["offset"] == NO_SPAN else int(span["offset"])
-        format = f"{np.dtype(picture.dtype).name} pixels" if picture.kind == "pixels" else ""
-        height, width = (*(size or 0 for size in picture.image_shape), 0, 0)[:2]
-    if picture is not None and picture.kind == "image":
-        info = dataset.index.infos[picture.name][number]
+        format = (
+            f"{np.dtype(image_field.dtype).name} pixels" if image_field.kind == "pixels" else ""
+        )
+        height, width = (*(size or 0 for size in image_field.image_shape), 0, 0)[:2]
+    if image_field is not None and image_field.kind == "image":
+        info = dataset.index.infos[image_field.name][number]
         height, width = _upright(int(info["height"]), int(info["width"]), int(info["orientation"]))
         format = FORMATS[info["format"]] if info["format"] < len(FORMATS) else "unknown"
     return Listed(
@@ -105,8 +122,8 @@ def listed(dataset: Reader, number: int) -> Listed:
         height,
         format,
         int(dataset.sizes[number]),
-        str(place.path),
-        int(place.record or 0),
+        str(location.path),
+        int(location.record or 0),
         offset,
     )
 

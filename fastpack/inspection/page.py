@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import Rows
 from fastpack.core.schema import Field
 from fastpack.errors import EmptySourceError, FastpackError, SchemaError, from_os_error
-from fastpack.files.atomic import refuse_existing, written_whole
+from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.images.codecs import encode
 from fastpack.inspection.listing import listed
 from fastpack.inspection.thumbnail import as_rgb, fitted
@@ -23,10 +25,14 @@ from fastpack.reading.reader import Reader
 _BATCH_SAMPLES = 32
 _QUALITY = 85
 
-Rows = npt.NDArray[np.int64]
 
-
-def html_page(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]], *, title: str = "", tile: int = 256) -> str:
+def html_page(
+    dataset: Reader,
+    rows: Sequence[int] | npt.NDArray[np.integer[Any]],
+    *,
+    title: str = "",
+    tile: int = 256,
+) -> str:
     """A page of the given samples: thumbnails with class, key, size and place; to be filtered by class and by name.
 
     - rows: sample numbers, in the order in which they are shown.
@@ -36,24 +42,35 @@ def html_page(dataset: Reader, rows: Sequence[int] | npt.NDArray[np.integer[Any]
     Images are shown as the Reader gives them, so its transform is seen; one that cannot be decoded is shown as the reason why.
     Names come from anybody's files: on the page they are text, never markup. Raises EmptySourceError, SchemaError or IndexError.
     """
-    if dataset.schema.picture is None:
+    if dataset.schema.image_field is None:
         raise SchemaError("there is no image field to show")
     numbers = np.asarray(rows, np.int64)
     if len(numbers) == 0:
         raise EmptySourceError("there are no samples to show; give at least one sample number")
     title = title or dataset.index.shards[0].path.name
     about = f"{len(numbers):,} of {len(dataset):,} samples, {len(dataset.index.shards):,} file{'s' * (len(dataset.index.shards) > 1)}"
-    data = json.dumps({"title": title, "about": about, "samples": list(_samples(dataset, numbers, tile))})
-    before, after = files("fastpack.inspection").joinpath("page.html").read_text(encoding="utf-8").split("$data")
+    data = json.dumps(
+        {"title": title, "about": about, "samples": list(_samples(dataset, numbers, tile))}
+    )
+    before, after = (
+        files("fastpack.inspection")
+        .joinpath("page.html")
+        .read_text(encoding="utf-8")
+        .split("$data")
+    )
     # "<" is all that could end the element which the data stand in.
-    return before.replace("$title", html.escape(_encodable(title))) + data.replace("<", "\\u003c") + after
+    return (
+        before.replace("$title", html.escape(_encodable(title)))
+        + data.replace("<", "\\u003c")
+        + after
+    )
 
 
 def save_page(page: str, output: str | Path, *, overwrite: bool = False) -> None:
     """Writes a page, under a temporary name first. Raises OutputExistsError or UnreadableFileError."""
     output = Path(output)
-    refuse_existing([output], overwrite)
-    with written_whole(output) as temporary:
+    check_absent([output], overwrite)
+    with atomic_write(output) as temporary:
         try:
             temporary.write_text(page, encoding="utf-8")
         except OSError as error:
@@ -67,24 +84,33 @@ def _encodable(text: str) -> str:
 
 def _samples(dataset: Reader, rows: Rows, tile: int) -> Iterator[dict[str, Any]]:
     reader = dataset.with_one_depth().with_options(decode=True, color="RGB", on_error="mask")
-    field = dataset.schema.picture
+    field = dataset.schema.image_field
     assert field is not None
     for first in range(0, len(rows), _BATCH_SAMPLES):
         numbers = rows[first : first + _BATCH_SAMPLES]
-        for row, picture in zip(numbers.tolist(), _pictures(reader, numbers, field, tile), strict=True):
-            yield picture | _facts(dataset, row % len(dataset))
+        for row, image_field in zip(
+            numbers.tolist(), _pictures(reader, numbers, field, tile), strict=True
+        ):
+            yield image_field | _facts(dataset, row % len(dataset))
 
 
-def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> list[dict[str, Any]]:
+def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> Iterator[dict[str, Any]]:
     """The thumbnail of each sample, or the reason why there is none."""
-    try:
-        batch = reader.read(numbers)
-    except FastpackError as error:
-        if len(numbers) == 1:
-            return [{"src": "", "fault": str(error)}]
-        return [picture for number in numbers for picture in _pictures(reader, np.array([number]), field, tile)]
+    for _, batch in bisect(reader.read, numbers):
+        if isinstance(batch, FastpackError):
+            yield {"src": "", "fault": str(batch)}
+        else:
+            yield from _pictures_of(batch, field, tile)
+
+
+def _pictures_of(batch: Batch, field: Field, tile: int) -> list[dict[str, Any]]:
     faults = iter(batch.failures)
-    return [_picture(batch, i, field, tile) if batch.mask[i] else {"src": "", "fault": str(next(faults))} for i in range(len(numbers))]
+    return [
+        _picture(batch, i, field, tile)
+        if batch.mask[i]
+        else {"src": "", "fault": str(next(faults))}
+        for i in range(batch.num_samples)
+    ]
 
 
 def _picture(batch: Batch, i: int, field: Field, tile: int) -> dict[str, Any]:
@@ -104,5 +130,5 @@ def _facts(dataset: Reader, row: int) -> dict[str, Any]:
         "height": sample.height,
         "bytes": sample.num_bytes,
         "format": sample.format,
-        "place": str(dataset.place(row)),
+        "place": str(dataset.location(row)),
     }

@@ -1,4 +1,4 @@
-"""census: of what sizes and kinds the images of a dataset are, by what their headers said when they were indexed."""
+"""ImageStatistics: of what sizes and kinds the images of a dataset are, by what their headers said when they were indexed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from fastpack.images.decode import upright_sizes
 from fastpack.images.headers import FORMATS
 from fastpack.reading.reader import Reader
 
-_MOST_SIZES = 5
+_MAX_SIZES = 5
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SizeCount:
 
 
 @dataclass(frozen=True)
-class Census:
+class ImageStatistics:
     """The images of a dataset, counted.
 
     - pixels, stored_bytes: of an image, in bins that double.
@@ -47,22 +47,22 @@ class Census:
     traits: dict[str, int]
 
 
-def take_census(dataset: Reader) -> Census | None:
+def image_statistics(dataset: Reader) -> ImageStatistics | None:
     """Counts the images of a dataset; None when there are none, or they are arrays of one size. No image is read.
 
     >>> import fastpack
-    >>> take_census(fastpack.open(getfixture("digits"))).sizes
+    >>> image_statistics(fastpack.open(getfixture("digits"))).sizes
     (SizeCount(width=8, height=8, num_images=10),)
     """
-    picture = dataset.schema.picture
-    if picture is None or picture.kind != "image":
+    image_field = dataset.schema.image_field
+    if image_field is None or image_field.kind != "image":
         return None
-    infos = dataset.index.infos[picture.name]
+    infos = dataset.index.infos[image_field.name]
     readable = infos[(infos["width"] > 0) & (infos["height"] > 0)]
     widths, heights = (sides.astype(np.int64) for sides in upright_sizes(readable, True, {}))
     sizes, counts = np.unique(np.stack([widths, heights], axis=1), axis=0, return_counts=True)
-    most = np.argsort(-counts, kind="stable")[:_MOST_SIZES]
-    return Census(
+    most = np.argsort(-counts, kind="stable")[:_MAX_SIZES]
+    return ImageStatistics(
         _bins(widths * heights),
         _bins(dataset.sizes),
         tuple(SizeCount(int(sizes[i, 0]), int(sizes[i, 1]), int(counts[i])) for i in most),
@@ -78,7 +78,9 @@ def _bins(values: npt.NDArray[np.int64]) -> tuple[Bin, ...]:
     exponents = np.frexp(np.maximum(values, 1).astype(np.float64))[1].astype(np.int64)
     least = int(exponents.min())
     counts = np.bincount(exponents - least)
-    return tuple(Bin(2 ** (least + i - 1), 2 ** (least + i), int(count)) for i, count in enumerate(counts))
+    return tuple(
+        Bin(2 ** (least + i - 1), 2 ** (least + i), int(count)) for i, count in enumerate(counts)
+    )
 
 
 def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
@@ -91,5 +93,7 @@ def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
         "16 bits": infos["bits"] == 16,
         "turned": infos["orientation"] > 1,
     }
-    counts = {name: int(np.count_nonzero(has)) for name, has in traits.items()} | {"unreadable": len(infos) - num_readable}
+    counts = {name: int(np.count_nonzero(has)) for name, has in traits.items()} | {
+        "unreadable": len(infos) - num_readable
+    }
     return {name: count for name, count in counts.items() if count}

@@ -19,9 +19,13 @@ def as_rgb(values: npt.ArrayLike, field: Field) -> Rgb:
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
-        raise ShapeError(f"an image to show is (height, width), with 1, 3 or 4 channels last, not {pixels.shape}")
+        raise ShapeError(
+            f"an image to show is (height, width), with 1, 3 or 4 channels last, not {pixels.shape}"
+        )
     if pixels.dtype != np.uint8:
-        pixels = cv2.normalize(pixels.astype(np.float64), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U).reshape(pixels.shape)  # type: ignore[call-overload]
+        pixels = cv2.normalize(
+            pixels.astype(np.float64), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U
+        ).reshape(pixels.shape)  # type: ignore[call-overload]
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3]
 
 
@@ -35,4 +39,7 @@ def fitted(pixels: Rgb, side: int, *, enlarge: bool = True) -> Rgb:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
     # AREA averages what it leaves out, so a shrunken image has no moiré.
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(
+        cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR),
+        np.uint8,
+    )

@@ -8,27 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
-from fastpack.errors import CorruptRecordError, FastpackError, FormatError, OptionError, Place, at
+from fastpack.core.progress import Progress
+from fastpack.errors import (
+    CorruptRecordError,
+    FastpackError,
+    FormatError,
+    Location,
+    OptionError,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
-from fastpack.files.atomic import refuse_existing, written_whole
+from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
 from fastpack.index.index import Index
 from fastpack.index.kinds import kinds_of
-from fastpack.integrity.salvage.survey import Damage, told_index
+from fastpack.integrity.salvage.survey import Damage, trusted_index
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 
-# Called with (bytes done, bytes in all).
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairResult:
     """What a repair came to: the new file, the samples in it, and what was wrong with the old one, record by record.
 
     A damage that `is_lost` is not in the new file. `notes`: why the new file, whole as it is, cannot be opened.
@@ -58,7 +63,7 @@ def repair(
     index_dir: str | Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
-) -> Repaired:
+) -> RepairResult:
     """Writes what is whole in a damaged TFRecord or HDF5 file to a new file of the same kind; nothing is made up.
 
     - path: the damaged file. It is only read. Its saved index, where there is one, helps: it knows where records were, their
@@ -81,21 +86,31 @@ def repair(
     check_arguments(overwrite=overwrite, index_dir=index_dir, limits=limits, progress=progress)
     path, output = path_of("path", path), path_of("output", output)
     if output.exists() and output.samefile(path):
-        raise OptionError(at("the output is the damaged file, which is never changed; choose another name", Place(output)))
-    refuse_existing([output], overwrite)
+        raise OptionError(
+            with_location(
+                "the output is the damaged file, which is never changed; choose another name",
+                Location(output),
+            )
+        )
+    check_absent([output], overwrite)
     remove_leftovers(output.parent)
-    told = _told(path, None if index_dir is None else Path(index_dir))
+    told = _saved(path, None if index_dir is None else Path(index_dir))
     kind = _container_of(path, told)
     if kind == "tfrecord":
         return _repair_tfrecord(path, output, told, limits, progress)
     if kind == "hdf5":
         return _repair_hdf5(path, output, told, limits, progress, overwrite=overwrite)
-    raise FormatError(at(f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again", Place(path)))
+    raise FormatError(
+        with_location(
+            f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again",
+            Location(path),
+        )
+    )
 
 
-def _told(path: Path, index_dir: Path | None) -> Index | None:
+def _saved(path: Path, index_dir: Path | None) -> Index | None:
     with contextlib.suppress(FormatError):
-        return told_index(path, index_dir)
+        return trusted_index(path, index_dir)
     return None
 
 
@@ -110,30 +125,47 @@ def _container_of(path: Path, told: Index | None) -> str:
 
 
 def _nothing_whole(path: Path) -> CorruptRecordError:
-    return CorruptRecordError(at("nothing in the file is whole; restore it from its source", Place(path)))
+    return CorruptRecordError(
+        with_location("nothing in the file is whole; restore it from its source", Location(path))
+    )
 
 
-def _repair_tfrecord(path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None) -> Repaired:
-    from fastpack.integrity.salvage.tfrecord import copy_records, survey_tfrecord, walk_records, without_strangers  # late: few need it
+def _repair_tfrecord(
+    path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None
+) -> RepairResult:
+    from fastpack.integrity.salvage.tfrecord import (
+        copy_records,
+        survey_tfrecord,
+        walk_records,
+        without_strangers,
+    )  # late: few need it
 
     size = path.stat().st_size
     survey = survey_tfrecord(path, told, limits, _part(progress, size, 0))
     if len(survey.records) == 0:
         raise _nothing_whole(path)
     survey = without_strangers(path, survey)
-    with written_whole(output) as temporary:
+    with atomic_write(output) as temporary:
         copy_records(path, survey, temporary, _part(progress, size, size))
         written = walk_records(temporary, limits)
         if len(written) != len(survey.records) or written["kind"].any():
-            raise CorruptRecordError(at("what was written does not read back the same; check the disk", Place(output)))
+            raise CorruptRecordError(
+                with_location(
+                    "what was written does not read back the same; check the disk", Location(output)
+                )
+            )
     notes = _indexed(output, told, limits)
-    return Repaired(path, output, len(survey.records), output.stat().st_size, survey.damages, notes)
+    return RepairResult(
+        path, output, len(survey.records), output.stat().st_size, survey.damages, notes
+    )
 
 
 def _indexed(output: Path, told: Index | None, limits: Limits) -> tuple[str, ...]:
     """Saves the index of a repaired file. Gives a note on a file that has none, since it cannot be opened."""
     try:
-        index = registry.named("tfrecord").index(output, check=False, limits=limits, kinds=kinds_of(told))
+        index = registry.named("tfrecord").index(
+            output, check=False, limits=limits, kinds=kinds_of(told)
+        )
     except FastpackError as error:
         return (f"the new file cannot be opened as it is: {error}",)
     with contextlib.suppress(FastpackError):  # an index is derived
@@ -143,26 +175,36 @@ def _indexed(output: Path, told: Index | None, limits: Limits) -> tuple[str, ...
 
 def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], None] | None:
     """Progress through one of two passes over a file."""
-    return (lambda done: progress(first + done, 2 * size)) if progress else None
+    return (lambda done: progress(first + done, 2 * size, first + done)) if progress else None
 
 
-def _repair_hdf5(path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None, *, overwrite: bool) -> Repaired:
+def _repair_hdf5(
+    path: Path,
+    output: Path,
+    told: Index | None,
+    limits: Limits,
+    progress: Progress | None,
+    *,
+    overwrite: bool,
+) -> RepairResult:
     from fastpack.integrity.salvage.hdf5 import survey_hdf5
 
     survey = survey_hdf5(path, told, limits)
     whole = survey.whole
     if len(whole) == 0:
         raise _nothing_whole(path)
-    picture = whole.schema.picture
-    is_pixels = picture is not None and picture.kind == "pixels"
+    image_field = whole.schema.image_field
+    is_pixels = image_field is not None and image_field.kind == "pixels"
     names = {field.name: field.source_name for field in whole.schema.fields}
-    options = PackOptions(format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits)
+    options = PackOptions(
+        format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits
+    )
     total = int(Reader(whole).sizes.sum())
     packed = pack(
         Reader(whole, ReadOptions(decode=False, limits=limits)),
         output,
         options,
         overwrite=overwrite,
-        progress=(lambda samples, of, done: progress(done, total)) if progress else None,
+        progress=(lambda samples, of, done: progress(done, total, done)) if progress else None,
     )
-    return Repaired(path, output, packed.num_samples, packed.output_bytes, survey.damages)
+    return RepairResult(path, output, packed.num_samples, packed.output_bytes, survey.damages)

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.core import checks
 from fastpack.core.batch import Batch
-from fastpack.core.dtypes import NO_SPAN
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import NO_SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.portions import portions
+from fastpack.core.progress import Progress
 from fastpack.core.ragged import Text, flat_values, owners
-from fastpack.core.threads import num_cores, share
-from fastpack.errors import FastpackError, OptionError, Place, at
+from fastpack.core.threads import num_cores, run_in_threads
+from fastpack.errors import FastpackError, Location, OptionError, with_location
 from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
@@ -27,12 +29,12 @@ from fastpack.files.naming import missing, strangers
 from fastpack.files.publication import refuse_unfinished
 from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
-from fastpack.formats.protocols import Paths
-from fastpack.index.find_seek_points import marked
+from fastpack.formats.protocols import DatasetPaths
+from fastpack.index.find_seek_points import add_seek_points
 from fastpack.index.index import Index, concatenate
 from fastpack.index.kinds import kinds_of
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
-from fastpack.integrity.salvage.survey import Damage, told_index
+from fastpack.integrity.salvage.survey import Damage, trusted_index
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.sampling.split import repeated_keys
@@ -40,13 +42,11 @@ from fastpack.sources import Source
 
 _BATCH_SAMPLES = 256
 _BATCH_BYTES = 64 * 2**20  # of decoded pixels
-_MOST_KEYS = 100  # of those that come again are listed
-
-Rows = npt.NDArray[np.int64]
+_MAX_KEYS = 100  # of those that come again are listed
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifyResult:
     """What a verification found.
 
     - num_files, num_samples: what was looked at, whole or damaged.
@@ -71,20 +71,16 @@ class Verified:
         return json.dumps(dataclasses.asdict(self) | {"is_sound": self.is_sound})
 
 
-# Called with (bytes done, bytes in all) after each batch.
-Progress = Callable[[int, int], None]
-
-
 def verify(
-    path: Paths,
+    path: DatasetPaths,
     *,
     decode: bool = False,
-    against: Source | Paths | None = None,
+    against: Source | DatasetPaths | None = None,
     index_dir: str | Path | None = None,
     num_workers: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
-) -> Verified:
+) -> VerifyResult:
     """Reads everything and compares it with its checksums; nothing is modified.
 
     A saved index that disagrees with its file is a problem too: so a file that lost its last records, or had two of them
@@ -102,12 +98,18 @@ def verify(
     >>> verify(getfixture("digits")).is_sound
     True
     """
-    check_arguments(decode=decode, index_dir=index_dir, num_workers=num_workers, limits=limits, progress=progress)
+    check_arguments(
+        decode=decode,
+        index_dir=index_dir,
+        num_workers=num_workers,
+        limits=limits,
+        progress=progress,
+    )
     source = _source_of(against)
     shards = find_shards(path, check=False)
     job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
     work = _Work(shards, job, progress, num_passes=1 + decode + (against is not None))
-    share(work.run, min(num_workers or num_cores(), len(shards)))
+    run_in_threads(work.run, min(num_workers or num_cores(), len(shards)))
     findings = [work.findings[number] for number in range(len(shards))]
     problems = [problem for finding in findings for problem in finding.problems]
     is_one_file = isinstance(path, (str, Path)) and shards == [Path(path)]
@@ -115,9 +117,19 @@ def verify(
     if source is not None:
         problems += _compare(findings, source, work)
     work.finish()
-    num_samples, num_unchecked = sum(f.num_samples for f in findings), sum(f.num_unchecked for f in findings)
+    num_samples, num_unchecked = (
+        sum(f.num_samples for f in findings),
+        sum(f.num_unchecked for f in findings),
+    )
     repeated = _repeated_keys(findings)
-    return Verified(len(shards), num_samples, num_unchecked, tuple(problems), len(repeated), tuple(repeated[:_MOST_KEYS]))
+    return VerifyResult(
+        len(shards),
+        num_samples,
+        num_unchecked,
+        tuple(problems),
+        len(repeated),
+        tuple(repeated[:_MAX_KEYS]),
+    )
 
 
 def _source_of(against: Any) -> Source | None:
@@ -125,7 +137,9 @@ def _source_of(against: Any) -> Source | None:
         return source_at(path_of("against", against))
     is_source = hasattr(against, "read") and hasattr(against, "schema")
     if not (against is None or is_source or isinstance(against, (list, tuple))):
-        raise OptionError(f"against must be a path, a list of paths or a Source, not {checks.shown(against)}")
+        raise OptionError(
+            f"against must be a path, a list of paths or a Source, not {checks.shown(against)}"
+        )
     return None if against is None else source_at(against)
 
 
@@ -151,9 +165,13 @@ class _Job:
 class _Work:
     """The files, taken one after the other by any number of threads."""
 
-    def __init__(self, shards: list[Path], job: _Job, progress: Progress | None, num_passes: int) -> None:
+    def __init__(
+        self, shards: list[Path], job: _Job, progress: Progress | None, num_passes: int
+    ) -> None:
         self.findings: dict[int, _Finding] = {}
-        self._left: Iterator[tuple[int, Path]] = iter(enumerate(shards))  # next() on one iterator is atomic: each file is taken once
+        self._left: Iterator[tuple[int, Path]] = iter(
+            enumerate(shards)
+        )  # next() on one iterator is atomic: each file is taken once
         self._job, self._progress = job, progress
         self._total, self._done = sum(shard.stat().st_size for shard in shards) * num_passes, 0
         self._lock = threading.Lock()
@@ -170,7 +188,7 @@ class _Work:
         with self._lock:
             self._done = min(self._done + num_bytes, self._total)
             if self._progress:
-                self._progress(self._done, self._total)
+                self._progress(self._done, self._total, self._done)
 
     def finish(self) -> None:
         self.advance(self._total)
@@ -178,7 +196,7 @@ class _Work:
 
 def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
     size = path.stat().st_size
-    told, problems = _told(path, job.index_dir)
+    told, problems = _saved(path, job.index_dir)
     try:
         # Compares everything with its checksums. What fields are is not a matter of the bytes, so the saved index says it.
         index = registry.of_file(path).index(path, limits=job.limits, kinds=kinds_of(told))
@@ -186,10 +204,10 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
         finding = _survey(path, told, error, job.limits)
     else:
         finding = _Finding([], len(index), _num_unchecked(index), index)
-        index = marked(index) if told is not None and told.checkpoints else index
+        index = add_seek_points(index) if told is not None and told.seek_points else index
         if told is not None and (difference := disagreement(told, index)):
             remedy = f"restore the file; or, if it was changed on purpose, delete {index_path(path, job.index_dir)}"
-            problems.append(at(f"{difference}; {remedy}", Place(path)))
+            problems.append(with_location(f"{difference}; {remedy}", Location(path)))
     advance(size)
     if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
         options = ReadOptions(decode=job.decode, on_error="mask", bits=8, limits=job.limits)
@@ -198,9 +216,9 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     return finding
 
 
-def _told(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
+def _saved(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
     try:
-        return told_index(path, index_dir), []
+        return trusted_index(path, index_dir), []
     except FastpackError as error:
         return None, [str(error)]
 
@@ -217,11 +235,15 @@ def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits
             records = survey_tfrecord(path, told, limits)
             num_lost = sum(damage.is_lost for damage in records.damages)
             whole = whole_samples(path, records, told, limits)
-            return _Finding(_lines(path, records.damages, error), len(records.records) + num_lost, dataset=whole)
+            return _Finding(
+                _lines(path, records.damages, error), len(records.records) + num_lost, dataset=whole
+            )
         if container == "hdf5":
             samples = survey_hdf5(path, told, limits)
             unchecked = _num_unchecked(samples.index)
-            return _Finding(_lines(path, samples.damages, error), len(samples.index), unchecked, samples.whole)
+            return _Finding(
+                _lines(path, samples.damages, error), len(samples.index), unchecked, samples.whole
+            )
     except FastpackError as worse:
         return _Finding([str(worse)])
     return _Finding([str(error)])
@@ -229,13 +251,17 @@ def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits
 
 def _lines(path: Path, damages: tuple[Damage, ...], error: FastpackError) -> list[str]:
     remedy = "restore the file from its source, or let `fastpack repair` save what is whole"
-    return [at(f"{damage.reason}; {remedy}", damage.place(path)) for damage in damages] or [str(error)]
+    return [
+        with_location(f"{damage.reason}; {remedy}", damage.location(path)) for damage in damages
+    ] or [str(error)]
 
 
 def _num_unchecked(index: Index) -> int:
     unchecked = np.zeros(len(index), np.bool_)
     for name, spans in index.spans.items():
-        checking = [number for number, table in index.chunks.get(name, {}).items() if table.has_checksums]
+        checking = [
+            number for number, table in index.chunks.get(name, {}).items() if table.has_checksums
+        ]
         flat, owner = flat_values(spans), owners(spans)
         unsummed = (flat["record_length"] == 0) & (flat["crc32c"] == 0) & (flat["length"] > 0)
         unchecked[owner[unsummed & ~np.isin(index.shard_numbers[owner], checking)]] = True
@@ -244,35 +270,30 @@ def _num_unchecked(index: Index) -> int:
 
 def _must_be_read(index: Index) -> bool:
     """True for samples without a checksum, and for those whose checksum is known only when they are decoded."""
-    return _num_unchecked(index) > 0 or any((flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values())
+    return _num_unchecked(index) > 0 or any(
+        (flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values()
+    )
 
 
 def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
-    for rows in _batches(reader):
-        yield from _read_rows(reader, rows)
-        advance(size * len(rows) // len(reader))
+    """Read all samples, in batches that fit in memory once they are decoded. Yields the faults."""
+    rows = np.arange(len(reader))
+    for part in portions(_decoded_bytes(reader), _BATCH_BYTES, _BATCH_SAMPLES):
+        for read, result in bisect(reader.read, rows[part]):
+            if isinstance(result, FastpackError):
+                yield str(result)
+            else:
+                yield from map(str, result.failures)
+                yield from _compare_pixels(reader, read, result)
+        advance(size * (part.stop - part.start) // len(reader))
 
 
-def _batches(reader: Reader) -> list[Rows]:
-    """Rows in groups that fit in memory once they are decoded."""
+def _decoded_bytes(reader: Reader) -> Rows:
+    """Bytes of each image in RGB; of samples without a width, their stored bytes."""
     facts = reader.columns
-    areas = np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64) if "width" in facts else reader.sizes // 3
-    groups = np.maximum(np.cumsum(areas * 3) // _BATCH_BYTES, np.arange(len(reader)) // _BATCH_SAMPLES)
-    return [rows for rows in np.split(np.arange(len(reader)), np.flatnonzero(np.diff(groups)) + 1) if len(rows)]
-
-
-def _read_rows(reader: Reader, rows: Rows) -> Iterator[str]:
-    """What cannot be read; a batch that fails as a whole is halved until each bad record is found."""
-    try:
-        batch = reader.read(rows)
-        yield from map(str, batch.failures)
-        yield from _compare_pixels(reader, rows, batch)
-    except FastpackError as error:
-        if len(rows) == 1:
-            yield str(error)
-            return
-        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            yield from _read_rows(reader, half)
+    if "width" not in facts:
+        return reader.sizes
+    return np.asarray(facts["width"], np.int64) * np.asarray(facts["height"], np.int64) * 3
 
 
 def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
@@ -287,7 +308,10 @@ def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
         pixels = np.ascontiguousarray(batch[field.name], field.dtype).reshape(-1).view(np.uint8)
         crcs = crc32c_rows(pixels, np.arange(len(rows) + 1) * (len(pixels) // len(rows)))
         for row in rows[decoded & (crcs != spans["crc32c"])].tolist():
-            yield at(f"{field.name}: the pixels differ from their CRC32C; restore the file from its source", reader.place(row))
+            yield with_location(
+                f"{field.name}: the pixels differ from their CRC32C; restore the file from its source",
+                reader.location(row),
+            )
 
 
 def _set_problems(shards: list[Path]) -> Iterator[str]:
@@ -302,13 +326,19 @@ def _set_problems(shards: list[Path]) -> Iterator[str]:
 
 def _repeated_keys(findings: list[_Finding]) -> list[str]:
     """The key of each sample that has the key of an earlier one."""
-    columns = [finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None]
+    columns = [
+        finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None
+    ]
     pieces = [keys for keys in columns if isinstance(keys, Text)]
     return repeated_keys(Text.concatenate(pieces)) if pieces else []
 
 
 def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[str]:
-    whole = [finding.dataset for finding in findings if finding.dataset is not None and len(finding.dataset)]
+    whole = [
+        finding.dataset
+        for finding in findings
+        if finding.dataset is not None and len(finding.dataset)
+    ]
     if not whole:
         return
     done = 0

@@ -19,7 +19,9 @@ class AdaptedLoader(Generic[Delivered]):
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self._added = added_names(loader.dataset.schema, loader.dataset.options.on_error, pads=loader.options.pad_last)
+        self._added = added_names(
+            loader.dataset.schema, loader.dataset.options.on_error, pads=loader.options.pad_last
+        )
 
     def convert(self, batch: Batch) -> Delivered:
         """The batch in the framework's arrays."""
@@ -75,7 +77,9 @@ class AdaptedLoader(Generic[Delivered]):
         """Continues at the same sample, with another batch size or world too. Raises when the state is of another dataset."""
         self._loader.load_state_dict(state)
 
-    def replay(self, epoch: int, step: int | None = None, *, position: int | None = None) -> Delivered:
+    def replay(
+        self, epoch: int, step: int | None = None, *, position: int | None = None
+    ) -> Delivered:
         """That step's batch again; or, wherever the steps began, the one at that position."""
         return self.convert(self._loader.replay(epoch, step, position=position))
 
@@ -99,11 +103,15 @@ def added_names(schema: Schema, on_error: OnError, *, pads: bool = False) -> fro
 
     - pads: the loader fills its last batches up.
     """
-    added = {"raise": set(), "skip": {"failures"}, "mask": {"mask", "failures"}}[on_error] | ({"mask"} if pads else set())
+    added = {"raise": set(), "skip": {"failures"}, "mask": {"mask", "failures"}}[on_error] | (
+        {"mask"} if pads else set()
+    )
     taken = sorted(added & {field.name for field in schema.fields})
     if taken:
         why = f"on_error={on_error!r}" if on_error != "raise" else "pad_last=True"
-        raise OptionError(f"{why} adds {taken[0]!r}, but a field has that name; open the dataset with fields=... and another")
+        raise OptionError(
+            f"{why} adds {taken[0]!r}, but a field has that name; open the dataset with fields=... and another"
+        )
     return frozenset(added)
 
 

@@ -14,14 +14,20 @@ import numpy as np
 from fastpack._native.crc32c import crc32c
 from fastpack.core import checks
 from fastpack.core.batch import Batch
-from fastpack.core.buffer_pool import Memory
-from fastpack.errors import EmptySourceError, FastpackError, OptionError, OutOfRangeError, StateError
+from fastpack.core.buffer_pool import BufferPool
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    OptionError,
+    OutOfRangeError,
+    StateError,
+)
 from fastpack.images.transforms import Transform
 from fastpack.loading.prefetch import Prefetch
-from fastpack.loading.schedule import Course, Deal
+from fastpack.loading.schedule import Schedule, StepPartition
 from fastpack.reading.options import OnError
 from fastpack.reading.reader import Reader
-from fastpack.sampling.order import Ordering, ordering_of
+from fastpack.sampling.order import Sampler, sampler_of
 
 STATE_VERSION = 1
 # How launchers tell a process its rank and how many there are: torchrun, Slurm, Open MPI, other MPIs.
@@ -35,7 +41,7 @@ _KEPT_FAILURES = 100
 _NO_LIMIT = 1 << 62
 _LAST_EPOCH = 2**32 - 1
 _MOST = 2**31 - 1  # batches, samples of one, or ranks: what no machine has
-_LONGEST_ORDER = 48  # characters in a state
+_MAX_ORDER_TEXT = 48  # characters in a state
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class LoaderOptions:
     """
 
     batch_size: int = 256
-    shuffle: Ordering | int | None = None
+    shuffle: Sampler | int | None = None
     drop_last: bool = False
     pad_last: bool = False
     rank: int | Literal["auto"] = 0
@@ -72,9 +78,14 @@ class LoaderOptions:
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("world", 1), ("prefetch", 0)):
             checks.settle(self, **{name: checks.integer(name, getattr(self, name), least, _MOST)})
-        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("drop_last", "pad_last")})
+        checks.settle(
+            self,
+            **{name: checks.flag(name, getattr(self, name)) for name in ("drop_last", "pad_last")},
+        )
         if self.drop_last and self.pad_last:
-            raise OptionError("the last samples are dropped or their batches padded; give drop_last or pad_last, not both")
+            raise OptionError(
+                "the last samples are dropped or their batches padded; give drop_last or pad_last, not both"
+            )
         checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
         if self.read_ahead is not None:
             checks.settle(self, read_ahead=checks.flag("read_ahead", self.read_ahead))
@@ -82,7 +93,10 @@ class LoaderOptions:
             if self.world != 1:
                 raise OptionError('rank="auto" finds the world too; leave world out')
         else:
-            checks.settle(self, rank=checks.integer('rank ("auto", or one of world)', self.rank, 0, self.world - 1))
+            checks.settle(
+                self,
+                rank=checks.integer('rank ("auto", or one of world)', self.rank, 0, self.world - 1),
+            )
 
     @property
     def of_reading(self) -> dict[str, Any]:
@@ -107,7 +121,9 @@ class Loader:
     ([4, 4, 2], 1, 0)
     """
 
-    def __init__(self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any) -> None:
+    def __init__(
+        self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any
+    ) -> None:
         """Takes LoaderOptions, or its fields by name, or both. Raises OptionError or EmptySourceError."""
         checks.instance("dataset", dataset, Reader, "a Reader, as fastpack.open gives it")
         checks.instance("options", options, LoaderOptions | None, "LoaderOptions(...)")
@@ -118,19 +134,31 @@ class Loader:
         self._options = chosen
         # Whatever is read ahead, delivered and looked at comes back here: bounded by their number, whatever their size.
         # One more is for the short batch at the end of an epoch, which else would push out a long one.
-        self._memory = Memory(max_blocks=chosen.prefetch + 3, max_bytes=_NO_LIMIT)
+        self._memory = BufferPool(max_blocks=chosen.prefetch + 3, max_bytes=_NO_LIMIT)
         self._dataset = dataset.with_options(memory=self._memory, **chosen.of_reading)
-        self._ordering = ordering_of(chosen.shuffle)
+        self._ordering = sampler_of(chosen.shuffle)
         order = self._ordering.order(dataset)
-        self._course = Course(
-            order, Deal(order.num_positions, chosen.batch_size, int(chosen.rank), chosen.world, chosen.drop_last, chosen.pad_last)
+        self._schedule = Schedule(
+            order,
+            StepPartition(
+                order.num_positions,
+                chosen.batch_size,
+                int(chosen.rank),
+                chosen.world,
+                chosen.drop_last,
+                chosen.pad_last,
+            ),
         )
         if chosen.pad_last and self._dataset.options.on_error == "skip":
-            raise OptionError('on_error="skip" makes batches smaller; leave pad_last out, or choose on_error="mask"')
+            raise OptionError(
+                'on_error="skip" makes batches smaller; leave pad_last out, or choose on_error="mask"'
+            )
         if len(dataset) == 0:
             raise EmptySourceError("the dataset has no samples to load")
         if len(self) == 0:
-            raise OptionError(f"drop_last leaves nothing of {order.num_positions} samples; take batches of fewer than {self.step_size}")
+            raise OptionError(
+                f"drop_last leaves nothing of {order.num_positions} samples; take batches of fewer than {self.step_size}"
+            )
         self._epoch = self._position = 0
         self._iteration: Callable[[], _Iteration | None] = _nothing
         self._failures: deque[FastpackError] = deque(maxlen=_KEPT_FAILURES)
@@ -158,12 +186,12 @@ class Loader:
     @property
     def step_size(self) -> int:
         """Samples of a step, of all ranks together."""
-        return self._course.deal.step_size
+        return self._schedule.partition.step_size
 
     @property
     def num_steps_left(self) -> int:
         """Batches of this epoch that are still to come."""
-        return self._course.deal.num_steps(self._position)
+        return self._schedule.partition.num_steps(self._position)
 
     @property
     def failures(self) -> tuple[FastpackError, ...]:
@@ -177,7 +205,7 @@ class Loader:
 
     def __len__(self) -> int:
         """Batches of an epoch, the same for each rank."""
-        return self._course.deal.num_steps()
+        return self._schedule.partition.num_steps()
 
     def __repr__(self) -> str:
         options = self._options
@@ -225,11 +253,19 @@ class Loader:
         known = self.state_dict()
         missing = known.keys() - state.keys() if isinstance(state, Mapping) else known.keys()
         if missing or not _are_equal(state["version"], STATE_VERSION):
-            raise StateError(f"this is no state of a loader, or of another version than {STATE_VERSION}: {checks.shown(state)}")
-        for name, difference in (("dataset", _differing(state["dataset"], known["dataset"])), ("order", ""), ("seed", "")):
+            raise StateError(
+                f"this is no state of a loader, or of another version than {STATE_VERSION}: {checks.shown(state)}"
+            )
+        for name, difference in (
+            ("dataset", _differing(state["dataset"], known["dataset"])),
+            ("order", ""),
+            ("seed", ""),
+        ):
             if not _are_equal(state[name], known[name]):
                 message = f"the state is of another {name}: {state[name]}, this loader has {known[name]}{difference}"
-                raise StateError(f"{message}; give the loader what the state was saved with, or begin anew")
+                raise StateError(
+                    f"{message}; give the loader what the state was saved with, or begin anew"
+                )
         self._go_to(state["epoch"], state["position"])
 
     def replay(self, epoch: int, step: int | None = None, *, position: int | None = None) -> Batch:
@@ -240,10 +276,16 @@ class Loader:
         """
         if (step is None) == (position is None):
             raise OptionError("name the batch by its step or by its position")
-        first = checks.integer("position", position) if step is None else checks.integer("step", step) * self.step_size
-        if not 0 <= first < self._course.deal.num_positions:
-            raise OutOfRangeError(f"there is no position {first} among {self._course.deal.num_positions}; positions count from 0")
-        return self._course.read(self._dataset, epoch_number(epoch), first)
+        first = (
+            checks.integer("position", position)
+            if step is None
+            else checks.integer("step", step) * self.step_size
+        )
+        if not 0 <= first < self._schedule.partition.num_positions:
+            raise OutOfRangeError(
+                f"there is no position {first} among {self._schedule.partition.num_positions}; positions count from 0"
+            )
+        return self._schedule.read(self._dataset, epoch_number(epoch), first)
 
     def close(self) -> None:
         """Stops reading ahead, waits until no thread is at it, and frees the memory that was kept for the next batches.
@@ -272,7 +314,9 @@ class Loader:
     def _go_to(self, epoch: int, position: int) -> None:
         epoch = epoch_number(epoch)
         try:
-            position = checks.integer("position", position, 0, self._course.deal.num_positions)
+            position = checks.integer(
+                "position", position, 0, self._schedule.partition.num_positions
+            )
         except OptionError as error:
             raise StateError(f"there is no such place in an epoch: {error}") from error
         self._leave()
@@ -280,19 +324,23 @@ class Loader:
 
     def _stand_at(self, epoch: int, position: int) -> None:
         """There, or at the beginning of the next epoch when nothing is left of this one."""
-        self._epoch, self._position = (epoch, position) if self._course.deal.num_steps(position) else (epoch + 1, 0)
+        self._epoch, self._position = (
+            (epoch, position) if self._schedule.partition.num_steps(position) else (epoch + 1, 0)
+        )
 
     def _count(self, batch: Batch) -> None:
         """A batch is delivered."""
         if batch.failures:
             self._tell(batch.failures)
-        self._stand_at(batch.epoch, self._course.deal.end(batch.position))
+        self._stand_at(batch.epoch, self._schedule.partition.end(batch.position))
 
     def _tell(self, failures: Sequence[FastpackError]) -> None:
         import logging  # late: few need it, and it takes a tenth of the time that importing fastpack may
 
         for failure in failures:
-            logging.getLogger("fastpack").warning("on_error=%r: %s", self._dataset.options.on_error, failure)
+            logging.getLogger("fastpack").warning(
+                "on_error=%r: %s", self._dataset.options.on_error, failure
+            )
         self._failures.extend(failures)
         self._num_failures += len(failures)
 
@@ -317,10 +365,14 @@ class _Iteration(Iterator[Batch]):
             self._stop(wait=False)
             raise StopIteration
         if self._is_closed:
-            raise StateError("the loader has left this iterator: it was closed, set elsewhere, or iterated anew; iterate it again")
+            raise StateError(
+                "the loader has left this iterator: it was closed, set elsewhere, or iterated anew; iterate it again"
+            )
         try:
             batch = self._next()
-        except BaseException:  # Ctrl-C too: whatever was under way, the loader stands where it stood
+        except (
+            BaseException
+        ):  # Ctrl-C too: whatever was under way, the loader stands where it stood
             self._stop(wait=False)
             raise
         self._loader._count(batch)
@@ -332,7 +384,9 @@ class _Iteration(Iterator[Batch]):
             return loader.replay(self._epoch, position=loader.position)
         if self._prefetch is None or self._prefetch.is_forked:
             start = loader.epoch, loader.position
-            self._prefetch = loader._course.prefetch(loader.dataset, start, loader.options.prefetch, loader.options.read_ahead)
+            self._prefetch = loader._schedule.prefetch(
+                loader.dataset, start, loader.options.prefetch, loader.options.read_ahead
+            )
         return self._prefetch.take()
 
     def close(self) -> None:
@@ -372,13 +426,17 @@ def _number_in(environment: Mapping[str, str], name: str) -> int:
         raise OptionError(message) from None
 
 
-def _describe(ordering: Ordering) -> str:
+def _describe(sampler: Sampler) -> str:
     """Name and values of an ordering, or, where that is long, name and checksum."""
-    text = repr(ordering)
-    if is_dataclass(ordering):
-        values = {field.name: getattr(ordering, field.name) for field in fields(ordering)}
-        text = f"{type(ordering).__name__}({', '.join(f'{name}={value}' for name, value in values.items() if value is not None)})"
-    return text if len(text) <= _LONGEST_ORDER else f"{type(ordering).__name__}#{crc32c(text.encode()):08x}"
+    text = repr(sampler)
+    if is_dataclass(sampler):
+        values = {field.name: getattr(sampler, field.name) for field in fields(sampler)}
+        text = f"{type(sampler).__name__}({', '.join(f'{name}={value}' for name, value in values.items() if value is not None)})"
+    return (
+        text
+        if len(text) <= _MAX_ORDER_TEXT
+        else f"{type(sampler).__name__}#{crc32c(text.encode()):08x}"
+    )
 
 
 def _are_equal(theirs: Any, ours: int | str) -> bool:

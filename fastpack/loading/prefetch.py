@@ -45,7 +45,9 @@ class Prefetch(Generic[Item]):
             self._start_lanes()
             while number not in self._made:
                 if self._is_closed:
-                    raise StateError("the loader was closed while a batch was awaited; iterate it again")
+                    raise StateError(
+                        "the loader was closed while a batch was awaited; iterate it again"
+                    )
                 self._changed.wait()
             item, failure = self._made.pop(number)
         if failure is None:
@@ -53,7 +55,9 @@ class Prefetch(Generic[Item]):
         try:
             raise failure
         finally:
-            del failure  # its traceback holds this frame: a circle, that would hold the items' memory
+            del (
+                failure
+            )  # its traceback holds this frame: a circle, that would hold the items' memory
 
     def close(self, *, wait: bool = False) -> None:
         """Lets go of all that was made and makes no more; with `wait`, returns when the threads have left."""
@@ -82,7 +86,9 @@ class Prefetch(Generic[Item]):
             self._changed.acquire()
 
     def _has_room(self) -> bool:
-        return not self._is_closed and self._num_begun < min(self._num_items, self._num_asked + self._depth)
+        return not self._is_closed and self._num_begun < min(
+            self._num_items, self._num_asked + self._depth
+        )
 
     def _begin(self) -> int:
         self._num_begun += 1
@@ -102,7 +108,9 @@ class Prefetch(Generic[Item]):
                 number = self._begin()
 
 
-def _outcome_of(make: Callable[[int], Item], number: int) -> tuple[Item | None, BaseException | None]:
+def _outcome_of(
+    make: Callable[[int], Item], number: int
+) -> tuple[Item | None, BaseException | None]:
     try:
         return make(number), None
     except BaseException as failure:

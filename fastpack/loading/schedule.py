@@ -9,14 +9,14 @@ from fastpack.core.batch import Batch
 from fastpack.core.threads import num_cores
 from fastpack.loading.prefetch import Prefetch
 from fastpack.reading.reader import Reader
-from fastpack.sampling.order import Order, Visits
+from fastpack.sampling.order import Order, Picks
 
 # Batches that are made at once: while the last images of one are decoded, other threads are at the next.
 _NUM_LANES = 2
 
 
 @dataclass(frozen=True)
-class Deal:
+class StepPartition:
     """How the positions of an epoch are dealt out to steps, and those of a step to ranks.
 
     A step takes batch_size * world positions, or what is left; rank r of w gets those of its m from m * r // w to
@@ -63,33 +63,42 @@ class Deal:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Schedule:
     """What comes when. Knows no loader, so that threads that read ahead keep none alive."""
 
     order: Order
-    deal: Deal
+    partition: StepPartition
 
-    def visits(self, epoch: int, position: int) -> Visits:
-        return self.order.visits(epoch, self.deal.mine(position))
+    def samples_at(self, epoch: int, position: int) -> Picks:
+        return self.order.samples_at(epoch, self.partition.mine(position))
 
     def read(self, reader: Reader, epoch: int, position: int) -> Batch:
-        visits = self.visits(epoch, position)
-        batch = reader.read(visits.samples, epoch=visits.passes)
-        batch.epoch, batch.step, batch.position = epoch, position // self.deal.step_size, position
-        batch.mask[len(batch.mask) - self.deal.num_padding(position) :] = False
+        samples_at = self.samples_at(epoch, position)
+        batch = reader.read(samples_at.samples, epoch=samples_at.passes)
+        batch.epoch, batch.step, batch.position = (
+            epoch,
+            position // self.partition.step_size,
+            position,
+        )
+        batch.mask[len(batch.mask) - self.partition.num_padding(position) :] = False
         return batch
 
-    def prefetch(self, reader: Reader, start: tuple[int, int], depth: int, read_ahead: bool | None) -> Prefetch[Batch]:
+    def prefetch(
+        self, reader: Reader, start: tuple[int, int], depth: int, read_ahead: bool | None
+    ) -> Prefetch[Batch]:
         """The rest of an epoch, from `start` (epoch, position) on, `depth` batches ahead.
 
         All lanes together have as many threads as the reader's options say.
         """
         num_workers = reader.options.num_workers or num_cores()
         num_lanes = min(_NUM_LANES, depth, num_workers)
-        shares = [num_workers * (lane + 1) // num_lanes - num_workers * lane // num_lanes for lane in range(num_lanes)]
+        shares = [
+            num_workers * (lane + 1) // num_lanes - num_workers * lane // num_lanes
+            for lane in range(num_lanes)
+        ]
         readers = [reader.with_options(num_workers=share) for share in shares]
         lanes = [_Lane(self, of_lane, start, num_lanes, read_ahead) for of_lane in readers]
-        return Prefetch(lanes, self.deal.num_steps(start[1]), depth)
+        return Prefetch(lanes, self.partition.num_steps(start[1]), depth)
 
 
 class _Lane:
@@ -99,8 +108,15 @@ class _Lane:
     lies in the page cache, asking for it costs something and brings nothing.
     """
 
-    def __init__(self, course: Course, reader: Reader, start: tuple[int, int], stride: int, read_ahead: bool | None) -> None:
-        self._course, self._reader = course, reader
+    def __init__(
+        self,
+        schedule: Schedule,
+        reader: Reader,
+        start: tuple[int, int],
+        stride: int,
+        read_ahead: bool | None,
+    ) -> None:
+        self._schedule, self._reader = schedule, reader
         self._epoch, self._first = start
         self._stride, self._read_ahead = stride, read_ahead
         self._is_cold = read_ahead is not False
@@ -109,20 +125,20 @@ class _Lane:
         before = _blocks_read()
         if self._is_cold:
             if number < self._stride:  # nobody came before to announce it
-                self._announce(number)
-            self._announce(number + self._stride)
-        batch = self._course.read(self._reader, self._epoch, self._position(number))
+                self._advise_willneed(number)
+            self._advise_willneed(number + self._stride)
+        batch = self._schedule.read(self._reader, self._epoch, self._position(number))
         if self._read_ahead is None:
             self._is_cold = _blocks_read() > before
         return batch
 
     def _position(self, number: int) -> int:
-        return self._first + number * self._course.deal.step_size
+        return self._first + number * self._schedule.partition.step_size
 
-    def _announce(self, number: int) -> None:
+    def _advise_willneed(self, number: int) -> None:
         position = self._position(number)
-        if self._course.deal.num_steps(position) > 0:
-            self._reader.announce(self._course.visits(self._epoch, position).samples)
+        if self._schedule.partition.num_steps(position) > 0:
+            self._reader.advise_willneed(self._schedule.samples_at(self._epoch, position).samples)
 
 
 def _blocks_read() -> int:

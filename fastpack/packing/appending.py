@@ -6,16 +6,16 @@ from pathlib import Path
 
 from fastpack.core.ragged import Text
 from fastpack.core.schema import Field, Schema, merge_class_names
-from fastpack.errors import MixedSetError, Place, SchemaError, SourceError, at
+from fastpack.errors import Location, MixedSetError, SchemaError, SourceError, with_location
 from fastpack.files.classes import refuse_ambiguous
-from fastpack.files.image_folder import Few
+from fastpack.files.image_folder import FirstNames
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.indexing import indexes_of
 from fastpack.index.index import Index
 from fastpack.index.joined_schema import are_joinable, common_schema, kind_of
 from fastpack.sources import Source
 
-_MOST_TOLD = 5
+_MAX_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,29 @@ class Joined:
 
         Raises MixedSetError for a set that cannot be opened as it is.
         """
-        paths = [path for output in outputs for path in data_members(output) if path.name not in new]
+        paths = [
+            path for output in outputs for path in data_members(output) if path.name not in new
+        ]
         if not paths:
             return None
         for problem in [*strangers(paths), *missing(paths)]:
             raise MixedSetError(problem)
         indexes = indexes_of(paths)
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
-        keys = tuple(found for index in indexes if isinstance(found := index.columns.get("key"), Text))
-        return cls(paths[0], common_schema([(index.shards[0].path, index.schema) for index in indexes]), receipts, keys)
+        keys = tuple(
+            found for index in indexes if isinstance(found := index.columns.get("key"), Text)
+        )
+        return cls(
+            paths[0],
+            common_schema([(index.shards[0].path, index.schema) for index in indexes]),
+            receipts,
+            keys,
+        )
 
-    def known_keys(self, keys: Text) -> Few:
+    def known_keys(self, keys: Text) -> FirstNames:
         """Those that samples of the set have already."""
         new = set(keys)
-        return Few.of({key for some in self.keys for key in some if key in new})
+        return FirstNames.of({key for some in self.keys for key in some if key in new})
 
     def written_by(self, receipt: str) -> list[Path]:
         """The files that the pack of this receipt wrote."""
@@ -61,7 +70,9 @@ class Joined:
 
     def refuse_fields(self, schema: Schema) -> None:
         """Raises SchemaError when samples of this schema differ from those of the set, before anything is written."""
-        theirs, ours = (sorted(each.fields, key=lambda field: field.name) for each in (self.schema, schema))
+        theirs, ours = (
+            sorted(each.fields, key=lambda field: field.name) for each in (self.schema, schema)
+        )
         self._refuse_others(theirs, ours)
 
     def refuse_index(self, index: Index) -> None:
@@ -74,7 +85,11 @@ class Joined:
             return
         held, new = (", ".join(map(kind_of, fields)) for fields in (theirs, ours))
         message = f"the set holds {held}, but what is to be appended holds {new}"
-        raise SchemaError(at(f"{message}; pack the same fields, or choose another output", Place(self.path)))
+        raise SchemaError(
+            with_location(
+                f"{message}; pack the same fields, or choose another output", Location(self.path)
+            )
+        )
 
     def classes_for(self, source: Source, given: tuple[str, ...]) -> tuple[str, ...]:
         """The class names that labels of the source are to count in; () where they do so already.
@@ -90,7 +105,12 @@ class Joined:
             return given
         if ours and not theirs:
             message = f"the set has labels without class names, but the source names its classes, such as {ours[0]!r}"
-            raise SchemaError(at(f"{message}; append samples with labels alone, or pack everything again", Place(self.path)))
+            raise SchemaError(
+                with_location(
+                    f"{message}; append samples with labels alone, or pack everything again",
+                    Location(self.path),
+                )
+            )
         if given:
             self._refuse_classes(given)
             return given
@@ -104,14 +124,23 @@ class Joined:
             refuse_ambiguous(theirs if ours else ())
             refuse_ambiguous(ours)
         except SourceError as error:
-            raise SchemaError(at(f"labels cannot be matched by name with those of the set: {error}", Place(self.path))) from error
+            raise SchemaError(
+                with_location(
+                    f"labels cannot be matched by name with those of the set: {error}",
+                    Location(self.path),
+                )
+            ) from error
 
     def _refuse_classes(self, given: tuple[str, ...]) -> None:
         try:
             merge_class_names([self.schema.class_names, given])
         except SchemaError as error:
             remedy = "leave classes out, so that labels count in the class names of the set"
-            raise SchemaError(at(f"the classes are not those of the set ({error}); {remedy}", Place(self.path))) from error
+            raise SchemaError(
+                with_location(
+                    f"the classes are not those of the set ({error}); {remedy}", Location(self.path)
+                )
+            ) from error
 
     def notes_on(self, source: Source) -> tuple[str, ...]:
         """What becomes of the classes of the source, a sentence each."""
@@ -119,12 +148,25 @@ class Joined:
         if not theirs or "label" not in source.schema:
             return ()
         if not ours:
-            return ("the source names no classes: its labels are taken to be those of the set that is appended to",)
+            return (
+                "the source names no classes: its labels are taken to be those of the set that is appended to",
+            )
         places = {name: number for number, name in enumerate(_joined_names(theirs, ours)) if name}
         added = [f"{name!r} is {number}" for name, number in places.items() if name not in theirs]
-        moved = [f"{name!r} is {places[name]} instead of {old}" for old, name in enumerate(ours) if name and places[name] != old]
+        moved = [
+            f"{name!r} is {places[name]} instead of {old}"
+            for old, name in enumerate(ours)
+            if name and places[name] != old
+        ]
         notes = [f"the set that is appended to gets new classes: {_few(added)}"] if added else []
-        return (*notes, *([f"labels count in the class names of the set that is appended to: {_few(moved)}"] if moved else []))
+        return (
+            *notes,
+            *(
+                [f"labels count in the class names of the set that is appended to: {_few(moved)}"]
+                if moved
+                else []
+            ),
+        )
 
 
 def _joined_names(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]:
@@ -144,5 +186,5 @@ def _joined_names(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]
 
 
 def _few(texts: Sequence[str]) -> str:
-    more = len(texts) - _MOST_TOLD
-    return ", ".join(texts[:_MOST_TOLD]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(texts) - _MAX_TOLD
+    return ", ".join(texts[:_MAX_TOLD]) + (f" and {more:,} more" if more > 0 else "")

@@ -3,30 +3,39 @@
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from fastpack.errors import CorruptRecordError, FastpackError, OptionError, Place, TruncatedFileError, at, from_os_error
+from fastpack.core.progress import Progress
+from fastpack.errors import (
+    CorruptRecordError,
+    Location,
+    OptionError,
+    TruncatedFileError,
+    from_os_error,
+    os_errors_at,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
-from fastpack.formats.protocols import Paths
+from fastpack.formats.protocols import DatasetPaths
 from fastpack.formats.registry import recognised
 from fastpack.packing.options import PackOptions, pack_options
-from fastpack.packing.pack import Packed, pack
+from fastpack.packing.pack import PackResult, pack
 from fastpack.reading.reader import open as open_dataset
 
-# Called with (samples done, samples in all, bytes done) after each batch.
-Progress = Callable[[int, int, int], None]
 _PIECE_BYTES = 2**20
-_EITHER_HEADER = 32 + zlib.MAX_WBITS  # gzip's or zlib's, which TensorFlow writes as "GZIP" and "ZLIB"
+_EITHER_HEADER = (
+    32 + zlib.MAX_WBITS
+)  # gzip's or zlib's, which TensorFlow writes as "GZIP" and "ZLIB"
 
 
 def convert(
-    path: Paths,
+    path: DatasetPaths,
     output: str | os.PathLike[str],
     options: PackOptions | None = None,
     *,
@@ -35,7 +44,7 @@ def convert(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
-) -> Packed:
+) -> PackResult:
     """Writes the samples of a dataset, image files unmodified, in another format: TFRecord, HDF5 or tar. All fields go along;
     one that the format cannot hold is refused before anything is written.
 
@@ -51,13 +60,26 @@ def convert(
     >>> convert(getfixture("digits"), getfixture("tmp_path") / "digits.h5").num_samples
     10
     """
-    check_arguments(index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress)
+    check_arguments(
+        index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress
+    )
     options, output = pack_options(options), path_of("output", output)
     if not output.parent.is_dir():
-        raise OptionError(at("the output's folder is not there; make it first", Place(output.parent)))
+        raise OptionError(
+            with_location(
+                "the output's folder is not there; make it first", Location(output.parent)
+            )
+        )
     folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
     with _unpacked(find_shards(path), folder) as shards:
-        dataset = open_dataset(shards, decode=False, save_index=False, index_dir=index_dir, kinds=kinds, **options.taking)
+        dataset = open_dataset(
+            shards,
+            decode=False,
+            save_index=False,
+            index_dir=index_dir,
+            kinds=kinds,
+            **options.taking,
+        )
         options = replace(options, class_folder=None, sidecars=None)  # they are obeyed
         return pack(dataset, output, options, overwrite=overwrite, resume=resume, progress=progress)
 
@@ -65,7 +87,11 @@ def convert(
 @contextlib.contextmanager
 def _unpacked(shards: list[Path], folder: LockedFolder) -> Iterator[list[Path]]:
     """The same files, with those that are compressed replaced by open ones, which are gone afterwards."""
-    compressed = {shard: folder.path / f"{number:05d}-{shard.name}" for number, shard in enumerate(shards) if _is_compressed(shard)}
+    compressed = {
+        shard: folder.path / f"{number:05d}-{shard.name}"
+        for number, shard in enumerate(shards)
+        if _is_compressed(shard)
+    }
     if not compressed and not folder.path.exists():
         yield shards
         return
@@ -92,13 +118,9 @@ def _emptied(folder: LockedFolder) -> Iterator[None]:
 
 
 def _empty(folder: LockedFolder) -> None:
-    try:
+    with os_errors_at(folder.path, "unpack into"):
         folder.lock()
         folder.clear()
-    except OSError as error:
-        if isinstance(error, FastpackError):
-            raise
-        raise from_os_error(error, "unpack into", folder.path) from error
 
 
 def _is_compressed(path: Path) -> bool:
@@ -120,9 +142,19 @@ def _unpack(path: Path, output: Path) -> None:
         with open(path, "rb") as file, open(output, "xb") as unpacked:
             _inflate(file, unpacked)
     except zlib.error as error:
-        raise CorruptRecordError(at(f"the compressed data are damaged ({error}); restore the file from its source", Place(path))) from error
+        raise CorruptRecordError(
+            with_location(
+                f"the compressed data are damaged ({error}); restore the file from its source",
+                Location(path),
+            )
+        ) from error
     except EOFError as error:
-        raise TruncatedFileError(at("the file ends inside its compressed data; restore it from its source", Place(path))) from error
+        raise TruncatedFileError(
+            with_location(
+                "the file ends inside its compressed data; restore it from its source",
+                Location(path),
+            )
+        ) from error
     except OSError as error:
         raise from_os_error(error, "unpack", path) from error
 

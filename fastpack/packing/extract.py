@@ -8,13 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack.core import checks
-from fastpack.core.ragged import Text, offsets_of
+from fastpack.core.dtypes import Rows
+from fastpack.core.portions import portions
+from fastpack.core.progress import Progress
+from fastpack.core.ragged import Text
 from fastpack.core.schema import Field
-from fastpack.errors import FormatError, OutputExistsError, Place, SchemaError, SourceError, at, from_os_error, warn
+from fastpack.errors import (
+    FormatError,
+    Location,
+    OutputExistsError,
+    SchemaError,
+    SourceError,
+    from_os_error,
+    warn,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
+from fastpack.files.atomic import write_all
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import path_of
@@ -25,11 +37,8 @@ from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.reader import Reader
 
-# Called with (files done, files in all, bytes done) after each batch.
-Progress = Callable[[int, int, int], None]
 # Takes a file's name, with its folders, and its bytes.
 Write = Callable[[str, bytes], None]
-Rows = npt.NDArray[np.int64]
 _BATCH_BYTES = 8 * 2**20
 _BATCH_FILES = 1024
 _ENDINGS = {"jpeg": ".jpg", "unknown": ".bin"}
@@ -37,7 +46,7 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
-class Extracted:
+class ExtractResult:
     """What was written: files, their bytes, seconds; and the fields that were left out."""
 
     folder: Path
@@ -55,8 +64,8 @@ def extract(
     overwrite: bool = False,
     whole: bool = False,
     progress: Progress | None = None,
-) -> Extracted:
-    """Writes the files of a dataset below `folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
+) -> ExtractResult:
+    """Writes the files of a dataset below `from_folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
 
     Each is called by its sample's key, with the ending of its format when the key has none; or by its number, when
     there are no keys. Samples of one key and the same bytes, such as the captions of an image, give one file. No file is
@@ -89,10 +98,15 @@ def extract(
         message = f"a folder of files does not hold {', '.join(map(repr, left_out))}; `extract` leaves them out, a .tar holds all"
         raise SchemaError(f"{message} - at {folder}")
     kept = {chosen.name: chosen.name}
-    reader = Reader(dataset.index.select(kept), dataset.options).with_options(decode=False, on_error="raise")
+    reader = Reader(dataset.index.select(kept), dataset.options).with_options(
+        decode=False, on_error="raise"
+    )
     rows, firsts = _rows_of_files(names)
     _refuse_other_bytes(reader, names, firsts, chosen.name)
-    warn(f"{folder} does not hold {name!r} of the dataset; a .tar holds all fields" for name in left_out)
+    warn(
+        f"{folder} does not hold {name!r} of the dataset; a .tar holds all fields"
+        for name in left_out
+    )
     done = num_bytes = 0
     with _below(Path(folder), overwrite) as write:
         for batch in _batches(reader, rows, chosen.name):
@@ -102,27 +116,43 @@ def extract(
             done, num_bytes = done + len(batch), num_bytes + len(blobs.values)
             if progress:
                 progress(done, len(rows), num_bytes)
-    return Extracted(Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out)
+    return ExtractResult(
+        Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out
+    )
 
 
-def _extract_tar(dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None) -> Extracted:
+def _extract_tar(
+    dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None
+) -> ExtractResult:
     """All fields; or one, with key and label."""
     started = time.perf_counter()
     chosen = _files_of(dataset, field)
     if field is not None:
-        kept = [each.name for each in dataset.schema.fields if each.name in (chosen.name, "key", "label")]
+        kept = [
+            each.name
+            for each in dataset.schema.fields
+            if each.name in (chosen.name, "key", "label")
+        ]
         dataset = Reader(dataset.index.select({name: name for name in kept}), dataset.options)
     options = PackOptions(format="tar")
-    packed = pack(dataset.with_options(decode=False, on_error="raise"), output, options, overwrite=overwrite, progress=progress)
+    packed = pack(
+        dataset.with_options(decode=False, on_error="raise"),
+        output,
+        options,
+        overwrite=overwrite,
+        progress=progress,
+    )
     num_bytes = int(dataset.index.spans[chosen.name]["length"].sum())
-    return Extracted(output, packed.num_samples, num_bytes, time.perf_counter() - started)
+    return ExtractResult(output, packed.num_samples, num_bytes, time.perf_counter() - started)
 
 
 def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str, ...]:
     """The fields that the files below a folder do not hold: all but the files, their names, and labels that are their folders."""
     keys = dataset.columns.get("key")
     held = {chosen.name} | ({"label"} if _are_folders(dataset, names) else set())
-    held |= {"key"} if isinstance(keys, Text) and list(map(raw_name, keys)) == list(names) else set()
+    held |= (
+        {"key"} if isinstance(keys, Text) and list(map(raw_name, keys)) == list(names) else set()
+    )
     return tuple(each.name for each in dataset.schema.fields if each.name not in held)
 
 
@@ -135,53 +165,69 @@ def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
         return False
     if found.labels is None or not isinstance(labels, np.ndarray) or (found.labels < 0).any():
         return False
-    return [found.names[label] for label in found.labels.tolist()] == list(map(dataset.schema.class_name, labels.tolist()))
+    return [found.names[label] for label in found.labels.tolist()] == list(
+        map(dataset.schema.class_name, labels.tolist())
+    )
 
 
 def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
     """Rows, in order, in batches of some megabytes."""
-    ends = offsets_of(reader.index.spans[name]["length"][rows])
-    first = 0
-    while first < len(rows):
-        end = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES, side="right")) - 1
-        end = min(max(end, first + 1), first + _BATCH_FILES, len(rows))
-        yield rows[first:end]
-        first = end
+    sizes = reader.index.spans[name]["length"][rows]
+    return (rows[part] for part in portions(sizes, _BATCH_BYTES, _BATCH_FILES))
 
 
 def _rows_of_files(names: Sequence[str]) -> tuple[Rows, dict[int, int]]:
     """The rows that are written; and of each other row the one that has its name."""
     seen: dict[str, int] = {}
-    firsts = {row: first for row, name in enumerate(names) if (first := seen.setdefault(name, row)) != row}
+    firsts = {
+        row: first for row, name in enumerate(names) if (first := seen.setdefault(name, row)) != row
+    }
     return np.fromiter(seen.values(), np.int64, len(seen)), firsts
 
 
-def _refuse_other_bytes(reader: Reader, names: Sequence[str], firsts: Mapping[int, int], name: str) -> None:
+def _refuse_other_bytes(
+    reader: Reader, names: Sequence[str], firsts: Mapping[int, int], name: str
+) -> None:
     """Two files of one name would overwrite one another."""
     for batch in _batches(reader, np.array([*firsts], np.int64), name):
         originals = np.array([firsts[row] for row in batch.tolist()], np.int64)
         mine, others = reader.read(batch)[name], reader.read(originals)[name]
         if mine != others:
-            row = next(row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i))
+            row = next(
+                row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i)
+            )
             message = f"samples {firsts[row]} and {row} are both called {names[row]!r}, with other bytes; nothing was written"
-            raise FormatError(at(message, reader.place(row)))
+            raise FormatError(with_location(message, reader.location(row)))
 
 
 def _files_of(dataset: Reader, name: str | None) -> Field:
     files = [each for each in dataset.schema.blobs if each.kind != "pixels"]
-    fields = [dataset.schema[name]] if name is not None else [each for each in files if not each.is_list] or files
-    images = [each for each in fields if each.kind == "image"] or [each for each in fields if each.is_image_file]
+    fields = (
+        [dataset.schema[name]]
+        if name is not None
+        else [each for each in files if not each.is_list] or files
+    )
+    images = [each for each in fields if each.kind == "image"] or [
+        each for each in fields if each.is_image_file
+    ]
     found = images or fields
     if name is not None and found[0] not in files:
         known = ", ".join(each.name for each in files) or "none"
-        place = Place(dataset.index.shards[0].path)
+        location = Location(dataset.index.shards[0].path)
         raise SchemaError(
-            at(f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open", place)
+            with_location(
+                f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open",
+                location,
+            )
         )
     if not found:
-        raise SchemaError("the dataset holds no files, only pixels or columns; read them with fastpack.open")
+        raise SchemaError(
+            "the dataset holds no files, only pixels or columns; read them with fastpack.open"
+        )
     if found[0].is_list:
-        raise SchemaError(f"a sample has a list of files in {found[0].name!r}, which have no names; read them with fastpack.open")
+        raise SchemaError(
+            f"a sample has a list of files in {found[0].name!r}, which have no names; read them with fastpack.open"
+        )
     return found[0]
 
 
@@ -189,12 +235,27 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     """A path below the folder for each sample."""
     keys = dataset.columns.get("key")
     infos = dataset.index.infos.get(chosen.name)
-    formats = ["unknown"] * len(dataset) if infos is None else [FORMATS[number] for number in infos["format"].tolist()]
-    named = list(map(raw_name, keys)) if isinstance(keys, Text) else [f"{row:08d}" for row in range(len(dataset))]
+    formats = (
+        ["unknown"] * len(dataset)
+        if infos is None
+        else [FORMATS[number] for number in infos["format"].tolist()]
+    )
+    named = (
+        list(map(raw_name, keys))
+        if isinstance(keys, Text)
+        else [f"{row:08d}" for row in range(len(dataset))]
+    )
     names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
     for row, key in enumerate(named):
-        if "\0" in key or {"", ".", ".."} & set(key.split("/")):  # an absolute path begins with an empty part
-            raise FormatError(at(f"the key {key!r} is no path below a folder; nothing was written", dataset.place(row)))
+        if "\0" in key or {"", ".", ".."} & set(
+            key.split("/")
+        ):  # an absolute path begins with an empty part
+            raise FormatError(
+                with_location(
+                    f"the key {key!r} is no path below a folder; nothing was written",
+                    dataset.location(row),
+                )
+            )
     return names
 
 
@@ -242,9 +303,9 @@ class _Folder:
             folder = self._folder(tuple(folders))
             if not self._overwrite and _is_there(last, folder):
                 message = "a file is there already; ask for overwrite, or choose another folder"
-                raise OutputExistsError(at(message, Place(self._root / name)))
+                raise OutputExistsError(with_location(message, Location(self._root / name)))
             with self._temporary(folder, last) as temporary:
-                _write_all(temporary, data)
+                write_all(temporary, data)
         except OutputExistsError:
             raise
         except OSError as error:
@@ -281,12 +342,6 @@ class _Folder:
             raise
         finally:
             os.close(descriptor)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
 
 
 def _is_there(name: str, folder: int) -> bool:

@@ -8,23 +8,31 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
-from fastpack.core.dtypes import SPAN
+from fastpack.core.dtypes import SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, owners
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, OptionError, ShapeError, status_error
+from fastpack.errors import FastpackError, OptionError, ShapeError, Status, status_error
 from fastpack.images.codec import Bits
-from fastpack.images.decode import DecodeOptions, Failures, Origin, Pictures, decode_pictures, empty_outputs, refuse_pictures, upright_sizes
+from fastpack.images.decode import (
+    DecodeOptions,
+    EncodedImages,
+    Failures,
+    SpanSource,
+    decode_pictures,
+    empty_outputs,
+    refuse_pictures,
+    upright_sizes,
+)
 from fastpack.images.headers import probe_blobs
 from fastpack.images.transforms import Plan, Resize, plan_batch
 from fastpack.sources import Source
 
 # What readers of all formats take for one thing.
 _RESERVED = ("image", "label", "key", "class_name", "class_names")
-Rows = npt.NDArray[np.int64]
 
 
-class Supply(Protocol):
+class PackInput(Protocol):
     """Thread-safe giver of batches as they are to be written.
 
     - schema: of what `read` gives, under the names that the files shall have.
@@ -51,25 +59,36 @@ def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
     for name in names:
         schema[name]  # raises for a field that is not there
     _refuse_taken(schema, names)
-    return replace(schema, fields=tuple(replace(each, stored_as=names.get(each.name, "")) for each in schema.fields))
+    return replace(
+        schema,
+        fields=tuple(replace(each, stored_as=names.get(each.name, "")) for each in schema.fields),
+    )
 
 
 def _refuse_taken(schema: Schema, names: Mapping[str, str]) -> None:
     """Raises OptionError for a new name that another field has, or that readers take for another field."""
     called = {each.name: names.get(each.name, each.name) for each in schema.fields}
     for name, new in called.items():
-        others = {other for field, other in called.items() if field != name} | (called.keys() - {name})
+        others = {other for field, other in called.items() if field != name} | (
+            called.keys() - {name}
+        )
         if name in names and (new in others or (new in _RESERVED and new != name)):
-            why = "another field has that name" if new in others else "readers know that name as another field"
+            why = (
+                "another field has that name"
+                if new in others
+                else "readers know that name as another field"
+            )
             raise OptionError(f"names would call {name!r} {new!r}, and {why}; choose another name")
 
 
-class EncodedSupply:
+class EncodedInput:
     """Image files as the source has them."""
 
     keeps_sizes = True
 
-    def __init__(self, source: Source, names: Mapping[str, str], limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, source: Source, names: Mapping[str, str], limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._source, self._limits = source, limits
         self.schema = _renamed(source.schema, names)
         self.sizes = self.memory_sizes = source.sizes
@@ -80,9 +99,14 @@ class EncodedSupply:
         batch = self._source.read(rows)
         for blob in self.schema.blobs:
             if blob.is_image_file and not isinstance(batch[blob.name], Ragged):
-                raise OptionError(f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are")
+                raise OptionError(
+                    f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are"
+                )
             if blob.is_image_file:
-                self._refuse_bombs(files_of(blob, batch[blob.name]), rows[owners(batch[blob.name])] if blob.is_list else rows)
+                self._refuse_bombs(
+                    files_of(blob, batch[blob.name]),
+                    rows[owners(batch[blob.name])] if blob.is_list else rows,
+                )
         return batch
 
     def _refuse_bombs(self, blobs: Ragged, rows: Rows) -> None:
@@ -90,11 +114,15 @@ class EncodedSupply:
         infos, _ = probe_blobs(blobs)
         areas = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64)
         if (bad := np.flatnonzero(areas > np.uint64(self._limits.max_pixels))).size:
-            info, place = infos[bad[0]], self._source.place(int(rows[bad[0]]))
-            raise status_error(12, f"{info['width']} x {info['height']} pixels are more than {self._limits.max_pixels}", place)
+            info, location = infos[bad[0]], self._source.location(int(rows[bad[0]]))
+            raise status_error(
+                Status.PIXEL_LIMIT,
+                f"{info['width']} x {info['height']} pixels are more than {self._limits.max_pixels}",
+                location,
+            )
 
 
-class DecodedSupply:
+class PixelInput:
     """Pixels of one size: of `size`, or, when it is None, of that which all images have; and of `bits` bits a channel, or, when it is
     None, of as many as all have.
 
@@ -112,35 +140,43 @@ class DecodedSupply:
         bits: Bits | None = None,
     ) -> None:
         self._source = source
-        picture = source.schema.picture
-        assert picture is not None
-        self._name = picture.name
+        image_field = source.schema.image_field
+        assert image_field is not None
+        self._name = image_field.name
         self._steps = () if size is None else (Resize(size),)
         self._options = replace(options, num_workers=1)
         first = self._first_good() if size is None or bits is None else None
         if bits is None and first is not None:
-            self._options = replace(self._options, bits=16 if first.infos["bits"][0] == 16 else 8, keeps_bits=True)
+            self._options = replace(
+                self._options, bits=16 if first.infos["bits"][0] == 16 else 8, keeps_bits=True
+            )
         elif bits is not None:
             self._options = replace(self._options, bits=bits)
         height, width = (size, size) if isinstance(size, int) else size or _upright_size(first)
         dtype = self._options.dtype.str
-        pixels = Field(picture.name, "pixels", (height, width, options.channels), dtype, color=options.color)
-        fields = tuple(pixels if other == picture else other for other in source.schema.fields)
+        pixels = Field(
+            image_field.name,
+            "pixels",
+            (height, width, options.channels),
+            dtype,
+            color=options.color,
+        )
+        fields = tuple(pixels if other == image_field else other for other in source.schema.fields)
         self.schema = _renamed(Schema(fields, source.schema.class_names), names)
         sample_bytes = height * width * options.channels * self._options.dtype.itemsize
         self.sizes = np.broadcast_to(np.int64(sample_bytes), len(source))
         self.memory_sizes = self.sizes + source.sizes + getattr(source, "sizes_beside", 0)
 
-    def _first_good(self) -> Pictures:
+    def _first_good(self) -> EncodedImages:
         """The first image whose header can be read."""
         failure: FastpackError | None = None
         for number in range(len(self._source)):
             row = np.array([number], np.int64)
             try:
-                pictures = self._pictures(self._source.read(row), row)
-                refused = refuse_pictures(pictures, self._options)
+                encoded = self._pictures(self._source.read(row), row)
+                refused = refuse_pictures(encoded, self._options)
                 if not refused:
-                    return pictures
+                    return encoded
                 failure = failure or refused[0]
             except FastpackError as error:
                 failure = failure or error
@@ -149,30 +185,39 @@ class DecodedSupply:
 
     def read(self, rows: Rows) -> Batch:
         batch = self._source.read(rows)
-        pictures = self._pictures(batch, rows)
-        plan, refused = self._plan(pictures)
-        outs = empty_outputs(plan, self._options.channels, self._options.dtype, self._options.memory)
+        encoded = self._pictures(batch, rows)
+        plan, refused = self._plan(encoded)
+        outs = empty_outputs(
+            plan, self._options.channels, self._options.dtype, self._options.memory
+        )
         if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
-            raise ShapeError("the images have different sizes; give a size to resample them to, or choose the layout `encoded`")
-        decode_pictures(pictures, plan, outs, self._options, refused)
+            raise ShapeError(
+                "the images have different sizes; give a size to resample them to, or choose the layout `encoded`"
+            )
+        decode_pictures(encoded, plan, outs, self._options, refused)
         return Batch({**batch, self._name: outs}, len(rows))
 
-    def _pictures(self, batch: Batch, rows: Rows) -> Pictures:
+    def _pictures(self, batch: Batch, rows: Rows) -> EncodedImages:
         blobs: Ragged = batch[self._name]
         infos, _ = probe_blobs(blobs)
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
-        return Pictures(Origin(memory=blobs.values), spans, infos, lambda row: self._source.place(int(rows[row])))
+        return EncodedImages(
+            SpanSource(memory=blobs.values),
+            spans,
+            infos,
+            lambda row: self._source.location(int(rows[row])),
+        )
 
-    def _plan(self, pictures: Pictures) -> tuple[Plan, Failures]:
-        refused = refuse_pictures(pictures, self._options)
-        plan = plan_batch(self._steps, *upright_sizes(pictures.infos, True, refused))
-        plan.views["orientation"] = pictures.infos["orientation"]
+    def _plan(self, encoded: EncodedImages) -> tuple[Plan, Failures]:
+        refused = refuse_pictures(encoded, self._options)
+        plan = plan_batch(self._steps, *upright_sizes(encoded.infos, True, refused))
+        plan.views["orientation"] = encoded.infos["orientation"]
         return plan, refused
 
 
-def _upright_size(pictures: Pictures | None) -> tuple[int, int]:
+def _upright_size(encoded: EncodedImages | None) -> tuple[int, int]:
     """(height, width) of the first picture."""
-    assert pictures is not None
-    widths, heights = upright_sizes(pictures.infos, True, {})
+    assert encoded is not None
+    widths, heights = upright_sizes(encoded.infos, True, {})
     return int(heights[0]), int(widths[0])

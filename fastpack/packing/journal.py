@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fastpack.files.atomic import sync_path
+from fastpack.files.atomic import sync_path, write_all
 from fastpack.files.locked_folder import read_note
 from fastpack.packing.rejects import Reject
 from fastpack.packing.transcode import Transcodes
@@ -28,7 +28,12 @@ class Finished:
 
     def entry(self, number: int) -> dict[str, Any]:
         """As the journal has it, for shard `number`."""
-        facts: dict[str, Any] = {"shard": number, "size": self.size, "fingerprint": self.fingerprint, "samples": self.samples}
+        facts: dict[str, Any] = {
+            "shard": number,
+            "size": self.size,
+            "fingerprint": self.fingerprint,
+            "samples": self.samples,
+        }
         made_fast = {"transcodes": asdict(self.transcodes)} if self.transcodes is not None else {}
         return {**facts, "rejects": [reject.facts() for reject in self.rejects], **made_fast}
 
@@ -57,11 +62,11 @@ def read_journal(folder: Path, num_shards: int) -> dict[int, Finished]:
 
 def note(folder: Path, entry: Mapping[str, Any], *, sync: bool) -> None:
     """Adds an entry, on a line of its own wherever an earlier pack stopped."""
-    descriptor = os.open(folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(
+        folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+    )
     try:
-        left = f"\n{json.dumps(entry)}\n".encode()
-        while left:
-            left = left[os.write(descriptor, left) :]
+        write_all(descriptor, f"\n{json.dumps(entry)}\n".encode())
         if sync:
             os.fsync(descriptor)
     finally:
@@ -79,7 +84,9 @@ def _parsed(line: bytes) -> Any:
 
 def _finished(entry: Any) -> tuple[int, Finished]:
     """Raises TypeError, KeyError, ValueError or AttributeError for anything else than `Finished.entry` gives."""
-    number, size, fingerprint, samples = (_checked(entry[name], int) for name in ("shard", "size", "fingerprint", "samples"))
+    number, size, fingerprint, samples = (
+        _checked(entry[name], int) for name in ("shard", "size", "fingerprint", "samples")
+    )
     rejects = tuple(_reject(facts) for facts in _checked(entry["rejects"], list))
     transcodes = _transcodes(entry["transcodes"]) if "transcodes" in entry else None
     return number, Finished(size, fingerprint, samples, rejects, transcodes)
@@ -95,7 +102,12 @@ def _reject(facts: Any) -> Reject:
 
 def _transcodes(facts: Any) -> Transcodes:
     transcodes = Transcodes(**facts)
-    for number in (transcodes.num_transcoded, transcodes.bytes_before, transcodes.bytes_after, *transcodes.left_alone.values()):
+    for number in (
+        transcodes.num_transcoded,
+        transcodes.bytes_before,
+        transcodes.bytes_after,
+        *transcodes.left_alone.values(),
+    ):
         _checked(number, int)
     return transcodes
 

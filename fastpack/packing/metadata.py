@@ -16,7 +16,12 @@ _AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _SOS, _EOI, _COM, _APP0, _APP14 = 0xDA, 0xD9, 0xFE, 0xE0, 0xEE
 _JFIF_BYTES = 14
-_PNG_KEPT = {b"tRNS", b"acTL", b"fcTL", b"fdAT"}  # beside what no picture is without: transparency and animation
+_PNG_KEPT = {
+    b"tRNS",
+    b"acTL",
+    b"fcTL",
+    b"fdAT",
+}  # beside what no image is without: transparency and animation
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"}
 _WEBP_ICC, _WEBP_EXIF, _WEBP_XMP = 0x20, 0x08, 0x04
 
@@ -34,7 +39,9 @@ def strip_metadata(data: bytes, format: str, orientation: int) -> bytes:
     try:
         return strip(data, orientation) if strip else data
     except (IndexError, struct.error) as error:
-        raise CorruptImageError(f"the {format} ends in its header; restore it from its source, or leave it out") from error
+        raise CorruptImageError(
+            f"the {format} ends in its header; restore it from its source, or leave it out"
+        ) from error
 
 
 def _tiff(orientation: int) -> bytes:
@@ -47,7 +54,9 @@ def _strip_jpeg(data: bytes, orientation: int) -> bytes:
     while at < len(data):
         found = _MARKER.search(data, at)
         if not found:
-            raise CorruptImageError("the JPEG has no marker where one should be; restore it from its source, or leave it out")
+            raise CorruptImageError(
+                "the JPEG has no marker where one should be; restore it from its source, or leave it out"
+            )
         at = found.end()
         marker, first = data[at - 1], at - 2
         if marker in _STANDALONE or marker == _EOI:
@@ -64,8 +73,8 @@ def _strip_jpeg(data: bytes, orientation: int) -> bytes:
             pieces.append(data[end:at])
     if orientation > 1:
         body = b"Exif\0\0" + _tiff(orientation)
-        place = 2 if len(pieces) > 1 and pieces[1][:2] == b"\xff\xe0" else 1  # JFIF comes first
-        pieces.insert(place, b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body)
+        location = 2 if len(pieces) > 1 and pieces[1][:2] == b"\xff\xe0" else 1  # JFIF comes first
+        pieces.insert(location, b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body)
     return b"".join(pieces)
 
 
@@ -73,7 +82,9 @@ def _kept_segment(marker: int, segment: bytes) -> bytes:
     """Of JFIF and Adobe, which say in which colours the image is, what is needed; nothing of other applications."""
     body = segment[4:]
     if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES:
-        return segment[:2] + struct.pack(">H", _JFIF_BYTES + 2) + body[: _JFIF_BYTES - 2] + b"\0\0"  # of no thumbnail
+        return (
+            segment[:2] + struct.pack(">H", _JFIF_BYTES + 2) + body[: _JFIF_BYTES - 2] + b"\0\0"
+        )  # of no thumbnail
     if marker == _APP14 and body.startswith(b"Adobe"):
         return segment
     return b"" if marker == _COM or 0xE0 <= marker <= 0xEF else segment
@@ -88,7 +99,9 @@ def _strip_png(data: bytes, orientation: int) -> bytes:
             pieces.append(data[at:end])
         if name == b"IHDR" and orientation > 1:
             chunk = b"eXIf" + _tiff(orientation)
-            pieces.append(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)))
+            pieces.append(
+                struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+            )
         if name == b"IEND":
             break
         at = end
@@ -103,7 +116,9 @@ def _strip_webp(data: bytes, orientation: int) -> bytes:
         end = at + 8 + size + size % 2
         chunk = data[at:end]
         if name == b"VP8X":
-            flags = chunk[8] & ~(_WEBP_ICC | _WEBP_EXIF | _WEBP_XMP) | (_WEBP_EXIF if orientation > 1 else 0)
+            flags = chunk[8] & ~(_WEBP_ICC | _WEBP_EXIF | _WEBP_XMP) | (
+                _WEBP_EXIF if orientation > 1 else 0
+            )
             chunk = chunk[:8] + bytes([flags]) + chunk[9:]
         if name in _WEBP_KEPT:
             pieces.append(chunk)

@@ -16,8 +16,8 @@ from fastpack.formats.protocols import Float64, Layout
 from fastpack.formats.registry import NAMES
 from fastpack.formats.storage import Compression, Storage
 from fastpack.images.codec import Alpha, Bits, Color
-from fastpack.packing.packer import Manner
-from fastpack.packing.preprocess import Alteration
+from fastpack.packing.packer import WriteOptions
+from fastpack.packing.preprocess import Preprocess
 from fastpack.packing.rejects import Duplicates, OnError
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
 from fastpack.sampling.split import parts_of
@@ -34,8 +34,13 @@ _CHOICES: dict[str, Sequence[str]] = {
     "duplicates": get_args(Duplicates),
     "on_error": get_args(OnError),
 }
-_COUNTS = {"shards": None, "resize_max": None, "num_workers": None, "quality": 100}  # the highest that makes sense
-_FLAGS = ("master", "allow_external", "dry_run", "checkpoints", "sync")
+_COUNTS = {
+    "shards": None,
+    "resize_max": None,
+    "num_workers": None,
+    "quality": 100,
+}  # the highest that makes sense
+_FLAGS = ("virtual", "allow_external", "dry_run", "seek_points", "sync")
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,9 @@ class PackOptions:
     - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see FastJpegs. Pixels stay the same.
     - metadata: "keep" it, or "strip" all but the orientation, from JPEG, PNG and WebP: pixels stay the same.
     - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
-    - compression, level, shuffle, fletcher32, chunk: of `pixels`: see Storage.
-    - master: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
-      one virtual dataset. It is for others: open either the master or the shards.
+    - compression, level, byte_shuffle, fletcher32, chunk: of `pixels`: see Storage.
+    - virtual: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
+      one virtual dataset. It is for others: open either the virtual dataset or the shards.
     - num_workers: threads; None is one a core.
     - memory: bytes that batches may take together, as a number or like "512MB"; None takes about 6 MiB a thread. What is
       known of each sample (its label, key and place: some 250 bytes with its path) comes on top.
@@ -78,9 +83,9 @@ class PackOptions:
     - on_error: "raise" stops at the first bad sample, in the order of the source; "skip" leaves bad ones out and reports them,
       one JSON object a line, in a file beside the output, `NAME.rejects.jsonl`.
     - float64: TFRecord has floats of 32 bits: "refuse" numbers that these would change, or "round" them. HDF5 keeps all.
-    - class_folder, sidecars: of a folder of images; see `folder`. class_folder is for tars, too.
+    - class_folder, sidecars: of a folder of images; see `from_folder`. class_folder is for tars, too.
     - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others than these are refused.
-    - checkpoints: keep in the index places inside the JPEGs where decoding may begin: crops take less time then. See build_indexes.
+    - seek_points: keep in the index places inside the JPEGs where decoding may begin: crops take less time then. See build_indexes.
     - sync: wait until the disk has each file before it gets its name.
     """
 
@@ -100,10 +105,10 @@ class PackOptions:
     names: Mapping[str, str] = field(default_factory=dict)
     compression: Compression = "none"
     level: int | None = None
-    shuffle: bool = False
+    byte_shuffle: bool = False
     fletcher32: bool | None = None
     chunk: int | None = None
-    master: bool = False
+    virtual: bool = False
     num_workers: int | None = None
     memory: int | str | None = None
     include: Sequence[str] = ()
@@ -119,7 +124,7 @@ class PackOptions:
     dry_run: bool = False
     on_error: OnError = "raise"
     float64: Float64 = "refuse"
-    checkpoints: bool = False
+    seek_points: bool = False
     sync: bool = True
     limits: Limits = DEFAULT_LIMITS
 
@@ -132,23 +137,32 @@ class PackOptions:
             if size is not None and parse_size(size) < 1:
                 raise OptionError(f"{name} must be positive, not {size}")
         self._check_choice()
-        self._check_alteration()
+        self._check_preprocess()
         if self.layout in ("encoded", "vlen") and self.size is not None and self.quality is None:
             message = f"the layout `{self.layout}` keeps image files as they are; leave the size out, give a quality, or choose `pixels`"
             raise OptionError(message)
         if self.storage != Storage() and not self.is_decoded:
-            raise OptionError("compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`")
-        if self.master and not self.is_decoded:
-            raise OptionError("a master file shows decoded pixels; give a size, or the layout `pixels`")
+            raise OptionError(
+                "compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`"
+            )
+        if self.virtual and not self.is_decoded:
+            raise OptionError(
+                "a virtual dataset shows decoded pixels; give a size, or the layout `pixels`"
+            )
 
     def _settle(self) -> None:
         """Checks each value by itself."""
         for name, choices in _CHOICES.items():
             checks.choice(name, getattr(self, name), choices)
         for name, most in _COUNTS.items():
-            checks.settle(self, **{name: checks.optional_integer(name, getattr(self, name), 1, most)})
+            checks.settle(
+                self, **{name: checks.optional_integer(name, getattr(self, name), 1, most)}
+            )
         checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in _FLAGS})
-        checks.settle(self, **{name: checks.texts(name, getattr(self, name)) for name in ("include", "exclude")})
+        checks.settle(
+            self,
+            **{name: checks.texts(name, getattr(self, name)) for name in ("include", "exclude")},
+        )
         if self.format is not None:
             checks.choice("format", self.format, NAMES)
         for name in ("fields", "sidecars"):
@@ -158,41 +172,60 @@ class PackOptions:
             checks.settle(self, shuffle_seed=checks.seed("shuffle_seed", self.shuffle_seed))
         if self.size is not None:
             checks.settle(self, size=checks.size("size", self.size))
-        checks.texts("names", list(checks.mapping("names", self.names, '{"image": "image/encoded"}').values()))
+        checks.texts(
+            "names",
+            list(checks.mapping("names", self.names, '{"image": "image/encoded"}').values()),
+        )
         checks.mapping("split", self.split, '{"train": 0.9, "val": 0.1}')
         checks.instance("limits", self.limits, Limits, "Limits(...)")
         checks.settle(self, bits=checks.bits("bits", self.bits))
         checks.settle(self, chunk=self.storage.chunk, level=self.storage.level)
 
-    def _check_alteration(self) -> None:
+    def _check_preprocess(self) -> None:
         """What is said about what happens to the images."""
         if self.resize_max is not None and self.size is not None:
-            raise OptionError("give size, which all images get, or resize_max, which none exceeds; not both")
+            raise OptionError(
+                "give size, which all images get, or resize_max, which none exceeds; not both"
+            )
         is_encoded_again = self.quality is not None or self.resize_max is not None
         if self.layout == "pixels" and is_encoded_again:
-            raise OptionError("pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`")
+            raise OptionError(
+                "pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`"
+            )
         if self.bits is not None and not self.is_decoded:
-            raise OptionError("bits are of decoded pixels; leave them out, or give a size or the layout `pixels`")
+            raise OptionError(
+                "bits are of decoded pixels; leave them out, or give a size or the layout `pixels`"
+            )
         if self.alpha != "drop" and not (self.is_decoded or is_encoded_again):
-            raise OptionError("image files keep their transparency as they are; leave out alpha, and give it when you read them")
+            raise OptionError(
+                "image files keep their transparency as they are; leave out alpha, and give it when you read them"
+            )
         if self.jpeg == "fast" and (self.is_decoded or is_encoded_again):
-            raise OptionError("pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images")
+            raise OptionError(
+                "pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images"
+            )
         if self.metadata == "strip" and self.is_decoded:
-            raise OptionError("decoded pixels have no metadata; leave out metadata, or the size and the layout")
+            raise OptionError(
+                "decoded pixels have no metadata; leave out metadata, or the size and the layout"
+            )
 
     @property
     def is_decoded(self) -> bool:
         """True when pixels are stored, not image files."""
-        return self.layout == "pixels" or (self.layout == "auto" and self.size is not None and self.quality is None)
+        return self.layout == "pixels" or (
+            self.layout == "auto" and self.size is not None and self.quality is None
+        )
 
     @property
-    def alteration(self) -> Alteration:
+    def preprocess(self) -> Preprocess:
         """What is done with each image file."""
         if self.is_decoded:
-            return Alteration(limits=self.limits)  # it is decoded anyway
+            return Preprocess(limits=self.limits)  # it is decoded anyway
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
         is_checked, is_stripped = self.check == "decode", self.metadata == "strip"
-        return Alteration(is_checked, is_stripped, self.resize_max, size, self.quality, self.limits, self.alpha)
+        return Preprocess(
+            is_checked, is_stripped, self.resize_max, size, self.quality, self.limits, self.alpha
+        )
 
     def _check_choice(self) -> None:
         """What is said about which samples are packed."""
@@ -201,22 +234,28 @@ class PackOptions:
             parts_of(np.zeros(0), self.split)
         for name in self.split:
             if not re.fullmatch(r"\w[\w.-]*", name):
-                raise OptionError(f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -")
+                raise OptionError(
+                    f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -"
+                )
 
     @property
     def taking(self) -> dict[str, Any]:
         """How a source is opened, as `source_of` and `open` take it."""
-        return {"allow_external": self.allow_external, "class_folder": self.class_folder, "sidecars": self.sidecars}
+        return {
+            "allow_external": self.allow_external,
+            "class_folder": self.class_folder,
+            "sidecars": self.sidecars,
+        }
 
     @property
     def storage(self) -> Storage:
-        return Storage(self.compression, self.level, self.shuffle, self.fletcher32, self.chunk)
+        return Storage(self.compression, self.level, self.byte_shuffle, self.fletcher32, self.chunk)
 
     @property
-    def manner(self) -> Manner:
+    def write_options(self) -> WriteOptions:
         memory_bytes = None if self.memory is None else parse_size(self.memory)
         work = self.num_workers, memory_bytes, self.sync, self.on_error, self.limits
-        return Manner(self.layout, self.storage, *work, self.checkpoints, self.float64)
+        return WriteOptions(self.layout, self.storage, *work, self.seek_points, self.float64)
 
 
 def pack_options(given: PackOptions | None) -> PackOptions:

@@ -11,23 +11,29 @@ from typing import Any
 import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import Progress
 from fastpack.core.ragged import offsets_of
 from fastpack.core.threads import num_cores
-from fastpack.errors import CorruptRecordError, EmptySourceError, FastpackError, Place, at, from_os_error
+from fastpack.errors import (
+    CorruptRecordError,
+    EmptySourceError,
+    FastpackError,
+    Location,
+    os_errors_at,
+    with_location,
+)
 from fastpack.files.atomic import sync_path
-from fastpack.files.free_space import refuse_full
+from fastpack.files.free_space import require_free_space
 from fastpack.formats.protocols import Container, Float64, Layout, ShardPlan, Writer
 from fastpack.formats.storage import Storage
-from fastpack.index.find_seek_points import marked
+from fastpack.index.find_seek_points import add_seek_points
 from fastpack.index.index import Index
 from fastpack.index.kinds import kind_of
-from fastpack.packing.inputs import Supply
+from fastpack.packing.inputs import PackInput
 from fastpack.packing.pipeline import Pipeline, Stages
 from fastpack.packing.rejects import OnError
-from fastpack.packing.validation import Screen
+from fastpack.packing.validation import Validator
 
-# Called with (samples done, samples in all, bytes done) after each batch: by any of the threads, by one at a time.
-Progress = Callable[[int, int, int], None]
 # Row of the supply -> what is wrong with it: the samples that are left out.
 Faults = dict[int, FastpackError]
 # Called with (number, index, faults) of each shard that is complete, by any of the threads.
@@ -41,7 +47,7 @@ _COPIES = 3
 
 
 @dataclass(frozen=True)
-class Manner:
+class WriteOptions:
     """How shards are written: what of PackOptions concerns their files."""
 
     layout: Layout = "auto"
@@ -51,11 +57,11 @@ class Manner:
     sync: bool = True
     on_error: OnError = "raise"
     limits: Limits = DEFAULT_LIMITS
-    checkpoints: bool = False
+    seek_points: bool = False
     float64: Float64 = "refuse"
 
 
-class Report:
+class ProgressCounter:
     def __init__(self, progress: Progress | None, num_samples: int) -> None:
         self._progress, self._num_samples = progress, num_samples
         self._samples_done = self._bytes_done = 0
@@ -90,15 +96,30 @@ class Packer:
     """Writes the shards of one pack: batches of all of them go through one pipeline, shard after shard, so that one is
     checked and synced while the next is begun."""
 
-    def __init__(self, container: Container, supply: Supply, manner: Manner, report: Report, finish: Finish) -> None:
-        self._container, self._supply, self._manner, self._report, self._finish = container, supply, manner, report, finish
-        self._num_workers = num_cores() if manner.num_workers is None else max(1, manner.num_workers)
+    def __init__(
+        self,
+        container: Container,
+        pack_input: PackInput,
+        write_options: WriteOptions,
+        report: ProgressCounter,
+        finish: Finish,
+    ) -> None:
+        self._container, self._pack_input, self._write_options, self._report, self._finish = (
+            container,
+            pack_input,
+            write_options,
+            report,
+            finish,
+        )
+        self._num_workers = (
+            num_cores() if write_options.num_workers is None else max(1, write_options.num_workers)
+        )
         self._opening = threading.Lock()
         self._writers: dict[int, Writer[Any]] = {}
         self._num_left: dict[int, int] = {}
         self._faults: dict[int, Faults] = {}
-        self._screen = Screen(supply, manner.on_error)
-        self._kinds = {field.source_name: kind_of(field) for field in supply.schema.fields}
+        self._validator = Validator(pack_input, write_options.on_error)
+        self._kinds = {field.name: kind_of(field) for field in pack_input.schema.fields}
 
     def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
         """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.
@@ -107,16 +128,16 @@ class Packer:
         """
         self._paths = paths
         self._plans = [self._plan(first, end) for first, end in pairwise(cuts)]
-        num_ahead, batch_bytes = _batches_for(self._manner.memory_bytes, self._num_workers)
+        num_ahead, batch_bytes = _batches_for(self._write_options.memory_bytes, self._num_workers)
         portions: list[_Portion] = []
         for shard, (first, end) in enumerate(pairwise(cuts)):
             if shard not in paths:
-                self._report.add(end - first, int(self._supply.sizes[first:end].sum()))
+                self._report.add(end - first, int(self._pack_input.sizes[first:end].sum()))
                 continue
             cut = list(self._portions(shard, first, end, batch_bytes))
             self._num_left[shard], self._faults[shard] = len(cut), {}
             portions += cut
-        stages = Stages(self._make, self._place, self._conclude)
+        stages = Stages(self._make, self._append, self._conclude)
         try:
             Pipeline(portions, stages, self._num_workers, num_ahead).run()
         except BaseException:
@@ -127,75 +148,96 @@ class Packer:
     def _portions(self, shard: int, first: int, end: int, batch_bytes: int) -> Iterator[_Portion]:
         """Batches of about `batch_bytes`, each of a multiple of the chunk's samples but for the last."""
         chunk = self._plans[shard].chunk
-        image_ends = memory_ends = offsets_of(self._supply.sizes[first:end])
-        if self._supply.memory_sizes is not self._supply.sizes:
-            memory_ends = offsets_of(self._supply.memory_sizes[first:end])
+        image_ends = memory_ends = offsets_of(self._pack_input.sizes[first:end])
+        if self._pack_input.memory_sizes is not self._pack_input.sizes:
+            memory_ends = offsets_of(self._pack_input.memory_sizes[first:end])
         start, num_samples = 0, end - first
         while start < num_samples:
-            most = int(np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right")) - 1 - start
+            most = (
+                int(np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right"))
+                - 1
+                - start
+            )
             count = min(most, _BATCH_SAMPLES)
             if start + count < num_samples:
                 count = max(count // chunk * chunk, chunk)
             stop = min(start + count, num_samples)
-            num_bytes, left_bytes = int(image_ends[stop] - image_ends[start]), int(image_ends[-1] - image_ends[start])
+            num_bytes, left_bytes = (
+                int(image_ends[stop] - image_ends[start]),
+                int(image_ends[-1] - image_ends[start]),
+            )
             yield _Portion(shard, first + start, first + stop, num_bytes, left_bytes)
             start = stop
 
     def _plan(self, first: int, end: int) -> ShardPlan:
-        num_bytes = int(self._supply.sizes[first:end].sum())
-        return ShardPlan(self._supply.schema, end - first, num_bytes, self._manner.layout, self._manner.storage, self._manner.float64)
+        num_bytes = int(self._pack_input.sizes[first:end].sum())
+        return ShardPlan(
+            self._pack_input.schema,
+            end - first,
+            num_bytes,
+            self._write_options.layout,
+            self._write_options.storage,
+            self._write_options.float64,
+        )
 
     def _writer(self, shard: int) -> Writer[Any]:
         with self._opening:
             if shard not in self._writers:
-                self._writers[shard] = self._container.writer(self._paths[shard], self._plans[shard], self._num_workers)
+                self._writers[shard] = self._container.writer(
+                    self._paths[shard], self._plans[shard], self._num_workers
+                )
             return self._writers[shard]
 
-    @contextlib.contextmanager
-    def _told(self, shard: int) -> Iterator[None]:
-        """What the system refuses comes out with the name of the shard."""
-        try:
-            yield
-        except OSError as error:
-            if isinstance(error, FastpackError):
-                raise
-            raise from_os_error(error, "write", self._paths[shard]) from error
-
     def _make(self, portion: _Portion) -> _Made:
-        with self._told(portion.shard):
+        with os_errors_at(self._paths[portion.shard]):
             writer = self._writer(portion.shard)
-            batch, faults = self._screen.read(np.arange(portion.first, portion.end))
+            batch, faults = self._validator.read(np.arange(portion.first, portion.end))
             return _Made(writer.encode(batch) if batch.num_samples else None, faults)
 
-    def _place(self, portion: _Portion, made: _Made) -> None:
-        if self._supply.keeps_sizes and not self._manner.storage.is_filtered:
-            refuse_full(self._paths[portion.shard].parent, portion.left_bytes)  # whoever else may be filling the disk
-        with self._told(portion.shard):
+    def _append(self, portion: _Portion, made: _Made) -> None:
+        if self._pack_input.keeps_sizes and not self._write_options.storage.is_filtered:
+            require_free_space(
+                self._paths[portion.shard].parent, portion.left_bytes
+            )  # whoever else may be filling the disk
+        with os_errors_at(self._paths[portion.shard]):
             if made.piece is not None:
-                self._writer(portion.shard).place(made.piece)
+                self._writer(portion.shard).append(made.piece)
         self._faults[portion.shard] |= made.faults
         self._report.add(portion.end - portion.first, portion.num_bytes)
 
     def _conclude(self, portion: _Portion, made: _Made) -> None:
-        with self._told(portion.shard):
+        with os_errors_at(self._paths[portion.shard]):
             with self._opening:
                 self._num_left[portion.shard] -= 1
                 is_last = self._num_left[portion.shard] == 0
             if is_last:
-                self._finish(portion.shard, self._complete(portion.shard), self._faults[portion.shard])
+                self._finish(
+                    portion.shard, self._complete(portion.shard), self._faults[portion.shard]
+                )
 
     def _complete(self, shard: int) -> Index:
         path, faults = self._paths[shard], self._faults[shard]
         num_samples = self._plans[shard].num_samples - len(faults)
         if num_samples == 0:
             message = f"all {len(faults)} samples of this file are bad, the first: {next(iter(faults.values()))}; write fewer files"
-            raise EmptySourceError(at(message, Place(path)))
-        with _synced_meanwhile(path) if self._manner.sync else contextlib.nullcontext():
-            index = self._writer(shard).close() or self._container.index(path, limits=self._manner.limits, kinds=self._kinds)
+            raise EmptySourceError(with_location(message, Location(path)))
+        with _synced_meanwhile(path) if self._write_options.sync else contextlib.nullcontext():
+            index = self._writer(shard).close() or self._container.index(
+                path, limits=self._write_options.limits, kinds=self._kinds
+            )
             del self._writers[shard]  # and with it what it knows of the samples
         if len(index) != num_samples:
-            raise CorruptRecordError(at(f"{num_samples} samples were written but {len(index)} read back; check the disk", Place(path)))
-        return marked(index, num_workers=self._num_workers) if self._manner.checkpoints else index
+            raise CorruptRecordError(
+                with_location(
+                    f"{num_samples} samples were written but {len(index)} read back; check the disk",
+                    Location(path),
+                )
+            )
+        return (
+            add_seek_points(index, num_workers=self._num_workers)
+            if self._write_options.seek_points
+            else index
+        )
 
 
 @contextlib.contextmanager

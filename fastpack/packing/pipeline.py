@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from fastpack.core.threads import num_cores, share
+from fastpack.core.threads import num_cores, run_in_threads
 
 Portion = TypeVar("Portion")
 Piece = TypeVar("Piece")
@@ -16,12 +16,12 @@ class Stages(Generic[Portion, Piece]):
     """What is done with each portion.
 
     - make: by any thread, for several portions at once.
-    - place: of one portion at a time, in their order.
+    - append: of one portion at a time, in their order.
     - finish: right after, by the thread that placed it, while others place the next ones.
     """
 
     make: Callable[[Portion], Piece]
-    place: Callable[[Portion, Piece], None]
+    append: Callable[[Portion, Piece], None]
     finish: Callable[[Portion, Piece], None]
 
 
@@ -39,7 +39,11 @@ class Pipeline(Generic[Portion, Piece]):
     """
 
     def __init__(
-        self, portions: Sequence[Portion], stages: Stages[Portion, Piece], num_workers: int | None = None, num_ahead: int | None = None
+        self,
+        portions: Sequence[Portion],
+        stages: Stages[Portion, Piece],
+        num_workers: int | None = None,
+        num_ahead: int | None = None,
     ) -> None:
         self._portions, self._stages = portions, stages
         self._num_workers = num_cores() if num_workers is None else max(1, num_workers)
@@ -53,7 +57,7 @@ class Pipeline(Generic[Portion, Piece]):
 
     def run(self) -> None:
         """Raises what a stage raised, for the first portion that failed; then no other portion is begun."""
-        share(self._work, self._num_workers)
+        run_in_threads(self._work, self._num_workers)
         if self._failures:
             raise self._failures[min(self._failures)]
 
@@ -76,8 +80,11 @@ class Pipeline(Generic[Portion, Piece]):
             while not self._is_stopped and self._num_placed < len(self._portions):
                 if not self._is_placing and self._num_placed in self._waiting:
                     self._is_placing = True
-                    return self._num_placed, self._place
-                if self._num_taken < len(self._portions) and self._num_taken - self._num_done < self._num_ahead:
+                    return self._num_placed, self._append
+                if (
+                    self._num_taken < len(self._portions)
+                    and self._num_taken - self._num_done < self._num_ahead
+                ):
                     self._num_taken += 1
                     return self._num_taken - 1, self._make
                 self._changed.wait()
@@ -86,12 +93,14 @@ class Pipeline(Generic[Portion, Piece]):
     def _make(self, number: int) -> None:
         piece = self._stages.make(self._portions[number])
         with self._changed:
-            self._waiting[number] = piece  # nobody need be told: whoever made it is the next to look
+            self._waiting[number] = (
+                piece  # nobody need be told: whoever made it is the next to look
+            )
 
-    def _place(self, number: int) -> None:
+    def _append(self, number: int) -> None:
         with self._changed:
             piece = self._waiting.pop(number)
-        self._stages.place(self._portions[number], piece)
+        self._stages.append(self._portions[number], piece)
         with self._changed:
             self._is_placing = False
             self._num_placed += 1

@@ -10,32 +10,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
-from fastpack.errors import EmptySourceError, FastpackError, LimitError, OptionError, Place, SchemaError, at
-from fastpack.files.companions import report_path
-from fastpack.files.image_folder import Few
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    LimitError,
+    Location,
+    OptionError,
+    SchemaError,
+    with_location,
+)
+from fastpack.files.companions import index_path, refuse_long_names, report_path
+from fastpack.files.image_folder import FirstNames
 from fastpack.files.naming import data_members, num_shards_of, shard_paths
+from fastpack.files.publication import staging_folder
 from fastpack.files.sizes import parse_size
 from fastpack.formats import registry
 from fastpack.formats.protocols import Container
 from fastpack.images.decode import DecodeOptions
 from fastpack.packing.appending import Joined
 from fastpack.packing.duplicates import duplicates
-from fastpack.packing.inputs import DecodedSupply, EncodedSupply, Supply
+from fastpack.packing.inputs import EncodedInput, PackInput, PixelInput
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pipeline import Pipeline, Stages
-from fastpack.packing.preprocess import AlteredSupply, with_masks_of_size
+from fastpack.packing.preprocess import PreprocessedInput, with_masks_of_size
 from fastpack.packing.rejects import Reject
 from fastpack.packing.staging import interrupted_names
-from fastpack.packing.subset import Selection, keys_of, matching, shuffled
+from fastpack.packing.subset import Subset, keys_of, matching, shuffled
 from fastpack.packing.transcode import FastJpegs, Transcodes
-from fastpack.packing.validation import Screen
+from fastpack.packing.validation import Validator
 from fastpack.reading.class_lists import class_list
 from fastpack.sampling.split import parts_of, spread_by_key
 from fastpack.sources import Source
-
-Rows = npt.NDArray[np.int64]
 
 # What TFRecord and HDF5 add to a sample; for --shard-size and for the sizes of a dry run.
 SAMPLE_OVERHEAD_BYTES = 128
@@ -52,10 +60,10 @@ class PackPlan:
     """What a pack will write.
 
     - source: the samples in the order in which they are written, all shards of all splits one after the other.
-    - supply: gives them as they are to be written.
+    - pack_input: gives them as they are to be written.
     - fast_jpegs: makes slow JPEGs fast on the way, if that was asked for.
     - outputs: the path that each split was to be written to; one where nothing is split.
-    - masters: the final names of files that show the shards of an output as one.
+    - virtual_paths: the final names of files that show the shards of an output as one.
     - joined: the sets that the shards are appended to.
     - notes: what was guessed about the source, left out of it or changed in it, a sentence each.
     - paths, cuts: the final names of the shards; first sample of each, and the number of samples.
@@ -65,14 +73,14 @@ class PackPlan:
 
     container: Container
     options: PackOptions
-    source: Selection
-    supply: Supply
+    source: Subset
+    pack_input: PackInput
     outputs: tuple[Path, ...]
     paths: tuple[Path, ...]
     cuts: tuple[int, ...]
     rejects: tuple[Reject, ...]
     report: Path
-    masters: tuple[Path, ...] = ()
+    virtual_paths: tuple[Path, ...] = ()
     joined: Joined | None = None
     notes: tuple[str, ...] = ()
     fast_jpegs: FastJpegs | None = None
@@ -85,25 +93,36 @@ class PackPlan:
     @property
     def stored_sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of each sample's blobs as they are written, (n,), about."""
-        return self.supply.sizes + self.source.sizes_beside
+        return self.pack_input.sizes + self.source.sizes_beside
 
     @property
     def num_bytes(self) -> list[int]:
         """Of each shard, about."""
         sizes = self.stored_sizes
-        return [int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES for first, end in pairwise(self.cuts)]
+        return [
+            int(sizes[first:end].sum()) + (end - first) * SAMPLE_OVERHEAD_BYTES
+            for first, end in pairwise(self.cuts)
+        ]
 
     def transcodes(self, shard: int) -> Transcodes | None:
         """Of a shard that was written."""
-        return self.fast_jpegs.transcodes(*self.cuts[shard : shard + 2]) if self.fast_jpegs is not None else None
+        return (
+            self.fast_jpegs.transcodes(*self.cuts[shard : shard + 2])
+            if self.fast_jpegs is not None
+            else None
+        )
 
     def facts(self) -> dict[str, Any]:
         """What must be the same for an interrupted pack to go on: source and options, but for those that change no byte."""
-        chosen = {each.name: repr(getattr(self.options, each.name)) for each in fields(self.options) if each.name not in _UNIMPORTANT}
+        chosen = {
+            each.name: repr(getattr(self.options, each.name))
+            for each in fields(self.options)
+            if each.name not in _UNIMPORTANT
+        }
         return chosen | {
             "samples": len(self.source),
             "first samples of the shards": digest(np.array(self.cuts, np.int64)),
-            "fields": self.supply.schema.to_json(),
+            "fields": self.pack_input.schema.to_json(),
             "sizes of the images": digest(self.source.sizes),
             **self.source.fingerprints(),
         }
@@ -111,7 +130,10 @@ class PackPlan:
     def rejected(self, faults: Mapping[int, FastpackError]) -> list[Reject]:
         """`faults`: rows of the supply, and what is wrong with them."""
         source = self.source
-        return [Reject.of(source.number(row), source.key(row), source.place(row), error) for row, error in faults.items()]
+        return [
+            Reject.of(source.number(row), source.key(row), source.location(row), error)
+            for row, error in faults.items()
+        ]
 
     def refuse_faulty(self) -> None:
         """Where nothing may be skipped: raises what is known to be wrong, or what is wrong with a sample before that one, before
@@ -119,49 +141,75 @@ class PackPlan:
         faults = self.source.faults
         if not faults or self.options.on_error == "skip":
             return
-        screen, first = Screen(self.supply), min(faults)
-        earlier = [np.arange(start, min(start + _LOOKED_AT, first)) for start in range(0, first, _LOOKED_AT)]
-        Pipeline(earlier, Stages(lambda rows: screen.read(rows)[1], lambda rows, _: None, lambda rows, _: None)).run()
+        validator, first = Validator(self.pack_input), min(faults)
+        earlier = [
+            np.arange(start, min(start + _LOOKED_AT, first))
+            for start in range(0, first, _LOOKED_AT)
+        ]
+        Pipeline(
+            earlier,
+            Stages(
+                lambda rows: validator.read(rows)[1], lambda rows, _: None, lambda rows, _: None
+            ),
+        ).run()
         raise faults[first]
 
 
-def plan_pack(source: Source, output: Path, options: PackOptions, *, append: bool = False, resume: bool = False) -> PackPlan:
+def plan_pack(
+    source: Source,
+    output: Path,
+    options: PackOptions,
+    *,
+    append: bool = False,
+    resume: bool = False,
+) -> PackPlan:
     """Raises EmptySourceError, OptionError, SchemaError or what the first sample meets, when its size is needed."""
     container = _container(output, options)
-    earlier = interrupted_names(output) if append and resume else []  # some of them may have taken their names already
+    earlier = (
+        interrupted_names(output) if append and resume else []
+    )  # some of them may have taken their names already
     joined = Joined.of(outputs_of(output, options), earlier) if append else None
     given = class_list(options.classes)
     classes = joined.classes_for(source, given) if joined else given
     rows, rejects = _chosen(source, options)
     parts = _split(source, rows, output, options)
     chosen = np.concatenate(list(parts.values())) if options.split else rows
-    selection = Selection(source, chosen, options.fields, classes)
-    selection.refuse_unknown_classes()
+    subset = Subset(source, chosen, options.fields, classes)
+    subset.refuse_unknown_classes()
     strip = options.metadata == "strip"
-    fast_jpegs = FastJpegs(len(selection), strip=strip, limits=options.limits) if options.jpeg == "fast" else None
-    supply = _supply(container, options, selection, fast_jpegs)
-    _refuse_fields(container, supply.schema, options)
+    fast_jpegs = (
+        FastJpegs(len(subset), strip=strip, limits=options.limits)
+        if options.jpeg == "fast"
+        else None
+    )
+    pack_input = _pack_input(container, options, subset, fast_jpegs)
+    _refuse_fields(container, pack_input.schema, options)
     if joined and not options.names:  # else only what is written tells what a reader will find
-        joined.refuse_fields(supply.schema)
-    cuts, paths = _cut(parts, supply.sizes + selection.sizes_beside, options, append=append)
+        joined.refuse_fields(pack_input.schema)
+    cuts, paths = _cut(parts, pack_input.sizes + subset.sizes_beside, options, append=append)
     if len(earlier) == len(paths):
         paths = [output.with_name(name) for name in earlier]
     outputs = tuple(parts)
-    masters = _masters(outputs, paths, options, append=append)
+    virtual_paths = _virtual_paths(outputs, paths, options, append=append)
     report = report_path(paths[0] if append else output)
+    refuse_long_names([staging_folder(output), report, *map(index_path, (*paths, *virtual_paths))])
     return PackPlan(
         container,
         options,
-        selection,
-        supply,
+        subset,
+        pack_input,
         outputs,
         tuple(paths),
         tuple(cuts),
         tuple(rejects),
         report,
-        masters,
+        virtual_paths,
         joined,
-        (*selection.notes, *(joined.notes_on(source) if joined and not given else ()), *_notes_on_keys(source, chosen, joined)),
+        (
+            *subset.notes,
+            *(joined.notes_on(source) if joined and not given else ()),
+            *_notes_on_keys(source, chosen, joined),
+        ),
         fast_jpegs,
     )
 
@@ -172,8 +220,8 @@ def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[s
     if keys is None:
         return ()
     chosen = keys.take(rows)
-    odd = Few.of([key for key in chosen if _NO_PATH.search(key)])
-    known = joined.known_keys(chosen) if joined else Few()
+    odd = FirstNames.of([key for key in chosen if _NO_PATH.search(key)])
+    known = joined.known_keys(chosen) if joined else FirstNames()
     said = f"{odd.counted('key')} that are not paths below a folder, so that only a .tar can be extracted: {odd}"
     again = f"{known.counted('key')} that the set has already; extract takes a key twice only with the same image: {known}"
     return (*([said] if odd.count else []), *([again] if known.count else []))
@@ -181,10 +229,14 @@ def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[s
 
 def outputs_of(output: Path, options: PackOptions) -> list[Path]:
     """The path that each split is written to; the output itself where nothing is split."""
-    return [output.with_name(f"{output.stem}-{name}{output.suffix}") for name in options.split] or [output]
+    return [output.with_name(f"{output.stem}-{name}{output.suffix}") for name in options.split] or [
+        output
+    ]
 
 
-def _cut(parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: PackOptions, *, append: bool) -> tuple[list[int], list[Path]]:
+def _cut(
+    parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: PackOptions, *, append: bool
+) -> tuple[list[int], list[Path]]:
     """First sample of each shard and the number of samples; the shards' names."""
     cuts, paths = [0], list[Path]()
     is_numbered = options.shards is not None or options.shard_size is not None
@@ -196,16 +248,18 @@ def _cut(parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: Pack
     return cuts, paths
 
 
-def _masters(outputs: Sequence[Path], paths: Sequence[Path], options: PackOptions, *, append: bool) -> tuple[Path, ...]:
-    """A master that is there is kept up to date. Raises OptionError where samples lie under its name."""
+def _virtual_paths(
+    outputs: Sequence[Path], paths: Sequence[Path], options: PackOptions, *, append: bool
+) -> tuple[Path, ...]:
+    """A virtual dataset that is there is kept up to date. Raises OptionError where samples lie under its name."""
     found = []
     for output in outputs:
         is_there = append and output.is_file()
         is_data = output in paths or (is_there and output in data_members(output))
-        if is_data and is_there and options.master:
-            message = "the set's first file has the name that a master would get; pack it with shards=1 first, or leave the master out"
-            raise OptionError(at(message, Place(output)))
-        if not is_data and (options.master or is_there):
+        if is_data and is_there and options.virtual:
+            message = "the set's first file has the name that a virtual dataset would get; pack it with shards=1 first, or leave the virtual dataset out"
+            raise OptionError(with_location(message, Location(output)))
+        if not is_data and (options.virtual or is_there):
             found.append(output)
     return tuple(found)
 
@@ -218,8 +272,10 @@ def _refuse_fields(container: Container, schema: Schema, options: PackOptions) -
         raise LimitError(f"{message}; choose some with fields=...")
     container.refuse_fields(schema)
     files = [blob.name for blob in schema.blobs if blob.kind != "pixels"]
-    if options.master and files:
-        raise SchemaError(f"a master shows pixels and columns, not the files of {files[0]!r}; leave them out with fields=...")
+    if options.virtual and files:
+        raise SchemaError(
+            f"a virtual dataset shows pixels and columns, not the files of {files[0]!r}; leave them out with fields=..."
+        )
 
 
 def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
@@ -234,11 +290,17 @@ def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
         for number, first in first_of.items():
             key = None if keys is None else keys[number]
             kept = options.duplicates == "report"
-            rejects.append(Reject.duplicate(number, key, source.place(number), source.place(first), kept=kept))
+            rejects.append(
+                Reject.duplicate(
+                    number, key, source.location(number), source.location(first), kept=kept
+                )
+            )
         if options.duplicates == "drop":
             rows = rows[~np.isin(rows, list(first_of))]
     if len(rows) == 0:
-        raise EmptySourceError("no sample is left; look at include and exclude, which are compared with whole keys")
+        raise EmptySourceError(
+            "no sample is left; look at include and exclude, which are compared with whole keys"
+        )
     return (rows if options.shuffle_seed is None else shuffled(rows, options.shuffle_seed)), rejects
 
 
@@ -247,30 +309,45 @@ def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> di
     if not options.split:
         return {output: rows}
     if (keys := keys_of(source)) is None:
-        raise OptionError("a split looks at the samples' keys, and these have none; give keys to the source")
+        raise OptionError(
+            "a split looks at the samples' keys, and these have none; give keys to the source"
+        )
     parts = parts_of(spread_by_key(keys, 0)[rows], options.split)
     found = {path: rows[parts == part] for part, path in enumerate(outputs_of(output, options))}
     for path, part in found.items():
         if len(part) == 0:
-            raise EmptySourceError(at("no sample falls into this split; give it a larger part, or more samples", Place(path)))
+            raise EmptySourceError(
+                with_location(
+                    "no sample falls into this split; give it a larger part, or more samples",
+                    Location(path),
+                )
+            )
     return found
 
 
 def _container(output: Path, options: PackOptions) -> Container:
     if options.format is not None:
         return registry.named(options.format)
-    if (container := registry.of_suffix(output)) is None or container.name not in registry.NAMES:
-        raise OptionError(f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format")
+    if (container := registry.of_suffix(output)) is None:
+        raise OptionError(
+            f"the name {output.name!r} does not say a format; end it in .tfrecord, .h5 or .tar, or give a format"
+        )
     return container
 
 
-def _supply(container: Container, options: PackOptions, source: Source, fast_jpegs: FastJpegs | None) -> Supply:
+def _pack_input(
+    container: Container, options: PackOptions, source: Source, fast_jpegs: FastJpegs | None
+) -> PackInput:
     if not _wants_pixels(container, options, source):
-        supply = EncodedSupply(source, options.names, options.limits)
-        is_altered = options.alteration.is_needed or fast_jpegs is not None
-        return AlteredSupply(supply, source, options.alteration, fast_jpegs) if is_altered else supply
+        pack_input = EncodedInput(source, options.names, options.limits)
+        is_altered = options.preprocess.is_needed or fast_jpegs is not None
+        return (
+            PreprocessedInput(pack_input, source, options.preprocess, fast_jpegs)
+            if is_altered
+            else pack_input
+        )
     decoding = DecodeOptions(options.color, limits=options.limits, alpha=options.alpha)
-    pixels = DecodedSupply(source, options.names, options.size, decoding, options.bits)
+    pixels = PixelInput(source, options.names, options.size, decoding, options.bits)
     return pixels if options.size is None else with_masks_of_size(pixels, source, options.limits)
 
 
@@ -279,11 +356,15 @@ def _wants_pixels(container: Container, options: PackOptions, source: Source) ->
         return False
     if container.name != "hdf5":
         what = "TFRecord" if container.name == "tfrecord" else "a tar"
-        raise OptionError(f"{what} holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5")
-    picture = source.schema.picture
-    if picture is not None and picture.kind == "pixels" and options.size is not None:
-        raise OptionError("the source holds pixels, not image files; pack it without a size, or pack the image files")
-    return picture is not None and picture.kind == "image"
+        raise OptionError(
+            f"{what} holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5"
+        )
+    image_field = source.schema.image_field
+    if image_field is not None and image_field.kind == "pixels" and options.size is not None:
+        raise OptionError(
+            "the source holds pixels, not image files; pack it without a size, or pack the image files"
+        )
+    return image_field is not None and image_field.kind == "image"
 
 
 def _shard_ends(sizes: npt.NDArray[np.int64], options: PackOptions) -> list[int]:

@@ -1,4 +1,4 @@
-"""Alteration: what is done with each image file before it is written; and the supply of files that went through it."""
+"""Preprocess: what is done with each image file before it is written; and the supply of files that went through it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,18 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
-from fastpack.core.dtypes import SPAN
+from fastpack.core.dtypes import SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, owners
 from fastpack.core.schema import Field, Kind
-from fastpack.errors import FastpackError, Place, at
-from fastpack.images.codec import Alpha, Color, Look, Pixels
+from fastpack.errors import FastpackError, Location, with_location
+from fastpack.images.codec import Alpha, Color, PixelFormat, Pixels
 from fastpack.images.codecs import decode_numbers, decode_stored, encode
 from fastpack.images.decode import (
     DecodeOptions,
+    EncodedImages,
     Failures,
-    Origin,
-    Pictures,
+    SpanSource,
     decode_masks,
     decode_pictures,
     empty_outputs,
@@ -27,12 +27,10 @@ from fastpack.images.decode import (
 )
 from fastpack.images.headers import FORMATS, JPEG, probe_blobs
 from fastpack.images.transforms import Plan, Resize, plan_batch
-from fastpack.packing.inputs import Supply
+from fastpack.packing.inputs import PackInput
 from fastpack.packing.metadata import strip_metadata
 from fastpack.packing.transcode import FastJpegs
 from fastpack.sources import Source
-
-Rows = npt.NDArray[np.int64]
 
 _DEFAULT_QUALITY = 95
 # What holds 16 bits a channel.
@@ -40,7 +38,7 @@ _DEEP_FORMATS = ("png", "tiff")
 
 
 @dataclass(frozen=True)
-class Alteration:
+class Preprocess:
     """What is done with each image file.
 
     - check: decode it, to see whether it can be.
@@ -65,14 +63,16 @@ class Alteration:
 
     @property
     def is_needed(self) -> bool:
-        return self != Alteration(limits=self.limits, alpha=self.alpha)
+        return self != Preprocess(limits=self.limits, alpha=self.alpha)
 
     @property
-    def encodes_again(self) -> bool:
+    def reencodes(self) -> bool:
         """Then nobody knows beforehand how large the files will be."""
         return (self.resize_max, self.size, self.quality) != (None, None, None)
 
-    def apply(self, data: bytes, info: npt.NDArray[Any], place: Place, kind: Kind = "image") -> bytes:
+    def apply(
+        self, data: bytes, info: npt.NDArray[Any], location: Location, kind: Kind = "image"
+    ) -> bytes:
         """The file to write. Raises, with `place`, what decoding meets.
 
         - info: what the header says, one IMAGE_INFO.
@@ -82,18 +82,22 @@ class Alteration:
         size = self._size_of(info, kind)
         try:
             if size is not None and kind == "mask":
-                return encode(self._numbers(data, info, size, place), "png")
+                return encode(self._numbers(data, info, size, location), "png")
             if size is not None:
-                return encode(self._pixels(data, info, size, place), format, quality=self.quality or _DEFAULT_QUALITY)
+                return encode(
+                    self._pixels(data, info, size, location),
+                    format,
+                    quality=self.quality or _DEFAULT_QUALITY,
+                )
             if self.check and kind == "mask":
                 decode_numbers(data, info, self.limits)
             elif self.check:
-                decode_stored(data, info, Look(bits=None), self.limits)
+                decode_stored(data, info, PixelFormat(bits=None), self.limits)
             return strip_metadata(data, format, int(info["orientation"])) if self.strip else data
         except FastpackError as error:
-            if str(place) in str(error):
+            if error.location is not None:
                 raise
-            raise type(error)(at(str(error), place)) from error
+            raise type(error)(with_location(str(error), location)) from error
 
     def _size_of(self, info: npt.NDArray[Any], kind: Kind) -> tuple[int, int] | None:
         """Height and width to encode the image anew with; None leaves it as it is."""
@@ -106,54 +110,76 @@ class Alteration:
             return max(1, round(height * most / larger)), max(1, round(width * most / larger))
         return None if self.quality is None or kind == "mask" else (height, width)
 
-    def _pixels(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> Pixels:
+    def _pixels(
+        self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location
+    ) -> Pixels:
         """Upright (height, width, 3), or (height, width, 1) of an image that has one channel and no colors."""
         is_deep = info["bits"] == 16 and FORMATS[info["format"]] in _DEEP_FORMATS
         color: Color = "GRAY" if info["format"] == JPEG and info["components"] == 1 else "RGB"
-        options = DecodeOptions(color, limits=self.limits, num_workers=1, bits=16 if is_deep else 8, alpha=self.alpha)
-        pictures, plan, refused = _one(data, info, size, options, place)
+        options = DecodeOptions(
+            color, limits=self.limits, num_workers=1, bits=16 if is_deep else 8, alpha=self.alpha
+        )
+        encoded, plan, refused = _one(data, info, size, options, location)
         outs = empty_outputs(plan, options.channels, options.dtype)
-        decode_pictures(pictures, plan, outs, options, refused)
+        decode_pictures(encoded, plan, outs, options, refused)
         pixels: Pixels = outs[0]
         is_gray = info["components"] <= 2 and bool((pixels == pixels[..., :1]).all())
         return np.ascontiguousarray(pixels[..., :1]) if is_gray else pixels
 
-    def _numbers(self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], place: Place) -> Pixels:
+    def _numbers(
+        self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location
+    ) -> Pixels:
         """Upright class numbers (height, width, 1)."""
-        options = DecodeOptions("GRAY", limits=self.limits, num_workers=1, bits=16 if info["bits"] == 16 else 8)
-        pictures, plan, refused = _one(data, info, size, options, place)
+        options = DecodeOptions(
+            "GRAY", limits=self.limits, num_workers=1, bits=16 if info["bits"] == 16 else 8
+        )
+        encoded, plan, refused = _one(data, info, size, options, location)
         outs = empty_outputs(plan, 1, options.dtype)
-        widths, heights = upright_sizes(pictures.infos, True, refused)
-        decode_masks(pictures, plan, [(int(heights[0]), int(widths[0]))], [outs[0][..., 0]], options, refused)
+        widths, heights = upright_sizes(encoded.infos, True, refused)
+        decode_masks(
+            encoded, plan, [(int(heights[0]), int(widths[0]))], [outs[0][..., 0]], options, refused
+        )
         numbers: Pixels = outs[0]
         return numbers
 
 
 def _one(
-    data: bytes, info: npt.NDArray[Any], size: tuple[int, int], options: DecodeOptions, place: Place
-) -> tuple[Pictures, Plan, Failures]:
-    """A picture, the plan that resizes it, and whether it is refused."""
+    data: bytes,
+    info: npt.NDArray[Any],
+    size: tuple[int, int],
+    options: DecodeOptions,
+    location: Location,
+) -> tuple[EncodedImages, Plan, Failures]:
+    """An image, the plan that resizes it, and whether it is refused."""
     spans = np.zeros(1, SPAN)
     spans["length"] = len(data)
-    pictures = Pictures(Origin(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: place)
-    refused = refuse_pictures(pictures, options)
-    plan = plan_batch((Resize(size),), *upright_sizes(pictures.infos, True, refused))
+    encoded = EncodedImages(
+        SpanSource(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: location
+    )
+    refused = refuse_pictures(encoded, options)
+    plan = plan_batch((Resize(size),), *upright_sizes(encoded.infos, True, refused))
     plan.views["orientation"] = info["orientation"]
-    return pictures, plan, refused
+    return encoded, plan, refused
 
 
-def with_masks_of_size(supply: Supply, source: Source, limits: Limits) -> Supply:
+def with_masks_of_size(pack_input: PackInput, source: Source, limits: Limits) -> PackInput:
     """Pixels of one size, whose masks get that size too."""
-    picture = supply.schema.picture
-    assert picture is not None
-    height, width = picture.shape[:2]
+    image_field = pack_input.schema.image_field
+    assert image_field is not None
+    height, width = image_field.shape[:2]
     assert height is not None
     assert width is not None
-    has_masks = any(blob.kind == "mask" for blob in supply.schema.blobs)
-    return AlteredSupply(supply, source, Alteration(size=(height, width), limits=limits), kinds=("mask",)) if has_masks else supply
+    has_masks = any(blob.kind == "mask" for blob in pack_input.schema.blobs)
+    return (
+        PreprocessedInput(
+            pack_input, source, Preprocess(size=(height, width), limits=limits), kinds=("mask",)
+        )
+        if has_masks
+        else pack_input
+    )
 
 
-class AlteredSupply:
+class PreprocessedInput:
     """Image files that went through an alteration, by the thread that asks for them. Their sizes are known once they are read.
 
     - fast_jpegs: then makes slow JPEGs of the main image fast.
@@ -162,43 +188,63 @@ class AlteredSupply:
 
     def __init__(
         self,
-        supply: Supply,
+        pack_input: PackInput,
         source: Source,
-        alteration: Alteration,
+        preprocess: Preprocess,
         fast_jpegs: FastJpegs | None = None,
         kinds: tuple[Kind, ...] = ("image", "mask"),
     ) -> None:
-        self._supply, self._source, self._alteration, self._fast_jpegs = supply, source, alteration, fast_jpegs
-        self._fields = [blob for blob in supply.schema.blobs if blob.kind in kinds]
-        self.schema, self.sizes = supply.schema, supply.sizes
-        self.keeps_sizes = supply.keeps_sizes and not (alteration.encodes_again and "image" in kinds)
-        self.memory_sizes = 2 * supply.memory_sizes
+        self._pack_input, self._source, self._preprocess, self._fast_jpegs = (
+            pack_input,
+            source,
+            preprocess,
+            fast_jpegs,
+        )
+        self._fields = [blob for blob in pack_input.schema.blobs if blob.kind in kinds]
+        self.schema, self.sizes = pack_input.schema, pack_input.sizes
+        self.keeps_sizes = pack_input.keeps_sizes and not (
+            preprocess.reencodes and "image" in kinds
+        )
+        self.memory_sizes = 2 * pack_input.memory_sizes
 
     def read(self, rows: Rows) -> Batch:
-        batch = self._supply.read(rows)
-        altered = {blob.name: self._altered_field(blob, batch[blob.name], rows) for blob in self._fields}
-        if self._fast_jpegs is not None and (picture := self.schema.picture) is not None and picture.name in altered:
-            altered[picture.name] = _made_fast(self._fast_jpegs, altered[picture.name], rows)
+        batch = self._pack_input.read(rows)
+        altered = {
+            blob.name: self._preprocessed_field(blob, batch[blob.name], rows)
+            for blob in self._fields
+        }
+        if (
+            self._fast_jpegs is not None
+            and (image_field := self.schema.image_field) is not None
+            and image_field.name in altered
+        ):
+            altered[image_field.name] = _made_fast(
+                self._fast_jpegs, altered[image_field.name], rows
+            )
         return Batch({**batch, **altered}, len(rows))
 
-    def _altered_field(self, field: Field, values: Any, rows: Rows) -> Ragged:
+    def _preprocessed_field(self, field: Field, values: Any, rows: Rows) -> Ragged:
         if not field.is_list:
-            return self._altered(field, values, rows)
-        return Ragged(self._altered(field, values.values, rows[owners(values)]), values.offsets)
+            return self._preprocessed(field, values, rows)
+        return Ragged(
+            self._preprocessed(field, values.values, rows[owners(values)]), values.offsets
+        )
 
-    def _altered(self, field: Field, blobs: Ragged, rows: Rows) -> Ragged:
-        if not self._alteration.is_needed:
+    def _preprocessed(self, field: Field, blobs: Ragged, rows: Rows) -> Ragged:
+        if not self._preprocess.is_needed:
             return blobs
         infos, statuses = probe_blobs(blobs)
-        places = [self._source.place(int(row)) for row in rows]
-        apply = self._alteration.apply
+        places = [self._source.location(int(row)) for row in rows]
+        apply = self._preprocess.apply
         return Ragged.of_bytes(
-            blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], place, field.kind) for i, place in enumerate(places)
+            blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], location, field.kind)
+            for i, location in enumerate(places)
         )
 
 
 def _made_fast(fast_jpegs: FastJpegs, blobs: Ragged, rows: Rows) -> Ragged:
     is_jpeg, transcoder = probe_blobs(blobs)[0]["format"] == JPEG, fast_jpegs.transcoder()
     return Ragged.of_bytes(
-        fast_jpegs.made_fast(row, blobs.bytes(i), transcoder) if is_jpeg[i] else blobs.bytes(i) for i, row in enumerate(rows.tolist())
+        fast_jpegs.made_fast(row, blobs.bytes(i), transcoder) if is_jpeg[i] else blobs.bytes(i)
+        for i, row in enumerate(rows.tolist())
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from fastpack.errors import FastpackError, Place
+from fastpack.errors import FastpackError, Location
 
 OnError = Literal["raise", "skip"]
 Duplicates = Literal["keep", "report", "drop"]
@@ -22,7 +22,7 @@ class Reject:
       only reported.
     - message: what was wrong, and where.
 
-    >>> Reject.of(7, "cat/1.jpg", Place("photos/cat/1.jpg"), FastpackError("no image")).reason
+    >>> Reject.of(7, "cat/1.jpg", Location("photos/cat/1.jpg"), FastpackError("no image")).reason
     'FastpackError'
     """
 
@@ -33,12 +33,26 @@ class Reject:
     message: str
 
     @classmethod
-    def of(cls, sample: int, key: str | None, place: Place, error: FastpackError) -> "Reject":
-        return cls(sample, key, _text(place.path), type(error).__name__, str(error))
+    def of(cls, sample: int, key: str | None, location: Location, error: FastpackError) -> "Reject":
+        return cls(sample, key, _text(location.path), type(error).__name__, str(error))
 
     @classmethod
-    def duplicate(cls, sample: int, key: str | None, place: Place, first: Place, *, kept: bool = False) -> "Reject":
-        return cls(sample, key, _text(place.path), KEPT_DUPLICATE if kept else DUPLICATE, f"the bytes are those of {first}")
+    def duplicate(
+        cls,
+        sample: int,
+        key: str | None,
+        location: Location,
+        first: Location,
+        *,
+        kept: bool = False,
+    ) -> "Reject":
+        return cls(
+            sample,
+            key,
+            _text(location.path),
+            KEPT_DUPLICATE if kept else DUPLICATE,
+            f"the bytes are those of {first}",
+        )
 
     @property
     def is_left_out(self) -> bool:

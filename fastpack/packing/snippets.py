@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.errors import MissingPackageError, Place, SchemaError, at
+from fastpack.errors import Location, MissingPackageError, SchemaError, with_location
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.reader import open as open_dataset
-from fastpack.sources import Paths
+from fastpack.sources import ImageFiles
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,9 +21,16 @@ ImagePaths = Sequence[str | os.PathLike[str]]
 Labels = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
-def write_tfrecord(images_path: ImagePaths, labels: Labels, output_file: str | Path, *, overwrite: bool = False) -> None:
+def write_tfrecord(
+    images_path: ImagePaths, labels: Labels, output_file: str | Path, *, overwrite: bool = False
+) -> None:
     """Writes image files, as they are, to one TFRecord with the features `image` (bytes) and `label` (int64)."""
-    pack(Paths(images_path, labels), output_file, PackOptions(format="tfrecord"), overwrite=overwrite)
+    pack(
+        ImageFiles(images_path, labels),
+        output_file,
+        PackOptions(format="tfrecord"),
+        overwrite=overwrite,
+    )
 
 
 def read_tfrecord(tfrecord_file: str | Path) -> "tf.data.Dataset":
@@ -39,7 +46,10 @@ def read_tfrecord(tfrecord_file: str | Path) -> "tf.data.Dataset":
         ) from error
     from fastpack.formats.discovery import find_shards
 
-    features = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+    }
     records = tf.data.TFRecordDataset([str(path) for path in find_shards(tfrecord_file)])
     return records.map(lambda record: tf.io.parse_single_example(record, features))
 
@@ -57,7 +67,7 @@ def create_hdf5(
     Images of differing sizes need a `size` (height, width) to be resampled to.
     """
     options = PackOptions(format="hdf5", layout="pixels", size=size)
-    pack(Paths(images_path, labels), output_file, options, overwrite=overwrite)
+    pack(ImageFiles(images_path, labels), output_file, options, overwrite=overwrite)
 
 
 def read_hdf5(hdf5_file: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -66,6 +76,10 @@ def read_hdf5(hdf5_file: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]
     missing = {"image", "label"} - {field.name for field in dataset.schema.fields}
     if missing:
         names = " and ".join(f"{name}s" for name in sorted(missing))
-        raise SchemaError(at(f"there is no dataset {names}; fastpack.open reads other files", Place(hdf5_file)))
+        raise SchemaError(
+            with_location(
+                f"there is no dataset {names}; fastpack.open reads other files", Location(hdf5_file)
+            )
+        )
     batch = dataset.read(np.arange(len(dataset)))
     return batch["image"], batch["label"]

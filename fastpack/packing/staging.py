@@ -6,7 +6,7 @@ A hidden folder beside the output, `.NAME.packing`, in which stand
     plan.json        what is being packed, and how: another plan is never continued
     journal.jsonl    the finished shards, each noted once the disk has the shard and its index
     publish.json     once all are finished: the files that are replaced as a whole, see publication.py
-    NAME...          the shards themselves, their indexes, the report and the master
+    NAME...          the shards themselves, their indexes, the report and the virtual dataset
 
 Before `publish.json` is there, nothing changes beside the folder, and a later pack with the same plan keeps the shards
 that the journal lists. After it, a later pack completes the replacement.
@@ -15,15 +15,23 @@ that the journal lists. After it, a later pack completes the replacement.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fastpack.errors import FastpackError, OutputExistsError, Place, PlanChangedError, StagingBusyError, at, from_os_error
-from fastpack.files.atomic import sync_path, written_whole
+from fastpack.errors import (
+    FastpackError,
+    Location,
+    OutputExistsError,
+    PlanChangedError,
+    StagingBusyError,
+    os_errors_at,
+    with_location,
+)
+from fastpack.files.atomic import atomic_write, sync_path
 from fastpack.files.companions import index_path, report_path
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_held, read_note
 from fastpack.files.naming import members_of
@@ -60,7 +68,7 @@ class Staging:
         paths: the final names of all shards, in the output's folder.
         plan: what must be equal for finished shards of an earlier pack to be kept.
         outputs: the sets that the shards belong to; by default the output's.
-        masters: the final names of files that show shards as one.
+        virtual_paths: the final names of files that show shards as one.
         report: the final name of the report on samples that were left out; written where there are any.
         append: the shards join those of the sets, instead of being all of them.
         resume: keep finished shards. Without, and without `overwrite`, an earlier pack that left any is an error.
@@ -77,7 +85,7 @@ class Staging:
         plan: Plan,
         *,
         outputs: Sequence[Path] = (),
-        masters: Sequence[Path] = (),
+        virtual_paths: Sequence[Path] = (),
         report: Path | None = None,
         append: bool = False,
         resume: bool = False,
@@ -85,12 +93,15 @@ class Staging:
         sync: bool = True,
     ) -> None:
         self._paths, self._sync = list(paths), sync
-        self._outputs, self._masters = list(outputs) or [output], list(masters)
+        self._outputs, self._virtual_paths = list(outputs) or [output], list(virtual_paths)
         self._report = report or report_path(output)
-        self._place = LockedFolder(staging_folder(output))
-        self._folder = self._place.path
+        self._location = LockedFolder(staging_folder(output))
+        self._folder = self._location.path
         self._receipt = receipt_of(plan)
-        names = {"shards": [path.name for path in paths], "outputs": [path.name for path in self._outputs]}
+        names = {
+            "shards": [path.name for path in paths],
+            "outputs": [path.name for path in self._outputs],
+        }
         self._plan = json.loads(json.dumps({**plan, **names}))
         self._append, self._resume, self._overwrite = append, resume, overwrite
         self._finished: dict[int, Finished] = {}
@@ -99,8 +110,8 @@ class Staging:
     def __enter__(self) -> "Staging":
         """All that is done stands inside the `try`: wherever Ctrl-C interrupts it, what was made is removed again."""
         try:
-            with _told(self._folder):
-                self._place.lock()
+            with os_errors_at(self._folder):
+                self._location.lock()
                 remove_leftovers(self._folder.parent)
                 if (pending := Publication.load(self._folder)) is not None:
                     pending.complete(sync=self._sync)
@@ -112,17 +123,24 @@ class Staging:
             self._withdraw()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Without finished shards there is nothing to continue, so nothing is left behind."""
         try:
             if self._folder.exists() and not self._finished:
                 with suppress(OSError):
                     self._remove()
             elif error is not None and self._folder.exists():
-                kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
+                kept = (
+                    f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
+                )
                 error.add_note(f"{kept}; {_RESUME}, or with overwrite=True to start over")
         finally:
-            self._place.unlock()
+            self._location.unlock()
 
     def path(self, number: int) -> Path:
         """Where shard `number` is made."""
@@ -143,7 +161,10 @@ class Staging:
     @property
     def rejects(self) -> list[Reject]:
         """What was left out of the finished shards, in the order of the source."""
-        return sorted((reject for one in self._finished.values() for reject in one.rejects), key=lambda reject: reject.sample)
+        return sorted(
+            (reject for one in self._finished.values() for reject in one.rejects),
+            key=lambda reject: reject.sample,
+        )
 
     @property
     def transcodes(self) -> Transcodes | None:
@@ -151,12 +172,18 @@ class Staging:
         found = [one.transcodes for one in self._finished.values() if one.transcodes is not None]
         return Transcodes.joined(found) if found else None
 
-    def finish(self, number: int, index: Index, rejects: Sequence[Reject] = (), transcodes: Transcodes | None = None) -> None:
+    def finish(
+        self,
+        number: int,
+        index: Index,
+        rejects: Sequence[Reject] = (),
+        transcodes: Transcodes | None = None,
+    ) -> None:
         """The shard is complete, and `index` is what was found in it: from here on it is kept. `rejects` were left out of it;
         `transcodes` became of its JPEGs."""
         path, shard = self.path(number), index.shards[0]
         finished = Finished(shard.size, shard.fingerprint, len(index), tuple(rejects), transcodes)
-        with _told(path):
+        with os_errors_at(path):
             if self._sync:
                 sync_path(path)
             replace(index, receipt=self._receipt).save(index_path(path), sync=self._sync)
@@ -165,7 +192,7 @@ class Staging:
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
         """Everything takes its final name; the report says of `rejects` why they were left out."""
-        with _told(self._folder):
+        with os_errors_at(self._folder):
             if not self._is_published:
                 publication = self._publication(rejects)
                 publication.begin(sync=self._sync)
@@ -177,10 +204,15 @@ class Staging:
         if rejects:
             self._stage_report(rejects)
         shards = [file for path in self._paths for file in (path, index_path(path))]
-        files = [*([self._report] if rejects else []), *shards, *self._masters]
+        files = [*([self._report] if rejects else []), *shards, *self._virtual_paths]
         new = tuple(file.name for file in files if self.staged(file).exists())
         if self._append:
-            old = tuple(file.name for master in self._masters for file in companions(master) if file.exists())
+            old = tuple(
+                file.name
+                for virtual in self._virtual_paths
+                for file in companions(virtual)
+                if file.exists()
+            )
         else:
             old = replaced_names(self._outputs, new)
         entries = [finished.entry(number) for number, finished in self._finished.items()]
@@ -211,9 +243,9 @@ class Staging:
         if found and not self._overwrite:
             stopped = f"an earlier pack stopped after {len(found)} of its shards"
             message = f"{stopped}; {_RESUME}, or with overwrite=True to start over"
-            raise OutputExistsError(at(message, Place(self._folder)))
+            raise OutputExistsError(with_location(message, Location(self._folder)))
         self._clear()
-        with written_whole(self._folder / _PLAN, sync=self._sync) as temporary:
+        with atomic_write(self._folder / _PLAN, sync=self._sync) as temporary:
             temporary.write_text(json.dumps(self._plan))
         return {}
 
@@ -229,14 +261,26 @@ class Staging:
         earlier = read_plan(self._folder)
         if earlier is None:
             message = "the notes of the earlier pack are damaged; pack with overwrite=True and without resume=True, or delete the folder"
-            raise PlanChangedError(at(message, Place(self._folder / _PLAN)))
-        names = [name for name in self._plan.keys() | earlier.keys() if self._plan.get(name) != earlier.get(name)]
+            raise PlanChangedError(with_location(message, Location(self._folder / _PLAN)))
+        names = [
+            name
+            for name in self._plan.keys() | earlier.keys()
+            if self._plan.get(name) != earlier.get(name)
+        ]
         if names:
             differences = ", ".join(
-                f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)" for name in sorted(names)
+                f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)"
+                for name in sorted(names)
             )
-            remedy = "pack as before, or pack with overwrite=True and without resume=True to start over"
-            raise PlanChangedError(at(f"this is not the pack that was begun: {differences}; {remedy}", Place(self._folder)))
+            remedy = (
+                "pack as before, or pack with overwrite=True and without resume=True to start over"
+            )
+            raise PlanChangedError(
+                with_location(
+                    f"this is not the pack that was begun: {differences}; {remedy}",
+                    Location(self._folder),
+                )
+            )
 
     def _stands(self, number: int, finished: Finished) -> bool:
         """Whether the shard that the journal lists is there."""
@@ -254,47 +298,74 @@ class Staging:
             if plan is None:
                 continue
             their_outputs = map(Path, _names(plan, "outputs"))
-            is_crossing = concerns_sets(_names(plan, "shards"), self._outputs) or concerns_sets(ours, their_outputs)
+            is_crossing = concerns_sets(_names(plan, "shards"), self._outputs) or concerns_sets(
+                ours, their_outputs
+            )
             if is_crossing and is_held(folder):
                 message = "another pack writes files of the same names now; wait for it, or choose another name"
-                raise StagingBusyError(at(message, Place(folder)))
+                raise StagingBusyError(with_location(message, Location(folder)))
 
     def _refuse_existing(self) -> None:
-        for path in (*self._paths, *map(index_path, self._paths), *self._masters, self._report):
+        for path in (
+            *self._paths,
+            *map(index_path, self._paths),
+            *self._virtual_paths,
+            self._report,
+        ):
             if path.is_dir():
-                raise OutputExistsError(at("a folder has the output's name; choose another name, or move the folder", Place(path)))
+                raise OutputExistsError(
+                    with_location(
+                        "a folder has the output's name; choose another name, or move the folder",
+                        Location(path),
+                    )
+                )
         if self._overwrite or self._is_published:
             return
         if self._report.exists():
             message = "a report of an earlier pack is there already; ask for overwrite, or choose another name"
-            raise OutputExistsError(at(message, Place(self._report)))
-        in_the_way = self._paths if self._append else [path for output in self._outputs for path in members_of(output)]
+            raise OutputExistsError(with_location(message, Location(self._report)))
+        in_the_way = (
+            self._paths
+            if self._append
+            else [path for output in self._outputs for path in members_of(output)]
+        )
         for path in in_the_way:
             if os.path.lexists(path):
-                raise OutputExistsError(at("the output is there already; ask for overwrite, or choose another name", Place(path)))
+                raise OutputExistsError(
+                    with_location(
+                        "the output is there already; ask for overwrite, or choose another name",
+                        Location(path),
+                    )
+                )
 
     def _remove_halves(self, kept: Mapping[int, Any]) -> None:
         """What an earlier pack had begun and not finished."""
-        whole = {path.name for number in kept for path in (self.path(number), index_path(self.path(number)))}
+        whole = {
+            path.name
+            for number in kept
+            for path in (self.path(number), index_path(self.path(number)))
+        }
         for member in self._folder.iterdir():
             if member.name not in whole | {LOCK_NAME, _PLAN, journal.NAME}:
                 member.unlink()
 
     def _clear(self) -> None:
         """The journal goes before the plan, so that a pack that finds it finds what it needs."""
-        self._place.clear(last=[journal.NAME, _PLAN, DONE])
+        self._location.clear(last=[journal.NAME, _PLAN, DONE])
 
     def _remove(self) -> None:
-        self._place.remove(last=[journal.NAME, _PLAN, DONE])
+        self._location.remove(last=[journal.NAME, _PLAN, DONE])
 
     def _withdraw(self) -> None:
         """Removes all that this pack made, unless another pack holds the lock or there is something to go on with."""
         try:
             with suppress(OSError):  # no folder was made, or another packer has it
-                if self._place.relock() and {journal.NAME, PENDING, DONE}.isdisjoint(os.listdir(self._folder)):
+                if self._location.relock() and {journal.NAME, PENDING, DONE}.isdisjoint(
+                    os.listdir(self._folder)
+                ):
                     self._remove()
         finally:
-            self._place.unlock()
+            self._location.unlock()
 
 
 def receipt_of(plan: Plan) -> str:
@@ -324,17 +395,6 @@ def _names(plan: Any, key: str) -> list[str]:
     """The file names that a plan has under a key; none where it is damaged."""
     names = plan.get(key) if isinstance(plan, dict) else None
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """OSErrors come out with the path and what was being tried."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, FastpackError):
-            raise
-        raise from_os_error(error, "write", path) from error
 
 
 def _brief(value: Any) -> str:

@@ -10,21 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, digest
 from fastpack.core.schema import Schema
-from fastpack.errors import FastpackError, OptionError, Place
+from fastpack.errors import FastpackError, Location, OptionError
 from fastpack.files.classes import ClassMap
 from fastpack.files.escapes import escaped_bytes
 from fastpack.sampling.order import Shuffle
 from fastpack.sources import Source
 
-Rows = npt.NDArray[np.int64]
-
 # What --fields does not speak of: every pack has them, if the source does.
 _ALWAYS = ("label", "key")
 
 
-class Selection:
+class Subset:
     """Samples `rows` of a source, in that order.
 
     - fields: which fields to keep beside the main image, label and key; None keeps all.
@@ -33,14 +32,20 @@ class Selection:
     Keys are UTF-8, whatever the source's are.
 
     >>> from fastpack import encode
-    >>> from fastpack.sources import Paths
+    >>> from fastpack.sources import ImageFiles
     >>> folder = getfixture("tmp_path")
     >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((2, 2, 3), np.uint8), "png"))
-    >>> Selection(Paths([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
+    >>> Subset(ImageFiles([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
     [7, 5]
     """
 
-    def __init__(self, source: Source, rows: Rows, fields: Sequence[str] | None = None, classes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        source: Source,
+        rows: Rows,
+        fields: Sequence[str] | None = None,
+        classes: tuple[str, ...] = (),
+    ) -> None:
         self._source, self._num_samples = source, len(rows)
         # None: all samples in the source's order, so that nothing needs to be kept of each.
         self._rows = None if _are_all(rows, len(source)) else rows
@@ -91,8 +96,8 @@ class Selection:
         """Of the images of some samples of the source together."""
         return int(self._source.sizes[np.array(numbers, np.int64)].sum())
 
-    def place(self, row: int) -> Place:
-        return self._source.place(self.number(row))
+    def location(self, row: int) -> Location:
+        return self._source.location(self.number(row))
 
     def key(self, row: int) -> str | None:
         keys = keys_of(self._source)
@@ -100,7 +105,10 @@ class Selection:
 
     def read(self, rows: Rows) -> Batch:
         batch = _read_whole(self._source, rows if self._rows is None else self._rows[rows])
-        return Batch({each.name: self._taken(each.name, batch[each.name]) for each in self._schema.fields}, batch.num_samples)
+        return Batch(
+            {each.name: self._taken(each.name, batch[each.name]) for each in self._schema.fields},
+            batch.num_samples,
+        )
 
     def _taken(self, name: str, values: Any) -> Any:
         if name == "label" and self._classes is not None:
@@ -115,7 +123,9 @@ class Selection:
         if self._classes is not None and labels is not None:
             chosen = np.arange(len(self._source)) if self._rows is None else self._rows
             good = chosen[~np.isin(chosen, list(faults_of(self._source)))]
-            self._classes.relabeled(labels.take(good) if isinstance(labels, Ragged) else labels[good])
+            self._classes.relabeled(
+                labels.take(good) if isinstance(labels, Ragged) else labels[good]
+            )
 
     def fingerprints(self) -> dict[str, str]:
         chosen = "all" if self._rows is None else digest(self._rows)
@@ -127,13 +137,17 @@ def _refuse_no_classes(schema: Schema) -> None:
     if "label" not in schema:
         raise OptionError("the source has no labels to count in the classes; leave classes out")
     if schema["label"].kind != "int":
-        message = f"classes are for integer labels, and these are of the kind {schema['label'].kind!r}"
+        message = (
+            f"classes are for integer labels, and these are of the kind {schema['label'].kind!r}"
+        )
         raise OptionError(f"{message}; leave classes out, or choose another column of labels")
 
 
 def _are_all(rows: Rows, num_samples: int) -> bool:
     """Whether they are 0, 1, 2 ... num_samples - 1."""
-    return len(rows) == num_samples > 0 and bool(rows[0] == 0 and rows[-1] == num_samples - 1 and (rows[1:] > rows[:-1]).all())
+    return len(rows) == num_samples > 0 and bool(
+        rows[0] == 0 and rows[-1] == num_samples - 1 and (rows[1:] > rows[:-1]).all()
+    )
 
 
 def _read_whole(source: Source, rows: Rows) -> Batch:
@@ -158,8 +172,11 @@ def faults_of(source: Source) -> Mapping[int, FastpackError]:
 def _with_columns(schema: Schema, names: Sequence[str]) -> Schema:
     for name in names:
         schema[name]  # raises for a field that is not there
-    main = {schema.picture.name} if schema.picture is not None else set()
-    return replace(schema, fields=tuple(each for each in schema.fields if each.name in {*main, *_ALWAYS, *names}))
+    main = {schema.image_field.name} if schema.image_field is not None else set()
+    return replace(
+        schema,
+        fields=tuple(each for each in schema.fields if each.name in {*main, *_ALWAYS, *names}),
+    )
 
 
 def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> Rows:
@@ -172,7 +189,9 @@ def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> 
         return rows
     keys = keys_of(source)
     if keys is None:
-        raise OptionError("include and exclude look at the samples' keys, and these have none; give keys to the source")
+        raise OptionError(
+            "include and exclude look at the samples' keys, and these have none; give keys to the source"
+        )
     wanted, unwanted = _pattern(include or ["*"]), _pattern(exclude)
     fits = (bool(wanted(key)) and not unwanted(key) for key in keys)
     return rows[np.fromiter(fits, np.bool_, len(keys))]
@@ -180,10 +199,12 @@ def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> 
 
 def _pattern(globs: Sequence[str]) -> Any:
     """True-ish for what one of the globs fits."""
-    return re.compile("|".join(fnmatch.translate(glob) for glob in globs) if globs else r"(?!)").match
+    return re.compile(
+        "|".join(fnmatch.translate(glob) for glob in globs) if globs else r"(?!)"
+    ).match
 
 
 def shuffled(rows: Rows, seed: int) -> Rows:
     """In the order in which `Loader(shuffle=Shuffle(seed))` would visit them in its first epoch: a keyed bijection."""
     order = Shuffle(seed).permutation(len(rows))
-    return rows[order.visits(0, np.arange(len(rows))).samples]
+    return rows[order.samples_at(0, np.arange(len(rows))).samples]

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack._native.transcode import REASONS, Transcoder
 from fastpack.core.limits import Limits
 
 Jpeg = Literal["keep", "fast"]
 Metadata = Literal["keep", "strip"]
-Rows = npt.NDArray[np.int64]
 
 JPEG_CHOICES: tuple[Jpeg, ...] = ("keep", "fast")
 METADATA_CHOICES: tuple[Metadata, ...] = ("keep", "strip")
@@ -44,7 +42,10 @@ class Transcodes:
         Transcodes(num_transcoded=3, bytes_before=17, bytes_after=18, left_alone={'unusual': 3})
         """
         all_parts = list(parts)
-        counted = ((reason, sum(part.left_alone.get(reason, 0) for part in all_parts)) for reason in _REASONS)
+        counted = (
+            (reason, sum(part.left_alone.get(reason, 0) for part in all_parts))
+            for reason in _REASONS
+        )
         return cls(
             sum(part.num_transcoded for part in all_parts),
             sum(part.bytes_before for part in all_parts),
@@ -65,11 +66,16 @@ class FastJpegs:
     def __init__(self, num_samples: int, *, strip: bool, limits: Limits) -> None:
         self._strip, self._limits = strip, limits
         self._fates = np.zeros(num_samples, np.uint8)
-        self._sizes_before, self._sizes_after = np.zeros(num_samples, np.int64), np.zeros(num_samples, np.int64)
+        self._sizes_before, self._sizes_after = (
+            np.zeros(num_samples, np.int64),
+            np.zeros(num_samples, np.int64),
+        )
 
     def transcoder(self) -> Transcoder:
         """For one thread at a time."""
-        return Transcoder(self._strip, max_pixels=self._limits.max_pixels, max_scans=self._limits.max_scans)
+        return Transcoder(
+            self._strip, max_pixels=self._limits.max_pixels, max_scans=self._limits.max_scans
+        )
 
     def made_fast(self, row: int, jpeg: bytes, transcoder: Transcoder) -> bytes:
         """The JPEG that is written for sample `row`. Who asks again is given the same."""
@@ -77,13 +83,22 @@ class FastJpegs:
         if isinstance(found, str):
             self._fates[row] = _LEFT_ALONE + _REASONS.index(found)
             return jpeg
-        self._fates[row], self._sizes_before[row], self._sizes_after[row] = _FAST, len(jpeg), len(found)
+        self._fates[row], self._sizes_before[row], self._sizes_after[row] = (
+            _FAST,
+            len(jpeg),
+            len(found),
+        )
         return found
 
     def transcodes(self, first: int, end: int) -> Transcodes:
         """Of samples [first, end), once they are written."""
         fates, is_fast = self._fates[first:end], self._fates[first:end] == _FAST
-        before, after = (int(sizes[first:end][is_fast].sum()) for sizes in (self._sizes_before, self._sizes_after))
+        before, after = (
+            int(sizes[first:end][is_fast].sum())
+            for sizes in (self._sizes_before, self._sizes_after)
+        )
         counts = np.bincount(fates, minlength=_LEFT_ALONE + len(_REASONS))[_LEFT_ALONE:].tolist()
-        left_alone = {reason: count for reason, count in zip(_REASONS, counts, strict=True) if count}
+        left_alone = {
+            reason: count for reason, count in zip(_REASONS, counts, strict=True) if count
+        }
         return Transcodes(int(np.count_nonzero(is_fast)), before, after, left_alone)

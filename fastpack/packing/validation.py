@@ -3,9 +3,9 @@
 import errno
 
 import numpy as np
-import numpy.typing as npt
 
 from fastpack.core.batch import Batch
+from fastpack.core.dtypes import Rows
 from fastpack.errors import (
     CorruptImageError,
     CorruptRecordError,
@@ -18,13 +18,11 @@ from fastpack.errors import (
     UnreadableFileError,
     UnsupportedImageError,
 )
-from fastpack.packing.inputs import Supply
+from fastpack.packing.inputs import PackInput
 from fastpack.packing.rejects import OnError
 
-Rows = npt.NDArray[np.int64]
-
 # Errors that are about one sample; all others are about what was asked for, or the machine.
-_OF_A_SAMPLE = (
+_SAMPLE_ERRORS = (
     CorruptImageError,
     CorruptRecordError,
     DuplicateKeyError,
@@ -35,25 +33,27 @@ _OF_A_SAMPLE = (
     UnsupportedImageError,
 )
 # What the system says when it has no more to give: any other file would have met it too.
-_OF_THE_SYSTEM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_SYSTEM_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-def is_of_a_sample(error: FastpackError) -> bool:
+def is_sample_error(error: FastpackError) -> bool:
     """True when another sample in its stead could have been read."""
-    if isinstance(error, OutOfMemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM):
+    if isinstance(error, OutOfMemoryError) or (
+        isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
+    ):
         return False
-    return isinstance(error, _OF_A_SAMPLE)
+    return isinstance(error, _SAMPLE_ERRORS)
 
 
-class Screen:
+class Validator:
     """Reads batches of a supply, several threads at once.
 
     - on_error: "raise" raises what the first bad sample of a batch meets, in the order of the samples, whatever it is and
       whatever else is wrong behind it; "skip" leaves bad samples out.
     """
 
-    def __init__(self, supply: Supply, on_error: OnError = "raise") -> None:
-        self._supply, self._on_error = supply, on_error
+    def __init__(self, pack_input: PackInput, on_error: OnError = "raise") -> None:
+        self._pack_input, self._on_error = pack_input, on_error
 
     def read(self, rows: Rows) -> tuple[Batch, dict[int, FastpackError]]:
         """The good ones of `rows`, and what was wrong with each other one, by row."""
@@ -61,9 +61,11 @@ class Screen:
         good = rows
         while len(good):
             try:
-                return self._supply.read(good), faults
+                return self._pack_input.read(good), faults
             except FastpackError as error:
-                found = self._faults(good)  # one by one: a batch tells of one only, and not always of the first
+                found = self._faults(
+                    good
+                )  # one by one: a batch tells of one only, and not always of the first
                 if not found:
                     raise  # of no sample by itself
                 if self._on_error == "raise":
@@ -76,9 +78,9 @@ class Screen:
         found: dict[int, FastpackError] = {}
         for row in rows.tolist():
             try:
-                self._supply.read(np.array([row], np.int64))
+                self._pack_input.read(np.array([row], np.int64))
             except FastpackError as error:
-                if not is_of_a_sample(error):
+                if not is_sample_error(error):
                     raise
                 found[row] = error
                 if self._on_error == "raise":

@@ -1,4 +1,4 @@
-"""master: one small HDF5 file in which plain h5py sees the shards beside it as one dataset."""
+"""virtual dataset: one small HDF5 file in which plain h5py sees the shards beside it as one dataset."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from fastpack.core import checks
-from fastpack.errors import FormatError, MissingFileError, OptionError, OutputExistsError, Place, at
+from fastpack.errors import (
+    FormatError,
+    Location,
+    MissingFileError,
+    OptionError,
+    OutputExistsError,
+    with_location,
+)
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.naming import numbered_members
@@ -14,7 +21,7 @@ from fastpack.formats.discovery import find_shards
 from fastpack.formats.registry import named, of_file
 
 
-def write_master(
+def write_virtual_dataset(
     output: str | os.PathLike[str],
     shards: Iterable[str | os.PathLike[str]] | None = None,
     *,
@@ -35,7 +42,7 @@ def write_master(
     >>> folder, samples = Path(getfixture("tmp_path")), fastpack.open(getfixture("digits"), decode=False)
     >>> for part, name in ((samples[:4], "x-00000-of-00002.h5"), (samples[4:], "x-00001-of-00002.h5")):
     ...     _ = fastpack.pack(part, folder / name, fastpack.PackOptions(size=8))
-    >>> write_master(folder / "x.h5")
+    >>> write_virtual_dataset(folder / "x.h5")
     >>> h5py.File(folder / "x.h5")["images"].shape
     (10, 8, 8, 3)
     """
@@ -46,12 +53,25 @@ def write_master(
         raise OptionError(f"there are no shards to show; name one at least - at {output}")
     for path in paths:
         if path.absolute().parent != output.absolute().parent or path == output:
-            raise OptionError(at(f"the shards must stand beside {output.name}, which names them without their folder", Place(path)))
+            raise OptionError(
+                with_location(
+                    f"the shards must stand beside {output.name}, which names them without their folder",
+                    Location(path),
+                )
+            )
         if of_file(path) is not named("hdf5"):
-            raise FormatError(at("only shards of HDF5 can be shown as one", Place(path)))
+            raise FormatError(
+                with_location("only shards of HDF5 can be shown as one", Location(path))
+            )
     if output.exists() and not overwrite:
-        raise OutputExistsError(17, at("a file is there already; ask for overwrite, or choose another name", Place(output)))
-    make_master(output, paths, sync=sync)
+        raise OutputExistsError(
+            17,
+            with_location(
+                "a file is there already; ask for overwrite, or choose another name",
+                Location(output),
+            ),
+        )
+    make_virtual_dataset(output, paths, sync=sync)
 
 
 def _named(shards: Any) -> list[Path]:
@@ -61,16 +81,23 @@ def _named(shards: Any) -> list[Path]:
     return [path_of("shards", part) for part in parts]
 
 
-def make_master(path: Path, shards: Sequence[Path], *, sync: bool) -> None:
-    """Writes a master at `path` that looks for files of the shards' names beside it."""
-    from fastpack.formats.hdf5.virtual import write_master  # takes a tenth of a second, as all that needs h5py
+def make_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool) -> None:
+    """Writes a virtual dataset at `path` that looks for files of the shards' names beside it."""
+    from fastpack.formats.hdf5.virtual import (
+        write_virtual_dataset,
+    )  # takes a tenth of a second, as all that needs h5py
 
-    write_master(path, shards, sync=sync)
+    write_virtual_dataset(path, shards, sync=sync)
 
 
 def list_shards(output: Path) -> list[Path]:
     """The numbered shards that are named like `output`, in order. Raises MissingFileError, or MixedSetError."""
     found = [member.path for member in numbered_members(output)]
     if not found:
-        raise MissingFileError(2, at("there are no shards of this name; pack them first, or list them", Place(output)))
+        raise MissingFileError(
+            2,
+            with_location(
+                "there are no shards of this name; pack them first, or list them", Location(output)
+            ),
+        )
     return find_shards(found)

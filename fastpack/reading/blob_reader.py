@@ -11,31 +11,39 @@ import numpy.typing as npt
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.gather import Gather, advise_willneed
-from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN
+from fastpack.core.bisect import bisect
+from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN, Rows
 from fastpack.core.ragged import Ragged, flat_values, offsets_of, owners
 from fastpack.core.schema import Field
-from fastpack.core.threads import share
+from fastpack.core.threads import run_in_threads
 from fastpack.errors import (
     FastpackError,
     FormatError,
     LimitError,
+    Location,
     OptionError,
     Outcome,
-    Place,
     SchemaError,
     ShapeError,
-    at,
+    Status,
     changed_file_error,
     outcome_error,
     status_error,
+    with_location,
 )
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
-from fastpack.images.decode import DecodeOptions, Failures, Origin, Pictures, read_good_blobs, upright_sizes
+from fastpack.images.decode import (
+    DecodeOptions,
+    EncodedImages,
+    Failures,
+    SpanSource,
+    read_good_blobs,
+    upright_sizes,
+)
 from fastpack.images.headers import probe_blobs
 from fastpack.index.index import Index
 
-Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
 # Which positions of a batch are read in this way, and how.
 Way = tuple[npt.NDArray[np.bool_], Callable[[Rows], None]]
@@ -65,74 +73,97 @@ class Depth:
             )
 
 
-class Blobs:
+class BlobReader:
     """What has a span is read from its file natively, and so is what lies in chunks; the rest its container fetches.
     Thread-safe."""
 
     def __init__(self, index: Index, files: OpenShards) -> None:
         self._index, self._files = index, files
 
-    def pictures(self, field: Field, rows: Rows, options: DecodeOptions) -> Pictures:
+    def images(self, field: Field, rows: Rows, options: DecodeOptions) -> EncodedImages:
         """Where the encoded images (or bytes) of these samples are, and what their headers say.
 
         Of a field that is a list, these are the blobs of all its lists, one after the other: see `list_offsets`.
         """
-        spans = self._index.spans[field.name].take(rows)  # seven times as fast as [rows] for records
-        infos = self._index.infos[field.name].take(rows) if field.is_image_file else np.zeros(len(rows), IMAGE_INFO)
+        spans = self._index.spans[field.name].take(
+            rows
+        )  # seven times as fast as [rows] for records
+        infos = (
+            self._index.infos[field.name].take(rows)
+            if field.is_image_file
+            else np.zeros(len(rows), IMAGE_INFO)
+        )
         if isinstance(spans, Ragged):
             return self._of_lists(spans, flat_values(infos), rows, options)
 
-        def place_of(row: int) -> Place:
+        def location_of(row: int) -> Location:
             offset = int(spans["offset"][row])
-            return self._index.place(int(rows[row]), offset=None if offset == NO_SPAN else offset)
+            return self._index.location(
+                int(rows[row]), offset=None if offset == NO_SPAN else offset
+            )
 
         has_span = spans["offset"] != NO_SPAN
-        checkpoints = self._index.checkpoints.get(field.name)
-        marks = None if checkpoints is None else checkpoints.take(rows)
-        lying = Pictures(Origin(fds=self._files.descriptors(spans["shard"][has_span])), spans, infos, place_of, checkpoints=marks)
+        seek_points = self._index.seek_points.get(field.name)
+        marks = None if seek_points is None else seek_points.take(rows)
+        on_disk = EncodedImages(
+            SpanSource(fds=self._files.descriptors(spans["shard"][has_span])),
+            spans,
+            infos,
+            location_of,
+            seek_points=marks,
+        )
         if has_span.all():
-            return lying
-        blobs, failures = self._in_memory(field, rows, lying, options)
+            return on_disk
+        blobs, failures = self._in_memory(field, rows, on_disk, options)
         fetched = np.zeros(len(rows), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
         if field.is_image_file:
             infos, _ = probe_blobs(blobs)
-        return Pictures(Origin(memory=blobs.values), fetched, infos, place_of, failures)
+        return EncodedImages(SpanSource(memory=blobs.values), fetched, infos, location_of, failures)
 
     def list_offsets(self, field: Field, rows: Rows) -> Rows:
         """Where the list of each of these samples begins among the blobs that `pictures` finds, and ends: (n + 1,)."""
         offsets: Rows = self._index.spans[field.name].offsets
         return offsets_of(offsets[1:][rows] - offsets[:-1][rows])
 
-    def _of_lists(self, spans: Ragged, infos: npt.NDArray[Any], rows: Rows, options: DecodeOptions) -> Pictures:
+    def _of_lists(
+        self, spans: Ragged, infos: npt.NDArray[Any], rows: Rows, options: DecodeOptions
+    ) -> EncodedImages:
         """The checksum of a TFRecord covers all of a record: so the blobs of one are read at once, not record after record for each."""
         flat, owner = spans.values, owners(spans)
         infos = infos if len(infos) == len(flat) else np.zeros(len(flat), IMAGE_INFO)
 
-        def place_of(blob: int) -> Place:
-            return self._index.place(int(rows[owner[blob]]), offset=int(flat["offset"][blob]))
+        def location_of(blob: int) -> Location:
+            return self._index.location(int(rows[owner[blob]]), offset=int(flat["offset"][blob]))
 
         files = self._files.descriptors(flat["shard"])
         if not _share_records(flat, owner):
-            return Pictures(Origin(fds=files), flat, infos, place_of)
+            return EncodedImages(SpanSource(fds=files), flat, infos, location_of)
         filled = np.flatnonzero(spans.lengths)
         firsts, lasts = flat[spans.offsets[:-1][filled]], flat[spans.offsets[1:][filled] - 1]
         joined = firsts.copy()
         joined["length"] = lasts["offset"] + lasts["length"] - firsts["offset"]
-        lying = Pictures(
-            Origin(fds=files), joined, np.zeros(len(joined), IMAGE_INFO), lambda row: self._index.place(int(rows[filled[row]]))
+        on_disk = EncodedImages(
+            SpanSource(fds=files),
+            joined,
+            np.zeros(len(joined), IMAGE_INFO),
+            lambda row: self._index.location(int(rows[filled[row]])),
         )
-        lists, failed = read_good_blobs(lying, options)
+        lists, failed = read_good_blobs(on_disk, options)
         number = np.zeros(len(rows), np.int64)
         number[filled] = np.arange(len(filled))
         of_blob = number[owner]
         placed = np.zeros(len(flat), SPAN)
-        placed["offset"] = flat["offset"] - firsts["offset"][of_blob] + lists.offsets[:-1][of_blob].astype(np.uint64)
+        placed["offset"] = (
+            flat["offset"]
+            - firsts["offset"][of_blob]
+            + lists.offsets[:-1][of_blob].astype(np.uint64)
+        )
         placed["length"] = flat["length"]
         lost = np.isin(of_blob, list(failed))
         placed[lost] = np.zeros(1, SPAN)
         failures = {blob: failed[int(of_blob[blob])] for blob in np.flatnonzero(lost).tolist()}
-        return Pictures(Origin(memory=lists.values), placed, infos, place_of, failures)
+        return EncodedImages(SpanSource(memory=lists.values), placed, infos, location_of, failures)
 
     @property
     def formats(self) -> list[int]:
@@ -143,7 +174,11 @@ class Blobs:
     def import_modules(self) -> None:
         """Imports what reading these blobs imports."""
         # Lists have spans wherever they lie.
-        fetched = [spans["offset"] == NO_SPAN for spans in self._index.spans.values() if not isinstance(spans, Ragged)]
+        fetched = [
+            spans["offset"] == NO_SPAN
+            for spans in self._index.spans.values()
+            if not isinstance(spans, Ragged)
+        ]
         if not any(lost.any() for lost in fetched):
             return
         import numpy.ma  # noqa: F401  # by np.unique
@@ -157,30 +192,37 @@ class Blobs:
         num_deep = int(np.count_nonzero(is_deep & is_readable))
         return Depth(num_deep, int(np.count_nonzero(is_readable)) - num_deep)
 
-    def upright_sizes(self, rows: Rows, orient: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-        """Widths and heights of the pictures that masks follow, 0 where a header cannot be read; None without a picture."""
-        picture = self._index.schema.picture
-        if picture is None:
+    def upright_sizes(
+        self, rows: Rows, orient: bool
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """Widths and heights of the images that masks follow, 0 where a header cannot be read; None without an image."""
+        image_field = self._index.schema.image_field
+        if image_field is None:
             return None
-        if picture.kind == "pixels":
-            height, width = (*picture.image_shape, None, None)[:2]
+        if image_field.kind == "pixels":
+            height, width = (*image_field.image_shape, None, None)[:2]
             return np.full(len(rows), width or 0), np.full(len(rows), height or 0)
-        widths, heights = upright_sizes(self._index.infos[picture.name].take(rows), orient, {})
+        widths, heights = upright_sizes(self._index.infos[image_field.name].take(rows), orient, {})
         return widths.astype(np.int64), heights.astype(np.int64)
 
-    def file_of(self, rows: Rows) -> Place:
+    def file_of(self, rows: Rows) -> Location:
         """The file that the first of these samples is in."""
-        return Place(self._index.place(int(rows[0])).path if len(rows) else self._index.shards[0].path)
+        return Location(
+            self._index.location(int(rows[0])).path if len(rows) else self._index.shards[0].path
+        )
 
     def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
         """The first bytes of the encoded images, which no checksum covers; none of those that cannot be read."""
         options = replace(options, keep_going=True)
-        pictures = self.pictures(field, rows, options)
-        spans = pictures.spans.copy()
-        spans["length"], spans["record_length"] = np.minimum(spans["length"], np.uint64(num_bytes)), 0
-        return read_good_blobs(replace(pictures, spans=spans), options)[0]
+        encoded = self.images(field, rows, options)
+        spans = encoded.spans.copy()
+        spans["length"], spans["record_length"] = (
+            np.minimum(spans["length"], np.uint64(num_bytes)),
+            0,
+        )
+        return read_good_blobs(replace(encoded, spans=spans), options)[0]
 
-    def announce(self, rows: Rows) -> None:
+    def advise_willneed(self, rows: Rows) -> None:
         """Tells the system that these samples will be read soon."""
         for field in self._index.schema.blobs:
             spans = flat_values(self._index.spans[field.name].take(rows))
@@ -188,27 +230,33 @@ class Blobs:
             in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
             advise_willneed(in_order, self._files.descriptors(in_order["shard"]))
 
-    def _in_memory(self, field: Field, rows: Rows, pictures: Pictures, options: DecodeOptions) -> tuple[Ragged, Failures]:
+    def _in_memory(
+        self, field: Field, rows: Rows, encoded: EncodedImages, options: DecodeOptions
+    ) -> tuple[Ragged, Failures]:
         """Those that are fetched, and those that lie in other files of the same batch; nothing for one that fails."""
-        has_span, lengths = pictures.spans["offset"] != NO_SPAN, pictures.spans["length"]
+        has_span, lengths = encoded.spans["offset"] != NO_SPAN, encoded.spans["length"]
         blobs = [b""] * len(rows)
 
         def read(positions: Rows) -> None:
-            read, _ = read_good_blobs(pictures.take(positions), replace(options, keep_going=False))
+            read, _ = read_good_blobs(encoded.take(positions), replace(options, keep_going=False))
             for row, position in enumerate(positions.tolist()):
                 blobs[position] = read.bytes(row)
 
         def fetch(positions: Rows) -> None:
-            for position, blob in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
+            for position, blob in zip(
+                positions.tolist(), self._fetch(field, rows[positions]), strict=True
+            ):
                 data = np.asarray(blob).tobytes()
                 if len(data) != lengths[position]:
-                    raise changed_file_error(pictures.place_of(position))
+                    raise changed_file_error(encoded.location_of(position))
                 blobs[position] = data
 
         failures = _read_each([(has_span, read), (~has_span, fetch)], keep_going=True)
         return Ragged.of_bytes(blobs), failures
 
-    def pixels(self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None) -> tuple[Pixels, Failures]:
+    def pixels(
+        self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None
+    ) -> tuple[Pixels, Failures]:
         """Stored arrays (n, *field.shape), in the machine's byte order; with keep_going, any pixels for those that fail.
 
         - out: an array of that shape and dtype that receives them; else there is a new one.
@@ -217,14 +265,24 @@ class Blobs:
         """
         if None in field.shape:
             message = f"{field.name} has another shape in another file; open the files apart"
-            raise SchemaError(at(message, self._index.place(int(rows[0])) if len(rows) else Place()))
+            raise SchemaError(
+                with_location(
+                    message, self._index.location(int(rows[0])) if len(rows) else Location()
+                )
+            )
         self._refuse_large(field, rows, options)
         stored = np.dtype(field.dtype)
         shape = (len(rows), *(size or 0 for size in field.shape))
         if out is not None and (out.shape != shape or out.dtype != stored.newbyteorder("=")):
-            raise ShapeError(f"out must be {stored.newbyteorder('=')} {shape}, not {out.dtype} {out.shape}")
+            raise ShapeError(
+                f"out must be {stored.newbyteorder('=')} {shape}, not {out.dtype} {out.shape}"
+            )
         is_direct = out is not None and out.flags.c_contiguous and out.flags.writeable
-        pixels = out if out is not None and is_direct else options.memory.empty(shape, stored.newbyteorder("="))
+        pixels = (
+            out
+            if out is not None and is_direct
+            else options.memory.empty(shape, stored.newbyteorder("="))
+        )
         failures = self._read_pixels(field, rows, pixels, options) if len(rows) else {}
         if not stored.isnative:
             pixels.byteswap(inplace=True)
@@ -235,12 +293,17 @@ class Blobs:
 
     def _refuse_large(self, field: Field, rows: Rows, options: DecodeOptions) -> None:
         """A dataset may claim any size for samples that were never written."""
-        most, numbers = _NUMBERS_A_PIXEL * options.limits.max_pixels, math.prod(size or 0 for size in field.shape)
+        most, numbers = (
+            _NUMBERS_A_PIXEL * options.limits.max_pixels,
+            math.prod(size or 0 for size in field.shape),
+        )
         if numbers > most and len(rows):
             message = f"a sample of {field.name} has {numbers} numbers, more than {most}; raise max_pixels if the file is real"
-            raise LimitError(at(message, self._index.place(int(rows[0]))))
+            raise LimitError(with_location(message, self._index.location(int(rows[0]))))
 
-    def _read_pixels(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
+    def _read_pixels(
+        self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions
+    ) -> Failures:
         """Fills `pixels` with bytes as they are stored."""
         spans = self._index.spans[field.name].take(rows)
         has_span = spans["offset"] != NO_SPAN
@@ -251,24 +314,50 @@ class Blobs:
         ways: list[Way] = [
             (has_span, lambda positions: self._read_spans(spans, positions, rows, flat, options)),
             (in_chunks, lambda positions: self._read_chunks(field, rows, positions, flat, options)),
-            (~has_span & ~in_chunks, lambda positions: self._fetch_pixels(field, rows, positions, pixels)),
+            (
+                ~has_span & ~in_chunks,
+                lambda positions: self._fetch_pixels(field, rows, positions, pixels),
+            ),
         ]
         failures = _read_each(ways, options.keep_going)
-        return failures | self._differing(rows, spans, flat, failures, options) if options.check_pixels else failures
+        return (
+            failures | self._differing(rows, spans, flat, failures, options)
+            if options.check_pixels
+            else failures
+        )
 
-    def _differing(self, rows: Rows, spans: npt.NDArray[Any], flat: Pixels, failures: Failures, options: DecodeOptions) -> Failures:
+    def _differing(
+        self,
+        rows: Rows,
+        spans: npt.NDArray[Any],
+        flat: Pixels,
+        failures: Failures,
+        options: DecodeOptions,
+    ) -> Failures:
         """Which of the pixels that were read differ from a checksum that reading them did not compare."""
         is_known = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
         is_known[list(failures)] = False
         sample_bytes = len(flat) // len(rows)
-        differs = is_known & (crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"])
+        differs = is_known & (
+            crc32c_rows(flat, np.arange(len(rows) + 1) * sample_bytes) != spans["crc32c"]
+        )
         message = "the pixels differ from their CRC32C"
-        found = {row: status_error(5, message, self._index.place(int(rows[row]))) for row in np.flatnonzero(differs).tolist()}
+        found = {
+            row: status_error(Status.BAD_DATA_CRC, message, self._index.location(int(rows[row])))
+            for row in np.flatnonzero(differs).tolist()
+        }
         if found and not options.keep_going:
             raise found[min(found)]
         return found
 
-    def _read_spans(self, spans: npt.NDArray[Any], positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions) -> None:
+    def _read_spans(
+        self,
+        spans: npt.NDArray[Any],
+        positions: Rows,
+        rows: Rows,
+        flat: Pixels,
+        options: DecodeOptions,
+    ) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
         firsts = _first_of_neighbours(wanted, positions)
         sample_bytes = int(spans["length"][0])
@@ -276,10 +365,20 @@ class Blobs:
             wanted = wanted[firsts]
             wanted["length"] *= np.diff(firsts, append=len(positions)).astype(np.uint64)
         positions = positions[firsts]
-        job = Gather(wanted, flat, positions * sample_bytes, fds=self._files.descriptors(wanted["shard"]), check=options.check)
-        self._raise_first(share(job.run, options.workers_for(len(wanted))), rows, positions)
+        job = Gather(
+            wanted,
+            flat,
+            positions * sample_bytes,
+            fds=self._files.descriptors(wanted["shard"]),
+            check=options.check,
+        )
+        self._raise_first(
+            run_in_threads(job.run, options.workers_for(len(wanted))), rows, positions
+        )
 
-    def _read_chunks(self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions) -> None:
+    def _read_chunks(
+        self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions
+    ) -> None:
         shard_numbers = self._index.shard_numbers[rows[positions]]
         fds = self._files.descriptors(shard_numbers)
         jobs = []
@@ -298,22 +397,28 @@ class Blobs:
                     out=flat,
                 )
             )
-        outcomes = share(lambda: [job.run() for job in jobs], options.workers_for(len(positions)))
+        outcomes = run_in_threads(
+            lambda: [job.run() for job in jobs], options.workers_for(len(positions))
+        )
         self._raise_first([outcome for of_thread in outcomes for outcome in of_thread], rows)
 
-    def _raise_first(self, outcomes: list[Outcome], rows: Rows, positions: Rows | None = None) -> None:
+    def _raise_first(
+        self, outcomes: list[Outcome], rows: Rows, positions: Rows | None = None
+    ) -> None:
         failures = [outcome for outcome in outcomes if outcome]
         if failures:
             first = min(failures, key=lambda failure: failure[2])
             row = first[2] if positions is None else int(positions[first[2]])
-            raise outcome_error(first, self._index.place(int(rows[row]), offset=first[3]))
+            raise outcome_error(first, self._index.location(int(rows[row]), offset=first[3]))
 
     def _fetch_pixels(self, field: Field, rows: Rows, positions: Rows, pixels: Pixels) -> None:
         as_stored = pixels.view(np.dtype(field.dtype))
-        for position, values in zip(positions.tolist(), self._fetch(field, rows[positions]), strict=True):
+        for position, values in zip(
+            positions.tolist(), self._fetch(field, rows[positions]), strict=True
+        ):
             if values.shape != pixels.shape[1:] or values.dtype != as_stored.dtype:
                 message = f"{field.source_name} does not hold what the index says; delete the index"
-                raise FormatError(at(message, self._index.place(int(rows[position]))))
+                raise FormatError(with_location(message, self._index.location(int(rows[position]))))
             as_stored[position] = values
 
     def _fetch(self, field: Field, rows: Rows) -> list[Any]:
@@ -330,8 +435,10 @@ class Blobs:
             except FastpackError as error:
                 if len(rows) > 1:
                     raise
-                place = self._index.place(int(rows[0]))  # what was asked for alone is what failed
-                raise type(error)(*error.args[:-1], at(str(error), place)) from error
+                location = self._index.location(
+                    int(rows[0])
+                )  # what was asked for alone is what failed
+                raise type(error)(*error.args[:-1], with_location(str(error), location)) from error
             for position, blob in zip(positions, fetched, strict=True):
                 blobs[position] = blob
         return blobs
@@ -345,7 +452,11 @@ def _share_records(spans: npt.NDArray[Any], owner: Rows) -> bool:
     inside = (spans["offset"] >= spans["record_offset"]) & (
         spans["offset"] + spans["length"] <= spans["record_offset"] + spans["record_length"]
     )
-    same = (before["record_offset"] == behind["record_offset"]) & (before["shard"] == behind["shard"]) & (ends <= behind["offset"])
+    same = (
+        (before["record_offset"] == behind["record_offset"])
+        & (before["shard"] == behind["shard"])
+        & (ends <= behind["offset"])
+    )
     return len(behind) > 0 and bool(inside.all() and same.all())
 
 
@@ -354,30 +465,16 @@ def _distinct(numbers: npt.NDArray[np.uint32]) -> list[int]:
 
 
 def _read_each(ways: list[Way], keep_going: bool) -> Failures:
-    """Reads each way what is to be read so, and tells what failed; or raises for the lowest position, whichever its way."""
+    """Read the rows of each way together. Returns the failures, or raises the one of the lowest row."""
     failures: Failures = {}
     for is_read, read in ways:
-        failures |= _read_apart(read, np.flatnonzero(is_read), keep_going)
+        for rows, result in bisect(read, np.flatnonzero(is_read)):
+            if isinstance(result, FastpackError):
+                failures[int(rows[0])] = result
+                if not keep_going:
+                    break
     if failures and not keep_going:
         raise failures[min(failures)]
-    return failures
-
-
-def _read_apart(read: Callable[[Rows], None], positions: Rows, keep_going: bool) -> Failures:
-    """Reads all at once; when that fails, each half by itself, down to the one. Not to keep going, the first that fails is enough."""
-    if len(positions) == 0:
-        return {}
-    try:
-        read(positions)
-        return {}
-    except FastpackError as error:
-        if len(positions) == 1:
-            return {int(positions[0]): error}
-    # No longer in the `except`, where the error would hold the files that were open when it was raised: they may be what is lacking.
-    middle = len(positions) // 2
-    failures = _read_apart(read, positions[:middle], keep_going)
-    if keep_going or not failures:
-        failures |= _read_apart(read, positions[middle:], keep_going)
     return failures
 
 
@@ -387,7 +484,11 @@ def _first_of_neighbours(spans: npt.NDArray[Any], positions: Rows) -> Rows:
     most = max(1, _JOINED_BYTES // max(1, int(lengths[0])))
     follows = np.zeros(len(spans), np.bool_)
     if most > 1:
-        follows[1:] = (offsets[1:] == offsets[:-1] + lengths[:-1]) & (spans["shard"][1:] == spans["shard"][:-1])
-        follows[1:] &= (positions[1:] == positions[:-1] + 1) & (np.maximum(spans["record_length"][1:], spans["record_length"][:-1]) == 0)
+        follows[1:] = (offsets[1:] == offsets[:-1] + lengths[:-1]) & (
+            spans["shard"][1:] == spans["shard"][:-1]
+        )
+        follows[1:] &= (positions[1:] == positions[:-1] + 1) & (
+            np.maximum(spans["record_length"][1:], spans["record_length"][:-1]) == 0
+        )
         follows[::most] = False
     return np.flatnonzero(~follows)

@@ -7,47 +7,59 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.buffer_pool import Memory
+from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
-from fastpack.core.rng import Draws
+from fastpack.core.rng import CounterRng
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field
 from fastpack.core.threads import num_cores
-from fastpack.errors import SchemaError, ShapeError, at
+from fastpack.errors import SchemaError, ShapeError, with_location
 from fastpack.images.decode import (
     DecodeOptions,
+    EncodedImages,
     Failures,
     Outputs,
-    Pictures,
     check_output,
     decode_masks,
     decode_pictures,
     empty_outputs,
     import_codecs,
-    place_pixels,
     read_good_blobs,
     refuse_pictures,
+    resample,
     upright_sizes,
 )
 from fastpack.images.transforms import Normalize, Plan, least_side, plan_batch
-from fastpack.index.seek_point_cache import Learned
-from fastpack.reading.blob_reader import Blobs, Depth
+from fastpack.index.seek_point_cache import SeekPointCache
+from fastpack.reading.blob_reader import BlobReader, Depth
 from fastpack.reading.options import ReadOptions
 
-Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[Any]
 
 
-class Imaging:
+class ImagePipeline:
     """The bytes or pixels of samples, transformed as the options say. Thread-safe.
 
     - blobs: where they are stored.
     - sample_numbers (n,): what random transforms know the samples by.
     - memory: where batches are written.
-    - learned: the checkpoints that are made as images are first decoded, if they are.
+    - seek_point_cache: the seek points that are made as images are first decoded, if they are.
     """
 
-    def __init__(self, blobs: Blobs, options: ReadOptions, sample_numbers: Rows, memory: Memory, learned: Learned | None) -> None:
-        self._blobs, self._options, self._sample_numbers, self._learned = blobs, options, sample_numbers, learned
+    def __init__(
+        self,
+        blobs: BlobReader,
+        options: ReadOptions,
+        sample_numbers: Rows,
+        memory: BufferPool,
+        seek_point_cache: SeekPointCache | None,
+    ) -> None:
+        self._blobs, self._options, self._sample_numbers, self._seek_point_cache = (
+            blobs,
+            options,
+            sample_numbers,
+            seek_point_cache,
+        )
         self.decoding = replace(options.for_decoding, memory=memory)
         self._depths: dict[str, Depth] = {}
 
@@ -57,7 +69,9 @@ class Imaging:
         if self._options.decode:
             import_codecs(self._blobs.formats, self.decoding)
 
-    def values(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Any, Failures]:
+    def values(
+        self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
+    ) -> tuple[Any, Failures]:
         """What a batch of these samples has of one field, and which of them could not be had, whose pixels are 0; or raises for
         the first of these.
 
@@ -67,40 +81,50 @@ class Imaging:
             return self._stored_pixels(field, rows, epoch, out)
         if field.is_list:
             return self._lists(field, rows, epoch)
-        pictures = self._blobs.pictures(field, rows, self.decoding)
+        encoded = self._blobs.images(field, rows, self.decoding)
         if field.kind == "bytes" or not self._options.decode:
-            return read_good_blobs(pictures, self.decoding)
+            return read_good_blobs(encoded, self.decoding)
         options = self._decoding_of(field)
         if field.kind == "mask":
-            return self._masks(field, pictures, rows, epoch, options)
+            return self._masks(field, encoded, rows, epoch, options)
         if len(rows) == 0 and out is None:
             side = least_side(self._options.steps)
-            return self._no_images([side, 2 * side], [side, side], options.channels, options.dtype), {}
-        if self._learned and self.decoding.checkpoints:
+            return self._no_images(
+                [side, 2 * side], [side, side], options.channels, options.dtype
+            ), {}
+        if self._seek_point_cache and self.decoding.seek_points:
             num_workers = self.decoding.num_workers or num_cores()
-            pictures = self._learned.completed(field.name, self._sample_numbers[rows], pictures, num_workers)
-        return self._decoded(pictures, rows, epoch, out, options)
+            encoded = self._seek_point_cache.completed(
+                field.name, self._sample_numbers[rows], encoded, num_workers
+            )
+        return self._decoded(encoded, rows, epoch, out, options)
 
     def _lists(self, field: Field, rows: Rows, epoch: int | Rows) -> tuple[Any, Failures]:
         """The blobs of each sample: a Ragged of Raggeds; decoded, an array (k, H, W, C) for each, or a list of k arrays where
         they differ in size. All images of a sample are transformed with the same random numbers."""
         offsets = self._blobs.list_offsets(field, rows)
         lengths = np.diff(offsets)
-        pictures = self._blobs.pictures(field, rows, self.decoding)
+        encoded = self._blobs.images(field, rows, self.decoding)
         if field.kind == "bytes" or not self._options.decode:
-            blobs, failures = read_good_blobs(pictures, self.decoding)
+            blobs, failures = read_good_blobs(encoded, self.decoding)
             return Ragged(blobs, offsets), _by_owner(failures, offsets)
         if offsets[-1] == 0:
-            return [np.empty((0, 0, 0, self.decoding.channels), self.decoding.dtype) for _ in rows], {}
+            return [
+                np.empty((0, 0, 0, self.decoding.channels), self.decoding.dtype) for _ in rows
+            ], {}
         epochs = epoch if isinstance(epoch, int) else np.repeat(epoch, lengths)
-        outs, failures = self._files(field, pictures, np.repeat(rows, lengths), epochs)
-        return [outs[first:end] for first, end in pairwise(offsets.tolist())], _by_owner(failures, offsets)
+        outs, failures = self._files(field, encoded, np.repeat(rows, lengths), epochs)
+        return [outs[first:end] for first, end in pairwise(offsets.tolist())], _by_owner(
+            failures, offsets
+        )
 
-    def _files(self, field: Field, pictures: Pictures, rows: Rows, epoch: int | Rows) -> tuple[Outputs, Failures]:
+    def _files(
+        self, field: Field, encoded: EncodedImages, rows: Rows, epoch: int | Rows
+    ) -> tuple[Outputs, Failures]:
         options = self._decoding_of(field)
         if field.kind == "mask":
-            return self._masks(field, pictures, rows, epoch, options)
-        return self._decoded(pictures, rows, epoch, None, options)
+            return self._masks(field, encoded, rows, epoch, options)
+        return self._decoded(encoded, rows, epoch, None, options)
 
     def _decoding_of(self, field: Field) -> DecodeOptions:
         """The options for the images of a field: of as many bits as they have, when nobody says how many."""
@@ -114,56 +138,104 @@ class Imaging:
         return replace(self.decoding, bits=16 if depth.num_deep else 8, keeps_bits=True)
 
     def _decoded(
-        self, pictures: Pictures, rows: Rows, epoch: int | Rows, out: Pixels | None, options: DecodeOptions
+        self,
+        encoded: EncodedImages,
+        rows: Rows,
+        epoch: int | Rows,
+        out: Pixels | None,
+        options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
-        refused, stand_in = refuse_pictures(pictures, options), least_side(self._options.steps)
-        plan = self._plan(rows, epoch, *upright_sizes(pictures.infos, self._options.orient, refused, stand_in=stand_in))
-        refused |= _refused_by_plan(plan, pictures, refused)
+        refused, stand_in = refuse_pictures(encoded, options), least_side(self._options.steps)
+        plan = self._plan(
+            rows,
+            epoch,
+            *upright_sizes(encoded.infos, self._options.orient, refused, stand_in=stand_in),
+        )
+        refused |= _refused_by_plan(plan, encoded, refused)
         if self._options.orient:
-            plan.views["orientation"] = pictures.infos["orientation"]
+            plan.views["orientation"] = encoded.infos["orientation"]
         kind = options.channels, options.dtype
-        outs = empty_outputs(plan, *kind, options.memory) if out is None else check_output(out, plan, *kind)
-        failures = decode_pictures(pictures, plan, outs, options, refused)
+        outs = (
+            empty_outputs(plan, *kind, options.memory)
+            if out is None
+            else check_output(out, plan, *kind)
+        )
+        failures = decode_pictures(encoded, plan, outs, options, refused)
         return _cleared(outs, failures), failures
 
-    def _masks(self, field: Field, pictures: Pictures, rows: Rows, epoch: int | Rows, options: DecodeOptions) -> tuple[Outputs, Failures]:
-        """Class numbers (n, height, width): what the transform takes of each mask's picture, nearest pixels, not normalized."""
-        own = upright_sizes(pictures.infos, self._options.orient, refused := refuse_pictures(pictures, options))
+    def _masks(
+        self,
+        field: Field,
+        encoded: EncodedImages,
+        rows: Rows,
+        epoch: int | Rows,
+        options: DecodeOptions,
+    ) -> tuple[Outputs, Failures]:
+        """Class numbers (n, height, width): what the transform takes of each mask's image, nearest pixels, not normalized."""
+        own = upright_sizes(
+            encoded.infos, self._options.orient, refused := refuse_pictures(encoded, options)
+        )
         widths, heights = self._guiding_sizes(rows, own)
         plan = self._plan(rows, epoch, widths, heights)
-        plan = replace(plan, normalize=None, insets=None if plan.insets is None else replace(plan.insets, fill=0))
-        refused |= _refused_by_plan(plan, pictures, refused) | _refused_by_shape(own, (widths, heights), pictures, refused)
+        plan = replace(
+            plan,
+            normalize=None,
+            insets=None if plan.insets is None else replace(plan.insets, fill=0),
+        )
+        refused |= _refused_by_plan(plan, encoded, refused) | _refused_by_shape(
+            own, (widths, heights), encoded, refused
+        )
         if self._options.orient:
-            plan.views["orientation"] = pictures.infos["orientation"]
+            plan.views["orientation"] = encoded.infos["orientation"]
         outs = empty_outputs(plan, 1, options.dtype, options.memory)
         numbers: Outputs = [out[..., 0] for out in outs] if isinstance(outs, list) else outs[..., 0]
         sizes = list(zip(heights.tolist(), widths.tolist(), strict=True))
-        failures = decode_masks(pictures, plan, sizes, numbers, options, refused)
+        failures = decode_masks(encoded, plan, sizes, numbers, options, refused)
         return _cleared(numbers, failures), failures
 
     def _guiding_sizes(self, rows: Rows, own: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels]:
-        """Widths and heights of the pictures that masks follow: their own where there is no transform, or no picture."""
-        sizes = self._blobs.upright_sizes(rows, self._options.orient) if self._options.steps else None
+        """Widths and heights of the images that masks follow: their own where there is no transform, or no picture."""
+        sizes = (
+            self._blobs.upright_sizes(rows, self._options.orient) if self._options.steps else None
+        )
         if sizes is None:
             return own
-        is_known = (sizes[0] > 0) & (sizes[1] > 0)  # else the sample fails for its picture
+        is_known = (sizes[0] > 0) & (sizes[1] > 0)  # else the sample fails for its image
         return np.where(is_known, sizes[0], own[0]), np.where(is_known, sizes[1], own[1])
 
-    def _plan(self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
-        return plan_batch(self._options.steps, widths, heights, Draws(self._options.seed, epoch, self._sample_numbers[rows]))
+    def _plan(
+        self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike
+    ) -> Plan:
+        return plan_batch(
+            self._options.steps,
+            widths,
+            heights,
+            CounterRng(self._options.seed, epoch, self._sample_numbers[rows]),
+        )
 
-    def _no_images(self, widths: list[int], heights: list[int], channels: int, dtype: npt.DTypeLike) -> Pixels:
+    def _no_images(
+        self, widths: list[int], heights: list[int], channels: int, dtype: npt.DTypeLike
+    ) -> Pixels:
         """None, but of the size that a batch of two of these would have, when the transform gives all images one size."""
         steps = self._options.steps
-        outs = empty_outputs(plan_batch(steps, widths, heights, Draws(0, 0, np.arange(2))), channels, dtype)
+        outs = empty_outputs(
+            plan_batch(steps, widths, heights, CounterRng(0, 0, np.arange(2))), channels, dtype
+        )
         if isinstance(outs, list):
-            outs = empty_outputs(plan_batch(steps, [], [], Draws(0, 0, np.arange(0))), channels, dtype)
+            outs = empty_outputs(
+                plan_batch(steps, [], [], CounterRng(0, 0, np.arange(0))), channels, dtype
+            )
         return outs[:0]  # type: ignore[return-value]  # an array: no image, or two of one size
 
     # Stored pixels.
 
-    def _stored_pixels(self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None) -> tuple[Pixels, Failures]:
-        is_mirrored = {field.color, self._options.color} == {"RGB", "BGR"}  # other stored colours come as they are
+    def _stored_pixels(
+        self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
+    ) -> tuple[Pixels, Failures]:
+        is_mirrored = {field.color, self._options.color} == {
+            "RGB",
+            "BGR",
+        }  # other stored colours come as they are
         are_images = len(field.shape) > 1 and field.axes != PLAIN
         is_final = (not self._options.steps and not is_mirrored) or not are_images
         stored, failures = self._blobs.pixels(field, rows, self.decoding, out if is_final else None)
@@ -174,14 +246,20 @@ class Imaging:
             pixels[list(failures)] = 0
         return pixels, failures
 
-    def _transformed(self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
+    def _transformed(
+        self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None
+    ) -> Pixels:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
         self._refuse_arrays(field, pixels, rows)
-        if field.to_image == tuple(range(len(field.to_image))) or any(isinstance(step, Normalize) for step in self._options.steps):
+        if field.to_image == tuple(range(len(field.to_image))) or any(
+            isinstance(step, Normalize) for step in self._options.steps
+        ):
             return self._placed(_as_images(field, pixels), rows, epoch, out)
         placed = self._placed(_as_images(field, pixels), rows, epoch, None)
-        back = np.argsort((*field.to_image, 2)[:3]) + 1  # as the file has its axes; Normalize has a layout of its own
+        back = (
+            np.argsort((*field.to_image, 2)[:3]) + 1
+        )  # as the file has its axes; Normalize has a layout of its own
         placed = np.ascontiguousarray(placed.transpose(0, *back))
         return placed if out is None else _copy_into(out, placed)
 
@@ -190,17 +268,25 @@ class Imaging:
         if pixels.ndim > 4 or pixels.dtype not in (np.uint8, np.uint16):
             message = f"{field.name}: a transform needs uint8 or uint16 pixels (n, height, width, channels), not {pixels.dtype}"
             remedy = "leave it out with fields=..., or read without a transform"
-            raise ShapeError(at(f"{message} {pixels.shape}; {remedy}", self._blobs.file_of(rows)))
+            raise ShapeError(
+                with_location(f"{message} {pixels.shape}; {remedy}", self._blobs.file_of(rows))
+            )
         if field.axes == DOUBTFUL:
             choice = f'open it with axes={{"{field.source_name}": "{"NHW" if pixels.ndim == 3 else "NHWC"}"}}'
             choice += ', or "NCHW"' if pixels.ndim == 4 else ""
             message = f"{field.name}: samples of {field.shape} do not tell where their channels are; {choice}"
-            raise SchemaError(at(f"{message}, or leave it out with fields=...", self._blobs.file_of(rows)))
+            raise SchemaError(
+                with_location(
+                    f"{message}, or leave it out with fields=...", self._blobs.file_of(rows)
+                )
+            )
 
     def _placed(self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
         """Images (n, height, width, channels), transformed."""
         if 0 in pixels.shape[1:]:
-            raise ShapeError(f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform")
+            raise ShapeError(
+                f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform"
+            )
         count, height, width, channels = pixels.shape
         kind = channels, pixels.dtype
         if count == 0 and out is None:
@@ -208,8 +294,12 @@ class Imaging:
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
         if plan.refused:  # all stored pixels have one size
             raise ShapeError(plan.refused[0])
-        outs = empty_outputs(plan, *kind, self.decoding.memory) if out is None else check_output(out, plan, *kind)
-        place_pixels(pixels, plan, outs, self.decoding)
+        outs = (
+            empty_outputs(plan, *kind, self.decoding.memory)
+            if out is None
+            else check_output(out, plan, *kind)
+        )
+        resample(pixels, plan, outs, self.decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
 
 
@@ -230,22 +320,33 @@ def _as_images(field: Field, pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(images[..., None] if images.ndim == 3 else images)
 
 
-def _refused_by_plan(plan: Plan, pictures: Pictures, refused: Failures) -> Failures:
-    return {row: ShapeError(at(why, pictures.place_of(row))) for row, why in plan.refused.items() if row not in refused}
+def _refused_by_plan(plan: Plan, encoded: EncodedImages, refused: Failures) -> Failures:
+    return {
+        row: ShapeError(with_location(why, encoded.location_of(row)))
+        for row, why in plan.refused.items()
+        if row not in refused
+    }
 
 
-def _refused_by_shape(own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], pictures: Pictures, refused: Failures) -> Failures:
-    """Masks that are no scaled copy of their picture: what fits the one would be somewhere else in the other."""
+def _refused_by_shape(
+    own: tuple[Pixels, Pixels],
+    guiding: tuple[Pixels, Pixels],
+    encoded: EncodedImages,
+    refused: Failures,
+) -> Failures:
+    """Masks that are no scaled copy of their image: what fits the one would be somewhere else in the other."""
     widths, heights = (sizes.astype(np.int64) for sizes in own)
     skew = np.abs(widths * guiding[1] - heights * guiding[0])
     bad = np.flatnonzero(skew > np.maximum(guiding[0], guiding[1])).tolist()
-    return {row: _other_shape(own, guiding, row, pictures) for row in bad if row not in refused}
+    return {row: _other_shape(own, guiding, row, encoded) for row in bad if row not in refused}
 
 
-def _other_shape(own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], row: int, pictures: Pictures) -> ShapeError:
+def _other_shape(
+    own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], row: int, encoded: EncodedImages
+) -> ShapeError:
     sizes = f"{own[1][row]} x {own[0][row]} and its picture {guiding[1][row]} x {guiding[0][row]}"
     message = f"the mask is {sizes}, of another shape; make both of one shape, or read them without a transform"
-    return ShapeError(at(message, pictures.place_of(row)))
+    return ShapeError(with_location(message, encoded.location_of(row)))
 
 
 def _cleared(outs: Outputs, failures: Failures) -> Outputs:

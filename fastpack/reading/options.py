@@ -12,8 +12,15 @@ from fastpack.images.decode import DecodeOptions, Interpolation, Mode, Truncated
 from fastpack.images.transforms import Transform
 
 OnError = Literal["raise", "skip", "mask"]
-_CHOICES = {"alpha": Alpha, "color": Color, "interpolation": Interpolation, "mode": Mode, "on_error": OnError, "truncated": Truncated}
-_CHECKPOINTS = (True, False, "learn", None)
+_CHOICES = {
+    "alpha": Alpha,
+    "color": Color,
+    "interpolation": Interpolation,
+    "mode": Mode,
+    "on_error": OnError,
+    "truncated": Truncated,
+}
+_SEEK_POINTS = (True, False, "lazy", None)
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,9 @@ class ReadOptions:
     - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
     - check: compare what is read with its checksum, where the file has one. None does so, but for uncompressed pixels of HDF5
       files: summing them takes as long as reading them. True compares these too, False nothing.
-    - checkpoints: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.
-      None does so where it does; True makes `open` find such places where it does not, and save them; "learn" finds those of an image
-      when it is first decoded, for this process, and `Reader.save_checkpoints` saves them; False does not use them.
+    - seek_points: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.
+      None does so where it does; True makes `open` find such places where it does not, and save them; "lazy" finds those of an image
+      when it is first decoded, for this process, and `Reader.save_seek_points` saves them; False does not use them.
       Of an image that is read in part no checksum is compared.
     - num_workers: threads for one `read`; None is one a core.
     - limits: what an image, a record or a chunk may cost; for `open` too.
@@ -63,21 +70,35 @@ class ReadOptions:
     on_error: OnError = "raise"
     truncated: Truncated = "error"
     check: bool | None = None
-    checkpoints: bool | Literal["learn"] | None = None
+    seek_points: bool | Literal["lazy"] | None = None
     num_workers: int | None = None
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             checks.choice(name, getattr(self, name), get_args(choices))
-        if not (self.checkpoints is None or isinstance(self.checkpoints, (bool, str))) or self.checkpoints not in _CHECKPOINTS:
-            raise OptionError(f'checkpoints must be True, False, "learn" or None, not {checks.shown(self.checkpoints)}')
+        if (
+            not (self.seek_points is None or isinstance(self.seek_points, (bool, str)))
+            or self.seek_points not in _SEEK_POINTS
+        ):
+            raise OptionError(
+                f'seek_points must be True, False, "lazy" or None, not {checks.shown(self.seek_points)}'
+            )
         checks.instance("limits", self.limits, Limits, "Limits(...)")
-        if any(isinstance(step, type) or not (hasattr(step, "apply") and hasattr(step, "num_draws")) for step in self.steps):
-            raise OptionError(f"transform must be steps such as Resize(224), not {checks.shown(self.transform)}")
-        checks.settle(self, bits=checks.bits("bits", self.bits), seed=checks.seed("seed", self.seed))
+        if any(
+            isinstance(step, type) or not (hasattr(step, "apply") and hasattr(step, "num_draws"))
+            for step in self.steps
+        ):
+            raise OptionError(
+                f"transform must be steps such as Resize(224), not {checks.shown(self.transform)}"
+            )
+        checks.settle(
+            self, bits=checks.bits("bits", self.bits), seed=checks.seed("seed", self.seed)
+        )
         checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
-        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in ("decode", "orient")})
+        checks.settle(
+            self, **{name: checks.flag(name, getattr(self, name)) for name in ("decode", "orient")}
+        )
         checks.settle(self, check=None if self.check is None else checks.flag("check", self.check))
 
     @property
@@ -99,7 +120,7 @@ class ReadOptions:
             keep_going,
             self.truncated,
             self.bits or 8,
-            checkpoints=self.checkpoints is not False,
+            seek_points=self.seek_points is not False,
             alpha=self.alpha,
             check_pixels=self.check is True,
         )

@@ -10,7 +10,7 @@ import numpy as np
 from fastpack.core import checks
 from fastpack.core.ragged import Text
 from fastpack.errors import OptionError
-from fastpack.sampling.order import _MEMBERS, _PARTS, Numbers, Table, Visits, _keys, _permuted_within
+from fastpack.sampling.order import _MEMBERS, _PARTS, Numbers, Picks, Table, _keys, _permuted_within
 
 # Weights that are no integers are kept to this many parts of a whole.
 _MIX_BLOCK = 10_000
@@ -37,13 +37,17 @@ class Balanced:
 
     def order(self, table: Table) -> "_Mixture":
         if self.column not in table.columns:
-            raise OptionError(f"there is no column {self.column!r} to balance by; there are {', '.join(table.columns)}")
+            raise OptionError(
+                f"there is no column {self.column!r} to balance by; there are {', '.join(table.columns)}"
+            )
         column = table.columns[self.column]
         labels = np.array(list(column)) if isinstance(column, Text) else np.asarray(column)
         members = np.argsort(labels, kind="stable").astype(np.int64)
         _, sizes = np.unique(labels, return_counts=True)
         quotas = np.ones(len(sizes), np.int64)
-        return _Mixture(self.num_samples or len(table), self.seed, sizes.astype(np.int64), quotas, members)
+        return _Mixture(
+            self.num_samples or len(table), self.seed, sizes.astype(np.int64), quotas, members
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class Mix:
         _settle_seed_and_num_samples(self)
         weights = checks.numbers("weights", self.weights, 0)
         if not sum(weights) > 0:
-            raise OptionError(f"one of the weights must be positive, not {checks.shown(self.weights)}")
+            raise OptionError(
+                f"one of the weights must be positive, not {checks.shown(self.weights)}"
+            )
         if all(isinstance(weight, Integral) for weight in self.weights):
             checks.settle(self, weights=tuple(map(int, self.weights)))
         else:
@@ -80,7 +86,9 @@ class Mix:
             )
         quotas = _quotas(self.weights)
         if ((sizes == 0) & (quotas > 0)).any():
-            raise OptionError(f"dataset {int(np.argmax((sizes == 0) & (quotas > 0)))} is empty; give it the weight 0")
+            raise OptionError(
+                f"dataset {int(np.argmax((sizes == 0) & (quotas > 0)))} is empty; give it the weight 0"
+            )
         return _Mixture(self.num_samples or len(table), self.seed, sizes, quotas)
 
 
@@ -91,14 +99,21 @@ class _Mixture:
     - members: sample numbers, part after part; None is 0, 1, 2 ...
     """
 
-    def __init__(self, num_positions: int, seed: int, sizes: Numbers, quotas: Numbers, members: Numbers | None = None) -> None:
+    def __init__(
+        self,
+        num_positions: int,
+        seed: int,
+        sizes: Numbers,
+        quotas: Numbers,
+        members: Numbers | None = None,
+    ) -> None:
         self.num_positions = num_positions
         self._sizes, self._quotas, self._members = sizes, quotas, members
         self._first_samples = np.cumsum(sizes) - sizes
         self._quota_ends = np.cumsum(quotas)
         self._part_keys, self._member_keys = _keys(seed, 0, _PARTS), _keys(seed, 0, _MEMBERS)
 
-    def visits(self, epoch: int, positions: Numbers) -> Visits:
+    def samples_at(self, epoch: int, positions: Numbers) -> Picks:
         """Epochs are pieces of one stream without end, so that all of a part comes before anything comes again."""
         block_size = int(self._quota_ends[-1])
         blocks, places = np.divmod(epoch * self.num_positions + positions, block_size)
@@ -107,8 +122,10 @@ class _Mixture:
         quotas, sizes = self._quotas[parts], self._sizes[parts]
         nth = blocks * quotas + slots - (self._quota_ends[parts] - quotas)
         passes, places = np.divmod(nth, sizes)
-        numbers = self._first_samples[parts] + _permuted_within(places, sizes, passes * len(self._sizes) + parts, self._member_keys)
-        return Visits(numbers if self._members is None else self._members[numbers], passes)
+        numbers = self._first_samples[parts] + _permuted_within(
+            places, sizes, passes * len(self._sizes) + parts, self._member_keys
+        )
+        return Picks(numbers if self._members is None else self._members[numbers], passes)
 
 
 def _quotas(weights: Sequence[float]) -> Numbers:
@@ -119,7 +136,9 @@ def _quotas(weights: Sequence[float]) -> Numbers:
     quotas = np.floor(exact).astype(np.int64)
     quotas[np.argsort(quotas - exact, kind="stable")[: _MIX_BLOCK - quotas.sum()]] += 1
     if ((quotas == 0) & (exact > 0)).any():
-        raise OptionError(f"a weight is less than one part in {_MIX_BLOCK} of all; leave the dataset out, or give integers")
+        raise OptionError(
+            f"a weight is less than one part in {_MIX_BLOCK} of all; leave the dataset out, or give integers"
+        )
     return quotas
 
 
@@ -127,6 +146,6 @@ def _named(fractions: Any) -> dict[str, Any]:
     return checks.mapping("fractions", fractions, '{"train": 0.9, "val": 0.1}')
 
 
-def _settle_seed_and_num_samples(ordering: "Balanced | Mix") -> None:
-    num_samples = checks.optional_integer("num_samples", ordering.num_samples, 1)
-    checks.settle(ordering, seed=checks.seed("seed", ordering.seed), num_samples=num_samples)
+def _settle_seed_and_num_samples(sampler: "Balanced | Mix") -> None:
+    num_samples = checks.optional_integer("num_samples", sampler.num_samples, 1)
+    checks.settle(sampler, seed=checks.seed("seed", sampler.seed), num_samples=num_samples)

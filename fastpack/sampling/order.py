@@ -32,7 +32,7 @@ class Table(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Visits:
+class Picks:
     """What comes at some positions: sample numbers (n,) and passes (n,), int64.
 
     The pass counts how often the sample came before (in a shuffle, it is the epoch): random transforms draw by
@@ -51,12 +51,12 @@ class Order(Protocol):
         """Positions of an epoch."""
         ...
 
-    def visits(self, epoch: int, positions: Numbers) -> Visits:
+    def samples_at(self, epoch: int, positions: Numbers) -> Picks:
         """What comes at `positions` (n,) of an epoch, each in [0, num_positions)."""
         ...
 
 
-class Ordering(Protocol):
+class Sampler(Protocol):
     """Makes the order for a dataset. Its repr says which order it is: a loader's state keeps that."""
 
     def order(self, table: Table) -> Order: ...
@@ -118,7 +118,7 @@ class Shuffle:
         return _Permutation(num_samples, self.seed)
 
 
-def ordering_of(shuffle: "Ordering | int | None") -> Ordering:
+def sampler_of(shuffle: "Sampler | int | None") -> Sampler:
     """What a loader's `shuffle` means: None or False, True, a seed, or an ordering as it is."""
     if isinstance(shuffle, (bool, np.bool_)):
         return Shuffle(0) if shuffle else Sequential()
@@ -128,15 +128,17 @@ def ordering_of(shuffle: "Ordering | int | None") -> Ordering:
         return shuffle
     if isinstance(shuffle, Integral):
         return Shuffle(shuffle)  # an int, once made
-    raise OptionError(f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {checks.shown(shuffle)}")
+    raise OptionError(
+        f"shuffle must be None, True, a seed, or an ordering such as Shuffle(0), not {checks.shown(shuffle)}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _Sequence:
     num_positions: int
 
-    def visits(self, epoch: int, positions: Numbers) -> Visits:
-        return Visits(positions, np.full(len(positions), epoch, np.int64))
+    def samples_at(self, epoch: int, positions: Numbers) -> Picks:
+        return Picks(positions, np.full(len(positions), epoch, np.int64))
 
 
 class _Permutation:
@@ -144,11 +146,11 @@ class _Permutation:
         self.num_positions = num_samples
         self._keys = _EpochKeys(seed, _SHUFFLE)
 
-    def visits(self, epoch: int, positions: Numbers) -> Visits:
-        return Visits(self._permuted(epoch, positions), np.full(len(positions), epoch, np.int64))
+    def samples_at(self, epoch: int, positions: Numbers) -> Picks:
+        return Picks(self._permuted(epoch, positions), np.full(len(positions), epoch, np.int64))
 
     def positions_of(self, epoch: int, samples: Numbers) -> Numbers:
-        """Where in the epoch the samples come: the inverse of `visits`."""
+        """Where in the epoch the samples come: the inverse of `samples_at`."""
         return self._permuted(epoch, samples, back=True)
 
     def _permuted(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
@@ -167,13 +169,13 @@ class _Windows:
         self._window, self._run = window, run
         self._keys, self._run_keys = _EpochKeys(seed, _SHUFFLE), _EpochKeys(seed, _PARTS)
 
-    def visits(self, epoch: int, positions: Numbers) -> Visits:
+    def samples_at(self, epoch: int, positions: Numbers) -> Picks:
         visit = self._in_windows(epoch, positions)
         samples = (self._in_runs(epoch, visit) + self._shift(epoch)) % self.num_positions
-        return Visits(samples, np.full(len(positions), epoch, np.int64))
+        return Picks(samples, np.full(len(positions), epoch, np.int64))
 
     def positions_of(self, epoch: int, samples: Numbers) -> Numbers:
-        """Where in the epoch the samples come: the inverse of `visits`."""
+        """Where in the epoch the samples come: the inverse of `samples_at`."""
         visit = self._in_runs(epoch, (samples - self._shift(epoch)) % self.num_positions, back=True)
         return self._in_windows(epoch, visit, back=True)
 
@@ -183,7 +185,9 @@ class _Windows:
     def _in_windows(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
         windows, places = np.divmod(numbers, self._window)
         sizes = np.minimum(self._window, self.num_positions - windows * self._window)
-        return windows * self._window + _permuted_within(places, sizes, windows, self._keys.of(epoch), back=back)
+        return windows * self._window + _permuted_within(
+            places, sizes, windows, self._keys.of(epoch), back=back
+        )
 
     def _in_runs(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
         runs, places = np.divmod(numbers, self._run)
@@ -210,7 +214,12 @@ class _EpochKeys:
 
 def _keys(seed: int, epoch: int, purpose: int) -> Keys:
     number = np.arange(NUM_KEYS, dtype=np.uint64)
-    counter = [number, np.zeros_like(number), np.full_like(number, epoch), np.full_like(number, purpose)]
+    counter = [
+        number,
+        np.zeros_like(number),
+        np.full_like(number, epoch),
+        np.full_like(number, purpose),
+    ]
     a, b, _, _ = philox(counter, seed)
     return a << np.uint64(32) | b
 
@@ -221,7 +230,9 @@ def _permuted(numbers: Numbers, size: int, keys: Keys, *, back: bool = False) ->
     return out
 
 
-def _permuted_within(numbers: Numbers, sizes: Numbers, tweaks: Numbers, keys: Keys, *, back: bool = False) -> Numbers:
+def _permuted_within(
+    numbers: Numbers, sizes: Numbers, tweaks: Numbers, keys: Keys, *, back: bool = False
+) -> Numbers:
     out = np.empty(len(numbers), np.int64)
     permute_within(np.ascontiguousarray(numbers), sizes, tweaks, keys, out, back=back)
     return out

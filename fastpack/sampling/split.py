@@ -38,10 +38,14 @@ def parts_of(spread: npt.NDArray[np.float64], fractions: Mapping[str, float]) ->
     >>> parts_of(np.array([0.0, 0.5, 0.95]), {"train": 0.9, "val": 0.1}).tolist()
     [0, 0, 1]
     """
-    sizes = [checks.number(f"fractions: {name!r}", size, 0) for name, size in _named(fractions).items()]
+    sizes = [
+        checks.number(f"fractions: {name!r}", size, 0) for name, size in _named(fractions).items()
+    ]
     ends = np.cumsum(sizes)
     if not sizes or min(sizes) == 0 or not ends[-1] <= 1 + 1e-9:
-        raise OptionError(f"fractions must be positive and at most 1 together, not {dict(fractions)}")
+        raise OptionError(
+            f"fractions must be positive and at most 1 together, not {dict(fractions)}"
+        )
     return np.searchsorted(ends, spread, side="right")
 
 

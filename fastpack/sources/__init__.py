@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from fastpack.core.batch import Batch
 from fastpack.core.schema import Schema
-from fastpack.errors import MissingFileError, OptionError, Place, SourceError, at
+from fastpack.errors import Location, MissingFileError, OptionError, SourceError, with_location
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
-from fastpack.sources.folder import folder
-from fastpack.sources.paths import Paths
+from fastpack.sources.folder import from_folder
+from fastpack.sources.paths import ImageFiles
 from fastpack.sources.rows import TABLE_SUFFIXES, is_table
-from fastpack.sources.table import table
+from fastpack.sources.table import from_table
 
 
 class Source(Protocol):
@@ -37,7 +37,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def place(self, row: int) -> Place:
+    def location(self, row: int) -> Location:
         """Where a sample comes from, for messages."""
         ...
 
@@ -53,23 +53,44 @@ def source_of(
     class_folder: ClassFolder | None = None,
     sidecars: Sequence[str] | None = None,
     **columns: Any,
-) -> Paths:
+) -> ImageFiles:
     """The source at a path: a folder of images, or a CSV, JSONL or Parquet table of them.
 
     - allow_external: follow links that lead out of the folder.
-    - class_folder, sidecars: of a folder; see `folder`.
-    - columns: of a table; see `table`. A folder has none.
+    - class_folder, sidecars: of a folder; see `from_folder`.
+    - columns: of a table; see `from_table`. A folder has none.
     """
     path = path_of("path", path)
     if not path.exists():
-        raise MissingFileError(2, at("there is nothing to pack here; check the path", Place(path)))
+        raise MissingFileError(
+            2, with_location("there is nothing to pack here; check the path", Location(path))
+        )
     if is_table(path):
         if class_folder is not None or sidecars is not None:
-            raise OptionError(at("class_folder and sidecars are for a folder of images; a table has columns", Place(path)))
-        return table(path, allow_external=allow_external, **columns)
+            raise OptionError(
+                with_location(
+                    "class_folder and sidecars are for a folder of images; a table has columns",
+                    Location(path),
+                )
+            )
+        return from_table(path, allow_external=allow_external, **columns)
     if path.is_dir():
-        return folder(path, allow_external=allow_external, class_folder=class_folder, sidecars=sidecars)
-    raise SourceError(at(f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Place(path)))
+        return from_folder(
+            path, allow_external=allow_external, class_folder=class_folder, sidecars=sidecars
+        )
+    raise SourceError(
+        with_location(
+            f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Location(path)
+        )
+    )
 
 
-__all__ = ["TABLE_SUFFIXES", "Paths", "Source", "folder", "is_table", "source_of", "table"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "ImageFiles",
+    "Source",
+    "from_folder",
+    "from_table",
+    "is_table",
+    "source_of",
+]

@@ -14,13 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.numerals import INTEGER, fits, is_integer, looks_like_number
-from fastpack.core.ragged import Growing, Ragged, Text, encoded, numbered, offsets_of
-from fastpack.errors import FastpackError, Place, SourceError, at
+from fastpack.core.ragged import Ragged, RaggedBuilder, Text, encoded, factorize, offsets_of
+from fastpack.errors import FastpackError, Location, SourceError, with_location
 
 ColumnValues = npt.NDArray[Any] | Ragged
 Offsets = npt.NDArray[np.int64]
 
-_SCALARS: dict[type, str] = {type(None): "missing values", bool: "booleans", int: "integers", float: "floats", str: "text"}
+_SCALARS: dict[type, str] = {
+    type(None): "missing values",
+    bool: "booleans",
+    int: "integers",
+    float: "floats",
+    str: "text",
+}
 _NESTED: dict[type, str] = {list: "lists", dict: "objects"}
 _MAX_DEPTH = 32
 _MAX_EXACT = 2**53  # all integers up to here are float64, too
@@ -49,7 +55,7 @@ class TableColumn:
         self._num_rows = 0
         self.num_missing = 0
         self.first_rows: dict[type, int] = {}  # of each type that occurs
-        self._scalars = Growing()
+        self._scalars = RaggedBuilder()
         self._lengths = array("q")
         self._items: TableColumn | None = None
         self._members: dict[str, TableColumn] = {}
@@ -61,7 +67,9 @@ class TableColumn:
         """Raises SourceError for nesting without end, UnicodeEncodeError for what is not text."""
         types = set(map(type, values))
         for new in types - self.first_rows.keys():
-            self.first_rows[new] = self._num_rows + next(row for row, value in enumerate(values) if type(value) is new)
+            self.first_rows[new] = self._num_rows + next(
+                row for row, value in enumerate(values) if type(value) is new
+            )
         self.num_missing += values.count(None)
         self._scalars.extend(map(encoded, values if types == {str} else map(_spelled, values)))
         if list in self.first_rows:
@@ -89,7 +97,12 @@ class TableColumn:
 
     def _below(self, name: str) -> "TableColumn":
         if self._depth == _MAX_DEPTH:
-            raise SourceError(at(f"column {self.name[:40]!r} is nested more than {_MAX_DEPTH} deep; write it flat", Place(self.path)))
+            raise SourceError(
+                with_location(
+                    f"column {self.name[:40]!r} is nested more than {_MAX_DEPTH} deep; write it flat",
+                    Location(self.path),
+                )
+            )
         return TableColumn(name, self.path, is_typed=self.is_typed, depth=self._depth + 1)
 
     def text(self) -> Text:
@@ -111,7 +124,10 @@ class TableColumn:
 
     def hollow(self) -> Iterator[str]:
         """Names of the columns below this one whose objects have no members, and which come to nothing."""
-        for member in [*self._members.values(), *([self._items] if self._items is not None else [])]:
+        for member in [
+            *self._members.values(),
+            *([self._items] if self._items is not None else []),
+        ]:
             if dict in member.first_rows and not member._members:
                 yield member.name
             yield from member.hollow()
@@ -120,7 +136,7 @@ class TableColumn:
         rows = sorted((self.first_rows[each], (_SCALARS | _NESTED)[each]) for each in types)
         found = ", ".join(f"{name} (row {row})" for row, name in rows)
         message = f"column {self.name!r} mixes {found}; write one kind, or leave the column out with fields"
-        return SourceError(at(message, Place(self.path, record=rows[1][0])))
+        return SourceError(with_location(message, Location(self.path, record=rows[1][0])))
 
 
 @dataclass(frozen=True)
@@ -144,8 +160,8 @@ class Leaf:
         return replace(self, offsets=(offsets, *self.offsets), num_missing=num_missing)
 
     @property
-    def where(self) -> Place:
-        return Place(self.column.path)
+    def where(self) -> Location:
+        return Location(self.column.path)
 
     def values(self, notes: list[str] | None = None) -> ColumnValues:
         """(n,) integers, float64 or Text, or a Ragged of these. Adds what was converted to `notes`. Raises SourceError."""
@@ -156,7 +172,9 @@ class Leaf:
         if not self.offsets:
             return values
         if self.num_missing:
-            notes.append(f"column {self.name!r}: {self.num_missing:,} missing lists are kept as empty ones")
+            notes.append(
+                f"column {self.name!r}: {self.num_missing:,} missing lists are kept as empty ones"
+            )
         *outer, inner = self.offsets
         rows = Ragged(values, inner)
         for offsets in reversed(outer):
@@ -169,7 +187,11 @@ class Leaf:
         lengths = np.unique(rows.lengths)
         if len(lengths) > 1:
             message = f"column {self.name!r} holds lists of lists of {lengths[0]} to {lengths[-1]} values, which must be of one length"
-            raise SourceError(at(f"{message}; pad them, or leave the column out with fields", self.where))
+            raise SourceError(
+                with_location(
+                    f"{message}; pad them, or leave the column out with fields", self.where
+                )
+            )
         notes.append(
             f"column {self.name!r}: its lists of {'' if not len(lengths) else lengths[0]} values are kept one after the other, flat"
         )
@@ -179,19 +201,26 @@ class Leaf:
         if self.fault is not None:
             raise self.fault
         if self.offsets or not self.column.first_rows.keys() <= {str, int, type(None)}:
-            raise SourceError(at(f"column {self.name!r} cannot be {role}, since it does not hold text; name another", self.where))
+            raise SourceError(
+                with_location(
+                    f"column {self.name!r} cannot be {role}, since it does not hold text; name another",
+                    self.where,
+                )
+            )
         return self.column.text()
 
     def labels(self, notes: list[str]) -> tuple[ColumnValues, Sequence[str]]:
         """Labels, and the names of the classes where they are text: these are numbered in sorted order."""
         if self.fault is None and not self.offsets:
-            self.refuse_missing("has no label; give it one, leave the row out, or name another column with label_column")
+            self.refuse_missing(
+                "has no label; give it one, leave the row out, or name another column with label_column"
+            )
         values = self.values(notes)
         is_list = isinstance(values, Ragged) and not isinstance(values, Text)
         flat: Any = values.values if is_list else values  # type: ignore[union-attr]
         names: Sequence[str]
         if isinstance(flat, Text):
-            labels, names = numbered(flat)
+            labels, names = factorize(flat)
             self._refuse_alike(names)
         else:
             labels = flat if is_list else self._whole(flat, notes)
@@ -215,18 +244,22 @@ class Leaf:
         seen: dict[str, str] = {}
         for name in names:
             if (other := seen.setdefault(name.strip(), name)) != name:
-                row, _ = _first(self.column.text(), lambda text, wanted=name: text == wanted) or (0, "")  # type: ignore[misc]
+                row = next(i for i, text in enumerate(self.column.text()) if text == name)
                 message = f"column {self.name!r} holds {name!r} here and {other!r} elsewhere; spell the class in one way"
-                raise SourceError(at(message, Place(self.column.path, record=row)))
+                raise SourceError(with_location(message, Location(self.column.path, record=row)))
 
     def _whole(self, values: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
         """pandas writes integers as 1.0 once one of them was missing."""
         if values.dtype.kind != "f":
             return values
         if (np.abs(values) <= _MAX_EXACT).all() and (values == np.trunc(values)).all():
-            notes.append(f"column {self.name!r}: its floats are whole and are kept as integer labels")
+            notes.append(
+                f"column {self.name!r}: its floats are whole and are kept as integer labels"
+            )
             return values.astype(np.int64)
-        notes.append(f"column {self.name!r} holds floats: the labels are numbers to predict, not classes")
+        notes.append(
+            f"column {self.name!r} holds floats: the labels are numbers to predict, not classes"
+        )
         return values
 
     def refuse_missing(self, why: str) -> None:
@@ -236,7 +269,12 @@ class Leaf:
         if texts.lengths.all() and not are_floats:
             return
         if found := _first(texts, lambda text: not text or (are_floats and text == "nan")):
-            raise SourceError(at(f"column {self.name!r}: the row {why}", Place(self.column.path, record=found[0])))
+            raise SourceError(
+                with_location(
+                    f"column {self.name!r}: the row {why}",
+                    Location(self.column.path, record=found[0]),
+                )
+            )
 
 
 def _spelled(value: Any) -> str:
@@ -258,7 +296,9 @@ def _judged(column: TableColumn, notes: list[str]) -> ColumnValues:
         return _guessed(column, text, notes)
     if types == {str}:
         if column.num_missing:
-            notes.append(f"column {column.name!r}: {column.num_missing:,} missing values are kept as empty text")
+            notes.append(
+                f"column {column.name!r}: {column.num_missing:,} missing values are kept as empty text"
+            )
         return text
     if str in types:
         raise column.mixed(types)
@@ -275,16 +315,25 @@ def _integers(column: TableColumn, text: Text) -> npt.NDArray[np.int64]:
     except OverflowError as error:
         row, number = _first(text, lambda number: not fits(number)) or (0, "")
         message = f"column {column.name!r} holds {number}, which does not fit into 64 bits; write it as text"
-        raise SourceError(at(message, Place(column.path, record=row))) from error
+        raise SourceError(with_location(message, Location(column.path, record=row))) from error
 
 
 def _floats(column: TableColumn, text: Text, notes: list[str]) -> npt.NDArray[np.float64]:
     """NaN where a value is missing. Integers among floats, or among missing values, must be floats, too."""
-    if int in column.first_rows and (found := _first(text, lambda number: INTEGER.fullmatch(number) and abs(int(number)) > _MAX_EXACT)):
+    if int in column.first_rows and (
+        found := _first(
+            text, lambda number: INTEGER.fullmatch(number) and abs(int(number)) > _MAX_EXACT
+        )
+    ):
         row, number = found
         why = "missing values" if column.num_missing else "floats"
         message = f"column {column.name!r} holds {number} beside {why}, and a float64 cannot hold both exactly"
-        raise SourceError(at(f"{message}; write the column as text, or leave it out with fields", Place(column.path, record=row)))
+        raise SourceError(
+            with_location(
+                f"{message}; write the column as text, or leave it out with fields",
+                Location(column.path, record=row),
+            )
+        )
     _note_missing(column, text, notes)
     return _as_floats(text)
 
@@ -293,13 +342,17 @@ def _guessed(column: TableColumn, text: Text, notes: list[str]) -> ColumnValues:
     if found := _first(text, lambda cell: cell and not is_number(cell)):
         row, cell = found
         if looks_like_number(cell):
-            notes.append(f"column {column.name!r} is kept as text, since {cell[:40]!r} in row {row} is not a plain number (docs/tables.md)")
+            notes.append(
+                f"column {column.name!r} is kept as text, since {cell[:40]!r} in row {row} is not a plain number (docs/tables.md)"
+            )
         return text
     are_integers = all(map(is_integer, filter(None, text)))
     if are_integers and text.lengths.all():
         return np.fromiter(map(int, text), np.int64, len(text))
     if found := _first(text, lambda cell: cell and not _is_exact(cell)):
-        notes.append(f"column {column.name!r} is kept as text, since no float64 is exactly {found[1]} (row {found[0]})")
+        notes.append(
+            f"column {column.name!r} is kept as text, since no float64 is exactly {found[1]} (row {found[0]})"
+        )
         return text
     _note_missing(column, text, notes)
     return _as_floats(text)
@@ -311,7 +364,9 @@ def _as_floats(text: Text) -> npt.NDArray[np.float64]:
 
 def _note_missing(column: TableColumn, text: Text, notes: list[str]) -> None:
     if num_missing := int(np.count_nonzero(text.lengths == 0)):
-        notes.append(f"column {column.name!r}: {num_missing:,} missing values are kept as NaN, and its numbers as floats")
+        notes.append(
+            f"column {column.name!r}: {num_missing:,} missing values are kept as NaN, and its numbers as floats"
+        )
 
 
 def _first(text: Text, is_wanted: Callable[[str], Any]) -> tuple[int, str] | None:

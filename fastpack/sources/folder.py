@@ -6,17 +6,17 @@ from pathlib import Path
 from fastpack.files.arguments import check_arguments
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
-from fastpack.files.folders import FolderRules, look_into
-from fastpack.sources.paths import Paths
+from fastpack.files.folders import FolderRules, scan_folder
+from fastpack.sources.paths import ImageFiles
 
 
-def folder(
+def from_folder(
     root: str | Path,
     *,
     allow_external: bool = False,
     class_folder: ClassFolder | None = None,
     sidecars: Sequence[str] | None = None,
-) -> Paths:
+) -> ImageFiles:
     """The images below `root`, in sorted order; the key is the path below `root`.
 
     Args:
@@ -35,8 +35,8 @@ def folder(
     Raises EmptySourceError, MissingFileError, UnreadableFileError, or SourceError where folders are called like splits.
     """
     check_arguments(allow_external=allow_external)
-    found = look_into(path_of("root", root), FolderRules(allow_external, class_folder, sidecars))
+    found = scan_folder(path_of("root", root), FolderRules(allow_external, class_folder, sidecars))
     columns = found.columns()
     labels = columns.pop("label", found.labels)
     named = {"keys": found.files, "class_names": found.class_names, "columns": columns}
-    return Paths(found.names, labels, **named, faults=found.faults, notes=found.notes)  # type: ignore[arg-type]
+    return ImageFiles(found.names, labels, **named, faults=found.faults, notes=found.notes)  # type: ignore[arg-type]

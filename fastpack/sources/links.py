@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastpack.errors import FastpackError
-from fastpack.files.gate import Gate
+from fastpack.files.link_policy import LinkPolicy
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,20 @@ class _Folder:
 def links_out(paths: Iterable[str], root: str) -> dict[int, FastpackError]:
     """An error for each file that lies outside `root`, once all links are followed. A folder below `root` is listed once, and only
     links in it are followed; nothing outside is listed or opened. What becomes a link later is not noticed."""
-    gate = Gate(root)
+    link_policy = LinkPolicy(root)
     folders: dict[str, _Folder] = {}
     faults: dict[int, FastpackError] = {}
     for row, path in enumerate(paths):
         above, _, name = path.rpartition(os.sep)
         if (folder := folders.get(above)) is None:
-            folder = folders[above] = _look(above, gate)
-        if not folder.is_below or (name in folder.links and not gate.lets_pass(path)):
-            faults[row] = gate.refusal(path)
+            folder = folders[above] = _look(above, link_policy)
+        if not folder.is_below or (name in folder.links and not link_policy.allows(path)):
+            faults[row] = link_policy.refusal(path)
     return faults
 
 
-def _look(folder: str, gate: Gate) -> _Folder:
-    if not gate.lets_pass(folder):
+def _look(folder: str, link_policy: LinkPolicy) -> _Folder:
+    if not link_policy.allows(folder):
         return _Folder(False, frozenset())
     try:
         with os.scandir(folder or os.curdir) as entries:

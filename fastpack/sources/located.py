@@ -33,7 +33,9 @@ class _Root:
             if name[1] != "/" and f"/{below}".startswith(self._absolute):
                 return f"/{below}", f"/{below}".removeprefix(self._absolute)
         path = self._folder / name
-        return os.fspath(path), outer_key(name) if leads_out(path, self._folder) else relative_key(path, self._folder)
+        return os.fspath(path), outer_key(name) if leads_out(path, self._folder) else relative_key(
+            path, self._folder
+        )
 
 
 def located(names: Text, folder: Path, notes: list[str]) -> tuple[FileNames, Text]:
@@ -46,7 +48,9 @@ def located(names: Text, folder: Path, notes: list[str]) -> tuple[FileNames, Tex
         return FileNames(keys, root.above), keys
     files = FileNames(root.located(name)[0] for name in names)
     if outer := next((name for name in names if leads_out(folder / name, folder)), None):
-        notes.append(f"paths lead out of {folder}; their keys have no leading / or ../: {outer_key(outer)!r} is the key of {outer!r}")
+        notes.append(
+            f"paths lead out of {folder}; their keys have no leading / or ../: {outer_key(outer)!r} is the key of {outer!r}"
+        )
     return files, keys
 
 
@@ -56,10 +60,16 @@ def with_slashes(names: Text, folder: Path, notes: list[str]) -> Text:
         return names
     first = next(name for name in names if "\\" in name)
     turned = first.replace("\\", "/")
-    if leads_out(folder / turned, folder) or os.path.lexists(folder / first) or not os.path.lexists(folder / turned):
+    if (
+        leads_out(folder / turned, folder)
+        or os.path.lexists(folder / first)
+        or not os.path.lexists(folder / turned)
+    ):
         return names
     notes.append(f"paths have backslashes, which are read as slashes: {turned!r}")
-    return Text(np.where(names.values == ord("\\"), ord("/"), names.values).astype(np.uint8), names.offsets)
+    return Text(
+        np.where(names.values == ord("\\"), ord("/"), names.values).astype(np.uint8), names.offsets
+    )
 
 
 def leads_out(path: Path, folder: Path) -> bool:
@@ -73,7 +83,10 @@ def outer_key(name: str) -> str:
     >>> outer_key("/data/a/1.jpg"), outer_key("../b/./1.jpg"), outer_key("c/../../1.jpg")
     ('data/a/1.jpg', 'b/1.jpg', '1.jpg')
     """
-    return "/".join(part for part in os.path.normpath(name).split("/") if part not in ("", "..")) or name
+    return (
+        "/".join(part for part in os.path.normpath(name).split("/") if part not in ("", ".."))
+        or name
+    )
 
 
 def relative_key(path: str | Path, root: str | Path) -> str:

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.errors import EmptySourceError, FastpackError, MissingPackageError, Place, SourceError, at, from_os_error
+from fastpack.errors import (
+    EmptySourceError,
+    FastpackError,
+    Location,
+    MissingPackageError,
+    SourceError,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.spool import Spool
 from fastpack.images.headers import probe_blobs
 from fastpack.sources.column import Leaf, TableColumn
@@ -36,7 +44,11 @@ class Cells:
     @cached_property
     def names(self) -> Text:
         """What each image is called; "" where that is not said."""
-        return Text.of(path or "" for block in self._blocks("path") for path in block) if self.is_struct else Text.of([""] * self.num_rows)
+        return (
+            Text.of(path or "" for block in self._blocks("path") for path in block)
+            if self.is_struct
+            else Text.of([""] * self.num_rows)
+        )
 
     @cached_property
     def blobs(self) -> Ragged:
@@ -49,7 +61,11 @@ class Cells:
                 try:
                     spool.append(np.frombuffer(b"".join(filter(None, block)), np.uint8))
                 except OSError as error:
-                    raise from_os_error(error, "copy the images of the table to a file for this time (TMPDIR)", folder) from error
+                    raise from_os_error(
+                        error,
+                        "copy the images of the table to a file for this time (TMPDIR)",
+                        folder,
+                    ) from error
             return Ragged(spool.whole(), offsets_of(np.frombuffer(lengths, np.int64)))
 
     @property
@@ -83,19 +99,39 @@ def parquet_columns(path: Path, notes: list[str]) -> list[Leaf | Cells]:
         schema = next(_opened(parts)).schema_arrow
         for part, file in zip(parts, _opened(parts), strict=True):
             if not file.schema_arrow.equals(schema):
-                raise SourceError(at(f"this file has not the columns of {parts[0].name}, or other types; write it alike", Place(part)))
+                raise SourceError(
+                    with_location(
+                        f"this file has not the columns of {parts[0].name}, or other types; write it alike",
+                        Location(part),
+                    )
+                )
         return _columns(schema, path, parts, notes)
 
 
 def _parts(path: Path) -> tuple[Path, ...]:
     if not path.is_dir():
         return (path,)
-    parts = tuple(sorted(part for part in path.iterdir() if part.suffix == ".parquet" and part.name[0] not in "._"))
-    if inner := next((each for each in sorted(path.rglob("*.parquet")) if each.parent != path and not _is_hidden(each, path)), None):
+    parts = tuple(
+        sorted(
+            part
+            for part in path.iterdir()
+            if part.suffix == ".parquet" and part.name[0] not in "._"
+        )
+    )
+    if inner := next(
+        (
+            each
+            for each in sorted(path.rglob("*.parquet"))
+            if each.parent != path and not _is_hidden(each, path)
+        ),
+        None,
+    ):
         message = "a table's files must lie in its folder itself; move them there, or write it without partitions"
-        raise SourceError(at(message, Place(inner)))
+        raise SourceError(with_location(message, Location(inner)))
     if not parts:
-        raise EmptySourceError(at("no .parquet files are in this folder; check the path", Place(path)))
+        raise EmptySourceError(
+            with_location("no .parquet files are in this folder; check the path", Location(path))
+        )
     return parts
 
 
@@ -108,7 +144,9 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingPackageError("Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'") from error
+        raise MissingPackageError(
+            "Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'"
+        ) from error
     return pyarrow
 
 
@@ -124,7 +162,7 @@ def _arrow_errors(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise from_os_error(error, "read the table", path) from error
         message = f"the table is not Parquet that can be read ({' '.join(str(error)[:200].split())}); write it again"
-        raise SourceError(at(message, Place(path))) from error
+        raise SourceError(with_location(message, Location(path))) from error
     finally:
         pyarrow.default_memory_pool().release_unused()  # it keeps several times what it ever gave
 
@@ -135,12 +173,18 @@ def _opened(parts: Sequence[Path]) -> Iterator[Any]:
             yield file
 
 
-def _columns(schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str]) -> list[Leaf | Cells]:
+def _columns(
+    schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str]
+) -> list[Leaf | Cells]:
     found: dict[int, list[Leaf | Cells]] = {}
     columns: dict[str, tuple[int, TableColumn, Any]] = {}
     for number, (name, of) in enumerate(zip(schema.names, schema.types, strict=True)):
         if schema.names.count(name) > 1:
-            raise SourceError(at(f"two columns are called {name[:80]!r}; rename one of them", Place(path)))
+            raise SourceError(
+                with_location(
+                    f"two columns are called {name[:80]!r}; rename one of them", Location(path)
+                )
+            )
         cells = Cells(name, path, parts, name, _is_image(of))
         if _is_binary(of) or (cells.is_struct and not cells.are_paths):
             found[number] = [cells]
@@ -149,11 +193,15 @@ def _columns(schema: Any, path: Path, parts: tuple[Path, ...], notes: list[str])
             column = TableColumn(name, path, is_typed=not _pyarrow().types.is_decimal(of), depth=1)
             columns[name] = number, column, _plain(of, name, notes)
         except SourceError as error:
-            found[number] = [Leaf(name, column, fault=SourceError(at(str(error), Place(path))))]
+            found[number] = [
+                Leaf(name, column, fault=SourceError(with_location(str(error), Location(path))))
+            ]
     _read_columns(columns, parts)
     classes = _class_names(schema)
     for number, column, _ in columns.values():
-        found[number] = [replace(leaf, class_names=classes.get(leaf.name, ())) for leaf in column.leaves()]
+        found[number] = [
+            replace(leaf, class_names=classes.get(leaf.name, ())) for leaf in column.leaves()
+        ]
     return [each for number in sorted(found) for each in found[number]]
 
 
@@ -161,15 +209,25 @@ def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
     """Of the columns that Hugging Face's library wrote as class labels."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        labels = {name: of.get("feature", of) for name, of in features.items()}  # lists of labels have it in their feature
-        return {name: tuple(map(str, of["names"])) for name, of in labels.items() if of.get("_type") == "ClassLabel"}
+        labels = {
+            name: of.get("feature", of) for name, of in features.items()
+        }  # lists of labels have it in their feature
+        return {
+            name: tuple(map(str, of["names"]))
+            for name, of in labels.items()
+            if of.get("_type") == "ClassLabel"
+        }
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}
 
 
-def _read_columns(columns: dict[str, tuple[int, TableColumn, Any]], parts: tuple[Path, ...]) -> None:
+def _read_columns(
+    columns: dict[str, tuple[int, TableColumn, Any]], parts: tuple[Path, ...]
+) -> None:
     for file in _opened(parts):
-        for batch in file.iter_batches(_BLOCK_ROWS, columns=list(columns), use_threads=False):  # each thread keeps memory of its own
+        for batch in file.iter_batches(
+            _BLOCK_ROWS, columns=list(columns), use_threads=False
+        ):  # each thread keeps memory of its own
             for name, values in zip(batch.schema.names, batch.columns, strict=True):
                 if name in columns:
                     _, column, plain = columns[name]
@@ -188,13 +246,22 @@ def _listed(values: Any, plain: Any) -> list[Any]:
 
 def _is_binary(of: Any) -> bool:
     types = _pyarrow().types
-    return bool(types.is_binary(of) or types.is_large_binary(of) or types.is_fixed_size_binary(of) or types.is_binary_view(of))
+    return bool(
+        types.is_binary(of)
+        or types.is_large_binary(of)
+        or types.is_fixed_size_binary(of)
+        or types.is_binary_view(of)
+    )
 
 
 def _is_image(of: Any) -> bool:
     """Hugging Face's Image: the bytes of a file, or the path of one."""
     types = _pyarrow().types
-    return types.is_struct(of) and {each.name for each in of} == {"bytes", "path"} and _is_binary(of.field("bytes").type)
+    return (
+        types.is_struct(of)
+        and {each.name for each in of} == {"bytes", "path"}
+        and _is_binary(of.field("bytes").type)
+    )
 
 
 def _plain(of: Any, name: str, notes: list[str], depth: int = 0) -> Any:
@@ -210,7 +277,9 @@ def _plain(of: Any, name: str, notes: list[str], depth: int = 0) -> Any:
     if types.is_list(of) or types.is_large_list(of) or types.is_fixed_size_list(of):
         return pyarrow.list_(_plain(of.value_type, name, notes, depth + 1))
     if types.is_struct(of):
-        return pyarrow.struct([(each.name, _plain(each.type, f"{name}.{each.name}", notes, depth + 1)) for each in of])
+        return pyarrow.struct(
+            [(each.name, _plain(each.type, f"{name}.{each.name}", notes, depth + 1)) for each in of]
+        )
     if types.is_temporal(of) and not types.is_duration(of) and not types.is_interval(of):
         notes.append(f"column {name!r} holds {of}, which is kept as text")
         return pyarrow.string()
@@ -224,4 +293,6 @@ def _plain(of: Any, name: str, notes: list[str], depth: int = 0) -> Any:
         return of
     if types.is_string(of) or types.is_large_string(of) or types.is_string_view(of):
         return pyarrow.string()
-    raise SourceError(f"column {name!r} holds {of}, which cannot be kept; write it as numbers or text, or leave it out with fields")
+    raise SourceError(
+        f"column {name!r} holds {of}, which cannot be kept; write it as numbers or text, or leave it out with fields"
+    )

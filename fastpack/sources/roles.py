@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastpack.errors import Place, SourceError, at
+from fastpack.errors import Location, SourceError, with_location
 from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import Leaf
 from fastpack.sources.rows import Sheet
 
-_PATH_NAMES = ("file_name", "path", "file", "filename", "image", "file_path", "filepath", "image_path")
+_PATH_NAMES = (
+    "file_name",
+    "path",
+    "file",
+    "filename",
+    "image",
+    "file_path",
+    "filepath",
+    "image_path",
+)
 _LABEL_NAMES = ("label", "labels", "class", "target", "class_name")
 
 
@@ -27,7 +36,9 @@ class Roles:
 
     @property
     def names(self) -> set[str]:
-        return {name for name in (self.path, self.label, self.key, self.class_name) if name is not None}
+        return {
+            name for name in (self.path, self.label, self.key, self.class_name) if name is not None
+        }
 
 
 def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
@@ -35,32 +46,58 @@ def find_roles(sheet: Sheet, path: str | None, label: str | None) -> Roles:
     notes = list[str]()
     found = _named(sheet, path, "path_column") if path else _path_column(sheet, notes)
     others = [name for name in sheet.leaves if name != found]
-    labels = _label_column(others, notes) if label is None else _named(sheet, label, "label_column") if label else None
+    labels = (
+        _label_column(others, notes)
+        if label is None
+        else _named(sheet, label, "label_column")
+        if label
+        else None
+    )
     if labels == found:
-        raise SourceError(at(f"column {labels!r} cannot be both the names and the labels; name another", Place(sheet.path)))
+        raise SourceError(
+            with_location(
+                f"column {labels!r} cannot be both the names and the labels; name another",
+                Location(sheet.path),
+            )
+        )
     free = [name for name in others if name != labels]
     keys = _usual(("key",), free, notes, "the keys")
-    classes = _usual(("class_name",), free, notes, "the names of classes") if labels is not None else None
+    classes = (
+        _usual(("class_name",), free, notes, "the names of classes") if labels is not None else None
+    )
     return Roles(found, labels, keys, classes, tuple(notes))
 
 
 def _named(sheet: Sheet, name: str, argument: str) -> str:
-    if not isinstance(name, str) or (name not in sheet.leaves and not (name in sheet.cells and argument == "path_column")):
-        raise SourceError(at(f"no column {name!r} for {argument} among {sheet.names}; correct the name", Place(sheet.path)))
+    if not isinstance(name, str) or (
+        name not in sheet.leaves and not (name in sheet.cells and argument == "path_column")
+    ):
+        raise SourceError(
+            with_location(
+                f"no column {name!r} for {argument} among {sheet.names}; correct the name",
+                Location(sheet.path),
+            )
+        )
     return name
 
 
 def _usual(wanted: Sequence[str], among: Sequence[str], notes: list[str], role: str) -> str | None:
     """The first of the usual names, whatever their case and with spaces or hyphens too."""
     spelled = {name: name.casefold().replace(" ", "_").replace("-", "_") for name in among}
-    found = sorted((wanted.index(usual), name != usual, name) for name, usual in spelled.items() if usual in wanted)
+    found = sorted(
+        (wanted.index(usual), name != usual, name)
+        for name, usual in spelled.items()
+        if usual in wanted
+    )
     if not found:
         return None
     first, *others = [name for _, _, name in found]
     if first not in wanted:
         notes.append(f"column {first!r} holds {role}")
     if others := [name for name in others if spelled[name] != "class_name"]:
-        notes.append(f"column {first!r} holds {role}; {', '.join(map(repr, others))} stays a column of its own")
+        notes.append(
+            f"column {first!r} holds {role}; {', '.join(map(repr, others))} stays a column of its own"
+        )
     return first
 
 
@@ -71,7 +108,7 @@ def _path_column(sheet: Sheet, notes: list[str]) -> str:
     if len(likely) != 1:
         seem = f"; {', '.join(map(repr, likely[:9]))} look like some" if likely else ""
         message = f"no column of file names ({', '.join(_PATH_NAMES)}) among {sheet.names}{seem}; name it with path_column"
-        raise SourceError(at(message, Place(sheet.path)))
+        raise SourceError(with_location(message, Location(sheet.path)))
     notes.append(f"column {likely[0]!r} holds the images, by its first value")
     return likely[0]
 
@@ -85,5 +122,7 @@ def _names_an_image(leaf: Leaf) -> bool:
 def _label_column(others: Sequence[str], notes: list[str]) -> str | None:
     found = _usual(_LABEL_NAMES, others, notes, "the labels")
     if found is None and others:
-        notes.append(f"the samples have no labels: no column is called {', '.join(_LABEL_NAMES)}; name one with label_column")
+        notes.append(
+            f"the samples have no labels: no column is called {', '.join(_LABEL_NAMES)}; name one with label_column"
+        )
     return found

@@ -11,7 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from fastpack.errors import EmptySourceError, MissingFileError, Place, SourceError, UnreadableFileError, at, from_os_error
+from fastpack.errors import (
+    EmptySourceError,
+    Location,
+    MissingFileError,
+    SourceError,
+    UnreadableFileError,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.sources.column import Leaf, TableColumn
 
@@ -47,7 +55,11 @@ class Sheet:
     def names(self) -> str:
         """For messages, in which 5,000 would hide what is wrong."""
         shown = [*self.leaves, *self.cells]
-        return ", ".join(shown[:20]) + (f" and {len(shown) - 20:,} more" if len(shown) > 20 else "") if shown else "none"
+        return (
+            ", ".join(shown[:20]) + (f" and {len(shown) - 20:,} more" if len(shown) > 20 else "")
+            if shown
+            else "none"
+        )
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -57,28 +69,45 @@ def read_sheet(path: Path) -> Sheet:
         found = list(_read(path, notes := list[str]()))
     except OSError as error:
         raise (
-            error if isinstance(error, (MissingFileError, UnreadableFileError)) else from_os_error(error, "read the table", path)
+            error
+            if isinstance(error, (MissingFileError, UnreadableFileError))
+            else from_os_error(error, "read the table", path)
         ) from error
     except csv.Error as error:
-        message = f"the table cannot be read as CSV ({error}); correct it, or save it as JSONL or Parquet"
-        raise SourceError(at(message, Place(path))) from error
+        message = (
+            f"the table cannot be read as CSV ({error}); correct it, or save it as JSONL or Parquet"
+        )
+        raise SourceError(with_location(message, Location(path))) from error
     except UnicodeDecodeError as error:
-        raise SourceError(at(f"the table is not UTF-8 ({error.reason}); save it as UTF-8", Place(path, offset=error.start))) from error
+        raise SourceError(
+            with_location(
+                f"the table is not UTF-8 ({error.reason}); save it as UTF-8",
+                Location(path, offset=error.start),
+            )
+        ) from error
     except UnicodeEncodeError as error:
-        message = f"{error.object[:80]!r} is neither text nor a file's name: {error.reason}; correct it"
-        raise SourceError(at(message, Place(path))) from error
+        message = (
+            f"{error.object[:80]!r} is neither text nor a file's name: {error.reason}; correct it"
+        )
+        raise SourceError(with_location(message, Location(path))) from error
     if not any(len(each.column) for each in found):
-        raise EmptySourceError(at("the table has no rows; a header alone names no images", Place(path)))
+        raise EmptySourceError(
+            with_location("the table has no rows; a header alone names no images", Location(path))
+        )
     named = {each.name: each for each in _named(found, path, notes)}
     leaves = {name: each for name, each in named.items() if isinstance(each, Leaf)}
-    return Sheet(path, leaves, {name: each for name, each in named.items() if name not in leaves}, notes)
+    return Sheet(
+        path, leaves, {name: each for name, each in named.items() if name not in leaves}, notes
+    )
 
 
 def _refuse_pipes(path: Path) -> None:
     """A pipe would block for ever, and a device may have no end."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not (stat.S_ISDIR(mode) and is_table(path)):
-        raise UnreadableFileError(at("a table must be a regular file; save its rows to one", Place(path)))
+        raise UnreadableFileError(
+            with_location("a table must be a regular file; save its rows to one", Location(path))
+        )
 
 
 def _read(path: Path, notes: list[str]) -> Iterable[Any]:
@@ -96,8 +125,12 @@ def _named(columns: Sequence[Any], path: Path, notes: list[str]) -> Iterator[Any
     seen = set[str]()
     for number, column in enumerate(columns):
         name = column.name.strip()
-        if not name or name == "__index_level_0__":  # of pandas, which has the index of its rows there
-            pandas = "; pandas writes its index so, unless index=False" if not number or name else ""
+        if (
+            not name or name == "__index_level_0__"
+        ):  # of pandas, which has the index of its rows there
+            pandas = (
+                "; pandas writes its index so, unless index=False" if not number or name else ""
+            )
             notes.append(f"column {number} has no name and is left out{pandas}")
             continue
         if name != column.name:
@@ -108,9 +141,18 @@ def _named(columns: Sequence[Any], path: Path, notes: list[str]) -> Iterator[Any
 
 def _refuse_name(name: str, seen: set[str], path: Path) -> None:
     if name in seen:
-        raise SourceError(at(f"two columns are called {name[:80]!r}; rename one of them", Place(path)))
+        raise SourceError(
+            with_location(
+                f"two columns are called {name[:80]!r}; rename one of them", Location(path)
+            )
+        )
     if "\0" in name or not name.isprintable():
-        raise SourceError(at(f"the column name {name[:80]!r} holds characters that are not text; rename it", Place(path)))
+        raise SourceError(
+            with_location(
+                f"the column name {name[:80]!r} holds characters that are not text; rename it",
+                Location(path),
+            )
+        )
     seen.add(name)
 
 
@@ -127,9 +169,11 @@ def _csv_leaves(file: IO[str], path: Path, notes: list[str]) -> Iterator[Leaf]:
     file.seek(0)
     rows = filter(None, csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=spaced))
     names = next(rows, [])
-    if found := next((name for name in names if name.strip().lower().endswith(IMAGE_SUFFIXES)), None):
+    if found := next(
+        (name for name in names if name.strip().lower().endswith(IMAGE_SUFFIXES)), None
+    ):
         message = f"the first row must be a header, and it holds {found!r}; add a row of column names, such as path,label"
-        raise SourceError(at(message, Place(path)))
+        raise SourceError(with_location(message, Location(path)))
     columns = [TableColumn(name, path, is_typed=False) for name in names]
     full = _full_rows(rows, len(names), path)
     while block := list(islice(full, _BLOCK_ROWS)):
@@ -152,7 +196,7 @@ def _full_rows(rows: Iterable[list[str]], num_names: int, path: Path) -> Iterato
     for number, row in enumerate(rows):
         if len(row) != num_names:
             message = f"the row has {len(row)} values and the header {num_names} names: not as many values as names; correct the row"
-            raise SourceError(at(message, Place(path, record=number)))
+            raise SourceError(with_location(message, Location(path, record=number)))
         yield row
 
 
@@ -164,7 +208,9 @@ def _json_leaves(file: IO[str], path: Path, notes: list[str]) -> Iterator[Leaf]:
     rows = _json_rows(file, path)
     while block := list(islice(rows, _BLOCK_ROWS)):
         root.extend(block)
-    notes.extend(f"column {name!r} holds only empty objects and is left out" for name in root.hollow())
+    notes.extend(
+        f"column {name!r} holds only empty objects and is left out" for name in root.hollow()
+    )
     return root.leaves() if len(root) else iter(())
 
 
@@ -177,10 +223,10 @@ def _json_rows(file: IO[str], path: Path) -> Iterator[dict[str, Any]]:
             row = decoder.decode(text)
         except (ValueError, RecursionError) as error:
             message = f"line {number + 1} is not JSON that can be read ({error}); write one object in each line"
-            raise SourceError(at(message, Place(path, record=number))) from error
+            raise SourceError(with_location(message, Location(path, record=number))) from error
         if not isinstance(row, dict):
             message = f"line {number + 1} is not an object; write {{...}} in each line, with a name for each value"
-            raise SourceError(at(message, Place(path, record=number)))
+            raise SourceError(with_location(message, Location(path, record=number)))
         yield row
 
 

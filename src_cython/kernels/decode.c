@@ -245,7 +245,7 @@ static void read_rows(fp_decoder *decoder, uint8_t *out, int64_t stride, JDIMENS
 
 /* Limits the output to the columns of the box and skips to its first row. Returns where the box
    begins in a row. Upsampling reads one sample of chroma beyond the box, so the columns are widened
-   by that much: then pixels equal those of the whole image, bit for bit. Rows need no margin, since
+   by that much. Then pixels equal those of the whole image, bit for bit. Rows need no margin, since
    the library decodes one more row group. */
 static JDIMENSION start_at_box(j_decompress_ptr jpeg, const fp_box *wanted) {
     JDIMENSION reach = (JDIMENSION)jpeg->max_h_samp_factor;

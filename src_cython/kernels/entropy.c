@@ -17,7 +17,7 @@
    2. A lookup of 11 bits gives up to two symbols with their values (huffman.h).
    3. A refill loads 8 bytes and needs no branch. It leaves at least 56 bits, enough for a DC
       symbol and four lookups.
-   4. Checks wait until the end of a block or an MCU: positions past the block are stored to the
+   4. Checks wait until the end of a block or an MCU. Positions past the block are stored to the
       place of the DC coefficient, which is written last.
    5. With seek points, two lanes decode alternately. The processor works on one while it waits for
       a lookup of the other.

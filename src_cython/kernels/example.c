@@ -2,8 +2,8 @@
 
    Wire format. A message is a sequence of fields. A field is a tag, number << 3 | wire type, and a
    value. Wire types are a varint, 4 or 8 bytes, or a length and bytes. A varint has 7 bits in a
-   byte; the high bit is set on all but the last. A message inside a message is such bytes. Types 3
-   and 4 are groups, which are no longer used; they are skipped.
+   byte; the high bit is set on all except the last. A message inside a message is such bytes. Types
+   3 and 4 are groups, which are no longer used; they are skipped.
 
    An Example is:
         Example    field 1: Features

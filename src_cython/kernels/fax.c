@@ -5,8 +5,8 @@
    - Two-dimensional: codes describe where a run ends relative to the row above. V0: below the
      change b1. V1 to V3: up to three pixels beside it. Pass: not before b2. Horizontal: two
      one-dimensional runs follow.
-   - a0, b1 and b2 are T.4's names: the beginning of the run; in the row above, the first change to
-     the other color after a0; and the change after b1.
+   - a0, b1 and b2 are T.4's names. The run begins at a0. In the row above, b1 is the first change
+     to the other color after a0, and b2 is the change after b1.
 
    libtiff repairs errors and continues. Here every invalid code, and every row of another width, is
    an error. */

@@ -1,4 +1,4 @@
-/* The features of many tf.train.Examples, found in one pass over the records. */
+/* The features of many tf.train.Examples, found in one scan of the records. */
 #ifndef FASTPACK_FEATURES_H
 #define FASTPACK_FEATURES_H
 #include "example.h"

@@ -6,7 +6,7 @@
 #include "span.h"
 
 /* A view: a box of the upright image is scaled to scaled_width x scaled_height (0: the target's
-   size), and the target takes the window at (left, top). The numpy dtype is VIEW in
+   size). The target takes the window at (left, top). The numpy dtype is VIEW in
    fastpack/core/dtypes.py. */
 typedef struct {
     uint32_t x, y, width, height;

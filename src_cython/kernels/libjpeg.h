@@ -1,5 +1,5 @@
-/* What decode.c and transcode.c share of libjpeg-turbo: decompressors that keep nothing of the
-   previous image, and a decision about its warnings. */
+/* The use of libjpeg-turbo that decode.c and transcode.c share: decompressors that keep nothing of
+   the previous image, and a decision about warnings. */
 #ifndef FASTPACK_LIBJPEG_H
 #define FASTPACK_LIBJPEG_H
 #include <stddef.h>

@@ -1,10 +1,10 @@
 /* PNG, third edition (https://www.w3.org/TR/png-3/), up to samples. raster.py makes colors of them.
 
    A file is a signature and chunks: length, type, data, CRC-32. The data of all IDAT chunks is one
-   zlib stream of rows. A row begins with the number of its filter, which was subtracted from each
-   byte: the byte one pixel to the left, the one above, their mean, or the Paeth predictor. An
-   interlaced file has seven passes, smaller images with every 8th, 4th or 2nd pixel. Other files
-   have one pass.
+   zlib stream of rows. A row begins with the number of its filter. The filter subtracts a
+   prediction from each byte: the byte one pixel to the left, the one above, their mean, or the
+   Paeth predictor. An interlaced file has seven passes, smaller images with every 8th, 4th or 2nd
+   pixel. Other files have one pass.
 
    Steps: walk the chunks and compare CRCs; join IDATs in `scratch`; inflate after them; undo
    filters in place; write the rows to `out`. libdeflate needs the size of its output, which follows
@@ -212,7 +212,7 @@ int fp_png_samples(const uint8_t *data, size_t length, uint8_t *out, fp_scratch 
     size_t num_passes = h.is_interlaced ? 7 : 1, widest = row_bytes(&h, h.width);
     uint64_t num_rows = 0;
     for (size_t i = 0; i < num_passes; i++) num_rows += pass_bytes(&h, &passes[i]);
-    *why = "the PNG has less data than its header says";
+    *why = "the PNG has fewer bytes of data than its header says";
     if (num_rows / MAX_INFLATION > num_packed) return FP_TRUNCATED_IMAGE;
     uint8_t *zeros = fp_scratch_reserve(scratch, widest + num_packed + num_rows);
     uint8_t *packed = zeros + widest, *rows = packed + num_packed;

@@ -88,7 +88,7 @@ static int fits(const fp_walk *walk, uint64_t length, uint64_t left) {
     return left >= FRAME_BYTES && length <= left - FRAME_BYTES && length <= walk->record_limit;
 }
 
-/* Finds the next whole record at `from` or later; the file's size if there is none. */
+/* Finds the next whole record at `from` or later, or gives the file's size. */
 static int find_record(fp_walk *walk, uint64_t from, uint64_t *found, fp_outcome *outcome) {
     for (uint64_t at = from; at < walk->size && walk->size - at >= FRAME_BYTES; at++) {
         const uint8_t *header = view(walk, at, FP_FRAME_HEADER, outcome);

@@ -15,7 +15,7 @@ typedef struct {
     uint64_t record_length;  /* 0: no checksum */
 } fp_span;
 
-/* What spans refer to: open files by shard number, or one block of memory for shard 0. */
+/* The origin of spans: open files by shard number, or one block of memory for shard 0. */
 typedef struct {
     const int *fds;
     uint32_t num_fds;
@@ -48,7 +48,7 @@ int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scr
 int fp_read_part(const fp_origin *origin, const fp_span *span, uint64_t first, uint64_t end,
                  uint8_t *blob, int64_t row, fp_outcome *outcome);
 
-/* Tells the OS that these spans, sorted by shard and offset, will be read soon. Neighbors share one
-   call. This is only a hint: errors are ignored. */
+/* Advises the OS that these spans, sorted by shard and offset, will be read soon. Neighbors share
+   one call. This is only a hint: errors are ignored. */
 void fp_advise_willneed(const fp_origin *origin, const fp_span *spans, int64_t num_spans);
 #endif

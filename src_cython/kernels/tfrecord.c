@@ -1,8 +1,8 @@
 /* TFRecord framing (tfrecord.h has the format).
 
-   The scan takes one window of the file at a time. The caller moves the window to *consumed and
-   calls again, so a record at the end of a window is found whole in the next one. Each length is
-   used only if it matches its checksum, is below the limit, and fits the rest of the file. */
+   The scan takes one window of the file at a time. The caller then moves the window to *consumed.
+   So a record at the end of one window is found whole in the next. Each length is used only if it
+   matches its checksum, is below the limit, and fits the rest of the file. */
 #include "tfrecord.h"
 
 #include "crc32c.h"

@@ -1,5 +1,5 @@
-/* LZW of TIFF and GIF (TIFF 6.0, section 13; GIF89a, appendix F), PackBits (TIFF 6.0, section 9),
-   BMP's runs (Microsoft, "Bitmap Compression"), and zlib streams of a known size. libtiff warns of
+/* LZW of TIFF and GIF (TIFF 6.0, section 13; GIF89a, appendix F). PackBits (TIFF 6.0, section 9).
+   BMP's runs (Microsoft, "Bitmap Compression"). zlib streams of a known size. libtiff warns of
    damage and continues; these functions return 0.
 
    LZW has codes of up to 12 bits. TIFF's begin with the highest bit, GIF's with the lowest. Small

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from images import jpeg
-from wire import bytes_list, entry, example, float_list, frame, int_list
 
 import fastpack
+from tests.support.images import jpeg
+from tests.support.wire import bytes_list, entry, example, float_list, frame, int_list
 
 NUM_SAMPLES = 26
 
@@ -42,7 +42,9 @@ def shards(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def reader(shards: list[Path]) -> fastpack.Reader:
     """Random crops of 16 x 12, so that all images of a batch have one size and each epoch has pixels of its own."""
-    return fastpack.open(shards, transform=[fastpack.RandomResizedCrop((16, 12)), fastpack.HorizontalFlip()], seed=5)
+    return fastpack.open(
+        shards, transform=[fastpack.RandomResizedCrop((16, 12)), fastpack.HorizontalFlip()], seed=5
+    )
 
 
 @pytest.fixture

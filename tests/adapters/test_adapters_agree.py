@@ -44,7 +44,10 @@ def assert_same(delivered, batch):
     for name, rows in expected(batch).items():
         got = plain(delivered[name])
         # Undecoded blobs are uint8 vectors in torch and JAX, and strings in TensorFlow.
-        assert [bytes(row) if isinstance(want, bytes) else row for row, want in zip(got, rows, strict=True)] == rows, name
+        assert [
+            bytes(row) if isinstance(want, bytes) else row
+            for row, want in zip(got, rows, strict=True)
+        ] == rows, name
 
 
 def keys_of(batches):
@@ -79,7 +82,11 @@ def test_undecoded(adapter, reader):
         assert_same(got, batch)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 4, "drop_last": True}, {"batch_size": 5, "rank": 1, "world": 2}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 4, "drop_last": True}, {"batch_size": 5, "rank": 1, "world": 2}],
+    ids=str,
+)
 def test_shares_of_an_epoch(adapter, reader, options):
     loader = adapter.Loader(reader, shuffle=1, **options)
     delivered, batches = list(loader), list(Loader(reader, shuffle=1, **options))
@@ -96,7 +103,10 @@ def steps(loader):
 
 @pytest.mark.parametrize("taken", [0, 1, 6, 7, 9])
 def test_resume(adapter, reader, taken):
-    interrupted, uninterrupted = steps(loader := adapter.Loader(reader, **OPTIONS)), steps(Loader(reader, **OPTIONS))
+    interrupted, uninterrupted = (
+        steps(loader := adapter.Loader(reader, **OPTIONS)),
+        steps(Loader(reader, **OPTIONS)),
+    )
     for _ in range(taken):
         next(interrupted), next(uninterrupted)
     resumed = adapter.Loader(reader, **OPTIONS)
@@ -155,7 +165,9 @@ def test_bad_images_are_masked_and_told(adapter, broken):
 
 def test_bad_images_are_left_out_and_told(adapter, broken):
     (batch,) = adapter.Loader(broken, batch_size=26, on_error="skip")
-    assert plain(batch["key"]) == [b"pic/%02d.jpg" % number for number in range(26) if number not in (3, 17)]
+    assert plain(batch["key"]) == [
+        b"pic/%02d.jpg" % number for number in range(26) if number not in (3, 17)
+    ]
     assert len(plain(batch["image"])) == 24
     assert [message[-10:] for message in plain(batch["failures"])] == [b"pic/03.jpg", b"pic/17.jpg"]
     assert "mask" not in batch
@@ -167,7 +179,12 @@ def test_bad_images_raise(adapter, broken):
 
 
 def test_a_field_that_has_the_name_of_the_mask(adapter, shards):
-    reader = fastpack.open(shards, fields={"image": "image", "mask": "label"}, transform=fastpack.Resize(8), on_error="mask")
+    reader = fastpack.open(
+        shards,
+        fields={"image": "image", "mask": "label"},
+        transform=fastpack.Resize(8),
+        on_error="mask",
+    )
     with pytest.raises(OptionError, match="'mask'"):
         adapter.Loader(reader)
 
@@ -202,7 +219,11 @@ def test_every_sample_in_its_place(framework, shards, tmp_path):
         sample, wanted = samples[i], reader[i]
         assert list(sample) == list(wanted)
         assert (np.asarray(sample["image"]) == wanted["image"]).all()
-        assert [int(sample["label"]), sample["key"], float(sample["weight"])] == [wanted["label"], wanted["key"], wanted["weight"]]
+        assert [int(sample["label"]), sample["key"], float(sample["weight"])] == [
+            wanted["label"],
+            wanted["key"],
+            wanted["weight"],
+        ]
         assert np.asarray(sample["boxes"]).tolist() == wanted["boxes"].tolist()
         assert list(sample["tags"]) == list(wanted["tags"])
 

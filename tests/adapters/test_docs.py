@@ -1,4 +1,4 @@
-"""The Python of docs/adapters.md runs, section after section, as a reader would type it."""
+"""The Python of docs/adapters.md and the framework blocks of README.md run as a reader would type them."""
 
 import re
 from pathlib import Path
@@ -8,15 +8,31 @@ import pytest
 
 import fastpack
 
-GUIDE = Path(__file__).parent.parent.parent / "docs" / "adapters.md"
+ROOT = Path(__file__).parent.parent.parent
+GUIDE = ROOT / "docs" / "adapters.md"
+README = (ROOT / "README.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", GUIDE.read_text(), flags=re.S | re.M))
 CHECKS = {
-    "PyTorch": lambda names: names["loader"].epoch == 2 and sorted(sum(names["keys"], [])) == list(names["dataset"].columns["key"]),
-    "TensorFlow": lambda names: names["loader"].epoch == 1 and names["first"]["image"].shape == (4, 224, 224, 3),
-    "JAX": lambda names: names["loader"].epoch == 1 and names["batch"]["image"].shape == (4, 224, 224, 3),
-    "Hugging Face": lambda names: fastpack.open("again.tfrecord").class_names == ("cat", "dog", "owl"),
+    "PyTorch": lambda names: (
+        names["loader"].epoch == 2
+        and sorted(sum(names["keys"], [])) == list(names["dataset"].columns["key"])
+    ),
+    "TensorFlow": lambda names: (
+        names["loader"].epoch == 1 and names["first"]["image"].shape == (4, 224, 224, 3)
+    ),
+    "JAX": lambda names: (
+        names["loader"].epoch == 1 and names["batch"]["image"].shape == (4, 224, 224, 3)
+    ),
+    "Hugging Face": lambda names: (
+        fastpack.open("again.tfrecord").class_names == ("cat", "dog", "owl")
+    ),
 }
-NEEDED = {"PyTorch": ["torch"], "TensorFlow": ["tensorflow"], "JAX": ["jax", "grain"], "Hugging Face": ["datasets"]}
+NEEDED = {
+    "PyTorch": ["torch"],
+    "TensorFlow": ["tensorflow"],
+    "JAX": ["jax", "grain"],
+    "Hugging Face": ["datasets"],
+}
 
 
 @pytest.fixture
@@ -41,3 +57,22 @@ def test_section(train, section):
     for block in re.findall(r"```python\n(.*?)```", SECTIONS[section], flags=re.S):
         exec(compile(block, f"{GUIDE.name}: {section}", "exec"), names)
     assert CHECKS[section](names)
+
+
+@pytest.mark.parametrize(
+    ("package", "shape"),
+    [("torch", (4, 3, 224, 224)), ("tensorflow", (4, 224, 224, 3)), ("jax", (4, 224, 224, 3))],
+)
+def test_readme_block(train, package, shape):
+    pytest.importorskip(package)
+    (block,) = re.findall(rf"```python\n(import fastpack\.{package}\n.*?)```", README, flags=re.S)
+    crop = fastpack.RandomResizedCrop(224)
+    names = {
+        "fastpack": fastpack,
+        "dataset": fastpack.open("train-*.tfrecord", transform=crop),
+        "augmented": fastpack.open(
+            "train-*.tfrecord", transform=[crop, fastpack.Normalize((0.5,) * 3, (0.5,) * 3)]
+        ),
+    }
+    exec(compile(block, f"README.md: {package}", "exec"), names)
+    assert (tuple(names["images"].shape), tuple(names["labels"].shape)) == (shape, (4,))

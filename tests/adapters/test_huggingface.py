@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
-from images import jpeg, photo, save
 
 import fastpack
-from fastpack.errors import EmptySourceError, MissingFileError, SchemaError, SourceError, UnsupportedImageError
+from fastpack.errors import (
+    EmptySourceError,
+    MissingFileError,
+    SchemaError,
+    SourceError,
+    UnsupportedImageError,
+)
+from tests.support.images import jpeg, photo, save
 
 datasets = pytest.importorskip("datasets")
 
@@ -19,18 +25,25 @@ def quiet():
     datasets.disable_progress_bars()
 
 
-IMAGES = [jpeg(20 + i, 30 - i, seed=i) if i % 2 else save(photo(9, 8 + i, seed=i), "PNG") for i in range(7)]
+IMAGES = [
+    jpeg(20 + i, 30 - i, seed=i) if i % 2 else save(photo(9, 8 + i, seed=i), "PNG")
+    for i in range(7)
+]
 
 
 def images_of(dataset):
-    return [row["image"]["bytes"] for row in dataset.cast_column("image", datasets.Image(decode=False))]
+    return [
+        row["image"]["bytes"] for row in dataset.cast_column("image", datasets.Image(decode=False))
+    ]
 
 
 @pytest.fixture
 def folder(tmp_path):
     """What imagefolder takes: class folders."""
     for i, image in enumerate(IMAGES):
-        path = tmp_path / "pictures" / ("cat" if i < 3 else "dog") / f"{i}.{'jpg' if i % 2 else 'png'}"
+        path = (
+            tmp_path / "pictures" / ("cat" if i < 3 else "dog") / f"{i}.{'jpg' if i % 2 else 'png'}"
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(image)
     return tmp_path / "pictures"
@@ -96,14 +109,19 @@ def test_a_dataset_that_changed_is_not_taken_from_the_cache(folder, tmp_path):
     for size in (7, 3):
         fastpack.pack(
             hf.Source(
-                datasets.Dataset.from_list([{"image": {"bytes": image, "path": None}} for image in IMAGES[:size]]).cast_column(
-                    "image", datasets.Image()
-                )
+                datasets.Dataset.from_list(
+                    [{"image": {"bytes": image, "path": None}} for image in IMAGES[:size]]
+                ).cast_column("image", datasets.Image())
             ),
             tmp_path / "x.tfrecord",
             overwrite=True,
         )
-        assert images_of(hf.to_datasets(fastpack.open(tmp_path / "x.tfrecord"), cache_dir=tmp_path / "cache")) == IMAGES[:size]
+        assert (
+            images_of(
+                hf.to_datasets(fastpack.open(tmp_path / "x.tfrecord"), cache_dir=tmp_path / "cache")
+            )
+            == IMAGES[:size]
+        )
 
 
 def test_pixels_of_no_shape_that_arrow_has():
@@ -131,7 +149,9 @@ def test_images_go_through_untouched(embedded, tmp_path):
 def test_rows_that_were_chosen(embedded, tmp_path):
     chosen = embedded.shuffle(seed=1).select([4, 0, 2])
     fastpack.pack(hf.Source(chosen), tmp_path / "x.h5")
-    assert [sample["image"] for sample in fastpack.open(tmp_path / "x.h5", decode=False)] == images_of(chosen)
+    assert [
+        sample["image"] for sample in fastpack.open(tmp_path / "x.h5", decode=False)
+    ] == images_of(chosen)
 
 
 @pytest.mark.parametrize("decode", [True, False])
@@ -152,7 +172,9 @@ def test_a_part_of_an_arrow_array(kind):
 
 
 def test_imagefolder_packs_as_the_folder_itself(folder, tmp_path):
-    dataset = datasets.load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    dataset = datasets.load_dataset(
+        "imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path / "cache")
+    )
     fastpack.pack(hf.Source(dataset, root=folder), tmp_path / "x.tfrecord")
     fastpack.pack(folder, tmp_path / "y.tfrecord")
     assert (tmp_path / "x.tfrecord").read_bytes() == (tmp_path / "y.tfrecord").read_bytes()
@@ -166,7 +188,9 @@ def test_there_and_back(folder, tmp_path):
 
 
 def test_renamed_columns(embedded):
-    source = hf.Source(embedded.rename_column("image", "img"), fields={"image": "img", "label": "year"})
+    source = hf.Source(
+        embedded.rename_column("image", "img"), fields={"image": "img", "label": "year"}
+    )
     assert [field.name for field in source.schema.fields] == ["image", "label", "key"]
     assert source.schema.class_names == ()
     assert source.read(np.array([0]))["label"].tolist() == [1990]
@@ -175,7 +199,9 @@ def test_renamed_columns(embedded):
 def test_a_root_behind_a_link(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     dataset = named_images(tmp_path / "link" / "cat" / "0.png")
-    assert list(hf.Source(dataset, root=tmp_path / "link").read(np.array([0]))["key"]) == ["cat/0.png"]
+    assert list(hf.Source(dataset, root=tmp_path / "link").read(np.array([0]))["key"]) == [
+        "cat/0.png"
+    ]
 
 
 def test_paths_that_are_alike_are_no_keys(embedded):
@@ -188,16 +214,21 @@ def test_paths_that_are_alike_are_no_keys(embedded):
 
 
 def named_images(*paths):
-    return datasets.Dataset.from_list([{"image": {"bytes": None, "path": str(path)}} for path in paths]).cast_column(
-        "image", datasets.Image()
-    )
+    return datasets.Dataset.from_list(
+        [{"image": {"bytes": None, "path": str(path)}} for path in paths]
+    ).cast_column("image", datasets.Image())
 
 
 def test_files_are_read_below_the_root_only(folder, tmp_path):
     outside = tmp_path / "secret.png"
     outside.write_bytes(IMAGES[0])
     (folder / "link.png").symlink_to(outside)
-    for path, root in [(folder / "cat/0.png", None), (outside, folder), (folder / "../secret.png", folder), (folder / "link.png", folder)]:
+    for path, root in [
+        (folder / "cat/0.png", None),
+        (outside, folder),
+        (folder / "../secret.png", folder),
+        (folder / "link.png", folder),
+    ]:
         with pytest.raises(SourceError, match="root|below"):
             hf.Source(named_images(path), root=root)
 
@@ -208,8 +239,13 @@ def test_a_file_that_is_not_there(folder):
 
 
 def test_an_image_that_is_none(embedded):
-    rows = [{"image": {"bytes": b"GIF, perhaps", "path": "x.gif"}}, {"image": {"bytes": None, "path": None}}]
-    bad, missing = (datasets.Dataset.from_list([row]).cast_column("image", datasets.Image()) for row in rows)
+    rows = [
+        {"image": {"bytes": b"GIF, perhaps", "path": "x.gif"}},
+        {"image": {"bytes": None, "path": None}},
+    ]
+    bad, missing = (
+        datasets.Dataset.from_list([row]).cast_column("image", datasets.Image()) for row in rows
+    )
     with pytest.raises(UnsupportedImageError, match=r"record 0.*x\.gif"):
         hf.Source(bad).read(np.array([0]))
     with pytest.raises(SourceError, match=r"missing.*record 0"):
@@ -237,7 +273,10 @@ def test_other_faults(embedded):
         hf.Source(embedded.select([]))
     with pytest.raises(SourceError, match="'labels'.*label, caption"):
         hf.Source(embedded, fields=["image", "labels"])
-    rows = [{"image": {"bytes": image, "path": None}, "year": year} for image, year in zip(IMAGES, [1, None], strict=False)]
+    rows = [
+        {"image": {"bytes": image, "path": None}, "year": year}
+        for image, year in zip(IMAGES, [1, None], strict=False)
+    ]
     gap = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
     with pytest.raises(SourceError, match=r"'year' has no value.*record 1"):
         hf.Source(gap).read(np.array([0, 1]))

@@ -66,16 +66,26 @@ def test_grain_knows_a_source(reader, grain):
 def test_grain_reads_batches_at_once(reader, grain, monkeypatch):
     source, reads = fj.DataSource(reader), []
     getitems = source._getitems
-    monkeypatch.setattr(source, "_getitems", lambda rows: reads.append(list(rows)) or getitems(rows))
-    plain = grain.MapDataset.source(source).map(lambda sample: {"image": sample["image"], "label": sample["label"]})
+    monkeypatch.setattr(
+        source, "_getitems", lambda rows: reads.append(list(rows)) or getitems(rows)
+    )
+    plain = grain.MapDataset.source(source).map(
+        lambda sample: {"image": sample["image"], "label": sample["label"]}
+    )
     batches = list(plain.batch(13))
     assert [batch["image"].shape for batch in batches] == [(13, 16, 12, 3)] * 2
-    assert np.concatenate([batch["label"] for batch in batches]).tolist() == reader.columns["label"].tolist()
+    assert (
+        np.concatenate([batch["label"] for batch in batches]).tolist()
+        == reader.columns["label"].tolist()
+    )
     assert sorted(sum(reads, [])) == list(range(26))
 
 
 def test_grain_shuffles_and_resumes(reader, grain):
-    epochs = [grain.MapDataset.source(fj.DataSource(reader, epoch=epoch)).shuffle(seed=epoch) for epoch in range(2)]
+    epochs = [
+        grain.MapDataset.source(fj.DataSource(reader, epoch=epoch)).shuffle(seed=epoch)
+        for epoch in range(2)
+    ]
     dataset = grain.MapDataset.concatenate(epochs).to_iter_dataset()
     samples = iter(dataset)
     before = [next(samples) for _ in range(30)]
@@ -92,12 +102,16 @@ def test_a_source_that_repeats_warns(reader, grain):
     dataset = grain.MapDataset.source(fj.DataSource(reader)).repeat(2)
     with pytest.warns(UserWarning, match="same random crops.*epoch="):
         list(dataset)
-    plain = grain.MapDataset.source(fj.DataSource(reader.with_options(transform=fastpack.Resize(8)))).repeat(2)
+    plain = grain.MapDataset.source(
+        fj.DataSource(reader.with_options(transform=fastpack.Resize(8)))
+    ).repeat(2)
     source = fj.DataSource(reader)
     source[0]
     with warnings.catch_warnings(action="error"):
         assert len(list(plain)) == 52
-        assert len(list(grain.MapDataset.source(source))) == 26  # one look at one before is no epoch
+        assert (
+            len(list(grain.MapDataset.source(source))) == 26
+        )  # one look at one before is no epoch
 
 
 def test_grain_workers(reader, grain, tmp_path):
@@ -134,8 +148,16 @@ def mesh():
 
 def test_batches_lie_as_the_sharding_says(reader):
     sharding = jax.sharding.NamedSharding(mesh(), jax.sharding.PartitionSpec("data"))
-    fields = fastpack.open([shard.path for shard in reader.index.shards], fields=["image", "label", "key"], transform=fastpack.Resize(8))
-    for got, batch in zip(fj.Loader(fields, batch_size=13, sharding=sharding), Loader(fields, batch_size=13), strict=True):
+    fields = fastpack.open(
+        [shard.path for shard in reader.index.shards],
+        fields=["image", "label", "key"],
+        transform=fastpack.Resize(8),
+    )
+    for got, batch in zip(
+        fj.Loader(fields, batch_size=13, sharding=sharding),
+        Loader(fields, batch_size=13),
+        strict=True,
+    ):
         for name in ("image", "label"):
             assert got[name].sharding == sharding
             assert (np.asarray(got[name]) == batch[name]).all()
@@ -144,14 +166,21 @@ def test_batches_lie_as_the_sharding_says(reader):
 
 def test_batches_go_into_compiled_functions(reader):
     mean = jax.jit(lambda images: images.astype("float32").mean())
-    for got, batch in zip(fj.Loader(reader, batch_size=13), Loader(reader, batch_size=13), strict=True):
+    for got, batch in zip(
+        fj.Loader(reader, batch_size=13), Loader(reader, batch_size=13), strict=True
+    ):
         assert float(mean(got["image"])) == pytest.approx(batch["image"].mean(), rel=1e-5)
 
 
 def test_images_of_differing_sizes(reader):
     several = reader.with_options(transform=None)
     batch = next(iter(fj.Loader(several, batch_size=4)))
-    assert [image.shape for image in batch["image"]] == [(20, 24, 3), (21, 25, 3), (22, 26, 3), (23, 24, 3)]
+    assert [image.shape for image in batch["image"]] == [
+        (20, 24, 3),
+        (21, 25, 3),
+        (22, 26, 3),
+        (23, 24, 3),
+    ]
     sharding = jax.sharding.NamedSharding(mesh(), jax.sharding.PartitionSpec("data"))
     with pytest.raises(ShapeError, match="RandomResizedCrop"):
         next(iter(fj.Loader(several, sharding=sharding)))
@@ -183,5 +212,8 @@ for batch in loader:
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     labels = [number % 7 for number in range(26)]
-    wanted = [[labels[first : first + 2] for first in range(step * 8, step * 8 + 8, 2)] for step in range(3)]
+    wanted = [
+        [labels[first : first + 2] for first in range(step * 8, step * 8 + 8, 2)]
+        for step in range(3)
+    ]
     assert run.stdout.splitlines() == [str(parts) for parts in wanted], run.stderr

@@ -5,8 +5,9 @@ import runpy
 
 import numpy as np
 import pytest
-from images import jpeg
-from wire import bytes_list, entry, example, frame, int_list
+
+from tests.support.images import jpeg
+from tests.support.wire import bytes_list, entry, example, frame, int_list
 
 tf = pytest.importorskip("tensorflow")
 
@@ -119,21 +120,32 @@ def test_dataset_begins_within_a_step_after_a_resume_with_another_batch_size(rea
 
 def test_two_ranks_share_the_last_sample(reader):
     """25 samples are 12 for each of two ranks, in steps of 4 and 4, and one for both."""
-    counts = [[batch["image"].shape for batch in ftf.Loader(reader[:25], batch_size=4, rank=rank, world=2).as_dataset()] for rank in (0, 1)]
+    counts = [
+        [
+            batch["image"].shape
+            for batch in ftf.Loader(reader[:25], batch_size=4, rank=rank, world=2).as_dataset()
+        ]
+        for rank in (0, 1)
+    ]
     assert [shapes[-1] for shapes in counts] == [(1, 16, 12, 3), (1, 16, 12, 3)]
 
 
 def test_bad_images_in_a_dataset(broken):
     mask = ftf.Loader(broken, batch_size=13, on_error="mask").as_dataset()
     assert [np.flatnonzero(~batch["mask"].numpy()).tolist() for batch in mask] == [[3], [4]]
-    assert ["pic/17.jpg" in batch["failures"].numpy()[0].decode() for batch in mask] == [False, True]
+    assert ["pic/17.jpg" in batch["failures"].numpy()[0].decode() for batch in mask] == [
+        False,
+        True,
+    ]
     skip = ftf.Loader(broken, batch_size=13, on_error="skip").as_dataset()
     assert [batch["image"].shape[0] for batch in skip] == [12, 12]
     with pytest.raises(tf.errors.OpError, match=r"record 3.*pic/03\.jpg"):
         list(ftf.Loader(broken, batch_size=13).as_dataset())
 
 
-@pytest.mark.parametrize("rows", [[0, 15, 1, 2], [0, 15, 1, 16]], ids=["in a batch", "between batches"])
+@pytest.mark.parametrize(
+    "rows", [[0, 15, 1, 2], [0, 15, 1, 16]], ids=["in a batch", "between batches"]
+)
 def test_images_that_turn_out_to_differ(shards, rows):
     reader = fastpack.open(shards, fields=["image"]).take(rows)
     dataset = ftf.Loader(reader, batch_size=2).as_dataset()
@@ -162,7 +174,9 @@ def test_checkpoint_of_a_loader(reader, tmp_path, taken):
 def test_checkpoint_of_an_iterator(reader, tmp_path, buffered):
     """Batches that wait in buffers have not been seen: they come again."""
     dataset = ftf.Loader(reader, **OPTIONS).as_dataset(epochs=2)
-    dataset = dataset.map(lambda batch: batch, num_parallel_calls=2).prefetch(4) if buffered else dataset
+    dataset = (
+        dataset.map(lambda batch: batch, num_parallel_calls=2).prefetch(4) if buffered else dataset
+    )
     batches = iter(dataset)
     for _ in range(3):
         next(batches)
@@ -205,7 +219,9 @@ def pairs(dataset, seen=None):
     def pair(batch):
         images = tf.cast(batch["image"], tf.float32) / 255
         if seen is not None:
-            noted = tf.py_function(lambda total: seen.append(float(total)), [tf.reduce_sum(images)], [])
+            noted = tf.py_function(
+                lambda total: seen.append(float(total)), [tf.reduce_sum(images)], []
+            )
             with tf.control_dependencies([noted]):
                 images = tf.identity(images)
         return images, batch["label"]
@@ -231,14 +247,23 @@ def test_keras_epochs(reader, steps):
     validation = ftf.Loader(plain, batch_size=13).as_dataset()
     training = training.repeat() if steps else training
     model_of_one_layer().fit(
-        pairs(training, trained), validation_data=pairs(validation, validated), epochs=2, steps_per_epoch=steps, shuffle=False, verbose=0
+        pairs(training, trained),
+        validation_data=pairs(validation, validated),
+        epochs=2,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
     )
     assert trained[:14] == pytest.approx(sums(expected(reader, 2)), rel=1e-4)
     assert validated == pytest.approx(sums(Loader(plain, batch_size=13)) * 2, rel=1e-4)
 
 
 def test_keras_evaluates_and_predicts(reader):
-    dataset = pairs(ftf.Loader(reader.with_options(transform=fastpack.Resize((16, 12))), batch_size=4).as_dataset())
+    dataset = pairs(
+        ftf.Loader(
+            reader.with_options(transform=fastpack.Resize((16, 12))), batch_size=4
+        ).as_dataset()
+    )
     model = model_of_one_layer()
     assert model.evaluate(dataset, verbose=0) == model.evaluate(dataset, verbose=0)
     assert model.predict(dataset, verbose=0).shape == (26, 7)
@@ -266,7 +291,10 @@ def test_stock_parse(reader, shards):
         assert sample["raw"].numpy() == whole["raw"].bytes(i)
         assert sample["boxes"].numpy().tolist() == whole["boxes"][i].tolist()
         assert [tag.decode() for tag in sample["tags"].numpy()] == list(whole["tags"][i])
-        assert (int(sample["label"]), float(sample["weight"])) == (whole["label"][i], whole["weight"][i])
+        assert (int(sample["label"]), float(sample["weight"])) == (
+            whole["label"][i],
+            whole["weight"][i],
+        )
         assert sample["key"].numpy().decode() == whole["key"][i]
 
 
@@ -281,7 +309,9 @@ def test_stock_code_needs_tensorflow_alone(shards, tmp_path):
     names = {"image": "image", "answer": "label", "name \\ \"'\n": "key", "boxes": "boxes"}
     reader = fastpack.open(shards, fields=names)
     code = ftf.stock_code(reader)
-    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    imports = [
+        node for node in ast.walk(ast.parse(code)) if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
     assert [ast.unparse(node) for node in imports] == ["import tensorflow as tf"]
     (tmp_path / "reading.py").write_text(code)
     module = runpy.run_path(str(tmp_path / "reading.py"))
@@ -297,14 +327,26 @@ def test_stock_code_needs_tensorflow_alone(shards, tmp_path):
 
 def test_blobs_that_only_some_records_have(tmp_path):
     whole, empty = (entry(b"label", int_list(label)) for label in (0, 1))
-    records = [frame(example(whole, entry(b"image", bytes_list(jpeg(8, 8))))), frame(example(empty))]
+    records = [
+        frame(example(whole, entry(b"image", bytes_list(jpeg(8, 8))))),
+        frame(example(empty)),
+    ]
     (tmp_path / "x.tfrecord").write_bytes(b"".join(records))
     reader = fastpack.open(tmp_path / "x.tfrecord", decode=False)
     samples = tf.data.TFRecordDataset([str(tmp_path / "x.tfrecord")]).map(ftf.stock_parse(reader))
-    assert [sample["image"].numpy() for sample in samples] == [sample["image"] for sample in reader] == [jpeg(8, 8), b""]
+    assert (
+        [sample["image"].numpy() for sample in samples]
+        == [sample["image"] for sample in reader]
+        == [jpeg(8, 8), b""]
+    )
 
 
 def test_stock_path_of_other_files(reader, tmp_path):
-    fastpack.pack(fastpack.open([shard.path for shard in reader.index.shards], fields=["image", "label"], decode=False), tmp_path / "x.h5")
+    fastpack.pack(
+        fastpack.open(
+            [shard.path for shard in reader.index.shards], fields=["image", "label"], decode=False
+        ),
+        tmp_path / "x.h5",
+    )
     with pytest.raises(FormatError, match="TFRecord"):
         ftf.stock_parse(fastpack.open(tmp_path / "x.h5"))

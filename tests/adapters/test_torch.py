@@ -37,7 +37,11 @@ QUICK_WORKERS = [setup for setup in WORKERS if setup[1:] != ("spawn", False)]
 
 
 def workers(num_workers, method, persistent):
-    return {"num_workers": num_workers, "multiprocessing_context": method, "persistent_workers": persistent}
+    return {
+        "num_workers": num_workers,
+        "multiprocessing_context": method,
+        "persistent_workers": persistent,
+    }
 
 
 def keys_of(batches):
@@ -79,7 +83,11 @@ def test_a_kept_tensor_outlives_the_batch(reader):
     assert (first == kept).all()
 
 
-@pytest.mark.parametrize("normalize", [None, fastpack.Normalize((0, 0, 0), (1, 1, 1), layout="NHWC")], ids=["levels", "floats"])
+@pytest.mark.parametrize(
+    "normalize",
+    [None, fastpack.Normalize((0, 0, 0), (1, 1, 1), layout="NHWC")],
+    ids=["levels", "floats"],
+)
 def test_channels_last_is_a_view(reader, normalize):
     steps = [fastpack.Resize((16, 12)), *([normalize] if normalize else [])]
     loader = ft.Loader(reader, batch_size=BATCH, transform=steps, channels_last=True)
@@ -92,13 +100,24 @@ def test_channels_last_is_a_view(reader, normalize):
 
 
 def test_channels_last_of_images_of_differing_sizes(reader):
-    batch = next(iter(ft.Loader(reader.with_options(transform=None), batch_size=BATCH, channels_last=True)))
-    assert [tuple(image.shape) for image in batch["image"]] == [(3, 20, 24), (3, 21, 25), (3, 22, 26), (3, 23, 24)]
+    batch = next(
+        iter(ft.Loader(reader.with_options(transform=None), batch_size=BATCH, channels_last=True))
+    )
+    assert [tuple(image.shape) for image in batch["image"]] == [
+        (3, 20, 24),
+        (3, 21, 25),
+        (3, 22, 26),
+        (3, 23, 24),
+    ]
 
 
 def test_channels_last_needs_nhwc(reader):
     with pytest.raises(OptionError, match="NHWC"):
-        ft.Loader(reader, transform=[fastpack.Resize(8), fastpack.Normalize((0, 0, 0), (1, 1, 1))], channels_last=True)
+        ft.Loader(
+            reader,
+            transform=[fastpack.Resize(8), fastpack.Normalize((0, 0, 0), (1, 1, 1))],
+            channels_last=True,
+        )
 
 
 def test_pin_memory(reader):
@@ -126,7 +145,9 @@ def test_samples_of_several(reader):
     dataset = ft.Dataset(reader)
     together = dataset.__getitems__([7, 0, 7])
     assert [sample["key"] for sample in together] == ["pic/07.jpg", "pic/00.jpg", "pic/07.jpg"]
-    for sample, row, epoch in zip(together, [7, 0, 7], [0, 0, 1], strict=True):  # what comes twice gets two crops
+    for sample, row, epoch in zip(
+        together, [7, 0, 7], [0, 0, 1], strict=True
+    ):  # what comes twice gets two crops
         assert (sample["image"].numpy() == reader.read([row], epoch=epoch)["image"][0]).all()
 
 
@@ -156,8 +177,16 @@ def test_map_style_matrix(reader, setup):
 
 
 def test_default_collate(reader):
-    plain = fastpack.open([shard.path for shard in reader.index.shards], fields=["image", "label", "key"], transform=fastpack.Resize(8))
-    for got, batch in zip(DataLoader(ft.Dataset(plain), batch_size=BATCH), Loader(plain, batch_size=BATCH), strict=True):
+    plain = fastpack.open(
+        [shard.path for shard in reader.index.shards],
+        fields=["image", "label", "key"],
+        transform=fastpack.Resize(8),
+    )
+    for got, batch in zip(
+        DataLoader(ft.Dataset(plain), batch_size=BATCH),
+        Loader(plain, batch_size=BATCH),
+        strict=True,
+    ):
         assert_same(got, batch)
 
 
@@ -167,7 +196,10 @@ def test_distributed_sampler(reader):
         sampler = DistributedSampler(dataset, num_replicas=2, rank=rank, seed=3)
         sampler.set_epoch(1)
         dataset.set_epoch(1)
-        delivered += sum(keys_of(DataLoader(dataset, batch_size=BATCH, sampler=sampler, collate_fn=ft.collate)), [])
+        delivered += sum(
+            keys_of(DataLoader(dataset, batch_size=BATCH, sampler=sampler, collate_fn=ft.collate)),
+            [],
+        )
     assert sorted(delivered) == list(reader.columns["key"])
 
 
@@ -187,14 +219,22 @@ class WithLength(ft.Dataset):
 
     def __getitem__(self, i):
         sample = super().__getitem__(i)
-        return {"image": sample["image"], "label": int(sample["label"]), "length": len(sample["key"]), "row": i}
+        return {
+            "image": sample["image"],
+            "label": int(sample["label"]),
+            "length": len(sample["key"]),
+            "row": i,
+        }
 
 
 class WithRows(ft.Dataset):
     """Adds something to each batch."""
 
     def __getitems__(self, rows):
-        return [{"image": sample["image"], "row": row} for sample, row in zip(super().__getitems__(rows), rows, strict=True)]
+        return [
+            {"image": sample["image"], "row": row}
+            for sample, row in zip(super().__getitems__(rows), rows, strict=True)
+        ]
 
 
 class WithBoth(WithLength):
@@ -207,11 +247,17 @@ class WithBoth(WithLength):
 @pytest.mark.parametrize("kind", [WithLength, WithRows, WithBoth])
 def test_methods_of_subclasses_are_called(reader, setup, collate, kind):
     samples = kind(reader)
-    batches = DataLoader(samples, batch_size=BATCH, **({"collate_fn": collate} if collate else {}), **workers(*setup))
+    batches = DataLoader(
+        samples, batch_size=BATCH, **({"collate_fn": collate} if collate else {}), **workers(*setup)
+    )
     for _ in range(2):
         came = list(batches)
         assert [row for batch in came for row in list(batch["row"])] == list(range(26))
-        assert [set(batch) for batch in came] == [set(samples[0])] * 7 if kind is not WithBoth else "batch" in came[0]
+        assert (
+            [set(batch) for batch in came] == [set(samples[0])] * 7
+            if kind is not WithBoth
+            else "batch" in came[0]
+        )
     assert samples[5]["row"] == 5
     del batches
 
@@ -220,10 +266,21 @@ def test_parts_of_subclasses(reader):
     samples = WithLength(reader)
     first, second = random_split(samples, [20, 6])
     sampler = WeightedRandomSampler([1.0] * 26, 40)
-    for data, count in [(Subset(samples, [3, 1, 20]), 3), (first, 20), (second, 6), (ConcatDataset([samples, second]), 32)]:
-        rows = [row for batch in DataLoader(data, batch_size=4, shuffle=True) for row in batch["row"].tolist()]
+    for data, count in [
+        (Subset(samples, [3, 1, 20]), 3),
+        (first, 20),
+        (second, 6),
+        (ConcatDataset([samples, second]), 32),
+    ]:
+        rows = [
+            row
+            for batch in DataLoader(data, batch_size=4, shuffle=True)
+            for row in batch["row"].tolist()
+        ]
         assert len(rows) == len(data) == count
-    assert sum(len(batch["row"]) for batch in DataLoader(samples, batch_size=4, sampler=sampler)) == 40
+    assert (
+        sum(len(batch["row"]) for batch in DataLoader(samples, batch_size=4, sampler=sampler)) == 40
+    )
     by_batch = BatchSampler(RandomSampler(samples), 5, drop_last=True)
     assert [len(batch["row"]) for batch in DataLoader(samples, batch_sampler=by_batch)] == [5] * 5
     assert DataLoader(samples, batch_size=None)  # and samples one by one
@@ -231,7 +288,10 @@ def test_parts_of_subclasses(reader):
 
 
 def test_chained_iterables(reader):
-    parts = [ft.IterableDataset(reader[:10], batch_size=BATCH), ft.IterableDataset(reader[10:], batch_size=BATCH)]
+    parts = [
+        ft.IterableDataset(reader[:10], batch_size=BATCH),
+        ft.IterableDataset(reader[10:], batch_size=BATCH),
+    ]
     batches = DataLoader(ChainDataset(parts), batch_size=None)
     assert sum(keys_of(batches), []) == list(reader.columns["key"])
     assert len(batches) == 7
@@ -255,7 +315,9 @@ def test_each_time_a_sample_gets_other_crops(reader, setup):
 
 
 def test_samples_without_random_transforms_are_not_counted(reader):
-    assert len(ft.Dataset(reader.with_options(transform=fastpack.Resize(8)))._times_asked.numbers) == 0
+    assert (
+        len(ft.Dataset(reader.with_options(transform=fastpack.Resize(8)))._times_asked.numbers) == 0
+    )
 
 
 @pytest.mark.filterwarnings("ignore:these workers are new:UserWarning")
@@ -268,7 +330,9 @@ def test_each_iteration_is_the_next_epoch(reader, setup):
     for first in (0, 5):
         dataset.set_epoch(first)
         for epoch in range(first, first + 3):
-            for got, batch in zip(batches, expected(reader, first if is_new else epoch, shuffle=2), strict=True):
+            for got, batch in zip(
+                batches, expected(reader, first if is_new else epoch, shuffle=2), strict=True
+            ):
                 assert_same(got, batch)
     del batches
 
@@ -288,15 +352,23 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("shuffle", "sets", "warns"), [("1", "not", True), ("1", "set", False), ("None", "not", False)])
+@pytest.mark.parametrize(
+    ("shuffle", "sets", "warns"), [("1", "not", True), ("1", "set", False), ("None", "not", False)]
+)
 def test_workers_that_repeat_an_epoch_warn(shards, shuffle, sets, warns):
-    run = subprocess.run([sys.executable, "-c", REPEATING, shards[0], shuffle, sets], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", REPEATING, shards[0], shuffle, sets], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     assert run.stderr.count("give epoch 0 once more") == warns
 
 
 @pytest.mark.parametrize("junk", [-1, 1.5, "1", None, True])
-@pytest.mark.parametrize("make", [ft.Dataset, ft.IterableDataset, ft.Loader], ids=["Dataset", "IterableDataset", "Loader"])
+@pytest.mark.parametrize(
+    "make",
+    [ft.Dataset, ft.IterableDataset, ft.Loader],
+    ids=["Dataset", "IterableDataset", "Loader"],
+)
 def test_epochs_that_are_none(reader, make, junk):
     with pytest.raises(fastpack.FastpackError, match="epoch must be an integer"):
         make(reader).set_epoch(junk)
@@ -307,14 +379,20 @@ def test_what_loops_ask_of_a_loader(reader):
     assert (len(loader.dataset), loader.batch_size, len(loader)) == (26, BATCH, 7)
 
 
-@pytest.mark.parametrize("make", [ft.Dataset, ft.IterableDataset, ft.Loader], ids=["Dataset", "IterableDataset", "Loader"])
+@pytest.mark.parametrize(
+    "make",
+    [ft.Dataset, ft.IterableDataset, ft.Loader],
+    ids=["Dataset", "IterableDataset", "Loader"],
+)
 def test_picklable(reader, make):
     made = make(reader)
     copy = pickle.loads(pickle.dumps(made))
     copy.set_epoch(3)
     made.set_epoch(4)
     assert len(copy) == len(made)
-    first, second = (next(iter(each)) if make is not ft.Dataset else each[0] for each in (copy, made))
+    first, second = (
+        next(iter(each)) if make is not ft.Dataset else each[0] for each in (copy, made)
+    )
     assert not torch.equal(first["image"], second["image"])  # each its own epoch
 
 
@@ -353,16 +431,22 @@ def test_workers_share_a_ranks_part(reader, num_workers):
     for rank in range(2):
         dataset = ft.IterableDataset(reader, batch_size=2, shuffle=2, rank=rank, world=2)
         batches = DataLoader(dataset, batch_size=None, num_workers=num_workers)
-        assert keys_of(batches) == keys_of(ft.Loader(reader, batch_size=2, shuffle=2, rank=rank, world=2))
+        assert keys_of(batches) == keys_of(
+            ft.Loader(reader, batch_size=2, shuffle=2, rank=rank, world=2)
+        )
         delivered += sum(keys_of(batches), [])
     assert sorted(delivered) == list(reader.columns["key"])
 
 
-@pytest.mark.parametrize(("cores", "num_workers", "asked", "threads"), [(16, 4, None, 4), (2, 8, None, 1), (16, 4, 3, 3)])
+@pytest.mark.parametrize(
+    ("cores", "num_workers", "asked", "threads"), [(16, 4, None, 4), (2, 8, None, 1), (16, 4, 3, 3)]
+)
 def test_workers_share_the_cores(reader, monkeypatch, cores, num_workers, asked, threads):
     """Eight workers with a thread for each of sixteen cores would be in each other's way."""
     monkeypatch.setattr(ft, "num_cores", lambda: cores)
-    monkeypatch.setattr(ft.data, "get_worker_info", lambda: SimpleNamespace(id=1, num_workers=num_workers))
+    monkeypatch.setattr(
+        ft.data, "get_worker_info", lambda: SimpleNamespace(id=1, num_workers=num_workers)
+    )
     asking = reader.with_options(num_workers=asked)
     assert ft.Dataset(asking)._reader_here().options.num_workers == threads
     assert iter(ft.IterableDataset(asking))._loader._loader.dataset.options.num_workers == threads
@@ -383,15 +467,21 @@ def stateful(dataset, setup, **options):
 
 
 MAKERS = {
-    "map": lambda reader, setup: stateful(ft.Dataset(reader), setup, batch_size=BATCH, collate_fn=ft.collate),
-    "iterable": lambda reader, setup: stateful(ft.IterableDataset(reader, batch_size=BATCH, shuffle=2), setup, batch_size=None),
+    "map": lambda reader, setup: stateful(
+        ft.Dataset(reader), setup, batch_size=BATCH, collate_fn=ft.collate
+    ),
+    "iterable": lambda reader, setup: stateful(
+        ft.IterableDataset(reader, batch_size=BATCH, shuffle=2), setup, batch_size=None
+    ),
 }
 
 
 @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")  # torchdata calls it
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize(
-    ("setup", "taken"), [*((setup, 3) for setup in WORKERS), ((2, "fork", False), 0), ((2, "fork", False), 6)], ids=str
+    ("setup", "taken"),
+    [*((setup, 3) for setup in WORKERS), ((2, "fork", False), 0), ((2, "fork", False), 6)],
+    ids=str,
 )
 def test_stateful_matrix(reader, kind, setup, taken):
     shuffle = {"map": None, "iterable": 2}[kind]
@@ -421,7 +511,13 @@ def test_a_state_of_another_dataset(reader):
 
 def test_numbers_are_shared_with_forked_workers_after_a_plain_copy(reader):
     dataset = pickle.loads(pickle.dumps(ft.IterableDataset(reader, batch_size=13)))
-    batches = DataLoader(dataset, batch_size=None, num_workers=1, persistent_workers=True, multiprocessing_context="fork")
+    batches = DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=1,
+        persistent_workers=True,
+        multiprocessing_context="fork",
+    )
     images = []
     for epoch in range(2):
         dataset.set_epoch(epoch)

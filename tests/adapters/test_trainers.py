@@ -54,8 +54,15 @@ def model_of(lightning, save_at=None, path=None):
 
 
 def train(lightning, model, batches, **options):
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "enable_checkpointing": False}
-    resumed = {"ckpt_path": options.pop("resume"), "weights_only": False} if "resume" in options else {}
+    quiet = {
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "logger": False,
+        "enable_checkpointing": False,
+    }
+    resumed = (
+        {"ckpt_path": options.pop("resume"), "weights_only": False} if "resume" in options else {}
+    )
     trainer = lightning.Trainer(accelerator="cpu", devices=1, **quiet, **options)
     trainer.fit(model, batches, **resumed)
     return trainer
@@ -73,7 +80,13 @@ def test_lightning_trains_on_a_loader(reader, lightning):
 def test_lightning_resumes_in_the_middle_of_an_epoch(reader, tmp_path, lightning, save_at):
     first, second = model_of(lightning, save_at, tmp_path / "state.ckpt"), model_of(lightning)
     train(lightning, first, ft.Loader(reader, batch_size=BATCH, shuffle=1), max_epochs=3)
-    train(lightning, second, ft.Loader(reader, batch_size=BATCH, shuffle=1), max_epochs=3, resume=tmp_path / "state.ckpt")
+    train(
+        lightning,
+        second,
+        ft.Loader(reader, batch_size=BATCH, shuffle=1),
+        max_epochs=3,
+        resume=tmp_path / "state.ckpt",
+    )
     assert first.seen + second.seen == expected(reader, 3, shuffle=1)
 
 
@@ -83,7 +96,13 @@ def test_lightning_resumes_between_epochs(reader, tmp_path, lightning):
     first, second = model_of(lightning), model_of(lightning)
     trainer = train(lightning, first, ft.Loader(reader, batch_size=BATCH, shuffle=1), max_epochs=2)
     trainer.save_checkpoint(tmp_path / "state.ckpt")
-    train(lightning, second, ft.Loader(reader, batch_size=BATCH, shuffle=1), max_epochs=4, resume=tmp_path / "state.ckpt")
+    train(
+        lightning,
+        second,
+        ft.Loader(reader, batch_size=BATCH, shuffle=1),
+        max_epochs=4,
+        resume=tmp_path / "state.ckpt",
+    )
     assert first.seen + second.seen == expected(reader, 4, shuffle=1)
 
 
@@ -106,12 +125,21 @@ def with_evaluation(model):
 
         return step
 
-    for stage, name in (("validate", "validation_step"), ("test", "test_step"), ("predict", "predict_step")):
+    for stage, name in (
+        ("validate", "validation_step"),
+        ("test", "test_step"),
+        ("predict", "predict_step"),
+    ):
         setattr(type(model), name, step_of(stage))
     return model
 
 
-QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "enable_checkpointing": False}
+QUIET = {
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "logger": False,
+    "enable_checkpointing": False,
+}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -119,8 +147,12 @@ QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "logger": 
 def test_lightning_validates_all_of_a_loader(reader, lightning, checked):
     """Also behind the check of a few batches, which leaves the loader in the middle of an epoch."""
     model = with_evaluation(model_of(lightning))
-    trainer = lightning.Trainer(accelerator="cpu", devices=1, max_epochs=2, num_sanity_val_steps=checked, **QUIET)
-    trainer.fit(model, ft.Loader(reader, batch_size=BATCH, shuffle=1), ft.Loader(reader, batch_size=BATCH))
+    trainer = lightning.Trainer(
+        accelerator="cpu", devices=1, max_epochs=2, num_sanity_val_steps=checked, **QUIET
+    )
+    trainer.fit(
+        model, ft.Loader(reader, batch_size=BATCH, shuffle=1), ft.Loader(reader, batch_size=BATCH)
+    )
     assert model.seen == expected(reader, 2, shuffle=1)
     assert model.stages["validate"] == expected(reader, 1)[:checked] + expected(reader, 1) * 2
 
@@ -132,7 +164,10 @@ def test_lightning_evaluates_on_a_loader(reader, lightning, stage, limit):
     """Twice, and each time from the beginning, however many batches it takes."""
     model = with_evaluation(model_of(lightning))
     limits = {f"limit_{name}_batches": limit for name in ("val", "test", "predict")}
-    trainer, loader = lightning.Trainer(accelerator="cpu", devices=1, **QUIET, **limits), ft.Loader(reader, batch_size=BATCH)
+    trainer, loader = (
+        lightning.Trainer(accelerator="cpu", devices=1, **QUIET, **limits),
+        ft.Loader(reader, batch_size=BATCH),
+    )
     for _ in range(2):
         getattr(trainer, stage)(model, loader)
     wanted = expected(reader, 1)
@@ -142,7 +177,13 @@ def test_lightning_evaluates_on_a_loader(reader, lightning, stage, limit):
 @pytest.mark.filterwarnings("ignore")
 def test_lightning_epochs_that_are_left_unfinished(reader, lightning):
     model = model_of(lightning)
-    train(lightning, model, ft.Loader(reader, batch_size=BATCH, shuffle=1), max_epochs=2, limit_train_batches=3)
+    train(
+        lightning,
+        model,
+        ft.Loader(reader, batch_size=BATCH, shuffle=1),
+        max_epochs=2,
+        limit_train_batches=3,
+    )
     assert model.seen == expected(reader, 2, shuffle=1)[:3] + expected(reader, 2, shuffle=1)[7:10]
 
 
@@ -165,7 +206,9 @@ def test_accelerate_prepares_datasets(reader, accelerator):
 
 
 def test_accelerate_prepares_iterable_datasets(reader, accelerator):
-    batches = accelerator.prepare(DataLoader(ft.IterableDataset(reader, batch_size=BATCH, shuffle=1), batch_size=None))
+    batches = accelerator.prepare(
+        DataLoader(ft.IterableDataset(reader, batch_size=BATCH, shuffle=1), batch_size=None)
+    )
     keys = [batch["key"] for _ in range(2) for batch in batches]
     assert keys == expected(reader, 2, shuffle=1)
     assert len(batches) == 7

@@ -2,7 +2,7 @@
 the call fails, and what then stands on the disk is looked at; then the pack is resumed.
 
     python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5] [--faults kill tear EIO ...] [--random N]
-        [--to nothing old appended] [--master] [--last N]
+        [--to nothing old appended] [--virtual] [--last N]
 
 Runs itself again with the shim preloaded. Prints a line for each format and fault, and ends with 1 when anything was found.
 """
@@ -26,7 +26,9 @@ from types import MappingProxyType
 from typing import Any
 
 KILL, SHORT, TEAR = -1, -2, -3
-FAULTS = {"kill": KILL, "tear": TEAR, "short": SHORT} | {name: getattr(errno, name) for name in ("EIO", "ENOSPC", "EMFILE", "EINTR")}
+FAULTS = {"kill": KILL, "tear": TEAR, "short": SHORT} | {
+    name: getattr(errno, name) for name in ("EIO", "ENOSPC", "EMFILE", "EINTR")
+}
 SUFFIXES = {"tfrecord": ".tfrecord", "hdf5": ".h5"}
 # The sizes of what is written are not those that were planned.
 ALTERING = {"jpeg": "fast", "metadata": "strip", "on_error": "skip"}
@@ -41,13 +43,30 @@ class Walk:
     - to: what is there before: "nothing"; an "old" set of more files that is overwritten; or a set that is "appended" to.
     """
 
-    def __init__(self, shim: ctypes.CDLL, source: Path, output: Path, options: Mapping[str, Any], to: str = "nothing") -> None:
-        self._shim, self._source, self._folder, self._output, self._options = shim, source, output.parent, output, options
-        self._how: dict[str, bool] = {"old": {"overwrite": True}, "appended": {"append": True}}.get(to, {})
+    def __init__(
+        self,
+        shim: ctypes.CDLL,
+        source: Path,
+        output: Path,
+        options: Mapping[str, Any],
+        to: str = "nothing",
+    ) -> None:
+        self._shim, self._source, self._folder, self._output, self._options = (
+            shim,
+            source,
+            output.parent,
+            output,
+            options,
+        )
+        self._how: dict[str, bool] = {"old": {"overwrite": True}, "appended": {"append": True}}.get(
+            to, {}
+        )
         self.problems: list[str] = []
         self._before: dict[str, bytes] = {}
         if to != "nothing":
-            self._before = self._undisturbed({"shards": 3 if to == "old" else 1, "include": ["class-0/*"]}, {})
+            self._before = self._undisturbed(
+                {"shards": 3 if to == "old" else 1, "include": ["class-0/*"]}, {}
+            )
         size_before = self._num_samples() if self._before else 0
         self._expected = self._undisturbed({}, self._how)
         self._size = self._num_samples()
@@ -83,7 +102,10 @@ class Walk:
 
     def _found(self) -> dict[str, bytes]:
         """Name -> bytes of everything in the folder."""
-        return {path.name: b"" if path.is_dir() else path.read_bytes() for path in self._folder.iterdir()}
+        return {
+            path.name: b"" if path.is_dir() else path.read_bytes()
+            for path in self._folder.iterdir()
+        }
 
     def _pack(
         self,
@@ -96,7 +118,9 @@ class Walk:
     ) -> tuple[int, str]:
         """(how the child ended, what it said); a negative number is the signal that ended it."""
         chosen = {"shards": 2, **self._options, **options}
-        return self._in_child(lambda: self._packs(call, fault, chosen, self._how if how is None else how), until)
+        return self._in_child(
+            lambda: self._packs(call, fault, chosen, self._how if how is None else how), until
+        )
 
     def _in_child(self, work: Callable[[], str], until: float | None = None) -> tuple[int, str]:
         reading, writing = os.pipe()
@@ -112,7 +136,9 @@ class Walk:
             told = pipe.read()
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
 
-    def _packs(self, call: int, fault: int, options: Mapping[str, Any], how: Mapping[str, bool]) -> str:
+    def _packs(
+        self, call: int, fault: int, options: Mapping[str, Any], how: Mapping[str, bool]
+    ) -> str:
         import fastpack
 
         self._shim.fault_arm(os.fsencode(self._folder), call, fault)
@@ -151,14 +177,22 @@ class Walk:
     def _check_files(self, where: str) -> None:
         """Indexes hold times, so a reader says whether they fit."""
         for name, data in self._found().items():
-            if not name.startswith(".") and not name.endswith(".npz") and data not in (self._expected.get(name), self._before.get(name)):
-                self.problems.append(f"{where}: {name} stands under its final name and is not whole")
+            if (
+                not name.startswith(".")
+                and not name.endswith(".npz")
+                and data not in (self._expected.get(name), self._before.get(name))
+            ):
+                self.problems.append(
+                    f"{where}: {name} stands under its final name and is not whole"
+                )
 
     def _check_end(self, where: str, fault: int, status: int, told: str) -> None:
         """A child that was not killed either succeeds or says which path failed and how."""
         if status in (-signal.SIGKILL, DONE):
             return
-        names_both = str(self._folder) in told and os.strerror(fault) in told if fault > 0 else False
+        names_both = (
+            str(self._folder) in told and os.strerror(fault) in told if fault > 0 else False
+        )
         if status != REFUSED or not names_both:
             self.problems.append(f"{where}: ended with {status}: {told}")
 
@@ -179,7 +213,9 @@ def _ended(work: Callable[[], str], writing: int) -> int:
     return status
 
 
-def walk(walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told: Callable[[str], None]) -> None:
+def walk(
+    walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told: Callable[[str], None]
+) -> None:
     """`calls`: which of the numbered calls."""
     num_calls = walks.num_calls()
     for name in faults:
@@ -187,7 +223,9 @@ def walk(walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told
         chosen = range(1, num_calls + 1)[calls]
         for call in chosen:
             walks.at_call(call, FAULTS[name])
-        told(f"{name} at {len(chosen)} of {num_calls} calls: {len(walks.problems) - before} problems")
+        told(
+            f"{name} at {len(chosen)} of {num_calls} calls: {len(walks.problems) - before} problems"
+        )
     started = time.perf_counter()
     walks.num_calls()
     whole = time.perf_counter() - started
@@ -195,7 +233,9 @@ def walk(walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told
     for number in range(num_random):
         walks.at_time(random.Random(number).uniform(0, whole))
     if num_random:
-        told(f"killed at {num_random} random times within {whole:.2f} s: {len(walks.problems) - before} problems")
+        told(
+            f"killed at {num_random} random times within {whole:.2f} s: {len(walks.problems) - before} problems"
+        )
 
 
 def built_shim(folder: Path) -> Path:
@@ -218,22 +258,45 @@ def made_photos(folder: Path, count: int) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="where to pack, for as long as this runs")
     parser.add_argument("--photos", type=Path, help="images to pack (default: a few that are made)")
-    parser.add_argument("--altering", action="store_true", help="alter the images while packing, and leave a bad one out")
-    parser.add_argument("--to", nargs="+", choices=["nothing", "old", "appended"], default=["nothing"], help="what is there before")
-    parser.add_argument("--master", action="store_true", help="pack pixels, and a master (HDF5)")
-    parser.add_argument("--last", type=int, metavar="N", help="only at the last N calls: those that publish")
+    parser.add_argument(
+        "--altering",
+        action="store_true",
+        help="alter the images while packing, and leave a bad one out",
+    )
+    parser.add_argument(
+        "--to",
+        nargs="+",
+        choices=["nothing", "old", "appended"],
+        default=["nothing"],
+        help="what is there before",
+    )
+    parser.add_argument(
+        "--virtual", action="store_true", help="pack pixels, and a virtual dataset (HDF5)"
+    )
+    parser.add_argument(
+        "--last", type=int, metavar="N", help="only at the last N calls: those that publish"
+    )
     parser.add_argument("--formats", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=list(FAULTS))
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="stop at each Nth call only")
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="stop at each Nth call only"
+    )
     parser.add_argument("--random", type=int, default=0, metavar="N", help="kills at random times")
     arguments = parser.parse_args()
     if "fault_arm" not in os.environ.get("FASTPACK_FAULTS", ""):
         with tempfile.TemporaryDirectory() as folder:
-            environment = os.environ | {"LD_PRELOAD": str(built_shim(Path(folder))), "FASTPACK_FAULTS": "fault_arm"}
-            return subprocess.run([sys.executable, __file__, *sys.argv[1:]], check=False, env=environment).returncode
+            environment = os.environ | {
+                "LD_PRELOAD": str(built_shim(Path(folder))),
+                "FASTPACK_FAULTS": "fault_arm",
+            }
+            return subprocess.run(
+                [sys.executable, __file__, *sys.argv[1:]], check=False, env=environment
+            ).returncode
 
     # All that a pack imports, here once instead of in each child.
     import concurrent.futures.thread  # noqa: F401
@@ -245,7 +308,9 @@ def main() -> int:
     import fastpack.packing.pack
     import fastpack.reading.reader
 
-    warnings.simplefilter("ignore", fastpack.FastpackWarning)  # appending says which classes are new
+    warnings.simplefilter(
+        "ignore", fastpack.FastpackWarning
+    )  # appending says which classes are new
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     num_problems = 0
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
@@ -253,12 +318,24 @@ def main() -> int:
         source = arguments.photos or made_photos(folder / "photos", 12)
         if arguments.altering and arguments.photos is None:
             (source / "class-1" / "bad.jpg").write_bytes(b"<html>")
-        options = ALTERING if arguments.altering else {"size": 8, "master": True} if arguments.master else {}
+        options = (
+            ALTERING
+            if arguments.altering
+            else {"size": 8, "virtual": True}
+            if arguments.virtual
+            else {}
+        )
         calls = slice(-arguments.last if arguments.last else None, None, arguments.every)
         for format, to in itertools.product(arguments.formats, arguments.to):
             walks = Walk(shim, source, folder / "packed" / f"set{SUFFIXES[format]}", options, to)
             name = f"{format} to {to}"
-            walk(walks, arguments.faults, calls, arguments.random, lambda line, name=name: print(f"{name}: {line}", flush=True))
+            walk(
+                walks,
+                arguments.faults,
+                calls,
+                arguments.random,
+                lambda line, name=name: print(f"{name}: {line}", flush=True),
+            )
             for problem in walks.problems[:20]:
                 print(f"  {problem}")
             num_problems += len(walks.problems)

@@ -21,7 +21,9 @@ def guessed_axes(shape: Sequence[int], columns: Collection[int], stacks: Collect
     """
     if len(shape) == 4:
         return _axes_of_stack(shape, columns)
-    is_picture = len(shape) == 3 and shape[2] in CHANNELS[1:] and shape[0] not in (*columns, *stacks)
+    is_picture = (
+        len(shape) == 3 and shape[2] in CHANNELS[1:] and shape[0] not in (*columns, *stacks)
+    )
     if is_picture:
         return "HWC"
     return DOUBTFUL if len(shape) == 3 and min(shape[1:]) <= max(CHANNELS) else ""
@@ -38,16 +40,27 @@ def _axes_of_stack(shape: Sequence[int], columns: Collection[int]) -> str:
 
 def checked_axes(name: str, shape: Sequence[int], axes: str) -> str:
     """Raises OptionError if the axes that were given are not those of an array of this shape."""
-    is_sound = isinstance(axes, str) and _AXES.fullmatch(axes) and len(set(axes)) == len(axes) and {"H", "W"} <= set(axes)
+    is_sound = (
+        isinstance(axes, str)
+        and _AXES.fullmatch(axes)
+        and len(set(axes)) == len(axes)
+        and {"H", "W"} <= set(axes)
+    )
     if not is_sound or len(axes) != len(shape):
         told = f"{axes!r} for an array of shape {tuple(shape)}"
-        raise OptionError(f"axes of {name!r} must be one of N, H, W and C for each dimension, such as 'NCHW', not {told}")
+        raise OptionError(
+            f"axes of {name!r} must be one of N, H, W and C for each dimension, such as 'NCHW', not {told}"
+        )
     return "" if axes in ("NHW", "NHWC") else axes
 
 
 def sample_shape(shape: Sequence[int], axes: str) -> tuple[int, ...]:
     """The shape of a sample of an array."""
-    return tuple(shape[1:]) if axes in ("", DOUBTFUL, PLAIN) else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")
+    return (
+        tuple(shape[1:])
+        if axes in ("", DOUBTFUL, PLAIN)
+        else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")
+    )
 
 
 def is_aligned(shape: Sequence[int], axes: str, sides: Sequence[int]) -> bool:

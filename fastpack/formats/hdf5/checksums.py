@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import Place, raise_status
+from fastpack.errors import Location, Status, raise_status
 from fastpack.files.shard import Shard
 
 _ATTRIBUTE = "checksums"
@@ -25,9 +25,17 @@ def write_checksums(file: h5py.File) -> None:
     """Notes the checksums of the datasets of one dimension and of the root's attributes; images have others."""
     names: list[str] = []
     # A column may be named "@x" too: with the root before it, it is told from the attribute x.
-    file.visititems(lambda name, member: names.append(f"/{name}" if name[0] == "@" else name) if _is_column(name, member) else None)
+    file.visititems(
+        lambda name, member: (
+            names.append(f"/{name}" if name[0] == "@" else name)
+            if _is_column(name, member)
+            else None
+        )
+    )
     names += [f"@{name}" for name in file.attrs]
-    text = json.dumps({name: _checksum(file, name) for name in sorted(names)}, separators=(",", ":"))
+    text = json.dumps(
+        {name: _checksum(file, name) for name in sorted(names)}, separators=(",", ":")
+    )
     file.attrs[_ATTRIBUTE] = np.bytes_(text)  # of fixed length, as all our attributes
 
 
@@ -46,7 +54,11 @@ def damaged_names(file: h5py.File, file_bytes: int) -> list[str] | None:
         if _ATTRIBUTE not in file.attrs:
             return None
         checksums = json.loads(bytes(_attribute(file, _ATTRIBUTE)))
-        return [name for name, checksum in checksums.items() if not _agrees(file, name, checksum, file_bytes)]
+        return [
+            name
+            for name, checksum in checksums.items()
+            if not _agrees(file, name, checksum, file_bytes)
+        ]
     except (*_LIBRARY_ERRORS, AttributeError):
         return [f"@{_ATTRIBUTE}"]
 
@@ -69,7 +81,11 @@ def _agrees(file: h5py.File, name: str, checksum: int, file_bytes: int) -> bool:
 def _checksum(file: h5py.File, name: str) -> int:
     """Of dtype, shape and values; these a part at a time, for they may be many."""
     values = np.asarray(_attribute(file, name[1:])) if name.startswith("@") else file[name]
-    parts = [slice(start, start + _CHECKED_ROWS) for start in range(0, len(values), _CHECKED_ROWS)] if values.ndim else [...]
+    parts = (
+        [slice(start, start + _CHECKED_ROWS) for start in range(0, len(values), _CHECKED_ROWS)]
+        if values.ndim
+        else [...]
+    )
     checksum = crc32c(f"{values.dtype.str}{values.shape}".encode())
     for part in parts:
         checksum = crc32c(np.ascontiguousarray(values[part]).reshape(-1).view(np.uint8), checksum)
@@ -96,4 +112,8 @@ def _refuse_strange(file: h5py.File, name: str, file_bytes: int) -> None:
 def refuse_damaged(file: h5py.File, shard: Shard) -> None:
     """Raises CorruptRecordError when something differs from its checksum."""
     if names := damaged_names(file, shard.size):
-        raise_status(5, f"{', '.join(names)}: the values differ from their CRC32C", Place(shard.path))
+        raise_status(
+            Status.BAD_DATA_CRC,
+            f"{', '.join(names)}: the values differ from their CRC32C",
+            Location(shard.path),
+        )

@@ -8,24 +8,40 @@ import h5py
 import numpy as np
 
 from fastpack.core.schema import DOUBTFUL, PLAIN
-from fastpack.errors import Place, SchemaError, at
+from fastpack.errors import Location, SchemaError, with_location
 from fastpack.formats.hdf5.axes import is_aligned, sides_of
 from fastpack.formats.hdf5.members import FIELDS, Member, usual_name
 from fastpack.images.headers import is_name_of_mask
 
 # Words that people call their images by, when a file has several arrays; and those of sets that one file may have side by side.
-_USUAL = frozenset({"image", "img", "x", "data", "input", "train", "rgb", "pixel", "photo", "picture", "frame"})
-_SETS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
+_USUAL = frozenset(
+    {"image", "img", "x", "data", "input", "train", "rgb", "pixel", "photo", "picture", "frame"}
+)
+_SETS = frozenset(
+    {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+)
 
 
 def choose_members(members: Sequence[Member], wanted: Sequence[str] | None) -> list[Member]:
     """Those that make up the samples: the wanted ones, by path or by field name; else, guessed, the images and what stands
     beside them and has as many values."""
     images = main_images(members)
-    as_many = [member for member in members if images is not None and member.num_samples == images.num_samples]
-    beside = [member for member in as_many if member.own is not None or (images is not None and member.group == images.group)]
+    as_many = [
+        member
+        for member in members
+        if images is not None and member.num_samples == images.num_samples
+    ]
+    beside = [
+        member
+        for member in as_many
+        if member.own is not None or (images is not None and member.group == images.group)
+    ]
     if wanted is None:
-        chosen = [member for member in beside if member.kind not in ("other", "picture") and not member.is_long]
+        chosen = [
+            member
+            for member in beside
+            if member.kind not in ("other", "single_image") and not member.is_long
+        ]
         _refuse_several_sets(chosen)
         return chosen
     chosen = [_find(name, beside, members) for name in wanted]
@@ -40,7 +56,14 @@ def main_images(members: Sequence[Member]) -> Member | None:
     def rank(member: Member) -> tuple[bool | int, ...]:
         is_called_so = bool(_USUAL & set(_words(member.name)))
         is_unlike = not _has_shape_of_images(member) or is_name_of_mask(member.name)
-        return member.own is None, member.group != "", is_unlike, -member.num_samples, not is_called_so, not _has_bytes(member)
+        return (
+            member.own is None,
+            member.group != "",
+            is_unlike,
+            -member.num_samples,
+            not is_called_so,
+            not _has_bytes(member),
+        )
 
     return min(candidates, key=rank, default=None)
 
@@ -68,13 +91,21 @@ def with_plain_arrays(chosen: Sequence[Member], given: Collection[str]) -> list[
     - given: names and paths of arrays whose axes the user gave; these are images.
     """
     main = main_images(chosen)
-    sides = sides_of(main.stored.shape, main.axes) if main is not None and main.kind == "pixels" else None
+    sides = (
+        sides_of(main.stored.shape, main.axes)
+        if main is not None and main.kind == "pixels"
+        else None
+    )
 
-    def settled(member: Member) -> Member:
+    def with_failures(member: Member) -> Member:
         is_known = member is main or not {member.path, usual_name(member)}.isdisjoint(given)
-        return replace(member, axes=PLAIN) if member.kind == "pixels" and not is_known and not _is_image(member, sides) else member
+        return (
+            replace(member, axes=PLAIN)
+            if member.kind == "pixels" and not is_known and not _is_image(member, sides)
+            else member
+        )
 
-    return [settled(member) for member in chosen]
+    return [with_failures(member) for member in chosen]
 
 
 def _is_image(member: Member, sides: tuple[int, ...] | None) -> bool:
@@ -94,11 +125,21 @@ def with_turned_rows(members: Sequence[Member]) -> list[Member]:
 
 
 def _is_turned(member: Member, main: Member | None, counts: Collection[tuple[str, int]]) -> bool:
-    if main is None or member.kind not in ("list", "other") or member.reason or len(member.stored.shape) != 2:
+    if (
+        main is None
+        or member.kind not in ("list", "other")
+        or member.reason
+        or len(member.stored.shape) != 2
+    ):
         return False
     rows, count = member.stored.shape
     is_value = member.kind == "list" or h5py.check_string_dtype(member.stored.dtype) is not None
-    return rows == 1 and count > 1 and is_value and (count == main.num_samples or (member.group, count) in counts)
+    return (
+        rows == 1
+        and count > 1
+        and is_value
+        and (count == main.num_samples or (member.group, count) in counts)
+    )
 
 
 def _turned(member: Member) -> Member:
@@ -118,10 +159,18 @@ def _refuse_several_sets(chosen: Sequence[Member]) -> None:
     if several is None:
         return
     first = next((member for member in several if "train" in member.name.lower()), several[0])
-    of_first = [member.path for member in chosen if _without_set(member.name)[1] == _without_set(first.name)[1]]
+    of_first = [
+        member.path
+        for member in chosen
+        if _without_set(member.name)[1] == _without_set(first.name)[1]
+    ]
     told = " and ".join(member.path for member in several)
     remedy = f"open one of them with fields={of_first}"
-    raise SchemaError(at(f"{told} look like sets of their own; {remedy}", Place(first.stored.file.filename)))
+    raise SchemaError(
+        with_location(
+            f"{told} look like sets of their own; {remedy}", Location(first.stored.file.filename)
+        )
+    )
 
 
 def _without_set(name: str) -> tuple[str, str]:
@@ -136,7 +185,7 @@ def _find(name: str, beside: Sequence[Member], members: Sequence[Member]) -> Mem
     for group in (beside, members):
         for member in group:
             if path in (member.path, FIELDS.get(member.name)):
-                if member.kind in ("other", "picture"):
+                if member.kind in ("other", "single_image"):
                     raise SchemaError(f"{name!r} cannot be a field: {member.odd_kind}")
                 return member
     known = ", ".join(member.path for member in members if member.kind != "other")

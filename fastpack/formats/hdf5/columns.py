@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 DATASETS = {"image": "images", "label": "labels", "key": "keys"}
 CLASS_NAMES = "class_names"
 # HDF5 keeps an attribute in an object's header, which has 64 KiB for all.
-_MOST_ATTRIBUTE_BYTES = 60_000
+_MAX_ATTRIBUTE_BYTES = 60_000
 _CHECKSUM_BYTES = 40  # of one dataset in the attribute `checksums`, beside its name
 
 
@@ -37,12 +37,12 @@ class Columns:
     """Collects the fields of a shard, but for its main image; they are written at its end, when their sizes are known.
 
     - folder: where those lie meanwhile that are large.
-    - picture: the main image, if there is one.
+    - image: the main image, if there is one.
     """
 
-    def __init__(self, schema: Schema, folder: Path, picture: Field | None = None) -> None:
+    def __init__(self, schema: Schema, folder: Path, image_field: Field | None = None) -> None:
         refuse_fields(schema)
-        self._fields = [field for field in schema.fields if field != picture]
+        self._fields = [field for field in schema.fields if field != image_field]
         self._spools = Spools(folder)
 
     @property
@@ -51,16 +51,23 @@ class Columns:
         return not any(field.is_blob or field.is_list for field in self._fields)
 
     def add(self, batch: Batch) -> None:
-        self._spools.append({field.name: _stored(field, batch[field.name]) for field in self._fields})
+        self._spools.append(
+            {field.name: _stored(field, batch[field.name]) for field in self._fields}
+        )
 
     def whole(self) -> dict[str, Column]:
         """Their values by their names in the file; nothing is added afterwards."""
         columns = self._spools.whole()
-        return {dataset_name(field): _unpacked(field, columns[field.name]) for field in self._fields}
+        return {
+            dataset_name(field): _unpacked(field, columns[field.name]) for field in self._fields
+        }
 
     def vectors(self, columns: Mapping[str, Column]) -> list[Vector]:
         """The datasets of what `whole` gave."""
-        of_fields = (vectors_of(dataset_name(field), field, columns[dataset_name(field)]) for field in self._fields)
+        of_fields = (
+            vectors_of(dataset_name(field), field, columns[dataset_name(field)])
+            for field in self._fields
+        )
         return list(itertools.chain.from_iterable(of_fields))
 
     def close(self) -> None:
@@ -84,35 +91,51 @@ def _stored(field: Field, values: Any) -> Any:
 def _converted(field: Field, values: Any) -> Any:
     if field.kind not in ("int", "float") or isinstance(values, Ragged):
         return values
-    return integers(field.name, values) if field.kind == "int" else np.asarray(values).astype(field.dtype)
+    return (
+        integers(field.name, values)
+        if field.kind == "int"
+        else np.asarray(values).astype(field.dtype)
+    )
 
 
 def _packed(field: Field, values: Any) -> Any:
     """Arrays as rows of bytes, which a spool takes."""
     rows = np.ascontiguousarray(values, field.dtype)
     if rows.shape[1:] != field.shape:
-        raise SchemaError(f"the arrays of {field.name!r} are {rows.shape[1:]}, not {field.shape}; pack samples of one shape")
+        raise SchemaError(
+            f"the arrays of {field.name!r} are {rows.shape[1:]}, not {field.shape}; pack samples of one shape"
+        )
     return rows.reshape(len(rows), -1).view(np.uint8).view(f"V{rows[0].nbytes}").reshape(-1)
 
 
 def _unpacked(field: Field, column: Any) -> Column:
-    return column.view(field.dtype).reshape(len(column), *field.shape) if field.kind == "pixels" else column  # type: ignore[no-any-return]
+    if field.kind != "pixels":
+        return column  # type: ignore[no-any-return]
+    return column.view(field.dtype).reshape(len(column), *field.shape)  # type: ignore[no-any-return]
 
 
 def refuse_fields(schema: Schema) -> None:
     """Raises SchemaError for what an HDF5 file of ours cannot hold, before anything is written."""
     if not schema.blobs:
-        raise SchemaError("an HDF5 file needs a field of images, files or arrays; pack the columns as TFRecord")
+        raise SchemaError(
+            "an HDF5 file needs a field of images, files or arrays; pack the columns as TFRecord"
+        )
     _refuse_names(schema)
     for field in schema.fields:
         if field.kind == "pixels" and (None in field.shape or 0 in field.shape or not field.shape):
-            raise SchemaError(f"the arrays of {field.name!r} have no one shape, but {field.shape}; give a size, or leave the field out")
+            raise SchemaError(
+                f"the arrays of {field.name!r} have no one shape, but {field.shape}; give a size, or leave the field out"
+            )
     text_bytes = len(Schema(schema.fields).to_json())
     sum_bytes = sum(
-        3 * (len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES) for field in schema.fields if field.is_list or field.is_blob
+        3 * (len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES)
+        for field in schema.fields
+        if field.is_list or field.is_blob
     )
-    sum_bytes += sum(len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES for field in schema.columns)
-    if max(text_bytes, sum_bytes) > _MOST_ATTRIBUTE_BYTES:
+    sum_bytes += sum(
+        len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES for field in schema.columns
+    )
+    if max(text_bytes, sum_bytes) > _MAX_ATTRIBUTE_BYTES:
         message = f"{len(schema.fields)} fields are more than an HDF5 file of ours can describe (about 600)"
         raise SchemaError(f"{message}; choose some with fields=..., or pack TFRecord")
 
@@ -123,22 +146,30 @@ def _refuse_names(schema: Schema) -> None:
     for field, name in _names(schema):
         path = tuple(name.split("/"))
         above = [path[:length] for length in range(1, len(path) + 1)]
-        if not _is_possible(path) or any(each in taken for each in above) or any(each[: len(path)] == path for each in taken):
+        if (
+            not _is_possible(path)
+            or any(each in taken for each in above)
+            or any(each[: len(path)] == path for each in taken)
+        ):
             message = f"the field {field.name!r} cannot be called {name!r} in this HDF5 file"
-            raise SchemaError(f"{message}; choose another name with names=..., or leave it out with fields=...")
+            raise SchemaError(
+                f"{message}; choose another name with names=..., or leave it out with fields=..."
+            )
         taken.add(path)
 
 
 def _names(schema: Schema) -> Iterator[tuple[Field, str]]:
     for field in schema.fields:
         yield field, dataset_name(field)
-        if field.kind == "pixels" or field == schema.picture:
+        if field.kind == "pixels" or field == schema.image_field:
             yield field, dataset_name(field) + CHECKSUMS
 
 
 def _is_possible(path: Iterable[str]) -> bool:
     try:
-        return all(part not in ("", ".", "..") and "\0" not in part and part.encode() for part in path)
+        return all(
+            part not in ("", ".", "..") and "\0" not in part and part.encode() for part in path
+        )
     except UnicodeEncodeError:
         return False
 
@@ -152,7 +183,9 @@ def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[V
     for vector in vectors:
         vector.write(file)
     if schema.class_names:
-        for vector in vectors_of(CLASS_NAMES, Field(CLASS_NAMES, "text"), Text.of(schema.class_names)):
+        for vector in vectors_of(
+            CLASS_NAMES, Field(CLASS_NAMES, "text"), Text.of(schema.class_names)
+        ):
             vector.write(file)
     write_checksums(file)
 

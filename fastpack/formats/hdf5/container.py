@@ -14,8 +14,18 @@ import numpy as np
 
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, FormatError, LimitError, Place, SchemaError, at, changed_file_error, from_os_error
+from fastpack.errors import (
+    FastpackError,
+    FormatError,
+    LimitError,
+    Location,
+    SchemaError,
+    changed_file_error,
+    from_os_error,
+    with_location,
+)
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.checksums import refuse_damaged
@@ -27,7 +37,7 @@ from fastpack.formats.hdf5.write_encoded import EncodedWriter
 from fastpack.formats.hdf5.write_fields import FieldsWriter
 from fastpack.formats.hdf5.write_pixels import PixelsWriter
 from fastpack.formats.hdf5.write_vlen import VlenWriter
-from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds
@@ -79,15 +89,28 @@ class Hdf5Container:
 
         index = index_apart(path, choice, limits)
         for name, spans in index.spans.items():
-            lost = (spans["offset"] == NO_SPAN) & ~np.isin(index.shard_numbers, list(index.chunks.get(name, {})))
+            lost = (spans["offset"] == NO_SPAN) & ~np.isin(
+                index.shard_numbers, list(index.chunks.get(name, {}))
+            )
             if lost.any():
-                raise FormatError(at(f"only HDF5's library can read {name}, and untrusted files are read without it", Place(path)))
+                raise FormatError(
+                    with_location(
+                        f"only HDF5's library can read {name}, and untrusted files are read without it",
+                        Location(path),
+                    )
+                )
         return index
 
     def explain(self, path: Path) -> list[str]:
         """A line for each array of images in the file: how it is stored and read, or why it is left out."""
         with _read(path) as file:
-            return IndexBuilder(file, self._opened_shard(file, path), check=False, limits=DEFAULT_LIMITS, choice=_BY_DEFAULT).explain()
+            return IndexBuilder(
+                file,
+                self._opened_shard(file, path),
+                check=False,
+                limits=DEFAULT_LIMITS,
+                choice=_BY_DEFAULT,
+            ).explain()
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
@@ -100,11 +123,13 @@ class Hdf5Container:
     def import_for_fetching(self) -> None:
         _register_filters()
 
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
+    def fetch(
+        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
+    ) -> list[Any]:
         """Samples of one dataset; or, where `files` names datasets, all of each."""
         with _read(shard.path) as file:
             if not shard.is_open_at(file.id.get_vfd_handle()):
-                raise changed_file_error(Place(shard.path))
+                raise changed_file_error(Location(shard.path))
             if files is not None:
                 return [np.asarray(_dataset(file, name, shard.path)[()]) for name in files.names]
             dataset = _dataset(file, field.source_name, shard.path)
@@ -118,7 +143,11 @@ HDF5 = Hdf5Container()
 def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     dataset = safe_dataset(file, name)
     if dataset is None:
-        raise FormatError(at(f"there is no dataset {name!r} in this file; delete the index", Place(path)))
+        raise FormatError(
+            with_location(
+                f"there is no dataset {name!r} in this file; delete the index", Location(path)
+            )
+        )
     return dataset
 
 
@@ -130,14 +159,21 @@ def _read(path: Path) -> Iterator[h5py.File]:
         with open_file(path) as file:
             yield file
     except MemoryError as error:
-        raise LimitError(at("the file claims more samples than fit in memory; check it with h5dump", Place(path))) from error
+        raise LimitError(
+            with_location(
+                "the file claims more samples than fit in memory; check it with h5dump",
+                Location(path),
+            )
+        ) from error
     except FastpackError:
         raise
     except _LIBRARY_ERRORS as error:
         if not path.exists():
             raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
         remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
-        raise FormatError(at(f"HDF5 cannot read the file ({error}); {remedy}", Place(path))) from error
+        raise FormatError(
+            with_location(f"HDF5 cannot read the file ({error}); {remedy}", Location(path))
+        ) from error
 
 
 def _register_filters() -> None:
@@ -148,14 +184,16 @@ def _register_filters() -> None:
 
 def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
     """The writer of the plan's layout."""
-    field = plan.schema.picture
+    field = plan.schema.image_field
     if field is None:
         return FieldsWriter(path, plan)
     if field.kind == "pixels":
         return PixelsWriter(path, plan, field)
     if plan.layout == "pixels":
         raise SchemaError("the layout `pixels` needs decoded images of one size; give a size")
-    return VlenWriter(path, plan, field) if plan.layout == "vlen" else EncodedWriter(path, plan, field)
+    return (
+        VlenWriter(path, plan, field) if plan.layout == "vlen" else EncodedWriter(path, plan, field)
+    )
 
 
 __all__ = ["DATASETS", "EncodedWriter", "PixelsWriter", "VlenWriter", "dataset_name", "writer_of"]

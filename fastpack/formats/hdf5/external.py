@@ -12,14 +12,18 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.dtypes import NO_SPAN
-from fastpack.errors import FormatError, MissingFileError, Place, at
+from fastpack.core.dtypes import NO_SPAN, Rows
+from fastpack.errors import FormatError, Location, MissingFileError, with_location
 from fastpack.files.shard import Shard
-from fastpack.formats.hdf5.locate import Pixels, filled_table, locate_pixels, no_spans, sample_bytes_of
+from fastpack.formats.hdf5.locate import (
+    Pixels,
+    filled_table,
+    locate_pixels,
+    no_spans,
+    sample_bytes_of,
+)
 from fastpack.formats.hdf5.members import safe_dataset
 from fastpack.index.chunks import ChunkTable
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,13 @@ class _Tracer:
     def traced(self) -> Traced:
         if (self._shard_numbers == 0).any():  # what no source covers has the fill value
             self._tables[0] = filled_table(self._dataset)
-        return Traced(tuple(self._shards), self._shard_numbers, self._record_numbers, self._spans, self._tables)
+        return Traced(
+            tuple(self._shards),
+            self._shard_numbers,
+            self._record_numbers,
+            self._spans,
+            self._tables,
+        )
 
     def trace_sources(self) -> None:
         for source in self._dataset.virtual_sources():
@@ -64,23 +74,31 @@ class _Tracer:
             path = self._shards[number].path
             with h5py.File(path, "r", locking=False) as file:
                 inner = safe_dataset(file, source.dset_name.strip("/"))
-                if inner is None or inner.shape[1:] != self._dataset.shape[1:] or inner.dtype != self._dataset.dtype:
-                    raise self._error(f"{source.dset_name} of {path.name} is not there, or of another kind")
+                if (
+                    inner is None
+                    or inner.shape[1:] != self._dataset.shape[1:]
+                    or inner.dtype != self._dataset.dtype
+                ):
+                    raise self._error(
+                        f"{source.dset_name} of {path.name} is not there, or of another kind"
+                    )
                 records = self._whole_samples(source.src_space, inner.shape)
-                located = locate_pixels(inner, self._shards[number].size, Place(path))
+                located = locate_pixels(inner, self._shards[number].size, Location(path))
             self._take(rows, records, located, number, path)
 
     def _take(self, rows: range, records: range, located: Pixels, number: int, path: Path) -> None:
         if located.reason or len(rows) != len(records):
             reason = located.reason or "its selections do not fit"
-            raise self._error(f"{path.name} cannot be read sample by sample: {reason}; open it by itself")
+            raise self._error(
+                f"{path.name} cannot be read sample by sample: {reason}; open it by itself"
+            )
         if number in self._tables or number == 0:
             raise self._error(f"{path.name} is a source more than once")
-        place, origin = slice(rows.start, rows.stop), slice(records.start, records.stop)
-        self._spans[place] = located.spans[origin]
-        self._spans["shard"][place] = number
-        self._shard_numbers[place] = number
-        self._record_numbers[place] = np.arange(records.start, records.stop)
+        location, origin = slice(rows.start, rows.stop), slice(records.start, records.stop)
+        self._spans[location] = located.spans[origin]
+        self._spans["shard"][location] = number
+        self._shard_numbers[location] = number
+        self._record_numbers[location] = np.arange(records.start, records.stop)
         if located.table is not None:
             self._tables[number] = located.table
 
@@ -90,7 +108,9 @@ class _Tracer:
         first = 0
         for name, offset, size in self._dataset.external:
             number = self._shard_number(name)
-            num_bytes = min(size, len(self._dataset) * sample_bytes - first)  # the last may go on for ever
+            num_bytes = min(
+                size, len(self._dataset) * sample_bytes - first
+            )  # the last may go on for ever
             rows = np.arange(-(-first // sample_bytes), (first + num_bytes) // sample_bytes)
             self._spans["offset"][rows] = offset + rows * sample_bytes - first
             self._spans["shard"][rows] = self._shard_numbers[rows] = number
@@ -102,9 +122,16 @@ class _Tracer:
         """The samples that a selection takes, when it takes whole ones that follow one another."""
         if space.get_select_type() == h5py.h5s.SEL_ALL:
             return range(shape[0])
-        first, last = space.get_select_bounds() if space.get_select_npoints() else ((0,) * len(shape), (-1,) * len(shape))
+        first, last = (
+            space.get_select_bounds()
+            if space.get_select_npoints()
+            else ((0,) * len(shape), (-1,) * len(shape))
+        )
         counts = [high - low + 1 for low, high in zip(first, last, strict=True)]
-        if tuple(counts[1:]) != tuple(shape[1:]) or int(np.prod(counts, dtype=object)) != space.get_select_npoints():
+        if (
+            tuple(counts[1:]) != tuple(shape[1:])
+            or int(np.prod(counts, dtype=object)) != space.get_select_npoints()
+        ):
             raise self._error("it takes parts of samples, or every so many, from its sources")
         return range(first[0], last[0] + 1)
 
@@ -120,13 +147,22 @@ class _Tracer:
         folder = self._shards[0].path.parent
         path = folder / name
         if not self._allow_external and path.resolve().parent != folder.resolve():
-            message = (
-                f"{self._dataset.name} keeps its data in {name}, which is not in the file's own folder; say allow_external=True to read it"
-            )
-            raise FormatError(at(message, Place(self._shards[0].path)))
+            message = f"{self._dataset.name} keeps its data in {name}, which is not in the file's own folder; say allow_external=True to read it"
+            raise FormatError(with_location(message, Location(self._shards[0].path)))
         if not path.is_file():
-            raise MissingFileError(2, at(f"{self._dataset.name} keeps its data in {name}, which is not there", Place(self._shards[0].path)))
+            raise MissingFileError(
+                2,
+                with_location(
+                    f"{self._dataset.name} keeps its data in {name}, which is not there",
+                    Location(self._shards[0].path),
+                ),
+            )
         return path
 
     def _error(self, message: str) -> FormatError:
-        return FormatError(at(f"{self._dataset.name} keeps its data in other files, and {message}", Place(self._shards[0].path)))
+        return FormatError(
+            with_location(
+                f"{self._dataset.name} keeps its data in other files, and {message}",
+                Location(self._shards[0].path),
+            )
+        )

@@ -31,7 +31,9 @@ class WrittenFile:
     - libver: the oldest and the newest form of HDF5 that may be used; "earliest" is what every reader since 1.6 opens.
     """
 
-    def __init__(self, path: Path, mode: Mode = "w", libver: tuple[str, str] = ("earliest", "v108")) -> None:
+    def __init__(
+        self, path: Path, mode: Mode = "w", libver: tuple[str, str] = ("earliest", "v108")
+    ) -> None:
         self._disk = _Disk(path, mode)
         try:
             with self.calls():
@@ -54,7 +56,12 @@ class WrittenFile:
     def __enter__(self) -> h5py.File:
         return self.file
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             with self.calls():
                 self.file.close()

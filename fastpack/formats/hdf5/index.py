@@ -14,26 +14,38 @@ from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, NO_SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, flat_values
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Kind, Schema
-from fastpack.core.threads import share
-from fastpack.errors import Place, at, raise_first, raise_status
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import Location, raise_first, raise_status, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.axes import sample_shape
-from fastpack.formats.hdf5.choosing import choose_members, main_images, with_plain_arrays, with_turned_rows
+from fastpack.formats.hdf5.choosing import (
+    choose_members,
+    main_images,
+    with_plain_arrays,
+    with_turned_rows,
+)
 from fastpack.formats.hdf5.columns import CLASS_NAMES
 from fastpack.formats.hdf5.external import Traced, trace_pixels
 from fastpack.formats.hdf5.heap import locate_rows
 from fastpack.formats.hdf5.left_out import COLUMNS, note_of_others, why_no_images
 from fastpack.formats.hdf5.locate import Pixels, describe_filters, locate_pixels, no_spans
-from fastpack.formats.hdf5.members import Member, field_names, find_members, own_fields, own_names, text_attribute
-from fastpack.formats.hdf5.pictures import find_pictures
+from fastpack.formats.hdf5.members import (
+    Member,
+    field_names,
+    find_members,
+    own_fields,
+    own_names,
+    text_attribute,
+)
+from fastpack.formats.hdf5.single_images import find_single_images
 from fastpack.formats.hdf5.values import StoredValues
 from fastpack.formats.hdf5.vectors import CHECKSUMS
 from fastpack.images.headers import guess_kind_of_blobs, probe_blobs
 from fastpack.index.arrays import Column
 from fastpack.index.chunks import ChunkTable
 from fastpack.index.index import Index
-from fastpack.index.kinds import given_kind
+from fastpack.index.kinds import by_field, given_kind
 
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
@@ -45,7 +57,9 @@ class IndexBuilder:
     - choice: which fields, and whether pixels in files of other folders are read.
     """
 
-    def __init__(self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, choice: Choice) -> None:
+    def __init__(
+        self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, choice: Choice
+    ) -> None:
         self._file, self._shard, self._path = file, shard, shard.path
         self._values = StoredValues(shard, limits)
         self._check, self._limits, self._allow_external = check, limits, choice.allow_external
@@ -56,18 +70,24 @@ class IndexBuilder:
         self._traced: Traced | None = None
         members = find_members(file, limits, choice.axes)
         self._members = members if self._is_own else with_turned_rows(members)
-        self._pictures = find_pictures(self._members, choice.fields)
+        self._pictures = find_single_images(self._members, choice.fields)
         self._chosen = [] if self._pictures else choose_members(self._members, choice.fields)
         if not self._is_own:
             self._chosen = with_plain_arrays(self._chosen, choice.axes)
         self._names = field_names(self._chosen, own_names(file))
-        self._class_names_path = next((member.path for member in self._members if member.path == CLASS_NAMES), "")
-        self._checksum_paths = {member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")}
-        self._kinds = choice.kinds
+        self._class_names_path = next(
+            (member.path for member in self._members if member.path == CLASS_NAMES), ""
+        )
+        self._checksum_paths = {
+            member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")
+        }
+        self._kinds = by_field(choice.kinds, {name: path for path, name in self._names.items()})
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
         columns = [member for member in in_rows if member.kind in COLUMNS and not member.is_blob]
-        self._numbers_and_texts = [member for member in columns if member.path not in self._checksum_paths]
+        self._numbers_and_texts = [
+            member for member in columns if member.path not in self._checksum_paths
+        ]
         self._spans: dict[str, Any] = {}
         self._infos: dict[str, Any] = {}
         self._guessed_kinds: dict[str, Kind] = {}
@@ -78,7 +98,9 @@ class IndexBuilder:
         """The fields; no values are read, but the names of classes."""
         fields = [self._field(member) for member in (*self._blobs, *self._numbers_and_texts)]
         usual = ("image", "label", "key")
-        fields.sort(key=lambda field: usual.index(field.name) if field.name in usual else len(usual))
+        fields.sort(
+            key=lambda field: usual.index(field.name) if field.name in usual else len(usual)
+        )
         if (main := self._main_name()) not in usual:
             fields.sort(key=lambda field: field.name != main)
         return Schema(tuple(fields), self._class_names())
@@ -86,8 +108,8 @@ class IndexBuilder:
     def _main_name(self) -> str | None:
         """The field that is looked at: the schema of a file of ours says which."""
         if self._is_own:
-            picture = Schema(tuple(own_fields(self._file).values())).picture
-            return None if picture is None else picture.name
+            image_field = Schema(tuple(own_fields(self._file).values())).image_field
+            return None if image_field is None else image_field.name
         main = main_images(self._blobs)
         return None if main is None else self._names[main.path]
 
@@ -99,14 +121,22 @@ class IndexBuilder:
         for member in self._blobs:
             self._add_blobs(member)
         num_samples = self._blobs[0].num_samples
-        odd = [member for member in self._chosen if member.num_samples != num_samples and member.path != self._class_names_path]
+        odd = [
+            member
+            for member in self._chosen
+            if member.num_samples != num_samples and member.path != self._class_names_path
+        ]
         if odd:
-            raise self._values.error(f"{odd[0].path} has {odd[0].num_samples} samples and {self._blobs[0].path} has {num_samples}")
+            raise self._values.error(
+                f"{odd[0].path} has {odd[0].num_samples} samples and {self._blobs[0].path} has {num_samples}"
+            )
         for member in self._numbers_and_texts:
             self._add_column(member)
         traced = self._traced
         if traced is not None and len(self._blobs) > 1:
-            raise self._values.error("several arrays of images of which one lies in other files; choose one with fields=...")
+            raise self._values.error(
+                "several arrays of images of which one lies in other files; choose one with fields=..."
+            )
         index = Index(
             (self._shard,) if traced is None else traced.shards,
             self.schema(),
@@ -128,7 +158,9 @@ class IndexBuilder:
             known_color = color if color in ("RGB", "BGR", "GRAY") else ""
             known_color = known_color if not member.axes else ""
             shape = sample_shape(dataset.shape, member.axes)
-            return Field(name, "pixels", shape, dataset.dtype.str, member.path, known_color, member.axes)
+            return Field(
+                name, "pixels", shape, dataset.dtype.str, member.path, known_color, member.axes
+            )
         if member.is_blob:
             of_one: tuple[None, ...] = (None,) if member.kind == "rows" else ()
             return Field(name, self._kind_of_files(member), of_one, stored_as=member.path)
@@ -138,23 +170,33 @@ class IndexBuilder:
         if dataset.dtype.kind in "iub":
             return Field(name, "int", shape, dtype="int64", stored_as=member.path)
         if dataset.dtype.kind == "f":
-            return Field(name, "float", shape, dtype=dataset.dtype.newbyteorder("=").name, stored_as=member.path)
+            return Field(
+                name,
+                "float",
+                shape,
+                dtype=dataset.dtype.newbyteorder("=").name,
+                stored_as=member.path,
+            )
         return Field(name, "text", stored_as=member.path)
 
     def _kind_of_files(self, member: Member) -> Kind:
         """The kind that was asked for, or that a schema of ours names; a guess in the files of others."""
         if (kind := self._given_kind(member)) is not None:
             return kind
-        return self._guessed_kinds.get(member.path) or guess_kind_of_blobs(member.path, np.zeros(0, IMAGE_INFO), np.zeros(0))
+        return self._guessed_kinds.get(member.path) or guess_kind_of_blobs(
+            member.path, np.zeros(0, IMAGE_INFO), np.zeros(0)
+        )
 
     def _add_infos(self, member: Member, infos: Any, spans: Any) -> None:
         """Notes what the headers of images say, unless most values are not images."""
-        self._guessed_kinds[member.path] = guess_kind_of_blobs(member.path, flat_values(infos), flat_values(spans)["length"])
+        self._guessed_kinds[member.path] = guess_kind_of_blobs(
+            member.path, flat_values(infos), flat_values(spans)["length"]
+        )
         if self._kind_of_files(member) != "bytes":
             self._infos[self._names[member.path]] = infos
 
     def _given_kind(self, member: Member) -> Kind | None:
-        given, _ = given_kind(self._kinds, member.path, self._names[member.path])
+        given, _ = given_kind(self._kinds, self._names[member.path])
         own = None if member.own is None else member.own.kind
         kind = given if given in _KINDS_OF_FILES else own
         return kind if kind in _KINDS_OF_FILES else None
@@ -169,20 +211,35 @@ class IndexBuilder:
         if own.kind == "text" or dtype.kind not in "iubf":
             return Field(name, "text", (None,), stored_as=member.path)
         kind: Kind = "float" if dtype.kind == "f" else "int"
-        return Field(name, kind, own.shape, "int64" if kind == "int" else dtype.newbyteorder("=").name, member.path)
+        return Field(
+            name,
+            kind,
+            own.shape,
+            "int64" if kind == "int" else dtype.newbyteorder("=").name,
+            member.path,
+        )
 
     def explain(self) -> list[str]:
         """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""
         if self._pictures:
             return self._pictures.explain()
         chosen = {member.path for member in self._chosen}
-        settled = {member.path: member for member in self._chosen}
-        members = [settled.get(member.path, member) for member in self._members]
-        arrays = [member for member in members if member.kind != "column" or (self._blobs and (member.path not in chosen or member.reason))]
-        return [self._explain(member, member.path in chosen) for member in arrays if member.path not in self._checksum_paths]
+        with_failures = {member.path: member for member in self._chosen}
+        members = [with_failures.get(member.path, member) for member in self._members]
+        arrays = [
+            member
+            for member in members
+            if member.kind != "column"
+            or (self._blobs and (member.path not in chosen or member.reason))
+        ]
+        return [
+            self._explain(member, member.path in chosen)
+            for member in arrays
+            if member.path not in self._checksum_paths
+        ]
 
     def _explain(self, member: Member, is_chosen: bool) -> str:
-        if member.kind in ("other", "picture"):
+        if member.kind in ("other", "single_image"):
             return f"{member.path}: left out; {member.odd_kind}"
         if not is_chosen:
             return f"{member.path}: left out; {self._reason(member)}; name it with fields=..."
@@ -201,46 +258,59 @@ class IndexBuilder:
         if member.stored.external or member.stored.is_virtual:
             return f"{member.path}: kept in other files; read from its place in them"
         filters = describe_filters(member.stored) or "no filters"
-        chunks = f"chunks {member.stored.chunks}, {filters}" if member.stored.chunks else "no chunks"
-        located = locate_pixels(member.stored, self._shard.size, Place(self._path))
+        chunks = (
+            f"chunks {member.stored.chunks}, {filters}" if member.stored.chunks else "no chunks"
+        )
+        located = locate_pixels(member.stored, self._shard.size, Location(self._path))
         if located.reason:
             return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
         return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
 
     def _notes(self) -> Iterator[str]:
         """What was guessed, and what was left out."""
-        place = Place(self._path)
+        location = Location(self._path)
         for member in self._blobs:
             if member.axes and not self._are_axes_known:
-                yield at(self._explain(member, True), place)
+                yield with_location(self._explain(member, True), location)
             if self._guessed_kinds.get(member.path) == "bytes" and self._given_kind(member) is None:
                 remedy = f'kinds={{"{member.path}": "image"}} decides otherwise'
-                yield at(f"{member.path}: read as bytes, as most values are not images; {remedy}", place)
+                yield with_location(
+                    f"{member.path}: read as bytes, as most values are not images; {remedy}",
+                    location,
+                )
         for member in self._numbers_and_texts:
             if member.reason:
-                yield at(self._explain(member, True), place)
+                yield with_location(self._explain(member, True), location)
         if self._takes_all and not self._is_own:
             yield from self._notes_of_left_out()
 
     def _notes_of_left_out(self) -> Iterator[str]:
         """A note for each that stands beside the images and has as many values, and one for all others."""
-        known = {member.path for member in self._chosen} | {self._class_names_path, *self._checksum_paths}
-        left_out, main = [member for member in self._members if member.path not in known], main_images(self._blobs)
+        known = {member.path for member in self._chosen} | {
+            self._class_names_path,
+            *self._checksum_paths,
+        }
+        left_out, main = (
+            [member for member in self._members if member.path not in known],
+            main_images(self._blobs),
+        )
         assert main is not None  # `index` looks
         others = []
         for member in left_out:
             if (member.group, member.num_samples) == (main.group, main.num_samples):
-                yield at(self._explain(member, False), Place(self._path))
+                yield with_location(self._explain(member, False), Location(self._path))
             else:
                 others.append(member)
         if others:
-            yield at(note_of_others(others, main), Place(self._path))
+            yield with_location(note_of_others(others, main), Location(self._path))
 
     def _reason(self, member: Member) -> str:
         if member.is_long:
             return "its numbers would take more than 1 GiB of memory"
         is_elsewhere = self._blobs and member.group != self._blobs[0].group
-        return f"it has {member.num_samples} samples" + (f" and is not beside {self._blobs[0].path}" if is_elsewhere else "")
+        return f"it has {member.num_samples} samples" + (
+            f" and is not beside {self._blobs[0].path}" if is_elsewhere else ""
+        )
 
     def _add_blobs(self, member: Member) -> None:
         if member.kind == "encoded":
@@ -266,7 +336,9 @@ class IndexBuilder:
         name, offsets = self._names[member.path], self._values.offsets(member.stored)
         spans = self._values.spans_of(self._values.group(member.stored, "values"))
         if offsets[-1] != len(spans):
-            raise self._values.error(f"{member.path}/offsets must rise from 0 to the number of values")
+            raise self._values.error(
+                f"{member.path}/offsets must rise from 0 to the number of values"
+            )
         self._spans[name] = Ragged(spans, offsets)
         self._check_blobs(spans)
         if self._given_kind(member) != "bytes":
@@ -287,7 +359,7 @@ class IndexBuilder:
         offsets, lengths = (np.ascontiguousarray(spans[name]) for name in ("offset", "length"))
         with open(self._path, "rb", buffering=0) as file:
             probe = ProbeBlobs(file.fileno(), offsets, lengths, infos)
-            raise_first(share(probe.run), lambda row: Place(self._path, row))
+            raise_first(run_in_threads(probe.run), lambda row: Location(self._path, row))
         return infos
 
     def _check_blobs(self, spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -298,18 +370,20 @@ class IndexBuilder:
         with contextlib.ExitStack() as files:
             opened = [files.enter_context(open(shard.path, "rb", buffering=0)) for shard in shards]
             check = CheckSpans(spans, np.array([file.fileno() for file in opened], np.int32))
-            share(check.run)
+            run_in_threads(check.run)
         bad = np.flatnonzero(check.statuses)
         if bad.size and not self._keep_damaged:
             row = int(bad[0])
-            place = Place(shards[spans["shard"][row]].path, row, int(spans["offset"][row]))
-            raise_status(int(check.statuses[row]), "the image differs from its CRC32C", place)
+            location = Location(shards[spans["shard"][row]].path, row, int(spans["offset"][row]))
+            raise_status(int(check.statuses[row]), "the image differs from its CRC32C", location)
         return bad
 
     def _add_pixels(self, member: Member) -> None:
         dataset, name = member.stored, self._names[member.path]
         if dataset.external or dataset.is_virtual:
-            self._traced = traced = trace_pixels(dataset, self._shard, allow_external=self._allow_external)
+            self._traced = traced = trace_pixels(
+                dataset, self._shard, allow_external=self._allow_external
+            )
             spans, tables = traced.spans, traced.tables
         else:
             self._values.refuse_many(member.num_samples, dataset.name)
@@ -318,7 +392,7 @@ class IndexBuilder:
             tables = {} if located.table is None else {0: located.table}
         self._note_pixel_checksums(spans, member.path + CHECKSUMS)
         for table in tables.values():
-            table.check_limits(self._limits, Place(self._path))
+            table.check_limits(self._limits, Location(self._path))
         self._spans[name] = spans
         if tables:
             self._chunks[name] = tables
@@ -326,8 +400,11 @@ class IndexBuilder:
     def _located(self, member: Member) -> Pixels:
         if member.axes not in ("", DOUBTFUL, PLAIN) and not member.axes.startswith("N"):
             reason = "its samples do not come first, so each lies all over it"
-            return Pixels(no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)), reason=reason)
-        return locate_pixels(member.stored, self._shard.size, Place(self._path))
+            return Pixels(
+                no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)),
+                reason=reason,
+            )
+        return locate_pixels(member.stored, self._shard.size, Location(self._path))
 
     def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
         """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that
@@ -363,7 +440,9 @@ class IndexBuilder:
 
     def _add_column(self, member: Member) -> None:
         if member.kind == "rows":
-            self._columns[self._names[member.path]] = self._values.rows_of(member.stored, self._field_of_rows(member))
+            self._columns[self._names[member.path]] = self._values.rows_of(
+                member.stored, self._field_of_rows(member)
+            )
             return
         dataset = member.stored
         self._values.refuse_external(dataset)
@@ -374,13 +453,24 @@ class IndexBuilder:
         values = dataset[...] if member.kind == "list" else dataset[...].reshape(-1)
         numbers = self._values.numbers(values, dataset.name)
         is_list = member.kind == "list"
-        self._columns[name] = Ragged(numbers.reshape(-1), np.arange(len(values) + 1) * values.shape[1]) if is_list else numbers
+        self._columns[name] = (
+            Ragged(numbers.reshape(-1), np.arange(len(values) + 1) * values.shape[1])
+            if is_list
+            else numbers
+        )
 
     def _class_names(self) -> tuple[str, ...]:
-        member = next((member for member in self._members if member.path == self._class_names_path), None)
+        member = next(
+            (member for member in self._members if member.path == self._class_names_path), None
+        )
         if member is not None and member.kind == "rows":
             return tuple(self._values.rows_of(member.stored, Field(member.path, "text")))
-        if member is None or member.kind != "column" or member.stored.ndim != 1 or not h5py.check_string_dtype(member.stored.dtype):
+        if (
+            member is None
+            or member.kind != "column"
+            or member.stored.ndim != 1
+            or not h5py.check_string_dtype(member.stored.dtype)
+        ):
             return ()
         self._values.refuse_external(member.stored)
         return tuple(self._values.texts(member.stored))

@@ -11,19 +11,35 @@ import numpy.typing as npt
 
 from fastpack._native.filters import can_decode
 from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN, SPAN
-from fastpack.errors import LimitError, Place, TruncatedFileError, at
+from fastpack.errors import LimitError, Location, TruncatedFileError, with_location
 from fastpack.index.chunks import MAX_FILTERS, MAX_RANK, ChunkTable
 
 # A grid of chunks may have this many places for each that was written: else the table would be mostly holes.
-_MOST_PLACES_FOR_ONE = 64
+_MAX_PLACES_FOR_ONE = 64
 _FEW_PLACES = 4096
-_FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 307: "bzip2", 32000: "lzf"}
-_FILTER_NAMES |= {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2"}
+_FILTER_NAMES = {
+    1: "gzip",
+    2: "shuffle",
+    3: "fletcher32",
+    4: "szip",
+    5: "nbit",
+    6: "scaleoffset",
+    307: "bzip2",
+    32000: "lzf",
+}
+_FILTER_NAMES |= {
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32026: "blosc2",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """How the samples of a dataset are read: by span; those without, by `table`; and where there is none, by the
+    """How the samples of a dataset are read: by span; those without, by `from_table`; and where there is none, by the
     library, for the `reason` given."""
 
     spans: npt.NDArray[Any]
@@ -31,21 +47,23 @@ class Pixels:
     reason: str = ""
 
 
-def locate_pixels(dataset: h5py.Dataset, file_bytes: int, place: Place) -> Pixels:
+def locate_pixels(dataset: h5py.Dataset, file_bytes: int, location: Location) -> Pixels:
     """Raises TruncatedFileError, FormatError or LimitError when the file is damaged."""
     spans = no_spans(len(dataset), sample_bytes_of(dataset))
     if reason := reason_for_the_library(dataset):
         return Pixels(spans, reason=reason)
     if dataset.chunks is None:
-        return _locate_in_one_piece(dataset, spans, file_bytes, place)
-    chunks = chunks_of(dataset, file_bytes, place)
+        return _locate_in_one_piece(dataset, spans, file_bytes, location)
+    chunks = chunks_of(dataset, file_bytes, location)
     if chunks is None:
         return Pixels(spans, reason="nearly all of its chunks were never written")
-    table = ChunkTable(dataset.shape, dataset.chunks, filters_of(dataset), chunks, _fill_of(dataset))
-    table.check(file_bytes, place)
+    table = ChunkTable(
+        dataset.shape, dataset.chunks, filters_of(dataset), chunks, _fill_of(dataset)
+    )
+    table.check(file_bytes, location)
     if len(table.filters) or dataset.chunks[1:] != dataset.shape[1:]:
         return Pixels(spans, table)
-    _fill_spans(spans, table, place)
+    _fill_spans(spans, table, location)
     return Pixels(spans, table if (spans["offset"] == NO_SPAN).any() else None)
 
 
@@ -62,7 +80,11 @@ def no_spans(num_samples: int, lengths: Any) -> npt.NDArray[Any]:
 
 def contiguous_offset(dataset: h5py.Dataset) -> int | None:
     """The byte of the file where the data begin, when they are one piece and were ever written."""
-    if dataset.chunks is not None or dataset.external or dataset.id.get_space_status() == h5py.h5d.SPACE_STATUS_NOT_ALLOCATED:
+    if (
+        dataset.chunks is not None
+        or dataset.external
+        or dataset.id.get_space_status() == h5py.h5d.SPACE_STATUS_NOT_ALLOCATED
+    ):
         return None  # the library gives an offset for nothing, too, when the file has a user block
     offset: int | None = dataset.id.get_offset()
     return offset
@@ -99,8 +121,14 @@ def reason_for_the_library(dataset: h5py.Dataset) -> str:
     if dataset.ndim > MAX_RANK or 0 in dataset.shape or len(filters_of(dataset)) > MAX_FILTERS:
         return "it has too many dimensions or filters, or a dimension of 0"
     filters = filters_of(dataset)
-    unknown = [number for number in range(len(filters)) if not can_decode(filters[number : number + 1])]
-    return f"{_filter_name(int(filters['id'][unknown[0]]))} is decoded by HDF5's library alone" if unknown else ""
+    unknown = [
+        number for number in range(len(filters)) if not can_decode(filters[number : number + 1])
+    ]
+    return (
+        f"{_filter_name(int(filters['id'][unknown[0]]))} is decoded by HDF5's library alone"
+        if unknown
+        else ""
+    )
 
 
 def filled_table(dataset: h5py.Dataset) -> ChunkTable:
@@ -114,43 +142,58 @@ def _fill_of(dataset: h5py.Dataset) -> npt.NDArray[np.uint8]:
     return np.frombuffer(np.asarray(dataset.fillvalue, dataset.dtype).tobytes(), np.uint8)
 
 
-def _locate_in_one_piece(dataset: h5py.Dataset, spans: npt.NDArray[Any], file_bytes: int, place: Place) -> Pixels:
+def _locate_in_one_piece(
+    dataset: h5py.Dataset, spans: npt.NDArray[Any], file_bytes: int, location: Location
+) -> Pixels:
     first = contiguous_offset(dataset)
     if first is None:
         return Pixels(spans, filled_table(dataset))
     if first + dataset.nbytes > file_bytes:
         message = f"{dataset.name} goes past the end of the file; restore the file from its source"
-        raise TruncatedFileError(at(message, Place(place.path, offset=first)))
+        raise TruncatedFileError(with_location(message, Location(location.path, offset=first)))
     spans["offset"] = first + np.arange(len(spans)) * sample_bytes_of(dataset)
     return Pixels(spans)
 
 
-def _fill_spans(spans: npt.NDArray[Any], table: ChunkTable, place: Place) -> None:
+def _fill_spans(spans: npt.NDArray[Any], table: ChunkTable, location: Location) -> None:
     """A span for each sample of an unfiltered chunk of whole samples."""
     written = table.chunks["offset"] != NO_SPAN
     if (table.chunks["length"][written] != table.chunk_bytes).any():
-        raise TruncatedFileError(at("a chunk is not as long as its dataset says; restore the file from its source", place))
+        raise TruncatedFileError(
+            with_location(
+                "a chunk is not as long as its dataset says; restore the file from its source",
+                location,
+            )
+        )
     layer, within = np.divmod(np.arange(len(spans)), table.chunk_shape[0])
     offsets = table.chunks["offset"][layer] + within.astype(np.uint64) * spans["length"]
     spans["offset"] = np.where(written[layer], offsets, NO_SPAN)
 
 
-def chunks_of(dataset: h5py.Dataset, file_bytes: int, place: Place) -> npt.NDArray[Any] | None:
+def chunks_of(
+    dataset: h5py.Dataset, file_bytes: int, location: Location
+) -> npt.NDArray[Any] | None:
     """The file's chunks (m,) CHUNK in the order of their grid, or None where the grid is nearly empty. One walk over the
     library's table: asking for chunk after chunk would walk it each time."""
     entries: list[Any] = []
     note: Callable[[Any], None] = entries.append
     dataset.id.chunk_iter(note)
     grid = [-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
-    if math.prod(grid) > _FEW_PLACES + _MOST_PLACES_FOR_ONE * len(entries):
+    if math.prod(grid) > _FEW_PLACES + _MAX_PLACES_FOR_ONE * len(entries):
         return None
     chunks = np.zeros(math.prod(grid), CHUNK)
     chunks["offset"] = NO_SPAN
     if not entries:
         return chunks
     if max(entry.size for entry in entries) >= 2**32:
-        raise LimitError(at(f"{dataset.name} has chunks of 4 GiB or more; rewrite it in smaller ones", place))
-    corners = np.array([entry.chunk_offset for entry in entries], np.int64) // np.array(dataset.chunks)
+        raise LimitError(
+            with_location(
+                f"{dataset.name} has chunks of 4 GiB or more; rewrite it in smaller ones", location
+            )
+        )
+    corners = np.array([entry.chunk_offset for entry in entries], np.int64) // np.array(
+        dataset.chunks
+    )
     inside = ((corners >= 0) & (corners < grid)).all(axis=1)
     numbers = np.ravel_multi_index(tuple(corners[inside].T), grid)
     found = np.zeros(len(entries), CHUNK)

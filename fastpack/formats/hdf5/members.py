@@ -10,16 +10,16 @@ import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Schema
-from fastpack.errors import LimitError, OptionError, Place, SchemaError, at
+from fastpack.errors import LimitError, Location, OptionError, SchemaError, with_location
 from fastpack.formats.hdf5.axes import checked_axes, guessed_axes
 from fastpack.formats.hdf5.columns import CLASS_NAMES, DATASETS, dataset_name
 
-Kind = Literal["pixels", "picture", "encoded", "vlen", "column", "list", "rows", "other"]
+Kind = Literal["pixels", "single_image", "encoded", "vlen", "column", "list", "rows", "other"]
 FIELDS = {dataset: field for field, dataset in DATASETS.items()}
 # Groups within groups.
 _MAX_DEPTH = 32
 # Numbers of a list that are taken unasked: 1 GiB in memory.
-_MOST_LISTED = 2**27
+_MAX_LISTED = 2**27
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,24 +51,31 @@ class Member:
 
     @property
     def is_blob(self) -> bool:
-        return self.kind in ("pixels", "encoded", "vlen") or (self.kind == "rows" and self.own is not None and self.own.is_blob)
+        return self.kind in ("pixels", "encoded", "vlen") or (
+            self.kind == "rows" and self.own is not None and self.own.is_blob
+        )
 
     @property
     def is_long(self) -> bool:
         """True for lists that are taken only when they are asked for: as columns they lie in memory."""
-        return self.kind == "list" and self.stored.size > _MOST_LISTED
+        return self.kind == "list" and self.stored.size > _MAX_LISTED
 
     @property
     def odd_kind(self) -> str:
         """Why a dataset of kind "other" is no field."""
-        if self.kind == "picture":
+        if self.kind == "single_image":
             return f"{self.stored.shape} is one picture, and not of a set"
         if not self.reason and self.stored.dtype.kind == "V" and self.stored.dtype.names is None:
             return f"{self.stored.dtype} {self.stored.shape} is opaque; store image files as rows of h5py.vlen_dtype(numpy.uint8)"
-        return self.reason or f"{self.stored.dtype} {self.stored.shape} is neither images nor one number or text a sample"
+        return (
+            self.reason
+            or f"{self.stored.dtype} {self.stored.shape} is neither images nor one number or text a sample"
+        )
 
 
-def find_members(file: h5py.File, limits: Limits = DEFAULT_LIMITS, axes: Mapping[str, str] | None = None) -> list[Member]:
+def find_members(
+    file: h5py.File, limits: Limits = DEFAULT_LIMITS, axes: Mapping[str, str] | None = None
+) -> list[Member]:
     """All members, those at the root first. Only hard links are followed, and each group once: links may lead to other
     files, and round in circles. Raises LimitError for more than max_datasets.
 
@@ -78,7 +85,10 @@ def find_members(file: h5py.File, limits: Limits = DEFAULT_LIMITS, axes: Mapping
     if axes or text_attribute(file, "format") != "fastpack":
         return _with_axes(members, axes or {})
     known = {name: field.axes for name, field in own_fields(file).items()}
-    return [_of_axes(member, known.get(member.path, "")) if member.kind == "pixels" else member for member in members]
+    return [
+        _of_axes(member, known.get(member.path, "")) if member.kind == "pixels" else member
+        for member in members
+    ]
 
 
 def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
@@ -91,7 +101,7 @@ def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
             num_found += 1
             if num_found > limits.max_datasets:
                 message = f"the file has more than {limits.max_datasets} groups and datasets; raise max_datasets if they are real"
-                raise LimitError(at(message, Place(file.filename)))
+                raise LimitError(with_location(message, Location(file.filename)))
             inner = f"{path}/{name}".strip("/")
             if stored is None:
                 yield Member(inner, None, "other", 0, reason="a link, which is not followed")
@@ -103,13 +113,17 @@ def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
                 yield _group_member(inner, stored, "encoded", own.get(inner))
             elif inner in own and "values" in stored and "offsets" in stored:
                 yield _group_member(inner, stored, "rows", own[inner])
-            elif isinstance(stored, h5py.Group) and _address(stored) not in seen and inner.count("/") < _MAX_DEPTH:
+            elif (
+                isinstance(stored, h5py.Group)
+                and _address(stored) not in seen
+                and inner.count("/") < _MAX_DEPTH
+            ):
                 seen.add(_address(stored))
                 waiting.append((inner, stored))
 
 
 def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Member]:
-    """The members, with the axes of arrays; an array of one image is a picture."""
+    """The members, with the axes of arrays; an array of one image is an image."""
     columns: defaultdict[str, set[int]] = defaultdict(set)
     stacks: defaultdict[str, set[int]] = defaultdict(set)
     for member in members:
@@ -117,27 +131,42 @@ def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Memb
             columns[member.group].add(member.num_samples)
         elif member.kind == "pixels" and member.stored.ndim > 3:
             stacks[member.group].add(member.num_samples)
-    unknown = set(given) - {name for member in members for name in (member.path, usual_name(member))}
+    unknown = set(given) - {
+        name for member in members for name in (member.path, usual_name(member))
+    }
     if unknown:
-        raise OptionError(f"axes are given for {', '.join(sorted(unknown))}, and the file has no such array")
-    settled = []
+        raise OptionError(
+            f"axes are given for {', '.join(sorted(unknown))}, and the file has no such array"
+        )
+    with_failures = []
     for member in members:
         axes = given.get(member.path, given.get(usual_name(member)))
         if axes is not None:
-            settled.append(_of_axes(member, checked_axes(member.path, getattr(member.stored, "shape", ()), axes)))
+            with_failures.append(
+                _of_axes(
+                    member, checked_axes(member.path, getattr(member.stored, "shape", ()), axes)
+                )
+            )
         elif member.kind == "pixels":
-            settled.append(_of_axes(member, guessed_axes(member.stored.shape, columns[member.group], stacks[member.group])))
+            with_failures.append(
+                _of_axes(
+                    member,
+                    guessed_axes(member.stored.shape, columns[member.group], stacks[member.group]),
+                )
+            )
         else:
-            settled.append(member)
-    return settled
+            with_failures.append(member)
+    return with_failures
 
 
 def _of_axes(member: Member, axes: str) -> Member:
     if axes in ("", DOUBTFUL, PLAIN):
         return replace(member, kind="pixels", axes=axes)
     if "N" not in axes:
-        return replace(member, kind="picture", axes=axes, num_samples=1)
-    return replace(member, kind="pixels", axes=axes, num_samples=member.stored.shape[axes.index("N")])
+        return replace(member, kind="single_image", axes=axes, num_samples=1)
+    return replace(
+        member, kind="pixels", axes=axes, num_samples=member.stored.shape[axes.index("N")]
+    )
 
 
 def usual_name(member: Member) -> str:
@@ -151,7 +180,12 @@ def safe_dataset(file: h5py.Group, path: str) -> h5py.Dataset | None:
         if not isinstance(member, h5py.Group) or not name or not _is_hard_link(member, name):
             return None
         member = member[name]
-    if not isinstance(member, h5py.Dataset) or member.shape is None or member.external or member.is_virtual:
+    if (
+        not isinstance(member, h5py.Dataset)
+        or member.shape is None
+        or member.external
+        or member.is_virtual
+    ):
         return None
     return member
 
@@ -209,7 +243,9 @@ def _own_members(group: h5py.Group) -> Iterator[tuple[str, Any]]:
             yield text, None
             continue
         member = group[name]
-        if isinstance(member, h5py.Group) or (isinstance(member, h5py.Dataset) and member.shape is not None):
+        if isinstance(member, h5py.Group) or (
+            isinstance(member, h5py.Dataset) and member.shape is not None
+        ):
             yield text, member
 
 
@@ -229,12 +265,23 @@ def _dataset_member(path: str, dataset: h5py.Dataset, own: Field | None) -> Memb
     try:
         return replace(_typed_member(path, dataset, dataset.dtype, own), own=own)
     except (TypeError, ValueError) as error:  # a type of HDF5's that numpy lacks, such as a time
-        return Member(path, dataset, "other", dataset.shape[0] if dataset.shape else 0, reason=f"h5py cannot read its values ({error})")
+        return Member(
+            path,
+            dataset,
+            "other",
+            dataset.shape[0] if dataset.shape else 0,
+            reason=f"h5py cannot read its values ({error})",
+        )
 
 
-def _typed_member(path: str, dataset: h5py.Dataset, dtype: np.dtype[Any], own: Field | None) -> Member:
+def _typed_member(
+    path: str, dataset: h5py.Dataset, dtype: np.dtype[Any], own: Field | None
+) -> Member:
     num_samples = dataset.shape[0] if dataset.ndim else 0
-    if dataset.ndim >= (2 if own is not None and own.kind == "pixels" else 3) and dtype.kind in "uif":
+    if (
+        dataset.ndim >= (2 if own is not None and own.kind == "pixels" else 3)
+        and dtype.kind in "uif"
+    ):
         return Member(path, dataset, "pixels", num_samples)
     if dataset.ndim == 1 and h5py.check_vlen_dtype(dtype) == np.uint8:
         return Member(path, dataset, "vlen", num_samples)
@@ -248,4 +295,10 @@ def _typed_member(path: str, dataset: h5py.Dataset, dtype: np.dtype[Any], own: F
 
 def _group_member(path: str, group: h5py.Group, kind: Kind, own: Field | None) -> Member:
     offsets = safe_dataset(group, "offsets")
-    return Member(path, group, kind, len(offsets) - 1 if offsets is not None and offsets.ndim == 1 else -1, own=own)
+    return Member(
+        path,
+        group,
+        kind,
+        len(offsets) - 1 if offsets is not None and offsets.ndim == 1 else -1,
+        own=own,
+    )

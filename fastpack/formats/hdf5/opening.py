@@ -33,7 +33,9 @@ def _open_as_follower(path: Path, *, locking: bool) -> h5py.File:
     if not locking:  # else as the same process may have opened the file
         access.set_file_locking(False, False)
     _bound_reads(access)
-    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, access))
+    return h5py.File(
+        h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, access)
+    )
 
 
 def _bound_reads(access: h5py.h5p.PropFAID) -> None:

@@ -17,7 +17,14 @@ import numpy as np
 
 from fastpack import errors
 from fastpack.core.limits import Limits
-from fastpack.errors import FastpackError, FormatError, LimitError, Place, UnreadableFileError, at
+from fastpack.errors import (
+    FastpackError,
+    FormatError,
+    LimitError,
+    Location,
+    UnreadableFileError,
+    with_location,
+)
 from fastpack.formats.choice import Choice
 from fastpack.index.index import Index
 
@@ -43,7 +50,7 @@ def _refused(error: OSError, path: Path) -> UnreadableFileError:
     reason = error.strerror or str(error)
     message = f"cannot start the process that indexes an untrusted HDF5 file: {reason}"
     remedy = "allow more processes (`ulimit -u`) and a writable temporary folder, or open a file that you trust without untrusted"
-    return UnreadableFileError(error.errno, at(f"{message}; {remedy}", Place(path)))
+    return UnreadableFileError(error.errno, with_location(f"{message}; {remedy}", Location(path)))
 
 
 def _index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
@@ -68,7 +75,10 @@ def _index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
 
 def _packages() -> dict[str, str]:
     """The folder of each package that the child imports, as this process has imported them."""
-    folders = {module.__name__: str(Path(module.__file__ or "").absolute().parents[1]) for module in (h5py, np)}
+    folders = {
+        module.__name__: str(Path(module.__file__ or "").absolute().parents[1])
+        for module in (h5py, np)
+    }
     return folders | {"fastpack": str(_PACKAGE.absolute().parent), "hdf5plugin": folders["h5py"]}
 
 
@@ -76,7 +86,9 @@ def _run(folder: Path, seconds: float) -> "subprocess.CompletedProcess[bytes]":
     """Runs the child in our own empty folder: a path of the dynamic linker may name the current one."""
     command = [sys.executable, "-I", "-S", str(_CHILD.absolute()), str(folder)]
     with _lifeline() as stdin:
-        return subprocess.run(command, stdin=stdin, capture_output=True, timeout=seconds, cwd=folder)
+        return subprocess.run(
+            command, stdin=stdin, capture_output=True, timeout=seconds, cwd=folder
+        )
 
 
 @contextlib.contextmanager
@@ -92,17 +104,35 @@ def _lifeline() -> Iterator[int]:
 
 def _slow(path: Path, limits: Limits) -> LimitError:
     return LimitError(
-        at(f"indexing takes longer than {limits.max_index_seconds} s; raise max_index_seconds if the file is real", Place(path))
+        with_location(
+            f"indexing takes longer than {limits.max_index_seconds} s; raise max_index_seconds if the file is real",
+            Location(path),
+        )
     )
 
 
-def _failure(ended: "subprocess.CompletedProcess[bytes]", path: Path, limits: Limits) -> FastpackError:
+def _failure(
+    ended: "subprocess.CompletedProcess[bytes]", path: Path, limits: Limits
+) -> FastpackError:
     try:
         told = json.loads(ended.stdout)
         kind = getattr(errors, told["error"])
-        return kind(*told["arguments"]) if issubclass(kind, FastpackError) else FormatError(told["arguments"][-1])
+        return (
+            kind(*told["arguments"])
+            if issubclass(kind, FastpackError)
+            else FormatError(told["arguments"][-1])
+        )
     except (ValueError, KeyError, AttributeError, TypeError):
         if ended.returncode == -signal.SIGXCPU:
             return _slow(path, limits)
-        how = signal.strsignal(-ended.returncode) if ended.returncode < 0 else f"exit status {ended.returncode}"
-        return FormatError(at(f"HDF5's library broke down on the file ({how}); restore it from its source", Place(path)))
+        how = (
+            signal.strsignal(-ended.returncode)
+            if ended.returncode < 0
+            else f"exit status {ended.returncode}"
+        )
+        return FormatError(
+            with_location(
+                f"HDF5's library broke down on the file ({how}); restore it from its source",
+                Location(path),
+            )
+        )

@@ -37,7 +37,11 @@ def main(folder: Path) -> int:
     try:
         HDF5.index(Path(orders["path"]), limits=limits, choice=choice).save(folder / "index.npz")
     except FastpackError as error:
-        arguments = [argument for argument in error.args if isinstance(argument, (str, int)) or argument is None]
+        arguments = [
+            argument
+            for argument in error.args
+            if isinstance(argument, (str, int)) or argument is None
+        ]
         sys.stdout.write(json.dumps({"error": type(error).__name__, "arguments": arguments}))
         return 1
     return 0
@@ -71,7 +75,9 @@ def restrain(num_bytes: int, num_seconds: int) -> None:
     }
     for what, most in bounds.items():
         _, hard = resource.getrlimit(what)
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        resource.setrlimit(
+            what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+        )
 
 
 def address_space() -> int:

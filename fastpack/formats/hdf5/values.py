@@ -12,14 +12,14 @@ from fastpack.core.dtypes import SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field
-from fastpack.errors import FormatError, LimitError, Place, at, raise_status
+from fastpack.errors import FormatError, LimitError, Location, Status, raise_status, with_location
 from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.heap import read_texts
 from fastpack.formats.hdf5.locate import contiguous_offset
 from fastpack.formats.hdf5.members import safe_dataset
 from fastpack.index.arrays import Column
 
-_LARGEST_INTEGER = 2**63 - 1
+_MAX_INTEGER = 2**63 - 1
 
 
 def text_of(rows: npt.NDArray[Any]) -> Text:
@@ -35,7 +35,9 @@ def as_read(column: Column) -> Column:
     """Integers have 64 bits here, floats those of the file, in the machine's byte order."""
     if isinstance(column, Ragged):
         return column
-    return column.astype(np.int64 if column.dtype.kind in "iub" else column.dtype.newbyteorder("="), copy=False)
+    return column.astype(
+        np.int64 if column.dtype.kind in "iub" else column.dtype.newbyteorder("="), copy=False
+    )
 
 
 def _kind_of_scalar(dtype: np.dtype[Any]) -> str:
@@ -66,14 +68,23 @@ class StoredValues:
 
     def error(self, message: str) -> FormatError:
         remedy = "name the datasets as docs/formats.md has them, or choose some with fields=..."
-        return FormatError(at(f"{message}; {remedy}", Place(self._path)))
+        return FormatError(with_location(f"{message}; {remedy}", Location(self._path)))
 
-    def vector(self, group: h5py.Group, name: str, kinds: str, length: int | None = None) -> h5py.Dataset:
+    def vector(
+        self, group: h5py.Group, name: str, kinds: str, length: int | None = None
+    ) -> h5py.Dataset:
         """A member of a group that must be there, in one dimension, of numbers of these kinds."""
         dataset = safe_dataset(group, name)
-        if dataset is None or dataset.ndim != 1 or dataset.dtype.kind not in kinds or length not in (None, len(dataset)):
+        if (
+            dataset is None
+            or dataset.ndim != 1
+            or dataset.dtype.kind not in kinds
+            or length not in (None, len(dataset))
+        ):
             count = "" if length is None else f" {length}"
-            raise self.error(f"{group.name}/{name} must be{count} integers in one dimension, in this file")
+            raise self.error(
+                f"{group.name}/{name} must be{count} integers in one dimension, in this file"
+            )
         return dataset
 
     def refuse_external(self, dataset: h5py.Dataset) -> None:
@@ -84,10 +95,12 @@ class StoredValues:
         """Each sample takes a byte at least, but in a dataset that claims to be larger than its file."""
         if num_samples > self._shard.size:
             message = f"{name} claims {num_samples} samples in a file of {self._shard.size} bytes; restore the file from its source"
-            raise LimitError(at(message, Place(self._path)))
+            raise LimitError(with_location(message, Location(self._path)))
 
     def group(self, group: h5py.Group, name: str) -> h5py.Group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], h5py.Group):
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(
+            group[name], h5py.Group
+        ):
             raise self.error(f"{group.name}/{name} must be a group, in this file")
         return group[name]
 
@@ -106,13 +119,22 @@ class StoredValues:
         if blob.dtype != np.uint8:
             raise self.error(f"{blob.name} must be uint8")
         offsets = stored_offsets[...].astype(np.uint64)
-        if len(offsets) < 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any() or offsets[-1] > blob.shape[0]:
+        if (
+            len(offsets) < 1
+            or offsets[0] != 0
+            or (offsets[1:] < offsets[:-1]).any()
+            or offsets[-1] > blob.shape[0]
+        ):
             raise self.error(f"{group.name}/offsets must rise from 0 to the number of bytes")
         first = contiguous_offset(blob) if blob.shape[0] else 0  # HDF5 gives nothing no place
         if first is None:
             raise self.error(f"{group.name}/bytes must be one contiguous piece")
         if first + blob.shape[0] > self._shard.size:
-            raise_status(3, f"{blob.name} goes past the end of the file", Place(self._path, offset=first))
+            raise_status(
+                Status.TRUNCATED,
+                f"{blob.name} goes past the end of the file",
+                Location(self._path, offset=first),
+            )
         spans = np.zeros(len(offsets) - 1, SPAN)
         spans["offset"] = offsets[:-1] + np.uint64(first)
         spans["length"] = offsets[1:] - offsets[:-1]
@@ -122,14 +144,17 @@ class StoredValues:
         return spans
 
     def numbers(self, values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-        if values.dtype.kind == "u" and (values > _LARGEST_INTEGER).any():
-            message = f"{name} has numbers above {_LARGEST_INTEGER}, the largest of a column; choose the others with fields=..."
-            raise FormatError(at(message, Place(self._path)))
+        if values.dtype.kind == "u" and (values > _MAX_INTEGER).any():
+            message = f"{name} has numbers above {_MAX_INTEGER}, the largest of a column; choose the others with fields=..."
+            raise FormatError(with_location(message, Location(self._path)))
         return np.asarray(as_read(values))
 
     def scalars(self, datasets: Sequence[h5py.Dataset]) -> Column:
         """A column of the single values of datasets. Raises FormatError for values of several kinds, which no column holds as they are."""
-        values, kinds = [dataset[()] for dataset in datasets], [_kind_of_scalar(dataset.dtype) for dataset in datasets]
+        values, kinds = (
+            [dataset[()] for dataset in datasets],
+            [_kind_of_scalar(dataset.dtype) for dataset in datasets],
+        )
         if set(kinds) == {"text"}:
             return Text.of_bytes(map(bytes, values))
         if set(kinds) == {"int"}:
@@ -140,9 +165,13 @@ class StoredValues:
             other = next(position for position, kind in enumerate(kinds) if kind != kinds[odd])
             told = " and ".join(_told_kind(datasets[each]) for each in sorted((odd, other)))
             message = f"values of several kinds in one column: {told}; store one kind, or choose other fields, as in fields=['image']"
-            raise FormatError(at(message, Place(self._path)))
+            raise FormatError(with_location(message, Location(self._path)))
         floats = [value for value, kind in zip(values, kinds, strict=True) if kind == "float"]
-        return np.asarray(as_read(np.array(values, np.result_type(*floats, *([np.float64] if "int" in kinds else [])))))
+        return np.asarray(
+            as_read(
+                np.array(values, np.result_type(*floats, *([np.float64] if "int" in kinds else [])))
+            )
+        )
 
     def rows_of(self, group: h5py.Group, field: Field) -> Ragged:
         """The lists, or the texts of any length, of a group of `values` and `offsets`."""

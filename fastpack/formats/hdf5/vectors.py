@@ -12,14 +12,14 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field
-from fastpack.files.spool import let_go
+from fastpack.files.spool import release
 from fastpack.formats.spools import parts
 from fastpack.index.arrays import Column
 
 # Behind the name of a dataset of unfiltered pixels: its samples' checksums.
 CHECKSUMS = "_crc32c"
 # Text of fixed length is read in one go, and by everybody; it may take so many times what rows take that are as long as they need.
-_MOST_FOR_FIXED = 2
+_MAX_FOR_FIXED = 2
 _PIECE_BYTES = 2**22
 
 Array = npt.NDArray[Any]
@@ -48,7 +48,9 @@ class Vector:
         """Whether the group has it, bit for bit."""
         dataset = group[self.name]
         is_alike = dataset.shape == (self.num_rows, *self.shape)
-        return is_alike and all(dataset[rows].tobytes() == piece.tobytes() for rows, piece in self._placed())
+        return is_alike and all(
+            dataset[rows].tobytes() == piece.tobytes() for rows, piece in self._placed()
+        )
 
     def _placed(self) -> Iterator[tuple[slice, Array]]:
         start = 0
@@ -63,7 +65,11 @@ def vectors_of(name: str, field: Field, column: Column) -> list[Vector]:
         inner = vectors_of(f"{name}/values", _of_one(field), column.values)
         return [_offsets(name, column), *inner]
     if isinstance(column, Text) and field.kind == "text":
-        return [_fixed(name, column)] if _is_cheap_fixed(column) else [_offsets(name, column), _bytes(f"{name}/values", column)]
+        return (
+            [_fixed(name, column)]
+            if _is_cheap_fixed(column)
+            else [_offsets(name, column), _bytes(f"{name}/values", column)]
+        )
     if isinstance(column, Ragged):
         crcs = Vector(f"{name}/crc32c", len(column), np.uint32, partial(_crcs, column))
         return [_bytes(f"{name}/bytes", column), _offsets(name, column), crcs]
@@ -98,17 +104,19 @@ def _bytes(name: str, rows: Ragged) -> Vector:
 def _portions(values: Array) -> Iterator[Array]:
     for start in range(0, len(values), _PIECE_BYTES):
         yield values[start : start + _PIECE_BYTES]
-        let_go(values)
+        release(values)
 
 
 def _crcs(rows: Ragged) -> Iterator[Array]:
     """A checksum of each row, from a few rows at a time."""
     start = 0
     while start < len(rows):
-        end = int(np.searchsorted(rows.offsets, rows.offsets[start] + _PIECE_BYTES, side="right")) - 1
+        end = (
+            int(np.searchsorted(rows.offsets, rows.offsets[start] + _PIECE_BYTES, side="right")) - 1
+        )
         piece = rows[start : max(end, start + 1)]
         yield crc32c_rows(np.ascontiguousarray(piece.values), piece.offsets)
-        let_go(rows.values)
+        release(rows.values)
         start += len(piece)
 
 
@@ -120,13 +128,15 @@ def _is_cheap_fixed(text: Text) -> bool:
         if not last.all():
             return False
         longest = max(longest, int(part.lengths.max(initial=0)))
-    return longest * len(text) <= _MOST_FOR_FIXED * (len(text.values) + text.offsets.nbytes)
+    return longest * len(text) <= _MAX_FOR_FIXED * (len(text.values) + text.offsets.nbytes)
 
 
 def _fixed(name: str, text: Text) -> Vector:
     length = max([1, *(int(part.lengths.max(initial=0)) for part in parts(text))])
     strings = h5py.string_dtype("utf-8", length)
-    return Vector(name, len(text), strings, lambda: (_fixed_strings(part, length) for part in parts(text)))
+    return Vector(
+        name, len(text), strings, lambda: (_fixed_strings(part, length) for part in parts(text))
+    )
 
 
 def _fixed_strings(text: Text, length: int) -> Array:

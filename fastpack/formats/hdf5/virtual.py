@@ -1,4 +1,4 @@
-"""Writes a master file: one HDF5 dataset that is virtual, its samples lying in the shards beside the file.
+"""Writes a virtual dataset: one HDF5 dataset that is virtual, its samples lying in the shards beside the file.
 
 Virtual datasets: https://docs.h5py.org/en/stable/vds.html
 """
@@ -15,8 +15,8 @@ import numpy as np
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.core.ragged import Text, concatenate_values
 from fastpack.core.schema import Field
-from fastpack.errors import Place, SchemaError, at
-from fastpack.files.atomic import written_whole
+from fastpack.errors import Location, SchemaError, with_location
+from fastpack.files.atomic import atomic_write
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.checksums import write_checksums
@@ -30,34 +30,49 @@ _NUM_SHARDS = "num_shards"
 _LIBVER = ("earliest", "v110")  # virtual datasets came with HDF5 1.10
 
 
-def write_master(path: Path, shards: Sequence[Path], *, sync: bool = True) -> None:
+def write_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool = True) -> None:
     """Makes `path` show the samples of all shards, of the layout `pixels`, as plain h5py sees one file.
 
-    Images stay in the shards, which are named relative to the master and must lie beside it; labels and other columns are
+    Images stay in the shards, which are named relative to the virtual dataset and must lie beside it; labels and other columns are
     copied. Raises SchemaError when the shards differ.
     """
-    with written_whole(path, sync=sync) as temporary, WrittenFile(temporary, libver=_LIBVER) as master:
+    with (
+        atomic_write(path, sync=sync) as temporary,
+        WrittenFile(temporary, libver=_LIBVER) as virtual,
+    ):
         members = [_members(shard) for shard in shards]
-        odd = next((i for i, other in enumerate(members) if other.keys() != members[0].keys()), None)
+        odd = next(
+            (i for i, other in enumerate(members) if other.keys() != members[0].keys()), None
+        )
         if odd is not None:
-            raise SchemaError(at("the shards hold different datasets; a master needs the same in each", Place(shards[odd])))
-        in_rows = {name: member for each in members for name, member in each.items() if member.kind == "rows"}
+            raise SchemaError(
+                with_location(
+                    "the shards hold different datasets; a virtual dataset needs the same in each",
+                    Location(shards[odd]),
+                )
+            )
+        in_rows = {
+            name: member
+            for each in members
+            for name, member in each.items()
+            if member.kind == "rows"
+        }
         joined = _columns_of(shards) if in_rows else []
         for name, member in members[0].items():
             sources = shards[:1] if name == CLASS_NAMES else shards
             if name in in_rows:
-                _join(master, name, joined[: len(sources)])
+                _join(virtual, name, joined[: len(sources)])
             elif member.kind == "pixels":
-                _show(master, name, member.dtype, shards, [each[name].shape for each in members])
+                _show(virtual, name, member.dtype, shards, [each[name].shape for each in members])
             else:
-                _copy(master, name, sources)
-        _copy_attributes(master, shards[0])
-        master.attrs[_NUM_SHARDS] = len(shards)
-        write_checksums(master)
+                _copy(virtual, name, sources)
+        _copy_attributes(virtual, shards[0])
+        virtual.attrs[_NUM_SHARDS] = len(shards)
+        write_checksums(virtual)
 
 
-def is_master(path: Path) -> bool:
-    """True for what `write_master` made; False for anything else, readable or not."""
+def is_virtual_dataset(path: Path) -> bool:
+    """True for what `write_virtual_dataset` made; False for anything else, readable or not."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             return _NUM_SHARDS in file.attrs
@@ -80,10 +95,13 @@ def _members(shard: Path) -> dict[str, _Stored]:
     with h5py.File(shard, "r", locking=False) as file:
         for member in find_members(file):
             if member.is_blob and member.kind != "pixels":
-                message = f"a master shows pixels and columns, not the files of {member.path}; pack with a size, or leave them out"
-                raise SchemaError(at(message, Place(shard)))
+                message = f"a virtual dataset shows pixels and columns, not the files of {member.path}; pack with a size, or leave them out"
+                raise SchemaError(with_location(message, Location(shard)))
             stored = member.stored
-            found[member.path] = _Stored(member.kind, *((stored.shape, stored.dtype) if isinstance(stored, h5py.Dataset) else ()))
+            found[member.path] = _Stored(
+                member.kind,
+                *((stored.shape, stored.dtype) if isinstance(stored, h5py.Dataset) else ()),
+            )
     return found
 
 
@@ -92,39 +110,58 @@ def _columns_of(shards: Sequence[Path]) -> list[dict[str, tuple[Field, Any]]]:
     found = []
     for shard in shards:
         with h5py.File(shard, "r", locking=False) as file:
-            index = IndexBuilder(file, Shard.of(shard, "hdf5"), check=False, limits=DEFAULT_LIMITS, choice=Choice()).index()
-        columns = {field.source_name: (field, index.columns[field.name]) for field in index.schema.columns}
-        found.append(columns | {CLASS_NAMES: (Field(CLASS_NAMES, "text"), Text.of(index.schema.class_names))})
+            index = IndexBuilder(
+                file, Shard.of(shard, "hdf5"), check=False, limits=DEFAULT_LIMITS, choice=Choice()
+            ).index()
+        columns = {
+            field.source_name: (field, index.columns[field.name]) for field in index.schema.columns
+        }
+        found.append(
+            columns | {CLASS_NAMES: (Field(CLASS_NAMES, "text"), Text.of(index.schema.class_names))}
+        )
     return found
 
 
-def _join(master: h5py.File, name: str, columns: Sequence[dict[str, tuple[Field, Any]]]) -> None:
+def _join(virtual: h5py.File, name: str, columns: Sequence[dict[str, tuple[Field, Any]]]) -> None:
     """Lists, and texts of any length, of all shards."""
     field = columns[0][name][0]
     for vector in vectors_of(name, field, concatenate_values([each[name][1] for each in columns])):
-        vector.write(master)
+        vector.write(virtual)
 
 
-def _show(master: h5py.File, name: str, dtype: Any, shards: Sequence[Path], shapes: Sequence[tuple[int, ...]]) -> None:
+def _show(
+    virtual: h5py.File,
+    name: str,
+    dtype: Any,
+    shards: Sequence[Path],
+    shapes: Sequence[tuple[int, ...]],
+) -> None:
     if any(shape[1:] != shapes[0][1:] for shape in shapes):
-        raise SchemaError(at(f"the shards' {name} are of different sizes; pack them to one size", Place(shards[0])))
+        raise SchemaError(
+            with_location(
+                f"the shards' {name} are of different sizes; pack them to one size",
+                Location(shards[0]),
+            )
+        )
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_obj_track_times(False)  # the same input gives the same bytes
     space = h5py.h5s.create_simple((sum(shape[0] for shape in shapes), *shapes[0][1:]))
     first = 0
     for shard, shape in zip(shards, shapes, strict=True):
         space.select_hyperslab((first,) + (0,) * (len(shape) - 1), shape)
-        creation.set_virtual(space, os.fsencode(shard.name), name.encode(), h5py.h5s.create_simple(shape))
+        creation.set_virtual(
+            space, os.fsencode(shard.name), name.encode(), h5py.h5s.create_simple(shape)
+        )
         first += shape[0]
     space.select_all()
     kind = h5py.h5t.py_create(dtype, logical=True)
-    shown = h5py.Dataset(h5py.h5d.create(master.id, name.encode(), kind, space, creation))
+    shown = h5py.Dataset(h5py.h5d.create(virtual.id, name.encode(), kind, space, creation))
     with h5py.File(shards[0], "r", locking=False) as file:
         for attribute, value in file[name].attrs.items():
             shown.attrs[attribute] = value
 
 
-def _copy(master: h5py.File, name: str, shards: Sequence[Path]) -> None:
+def _copy(virtual: h5py.File, name: str, shards: Sequence[Path]) -> None:
     pieces = []
     for shard in shards:
         with h5py.File(shard, "r", locking=False) as file:
@@ -132,11 +169,11 @@ def _copy(master: h5py.File, name: str, shards: Sequence[Path]) -> None:
     is_text = pieces[0].dtype.kind == "S"
     length = max(piece.dtype.itemsize for piece in pieces)
     dtype = h5py.string_dtype("utf-8", length) if is_text else pieces[0].dtype
-    master.create_dataset(name, data=np.concatenate(pieces).astype(dtype), dtype=dtype)
+    virtual.create_dataset(name, data=np.concatenate(pieces).astype(dtype), dtype=dtype)
 
 
-def _copy_attributes(master: h5py.File, shard: Path) -> None:
-    master.attrs["format_version"] = FORMAT_VERSION
+def _copy_attributes(virtual: h5py.File, shard: Path) -> None:
+    virtual.attrs["format_version"] = FORMAT_VERSION
     with h5py.File(shard, "r", locking=False) as file:
         for name in ("format", "layout", "schema"):
-            master.attrs[name] = file.attrs[name]
+            virtual.attrs[name] = file.attrs[name]

@@ -16,7 +16,8 @@ from fastpack.core.batch import Batch
 from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.core.schema import Field
-from fastpack.errors import CorruptRecordError, Place, SchemaError, at, raise_first
+from fastpack.errors import CorruptRecordError, Location, SchemaError, raise_first, with_location
+from fastpack.files.atomic import write_all
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
 from fastpack.formats.choice import Choice
@@ -29,11 +30,8 @@ from fastpack.formats.hdf5.values import as_read
 from fastpack.formats.hdf5.vectors import Vector
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import parts
-from fastpack.images.headers import ImageFiles
+from fastpack.images.headers import ProbedFiles
 from fastpack.index.index import Index
-
-# What one call writes: see write_rows.c.
-_CALL_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Images:
     """A batch of image files, whose headers and checksums are known."""
 
     batch: Batch
-    files: ImageFiles
+    files: ProbedFiles
     crcs: npt.NDArray[np.uint32]
     infos: npt.NDArray[Any]
 
@@ -62,13 +60,15 @@ class EncodedWriter(Writer[Images]):
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def encode(self, batch: Batch) -> Images:
-        files = ImageFiles.of(batch[self._field.name])
+        files = ProbedFiles.of(batch[self._field.name])
         return Images(batch, files, files.crcs, files.probed[0])
 
-    def place(self, piece: Images) -> None:
+    def append(self, piece: Images) -> None:
         files, first = piece.files, self._next
         outcome = write_rows(self._descriptor, first, files.values, files.offsets, piece.crcs)
-        raise_first([outcome], lambda row: Place(self._path, offset=first + int(files.offsets[row])))
+        raise_first(
+            [outcome], lambda row: Location(self._path, offset=first + int(files.offsets[row]))
+        )
         self._spans.append(_spans(first, files, piece.crcs))
         self._next += len(files.values)
         self._infos.append(piece.infos)
@@ -88,11 +88,15 @@ class EncodedWriter(Writer[Images]):
             shard = Shard.of(self._path, "hdf5")
             self._refuse_other(file, facts, vectors)
             refuse_damaged(file, shard)
-            schema = IndexBuilder(file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()).schema()
+            schema = IndexBuilder(
+                file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()
+            ).schema()
         if not self._columns.are_plain:
             return None
         # What the indexer would find.
-        image = next(field.name for field in schema.fields if field.source_name == dataset_name(self._field))
+        image = next(
+            field.name for field in schema.fields if field.source_name == dataset_name(self._field)
+        )
         found = {field.name: as_read(columns[field.source_name]) for field in schema.columns}
         numbers = np.zeros(len(spans), np.uint32), np.arange(len(spans))
         return Index((shard,), schema, *numbers, found, {image: spans}, {image: infos})
@@ -101,9 +105,17 @@ class EncodedWriter(Writer[Images]):
         """What finds, checks and describes the images, beside them."""
         num_samples = len(spans)
         return [
-            Vector("offsets", num_samples + 1, np.uint64, partial(_offsets, spans, self._first, self._next)),
+            Vector(
+                "offsets",
+                num_samples + 1,
+                np.uint64,
+                partial(_offsets, spans, self._first, self._next),
+            ),
             Vector("crc32c", num_samples, np.uint32, partial(_parts_of, spans, "crc32c")),
-            *(Vector(fact, num_samples, infos.dtype[fact], partial(_parts_of, infos, fact)) for fact in IMAGE_FACTS),
+            *(
+                Vector(fact, num_samples, infos.dtype[fact], partial(_parts_of, infos, fact))
+                for fact in IMAGE_FACTS
+            ),
         ]
 
     def _refuse_other(self, file: h5py.File, facts: list[Vector], vectors: list[Vector]) -> None:
@@ -115,7 +127,12 @@ class EncodedWriter(Writer[Images]):
         if contiguous_offset(group["bytes"]) != self._first:
             other.append("bytes")
         if other:
-            raise CorruptRecordError(at(f"{', '.join(other)}: not what was written; check the disk", Place(self._path)))
+            raise CorruptRecordError(
+                with_location(
+                    f"{', '.join(other)}: not what was written; check the disk",
+                    Location(self._path),
+                )
+            )
 
     def _lay_out_again(self) -> None:
         """Puts round the images what HDF5 says of as many bytes as they came to; samples were left out, or changed their size."""
@@ -123,14 +140,19 @@ class EncodedWriter(Writer[Images]):
         try:
             first = _lay_out(frame, self._field, self._next - self._first)
             if first != self._first:
-                raise SchemaError(at(f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again", Place(self._path)))
+                raise SchemaError(
+                    with_location(
+                        f"HDF5 puts the images at byte {first}, no longer at {self._first}; pack again",
+                        Location(self._path),
+                    )
+                )
             with open(frame, "rb") as file:
-                _write_at(self._descriptor, file.read(first), 0)
+                write_all(self._descriptor, file.read(first), 0)
                 file.seek(self._next)
                 tail = file.read()
         finally:
             frame.unlink(missing_ok=True)
-        _write_at(self._descriptor, tail, self._next)
+        write_all(self._descriptor, tail, self._next)
         os.ftruncate(self._descriptor, self._next + len(tail))
 
     def abandon(self) -> None:
@@ -144,13 +166,6 @@ class EncodedWriter(Writer[Images]):
             self._descriptor = -1
 
 
-def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    left = memoryview(data)
-    while left:
-        written = os.pwrite(descriptor, left[:_CALL_BYTES], offset)
-        left, offset = left[written:], offset + written
-
-
 def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
     """Makes the file with the dataset of bytes, empty, in one piece; gives the byte of the file where it begins."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -161,11 +176,13 @@ def _lay_out(path: Path, field: Field, num_bytes: int) -> int:
     space = h5py.h5s.create_simple((num_bytes,))
     with WrittenFile(path) as file:
         group = file.create_group(dataset_name(field))
-        first: int = h5py.h5d.create(group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation).get_offset()
+        first: int = h5py.h5d.create(
+            group.id, b"bytes", h5py.h5t.STD_U8LE, space, creation
+        ).get_offset()
     return first
 
 
-def _spans(first: int, files: ImageFiles, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+def _spans(first: int, files: ProbedFiles, crcs: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
     """Where image files lie that are written one after the other from byte `first` on; as the indexer tells it."""
     spans = np.zeros(len(files), SPAN)
     spans["offset"] = spans["record_offset"] = first + files.offsets[:-1]

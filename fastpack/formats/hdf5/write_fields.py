@@ -19,7 +19,7 @@ class FieldsWriter(Writer[Batch]):
     def encode(self, batch: Batch) -> Batch:
         return batch
 
-    def place(self, piece: Batch) -> None:
+    def append(self, piece: Batch) -> None:
         self._columns.add(piece)
 
     def close(self) -> None:

@@ -14,8 +14,8 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.schema import Field
-from fastpack.core.threads import share
-from fastpack.errors import Place, SchemaError, ShapeError, raise_status
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import Location, SchemaError, ShapeError, Status, raise_status
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
@@ -61,7 +61,9 @@ class PixelsWriter(Writer[Chunks]):
     def encode(self, batch: Batch) -> Chunks:
         images = batch[self._field.name]
         if images.shape[1:] != self._images.shape[1:]:
-            raise ShapeError(f"the images are {images.shape[1:]}, not {self._images.shape[1:]} as planned; give a size")
+            raise ShapeError(
+                f"the images are {images.shape[1:]}, not {self._images.shape[1:]} as planned; give a size"
+            )
         pixels = np.ascontiguousarray(images, self._field.dtype)
         stored = self._stored(pixels)
         offsets = np.arange(len(pixels) + 1) * (pixels.nbytes // len(pixels))
@@ -71,13 +73,15 @@ class PixelsWriter(Writer[Chunks]):
     def _stored(self, pixels: npt.NDArray[Any]) -> list[Any]:
         """The whole chunks of `pixels`, as the file has them."""
         firsts = range(0, len(pixels) // self._chunk * self._chunk, self._chunk)
-        chunks = [pixels[first : first + self._chunk].reshape(-1).view(np.uint8) for first in firsts]
+        chunks = [
+            pixels[first : first + self._chunk].reshape(-1).view(np.uint8) for first in firsts
+        ]
         if not len(self._filters):
             return list(chunks)
         pipeline = Pipeline(self._filters)  # of this thread
         return [pipeline.encode(chunk.data) for chunk in chunks]
 
-    def place(self, piece: Chunks) -> None:
+    def append(self, piece: Chunks) -> None:
         pixels, chunks, crcs = piece.pixels, piece.chunks, piece.crcs
         if self._rest is not None:
             pixels = np.concatenate([self._rest, pixels])
@@ -105,14 +109,20 @@ class PixelsWriter(Writer[Chunks]):
             self._write_last(self._rest)
         with self._file as file:
             if not has_checksums(self._filters):
-                file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs))
-            write_root(file, self._plan.schema, "pixels", self._columns.vectors(self._columns.whole()))
+                file.create_dataset(
+                    dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs)
+                )
+            write_root(
+                file, self._plan.schema, "pixels", self._columns.vectors(self._columns.whole())
+            )
         self._check()
 
     def _write_last(self, pixels: npt.NDArray[Any]) -> None:
         """The last chunk is as large as the others; what no sample needs is zeros."""
         missing = self._chunk - len(pixels)
-        chunks = self._stored(np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), pixels.dtype)]))
+        chunks = self._stored(
+            np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), pixels.dtype)])
+        )
         self._write(chunks, [crc32c(chunk) for chunk in chunks])
 
     def _check(self) -> None:
@@ -129,27 +139,39 @@ class PixelsWriter(Writer[Chunks]):
             file[dataset_name(self._field)].id.chunk_iter(note)
         with open(self._path, "rb") as opened:
             check = CheckSpans(spans, np.array([opened.fileno()], np.int32))
-            share(check.run)
+            run_in_threads(check.run)
         if (bad := np.flatnonzero((check.statuses != 0) | (spans["record_length"] == 0))).size:
             row = int(bad[0])
-            raise_status(5, "the chunk was not stored as it was written", Place(self._path, row * self._chunk, int(spans["offset"][row])))
+            raise_status(
+                Status.BAD_DATA_CRC,
+                "the chunk was not stored as it was written",
+                Location(self._path, row * self._chunk, int(spans["offset"][row])),
+            )
 
     def abandon(self) -> None:
         self._file.abandon()
         self._columns.close()
 
 
-def _create_images(file: h5py.File, plan: ShardPlan, field: Field, chunk: int, filters: npt.NDArray[Any]) -> h5py.Dataset:
+def _create_images(
+    file: h5py.File, plan: ShardPlan, field: Field, chunk: int, filters: npt.NDArray[Any]
+) -> h5py.Dataset:
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_chunk((chunk, *[size or 0 for size in field.shape]))
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     creation.set_obj_track_times(False)  # the same input gives the same bytes
     for row in filters:
         # Optional: a library that does not know the filter still opens the file, and says so when it reads.
-        creation.set_filter(int(row["id"]), h5py.h5z.FLAG_OPTIONAL, tuple(row["parameters"][: row["num_parameters"]].tolist()))
+        creation.set_filter(
+            int(row["id"]),
+            h5py.h5z.FLAG_OPTIONAL,
+            tuple(row["parameters"][: row["num_parameters"]].tolist()),
+        )
     space = h5py.h5s.create_simple((plan.num_samples, *[size or 0 for size in field.shape]))
     kind = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
-    images = h5py.Dataset(h5py.h5d.create(file.id, dataset_name(field).encode(), kind, space, creation))
+    images = h5py.Dataset(
+        h5py.h5d.create(file.id, dataset_name(field).encode(), kind, space, creation)
+    )
     if field.color:
         images.attrs["color"] = np.bytes_(field.color)
     return images

@@ -12,7 +12,7 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Field
-from fastpack.errors import Place, raise_status
+from fastpack.errors import Location, Status, raise_status
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
@@ -46,7 +46,7 @@ class VlenWriter(Writer[Rows]):
         blobs: Ragged = batch[self._field.name]
         return Rows(batch, blobs, crc32c_rows(blobs.values, blobs.offsets))
 
-    def place(self, piece: Rows) -> None:
+    def append(self, piece: Rows) -> None:
         with self._file.calls():
             for row, blob in enumerate(piece.blobs, start=self._num_samples):
                 self._images[row] = blob
@@ -61,14 +61,24 @@ class VlenWriter(Writer[Rows]):
         crcs = np.concatenate(self._crcs)
         with self._file as file:
             file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
-            write_root(file, self._plan.schema, "vlen", self._columns.vectors(self._columns.whole()))
+            write_root(
+                file, self._plan.schema, "vlen", self._columns.vectors(self._columns.whole())
+            )
         with h5py.File(self._path, "r", locking=False) as file:
             images = file[dataset_name(self._field)]
             for first in range(0, len(crcs), _CHECKED_ROWS):
-                blobs = Ragged.of_bytes(row.tobytes() for row in images[first : first + _CHECKED_ROWS])
-                bad = np.flatnonzero(crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS])
+                blobs = Ragged.of_bytes(
+                    row.tobytes() for row in images[first : first + _CHECKED_ROWS]
+                )
+                bad = np.flatnonzero(
+                    crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS]
+                )
                 if bad.size:
-                    raise_status(5, "the image was not stored as it was written", Place(self._path, first + int(bad[0])))
+                    raise_status(
+                        Status.BAD_DATA_CRC,
+                        "the image was not stored as it was written",
+                        Location(self._path, first + int(bad[0])),
+                    )
 
     def _write_again(self) -> None:
         """HDF5 cannot make such a dataset shorter: the rows go to another file, which takes this one's place."""
@@ -93,4 +103,6 @@ class VlenWriter(Writer[Rows]):
 
 
 def _create_images(file: h5py.File, field: Field, num_samples: int) -> h5py.Dataset:
-    return file.create_dataset(dataset_name(field), (num_samples,), h5py.vlen_dtype(np.uint8), track_times=False)
+    return file.create_dataset(
+        dataset_name(field), (num_samples,), h5py.vlen_dtype(np.uint8), track_times=False
+    )

@@ -6,7 +6,6 @@ and nothing else, in folders, it is no set of WebDataset's but photographs, and 
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,25 @@ from fastpack._native.tar import Members, is_header
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
+from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Kind, Schema
-from fastpack.core.threads import share
-from fastpack.errors import EmptySourceError, FormatError, OptionError, Place, at, from_os_error, raise_first, raise_status
-from fastpack.files.image_folder import Few
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import (
+    EmptySourceError,
+    FormatError,
+    Location,
+    OptionError,
+    from_os_error,
+    raise_first,
+    raise_status,
+    with_location,
+)
+from fastpack.files.image_folder import FirstNames
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
-from fastpack.formats.protocols import BytesDone, ShardPlan, Writer
+from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tar.described import DescribedMembers
 from fastpack.formats.tar.members import (
     IMAGE_ENDINGS,
@@ -42,9 +52,8 @@ from fastpack.formats.tar.schema import TarSchema, refuse_fields
 from fastpack.formats.tar.writer import TarWriter
 from fastpack.images.headers import guess_kind
 from fastpack.index.arrays import Column
-from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.index.kinds import GUESSED, Kinds, by_field, given_kind
 from fastpack.sampling.split import repeated_keys
 
 # What WebDataset decodes as a number, and what as text.
@@ -59,7 +68,7 @@ _TAKEN = ("image", "label", "key")
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
-class TarContainer:
+class TarContainer(SpanContainer):
     name = "tar"
     suffixes: tuple[str, ...] = (".tar",)
     has_class_folders = True
@@ -69,7 +78,9 @@ class TarContainer:
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         if plan.layout != "auto":
-            raise OptionError(f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}")
+            raise OptionError(
+                f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}"
+            )
         return TarWriter(path, plan)
 
     def refuse_fields(self, schema: Schema) -> None:
@@ -89,7 +100,12 @@ class TarContainer:
 
     def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
         if choice.sidecars is not None:
-            raise OptionError(at("sidecars are for folders of images; choose a tar's fields with fields", Place(path)))
+            raise OptionError(
+                with_location(
+                    "sidecars are for folders of images; choose a tar's fields with fields",
+                    Location(path),
+                )
+            )
         shard = Shard.of(path, self.name)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -103,15 +119,6 @@ class TarContainer:
     def explain(self, path: Path) -> list[str]:
         return []
 
-    def shard(self, path: Path) -> Shard:
-        return Shard.of(path, self.name)
-
-    def import_for_fetching(self) -> None:
-        """All is imported with this module."""
-
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a tar has a span; delete the index and it is built again - at {shard.path}")
-
 
 TAR = TarContainer()
 
@@ -119,21 +126,30 @@ TAR = TarContainer()
 class _Table:
     """The members of one open archive, sorted into fields."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice
+    ) -> None:
         self._path, self._descriptor = path, descriptor
         self._class_folder, self._kinds = choice.class_folder, choice.kinds
         listed = Members(descriptor, size, limits.max_features)
         if listed.failure:
             status, error_number, row, offset, message = listed.failure
-            raise_status(status, message, Place(path, row, offset), error_number)
+            raise_status(status, message, Location(path, row, offset), error_number)
         self._own = TarSchema.read(descriptor)
-        self._members, self._notes = without_junk(listed) if self._own is None else (every_member(listed), ())
+        self._members, self._notes = (
+            without_junk(listed) if self._own is None else (every_member(listed), ())
+        )
         if self._own is None:
             self._members, self._notes = self._apart()
         if self._own is None and self._class_folder != "none":
             self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
-            raise EmptySourceError(at("the archive has no samples: files whose names are a key, a dot and an ending", Place(path)))
+            raise EmptySourceError(
+                with_location(
+                    "the archive has no samples: files whose names are a key, a dot and an ending",
+                    Location(path),
+                )
+            )
         self._num_samples = int(self._members.samples[-1]) + 1
         is_first = np.diff(self._members.samples, prepend=-1) > 0
         self._first_offsets = self._members.offsets[is_first]
@@ -148,19 +164,29 @@ class _Table:
         try:
             return by_whole_names(self._members, self._notes)
         except FormatError as error:
-            raise FormatError(at(str(error), Place(self._path))) from None
+            raise FormatError(with_location(str(error), Location(self._path))) from None
 
     def index(self, shard: Shard) -> Index:
         if self._own is not None:
             return self._described(self._own, shard)
-        for suffixes, name in self._names().items():
+        names = self._names()
+        endings = {
+            name: self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
+            for suffixes, name in names.items()
+        }
+        kinds = by_field(self._kinds, endings)
+        for suffixes, name in names.items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
-            stored_as = self._members.suffixes[suffixes[0]] if len(suffixes) == 1 else ""
-            given, _ = given_kind(self._kinds, name, stored_as)
+            stored_as = endings[name]
+            given, _ = given_kind(kinds, name)
             kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
             if kind in _KINDS_OF_FILES:
-                self._add_blobs(Field(name, kind, stored_as="" if stored_as == name else stored_as), chosen, is_given=kind == given)
+                self._add_blobs(
+                    Field(name, kind, stored_as="" if stored_as == name else stored_as),
+                    chosen,
+                    is_given=kind == given,
+                )
             else:
                 self._add_column(name, stored_as, chosen, is_text=given == "text")
         self._add_classes()
@@ -169,21 +195,34 @@ class _Table:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
         usual = ("image", "label", "key")
-        fields = sorted(self._fields, key=lambda field: (usual.index(field.name) if field.name in usual else len(usual), field.name))
+        fields = sorted(
+            self._fields,
+            key=lambda field: (
+                usual.index(field.name) if field.name in usual else len(usual),
+                field.name,
+            ),
+        )
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         schema = Schema(tuple(fields), self._class_names)
-        return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes)
+        return Index(
+            (shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes
+        )
 
     def _note_repeated_keys(self) -> None:
         """Members of one sample that are no neighbours are several samples of one key."""
         if repeated := repeated_keys(self._keys):
             said = f"{len(repeated):,} samples have the key of an earlier one, the first {repeated[0]!r}"
-            self._notes = (*self._notes, f"{said}; if they are parts of it, write the archive with the files of a sample side by side")
+            self._notes = (
+                *self._notes,
+                f"{said}; if they are parts of it, write the archive with the files of a sample side by side",
+            )
 
     def _add_classes(self) -> None:
         """Labels of folders, on request or where samples are images and nothing else."""
         which = self._class_folder
-        if "label" in self._columns or (which is None and [field.name for field in self._fields] != ["image"]):
+        if "label" in self._columns or (
+            which is None and [field.name for field in self._fields] != ["image"]
+        ):
             return
         classes = archived_classes(self._keys, which)
         self._notes += classes.notes
@@ -193,11 +232,20 @@ class _Table:
 
     def _described(self, described: TarSchema, shard: Shard) -> Index:
         """The index of a tar of ours, which says what it holds."""
-        members = DescribedMembers(described, self._members, self._keys, self._read, Place(self._path))
+        members = DescribedMembers(
+            described, self._members, self._keys, self._read, Location(self._path)
+        )
+        kinds = by_field(
+            self._kinds, {field.name: field.stored_as for field in members.schema.fields}
+        )
         for field in members.schema.fields:
-            given, _ = given_kind(self._kinds, field.name, field.stored_as)
-            field = replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
-            self._fields.append(replace(field, stored_as="" if field.stored_as == field.name else field.stored_as))
+            given, _ = given_kind(kinds, field.name)
+            field = (
+                replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
+            )
+            self._fields.append(
+                replace(field, stored_as="" if field.stored_as == field.name else field.stored_as)
+            )
             if field.is_blob:
                 self._place_blobs(self._fields[-1], members.of(members.schema[field.name]))
             else:
@@ -213,7 +261,11 @@ class _Table:
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
         joined = images if images and (np.diff(rows) > 0).all() else ()
         names = {joined: "image"} if joined else {}
-        own = {suffix: self._own_name(suffix) for number, suffix in enumerate(suffixes) if number not in joined}
+        own = {
+            suffix: self._own_name(suffix)
+            for number, suffix in enumerate(suffixes)
+            if number not in joined
+        }
         taken = {"image", *own.values()} if joined else set(own.values())
         for number, suffix in enumerate(suffixes):
             if number not in joined:
@@ -230,21 +282,37 @@ class _Table:
         name = f"{suffix}_column"
         while name in self._members.suffixes:
             name += "_column"
-        self._notes += (f"the files ending in .{suffix} are kept as {name!r}, since {suffix!r} is what samples call something else",)
+        self._notes += (
+            f"the files ending in .{suffix} are kept as {name!r}, since {suffix!r} is what samples call something else",
+        )
         return name
 
     def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
         """Samples whose image is an empty blob."""
-        keys = Few.of([self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()])
+        keys = FirstNames.of(
+            [self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()]
+        )
         if keys.count:
-            self._notes += (f"{keys.counted('sample')} without an image, where others have one: {keys}",)
+            self._notes += (
+                f"{keys.counted('sample')} without an image, where others have one: {keys}",
+            )
 
     def _refuse_twice(self, chosen: npt.NDArray[np.int64], name: str) -> None:
         twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
         if len(twice):
             sample = int(self._members.samples[chosen[twice[0]]])
-            place = Place(self._path, sample, int(self._members.offsets[chosen[twice[0] + 1]]), self._keys[sample])
-            raise FormatError(at(f"a sample has two files for {name}; make the archive again with one of each", place))
+            location = Location(
+                self._path,
+                sample,
+                int(self._members.offsets[chosen[twice[0] + 1]]),
+                self._keys[sample],
+            )
+            raise FormatError(
+                with_location(
+                    f"a sample has two files for {name}; make the archive again with one of each",
+                    location,
+                )
+            )
 
     def _kind_of(self, name: str, chosen: npt.NDArray[np.int64]) -> Kind:
         if name == "image":
@@ -264,47 +332,79 @@ class _Table:
     def _place_blobs(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
         rows = self._members.samples[chosen]
         spans = np.zeros(self._num_samples, SPAN)
-        spans["offset"] = self._first_offsets  # where the file is missing, the blob is the empty one there
-        spans["offset"][rows], spans["length"][rows] = self._members.offsets[chosen], self._members.sizes[chosen]
+        spans["offset"] = (
+            self._first_offsets
+        )  # where the file is missing, the blob is the empty one there
+        spans["offset"][rows], spans["length"][rows] = (
+            self._members.offsets[chosen],
+            self._members.sizes[chosen],
+        )
         self._spans[field.name] = spans
         if field.is_image_file:
             self._infos[field.name] = self._probe(chosen, rows)
 
-    def _probe(self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    def _probe(
+        self, chosen: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[Any]:
         infos = np.zeros(self._num_samples, IMAGE_INFO)
         found = np.zeros(len(chosen), IMAGE_INFO)
-        probing = ProbeBlobs(self._descriptor, self._members.offsets[chosen], self._members.sizes[chosen], found)
-        raise_first(share(probing.run), lambda i: Place(self._path, int(rows[i]), key=self._keys[int(rows[i])]))
+        probing = ProbeBlobs(
+            self._descriptor, self._members.offsets[chosen], self._members.sizes[chosen], found
+        )
+        raise_first(
+            run_in_threads(probing.run),
+            lambda i: Location(self._path, int(rows[i]), key=self._keys[int(rows[i])]),
+        )
         infos[rows] = found
         return infos
 
-    def _add_column(self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], *, is_text: bool) -> None:
+    def _add_column(
+        self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], *, is_text: bool
+    ) -> None:
         texts = self._read(chosen)
         rows = self._members.samples[chosen]
         counts = np.zeros(self._num_samples, np.int64)
         counts[rows] = 1
         ending = (stored_as or name).rsplit(".", 1)[-1]
-        numbers = self._numbers_in(texts, name, rows) if ending in _NUMBERS and not is_text else None
+        numbers = (
+            self._numbers_in(texts, name, rows) if ending in _NUMBERS and not is_text else None
+        )
         values: Column = texts if numbers is None else numbers
         shape: tuple[None, ...] = () if counts.all() else (None,)
         stored_as = "" if stored_as == name else stored_as
-        self._fields.append(Field(name, "text" if numbers is None else "int", shape, "" if numbers is None else "int64", stored_as))
+        self._fields.append(
+            Field(
+                name,
+                "text" if numbers is None else "int",
+                shape,
+                "" if numbers is None else "int64",
+                stored_as,
+            )
+        )
         self._columns[name] = values if shape == () else Ragged(values, offsets_of(counts))
 
     def _read(self, chosen: npt.NDArray[np.int64]) -> Text:
         """The contents of some members."""
         spans = np.zeros(len(chosen), SPAN)
-        spans["offset"], spans["length"] = self._members.offsets[chosen], self._members.sizes[chosen]
+        spans["offset"], spans["length"] = (
+            self._members.offsets[chosen],
+            self._members.sizes[chosen],
+        )
         offsets = offsets_of(spans["length"])
         values = np.empty(offsets[-1], np.uint8)
         gather = Gather(spans, values, offsets[:-1], fds=np.array([self._descriptor], np.int32))
-        raise_first(share(gather.run), lambda i: Place(self._path, int(self._members.samples[chosen[i]])))
+        raise_first(
+            run_in_threads(gather.run),
+            lambda i: Location(self._path, int(self._members.samples[chosen[i]])),
+        )
         return Text(values, offsets)
 
-    def _numbers_in(self, texts: Text, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    def _numbers_in(
+        self, texts: Text, name: str, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64] | None:
         """What the texts say, when all of them are plain integers; lines may end. Else what looks like a number is noted."""
         plain = [text.strip(_SPACE) for text in texts]
-        odd = next((place for place, text in enumerate(plain) if not is_integer(text)), None)
+        odd = next((location for location, text in enumerate(plain) if not is_integer(text)), None)
         if odd is None:
             return np.fromiter(map(int, plain), np.int64, len(plain))
         if looks_like_number(plain[odd]):

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FormatError, Place, at
+from fastpack.errors import FormatError, Location, with_location
 from fastpack.formats.tar.schema import TarSchema
 from fastpack.index.arrays import Column
-
-Rows = npt.NDArray[np.int64]
 
 
 class DescribedMembers:
@@ -23,10 +21,26 @@ class DescribedMembers:
     - read: gives the contents of some members.
     """
 
-    def __init__(self, described: TarSchema, members: Any, keys: Text, read: Callable[[Rows], Text], place: Place) -> None:
-        self._described, self._members, self._keys, self._read, self._place = described, members, keys, read, place
+    def __init__(
+        self,
+        described: TarSchema,
+        members: Any,
+        keys: Text,
+        read: Callable[[Rows], Text],
+        location: Location,
+    ) -> None:
+        self._described, self._members, self._keys, self._read, self._location = (
+            described,
+            members,
+            keys,
+            read,
+            location,
+        )
         owners = [described.field_of(suffix) for suffix in members.suffixes]
-        self._numbers = {field.name: [i for i, owner in enumerate(owners) if owner == field] for field in described.schema.fields}
+        self._numbers = {
+            field.name: [i for i, owner in enumerate(owners) if owner == field]
+            for field in described.schema.fields
+        }
 
     @property
     def schema(self) -> Schema:
@@ -34,10 +48,17 @@ class DescribedMembers:
 
     def of(self, field: Field) -> Rows:
         """The numbers of a field's members, in the order of the samples."""
-        chosen: Rows = np.flatnonzero(np.isin(self._members.suffix_numbers, self._numbers[field.name]))
+        chosen: Rows = np.flatnonzero(
+            np.isin(self._members.suffix_numbers, self._numbers[field.name])
+        )
         samples = self._members.samples[chosen]
         if len(samples) and (np.diff(samples) == 0).any():
-            raise FormatError(at(f"a sample has two members for {field.name!r}; restore the archive from its source", self._place))
+            raise FormatError(
+                with_location(
+                    f"a sample has two members for {field.name!r}; restore the archive from its source",
+                    self._location,
+                )
+            )
         return chosen
 
     def column(self, field: Field) -> Column:
@@ -46,14 +67,23 @@ class DescribedMembers:
             return self._all_keys(field)
         chosen = self.of(field)
         if len(chosen) != len(self._keys):
-            raise FormatError(at(f"some samples have no {field.name!r}; restore the archive from its source", self._place))
+            raise FormatError(
+                with_location(
+                    f"some samples have no {field.name!r}; restore the archive from its source",
+                    self._location,
+                )
+            )
         texts = self._read(chosen)
         if field.kind == "text" and not field.is_list:
             return texts
         try:
             return _parsed(field, [json.loads(text) for text in texts])
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise FormatError(at(f"{field.name!r} holds what is no {field.kind} ({error})", self._place)) from error
+            raise FormatError(
+                with_location(
+                    f"{field.name!r} holds what is no {field.kind} ({error})", self._location
+                )
+            ) from error
 
     def _all_keys(self, field: Field) -> Text:
         """Members of their own have those keys that are not the names of the samples."""
@@ -61,9 +91,15 @@ class DescribedMembers:
         keys = list(self._keys)
         if self._described.keys_end and main is not None:
             images = self.of(main)
-            for sample, suffix in zip(self._members.samples[images].tolist(), self._members.suffix_numbers[images].tolist(), strict=True):
+            for sample, suffix in zip(
+                self._members.samples[images].tolist(),
+                self._members.suffix_numbers[images].tolist(),
+                strict=True,
+            ):
                 keys[sample] += f".{self._members.suffixes[suffix]}"
-        for sample, text in zip(self._members.samples[chosen].tolist(), self._read(chosen), strict=True):
+        for sample, text in zip(
+            self._members.samples[chosen].tolist(), self._read(chosen), strict=True
+        ):
             keys[sample] = text
         return Text.of(keys)
 

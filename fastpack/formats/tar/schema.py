@@ -14,11 +14,12 @@ from fastpack.formats.tar.members import IMAGE_ENDINGS
 
 FORMAT_VERSION = 1
 _UNKNOWN_ENDING = "bin"  # of image files whose format is not known, and of other files
+_FILE_ENDINGS = frozenset({*IMAGE_ENDINGS, _UNKNOWN_ENDING})  # of image files
 _BLOCK = 512
 _SIZE, _TYPE = slice(124, 136), slice(156, 157)
 _COMMENT = b" comment="
-_MOST_BYTES = 1_000_000  # readers take a header of up to 1 MiB
-_MOST_SUFFIX_BYTES = 200
+_MAX_BYTES = 1_000_000  # readers take a header of up to 1 MiB
+_MAX_SUFFIX_BYTES = 200
 _FLOAT_BYTES = 8  # of a number in JSON, as programs read it
 
 
@@ -37,17 +38,24 @@ class TarSchema:
     @classmethod
     def of(cls, schema: Schema, *, keys_end: bool) -> Self:
         """Raises SchemaError for what a tar of samples cannot hold."""
-        taken: set[str] = set()
+        taken = set(_FILE_ENDINGS)  # the main image's members have nothing before these
         fields = tuple(_placed(field, schema, taken) for field in schema.fields)
         return cls(replace(schema, fields=fields), keys_end)
 
     def header(self) -> bytes:
         """The blocks with which the archive begins. Raises SchemaError where they would be too many."""
         schema = json.loads(self.schema.to_json())
-        about = {"format": "fastpack", "format_version": FORMAT_VERSION, "keys_end": self.keys_end, "schema": schema}
+        about = {
+            "format": "fastpack",
+            "format_version": FORMAT_VERSION,
+            "keys_end": self.keys_end,
+            "schema": schema,
+        }
         text = json.dumps(about)
-        if len(text) > _MOST_BYTES:
-            raise SchemaError(f"a tar has {_MOST_BYTES:,} bytes for the names of fields and classes, and these take {len(text):,}")
+        if len(text) > _MAX_BYTES:
+            raise SchemaError(
+                f"a tar has {_MAX_BYTES:,} bytes for the names of fields and classes, and these take {len(text):,}"
+            )
         return tarfile.TarInfo.create_pax_global_header({"comment": text})
 
     @classmethod
@@ -60,22 +68,28 @@ class TarSchema:
         if head[_TYPE] != b"g":
             return None
         try:
-            _, found, text = os.pread(descriptor, min(int(head[_SIZE].strip(b"\0 "), 8), 2 * _MOST_BYTES), _BLOCK).partition(_COMMENT)
+            _, found, text = os.pread(
+                descriptor, min(int(head[_SIZE].strip(b"\0 "), 8), 2 * _MAX_BYTES), _BLOCK
+            ).partition(_COMMENT)
             if not found or b'"fastpack"' not in text[:_BLOCK]:  # git's, say
                 return None
             about = json.loads(text)
             if about["format_version"] != FORMAT_VERSION:
-                raise FormatError(f"a newer fastpack wrote this archive (version {about['format_version']}); install that")
+                raise FormatError(
+                    f"a newer fastpack wrote this archive (version {about['format_version']}); install that"
+                )
             return cls(Schema.from_json(json.dumps(about["schema"])), bool(about["keys_end"]))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise FormatError(f"the archive's header is damaged ({error}); restore it from its source") from error
+            raise FormatError(
+                f"the archive's header is damaged ({error}); restore it from its source"
+            ) from error
 
     def field_of(self, suffix: str) -> Field | None:
         """The field that members of this ending are values of."""
         stem, _, ending = suffix.rpartition(".")
         for field in self.schema.fields:
             own = "" if field == self.main else field.stored_as
-            if field.is_image_file and stem == own and ending in (*IMAGE_ENDINGS, _UNKNOWN_ENDING):
+            if field.is_image_file and stem == own and ending in _FILE_ENDINGS:
                 return field
             if not field.is_image_file and suffix == field.stored_as:
                 return field
@@ -85,7 +99,9 @@ class TarSchema:
     def main(self) -> Field | None:
         """The field whose members have only their format for an ending."""
         files = [field for field in self.schema.fields if field.is_image_file]
-        return next((field for field in files if field.kind == "image"), files[0] if files else None)
+        return next(
+            (field for field in files if field.kind == "image"), files[0] if files else None
+        )
 
     def suffix_of(self, field: Field, format: str) -> str:
         """The ending of a member with an image file of this format."""
@@ -101,7 +117,9 @@ def refuse_fields(schema: Schema) -> None:
 def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
     if field.kind == "pixels" or (field.is_list and field.is_blob):
         what = "arrays" if field.kind == "pixels" else "lists of files"
-        raise SchemaError(f"a tar cannot hold {field.name!r}, {what}; choose HDF5, or leave it out with fields=...")
+        raise SchemaError(
+            f"a tar cannot hold {field.name!r}, {what}; choose HDF5, or leave it out with fields=..."
+        )
     if field.kind == "float" and field.dtype and np.dtype(field.dtype).itemsize > _FLOAT_BYTES:
         message = f"a tar holds floats of 64 bits at most, and {field.name!r} is {field.dtype}"
         raise SchemaError(f"{message}; choose HDF5, or leave it out with fields=...")
@@ -112,14 +130,29 @@ def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
     elif field.name == "label" and field.kind == "int" and not field.is_list:
         stem = "cls"
     else:
-        own = {"text": "txt", "bytes": _UNKNOWN_ENDING}.get("" if field.is_list else field.kind, "json")
+        own = {"text": "txt", "bytes": _UNKNOWN_ENDING}.get(
+            "" if field.is_list else field.kind, "json"
+        )
         stem = stem if ending == own or (field.kind == "bytes" and above) else f"{stem}.{own}"
-    while stem in taken or (field.is_image_file and stem in IMAGE_ENDINGS):
+    while not taken.isdisjoint(_endings(field, stem)):
         stem = f"_{stem}"
-    if "\0" in stem or len(stem.encode("utf-8", "surrogatepass")) > _MOST_SUFFIX_BYTES or not _is_text(stem):
-        raise SchemaError(f"the field {field.name!r} cannot be the ending of a name; choose another name with names=...")
-    taken.add(stem)
+    if (
+        "\0" in stem
+        or len(stem.encode("utf-8", "surrogatepass")) > _MAX_SUFFIX_BYTES
+        or not _is_text(stem)
+    ):
+        raise SchemaError(
+            f"the field {field.name!r} cannot be the ending of a name; choose another name with names=..."
+        )
+    taken |= _endings(field, stem)
     return replace(field, stored_as=stem)
+
+
+def _endings(field: Field, stem: str) -> set[str]:
+    """Return the endings that no other field may have: an image file adds that of its format."""
+    return (
+        {stem, *(f"{stem}.{ending}" for ending in _FILE_ENDINGS)} if field.is_image_file else {stem}
+    )
 
 
 def _is_text(name: str) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 from fastpack.core.batch import Batch
 from fastpack.core.ragged import Text, encoded
 from fastpack.core.schema import Field
-from fastpack.errors import FormatError, Place, at
+from fastpack.errors import FormatError, Location, with_location
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.tar.members import IMAGE_ENDINGS
 from fastpack.formats.tar.schema import TarSchema, json_of
-from fastpack.images.headers import FORMATS, ImageFiles
+from fastpack.images.headers import FORMATS, ProbedFiles
 
 _BLOCK = 512
 _END_BLOCKS = 2
@@ -48,7 +48,11 @@ class TarWriter(Writer[Members]):
     def encode(self, batch: Batch) -> Members:
         keys = list(batch["key"]) if "key" in batch and isinstance(batch["key"], Text) else None
         main, rows = self._described.main, range(batch.num_samples)
-        fields = [field for field in self._described.schema.fields if field != main and not (keys is not None and field.name == "key")]
+        fields = [
+            field
+            for field in self._described.schema.fields
+            if field != main and not (keys is not None and field.name == "key")
+        ]
         columns = [self._members_of(field, batch[field.name]) for field in fields]
         others = [[member for column in columns if (member := column(i)) is not None] for i in rows]
         image_of = self._members_of(main, batch[main.name]) if main is not None else lambda i: None
@@ -57,8 +61,11 @@ class TarWriter(Writer[Members]):
     def _members_of(self, field: Field, values: Any) -> Callable[[int], tuple[str, bytes] | None]:
         """Gives the ending and the bytes of sample i; None for an image that is missing."""
         if field.is_image_file:
-            files = ImageFiles.of(values)
-            suffixes = [self._described.suffix_of(field, FORMATS[number]) for number in files.probed[0]["format"].tolist()]
+            files = ProbedFiles.of(values)
+            suffixes = [
+                self._described.suffix_of(field, FORMATS[number])
+                for number in files.probed[0]["format"].tolist()
+            ]
             return lambda i: (suffixes[i], files.bytes(i)) if files.lengths[i] else None
         if field.kind == "bytes" or (field.kind == "text" and not field.is_list):
             return lambda i: (field.stored_as, values.bytes(i))
@@ -66,14 +73,16 @@ class TarWriter(Writer[Members]):
             return lambda i: (field.stored_as, json_of(list(values[i])))
         return lambda i: (field.stored_as, json_of(values[i].tolist()))
 
-    def place(self, piece: Members) -> None:
+    def append(self, piece: Members) -> None:
         if not self._has_begun:
             self._begin(piece)
         for row, (image, others) in enumerate(zip(piece.images, piece.others, strict=True)):
             key = f"{self._num_samples:08d}" if piece.keys is None else piece.keys[row]
             name, ending = self._name_of(key)
             members = others if image is None else [(ending or image[0], image[1]), *others]
-            if piece.keys is not None and key != self._key_as_read(name, members if image is not None else []):
+            if piece.keys is not None and key != self._key_as_read(
+                name, members if image is not None else []
+            ):
                 members.append((self._key_suffix, encoded(key)))
             for suffix, data in members:
                 self._add(f"{name}.{suffix}", data)
@@ -98,22 +107,33 @@ class TarWriter(Writer[Members]):
 
         Raises FormatError.
         """
-        place = Place(self._path, self._num_samples, key=key)
+        location = Location(self._path, self._num_samples, key=key)
         ending = _ending_of(key)
         name = key[: -len(ending) - 1] if ending else key
         if "\0" in name or {"", ".", ".."} & set(name.split("/")):
-            raise FormatError(at(f"the key {key!r} is no path below a folder; nothing was written", place))
+            raise FormatError(
+                with_location(
+                    f"the key {key!r} is no path below a folder; nothing was written", location
+                )
+            )
         if "." in name.rpartition("/")[2]:
             message = f"a tar's readers take {key!r} for another key, as they end it at its first dot; extract to a folder"
-            raise FormatError(at(f"{message}; nothing was written", place))
+            raise FormatError(with_location(f"{message}; nothing was written", location))
         is_new = name not in self._seen
         if self._seen.setdefault(name, key) != key:
-            raise FormatError(at(f"two samples would have the key {name!r} in a tar; extract to a folder", place))
+            raise FormatError(
+                with_location(
+                    f"two samples would have the key {name!r} in a tar; extract to a folder",
+                    location,
+                )
+            )
         return (name if is_new else self._other_name(name, key)), ending
 
     def _other_name(self, name: str, key: str) -> str:
         """For a sample whose key an earlier one has: readers of tars would take neighbours of one name for one sample."""
-        other = next(each for number in itertools.count(2) if (each := f"{name}_{number}") not in self._seen)
+        other = next(
+            each for number in itertools.count(2) if (each := f"{name}_{number}") not in self._seen
+        )
         self._seen[other] = key
         return other
 
@@ -136,4 +156,8 @@ class TarWriter(Writer[Members]):
 def _ending_of(key: str) -> str | None:
     """The ending of an image file that a key has, as it stands there."""
     stem, dot, ending = key.rpartition(".")
-    return ending if dot and stem and not stem.endswith("/") and ending.lower() in IMAGE_ENDINGS else None
+    return (
+        ending
+        if dot and stem and not stem.endswith("/") and ending.lower() in IMAGE_ENDINGS
+        else None
+    )

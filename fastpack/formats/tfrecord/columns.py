@@ -43,7 +43,13 @@ class NumberColumn:
     def field(self, name: str) -> Field:
         is_scalar = not self._is_list and all((counts == 1).all() for counts in self._counts)
         dtype = "int64" if self.kind == "int" else "float32"
-        return Field(name, self.kind, () if is_scalar else (None,), dtype, "" if name == self.name else self.name)
+        return Field(
+            name,
+            self.kind,
+            () if is_scalar else (None,),
+            dtype,
+            "" if name == self.name else self.name,
+        )
 
     def column(self, field: Field) -> Column:
         flat = concatenate_values(self._values)
@@ -104,7 +110,13 @@ class BytesColumn:
         spans["record_length"], spans["crc32c"] = window.lengths[rows], window.crcs[rows]
         statuses = np.zeros(len(rows), np.int32)
         if self._given != "bytes":
-            probe_many(window.data, np.ascontiguousarray(offsets), np.ascontiguousarray(lengths), infos, statuses)
+            probe_many(
+                window.data,
+                np.ascontiguousarray(offsets),
+                np.ascontiguousarray(lengths),
+                infos,
+                statuses,
+            )
         self._num_filled += int((lengths > 0).sum())
         self._num_images += int(((infos["format"] != 0) & (statuses == 0)).sum())
         self._spans.append(spans)
@@ -124,8 +136,15 @@ class BytesColumn:
     def field(self, name: str) -> Field:
         kind = self.kind
         fewest = 1 if kind == "text" else 0  # a blob that is missing is an empty one
-        is_scalar = not self._is_list and all(((counts >= fewest) & (counts <= 1)).all() for counts in self._counts)
-        return Field(name, kind, () if is_scalar else (None,), stored_as="" if name == self.name else self.name)
+        is_scalar = not self._is_list and all(
+            ((counts >= fewest) & (counts <= 1)).all() for counts in self._counts
+        )
+        return Field(
+            name,
+            kind,
+            () if is_scalar else (None,),
+            stored_as="" if name == self.name else self.name,
+        )
 
     def column(self, field: Field) -> Column:
         assert self._texts is not None
@@ -143,7 +162,10 @@ class BytesColumn:
         """A record for each sample or, of lists, for each value of each."""
         if not field.is_list:
             return np.concatenate(pieces)
-        flat = [piece[counts > 0] if (counts <= 1).all() else piece for piece, counts in zip(pieces, self._counts, strict=True)]
+        flat = [
+            piece[counts > 0] if (counts <= 1).all() else piece
+            for piece, counts in zip(pieces, self._counts, strict=True)
+        ]
         return Ragged(np.concatenate(flat), offsets_of(np.concatenate(self._counts)))
 
 

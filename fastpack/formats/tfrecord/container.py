@@ -3,7 +3,7 @@
 Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,16 +12,30 @@ import numpy as np
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
-from fastpack.core.schema import Field, Schema
-from fastpack.errors import FormatError, LimitError, NoRecordsError, Place, at, raise_status
+from fastpack.core.progress import BytesDone
+from fastpack.core.schema import Schema
+from fastpack.errors import (
+    FormatError,
+    LimitError,
+    Location,
+    NoRecordsError,
+    raise_status,
+    with_location,
+)
 from fastpack.files.shard import Shard
-from fastpack.formats.protocols import BytesDone, ShardPlan
+from fastpack.formats.protocols import ShardPlan
+from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
-from fastpack.formats.tfrecord.damaged import SiftedRecords
-from fastpack.formats.tfrecord.feature_names import CLASS_NAME, fold_class_names, public_name, public_names, with_escapes
+from fastpack.formats.tfrecord.damaged import UndamagedRecords
+from fastpack.formats.tfrecord.feature_names import (
+    CLASS_NAME,
+    fold_class_names,
+    public_name,
+    public_names,
+    with_escapes,
+)
 from fastpack.formats.tfrecord.scan import Window, windows
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
-from fastpack.index.folder_files import Files
 from fastpack.index.index import Index
 from fastpack.index.kinds import GUESSED, Kinds, given_kind
 
@@ -30,7 +44,7 @@ _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
 _TOO_MANY, _WRONG_KIND = 6, 16
 
 
-class TfRecordContainer:
+class TfRecordContainer(SpanContainer):
     name = "tfrecord"
     suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
@@ -58,7 +72,13 @@ class TfRecordContainer:
     ) -> Index:
         return self._index(path, check, limits, progress, kinds)
 
-    def index_fields(self, path: Path, fields: Collection[str], limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
+    def index_fields(
+        self,
+        path: Path,
+        fields: Collection[str],
+        limits: Limits = DEFAULT_LIMITS,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
         return self._index(path, True, limits, None, kinds, fields)
 
     def _index(
@@ -78,20 +98,17 @@ class TfRecordContainer:
             table.add(window)
         return table.index(shard)
 
-    def index_damaged(self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED) -> Index:
-        shard, records, table = self.shard(path), SiftedRecords(path, limits), _Table(path, limits, kinds)
+    def index_damaged(
+        self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED
+    ) -> Index:
+        shard, records, table = (
+            self.shard(path),
+            UndamagedRecords(path, limits),
+            _Table(path, limits, kinds),
+        )
         for window in records.whole():
             table.add(window)
         return records.with_lost(table.index(shard))
-
-    def shard(self, path: Path) -> Shard:
-        return Shard.of(path, self.name)
-
-    def import_for_fetching(self) -> None:
-        """All is imported with this module."""
-
-    def fetch(self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None) -> list[Any]:
-        raise FormatError(f"every blob of a TFRecord has a span; delete the index and it is built again - at {shard.path}")
 
 
 TFRECORD = TfRecordContainer()
@@ -106,13 +123,17 @@ class _Table:
     - fields: those that are wanted. A feature that is not may hold lists of several kinds, and is left out then.
     """
 
-    def __init__(self, path: Path, limits: Limits, kinds: Kinds, fields: Collection[str] | None = None) -> None:
+    def __init__(
+        self, path: Path, limits: Limits, kinds: Kinds, fields: Collection[str] | None = None
+    ) -> None:
         self._path, self._limits, self._kinds = path, limits, kinds
         self._features = Features(limits.max_features)
         self._fields = fields
         self._columns: dict[int, NumberColumn | BytesColumn] = {}
         self._wire_kinds: dict[int, str] = {}
         self._num_records = 0
+        self._num_named = 0
+        self._public: dict[str, str] = {}
 
     def add(self, window: Window) -> None:
         while failure := self._features.add(window.data, window.offsets, window.lengths):
@@ -120,7 +141,9 @@ class _Table:
                 self._raise(failure, window)
         for number in range(len(self._features)):
             kind = self._features.kind(number)
-            if kind != self._wire_kinds.get(number, "absent"):  # new, or its lists were empty and of another kind
+            if kind != self._wire_kinds.get(
+                number, "absent"
+            ):  # new, or its lists were empty and of another kind
                 column = self._column(self._features.name(number), kind)
                 column.skip(self._num_records)
                 self._columns[number], self._wire_kinds[number] = column, kind
@@ -142,36 +165,67 @@ class _Table:
         return True
 
     def _column(self, name: str, wire_kind: str) -> NumberColumn | BytesColumn:
-        public = public_name(name)
-        given, is_list = given_kind(self._kinds, name, public)
+        given, is_list = (
+            given_kind(self._kinds, name, self._field_name(name)) if self._kinds else (None, False)
+        )
         if wire_kind != "bytes":
             return NumberColumn(name, wire_kind, is_list=is_list)
-        if given is None and public in ("key", CLASS_NAME):
+        if given is None and public_name(name) in ("key", CLASS_NAME):
             given = "text"
         return BytesColumn(name, given if given in _KINDS_OF_BYTES else None, is_list=is_list)
 
+    def _field_name(self, name: str) -> str:
+        """Return the name of a feature's field: two features may have one usual name."""
+        if self._num_named < len(self._features):
+            self._num_named = len(self._features)
+            self._public = public_names(
+                [self._features.name(number) for number in range(self._num_named)]
+            )
+        return self._public[name]
+
     def _raise(self, failure: Any, window: Window) -> NoReturn:
         status, _, row, offset, message = failure
-        place = Place(self._path, int(window.record_numbers[row]), window.base + offset)
+        location = Location(self._path, int(window.record_numbers[row]), window.base + offset)
         if status == _TOO_MANY:
-            raise LimitError(at(f"{message}, {self._limits.max_features}; raise max_features if they are real", place))
+            raise LimitError(
+                with_location(
+                    f"{message}, {self._limits.max_features}; raise max_features if they are real",
+                    location,
+                )
+            )
         odd = self._features.odd_one
-        raise_status(status, message if odd is None else f"{self._features.name(odd)}: {message}", place)
+        raise_status(
+            status, message if odd is None else f"{self._features.name(odd)}: {message}", location
+        )
 
     def index(self, shard: Shard) -> Index:
         if not self._num_records:
-            raise NoRecordsError(at("the file has no records; pack it again", Place(self._path)))
+            raise NoRecordsError(
+                with_location("the file has no records; pack it again", Location(self._path))
+            )
         features = {column.name: column for column in self._columns.values()}
         if len(features) < len(self._columns):
             message = "two names of features are the same once bytes that are not UTF-8 are escaped; write the file with other names"
-            raise FormatError(at(message, Place(self._path)))
+            raise FormatError(with_location(message, Location(self._path)))
         named = {public: features[name] for name, public in public_names(features).items()}
         fields = [column.field(public) for public, column in named.items()]
         columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}
-        columns |= {name: with_escapes(columns[name]) for name in ("key", CLASS_NAME) if name in columns}
-        spans = {f.name: column.spans(f) for f in fields if f.is_blob and isinstance(column := named[f.name], BytesColumn)}
-        infos = {f.name: column.infos(f) for f in fields if f.is_image_file and isinstance(column := named[f.name], BytesColumn)}
+        columns |= {
+            name: with_escapes(columns[name]) for name in ("key", CLASS_NAME) if name in columns
+        }
+        spans = {
+            f.name: column.spans(f)
+            for f in fields
+            if f.is_blob and isinstance(column := named[f.name], BytesColumn)
+        }
+        infos = {
+            f.name: column.infos(f)
+            for f in fields
+            if f.is_image_file and isinstance(column := named[f.name], BytesColumn)
+        }
         class_names = fold_class_names(columns)
-        schema = Schema(tuple(f for f in fields if f.name in columns or f.name in spans), class_names)
+        schema = Schema(
+            tuple(f for f in fields if f.name in columns or f.name in spans), class_names
+        )
         numbers = np.zeros(self._num_records, np.uint32)
         return Index((shard,), schema, numbers, np.arange(self._num_records), columns, spans, infos)

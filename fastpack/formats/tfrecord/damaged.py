@@ -21,7 +21,7 @@ from fastpack.index.index import Index
 Mask = npt.NDArray[np.bool_]
 
 
-class SiftedRecords:
+class UndamagedRecords:
     """The records of one file."""
 
     def __init__(self, path: Path, limits: Limits) -> None:

@@ -41,21 +41,32 @@ def public_names(names: Collection[str]) -> dict[str, str]:
         alias = public_name(name)
         is_taken = alias in names or alias in public.values()
         public[name] = free_name(alias, names) if not name else name if is_taken else alias
-    return dict(sorted(public.items(), key=lambda item: (_USUAL.index(item[1]) if item[1] in _USUAL else len(_USUAL), item[1])))
+    return dict(
+        sorted(
+            public.items(),
+            key=lambda item: (_USUAL.index(item[1]) if item[1] in _USUAL else len(_USUAL), item[1]),
+        )
+    )
 
 
 def with_escapes(column: Column) -> Column:
     """Texts as keys and class names are in all formats: bytes that are not UTF-8 are escaped."""
     if isinstance(column, Text):
         return escaped_bytes(column)
-    return Ragged(with_escapes(column.values), column.offsets) if isinstance(column, Ragged) else column
+    return (
+        Ragged(with_escapes(column.values), column.offsets)
+        if isinstance(column, Ragged)
+        else column
+    )
 
 
 def names_classes(schema: Schema) -> bool:
     """Whether we write the name of its class into each record, or the names of a list of labels."""
     if not schema.class_names or "label" not in schema or CLASS_NAME in schema:
         return False
-    return schema["label"].kind == "int" and (schema["label"].shape == () or schema["label"].is_list)
+    return schema["label"].kind == "int" and (
+        schema["label"].shape == () or schema["label"].is_list
+    )
 
 
 def _are_parallel(labels: Ragged, names: Column | None) -> bool:
@@ -74,9 +85,17 @@ def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:
     if type(of_rows) is Ragged and not _are_parallel(of_rows, names_of_rows):
         return ()
     labels, names = flat_values(of_rows), flat_values(names_of_rows)
-    if not isinstance(labels, np.ndarray) or not isinstance(names, Text) or len(names) != len(labels):
+    if (
+        not isinstance(labels, np.ndarray)
+        or not isinstance(names, Text)
+        or len(names) != len(labels)
+    ):
         return ()
-    if labels.dtype.kind != "i" or labels.max(initial=0) >= MAX_CLASSES or names.lengths[labels < 0].any():
+    if (
+        labels.dtype.kind != "i"
+        or labels.max(initial=0) >= MAX_CLASSES
+        or names.lengths[labels < 0].any()
+    ):
         return ()
     labels, names = labels[labels >= 0], names.take(np.flatnonzero(labels >= 0))
     if not len(labels):

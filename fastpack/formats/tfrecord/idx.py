@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.limits import DEFAULT_LIMITS
-from fastpack.errors import FormatError, Place, at, from_os_error
-from fastpack.files.atomic import written_whole
+from fastpack.errors import FormatError, Location, from_os_error, with_location
+from fastpack.files.atomic import atomic_write
 from fastpack.formats.tfrecord.scan import windows
 
 _FRAME_BYTES = 16  # around each record: its length, and two checksums
@@ -28,12 +28,14 @@ def write_offsets(tfrecord: str | os.PathLike[str], output: str | os.PathLike[st
     10
     """
     offsets, sizes = _frames(Path(tfrecord))
-    with written_whole(Path(output)) as temporary:
+    with atomic_write(Path(output)) as temporary:
         np.savetxt(temporary, np.column_stack([offsets, sizes]), fmt="%d")
     return len(offsets)
 
 
-def read_offsets(tfrecord: str | os.PathLike[str], text: str | os.PathLike[str]) -> npt.NDArray[np.int64]:
+def read_offsets(
+    tfrecord: str | os.PathLike[str], text: str | os.PathLike[str]
+) -> npt.NDArray[np.int64]:
     """The numbers of the records that such a text lists, in its order, (n,): what `Reader.take` takes.
 
     Raises FormatError when a line is no record of the file.
@@ -42,11 +44,13 @@ def read_offsets(tfrecord: str | os.PathLike[str], text: str | os.PathLike[str])
     listed = _parse(Path(text))
     numbers = np.searchsorted(offsets, listed[:, 0])
     found = numbers < len(offsets)
-    found[found] = (offsets[numbers[found]] == listed[found, 0]) & (sizes[numbers[found]] == listed[found, 1])
+    found[found] = (offsets[numbers[found]] == listed[found, 0]) & (
+        sizes[numbers[found]] == listed[found, 1]
+    )
     if not found.all():
         line = int(np.argmin(found))
         message = f"line {line + 1} is no record of {tfrecord}; write the text again with `fastpack index --offsets`"
-        raise FormatError(at(message, Place(text)))
+        raise FormatError(with_location(message, Location(text)))
     return numbers.astype(np.int64)
 
 
@@ -58,16 +62,29 @@ def _parse(text: Path) -> npt.NDArray[np.int64]:
     except OSError as error:
         raise from_os_error(error, "read", text) from error
     except (ValueError, OverflowError) as error:
-        raise FormatError(at("this is no list of records: each line must be an offset and a size", Place(text))) from error
+        raise FormatError(
+            with_location(
+                "this is no list of records: each line must be an offset and a size", Location(text)
+            )
+        ) from error
     if len(listed) != len(pairs):
-        raise FormatError(at("this is no list of records: each line must be an offset and a size", Place(text)))
+        raise FormatError(
+            with_location(
+                "this is no list of records: each line must be an offset and a size", Location(text)
+            )
+        )
     return listed
 
 
 def _frames(tfrecord: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where each record's frame begins, and how long it is."""
-    pieces = [(window.offsets + np.uint64(window.base), window.lengths) for window in windows(tfrecord, False, DEFAULT_LIMITS)]
+    pieces = [
+        (window.offsets + np.uint64(window.base), window.lengths)
+        for window in windows(tfrecord, False, DEFAULT_LIMITS)
+    ]
     if not pieces:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    offsets, lengths = (np.concatenate(arrays).astype(np.int64) for arrays in zip(*pieces, strict=True))
+    offsets, lengths = (
+        np.concatenate(arrays).astype(np.int64) for arrays in zip(*pieces, strict=True)
+    )
     return offsets - _HEADER_BYTES, lengths + _FRAME_BYTES

@@ -13,7 +13,7 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import Limits
-from fastpack.errors import Place, from_os_error, raise_status
+from fastpack.errors import Location, Status, from_os_error, raise_status
 
 # The kernels' statuses: see src_cython/kernels/status.h.
 BAD_DATA_CRC, BAD_PROTO = 5, 7
@@ -34,19 +34,32 @@ class Window:
 
     def take(self, rows: npt.NDArray[np.bool_]) -> "Window":
         """Some of the records."""
-        return Window(self.data, self.base, self.record_numbers[rows], self.offsets[rows], self.lengths[rows], self.crcs[rows])
+        return Window(
+            self.data,
+            self.base,
+            self.record_numbers[rows],
+            self.offsets[rows],
+            self.lengths[rows],
+            self.crcs[rows],
+        )
 
     def statuses(self) -> npt.NDArray[np.uint8]:
         """What is wrong with each record: 0, or the kernels' status of one that differs from its checksum or is not an Example."""
         bounds = np.zeros(2 * len(self.offsets) + 1, np.int64)
         bounds[1::2], bounds[2::2] = self.offsets, self.offsets + self.lengths
-        statuses = np.where(crc32c_rows(self.data, bounds)[1::2] == self.crcs, 0, BAD_DATA_CRC).astype(np.uint8)
+        statuses = np.where(
+            crc32c_rows(self.data, bounds)[1::2] == self.crcs, 0, BAD_DATA_CRC
+        ).astype(np.uint8)
         whole = np.flatnonzero(statuses == 0)
-        statuses[whole[~are_examples(self.data, self.offsets[whole], self.lengths[whole])]] = BAD_PROTO
+        statuses[whole[~are_examples(self.data, self.offsets[whole], self.lengths[whole])]] = (
+            BAD_PROTO
+        )
         return statuses
 
 
-def are_examples(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+def are_examples(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.bool_]:
     """Which of these records of `data` are a tf.train.Example, (n,)."""
     sound = np.ones(len(offsets), np.bool_)
     # A pass ends at the first bad record and costs as much as the rest is long, so it takes a few records.
@@ -70,7 +83,9 @@ def windows(path: Path, check: bool, limits: Limits) -> Iterator[Window]:
         raise from_os_error(error, "read", path) from error
 
 
-def _scan_windows(file: Any, size: int, path: Path, check: bool, limits: Limits) -> Iterator[Window]:
+def _scan_windows(
+    file: Any, size: int, path: Path, check: bool, limits: Limits
+) -> Iterator[Window]:
     base, num_records, window_bytes = 0, 0, min(_WINDOW_BYTES, size)
     memory = np.empty(0, np.uint8)  # of all windows: what is kept of one is copied from it
     while base < size:
@@ -78,10 +93,12 @@ def _scan_windows(file: Any, size: int, path: Path, check: bool, limits: Limits)
             memory = np.empty(window_bytes, np.uint8)
         data = memory[: min(window_bytes, size - base)]
         _read_into(file, data, base, path)
-        offsets, lengths, crcs, consumed, wanted, failure = scan(data, size - base, record_limit=limits.max_record_bytes, check=check)
+        offsets, lengths, crcs, consumed, wanted, failure = scan(
+            data, size - base, record_limit=limits.max_record_bytes, check=check
+        )
         if failure:
             status, _, row, offset, message = failure
-            raise_status(status, message, Place(path, num_records + row, base + offset))
+            raise_status(status, message, Location(path, num_records + row, base + offset))
         yield Window(data, base, num_records + np.arange(len(offsets)), offsets, lengths, crcs)
         base, num_records = base + consumed, num_records + len(offsets)
         window_bytes = max(_WINDOW_BYTES, wanted)
@@ -93,5 +110,9 @@ def _read_into(file: Any, data: npt.NDArray[np.uint8], offset: int, path: Path) 
     while left:
         got = file.readinto(left)
         if not got:
-            raise_status(3, "the file became shorter while it was read", Place(path, offset=offset))
+            raise_status(
+                Status.TRUNCATED,
+                "the file became shorter while it was read",
+                Location(path, offset=offset),
+            )
         left = left[got:]

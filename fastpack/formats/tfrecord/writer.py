@@ -16,20 +16,40 @@ from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.ragged import Ragged, Text, flat_values
 from fastpack.core.schema import Field, Kind, Schema
-from fastpack.errors import CorruptRecordError, EmptySourceError, Place, SchemaError, at, raise_first
+from fastpack.errors import (
+    CorruptRecordError,
+    EmptySourceError,
+    Location,
+    SchemaError,
+    raise_first,
+    with_location,
+)
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
 from fastpack.formats.numbers import integers, narrow_floats
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import Spools
-from fastpack.formats.tfrecord.feature_names import CLASS_NAME, MAX_CLASSES, fold_class_names, names_classes, public_names
-from fastpack.images.headers import ImageFiles
+from fastpack.formats.tfrecord.feature_names import (
+    CLASS_NAME,
+    MAX_CLASSES,
+    fold_class_names,
+    names_classes,
+    public_names,
+)
+from fastpack.images.headers import ProbedFiles
 from fastpack.index.arrays import Column
 from fastpack.index.index import Index
 
 _FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}
-_WIRE_KINDS = {"image": "bytes", "mask": "bytes", "bytes": "bytes", "text": "bytes", "int": "int", "float": "float"}
+_WIRE_KINDS = {
+    "image": "bytes",
+    "mask": "bytes",
+    "bytes": "bytes",
+    "text": "bytes",
+    "int": "int",
+    "float": "float",
+}
 
 
 class TfRecordWriter(Writer["Records"]):
@@ -40,24 +60,42 @@ class TfRecordWriter(Writer["Records"]):
 
     def __init__(self, path: Path, plan: ShardPlan, num_workers: int | None) -> None:
         if plan.layout == "pixels":
-            raise SchemaError("TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out")
+            raise SchemaError(
+                "TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out"
+            )
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
         self._rounds_floats = plan.float64 == "round"
-        self._class_names = Text.of([*self._schema.class_names, ""])  # the last for labels without a name
+        self._class_names = Text.of(
+            [*self._schema.class_names, ""]
+        )  # the last for labels without a name
         self._facts = _Facts(path.parent, plan.schema)
         self._end = self._num_records = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def encode(self, batch: Batch) -> "Records":
-        columns = {field.source_name: self._held(field, batch[field.name]) for field in self._schema.fields}
-        files = {field.source_name: ImageFiles.of(batch[field.name]) for field in self._schema.blobs if not field.is_list}
+        columns = {
+            field.source_name: self._held(field, batch[field.name]) for field in self._schema.fields
+        }
+        files = {
+            field.source_name: ProbedFiles.of(batch[field.name])
+            for field in self._schema.blobs
+            if not field.is_list
+        }
         columns |= files
         if names_classes(self._schema):
             labels, num_classes = flat_values(batch["label"]), len(self._class_names) - 1
-            names = self._class_names.take(np.where((labels >= 0) & (labels < num_classes), labels, num_classes))
-            columns[CLASS_NAME] = Ragged(names, batch["label"].offsets) if self._schema["label"].is_list else names
-        wired = [_wire_column(name, self._kind_of(name), values) for name, values in columns.items()]
-        frames = ExampleFrames(wired, batch.num_samples, apart={name: each.crcs for name, each in files.items()})
+            names = self._class_names.take(
+                np.where((labels >= 0) & (labels < num_classes), labels, num_classes)
+            )
+            columns[CLASS_NAME] = (
+                Ragged(names, batch["label"].offsets) if self._schema["label"].is_list else names
+            )
+        wired = [
+            _wire_column(name, self._kind_of(name), values) for name, values in columns.items()
+        ]
+        frames = ExampleFrames(
+            wired, batch.num_samples, apart={name: each.crcs for name, each in files.items()}
+        )
         frames.run()
         return Records(frames, columns)
 
@@ -73,24 +111,32 @@ class TfRecordWriter(Writer["Records"]):
         return Ragged(held, values.offsets) if isinstance(values, Ragged) else held
 
     def _kind_of(self, name: str) -> str:
-        return next((field.kind for field in self._schema.fields if field.source_name == name), "text")
+        return next(
+            (field.kind for field in self._schema.fields if field.source_name == name), "text"
+        )
 
-    def place(self, piece: "Records") -> None:
+    def append(self, piece: "Records") -> None:
         begin, first, offsets = self._end, self._num_records, piece.frames.offsets
         outcome = piece.frames.write(self._descriptor, begin)
-        raise_first([outcome], lambda row: Place(self._path, first + row, begin + int(offsets[row])))
+        raise_first(
+            [outcome], lambda row: Location(self._path, first + row, begin + int(offsets[row]))
+        )
         self._end += int(offsets[-1])
         self._num_records += len(offsets) - 1
         self._facts.add(piece, begin)
 
     def close(self) -> Index | None:
         if not self._num_records:
-            raise EmptySourceError(at("no records were written; a TFRecord needs one at least", Place(self._path)))
+            raise EmptySourceError(
+                with_location(
+                    "no records were written; a TFRecord needs one at least", Location(self._path)
+                )
+            )
         self._close_file()
         shard = Shard.of(self._path, "tfrecord")
         if shard.size != self._end:
             message = f"the file has {shard.size} bytes, and {self._end} were written; has another program written to it?"
-            raise CorruptRecordError(at(message, Place(self._path)))
+            raise CorruptRecordError(with_location(message, Location(self._path)))
         return self._facts.index(shard)
 
     def abandon(self) -> None:
@@ -116,18 +162,26 @@ def refuse_fields(schema: Schema) -> None:
     for field in schema.fields:
         if field.kind not in _WIRE_KINDS:
             message = f"TFRecord cannot hold {field.name!r}, arrays of {field.shape}; choose HDF5"
-            raise SchemaError(f"{message}, or leave it out with fields=..." if field != schema.picture else message)
+            raise SchemaError(
+                f"{message}, or leave it out with fields=..."
+                if field != schema.image_field
+                else message
+            )
     _refuse_taken_names(schema)
 
 
 def _refuse_taken_names(schema: Schema) -> None:
     """Raises SchemaError where readers of the file would take a field for another one, by its name in the file."""
-    written = {field.source_name: field.name for field in schema.fields} | ({CLASS_NAME: CLASS_NAME} if names_classes(schema) else {})
+    written = {field.source_name: field.name for field in schema.fields} | (
+        {CLASS_NAME: CLASS_NAME} if names_classes(schema) else {}
+    )
     fields = {field.name for field in schema.fields} | {"image", "label", "key", CLASS_NAME}
     for stored, read in public_names(written).items():
         if read != written[stored] and read in fields:
             message = f"a TFRecord's feature {stored!r} is read as {read!r}, and it would hold the field {written[stored]!r}"
-            raise SchemaError(f"{message}; choose another name for it with names=..., or leave it out with fields=...")
+            raise SchemaError(
+                f"{message}; choose another name for it with names=..., or leave it out with fields=..."
+            )
 
 
 def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
@@ -142,7 +196,11 @@ def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
     if isinstance(values, Ragged):
         return name, wire_kind, values.values, None, values.offsets
     flat = np.asarray(values)
-    rows = None if flat.ndim == 1 else np.arange(len(flat) + 1, dtype=np.int64) * int(np.prod(flat.shape[1:]))
+    rows = (
+        None
+        if flat.ndim == 1
+        else np.arange(len(flat) + 1, dtype=np.int64) * int(np.prod(flat.shape[1:]))
+    )
     return name, wire_kind, flat.reshape(-1), None, rows
 
 
@@ -174,10 +232,21 @@ class _Facts:
         frames, columns = piece.frames, piece.columns
         blobs = [field.source_name for field in self._schema.blobs]
         images = [field.source_name for field in self._schema.blobs if field.is_image_file]
-        self._columns.append({self._public[name]: _as_read(columns[name]) for name in self._kinds.keys() - {*blobs, *self._folded}})
+        self._columns.append(
+            {
+                self._public[name]: _as_read(columns[name])
+                for name in self._kinds.keys() - {*blobs, *self._folded}
+            }
+        )
         self._infos.append({self._public[name]: columns[name].probed[0] for name in images})
         for i, name in enumerate(blobs):
-            self._spans.append({self._public[name]: _spans(frames, frames.places[:, i], columns[name].lengths, begin)})
+            self._spans.append(
+                {
+                    self._public[name]: _spans(
+                        frames, frames.places[:, i], columns[name].lengths, begin
+                    )
+                }
+            )
         first = len(self._record_numbers)
         self._record_numbers.append(np.arange(first, first + len(frames.crcs)))
 
@@ -205,18 +274,32 @@ class _Facts:
         columns = self._columns.whole()
         class_names = self._class_names() if self._folded else fold_class_names(columns)
         spans, record_numbers = self._spans.whole(), self._record_numbers.whole()
-        fields = tuple(self._field(name, public) for name, public in self._public.items() if public in columns or public in spans)
-        schema, shard_numbers = Schema(fields, class_names), np.zeros(len(record_numbers), np.uint32)
-        return Index((shard,), schema, shard_numbers, record_numbers, columns, spans, self._infos.whole())
+        fields = tuple(
+            self._field(name, public)
+            for name, public in self._public.items()
+            if public in columns or public in spans
+        )
+        schema, shard_numbers = (
+            Schema(fields, class_names),
+            np.zeros(len(record_numbers), np.uint32),
+        )
+        return Index(
+            (shard,), schema, shard_numbers, record_numbers, columns, spans, self._infos.whole()
+        )
 
     def _field(self, name: str, public: str) -> Field:
         kind = self._kinds[name]
-        return Field(public, kind, dtype=_DTYPES.get(kind, ""), stored_as="" if name == public else name)
+        return Field(
+            public, kind, dtype=_DTYPES.get(kind, ""), stored_as="" if name == public else name
+        )
 
     def _class_names(self) -> tuple[str, ...]:
         """Of the labels that occur, as the records tell."""
         names = self._schema.class_names
-        return tuple(names[label] if label in self._labels and label < len(names) else "" for label in range(max(self._labels) + 1))
+        return tuple(
+            names[label] if label in self._labels and label < len(names) else ""
+            for label in range(max(self._labels) + 1)
+        )
 
     def close(self) -> None:
         for spools in (self._columns, self._spans, self._infos, self._record_numbers):
@@ -230,7 +313,9 @@ def _as_read(values: Column) -> Column:
     return values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
 
 
-def _spans(frames: ExampleFrames, places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], begin: int) -> npt.NDArray[Any]:
+def _spans(
+    frames: ExampleFrames, places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], begin: int
+) -> npt.NDArray[Any]:
     """Of blobs at `places` in records that begin at byte `begin`."""
     spans = np.zeros(len(places), SPAN)
     spans["offset"], spans["length"] = places + begin, lengths

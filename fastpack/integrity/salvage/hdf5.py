@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import NO_SPAN, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, Text, flat_values, owners
@@ -47,10 +48,16 @@ def survey_hdf5(path: Path, told: Index | None, limits: Limits = DEFAULT_LIMITS)
     except FastpackError as error:
         if told is None:
             raise
-        index, damages = told, [Damage(f"{error.args[-1]}; the saved index knows what the file held", is_lost=False)]
+        index, damages = (
+            told,
+            [Damage(f"{error.args[-1]}; the saved index knows what the file held", is_lost=False)],
+        )
     else:
         damaged = _damaged_columns(path, index, told)
-        damages = [_damaged_dataset(name, is_lost=told is None and _is_missed(index, name)) for name in damaged]
+        damages = [
+            _damaged_dataset(name, is_lost=told is None and _is_missed(index, name))
+            for name in damaged
+        ]
         if damaged:
             index = told or _without(index, damaged)
     statuses = _statuses(path, index)
@@ -74,7 +81,11 @@ def _damaged_columns(path: Path, index: Index, told: Index | None) -> list[str]:
     damaged = damaged_datasets(path)
     if damaged is not None or told is None:
         return damaged or []
-    return [field.source_name for field in index.schema.columns if not _same_column(index, told, field.name)]
+    return [
+        field.source_name
+        for field in index.schema.columns
+        if not _same_column(index, told, field.name)
+    ]
 
 
 def _damaged_dataset(name: str, *, is_lost: bool) -> Damage:
@@ -83,7 +94,9 @@ def _damaged_dataset(name: str, *, is_lost: bool) -> Damage:
 
 def _is_missed(index: Index, name: str) -> bool:
     """False for attributes, and for the tables that find files: what these find has checksums of its own."""
-    return _is_part(name, _CLASS_NAMES) or any(_is_part(name, field.source_name) for field in index.schema.fields if _is_unsafe(field))
+    return _is_part(name, _CLASS_NAMES) or any(
+        _is_part(name, field.source_name) for field in index.schema.fields if _is_unsafe(field)
+    )
 
 
 def _is_unsafe(field: Field) -> bool:
@@ -105,11 +118,18 @@ def _same_column(a: Index, b: Index, name: str) -> bool:
 
 def _without(index: Index, damaged: list[str]) -> Index:
     """The fields whose values can be trusted: a column that is damaged somewhere may be wrong anywhere."""
-    lost = {f.name for f in index.schema.fields if _is_unsafe(f) and any(_is_part(name, f.source_name) for name in damaged)}
+    lost = {
+        f.name
+        for f in index.schema.fields
+        if _is_unsafe(f) and any(_is_part(name, f.source_name) for name in damaged)
+    }
     fields = tuple(field for field in index.schema.fields if field.name not in lost)
-    class_names = () if any(_is_part(name, _CLASS_NAMES) for name in damaged) else index.schema.class_names
+    class_names = (
+        () if any(_is_part(name, _CLASS_NAMES) for name in damaged) else index.schema.class_names
+    )
     columns, spans, infos = (
-        {name: table for name, table in tables.items() if name not in lost} for tables in (index.columns, index.spans, index.infos)
+        {name: table for name, table in tables.items() if name not in lost}
+        for tables in (index.columns, index.spans, index.infos)
     )
     schema = replace(index.schema, fields=fields, class_names=class_names)
     return replace(index, schema=schema, columns=columns, spans=spans, infos=infos)
@@ -129,20 +149,11 @@ def _statuses(path: Path, index: Index) -> npt.NDArray[np.int32]:
 
 
 def _unreadable(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[int]:
-    """Samples without a place of their own, compressed ones say, can only be tried: a batch that fails is halved."""
+    """Find samples that cannot be read. Those without a span can only be tried."""
     for first in range(0, len(rows), _BATCH_SAMPLES):
-        yield from _unreadable_of(reader, rows[first : first + _BATCH_SAMPLES])
-
-
-def _unreadable_of(reader: Reader, rows: npt.NDArray[np.int64]) -> Iterator[int]:
-    try:
-        reader.read(rows)
-    except FastpackError:
-        if len(rows) == 1:
-            yield int(rows[0])
-            return
-        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            yield from _unreadable_of(reader, half)
+        for tried, result in bisect(reader.read, rows[first : first + _BATCH_SAMPLES]):
+            if isinstance(result, FastpackError):
+                yield int(tried[0])
 
 
 def _damaged_samples(index: Index, statuses: npt.NDArray[np.int32]) -> Iterator[Damage]:

@@ -1,7 +1,7 @@
 """Salvage: what of a damaged file is still whole, and what is not, record by record. A module for each format."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,13 @@ import numpy.typing as npt
 
 from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import NO_SPAN
-from fastpack.core.threads import share
-from fastpack.errors import FormatError, Place, at, from_os_error
-from fastpack.files.companions import index_path
+from fastpack.core.threads import run_in_threads
+from fastpack.errors import FormatError, Location, from_os_error, with_location
+from fastpack.files.companions import exists, index_path
 from fastpack.formats import registry, saved_index
 from fastpack.index.index import Index
 
 Array = npt.NDArray[Any]
-# Called with the bytes done so far.
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -41,24 +39,29 @@ class Damage:
     is_lost: bool = True
     path: Path | None = None
 
-    def place(self, path: Path) -> Place:
+    def location(self, path: Path) -> Location:
         """Where it is, for messages."""
-        return Place(self.path or path, self.record, self.offset, self.key)
+        return Location(self.path or path, self.record, self.offset, self.key)
 
 
-def told_index(path: Path, index_dir: Path | None = None) -> Index | None:
+def trusted_index(path: Path, index_dir: Path | None = None) -> Index | None:
     """What the saved index tells of a file, also of one that is no longer what was indexed; None when there is none.
 
     Raises FormatError when the index is damaged itself.
     """
     where = index_path(path, index_dir)
-    if not where.exists():
+    if not exists(where):
         return None
     index = saved_index.load_index(where, path)
-    if len(index.shards) > 1:  # a master file's; what its shards held, their own indexes know
+    if len(index.shards) > 1:  # a virtual dataset's; what its shards held, their own indexes know
         return None
     if not np.array_equal(index.record_numbers, np.arange(len(index))):
-        raise FormatError(at("the index is not one of a whole file; delete it and it is built again", Place(where)))
+        raise FormatError(
+            with_location(
+                "the index is not one of a whole file; delete it and it is built again",
+                Location(where),
+            )
+        )
     return index
 
 
@@ -75,13 +78,15 @@ def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
     statuses = np.zeros(len(spans), np.int32)
     placed = np.flatnonzero(spans["offset"] != NO_SPAN)
     spans = spans.copy()
-    unread = (spans["record_length"] == 0) & (spans["crc32c"] != 0)  # a checksum that reading does not compare
+    unread = (spans["record_length"] == 0) & (
+        spans["crc32c"] != 0
+    )  # a checksum that reading does not compare
     for name in ("offset", "length"):
         spans[f"record_{name}"][unread] = spans[name][unread]
     with contextlib.ExitStack() as files:
         descriptors = [files.enter_context(opened(path)).fileno() for path in paths]
         job = CheckSpans(spans[placed], np.array(descriptors, np.int32))
-        share(job.run)
+        run_in_threads(job.run)
     statuses[placed] = job.statuses
     return statuses
 

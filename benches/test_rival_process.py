@@ -1,0 +1,116 @@
+"""Tests of rival processes: rounds, and rivals that fail or do not exist."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benches.rival_process import RivalBenchmark, RivalProcess, RivalSpec, RivalUnavailableError
+from benches.rivals.protocol import Amount, Task, Workload
+
+PYTHON = Path(sys.executable)
+FASTPACK = RivalSpec("fastpack", "fastpack", variant="photos.tfrecord")
+
+
+@pytest.fixture
+def task(photos: list[Path], tmp_path: Path) -> Task:
+    paths = [str(path) for path in photos[:6]]
+    return Task("records", str(tmp_path), paths, labels=[0] * 6, batch=4, num_threads=1, size=32)
+
+
+def test_a_turn_delivers_every_byte(task: Task) -> None:
+    process = RivalProcess(FASTPACK, PYTHON, task)
+    try:
+        process.run_round()
+        process.measure_memory()
+    finally:
+        process.close()
+    result = process.result
+    assert (result.num_samples, result.num_bytes) == (
+        6,
+        sum(Path(path).stat().st_size for path in task.paths),
+    )
+    assert len(result.seconds) == 1
+    assert result.peak_mb > 1
+    assert not process.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "python", "reason"),
+    [
+        (
+            RivalSpec("away", "fastpack", "elsewhere"),
+            Path("elsewhere/bin/python"),
+            "no environment 'elsewhere'",
+        ),
+        (RivalSpec("unknown", "no_such_module"), PYTHON, "no_such_module"),
+        (RivalSpec("fails", "fastpack", variant="photos.jpeg"), PYTHON, "photos.jpeg"),
+    ],
+)
+def test_who_fails_is_missing_and_the_others_go_on(
+    task: Task, spec: RivalSpec, python: Path, reason: str
+) -> None:
+    benchmark = RivalBenchmark()
+    try:
+        benchmark.add(spec, python, task)
+        benchmark.add(FASTPACK, PYTHON, task)
+        results = benchmark.run(rounds=2)
+    finally:
+        benchmark.close()
+    assert reason in benchmark.missing[spec.name]
+    assert [(result.name, len(result.seconds)) for result in results] == [("fastpack", 2)]
+
+
+def test_delivering_less_is_no_way_to_win(task: Task) -> None:
+    process = RivalProcess(FASTPACK, PYTHON, task)
+    process._least = Amount(7, 0)
+    try:
+        with pytest.raises(RivalUnavailableError, match="delivered"):
+            process.run_round()
+    finally:
+        process.close()
+
+
+def test_only_run_is_timed() -> None:
+    order: list[str] = []
+
+    def run() -> Amount:
+        order.append("run")
+        return Amount(1, 2)
+
+    seconds, amount = Workload(
+        run, lambda: order.append("before"), lambda: order.append("after")
+    ).timed()
+    assert order == ["before", "run", "after"]
+    assert amount + Amount(1, 1) == Amount(2, 3)
+    assert seconds >= 0
+
+
+def test_small_images_have_their_size(task: Task) -> None:
+    small = Task("open", task.folder, [], [], batch=2, num_threads=1, size=1, num_small=3)
+    images = [image for image, _ in small.samples()]
+    assert len(set(images)) == 3
+    assert {len(image) for image in images} == {100}
+
+
+def test_a_contest_tells_how_far_it_is_and_ends_in_time(task: Task) -> None:
+    said: list[str] = []
+    benchmark = RivalBenchmark(log=said.append)
+    try:
+        benchmark.add(FASTPACK, PYTHON, task)
+        (result,) = benchmark.run(rounds=3, until=0.0)
+    finally:
+        benchmark.close()
+    assert len(result.seconds) == 1
+    assert [line.partition(":")[0] for line in said] == [
+        "fastpack",
+        "round 1 of 3",
+        "no time for round 2 of 3",
+    ]
+
+
+def test_who_says_nothing_is_missing(task: Task) -> None:
+    benchmark = RivalBenchmark(timeout_seconds=0.0)
+    benchmark.add(FASTPACK, PYTHON, task)
+    benchmark.close()
+    assert benchmark.missing == {"fastpack": "no answer within 0 seconds"}

@@ -1,0 +1,129 @@
+"""What the measurements of scaling write down; no clock decides about a test."""
+
+import json
+
+import pytest
+
+from benches import memory, scaling
+from benches.curves import Curve, Point, measured
+from benches.provenance import command
+from tests.support.images import jpeg
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(jpeg(60 + number, 80, seed=number))
+    return folder
+
+
+def curves_of(subject, photos, *options):
+    written = photos.parent / "curves.json"
+    small = ["--rounds", "2", "--images", "6", "--max-samples", "1000", "--max-megapixels", "0.1"]
+    scaling.main([subject, "--photos", str(photos), "--json", str(written), *small, *options])
+    told = json.loads(written.read_text())
+    assert {"machine", "revision", "data", "command"} <= told.keys()
+    return {curve.name: curve for curve in map(Curve.from_json, told["curves"])}
+
+
+@pytest.mark.parametrize(
+    ("subject", "names", "line", "position"),
+    [
+        ("threads", {"threads"}, "random crops", 1),
+        ("dataset", {"dataset", "dataset-memory", "dataset-open"}, "shuffled", 1000),
+        ("image", {"image"}, "whole, new memory", 0.1),
+        ("batch", {"batch"}, "encoded records", 4),
+    ],
+)
+def test_each_question_is_answered(photos, subject, names, line, position):
+    curves = curves_of(subject, photos)
+    assert set(curves) == names
+    figures = curves[subject].lines[line][position]
+    assert len(figures) == 2
+    assert min(figures) > 0
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_cold_is_left_out_where_nothing_is_forgotten(photos, monkeypatch, forgets):
+    monkeypatch.setattr(scaling, "evict", lambda paths: forgets)
+    curves = curves_of("cache", photos)
+    if not forgets:
+        assert curves == {}
+    else:
+        assert curves["cache"].lines.keys() == {"warm", "cold"}
+        assert "random crops, HDF5" in curves["cache"].lines["cold"]
+
+
+def test_points_take_turns():
+    order = []
+    points = [
+        Point("a", 1, lambda: float(order.append("a") or len(order))),
+        Point("b", 1, lambda: float(order.append("b") or len(order))),
+    ]
+    assert measured(points, 2) == {"a": {1: [3.0, 5.0]}, "b": {1: [4.0, 6.0]}}
+    assert order == ["a", "b"] * 3
+
+
+def test_a_curve_survives_json():
+    curve = Curve(
+        "threads",
+        "Threads",
+        "threads",
+        "images/s",
+        {"a": {1: [1.0, 2.0], 2: [3.0]}, "b": {"cold": [4.0]}},
+    )
+    assert Curve.from_json(json.loads(json.dumps(curve.to_json()))) == curve
+
+
+def test_a_large_photograph_has_the_pixels_that_were_asked_for():
+    import numpy as np
+
+    photo = np.arange(30 * 40 * 3, dtype=np.uint8).reshape(30, 40, 3)
+    for megapixels in (0.0003, 0.01):
+        height, width = scaling.photo_of(photo, megapixels).shape[:2]
+        assert height * width == pytest.approx(megapixels * 1e6, rel=0.1)
+        assert width / height == pytest.approx(4 / 3, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["/somewhere/benches/scaling.py", "all", "--rounds", "3"],
+            "python -m benches.scaling all --rounds 3",
+        ),
+        (["/somewhere/benches/report/__main__.py", "a.json"], "python -m benches.report a.json"),
+        (
+            ["benches/scaling.py", "--scratch", "/some/folder here"],
+            "python -m benches.scaling --scratch 'folder here'",
+        ),
+    ],
+)
+def test_the_command_names_no_folder_of_the_machine(arguments, said):
+    assert command(arguments) == said
+
+
+@pytest.mark.parametrize("subject", ["decodes", "pack"])
+def test_memory_is_written_down_too(photos, subject):
+    written = photos.parent / "memory.json"
+    memory.main(
+        [
+            subject,
+            "--photos",
+            str(photos),
+            "--decodes",
+            "300",
+            "--samples",
+            "3",
+            "6",
+            "--json",
+            str(written),
+        ]
+    )
+    (curve,) = map(Curve.from_json, json.loads(written.read_text())["curves"])
+    assert curve.name == f"memory-{subject}"
+    for points in curve.lines.values():
+        assert list(points) == ([256, 512] if subject == "decodes" else [3, 6])
+        assert min(map(min, points.values())) > 1

@@ -1,0 +1,32 @@
+"""SpanContainer: what containers share whose files hold every blob as it is, in one piece."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastpack.core.schema import Field
+from fastpack.errors import FormatError, Location, with_location
+from fastpack.files.shard import Shard
+from fastpack.index.folder_files import Files
+
+
+class SpanContainer:
+    """A file format whose blobs all have spans: the reader needs nothing else of it."""
+
+    name: str
+
+    def shard(self, path: Path) -> Shard:
+        """Return the identity of a file as it is now."""
+        return Shard.of(path, self.name)
+
+    def import_for_fetching(self) -> None:
+        """Import nothing: blobs with spans are not fetched."""
+
+    def fetch(
+        self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
+    ) -> list[Any]:
+        """Raise FormatError: only a damaged index has a blob without a span."""
+        message = (
+            f"every blob of a {self.name} file has a span; delete its index, and it is built again"
+        )
+        raise FormatError(with_location(message, Location(shard.path)))

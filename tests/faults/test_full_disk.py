@@ -1,0 +1,109 @@
+"""A disk that is full for real: nothing half-written is seen, the error says so, and with room again the pack goes on."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fastpack
+from fastpack.errors import FastpackError
+from tests.support.images import jpeg
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts a disk"
+)
+DISK_BYTES = 8 * 2**20
+NUM_IMAGES, IMAGE_BYTES = 48, 100_000
+
+
+@pytest.fixture
+def disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder],
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"mounting is not allowed here: {mounted.stderr}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(NUM_IMAGES):
+        image = jpeg(40, 50, seed=number)
+        (folder / f"{number:02}.jpg").write_bytes(
+            image + bytes(IMAGE_BYTES - len(image))
+        )  # a file may have more behind its end
+    return folder
+
+
+@pytest.fixture(scope="module", params=["tfrecord", "h5"])
+def expected(request, photos, tmp_path_factory):
+    """Name -> bytes of an undisturbed pack."""
+    folder = tmp_path_factory.mktemp("expected")
+    pack(photos, folder / f"x.{request.param}")
+    return shards_in(folder)
+
+
+def pack(photos, output, **about):
+    # Little memory: then the disk fills up in the middle of a shard, not with its only batch.
+    fastpack.pack(photos, output, fastpack.PackOptions(shards=2, memory="1MB"), **about)
+
+
+def shards_in(folder):
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.suffix != ".npz" and path.is_file()
+    }
+
+
+def fill(disk, leave_bytes):
+    """Takes all but `leave_bytes` of the disk."""
+    room = os.statvfs(disk)
+    (disk / "ballast").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - leave_bytes)))
+
+
+def refused(photos, disk, output, **about):
+    with pytest.raises(FastpackError, match=rf"(room|No space left).*{disk}") as told:
+        pack(photos, output, **about)
+    assert told.value.errno == errno.ENOSPC
+    assert not [name for name in shards_in(disk) if name != "ballast"]  # nothing under a final name
+
+
+def goes_on(photos, disk, output, expected):
+    (disk / "ballast").unlink()
+    pack(photos, output, resume=True)
+    assert shards_in(disk) == expected
+    assert {path.suffix for path in disk.iterdir()} == {output.suffix, ".npz"}  # no staging folder
+
+
+# Nothing; the plan alone; less than a shard; its images, but not what is around them; a shard and little more; nearly all.
+@pytest.mark.parametrize(
+    "leave_bytes",
+    [0, 8192, 1_000_000, 2_402_000, 2_405_000, 2_500_000, 3_500_000, 4_802_000, 4_806_000],
+)
+def test_little_room(photos, disk, expected, leave_bytes):
+    output = disk / f"x.{next(iter(expected)).partition('.')[2]}"
+    fill(disk, leave_bytes)
+    refused(photos, disk, output)
+    goes_on(photos, disk, output, expected)
+
+
+@pytest.mark.parametrize("num_done", [1, 20, 30, 47])
+def test_somebody_else_takes_the_room(photos, disk, expected, num_done):
+    output = disk / f"x.{next(iter(expected)).partition('.')[2]}"
+
+    def take(samples_done, samples, bytes_done):
+        if samples_done >= num_done and not (disk / "ballast").exists():
+            fill(disk, 0)
+
+    refused(photos, disk, output, progress=take)
+    goes_on(photos, disk, output, expected)

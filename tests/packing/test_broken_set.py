@@ -1,0 +1,67 @@
+"""Of 1,000 files 2% are broken, in ten ways: the report names exactly the bad ones, and who may skip none names the first."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import broken_set
+from tests.support.paths import ROOT
+
+
+@pytest.fixture(scope="module", params=["out.tfrecord", "out.h5"])
+def told(request, tmp_path_factory):
+    """What packs of the set said."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "out").mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        broken_set.__name__,
+        folder / "in",
+        folder / "out" / request.param,
+    ]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def test_two_percent_in_ten_ways():
+    places = [number for pair in broken_set.PLACES.values() for number in pair]
+    assert len(broken_set.PLACES) == 10
+    assert len(set(places)) == broken_set.NUM_FILES * 2 // 100
+
+
+@pytest.mark.parametrize("check", ["header", "decode"])
+def test_the_report_is_exact(told, check):
+    bad = broken_set.expected(decoding=check == "decode")
+    found = told[check]
+    assert [(number, reason) for number, reason, *_ in found["rejects"]] == bad
+    assert [(line["sample"], line["reason"]) for line in found["report"]] == bad
+    for line in found["report"]:
+        assert line["key"] == broken_set.name_of(line["sample"])
+        assert line["path"].endswith(line["key"])
+        assert line["message"].endswith(line["path"])
+
+
+@pytest.mark.parametrize("check", ["header", "decode"])
+def test_all_others_are_packed(told, check):
+    """A PNG named .JPEG and CMYK among them."""
+    bad = dict(broken_set.expected(decoding=check == "decode"))
+    assert told[check]["labels"] == [
+        number for number in range(broken_set.NUM_FILES) if number not in bad
+    ]
+    assert told[check]["is_sound"]
+
+
+def test_each_is_named_when_it_is_the_first(told):
+    assert [tuple(one) for one in told["named"]] == broken_set.expected(decoding=True)
+
+
+def test_unreadable_files_are_refused_by_the_system(told):
+    """Not by a test that pretends."""
+    messages = {line["sample"]: line["message"] for line in told["decode"]["report"]}
+    assert all(
+        "Permission denied" in messages[number] for number in broken_set.PLACES["unreadable"]
+    )

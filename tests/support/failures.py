@@ -1,0 +1,21 @@
+"""Errors of files that are read whole."""
+
+import numpy as np
+
+import fastpack
+from fastpack.errors import FastpackError
+from tests.support.images import jpeg
+
+IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
+
+
+def failure_of(path, **options):
+    """The error that opening or reading the whole file meets, None if none. Whatever it is, it names the file."""
+    failure = None
+    try:
+        reader = fastpack.open(path, **options)
+        reader.read(np.arange(len(reader)))
+    except FastpackError as error:
+        failure = error
+    assert failure is None or path.name in str(failure)
+    return failure
