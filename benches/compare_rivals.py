@@ -39,13 +39,13 @@ _HUGGING_FACE = RivalSpec("HF datasets", "huggingface", "torch")
 
 @dataclass(frozen=True)
 class Subject:
-    """A question to rivals. The first entry that runs is the baseline.
+    """A question to rivals. The first rival that runs is the baseline.
 
     - share: factor of `--samples`; some rivals would take minutes for all.
     """
 
     title: str
-    entries: tuple[RivalSpec, ...]
+    rivals: tuple[RivalSpec, ...]
     unit: str = "samples"
     share: float = 1.0
 
@@ -194,24 +194,20 @@ def task_of(subject: str, arguments: argparse.Namespace, folder: Path) -> Task:
     )
 
 
-def answered(
-    name: str, arguments: argparse.Namespace, folder: Path, until: float
-) -> dict[str, Any]:
+def answer(name: str, arguments: argparse.Namespace, folder: Path, until: float) -> dict[str, Any]:
     """Print the subject's table and return its figures. Progress goes to stderr."""
     subject, task = SUBJECTS[name], task_of(name, arguments, folder)
 
     def python_of(environment: str) -> Path:
-        return (
-            Path(arguments.environments).absolute() / environment / "bin" / "python"
-            if environment
-            else Path(sys.executable)
-        )
+        if not environment:
+            return Path(sys.executable)
+        return Path(arguments.environments).absolute() / environment / "bin" / "python"
 
     def log(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {name}: {line}", file=sys.stderr, flush=True)
 
     with contextlib.closing(RivalBenchmark(60 * arguments.timeout, log)) as benchmark:
-        for spec in subject.entries:
+        for spec in subject.rivals:
             if not arguments.only or spec.module in arguments.only:
                 benchmark.add(spec, python_of(spec.environment), task)
         results = benchmark.run(arguments.rounds, until)
@@ -245,7 +241,7 @@ def main(given: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory(
             dir=arguments.scratch, ignore_cleanup_errors=True
         ) as folder:
-            answers.append(answered(subject, arguments, Path(folder), until))
+            answers.append(answer(subject, arguments, Path(folder), until))
         record(arguments.json, arguments.photos, subjects=answers)
 
 

@@ -33,7 +33,7 @@ def _evict_file(path: Path) -> None:
 
 
 def _is_cached(path: Path) -> bool:
-    """Return whether the middle page is cached; True if the file system cannot tell.
+    """Return whether the middle page is cached; True if unknown.
 
     The page may be read into the cache.
     """

@@ -161,7 +161,8 @@ def document(paths: list[Path], about: str, folder: Path) -> str:
     versions = ", ".join(f"{name} {version(package)}" for name, package in PACKAGES.items())
     parts = [
         HEADER,
-        f"Measured on {about}.\nVersions: {versions}.\n`python -m benches.parity` writes this file.",
+        f"Measured on {about}.\nVersions: {versions}.\n"
+        "`python -m benches.parity` writes this file.",
     ]
     for subject, title in TITLES.items():
         parts.append(f"\n## {title}\n")

@@ -20,7 +20,7 @@ _NUM_READ = 256
 
 
 def photos(folder: Path | None, scratch: Path) -> list[Path]:
-    """Return the JPEGs below `from_folder` or $FASTPACK_BENCH_PHOTOS, or generate some in `scratch`."""
+    """Return the JPEGs below `folder` or $FASTPACK_BENCH_PHOTOS, or generate some in `scratch`."""
     named = folder or os.environ.get(VARIABLE)
     if named is None:
         return make_photos(scratch, _NUM_MADE)

@@ -46,7 +46,7 @@ SOURCES = {
         "tfrecord",
         "write_rows",
     ),
-    "entropy decoding": ("seek_points", "entropy", "huffman"),
+    "entropy decoding": ("checkpoints", "entropy", "huffman"),
     "inverse DCT": ("idct",),
     "upsampling and color": ("upsample", "ycc"),
     "resampling": ("geometry", "resample", "weights"),

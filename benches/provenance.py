@@ -20,7 +20,7 @@ _FOLDERS = re.compile(r"(?<![\w./:])/(?:[\w.@+-]+/)+")
 def record(path: Path | None, folder: Path | None, **figures: Any) -> None:
     """Write figures and their origin to a JSON file, if one is named.
 
-    `from_folder` has the photos; None stands for the generated ones.
+    `folder` has the photos; None stands for the generated ones.
     """
     if path is not None:
         with tempfile.TemporaryDirectory() as scratch:

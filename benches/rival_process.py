@@ -80,7 +80,7 @@ class RivalProcess:
         self._timeout_seconds = timeout_seconds
         self._runs_twice = task.subject in _RUN_TWICE
         self.folder = Path(tempfile.mkdtemp(dir=task.folder))
-        self._errors = open(self.folder / "stderr", "w+b")  # noqa: SIM115  # closed with the process
+        self._errors = open(self.folder / "stderr", "w+b")  # noqa: SIM115  # close() closes it
         command = [python, "-m", f"benches.rivals.{spec.module}"]
         pipe = subprocess.PIPE
         self._rival = subprocess.Popen(
@@ -171,7 +171,7 @@ class RivalProcess:
     def close(self) -> None:
         """End the process and its workers, and remove its files.
 
-        It may exit by itself first: some rivals would leave shared memory behind.
+        It may exit by itself first: some rivals remove their shared memory at exit.
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._rival.communicate(timeout=_EXIT_SECONDS)

@@ -1,4 +1,4 @@
-"""The page and the tables of what was measured: made of the figures alone, and the documents have the committed ones."""
+"""Tests of the benchmarks' page and tables. The documents must have the committed figures."""
 
 import json
 import re
@@ -18,7 +18,7 @@ RESULTS = sorted((ROOT / "benches" / "results").glob("*.json"))
 MACHINE = {"processor": "A <fine> processor", "cores": 2, "load_average": 0.5, "fastpack": "1.2.3"}
 
 
-def standing(name, *seconds, peak_mb=10.0, num_samples=100):
+def rival_result(name, *seconds, peak_mb=10.0, num_samples=100):
     return {
         "name": name,
         "version": "7",
@@ -29,12 +29,12 @@ def standing(name, *seconds, peak_mb=10.0, num_samples=100):
     }
 
 
-def question(name, *standings, missing=None):
+def question(name, *results, missing=None):
     return {
         "subject": name,
-        "title": f"{name}: what was asked",
+        "title": f"{name}: a title",
         "unit": "images",
-        "results": list(standings),
+        "results": list(results),
         "missing": missing or {},
     }
 
@@ -46,19 +46,19 @@ RIVALS = {
     "subjects": [
         question(
             "train",
-            standing("fastpack, TFRecord", 1.0, 2.0, 1.0),
-            standing("fastpack, HDF5", 2.0, 2.5, 2.0),
-            standing("Slow & Sons", 4.0, 4.0, 3.0, peak_mb=2345),
-            standing("Middling", 2.0, 3.0, 2.0, num_samples=90),
-            missing={"Absent <rival>": "its wheel & its wagon"},
+            rival_result("fastpack, TFRecord", 1.0, 2.0, 1.0),
+            rival_result("fastpack, HDF5", 2.0, 2.5, 2.0),
+            rival_result("Slow & Sons", 4.0, 4.0, 3.0, peak_mb=2345),
+            rival_result("Middling", 2.0, 3.0, 2.0, num_samples=90),
+            missing={"Absent <rival>": "no wheel & no source"},
         ),
         question(
             "decode",
-            standing("C loop, libjpeg-turbo", 1.0),
-            standing("fastpack Reader.read", 0.5),
-            standing("Pillow", 2.0),
+            rival_result("C loop, libjpeg-turbo", 1.0),
+            rival_result("fastpack Reader.read", 0.5),
+            rival_result("Pillow", 2.0),
         ),
-        question("open", standing("LMDB", 0.004), standing("fastpack, HDF5", 0.04)),
+        question("open", rival_result("LMDB", 0.004), rival_result("fastpack, HDF5", 0.04)),
     ],
 }
 LOOPS = {
@@ -106,13 +106,13 @@ PROFILE = {
 @pytest.fixture(scope="module")
 def measured() -> Findings:
     findings = Findings()
-    for name, told in {
+    for name, stored in {
         "rivals": RIVALS,
         "loops": LOOPS,
         "scaling": SCALING,
         "profile": PROFILE,
     }.items():
-        findings.add(f"{name}.json", json.loads(json.dumps(told)))
+        findings.add(f"{name}.json", json.loads(json.dumps(stored)))
     return findings
 
 
@@ -123,8 +123,8 @@ def made(measured) -> str:
     return page(measured)
 
 
-class Looked(HTMLParser):
-    """Elements that were opened and not closed, what is loaded, and all text."""
+class ParsedPage(HTMLParser):
+    """A parsed page: open elements, loaded resources and all text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -152,38 +152,38 @@ class Looked(HTMLParser):
         self.text.append(data)
 
 
-def test_the_page_is_whole_and_loads_nothing(made):
-    looked = Looked(made)
-    assert looked.open == []
-    assert looked.loaded == []
-    text = " ".join(looked.text)
-    for said in (
+def test_the_page_is_complete_and_loads_nothing(made):
+    parsed = ParsedPage(made)
+    assert parsed.open == []
+    assert parsed.loaded == []
+    text = " ".join(parsed.text)
+    for expected in (
         "Slow & Sons",
         "Absent <rival>",
-        "its wheel & its wagon",
+        "no wheel & no source",
         "A <fine> processor",
         "abc123",
         "compare_rivals all",
         "2,345",
     ):
-        assert said in text
+        assert expected in text
     assert "the machine was busy" in text
     assert made.count("<svg") == 3 + 4 + 1 + 6 + 1
     assert not re.findall(r"url\((?!#)", made)
     assert len(made) < 400_000
 
 
-def test_colours_follow_the_reader(made):
+def test_colors_are_variables(made):
     from benches.report import canvas
 
     body = made.partition("<body>")[2]
     assert not re.findall(r"#[0-9a-f]{6}", body)
-    assert set(re.findall(r"var\(--([\w-]+)\)", body)) <= canvas.COLOURS.keys()
-    assert canvas.COLOURS.keys() == canvas.DARK.keys()
-    assert len(set(canvas.COLOURS.values())) == len(canvas.COLOURS)
+    assert set(re.findall(r"var\(--([\w-]+)\)", body)) <= canvas.COLORS.keys()
+    assert canvas.COLORS.keys() == canvas.DARK.keys()
+    assert len(set(canvas.COLORS.values())) == len(canvas.COLORS)
 
 
-def test_what_was_not_measured_has_no_section():
+def test_a_page_without_measurements_has_no_sections():
     from benches.report.page import page
 
     findings = Findings()
@@ -203,7 +203,8 @@ def test_ratios_are_by_round(measured):
     )
     row = tables.summary(measured).splitlines()[2]
     assert row == (
-        "| training batches: shuffled random crops of 224, decoded | 100/s (TFRecord) | 45/s (Middling) | **2.22** (1.67..2.22) | 10 : 10 |"
+        "| training batches: shuffled random crops of 224, decoded | 100/s (TFRecord) "
+        "| 45/s (Middling) | **2.22** (1.67..2.22) | 10 : 10 |"
     )
 
 
@@ -222,7 +223,7 @@ def test_baselines_are_not_libraries(measured):
     }
 
 
-def test_time_is_told_where_time_was_asked(measured):
+def test_a_timed_question_shows_times(measured):
     assert "| 40 ms (HDF5) | 4 ms (LMDB) | **0.10** (0.10..0.10) |" in tables.summary(measured)
 
 
@@ -234,7 +235,7 @@ def test_the_run_with_more_rounds_counts(first, second, kept):
             f"{number}.json",
             {
                 "machine": MACHINE,
-                "subjects": [question("train", standing("fastpack", *[1.0 + number] * rounds))],
+                "subjects": [question("train", rival_result("fastpack", *[1.0 + number] * rounds))],
             },
         )
     assert findings.questions["train"].num_rounds == kept
@@ -242,7 +243,7 @@ def test_the_run_with_more_rounds_counts(first, second, kept):
         assert findings.questions["train"].run.name == "1.json"
 
 
-def test_who_is_missing_stands_in_the_tables(measured):
+def test_missing_rivals_are_in_the_tables(measured):
     assert "Missing: Absent <rival>." in tables.summary(measured)
     assert "| Absent <rival> | missing | | | | |" in tables.rivals(measured.questions["train"])
 
@@ -250,12 +251,12 @@ def test_who_is_missing_stands_in_the_tables(measured):
 @pytest.mark.parametrize(
     "document", ["nothing here", "<!-- a --><!-- /a --> and <!-- a --><!-- /a -->", "<!-- a -->"]
 )
-def test_a_passage_needs_its_place(document):
+def test_a_passage_needs_its_markers(document):
     with pytest.raises(ValueError, match="once"):
         tables.place(document, "a", "text")
 
 
-def test_one_command_makes_page_chart_and_documents(tmp_path):
+def test_one_command_writes_page_chart_and_documents(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text("before <!-- benchmarks -->old<!-- /benchmarks --> after")
     markers = "".join(
@@ -264,8 +265,8 @@ def test_one_command_makes_page_chart_and_documents(tmp_path):
     )
     (tmp_path / "docs" / "benchmarks.md").write_text(markers)
     (tmp_path / "docs" / "decoder.md").write_text("<!-- stages --><!-- /stages -->")
-    for name, told in {"rivals": RIVALS, "scaling": SCALING, "profile": PROFILE}.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+    for name, stored in {"rivals": RIVALS, "scaling": SCALING, "profile": PROFILE}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(stored))
     files = [str(path) for path in tmp_path.glob("*.json")]
     main([*files, "--page", str(tmp_path / "new" / "page.html"), "--documents", str(tmp_path)])
     assert (tmp_path / "new" / "page.html").read_text().startswith("<!doctype html>")
@@ -278,7 +279,7 @@ def test_one_command_makes_page_chart_and_documents(tmp_path):
     assert written(tmp_path, found.read(map(Path, files)), check=True) == []
 
 
-def test_ratios_of_one_subject_stand_together():
+def test_ratios_of_one_subject_are_grouped():
     from benches.report import ratios
 
     findings = Findings()
@@ -308,16 +309,16 @@ def test_ratios_of_one_subject_stand_together():
     assert {other.count("|") for other in others} == {head.count("|")}
 
 
-# What is committed
+# Committed figures
 
 
-def test_the_documents_say_what_the_committed_figures_say():
+def test_the_documents_have_the_committed_figures():
     assert RESULTS
     different = written(ROOT, found.read(RESULTS), check=True)
     assert not different, f"make bench-report brings {different} up to date"
 
 
-def test_the_chart_shows_what_the_committed_figures_say():
+def test_the_chart_has_the_committed_figures():
     texts = [
         re.findall(r"<text[^>]*>(.*?)</text>", svg)
         for svg in ((ROOT / "docs" / "benchmarks.svg").read_text(), charted(found.read(RESULTS)))
@@ -326,7 +327,7 @@ def test_the_chart_shows_what_the_committed_figures_say():
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.name)
-def test_committed_figures_name_their_machine_and_none_of_its_folders(path):
+def test_committed_figures_name_their_machine_but_no_folder(path):
     text = path.read_text()
     assert {"processor", "cores", "system", "python", "fastpack"} <= json.loads(text)[
         "machine"
@@ -334,7 +335,7 @@ def test_committed_figures_name_their_machine_and_none_of_its_folders(path):
     assert not re.findall(r"""[\s"'=](/|\.\./)\w+/""", text)
 
 
-def test_every_passage_has_its_place():
+def test_every_passage_has_its_markers():
     for name, texts in passages(found.read(RESULTS)).items():
         for marker in texts:
             tables.place((ROOT / name).read_text(), marker, "")

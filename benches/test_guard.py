@@ -40,12 +40,12 @@ def decided(slowdown: float, seed: int) -> str:
     return next((state for state in states if state != "undecided"), "undecided")
 
 
-def test_noise_is_no_slowdown() -> None:
+def test_noise_is_not_a_slowdown() -> None:
     assert [seed for seed in range(300) if decided(0.0, seed) == "slower"] == []
     assert sum(decided(0.0, seed) == "fine" for seed in range(300)) > 270
 
 
-def test_a_slowdown_is_seen_through_noise() -> None:
+def test_a_slowdown_is_detected_in_noise() -> None:
     assert [seed for seed in range(300) if decided(0.15, seed) == "fine"] == []
     assert sum(decided(0.15, seed) == "slower" for seed in range(300)) > 270
 
@@ -74,7 +74,7 @@ def test_case_has_work_on_both_sides(inputs: Inputs, name: str) -> None:
     case.reference()
 
 
-def test_each_round_gives_a_ratio_or_a_reason(inputs: Inputs) -> None:
+def test_each_round_returns_a_ratio_or_a_reason(inputs: Inputs) -> None:
     found = measure_round(ROOT, None, inputs.folder, ["probe", "no such case"])
     assert isinstance(found["probe"], float)
     assert "KeyError" in str(found["no such case"])
@@ -93,7 +93,7 @@ def test_a_tree_that_cannot_be_measured_is_named(inputs: Inputs, tmp_path: Path)
     }
 
 
-def test_undecided_cases_alone_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_undecided_cases_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
     def rounds(
@@ -105,7 +105,7 @@ def test_undecided_cases_alone_are_measured_again(monkeypatch: pytest.MonkeyPatc
                 "same": 1.0,
                 "slow": 1.2,
                 "near": 1.07 + 0.01 * (-1) ** len(asked),
-                "gone": "it went away",
+                "gone": "it ended",
             }[name]
             for name in names
         }
@@ -123,7 +123,7 @@ def test_undecided_cases_alone_are_measured_again(monkeypatch: pytest.MonkeyPatc
         "slow": "slower",
         "near": "undecided",
     }
-    assert "gone             not measured: it went away" in lines_of(trial)
+    assert "gone             not measured: it ended" in lines_of(trial)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list
         (1.2, None, False, []),
     ],
 )
-def test_who_is_slower(
+def test_slower_cases(
     asked: Callable[..., list[str]],
     to_reference: float,
     to_base: float | None,
@@ -191,17 +191,7 @@ def test_a_revision_that_cannot_be_built_is_not_compared(
         (history / name).write_text("")
     (history / "setup.py").write_text("raise SystemExit('no compiler')")
     git(history, "add", ".")
-    git(
-        history,
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@b",
-        "commit",
-        "--quiet",
-        "--message",
-        "broken",
-    )
+    commit(history, "broken")
     arguments = argparse.Namespace(base="HEAD", cases=["crop"], tree=tmp_path, minutes=1)
     assert guard.find_slower(arguments, tmp_path) == []
     assert (
@@ -211,20 +201,18 @@ def test_a_revision_that_cannot_be_built_is_not_compared(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_has_not_changed_has_not_become_slower(
-    asked: Callable[..., list[str]], known: bool
-) -> None:
+def test_an_unchanged_tree_is_not_slower(asked: Callable[..., list[str]], known: bool) -> None:
     assert asked(1.2, 1.2, known=known, unchanged=True) == []
 
 
-def test_no_round_begins_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_round_begins_after_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benches.guard.__main__.measure_round", lambda *given: {"slow": 1.2})
     trial = Trial(ROOT, None, {"slow": 1.0}, lambda name: TOLERANCE)
     trial.run(Path(), minutes=0)
     assert trial.verdicts()["slow"].state == "undecided"
 
 
-def test_committed_ratios_are_of_cases_that_there_are() -> None:
+def test_committed_ratios_are_of_existing_cases() -> None:
     for ratios in Baselines.load().machines.values():
         assert set(ratios) <= set(CASES)
 
@@ -255,18 +243,13 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for text in ("one", "two"):
         (tmp_path / "fastpack" / "kernel.py").write_text(text)
         git(tmp_path, "add", ".")
-        git(
-            tmp_path,
-            "-c",
-            "user.name=a",
-            "-c",
-            "user.email=a@b",
-            "commit",
-            "--quiet",
-            "--message",
-            text,
-        )
+        commit(tmp_path, text)
     return tmp_path
+
+
+def commit(folder: Path, message: str) -> None:
+    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    git(folder, *author, "commit", "--quiet", "--message", message)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -290,19 +273,9 @@ def test_with_uncommitted_changes_the_last_commit_is_the_base(history: Path) -> 
 def test_on_a_branch_the_base_is_where_it_left_main(history: Path) -> None:
     left = git(history, "rev-parse", "HEAD")
     git(history, "switch", "--quiet", "--create", "branch")
-    (history / "README.md").write_text("of no matter")
+    (history / "README.md").write_text("not measured")
     git(history, "add", ".")
-    git(
-        history,
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@b",
-        "commit",
-        "--quiet",
-        "--message",
-        "three",
-    )
+    commit(history, "three")
     assert base.default_revision() == left
 
 
@@ -315,7 +288,7 @@ def test_without_a_history_there_is_no_base(
 
 
 @pytest.mark.parametrize("title", self_test.SLOWDOWNS)
-def test_a_slowdown_is_of_a_function_and_of_cases_that_there_are(title: str) -> None:
+def test_slowdowns_name_existing_functions_and_cases(title: str) -> None:
     slowdown = self_test.SLOWDOWNS[title]
     assert set(slowdown.cases) <= set(CASES)
     for function in slowdown.functions:

@@ -18,18 +18,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_is_kept_until_it_is_forgotten(file: Path) -> None:
+def test_a_file_is_cached_until_evicted(file: Path) -> None:
     assert page_cache._is_cached(file)
     if not page_cache.evict([file.parent.parent]):
-        pytest.skip("the temporary folder lies in memory")
+        pytest.skip("the temporary folder is in memory")
     file.read_bytes()
     assert page_cache._is_cached(file)
 
 
-@pytest.mark.skipif(
-    not os.access(_MEMORY, os.W_OK), reason="there is no file system in memory here"
-)
-def test_of_files_in_memory_nothing_cold_is_claimed() -> None:
+@pytest.mark.skipif(not os.access(_MEMORY, os.W_OK), reason="no file system in memory")
+def test_files_in_memory_are_not_cold() -> None:
     path = _MEMORY / f"kept-{os.getpid()}"
     path.write_bytes(bytes(1 << 20))
     try:
@@ -38,7 +36,7 @@ def test_of_files_in_memory_nothing_cold_is_claimed() -> None:
         path.unlink()
 
 
-def test_a_wrong_word_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_cache, "COLD", "ice")
     with pytest.raises(SystemExit, match="'ice'"):
         page_cache.evict([file])

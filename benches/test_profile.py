@@ -1,4 +1,4 @@
-"""Which stage a profiler's samples are counted for, and what is said where there is no profiler."""
+"""Tests of stages of a profile, and of errors without perf."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_every_kernel_has_a_stage():
         ("finish_task_switch", "[kernel.kallsyms]", "system"),
     ],
 )
-def test_the_function_at_work_tells_the_stage(symbol, library, stage):
+def test_the_running_function_decides_the_stage(symbol, library, stage):
     assert profile.stage_of([Frame(symbol, library)], profile.stages_of_functions()) == stage
 
 
@@ -78,7 +78,7 @@ def test_the_function_at_work_tells_the_stage(symbol, library, stage):
         ("exc_page_fault", "fresh memory"),
     ],
 )
-def test_the_system_works_for_who_asked(asked, stage):
+def test_the_request_decides_the_stage_of_the_kernel(asked, stage):
     kernel = "[kernel.kallsyms]"
     assert (
         profile.stage_of(
@@ -125,7 +125,7 @@ def photos(tmp_path):
 
 
 def perf(folder, monkeypatch, record):
-    """A profiler that answers as told, alone on the path with what it needs."""
+    """Put a fake perf on the path, with nothing but what it needs."""
     (folder / "bin").mkdir()
     (folder / "script").write_text(SCRIPT)
     fake = folder / "bin" / "perf"
@@ -157,13 +157,13 @@ def test_each_subject_is_profiled(photos, monkeypatch, subject):
     assert (told["name"], told["num_samples"]) == (subject, 5)
 
 
-def test_what_perf_complains_about_is_told(photos, monkeypatch):
+def test_errors_of_perf_are_reported(photos, monkeypatch):
     perf(photos, monkeypatch, "echo not permitted >&2; exit 1")
     with pytest.raises(SystemExit, match="not permitted"):
         profile.main(["train", "--photos", str(photos), "--images", "6"])
 
 
-def test_without_perf_the_message_says_how_to_get_it(photos, monkeypatch):
+def test_without_perf_the_error_names_its_package(photos, monkeypatch):
     monkeypatch.setattr(profile.shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="apt-get install linux-perf"):
         profile.main(["train", "--photos", str(photos), "--images", "6"])

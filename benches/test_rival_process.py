@@ -18,7 +18,7 @@ def task(photos: list[Path], tmp_path: Path) -> Task:
     return Task("records", str(tmp_path), paths, labels=[0] * 6, batch=4, num_threads=1, size=32)
 
 
-def test_a_turn_delivers_every_byte(task: Task) -> None:
+def test_a_run_delivers_every_byte(task: Task) -> None:
     process = RivalProcess(FASTPACK, PYTHON, task)
     try:
         process.run_round()
@@ -47,7 +47,7 @@ def test_a_turn_delivers_every_byte(task: Task) -> None:
         (RivalSpec("fails", "fastpack", variant="photos.jpeg"), PYTHON, "photos.jpeg"),
     ],
 )
-def test_who_fails_is_missing_and_the_others_go_on(
+def test_a_failing_rival_is_missing_and_others_continue(
     task: Task, spec: RivalSpec, python: Path, reason: str
 ) -> None:
     benchmark = RivalBenchmark()
@@ -61,7 +61,7 @@ def test_who_fails_is_missing_and_the_others_go_on(
     assert [(result.name, len(result.seconds)) for result in results] == [("fastpack", 2)]
 
 
-def test_delivering_less_is_no_way_to_win(task: Task) -> None:
+def test_delivering_too_little_is_an_error(task: Task) -> None:
     process = RivalProcess(FASTPACK, PYTHON, task)
     process._least = Amount(7, 0)
     try:
@@ -93,23 +93,23 @@ def test_small_images_have_their_size(task: Task) -> None:
     assert {len(image) for image in images} == {100}
 
 
-def test_a_contest_tells_how_far_it_is_and_ends_in_time(task: Task) -> None:
-    said: list[str] = []
-    benchmark = RivalBenchmark(log=said.append)
+def test_progress_and_time_limit(task: Task) -> None:
+    lines: list[str] = []
+    benchmark = RivalBenchmark(log=lines.append)
     try:
         benchmark.add(FASTPACK, PYTHON, task)
         (result,) = benchmark.run(rounds=3, until=0.0)
     finally:
         benchmark.close()
     assert len(result.seconds) == 1
-    assert [line.partition(":")[0] for line in said] == [
+    assert [line.partition(":")[0] for line in lines] == [
         "fastpack",
         "round 1 of 3",
         "no time for round 2 of 3",
     ]
 
 
-def test_who_says_nothing_is_missing(task: Task) -> None:
+def test_a_silent_rival_is_missing(task: Task) -> None:
     benchmark = RivalBenchmark(timeout_seconds=0.0)
     benchmark.add(FASTPACK, PYTHON, task)
     benchmark.close()

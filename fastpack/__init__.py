@@ -8,6 +8,7 @@ from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FastpackError, FastpackWarning
+from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import IndexResult, build_indexes
 from fastpack.images.codecs import decode, encode
 from fastpack.images.headers import probe
@@ -20,12 +21,11 @@ from fastpack.images.transforms import (
     Resize,
     ResizeShort,
 )
-from fastpack.index.index import Index
 from fastpack.loading.loader import Loader, LoaderOptions
+from fastpack.reading.mixture import Balanced, Mix
 from fastpack.reading.options import ReadOptions
+from fastpack.reading.order import Sequential, Shuffle
 from fastpack.reading.reader import Reader, concat, open
-from fastpack.sampling.mixture import Balanced, Mix
-from fastpack.sampling.order import Sequential, Shuffle
 
 if TYPE_CHECKING:
     from fastpack.integrity.repair import RepairResult, repair

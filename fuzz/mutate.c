@@ -1,6 +1,8 @@
-/* Calls LLVMFuzzerTestOneInput with damaged copies of files, for compilers without libFuzzer:
+/* Calls LLVMFuzzerTestOneInput with damaged copies of files, for compilers without libFuzzer.
+
        mutate SECONDS SEED FILE...
-   The file `input` has the current input, which remains after a crash. */
+
+   The file `input` has the current input, so that it is kept after a crash. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +17,9 @@ static uint64_t state;
 
 /* Marsaglia's xorshift64. */
 static size_t below(size_t limit) {
-    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
     return (size_t)(state >> 16) % limit;
 }
 
@@ -42,14 +46,15 @@ static void insert(input *in, size_t at, size_t count) {
     in->length += count;
 }
 
-static void take_out(input *in, size_t at, size_t count) {
+static void erase(input *in, size_t at, size_t count) {
     if (count > in->length - at) return;
     memmove(in->own_bytes + at, in->own_bytes + at + count, in->length - at - count);
     in->length -= count;
 }
 
 static void edit(input *in) {
-    size_t at = below(in->length), rest = in->length - at, count = 1 + below(rest < 32 ? rest : 32);
+    size_t at = below(in->length), rest = in->length - at;
+    size_t count = 1 + below(rest < 32 ? rest : 32);
     uint8_t *place = in->own_bytes + at;
     switch (below(8)) {
     case 0: *place ^= (uint8_t)(1 << below(8)); break;
@@ -60,7 +65,7 @@ static void edit(input *in) {
     case 5: memmove(place, in->own_bytes + below(in->length - count + 1), count); break;
     case 6: insert(in, at, count); break;
     default:
-        if (below(4)) take_out(in, at, count);
+        if (below(4)) erase(in, at, count);
         else in->length = at > 0 ? at : in->length;
     }
 }
@@ -68,7 +73,7 @@ static void edit(input *in) {
 static void try(const input *in) {
     FILE *file = fopen("input", "wb");
     if (!file || fwrite(in->own_bytes, 1, in->length, file) != in->length || fclose(file)) exit(2);
-    uint8_t *exact = malloc(in->length); /* a sanitizer detects reads past its end */
+    uint8_t *exact = malloc(in->length); /* a sanitizer detects a read after its end */
     if (!exact) exit(2);
     memcpy(exact, in->own_bytes, in->length);
     LLVMFuzzerTestOneInput(exact, in->length);

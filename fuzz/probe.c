@@ -1,5 +1,5 @@
-/* The parser of headers must stay inside its input. If libjpeg-turbo can decode a JPEG, the parser
-   must give the same size. */
+/* Fuzz target: the header parser must read only its input and return valid facts. For a JPEG that
+   libjpeg-turbo accepts, both must report the same size. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static void leave(j_common_ptr common) {
     longjmp(escape, 1);
 }
 
-static void say_nothing(j_common_ptr common, int level) {
+static void ignore_message(j_common_ptr common, int level) {
     (void)common;
     (void)level;
 }
@@ -31,23 +31,23 @@ static void compare(struct jpeg_decompress_struct *jpeg, const uint8_t *data, si
     jpeg_mem_src(jpeg, (unsigned char *)data, (unsigned long)length);
     jpeg_read_header(jpeg, TRUE);
     if (jpeg->image_width != info->width || jpeg->image_height != info->height)
-        fail("another size than libjpeg's");
+        fail("the size differs from libjpeg's");
     if (jpeg->num_components != info->components || jpeg->data_precision != info->bits)
-        fail("other components than libjpeg's");
-    if (jpeg->progressive_mode != info->progressive) fail("progressive or not, unlike libjpeg's");
+        fail("the components differ from libjpeg's");
+    if (jpeg->progressive_mode != info->progressive) fail("progressive differs from libjpeg's");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     fp_image_info info;
     int status = fp_probe(data, length, &info);
     if ((status == FP_OK) != (info.width > 0 && info.height > 0))
-        fail("a size goes with success, and only with it");
-    if (info.orientation < 1 || info.orientation > 8) fail("there are eight orientations");
+        fail("status and size contradict each other");
+    if (info.orientation < 1 || info.orientation > 8) fail("the orientation is not 1 to 8");
     if (info.format != FP_JPEG || status != FP_OK) return 0;
     struct jpeg_error_mgr errors;
     struct jpeg_decompress_struct jpeg = {.err = jpeg_std_error(&errors)};
     errors.error_exit = leave;
-    errors.emit_message = say_nothing;
+    errors.emit_message = ignore_message;
     if (!setjmp(escape)) compare(&jpeg, data, length, &info);
     jpeg_destroy_decompress(&jpeg);
     return 0;

@@ -1,6 +1,7 @@
-/* Decodes an image with its seek table, intact or damaged. The pixels must equal libjpeg-turbo's. A
-   forged table has a valid checksum after the damage: then only memory safety is promised. The
-   input is a JPEG; its checksum chooses the view and the damage. */
+/* Fuzz target: with its seek table, or a damaged one, an image must have libjpeg-turbo's pixels.
+
+   A damaged table with a valid checksum is a forgery: then only memory safety is promised. An input
+   is a JPEG. Its checksum chooses the box, the options and the damage of the table. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static table make_table(fp_decoder *decoder, const uint8_t *data, size_t length,
     fp_scratch scratch = {NULL, 0};
     size_t num_words;
     if (fp_find_seek_points(decoder, data, length, crc32c, &scratch, &num_words) != FP_OK) abort();
-    /* Memory of exact size: see decode.c. */
+    /* Memory of the exact size: see decode.c. */
     table t = {malloc(num_words * sizeof(uint64_t) + 1), {NULL, num_words, length, crc32c}, 0};
     if (num_words) memcpy(t.own_words, scratch.own_bytes, num_words * sizeof(uint64_t));
     fp_scratch_free(&scratch);
@@ -45,7 +46,8 @@ static void edit(table *t) {
     switch (below(6)) {
     case 0: *word ^= 1ull << below(64); break;
     case 1:
-        *word = (uint64_t)below(1u << 24) << 40 ^ (uint64_t)below(1u << 24) << 16 ^ below(1u << 16);
+        *word = (uint64_t)below(1u << 24) << 40 ^ (uint64_t)below(1u << 24) << 16;
+        *word ^= below(1u << 16);
         break;
     case 2: *word = t->own_words[below((uint32_t)t->facts.num_words)]; break;
     case 3: *word += below(64); break;
@@ -54,7 +56,7 @@ static void edit(table *t) {
     }
 }
 
-/* Forges the checksum of a damaged table, as a hostile index could. */
+/* Makes the checksum valid, as an attacker could. It covers the head, up to the first place. */
 static void forge(table *t, const uint8_t *data) {
     fp_seek_grid grid = {.rows = (uint32_t)(t->own_words[0] >> 48),
                          .columns = (uint32_t)(t->own_words[0] >> 32) & 0xffff};
@@ -68,7 +70,7 @@ static void draw_part(uint32_t limit, uint32_t *begin, uint32_t *extent) {
     *extent = 1 + below(limit - *begin);
 }
 
-/* Returns memory of exact size for the view at 1 / smaller. */
+/* Allocates exactly the pixels of the view, divided by `smaller` on both sides. */
 static uint8_t *pixels_of(const fp_view *view, uint32_t smaller, int32_t color, fp_target *target,
                           size_t *num_bytes) {
     int32_t channels = color == FP_GRAY ? 1 : 3;
@@ -87,7 +89,7 @@ static int decode_by(const table *t, fp_decoder *decoder, const uint8_t *data, s
                      const fp_target *target) {
     int fd = -1;
     fp_origin origin = {.memory = data, .memory_length = length};
-    if (below(2)) { /* from a file: reads only parts */
+    if (below(2)) { /* from a file, of which only parts are read */
         fd = memfd_create("image", 0);
         if (fd < 0 || write(fd, data, length) != (ssize_t)length) abort();
         origin = (fp_origin){.fds = &fd, .num_fds = 1};
@@ -105,8 +107,10 @@ static int decode_by(const table *t, fp_decoder *decoder, const uint8_t *data, s
 
 static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t length,
                     const fp_image_info *info) {
-    fp_decode_options options = {.color = (int32_t)below(3), .interpolation = FP_BILINEAR,
-                                 .max_scans = 100, .max_pixels = MAX_PIXELS};
+    fp_decode_options options = {.color = (int32_t)below(3),
+                                 .interpolation = FP_BILINEAR,
+                                 .max_scans = 100,
+                                 .max_pixels = MAX_PIXELS};
     fp_view view = {.width = info->width, .height = info->height, .orientation = 1};
     uint32_t smaller = below(3) ? 1 : 2u << below(3);
     options.may_reduce = smaller > 1;
@@ -114,8 +118,8 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
         draw_part(info->width, &view.x, &view.width);
         draw_part(info->height, &view.y, &view.height);
     }
-    for (uint32_t edits = below(MAX_EDITS + 1); edits > 0 && t->facts.num_words > 0; edits--)
-        edit(t);
+    uint32_t num_edits = below(MAX_EDITS + 1);
+    for (uint32_t i = 0; i < num_edits && t->facts.num_words > 0; i++) edit(t);
     if (t->facts.num_words > 0 && below(2)) forge(t, data);
     fp_allow_vectors(below(5) != 0 ? 512 : 0);
     fp_target target;
@@ -126,8 +130,8 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
     uint8_t *theirs = pixels_of(&view, smaller, options.color, &target, &num_bytes);
     fp_use_sequential(FP_NEVER);
     int expected = fp_decode_jpeg(decoder, data, length, &options, &view, &target);
-    if (!t->is_forged && (status != expected || (status == FP_OK &&
-                                                 memcmp(ours, theirs, num_bytes) != 0))) {
+    int differs = status != expected || (status == FP_OK && memcmp(ours, theirs, num_bytes) != 0);
+    if (!t->is_forged && differs) {
         fprintf(stderr, "status %d, libjpeg's %d; box %u %u %u %u\n", status, expected, view.x,
                 view.y, view.width, view.height);
         abort();
@@ -138,8 +142,8 @@ static void compare(fp_decoder *decoder, table *t, const uint8_t *data, size_t l
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     fp_image_info info;
-    if (fp_probe(data, length, &info) != FP_OK || (uint64_t)info.width * info.height > MAX_PIXELS)
-        return 0;
+    if (fp_probe(data, length, &info) != FP_OK) return 0;
+    if ((uint64_t)info.width * info.height > MAX_PIXELS) return 0;
     fp_decoder *decoder = fp_decoder_new();
     if (!decoder) abort();
     state = fp_crc32c(0, data, length);

@@ -39,11 +39,12 @@ cdef class Transcoder:
         cdef const uint8_t* out = NULL
         cdef size_t length = 0
         cdef int status
+        cdef dict reasons = REASONS
         if data.shape[0] == 0:
-            return REASONS[FP_TOO_UNUSUAL]
+            return reasons[FP_TOO_UNUSUAL]
         with nogil:
             status = fp_transcode(self.own_transcoder, &data[0], data.shape[0], &self.options, &out,
                                   &length)
         if status == FP_NO_MEMORY:
             raise MemoryError
-        return out[:length] if status == FP_OK else REASONS[status]
+        return out[:length] if status == FP_OK else reasons[status]

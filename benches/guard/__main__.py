@@ -70,12 +70,8 @@ class Trial:
         }
 
     def _looked_at(self, name: str) -> list[float]:
-        return (
-            self.ratios[name][
-                : max((look for look in LOOKS if look <= len(self.ratios[name])), default=0)
-            ]
-            or self.ratios[name]
-        )
+        ratios = self.ratios[name]
+        return ratios[: max((look for look in LOOKS if look <= len(ratios)), default=None)]
 
 
 def lines_of(trial: Trial) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benches.guard.measurement import ROOT
 
-# What is built of a revision. Its benchmarks are left out: today's run on both sides.
+# Parts of a revision that are built. Today's benchmarks run on both sides.
 _MEASURED = ("fastpack", "src_cython", "setup.py")
 PARTS = (*_MEASURED, "pyproject.toml", "README.md")
 _BUILT = ROOT / "build" / "guard"

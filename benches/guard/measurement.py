@@ -82,8 +82,12 @@ def _sides(started: list[Measurer], name: str) -> tuple[Callable[[], float], Cal
 
 
 def _ratio(one: Callable[[], float], other: Callable[[], float]) -> float:
-    """Return the median over pairs A B B A, so that drift affects both sides alike."""
-    one(), other()
+    """Return the median over pairs A B B A, so that drift affects both sides alike.
+
+    The first of a pair ran just before, so its data is cached. The warm-up ends with `one`: then
+    each side is first in four of eight pairs.
+    """
+    other(), one()
     logarithms = []
     for number in range(_NUM_PAIRS):
         if number % 2:

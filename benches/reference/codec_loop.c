@@ -1,4 +1,4 @@
-/* The yardstick of HDF5's filters: the same libraries, called once for a piece of memory. */
+/* Reference of HDF5's filters: the same libraries, called once for a block of memory. */
 #include <libdeflate.h>
 #include <lz4.h>
 #include <stdint.h>
@@ -6,13 +6,13 @@
 
 enum { GZIP, LZ4, ZSTD };
 
-/* Made once: what they need is not to be had anew from the system each time. */
+/* Made once for each thread, so that no run allocates their memory. */
 static __thread struct libdeflate_compressor *compressor;
 static __thread struct libdeflate_decompressor *decompressor;
 static __thread ZSTD_CCtx *zstd_compressor;
 static __thread ZSTD_DCtx *zstd_decompressor;
 
-static int made_contexts(void) {
+static int make_contexts(void) {
     if (!compressor) compressor = libdeflate_alloc_compressor(4);
     if (!decompressor) decompressor = libdeflate_alloc_decompressor();
     if (!zstd_compressor) zstd_compressor = ZSTD_createCCtx();
@@ -20,13 +20,17 @@ static int made_contexts(void) {
     return compressor && decompressor && zstd_compressor && zstd_decompressor;
 }
 
-/* Returns how many bytes it made, 0 when it failed. */
-int64_t codec_loop(int codec, int compresses, const uint8_t *in, uint64_t in_length, uint8_t *out, uint64_t capacity) {
+/* Returns the number of bytes written, 0 if it failed. */
+int64_t codec_loop(int codec, int compresses, const uint8_t *in, uint64_t in_length, uint8_t *out,
+                   uint64_t capacity) {
     size_t made = 0;
-    if (!made_contexts()) return 0;
+    if (!make_contexts()) return 0;
     if (codec == LZ4) {
-        int length = compresses ? LZ4_compress_default((const char *)in, (char *)out, (int)in_length, (int)capacity)
-                                : LZ4_decompress_safe((const char *)in, (char *)out, (int)in_length, (int)capacity);
+        const char *source = (const char *)in;
+        char *target = (char *)out;
+        int length = compresses
+                         ? LZ4_compress_default(source, target, (int)in_length, (int)capacity)
+                         : LZ4_decompress_safe(source, target, (int)in_length, (int)capacity);
         return length > 0 ? length : 0;
     }
     if (codec == ZSTD) {
@@ -34,7 +38,9 @@ int64_t codec_loop(int codec, int compresses, const uint8_t *in, uint64_t in_len
                           : ZSTD_decompressDCtx(zstd_decompressor, out, capacity, in, in_length);
         return ZSTD_isError(made) ? 0 : (int64_t)made;
     }
-    if (compresses) return (int64_t)libdeflate_zlib_compress(compressor, in, in_length, out, capacity);
-    enum libdeflate_result result = libdeflate_zlib_decompress(decompressor, in, in_length, out, capacity, &made);
+    if (compresses)
+        return (int64_t)libdeflate_zlib_compress(compressor, in, in_length, out, capacity);
+    enum libdeflate_result result =
+        libdeflate_zlib_decompress(decompressor, in, in_length, out, capacity, &made);
     return result == LIBDEFLATE_SUCCESS ? (int64_t)made : 0;
 }

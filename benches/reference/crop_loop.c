@@ -1,6 +1,10 @@
-/* The yardstick of training input: of each JPEG only the box is decoded (columns cropped, rows above skipped,
-   stopped after its last row), resampled with an antialiased triangle filter, mirrored if asked, and written into
-   its place in the batch. Plain C that the compiler vectorises. N threads take images from a counter. */
+/* Reference of training input, in plain C that the compiler vectorizes. For each JPEG it
+
+   - decodes only the box: crops columns, skips the rows above, stops after the last row;
+   - resamples the box with an antialiased triangle filter, and flips it if the view says so;
+   - writes the pixels to the image's part of the batch.
+
+   Each of N threads takes the next image from a shared counter. */
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -20,14 +24,14 @@
 #endif
 
 enum {
-    BLOCK = 32,     /* levels that are blended together */
-    ONE_DOWN = 256, /* what the weights of rows add up to; those of columns undo it */
+    BLOCK = 32,     /* levels that are summed together */
+    ONE_DOWN = 256, /* sum of the weights of rows; the weights of columns divide by it */
 };
 
 typedef struct {
-    const uint8_t *jpegs;         /* one after the other */
+    const uint8_t *jpegs;         /* concatenated */
     const int64_t *jpeg_offsets;  /* num_images + 1 */
-    const fp_view *views;         /* num_images; orientations are not undone */
+    const fp_view *views;         /* num_images; orientations are ignored */
     uint8_t *batch;               /* num_images x size x size x 3 */
     uint32_t size;
     int64_t num_images;
@@ -35,7 +39,7 @@ typedef struct {
     int64_t num_failed;
 } job;
 
-/* What one axis of an output looks at: `taps` inputs from first[i] on, weighted. */
+/* Filter of one axis: output i is the weighted sum of `taps` inputs from first[i]. */
 typedef struct {
     uint32_t *first;
     float *weights;
@@ -68,10 +72,14 @@ static void reserve_filter(worker *w, filter *f, double width, uint32_t extent) 
     f->capacity = f->taps;
 }
 
-/* What `taps` inputs from `first` on weigh for an output whose centre is there: in all, one. */
-static void triangle(double first, uint32_t taps, double centre, double width, double *weights) {
+/* Computes weights of `taps` inputs from `first` for an output at `center`; their sum is 1. */
+static void triangle(double first, uint32_t taps, double center, double width,
+                     double *weights) {
     double sum = 0;
-    for (uint32_t k = 0; k < taps; k++) sum += weights[k] = fmax(0, 1 - fabs(first + k + 0.5 - centre) / width);
+    for (uint32_t k = 0; k < taps; k++) {
+        weights[k] = fmax(0, 1 - fabs(first + k + 0.5 - center) / width);
+        sum += weights[k];
+    }
     for (uint32_t k = 0; k < taps; k++) weights[k] /= sum;
 }
 
@@ -86,25 +94,27 @@ static void round_weights(const double *weights, uint32_t taps, float *out) {
     out[largest] += (float)left;
 }
 
-/* Outputs [window, window + size) of `extent` inputs scaled to `scaled_size`. Inputs that an output has no use
-   for weigh zero, and all exist. */
-static void make_filter(worker *w, filter *f, uint32_t extent, uint32_t scaled_size, uint32_t window, int down) {
+/* Makes the filter of outputs [window, window + size) of `extent` inputs scaled to `scaled_size`.
+   All its inputs exist; unused ones have the weight 0. */
+static void make_filter(worker *w, filter *f, uint32_t extent, uint32_t scaled_size,
+                        uint32_t window, int down) {
     double scale = (double)extent / scaled_size, width = scale < 1 ? 1 : scale;
     reserve_filter(w, f, width, extent);
     for (uint32_t i = 0; i < f->size; i++) {
-        double centre = (window + i + 0.5) * scale, weights[f->taps];
-        int64_t first = (int64_t)floor(centre - width + 0.5), last = (int64_t)extent - f->taps;
+        double center = (window + i + 0.5) * scale, weights[f->taps];
+        int64_t first = (int64_t)floor(center - width + 0.5), last = (int64_t)extent - f->taps;
         f->first[i] = (uint32_t)(first < 0 ? 0 : first > last ? last : first);
-        triangle(f->first[i], f->taps, centre, width, weights);
+        triangle(f->first[i], f->taps, center, width, weights);
         float *out = f->weights + i * f->taps;
         if (down) round_weights(weights, f->taps, out);
         else for (uint32_t k = 0; k < f->taps; k++) out[k] = (float)(weights[k] / ONE_DOWN);
     }
 }
 
-/* Weights of 8 bits keep the sums in 16, of which a vector holds many. */
+/* With 8-bit weights the sums fit in 16 bits, of which a vector holds many. */
 FOR_EACH_PROCESSOR
-static void blend_rows(const uint8_t *rows, size_t stride, const float *weights, uint32_t taps, float *restrict out, size_t length) {
+static void blend_rows(const uint8_t *rows, size_t stride, const float *weights, uint32_t taps,
+                       float *restrict out, size_t length) {
     for (size_t x = 0; x < length; x += BLOCK) {
         uint16_t sums[BLOCK] = {0};
         const uint8_t *row = rows + x;
@@ -116,11 +126,12 @@ static void blend_rows(const uint8_t *rows, size_t stride, const float *weights,
     }
 }
 
-/* Four levels at a time, of which the last is the next pixel's and ignored. */
+/* Four levels at a time; the last one is the next pixel's and ignored. */
 typedef float levels __attribute__((vector_size(16), aligned(4)));
 typedef int32_t integers __attribute__((vector_size(16)));
 
-static inline __attribute__((always_inline)) void blend_pixels(const float *row, const filter *f, uint32_t taps, int flip,
+static inline __attribute__((always_inline)) void blend_pixels(const float *row, const filter *f,
+                                                               uint32_t taps, int flip,
                                                                uint8_t *restrict out) {
     for (uint32_t i = 0; i < f->size; i++) {
         const float *in = row + f->first[i] * 3, *weights = f->weights + i * taps;
@@ -132,7 +143,7 @@ static inline __attribute__((always_inline)) void blend_pixels(const float *row,
     }
 }
 
-/* Where the number of taps is known, the compiler unrolls the innermost loop. */
+/* With a constant number of taps, the compiler unrolls the innermost loop. */
 FOR_EACH_PROCESSOR
 static void blend_columns(const float *row, const filter *f, int flip, uint8_t *out) {
     switch (f->taps) {
@@ -147,29 +158,30 @@ typedef struct {
     uint32_t x, y, width, height;
 } box;
 
-/* The part of the image that the outputs look at. From here on filters count from where it begins. */
+/* Returns the part of the image that the filters need, and makes them relative to it. */
 static box needed(const fp_view *view, filter *across, filter *down) {
     uint32_t x = across->first[0], y = down->first[0], last = across->size - 1;
     for (uint32_t i = 0; i <= last; i++) {
         across->first[i] -= x;
         down->first[i] -= y;
     }
-    return (box){view->x + x, view->y + y, across->first[last] + across->taps, down->first[last] + down->taps};
+    return (box){view->x + x, view->y + y, across->first[last] + across->taps,
+                 down->first[last] + down->taps};
 }
 
-/* Decodes the box's rows, and a few columns beside it; gives where the box begins in a row. */
+/* Decodes the box's rows, with a margin of columns; returns the box's first column in a row. */
 static uint32_t decode_box(worker *w, box part, size_t *stride) {
     j_decompress_ptr jpeg = &w->jpeg;
     jpeg->out_color_space = JCS_RGB;
     jpeg_start_decompress(jpeg);
-    JDIMENSION beside = (JDIMENSION)jpeg->max_h_samp_factor; /* upsampling looks at one chroma sample more */
+    JDIMENSION beside = (JDIMENSION)jpeg->max_h_samp_factor; /* one chroma sample, for upsampling */
     JDIMENSION first = part.x > beside ? part.x - beside : 0;
     JDIMENSION end = part.x + part.width + beside;
     JDIMENSION width = (end < jpeg->output_width ? end : jpeg->output_width) - first;
     jpeg_crop_scanline(jpeg, &first, &width);
     if (part.y) jpeg_skip_scanlines(jpeg, part.y);
     *stride = (size_t)jpeg->output_width * 3;
-    size_t bytes = *stride * part.height + BLOCK; /* rows are blended block by block, the last one also */
+    size_t bytes = *stride * part.height + BLOCK; /* blend_rows reads whole blocks */
     if (bytes > w->capacity) {
         w->pixels = grown(w, w->pixels, bytes);
         w->blended = grown(w, w->blended, bytes * sizeof *w->blended);
@@ -177,7 +189,8 @@ static uint32_t decode_box(worker *w, box part, size_t *stride) {
     }
     while (jpeg->output_scanline < part.y + part.height) {
         JSAMPROW rows[2];
-        for (int i = 0; i < 2; i++) rows[i] = w->pixels + (jpeg->output_scanline - part.y + (unsigned)i) * *stride;
+        for (int i = 0; i < 2; i++)
+            rows[i] = w->pixels + (jpeg->output_scanline - part.y + (unsigned)i) * *stride;
         jpeg_read_scanlines(jpeg, rows, part.y + part.height - jpeg->output_scanline > 1 ? 2 : 1);
     }
     jpeg_abort_decompress(jpeg);
@@ -189,7 +202,9 @@ static void decode_image(worker *w, const job *all, int64_t image) {
     jpeg_mem_src(&w->jpeg, all->jpegs + all->jpeg_offsets[image],
                  (unsigned long)(all->jpeg_offsets[image + 1] - all->jpeg_offsets[image]));
     jpeg_read_header(&w->jpeg, TRUE);
-    if (view->x + view->width > w->jpeg.image_width || view->y + view->height > w->jpeg.image_height) longjmp(w->escape, 1);
+    if (view->x + view->width > w->jpeg.image_width ||
+        view->y + view->height > w->jpeg.image_height)
+        longjmp(w->escape, 1);
     make_filter(w, &w->across, view->width, view->scaled_width, view->left, 0);
     make_filter(w, &w->down, view->height, view->scaled_height, view->top, 1);
     box part = needed(view, &w->across, &w->down);
@@ -198,8 +213,8 @@ static void decode_image(worker *w, const job *all, int64_t image) {
     const uint8_t *rows = w->pixels + left * 3;
     uint8_t *out = all->batch + (size_t)image * all->size * all->size * 3;
     for (uint32_t y = 0; y < all->size; y++, out += all->size * 3) {
-        blend_rows(rows + w->down.first[y] * stride, stride, w->down.weights + y * w->down.taps, w->down.taps, w->blended,
-                   part.width * 3);
+        blend_rows(rows + w->down.first[y] * stride, stride, w->down.weights + y * w->down.taps,
+                   w->down.taps, w->blended, part.width * 3);
         blend_columns(w->blended, &w->across, view->flip, out);
     }
 }
@@ -234,13 +249,14 @@ static void *decode_images(void *argument) {
     return NULL;
 }
 
-/* Returns how many images could not be decoded. */
-int64_t crop_loop(const uint8_t *jpegs, const int64_t *jpeg_offsets, const void *views, uint8_t *batch, uint32_t size,
-                  int64_t num_images, int num_threads) {
+/* Returns the number of images that failed. */
+int64_t crop_loop(const uint8_t *jpegs, const int64_t *jpeg_offsets, const void *views,
+                  uint8_t *batch, uint32_t size, int64_t num_images, int num_threads) {
     job all = {jpegs, jpeg_offsets, views, batch, size, num_images, 0, 0};
     pthread_t *threads = malloc(sizeof *threads * (size_t)num_threads);
     int num_others = 0;
-    while (threads && num_others < num_threads - 1 && !pthread_create(&threads[num_others], NULL, decode_images, &all))
+    while (threads && num_others < num_threads - 1 &&
+           !pthread_create(&threads[num_others], NULL, decode_images, &all))
         num_others++;
     decode_images(&all);
     for (int i = 0; i < num_others; i++) pthread_join(threads[i], NULL);

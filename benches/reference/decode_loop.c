@@ -1,5 +1,5 @@
-/* The yardstick of decoding: libjpeg-turbo as its own example.c uses it, nothing more. N threads take images
-   from a counter; each has one decompressor for all of them. */
+/* Reference of decoding: libjpeg-turbo, used as in its own example.c. Each of N threads has one
+   decompressor and takes the next image from a shared counter. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -9,9 +9,9 @@
 #include <jpeglib.h>
 
 typedef struct {
-    const uint8_t *jpegs;           /* one after the other */
+    const uint8_t *jpegs;           /* concatenated */
     const int64_t *jpeg_offsets;    /* num_images + 1 */
-    uint8_t *pixels;                /* RGB, one image after the other */
+    uint8_t *pixels;                /* RGB, concatenated */
     const int64_t *pixel_offsets;   /* num_images + 1 */
     int64_t num_images;
     int64_t next;
@@ -33,7 +33,8 @@ static void decode_image(struct jpeg_decompress_struct *jpeg, const job *all, in
     jpeg->out_color_space = JCS_RGB;
     jpeg_start_decompress(jpeg);
     size_t row_bytes = (size_t)jpeg->output_width * 3;
-    if ((int64_t)(row_bytes * jpeg->output_height) != all->pixel_offsets[image + 1] - all->pixel_offsets[image])
+    if ((int64_t)(row_bytes * jpeg->output_height) !=
+        all->pixel_offsets[image + 1] - all->pixel_offsets[image])
         jpeg->err->error_exit((j_common_ptr)jpeg);
     while (jpeg->output_scanline < jpeg->output_height) {
         JSAMPROW row = out + jpeg->output_scanline * row_bytes;
@@ -62,13 +63,14 @@ static void *decode_images(void *argument) {
     return NULL;
 }
 
-/* Returns how many images could not be decoded. */
-int64_t decode_loop(const uint8_t *jpegs, const int64_t *jpeg_offsets, uint8_t *pixels, const int64_t *pixel_offsets,
-                    int64_t num_images, int num_threads) {
+/* Returns the number of images that failed. */
+int64_t decode_loop(const uint8_t *jpegs, const int64_t *jpeg_offsets, uint8_t *pixels,
+                    const int64_t *pixel_offsets, int64_t num_images, int num_threads) {
     job all = {jpegs, jpeg_offsets, pixels, pixel_offsets, num_images, 0, 0};
     pthread_t *threads = malloc(sizeof *threads * (size_t)num_threads);
     int num_others = 0;
-    while (threads && num_others < num_threads - 1 && !pthread_create(&threads[num_others], NULL, decode_images, &all))
+    while (threads && num_others < num_threads - 1 &&
+           !pthread_create(&threads[num_others], NULL, decode_images, &all))
         num_others++;
     decode_images(&all);
     for (int i = 0; i < num_others; i++) pthread_join(threads[i], NULL);

@@ -1,12 +1,12 @@
-/* The guard's yardsticks: the plainest loops that do work of a kernel's kind, over the same data. No line of them is fastpack's,
-   so a kernel that becomes slower does not take its yardstick along. What they compute is summed up and given back, or the
-   compiler would leave it out. */
+/* References of the guard: plain loops that do similar work to a kernel's, on the same data. They
+   share no code with fastpack, so a slower kernel cannot slow its reference. Each returns a sum of
+   its results; otherwise the compiler could remove the work. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
-/* CRC-32C, a byte at a time: RFC 3720's polynomial, reflected. */
+/* CRC-32C, one byte at a time: reflected polynomial of RFC 3720. */
 static uint32_t table[256];
 
 __attribute__((constructor)) static void make_table(void) {
@@ -25,24 +25,27 @@ static uint32_t plain_crc(const uint8_t *data, uint64_t length) {
 
 int64_t crc_loop(const uint8_t *data, uint64_t length) { return plain_crc(data, length); }
 
-/* RGB pixels blended to size x size, two rows and then two columns at a time. */
-int64_t blend_loop(const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *out, uint32_t size) {
+/* Blends RGB pixels to size x size: two rows, then two columns for each output. */
+int64_t blend_loop(const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *out,
+                   uint32_t size) {
     float row[3 * 4096];
     if (width > 4096) return -1;
     for (uint32_t y = 0; y < size; y++) {
         uint32_t at_y = (uint32_t)((uint64_t)y * (height - 1) / size);
         const uint8_t *upper = pixels + (uint64_t)at_y * width * 3, *lower = upper + width * 3;
         float down = (float)(y % 16) / 16;
-        for (uint32_t x = 0; x < width * 3; x++) row[x] = (float)upper[x] + down * (float)(lower[x] - upper[x]);
+        for (uint32_t x = 0; x < width * 3; x++)
+            row[x] = (float)upper[x] + down * (float)(lower[x] - upper[x]);
         for (uint32_t x = 0; x < size; x++, out += 3) {
             const float *left = row + (uint64_t)x * (width - 1) / size * 3;
-            for (int c = 0; c < 3; c++) out[c] = (uint8_t)(left[c] + 0.25f * (left[c + 3] - left[c]));
+            for (int c = 0; c < 3; c++)
+                out[c] = (uint8_t)(left[c] + 0.25f * (left[c + 3] - left[c]));
         }
     }
     return 0;
 }
 
-/* Frames of a TFRecord, and in each the tags, lengths and numbers of protobuf's wire format, three messages deep. */
+/* Reads tags, lengths and numbers of protobuf's wire format, `depth` messages deep. */
 static int64_t walk_message(const uint8_t *at, const uint8_t *end, int depth) {
     int64_t sum = 0;
     while (at < end) {
@@ -61,31 +64,37 @@ static int64_t walk_message(const uint8_t *at, const uint8_t *end, int depth) {
     return sum;
 }
 
+/* Walks the frames of a TFRecord, and in each three levels of messages. */
 int64_t walk_loop(const uint8_t *data, uint64_t length) {
     int64_t sum = 0;
     for (uint64_t at = 0; length - at >= 16;) {
         uint64_t record;
         memcpy(&record, data + at, sizeof record);
         if (record > length - at - 16) return -1;
-        sum += plain_crc(data + at + 12, record) + walk_message(data + at + 12, data + at + 12 + record, 2);
+        const uint8_t *payload = data + at + 12;
+        sum += plain_crc(payload, record) + walk_message(payload, payload + record, 2);
         at += record + 16;
     }
     return sum;
 }
 
-/* JPEGs from marker to marker, up to the frame header: width times height of all. */
+static int is_table(uint8_t marker) { return marker == 0xc4 || marker == 0xc8 || marker == 0xcc; }
+
+static const uint8_t *next_marker(const uint8_t *at) { return at + 2 + (at[2] << 8 | at[3]); }
+
+/* Walks JPEGs from marker to marker to the frame header; sums width times height. */
 int64_t marker_loop(const uint8_t *data, const int64_t *offsets, int64_t num_images) {
     int64_t sum = 0;
     for (int64_t i = 0; i < num_images; i++) {
         const uint8_t *at = data + offsets[i] + 2, *end = data + offsets[i + 1];
-        while (end - at >= 9 && (at[1] & 0xf0) != 0xc0) at += 2 + (at[2] << 8 | at[3]);
-        while (end - at >= 9 && (at[1] & 0xf0) == 0xc0 && (at[1] == 0xc4 || at[1] == 0xc8 || at[1] == 0xcc)) at += 2 + (at[2] << 8 | at[3]);
+        while (end - at >= 9 && (at[1] & 0xf0) != 0xc0) at = next_marker(at);
+        while (end - at >= 9 && is_table(at[1])) at = next_marker(at);
         if (end - at >= 9) sum += (int64_t)(at[5] << 8 | at[6]) * (at[7] << 8 | at[8]);
     }
     return sum;
 }
 
-/* Numbers to numbers, by multiplying and shifting. */
+/* Mixes numbers by multiplication and shifts. */
 int64_t mix_loop(int64_t *out, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t mixed = i;
@@ -98,7 +107,7 @@ int64_t mix_loop(int64_t *out, uint64_t count) {
     return 0;
 }
 
-/* Rows of bytes with a length and two checksums around each, one behind the other. */
+/* Frames rows of bytes: a length and two checksums around each. */
 int64_t frame_loop(const uint8_t *values, const int64_t *offsets, int64_t num_rows, uint8_t *out) {
     const uint8_t *first = out;
     for (int64_t i = 0; i < num_rows; i++) {
@@ -113,8 +122,9 @@ int64_t frame_loop(const uint8_t *values, const int64_t *offsets, int64_t num_ro
     return out - first;
 }
 
-/* Files, whose names end in zeros, into one, which is then read back. */
-int64_t copy_loop(const char *paths, int64_t num_paths, const char *target, uint8_t *buffer, uint64_t capacity) {
+/* Copies files into one and reads it back. The names are terminated by zeros. */
+int64_t copy_loop(const char *paths, int64_t num_paths, const char *target, uint8_t *buffer,
+                  uint64_t capacity) {
     int out = open(target, O_RDWR | O_CREAT | O_TRUNC, 0600);
     int64_t total = 0;
     for (int64_t i = 0; i < num_paths && out >= 0; i++, paths += strlen(paths) + 1) {

@@ -1,5 +1,5 @@
-/* The yardstick of reading: one pread a span, into one buffer, and if asked its CRC32C. N threads take spans
-   from a counter. */
+/* Reference of reading: one pread for each span into one buffer, and optionally its CRC-32C.
+   Each of N threads takes the next span from a shared counter. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@ typedef struct {
     const uint64_t *lengths;
     uint8_t *out;
     const int64_t *out_offsets;   /* of the spans in `out` */
-    const uint32_t *crcs;         /* what each span's CRC32C must be, or NULL */
+    const uint32_t *crcs;         /* expected CRC-32C of each span, or NULL */
     int64_t num_spans;
     int64_t next;
     int64_t num_failed;
@@ -23,7 +23,8 @@ typedef struct {
 static int read_span(const job *all, int64_t span) {
     uint8_t *out = all->out + all->out_offsets[span];
     for (uint64_t done = 0; done < all->lengths[span];) {
-        ssize_t got = pread(all->fd, out + done, all->lengths[span] - done, (off_t)(all->offsets[span] + done));
+        ssize_t got = pread(all->fd, out + done, all->lengths[span] - done,
+                            (off_t)(all->offsets[span] + done));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return 0;
         done += (uint64_t)got;
@@ -39,13 +40,15 @@ static void *read_spans(void *argument) {
     return NULL;
 }
 
-/* Returns how many spans could not be read, or have another checksum. */
-int64_t pread_loop(int fd, const uint64_t *offsets, const uint64_t *lengths, uint8_t *out, const int64_t *out_offsets,
-                   const uint32_t *crcs, int64_t num_spans, int num_threads) {
+/* Returns the number of spans that cannot be read or have a wrong checksum. */
+int64_t pread_loop(int fd, const uint64_t *offsets, const uint64_t *lengths, uint8_t *out,
+                   const int64_t *out_offsets, const uint32_t *crcs, int64_t num_spans,
+                   int num_threads) {
     job all = {fd, offsets, lengths, out, out_offsets, crcs, num_spans, 0, 0};
     pthread_t *threads = malloc(sizeof *threads * (size_t)num_threads);
     int num_others = 0;
-    while (threads && num_others < num_threads - 1 && !pthread_create(&threads[num_others], NULL, read_spans, &all))
+    while (threads && num_others < num_threads - 1 &&
+           !pthread_create(&threads[num_others], NULL, read_spans, &all))
         num_others++;
     read_spans(&all);
     for (int i = 0; i < num_others; i++) pthread_join(threads[i], NULL);

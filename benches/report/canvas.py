@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Colors of the light page. Each is unique: it stands for its CSS variable in matplotlib's output.
-COLOURS = {
+COLORS = {
     "ink": "#1d1f21",
     "soft": "#5f666d",
     "line": "#dcdcd8",
@@ -54,19 +54,19 @@ _STYLE = {
     "svg.hashsalt": "fastpack",
     "font.size": 9,
     "font.family": "DejaVu Sans",
-    "text.color": COLOURS["ink"],
-    "axes.edgecolor": COLOURS["line"],
-    "axes.labelcolor": COLOURS["soft"],
+    "text.color": COLORS["ink"],
+    "axes.edgecolor": COLORS["line"],
+    "axes.labelcolor": COLORS["soft"],
     "axes.labelsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": COLOURS["line"],
+    "grid.color": COLORS["line"],
     "grid.linewidth": 0.7,
-    "xtick.color": COLOURS["soft"],
-    "ytick.color": COLOURS["soft"],
+    "xtick.color": COLORS["soft"],
+    "ytick.color": COLORS["soft"],
     "xtick.major.size": 0,
     "xtick.minor.size": 0,
     "ytick.major.size": 0,
@@ -120,20 +120,18 @@ def svg_of(figure: Figure) -> str:
     svg = re.sub(r"(<(?:g|svg)[^>]*?) id=\"[\w.]+\"", r"\1", svg)
     svg = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1system-ui, sans-serif", svg)
     svg = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", svg)
-    for name, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--{name})")
+    for name, color in COLORS.items():
+        svg = svg.replace(color, f"var(--{name})")
     return re.sub(r">\s+<", "><", svg)
 
 
 def on_card(svg: str) -> str:
-    light = "".join(
-        f"--{name}:{colour};" for name, colour in (COLOURS | {"card": "#ffffff"}).items()
-    )
-    dark = "".join(f"--{name}:{colour};" for name, colour in (DARK | {"card": "#1b1e21"}).items())
+    light = "".join(f"--{name}:{color};" for name, color in (COLORS | {"card": "#ffffff"}).items())
+    dark = "".join(f"--{name}:{color};" for name, color in (DARK | {"card": "#1b1e21"}).items())
     style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
-    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())  # type: ignore[union-attr]
+    (width, height), *_ = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     inside = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
-    box = f"{-_MARGIN} {-_MARGIN} {width + 2 * _MARGIN:g} {height + 2 * _MARGIN:g}"
+    box = f"{-_MARGIN} {-_MARGIN} {float(width) + 2 * _MARGIN:g} {float(height) + 2 * _MARGIN:g}"
     card = (
         f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="100%" height="100%" rx="10" '
         'style="fill: var(--card)"/>'

@@ -44,13 +44,9 @@ class RivalResult:
     @property
     def kind(self) -> str:
         """Return "ours", "baseline" or "other"."""
-        return (
-            "ours"
-            if self.name.startswith("fastpack")
-            else "baseline"
-            if self.name.startswith(_BASELINES)
-            else "other"
-        )
+        if self.name.startswith("fastpack"):
+            return "ours"
+        return "baseline" if self.name.startswith(_BASELINES) else "other"
 
     @property
     def rates(self) -> list[float]:

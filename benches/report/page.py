@@ -51,8 +51,8 @@ def page(findings: Findings) -> str:
     """Return the page's HTML. A section without measurements is left out."""
     body = "\n".join(part for part in _parts(findings) if part)
     light, dark = (
-        " ".join(f"--{name}: {colour};" for name, colour in each.items())
-        for each in (canvas.COLOURS, canvas.DARK)
+        " ".join(f"--{name}: {color};" for name, color in each.items())
+        for each in (canvas.COLORS, canvas.DARK)
     )
     template = Template(Path(__file__).with_name("page.html").read_text())
     return template.substitute(light=light, dark=dark, body=body)
@@ -67,7 +67,7 @@ def _parts(findings: Findings) -> Iterator[str]:
             _RIVALS,
             [_question(one) for one in asked] + [_missing(findings)],
         ),
-        ("memory", "BufferPool", _MEMORY, _memories(findings, asked)),
+        ("memory", "Memory", _MEMORY, _memories(findings, asked)),
         ("loops", "Plain C loops", _LOOPS, _comparisons(findings)),
         (
             "scaling",
@@ -100,8 +100,8 @@ def _parts(findings: Findings) -> Iterator[str]:
 
 _RIVALS = (
     "Each library runs in an interpreter of its own, in interleaved rounds: A B C, B C A. A ratio "
-    "compares two libraries in the same round. Bars are medians; thin lines reach from the slowest "
-    "to the fastest round."
+    "compares two libraries in the same round. Bars are medians. Thin lines reach from the slowest "
+    "to the fastest round. "
     '<span class="key"><span><i style="background: var(--ours)"></i>fastpack</span>'
     '<span><i style="background: var(--other)"></i>other libraries</span>'
     '<span><i style="background: var(--baseline)"></i>plain programs: the same '

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benches.curves import Curve, Position, readable
-from benches.report.canvas import COLOURS, SERIES, figure_of, on_card, styled, svg_of, tip
+from benches.report.canvas import COLORS, SERIES, figure_of, on_card, styled, svg_of, tip
 from benches.report.findings import Profile, Question, RivalResult
 
 _NAME_LETTERS = 30
@@ -62,12 +62,12 @@ def times(question: Question) -> str:
         axes.plot(
             [low, high],
             [place, place],
-            color=COLOURS[one.kind],
+            color=COLORS[one.kind],
             linewidth=2.5,
             alpha=0.45,
             solid_capstyle="round",
         )
-        (dot,) = axes.plot([1e3 * one.time], [place], "o", color=COLOURS[one.kind], markersize=7)
+        (dot,) = axes.plot([1e3 * one.time], [place], "o", color=COLORS[one.kind], markersize=7)
         tip(
             dot,
             f"{one.name} {one.version}: {thousands(1e3 * one.time)} ms "
@@ -116,7 +116,7 @@ def speedup(curve: Curve, cores: int) -> str:
     }
     counts = sorted({float(position) for points in lines.values() for position in points})
     perfect = [min(count, cores) for count in counts]
-    axes.plot(counts, perfect, color=COLOURS["soft"], linewidth=1, linestyle=(0, (2, 3)))
+    axes.plot(counts, perfect, color=COLORS["soft"], linewidth=1, linestyle=(0, (2, 3)))
     where = (counts[-1], perfect[-1])
     axes.annotate(
         "perfect",
@@ -125,7 +125,7 @@ def speedup(curve: Curve, cores: int) -> str:
         textcoords="offset points",
         ha="right",
         fontsize=8,
-        color=COLOURS["soft"],
+        color=COLORS["soft"],
     )
     _lines(axes, lines, "times one thread")
     axes.set_xscale("log", base=2)
@@ -184,15 +184,15 @@ def pairs(curve: Curve) -> str:
             whole = statistics.median(curve.lines[first][kind])
             found = [each / whole for each in curve.lines[line][kind]]
             y = place + (number - len(others) / 2) * height
-            colour = COLOURS[("ours", "other")[number % 2]]
+            color = COLORS[("ours", "other")[number % 2]]
             (bar,) = axes.barh(
                 [y],
                 [statistics.median(found)],
                 height=height * 0.9,
-                color=colour,
+                color=color,
                 label=line if place == 0 else None,
             )
-            axes.plot([min(found), max(found)], [y, y], color=COLOURS["ink"], linewidth=0.9)
+            axes.plot([min(found), max(found)], [y, y], color=COLORS["ink"], linewidth=0.9)
             rate = statistics.median(curve.lines[line][kind])
             axes.annotate(
                 f"{thousands(rate)}/s",
@@ -203,7 +203,7 @@ def pairs(curve: Curve) -> str:
                 fontsize=8.5,
             )
             tip(bar, f"{kind}, {line}: {thousands(rate)} {curve.y_axis}")
-    axes.set_yticks(range(len(kinds)), kinds, color=COLOURS["ink"])
+    axes.set_yticks(range(len(kinds)), kinds, color=COLORS["ink"])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
@@ -228,7 +228,7 @@ def stages(profiles: Sequence[Profile]) -> str:
         *dict.fromkeys(stage for found in shares.values() for stage in found if stage != _REST),
         _REST,
     ]
-    colours = dict(zip(names, SERIES, strict=False)) | {_REST: "other"}
+    colors = dict(zip(names, SERIES, strict=False)) | {_REST: "other"}
     for place, (name, found) in enumerate(shares.items()):
         start = 0.0
         for stage in (stage for stage in names if found.get(stage, 0) > 0):
@@ -237,7 +237,7 @@ def stages(profiles: Sequence[Profile]) -> str:
                 [found[stage]],
                 left=start,
                 height=0.62,
-                color=COLOURS[colours[stage]],
+                color=COLORS[colors[stage]],
                 edgecolor="none",
             )
             tip(bar, f"{name}, {stage}: {found[stage]:.1f} %")
@@ -249,14 +249,14 @@ def stages(profiles: Sequence[Profile]) -> str:
                     ha="center",
                     va="center",
                     fontsize=8.5,
-                    color=COLOURS["paper"],
+                    color=COLORS["paper"],
                 )
             start += found[stage]
-    axes.set_yticks(range(len(shares)), list(shares), color=COLOURS["ink"])
+    axes.set_yticks(range(len(shares)), list(shares), color=COLORS["ink"])
     axes.invert_yaxis()
     axes.set(xlabel="percent of the processor's time", xlim=(0, 100))
     axes.grid(visible=False)
-    shown = [mpl.patches.Patch(color=COLOURS[colours[stage]], label=stage) for stage in names]
+    shown = [mpl.patches.Patch(color=COLORS[colors[stage]], label=stage) for stage in names]
     axes.legend(
         handles=shown,
         loc="lower left",
@@ -312,11 +312,11 @@ def _bars(
 ) -> None:
     """Draw bars of (result, value, minimum, maximum, label)."""
     for place, (one, value, low, high, written) in enumerate(rows):
-        (bar,) = axes.barh([place], [value], height=0.66, color=COLOURS[one.kind])
+        (bar,) = axes.barh([place], [value], height=0.66, color=COLORS[one.kind])
         spread = f" ({thousands(low)} to {thousands(high)})" if high > low else ""
         tip(bar, f"{one.name} {one.version}: {thousands(value)} {unit}{spread}")
         if high > low:
-            axes.plot([low, high], [place, place], color=COLOURS["ink"], linewidth=0.9)
+            axes.plot([low, high], [place, place], color=COLORS["ink"], linewidth=0.9)
         weight = "bold" if one.kind == "ours" else "normal"
         axes.annotate(
             written,
@@ -338,7 +338,7 @@ def _names(axes: Axes, results: Sequence[RivalResult]) -> None:
     axes.set_yticks(
         range(len(names)),
         names,
-        color=COLOURS["ink"],
+        color=COLORS["ink"],
         fontsize=8.5,
         linespacing=1.15,
         multialignment="right",
@@ -350,7 +350,7 @@ def _names(axes: Axes, results: Sequence[RivalResult]) -> None:
 
 
 def _lines(axes: Axes, lines: dict[str, dict[Position, list[float]]], unit: str) -> None:
-    for colour, marker, (name, points) in zip(SERIES, "os^DvpXh", lines.items(), strict=False):
+    for color, marker, (name, points) in zip(SERIES, "os^DvpXh", lines.items(), strict=False):
         positions = sorted(points, key=float)
         medians = [statistics.median(points[position]) for position in positions]
         low, high = (
@@ -358,12 +358,12 @@ def _lines(axes: Axes, lines: dict[str, dict[Position, list[float]]], unit: str)
             [max(points[position]) for position in positions],
         )
         axes.fill_between(
-            [float(p) for p in positions], low, high, color=COLOURS[colour], alpha=0.14, linewidth=0
+            [float(p) for p in positions], low, high, color=COLORS[color], alpha=0.14, linewidth=0
         )
         (line,) = axes.plot(
             positions,
             medians,
-            color=COLOURS[colour],
+            color=COLORS[color],
             marker=marker,
             markersize=4.5,
             linewidth=1.6,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from benches.report.canvas import COLOURS, SERIES, figure_of, styled, svg_of, tip
+from benches.report.canvas import COLORS, SERIES, figure_of, styled, svg_of, tip
 from benches.report.findings import Question, RivalResult
 
 _TITLE = re.compile(r"(?P<subject>[\w-]+)(?:,? (?P<case>.*?))??(?:, (?P<threads>threads: \d+))?")
@@ -85,10 +85,8 @@ def _named(family: Family) -> str:
             place += 1
         for one in family.rivals(comparison):
             found = one.ratios(family.baseline(comparison))
-            colour = COLOURS[
-                "ours" if one.name.startswith((_OURS, "Reader", "Loader")) else "other"
-            ]
-            _dot(axes, (place, one.name, found), colour)
+            color = COLORS["ours" if one.name.startswith((_OURS, "Reader", "Loader")) else "other"]
+            _dot(axes, (place, one.name, found), color)
             axes.annotate(
                 f"{statistics.median(found):.2f}",
                 (max(found), place),
@@ -99,8 +97,8 @@ def _named(family: Family) -> str:
             )
             rows[place] = one.name
             place += 1
-    axes.axvline(1, color=COLOURS["baseline"], linewidth=1.5, zorder=0)
-    axes.set_yticks(list(rows), list(rows.values()), color=COLOURS["ink"])
+    axes.axvline(1, color=COLORS["baseline"], linewidth=1.5, zorder=0)
+    axes.set_yticks(list(rows), list(rows.values()), color=COLORS["ink"])
     axes.set_ylim(place - 0.4, -0.6)
     axes.set_xlim(0, axes.get_xlim()[1] * 1.1)
     axes.grid(visible=False, axis="y")
@@ -122,14 +120,14 @@ def _matrix(family: Family) -> str:
             _dot(axes, (place, f"{case}: {one.name}", found), *_look(number))
     looks = {name: _look(number) for number, name in enumerate(names)}
     handles = [
-        axes.plot([], [], marker, color=colour, markersize=6, label=name)[0]
-        for name, (colour, marker) in looks.items()
+        axes.plot([], [], marker, color=color, markersize=6, label=name)[0]
+        for name, (color, marker) in looks.items()
     ]
-    axes.axvline(1, color=COLOURS["baseline"], linewidth=1.5, zorder=0)
+    axes.axvline(1, color=COLORS["baseline"], linewidth=1.5, zorder=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks(range(len(family.cases)), list(family.cases), color=COLOURS["ink"])
+    axes.set_yticks(range(len(family.cases)), list(family.cases), color=COLORS["ink"])
     axes.set_ylim(len(family.cases) - 0.4, -0.6)
     axes.set_xlabel(family.axis)
     axes.legend(
@@ -145,18 +143,18 @@ def _matrix(family: Family) -> str:
 
 def _look(number: int) -> tuple[str, str]:
     """Return color and marker; they repeat after eight rivals."""
-    return COLOURS[SERIES[number % len(SERIES)]], _MARKERS[number % len(_MARKERS)]
+    return COLORS[SERIES[number % len(SERIES)]], _MARKERS[number % len(_MARKERS)]
 
 
-def _dot(axes: Axes, row: tuple[float, str, list[float]], colour: str, marker: str = "o") -> None:
+def _dot(axes: Axes, row: tuple[float, str, list[float]], color: str, marker: str = "o") -> None:
     place, name, found = row
     axes.plot(
         [min(found), max(found)],
         [place, place],
-        color=colour,
+        color=color,
         linewidth=2.5,
         alpha=0.45,
         solid_capstyle="round",
     )
-    (dot,) = axes.plot([statistics.median(found)], [place], marker, color=colour, markersize=6.5)
+    (dot,) = axes.plot([statistics.median(found)], [place], marker, color=color, markersize=6.5)
     tip(dot, f"{name}: {statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})")

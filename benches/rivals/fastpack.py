@@ -25,7 +25,7 @@ class SmallImages:
     def __len__(self) -> int:
         return len(self._images)
 
-    def place(self, row: int) -> Location:
+    def location(self, row: int) -> Location:
         return Location(f"image {row}")
 
     def read(self, rows: Any) -> Batch:

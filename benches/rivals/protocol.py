@@ -68,7 +68,7 @@ class Task:
 
 
 class Amount(NamedTuple):
-    """What a run delivered. Less than the task's is an error."""
+    """Samples and bytes that a run delivered. Less than the task's is an error."""
 
     num_samples: int = 0
     num_bytes: int = 0

@@ -36,11 +36,11 @@ from fastpack.files.file_names import FileNames
 from fastpack.files.folders import FolderRules, ImageFolder, scan_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
+from fastpack.formats.index.arrays import Column
+from fastpack.formats.index.folder_files import Files
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import GUESSED, Kinds, given_kind
 from fastpack.formats.protocols import ShardPlan, Writer
-from fastpack.index.arrays import Column
-from fastpack.index.folder_files import Files
-from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, given_kind
 
 
 class FolderContainer:

@@ -35,12 +35,12 @@ from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry, saved_index
 from fastpack.formats.choice import Choice
 from fastpack.formats.discovery import find_shards
+from fastpack.formats.index.find_seek_points import add_seek_points
+from fastpack.formats.index.index import Index, concatenate
+from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
+from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.images.seek_points import SeekPoints
-from fastpack.index.find_seek_points import add_seek_points
-from fastpack.index.index import Index, concatenate
-from fastpack.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
-from fastpack.index.seek_point_cache import SeekPointCache
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
+from fastpack.formats.index.folder_files import Files
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import GUESSED, Kinds
 from fastpack.formats.storage import Storage
-from fastpack.index.folder_files import Files
-from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds
 
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
 Float64 = Literal[

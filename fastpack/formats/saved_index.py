@@ -22,15 +22,15 @@ from fastpack.errors import (
 from fastpack.files.companions import exists, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
+from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 from fastpack.formats.protocols import (
     DamageTolerantContainer,
     FieldSelectingContainer,
     SelectingContainer,
 )
 from fastpack.formats.registry import named, of_file
-from fastpack.index.digest import RecordDigest
-from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 
 # A saved index has at most so many bytes, and so many more for each byte of its file: 60 to 100 for a record of 40 and more.
 _SMALL_INDEX_BYTES = 2**26

@@ -7,7 +7,7 @@ from typing import Any
 from fastpack.core.schema import Field
 from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.shard import Shard
-from fastpack.index.folder_files import Files
+from fastpack.formats.index.folder_files import Files
 
 
 class SpanContainer:

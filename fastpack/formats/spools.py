@@ -8,7 +8,7 @@ import numpy as np
 
 from fastpack.core.ragged import Ragged, Text
 from fastpack.files.spool import Spool, release
-from fastpack.index.arrays import Column
+from fastpack.formats.index.arrays import Column
 
 _PART_ROWS = 2**14
 

@@ -85,8 +85,8 @@ class ProbedFiles(Ragged):
     - crcs: CRC-32C of each, (n,).
     - probed: IMAGE_INFO (n,) and kernel status (n,) of their headers.
 
-    >>> files = ImageFiles.of(Ragged.of_bytes([b"123456789", b""]))
-    >>> hex(files.crcs[0]), files.crcs is ImageFiles.of(files).crcs
+    >>> files = ProbedFiles.of(Ragged.of_bytes([b"123456789", b""]))
+    >>> hex(files.crcs[0]), files.crcs is ProbedFiles.of(files).crcs
     ('0xe3069283', True)
     """
 

@@ -25,9 +25,9 @@ from fastpack.errors import (
     SourceError,
     with_location,
 )
+from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.images.seek_points import SeekPoints
-from fastpack.index.index import Index
 from fastpack.reading.reader import Reader
 from fastpack.reading.reader import open as open_dataset
 from fastpack.sources import Source, is_table, source_of

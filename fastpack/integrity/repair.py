@@ -23,8 +23,8 @@ from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
-from fastpack.index.index import Index
-from fastpack.index.kinds import kinds_of
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import kinds_of
 from fastpack.integrity.salvage.survey import Damage, trusted_index
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack

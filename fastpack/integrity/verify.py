@@ -16,6 +16,7 @@ from fastpack.core import checks
 from fastpack.core.batch import Batch
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import NO_SPAN, Rows
+from fastpack.core.keys import repeated_keys
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.portions import portions
 from fastpack.core.progress import Progress
@@ -29,15 +30,14 @@ from fastpack.files.naming import missing, strangers
 from fastpack.files.publication import refuse_unfinished
 from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
+from fastpack.formats.index.find_seek_points import add_seek_points
+from fastpack.formats.index.index import Index, concatenate
+from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.index.find_seek_points import add_seek_points
-from fastpack.index.index import Index, concatenate
-from fastpack.index.kinds import kinds_of
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
 from fastpack.integrity.salvage.survey import Damage, trusted_index
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
-from fastpack.sampling.split import repeated_keys
 from fastpack.sources import Source
 
 _BATCH_SAMPLES = 256

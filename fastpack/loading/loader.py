@@ -26,8 +26,8 @@ from fastpack.images.transforms import Transform
 from fastpack.loading.prefetch import Prefetch
 from fastpack.loading.schedule import Schedule, StepPartition
 from fastpack.reading.options import OnError
+from fastpack.reading.order import Sampler, sampler_of
 from fastpack.reading.reader import Reader
-from fastpack.sampling.order import Sampler, sampler_of
 
 STATE_VERSION = 1
 # How launchers tell a process its rank and how many there are: torchrun, Slurm, Open MPI, other MPIs.

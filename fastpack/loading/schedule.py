@@ -8,8 +8,8 @@ import numpy.typing as npt
 from fastpack.core.batch import Batch
 from fastpack.core.threads import num_cores
 from fastpack.loading.prefetch import Prefetch
+from fastpack.reading.order import Order, Picks
 from fastpack.reading.reader import Reader
-from fastpack.sampling.order import Order, Picks
 
 # Batches that are made at once: while the last images of one are decoded, other threads are at the next.
 _NUM_LANES = 2

@@ -20,7 +20,7 @@ from fastpack.packing.packer import WriteOptions
 from fastpack.packing.preprocess import Preprocess
 from fastpack.packing.rejects import Duplicates, OnError
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
-from fastpack.sampling.split import parts_of
+from fastpack.reading.split import parts_of
 
 Check = Literal["header", "decode"]
 _CHOICES: dict[str, Sequence[str]] = {

@@ -15,7 +15,7 @@ from fastpack.files.file_names import path_of
 from fastpack.files.free_space import require_free_space
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import complete_pending
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 from fastpack.packing.options import PackOptions, pack_options
 from fastpack.packing.packer import Faults, Packer, ProgressCounter
 from fastpack.packing.plan import PackPlan, outputs_of, plan_pack

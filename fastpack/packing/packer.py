@@ -24,11 +24,11 @@ from fastpack.errors import (
 )
 from fastpack.files.atomic import sync_path
 from fastpack.files.free_space import require_free_space
+from fastpack.formats.index.find_seek_points import add_seek_points
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import kind_of
 from fastpack.formats.protocols import Container, Float64, Layout, ShardPlan, Writer
 from fastpack.formats.storage import Storage
-from fastpack.index.find_seek_points import add_seek_points
-from fastpack.index.index import Index
-from fastpack.index.kinds import kind_of
 from fastpack.packing.inputs import PackInput
 from fastpack.packing.pipeline import Pipeline, Stages
 from fastpack.packing.rejects import OnError

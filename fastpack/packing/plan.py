@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import Rows
+from fastpack.core.keys import spread_by_key
 from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
 from fastpack.errors import (
@@ -42,7 +43,7 @@ from fastpack.packing.subset import Subset, keys_of, matching, shuffled
 from fastpack.packing.transcode import FastJpegs, Transcodes
 from fastpack.packing.validation import Validator
 from fastpack.reading.class_lists import class_list
-from fastpack.sampling.split import parts_of, spread_by_key
+from fastpack.reading.split import parts_of
 from fastpack.sources import Source
 
 # What TFRecord and HDF5 add to a sample; for --shard-size and for the sizes of a dry run.

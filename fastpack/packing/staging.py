@@ -48,7 +48,7 @@ from fastpack.files.publication import (
 )
 from fastpack.files.shard import Shard
 from fastpack.files.temporary import remove_leftovers
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 from fastpack.packing import journal
 from fastpack.packing.journal import Finished
 from fastpack.packing.rejects import Reject, report_text

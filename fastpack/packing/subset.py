@@ -16,7 +16,7 @@ from fastpack.core.schema import Schema
 from fastpack.errors import FastpackError, Location, OptionError
 from fastpack.files.classes import ClassMap
 from fastpack.files.escapes import escaped_bytes
-from fastpack.sampling.order import Shuffle
+from fastpack.reading.order import Shuffle
 from fastpack.sources import Source
 
 # What --fields does not speak of: every pack has them, if the source does.

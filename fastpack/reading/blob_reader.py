@@ -33,6 +33,7 @@ from fastpack.errors import (
 )
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
+from fastpack.formats.index.index import Index
 from fastpack.images.decode import (
     DecodeOptions,
     EncodedImages,
@@ -42,7 +43,6 @@ from fastpack.images.decode import (
     upright_sizes,
 )
 from fastpack.images.headers import probe_blobs
-from fastpack.index.index import Index
 
 Pixels = npt.NDArray[Any]
 # Which positions of a batch are read in this way, and how.

@@ -14,6 +14,7 @@ from fastpack.core.rng import CounterRng
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field
 from fastpack.core.threads import num_cores
 from fastpack.errors import SchemaError, ShapeError, with_location
+from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.images.decode import (
     DecodeOptions,
     EncodedImages,
@@ -30,7 +31,6 @@ from fastpack.images.decode import (
     upright_sizes,
 )
 from fastpack.images.transforms import Normalize, Plan, least_side, plan_batch
-from fastpack.index.seek_point_cache import SeekPointCache
 from fastpack.reading.blob_reader import BlobReader, Depth
 from fastpack.reading.options import ReadOptions
 

@@ -14,6 +14,7 @@ from fastpack.core import checks
 from fastpack.core.batch import Batch, with_failures
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
+from fastpack.core.keys import spread_by_key
 from fastpack.core.ragged import Ragged, Text, digest, flat_values, owners
 from fastpack.core.rng import check_epochs
 from fastpack.core.schema import Field, Schema
@@ -22,16 +23,16 @@ from fastpack.errors import Location, OptionError, OutOfRangeError, warn
 from fastpack.files.shard import OpenShards
 from fastpack.formats import discovery, protocols
 from fastpack.formats.choice import Choice
+from fastpack.formats.index.arrays import Column
+from fastpack.formats.index.index import Index, concatenate
+from fastpack.formats.index.kinds import checked_kinds
+from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.formats.indexing import indexes_of, save_seek_points, with_classes
 from fastpack.images.decode import Failures
-from fastpack.index.arrays import Column
-from fastpack.index.index import Index, concatenate
-from fastpack.index.kinds import checked_kinds
-from fastpack.index.seek_point_cache import SeekPointCache
 from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.image_pipeline import ImagePipeline
 from fastpack.reading.options import ReadOptions
-from fastpack.sampling.split import parts_of, spread_by_key, spread_by_number
+from fastpack.reading.split import parts_of, spread_by_number
 
 # Iterating sample by sample reads this many ahead: enough to keep all threads at work.
 _ITERATED_SAMPLES = 32

@@ -171,7 +171,7 @@ def test_errors_are_builtins_too():
     )
 
 
-@pytest.mark.parametrize("status", errors._STATUSES)
+@pytest.mark.parametrize("status", errors._ERRORS)
 def test_every_status_says_where_and_what_to_do(status):
     with pytest.raises(errors.FastpackError) as caught:
         errors.raise_status(

@@ -43,7 +43,7 @@ def columns(dataset):
     }
 
 
-@pytest.mark.parametrize("route", ["folder", "open", "a.tfrecord", "a.h5"])
+@pytest.mark.parametrize("decoder_name", ["folder", "open", "a.tfrecord", "a.h5"])
 def test_captions_are_a_column(captioned, tmp_path, decoder_name):
     if decoder_name == "folder":
         taken = fastpack.from_folder(captioned)

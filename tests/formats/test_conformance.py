@@ -28,11 +28,11 @@ from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import EmptySourceError, FastpackError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry, saved_index
+from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import ShardPlan
 from fastpack.images import headers
 from fastpack.images.codec import PixelFormat
 from fastpack.images.codecs import codec_of
-from fastpack.index.index import Index
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:

@@ -11,7 +11,7 @@ from fastpack.errors import EmptySourceError, FastpackError, FormatError, Option
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats import registry, saved_index
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 from fastpack.sources import from_folder as folder_source
 from tests.support.command_line import run
 from tests.support.images import jpeg, photo, read_pillow, save

@@ -19,7 +19,7 @@ from tests.support.jpeg_kinds import KINDS, LARGE
 
 
 @pytest.mark.parametrize(
-    ("route", "data"),
+    ("decoder_name", "data"),
     KINDS,
     ids=[f"{number} {decoder_name}" for number, (decoder_name, _) in enumerate(KINDS)],
 )
@@ -64,7 +64,7 @@ def test_no_more_than_heads_is_read(dataset, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("route", "data"),
+    ("decoder_name", "data"),
     [kind for kind in KINDS if kind[0] not in ("not 8 bits", "unusual headers", "unreadable")],
 )
 def test_the_decoder_goes_the_same_way(decoder_name, data):

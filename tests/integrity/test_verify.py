@@ -16,8 +16,8 @@ from fastpack.core.dtypes import SPAN
 from fastpack.errors import MissingFileError
 from fastpack.files import naming
 from fastpack.files.companions import index_path
+from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.indexing import build_indexes
-from fastpack.index.digest import RecordDigest
 from fastpack.integrity.verify import _Job, _Work
 from tests.support.damage import change, flip_in_image, flipped
 from tests.support.images import jpeg

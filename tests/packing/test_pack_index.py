@@ -16,7 +16,7 @@ from fastpack.errors import CorruptRecordError, Location
 from fastpack.files import spool
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 
 IMAGES = [
     encode(np.full((3 + i, 4, 3), 40 * i, np.uint8), kind)

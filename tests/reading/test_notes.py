@@ -8,7 +8,7 @@ import pytest
 
 import fastpack
 from fastpack import FastpackWarning
-from fastpack.index.index import Index, concatenate
+from fastpack.formats.index.index import Index, concatenate
 from tests.support.command_line import packed, run
 from tests.support.images import jpeg
 

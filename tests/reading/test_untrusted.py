@@ -20,7 +20,7 @@ from fastpack.errors import FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.container import HDF5
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 from tests.support.hdf5_files import write_compact_jpegs
 from tests.support.images import jpeg, photo
 

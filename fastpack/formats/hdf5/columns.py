@@ -16,9 +16,9 @@ from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Schema
 from fastpack.errors import SchemaError
 from fastpack.formats.hdf5.checksums import write_checksums
 from fastpack.formats.hdf5.vectors import CHECKSUMS, Vector, vectors_of
+from fastpack.formats.index.arrays import Column
 from fastpack.formats.numbers import integers
 from fastpack.formats.spools import Spools
-from fastpack.index.arrays import Column
 
 FORMAT_VERSION = 1
 # What the datasets of our fields are called, as most people call them.

@@ -37,10 +37,10 @@ from fastpack.formats.hdf5.write_encoded import EncodedWriter
 from fastpack.formats.hdf5.write_fields import FieldsWriter
 from fastpack.formats.hdf5.write_pixels import PixelsWriter
 from fastpack.formats.hdf5.write_vlen import VlenWriter
+from fastpack.formats.index.folder_files import Files
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import GUESSED, Kinds
 from fastpack.formats.protocols import ShardPlan, Writer
-from fastpack.index.folder_files import Files
-from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What h5py throws for a file whose bytes are damaged: it depends on which.

@@ -23,7 +23,7 @@ from fastpack.formats.hdf5.locate import (
     sample_bytes_of,
 )
 from fastpack.formats.hdf5.members import safe_dataset
-from fastpack.index.chunks import ChunkTable
+from fastpack.formats.index.chunks import ChunkTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ from fastpack.formats.hdf5.locate import (
     filters_of,
     reason_for_the_library,
 )
-from fastpack.index.chunks import ChunkTable
+from fastpack.formats.index.chunks import ChunkTable
 
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
 _COLLECTION = struct.Struct("<4sB3xQ")  # signature, version, size with this header

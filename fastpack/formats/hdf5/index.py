@@ -41,11 +41,11 @@ from fastpack.formats.hdf5.members import (
 from fastpack.formats.hdf5.single_images import find_single_images
 from fastpack.formats.hdf5.values import StoredValues
 from fastpack.formats.hdf5.vectors import CHECKSUMS
+from fastpack.formats.index.arrays import Column
+from fastpack.formats.index.chunks import ChunkTable
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import by_field, given_kind
 from fastpack.images.headers import guess_kind_of_blobs, probe_blobs
-from fastpack.index.arrays import Column
-from fastpack.index.chunks import ChunkTable
-from fastpack.index.index import Index
-from fastpack.index.kinds import by_field, given_kind
 
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastpack._native.filters import can_decode
 from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN, SPAN
 from fastpack.errors import LimitError, Location, TruncatedFileError, with_location
-from fastpack.index.chunks import MAX_FILTERS, MAX_RANK, ChunkTable
+from fastpack.formats.index.chunks import MAX_FILTERS, MAX_RANK, ChunkTable
 
 # A grid of chunks may have this many places for each that was written: else the table would be mostly holes.
 _MAX_PLACES_FOR_ONE = 64

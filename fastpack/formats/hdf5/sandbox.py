@@ -26,7 +26,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.formats.choice import Choice
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _PACKAGE = Path(errors.__file__).parent

@@ -32,10 +32,10 @@ from fastpack.formats.hdf5.axes import CHANNELS
 from fastpack.formats.hdf5.locate import contiguous_offset
 from fastpack.formats.hdf5.members import Member
 from fastpack.formats.hdf5.values import StoredValues
+from fastpack.formats.index.arrays import Column
+from fastpack.formats.index.folder_files import Files
+from fastpack.formats.index.index import Index
 from fastpack.images.headers import probe_blobs
-from fastpack.index.arrays import Column
-from fastpack.index.folder_files import Files
-from fastpack.index.index import Index
 
 _FEWEST = 2  # of those that look like images only because there are several
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8")

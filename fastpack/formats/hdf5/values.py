@@ -17,7 +17,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.heap import read_texts
 from fastpack.formats.hdf5.locate import contiguous_offset
 from fastpack.formats.hdf5.members import safe_dataset
-from fastpack.index.arrays import Column
+from fastpack.formats.index.arrays import Column
 
 _MAX_INTEGER = 2**63 - 1
 

@@ -13,8 +13,8 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field
 from fastpack.files.spool import release
+from fastpack.formats.index.arrays import Column
 from fastpack.formats.spools import parts
-from fastpack.index.arrays import Column
 
 # Behind the name of a dataset of unfiltered pixels: its samples' checksums.
 CHECKSUMS = "_crc32c"

@@ -28,10 +28,10 @@ from fastpack.formats.hdf5.index import IndexBuilder
 from fastpack.formats.hdf5.locate import contiguous_offset
 from fastpack.formats.hdf5.values import as_read
 from fastpack.formats.hdf5.vectors import Vector
+from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import parts
 from fastpack.images.headers import ProbedFiles
-from fastpack.index.index import Index
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from fastpack.errors import Location, SchemaError, ShapeError, Status, raise_sta
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
+from fastpack.formats.index.chunks import has_checksums
 from fastpack.formats.protocols import ShardPlan, Writer
-from fastpack.index.chunks import has_checksums
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from fastpack._native.gather import Gather
 from fastpack._native.probe import ProbeBlobs
 from fastpack._native.tar import Members, is_header
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
+from fastpack.core.keys import repeated_keys
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.progress import BytesDone
@@ -36,6 +37,9 @@ from fastpack.errors import (
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
+from fastpack.formats.index.arrays import Column
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import GUESSED, Kinds, by_field, given_kind
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tar.described import DescribedMembers
@@ -51,10 +55,6 @@ from fastpack.formats.tar.members import (
 from fastpack.formats.tar.schema import TarSchema, refuse_fields
 from fastpack.formats.tar.writer import TarWriter
 from fastpack.images.headers import guess_kind
-from fastpack.index.arrays import Column
-from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, by_field, given_kind
-from fastpack.sampling.split import repeated_keys
 
 # What WebDataset decodes as a number, and what as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")

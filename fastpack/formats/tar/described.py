@@ -10,8 +10,8 @@ from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FormatError, Location, with_location
+from fastpack.formats.index.arrays import Column
 from fastpack.formats.tar.schema import TarSchema
-from fastpack.index.arrays import Column
 
 
 class DescribedMembers:

@@ -10,9 +10,9 @@ from fastpack._native.image import probe_many
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import Ragged, Text, concatenate_values, offsets_of
 from fastpack.core.schema import Field, Kind
+from fastpack.formats.index.arrays import Column
 from fastpack.formats.tfrecord.scan import Window
 from fastpack.images.headers import guess_kind
-from fastpack.index.arrays import Column
 
 # Texts are kept in memory. Longer ones, on average, are read from the file as bytes.
 _MAX_MEAN_TEXT_BYTES = 2**16

@@ -23,6 +23,8 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.shard import Shard
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import GUESSED, Kinds, given_kind
 from fastpack.formats.protocols import ShardPlan
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
@@ -36,8 +38,6 @@ from fastpack.formats.tfrecord.feature_names import (
 )
 from fastpack.formats.tfrecord.scan import Window, windows
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
-from fastpack.index.index import Index
-from fastpack.index.kinds import GUESSED, Kinds, given_kind
 
 _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
 # The kernels' statuses: see src_cython/kernels/status.h.

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from fastpack.core.dtypes import SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, offsets_of
+from fastpack.formats.index.arrays import Column
+from fastpack.formats.index.index import Index
 from fastpack.formats.tfrecord.scan import Window, windows
-from fastpack.index.arrays import Column
-from fastpack.index.index import Index
 
 Mask = npt.NDArray[np.bool_]
 

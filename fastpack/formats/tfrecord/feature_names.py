@@ -7,7 +7,7 @@ import numpy as np
 from fastpack.core.ragged import Ragged, Text, flat_values
 from fastpack.core.schema import Schema, free_name
 from fastpack.files.escapes import escaped_bytes
-from fastpack.index.arrays import Column
+from fastpack.formats.index.arrays import Column
 
 # TFRecord has no place for facts about the whole file, so each record names its class.
 CLASS_NAME = "class_name"

@@ -26,6 +26,8 @@ from fastpack.errors import (
 )
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
+from fastpack.formats.index.arrays import Column
+from fastpack.formats.index.index import Index
 from fastpack.formats.numbers import integers, narrow_floats
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import Spools
@@ -37,8 +39,6 @@ from fastpack.formats.tfrecord.feature_names import (
     public_names,
 )
 from fastpack.images.headers import ProbedFiles
-from fastpack.index.arrays import Column
-from fastpack.index.index import Index
 
 _FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}

@@ -14,8 +14,8 @@ from fastpack.core.ragged import Ragged, Text, flat_values, owners
 from fastpack.core.schema import Field
 from fastpack.errors import FastpackError
 from fastpack.formats import registry
-from fastpack.index.index import Index
-from fastpack.index.kinds import kinds_of
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import kinds_of
 from fastpack.integrity.salvage.survey import Array, Damage, check_spans, of_this_file
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader

@@ -15,7 +15,7 @@ from fastpack.core.threads import run_in_threads
 from fastpack.errors import FormatError, Location, from_os_error, with_location
 from fastpack.files.companions import exists, index_path
 from fastpack.formats import registry, saved_index
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 
 Array = npt.NDArray[Any]
 

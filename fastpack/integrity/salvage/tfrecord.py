@@ -19,9 +19,9 @@ from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Text
 from fastpack.errors import FastpackError, Location, Status, os_errors_at, raise_status
 from fastpack.formats import registry
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.tfrecord.scan import are_examples
-from fastpack.index.index import Index
-from fastpack.index.kinds import kinds_of
 from fastpack.integrity.salvage.survey import (
     Array,
     Damage,

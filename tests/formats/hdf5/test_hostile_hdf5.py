@@ -13,7 +13,7 @@ from fastpack.core.limits import Limits
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 from tests.support.failures import IMAGES, failure_of
 from tests.support.images import photo
 

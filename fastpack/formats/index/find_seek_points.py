@@ -13,9 +13,9 @@ from fastpack.core.ragged import Ragged
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import Outcome, raise_first
 from fastpack.files.shard import OpenShards
+from fastpack.formats.index.index import Index
 from fastpack.images.headers import JPEG
 from fastpack.images.seek_points import SeekPoints
-from fastpack.index.index import Index
 
 Mask = npt.NDArray[np.bool_]
 

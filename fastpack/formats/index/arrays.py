@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastpack.core.ragged import Ragged, Text, flat_values
 from fastpack.core.schema import Field
-from fastpack.index.chunks import ChunkTable
+from fastpack.formats.index.chunks import ChunkTable
 
 Column = npt.NDArray[Any] | Ragged
 _PLAIN_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.- ")

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import Rows
+from fastpack.formats.index.find_seek_points import can_have_seek_points, tables_of
 from fastpack.images.decode import EncodedImages
 from fastpack.images.seek_points import SeekPoints
-from fastpack.index.find_seek_points import can_have_seek_points, tables_of
 
 Words = npt.NDArray[np.uint64]
 

@@ -16,7 +16,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError, FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 from tests.support.indexed_files import make_gzip, make_hdf5, make_tfrecord
 
 MAKERS = {"tfrecord": make_tfrecord, "hdf5": make_hdf5, "gzip": make_gzip}

@@ -38,8 +38,7 @@ from fastpack.errors import (
 from fastpack.files.atomic import atomic_write
 from fastpack.files.classes import ClassMap
 from fastpack.files.shard import Shard
-from fastpack.images.seek_points import SeekPoints
-from fastpack.index.arrays import (
+from fastpack.formats.index.arrays import (
     Column,
     are_alike,
     are_pixels,
@@ -49,10 +48,11 @@ from fastpack.index.arrays import (
     from_arrays,
     is_column,
 )
-from fastpack.index.chunks import ChunkTable
-from fastpack.index.digest import RecordDigest
-from fastpack.index.folder_files import Files
-from fastpack.index.joined_schema import common_schema
+from fastpack.formats.index.chunks import ChunkTable
+from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.folder_files import Files
+from fastpack.formats.index.joined_schema import common_schema
+from fastpack.images.seek_points import SeekPoints
 
 INDEX_VERSION = 1
 _LOST = {

@@ -10,7 +10,7 @@ import numpy as np
 from fastpack.core import checks
 from fastpack.core.ragged import Text
 from fastpack.errors import OptionError
-from fastpack.sampling.order import _MEMBERS, _PARTS, Numbers, Picks, Table, _keys, _permuted_within
+from fastpack.reading.order import _MEMBERS, _PARTS, Numbers, Picks, Table, _keys, _permuted_within
 
 # Weights that are no integers are kept to this many parts of a whole.
 _MIX_BLOCK = 10_000

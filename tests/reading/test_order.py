@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from fastpack import Balanced, Mix, Sequential, Shuffle, Text
 from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
 from fastpack.errors import OptionError
-from fastpack.sampling.order import sampler_of
-from fastpack.sampling.split import spread_by_key, spread_by_number
+from fastpack.reading.order import sampler_of
+from fastpack.core.keys import spread_by_key
+from fastpack.reading.split import spread_by_number
 from tests.support.paths import GOLDEN
 
 ORDERS = GOLDEN / "orders.json"
@@ -317,7 +318,7 @@ def test_what_makes_no_sense(make):
 
 
 @pytest.mark.parametrize(
-    ("shuffle", "ordering"),
+    ("shuffle", "sampler"),
     [
         (None, Sequential()),
         (False, Sequential()),

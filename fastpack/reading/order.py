@@ -66,7 +66,7 @@ class Sampler(Protocol):
 class Sequential:
     """As the files have it.
 
-    >>> Sequential().order(range(10)).visits(0, np.arange(3)).samples.tolist()
+    >>> Sequential().order(range(10)).samples_at(0, np.arange(3)).samples.tolist()
     [0, 1, 2]
     """
 
@@ -92,7 +92,7 @@ class Shuffle:
     arbitrary finite domains", 2002), keyed by Philox of (seed, epoch).
 
     >>> order = Shuffle(seed=7).order(range(10))
-    >>> samples = order.visits(0, np.arange(10)).samples
+    >>> samples = order.samples_at(0, np.arange(10)).samples
     >>> sorted(samples.tolist()) == list(range(10)), order.positions_of(0, samples).tolist()
     (True, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """

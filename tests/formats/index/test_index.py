@@ -23,9 +23,9 @@ from fastpack.errors import (
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats import saved_index
+from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import indexes_of
 from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
-from fastpack.index.index import Index
 from tests.support.images import jpeg
 from tests.support.tars import samples, write_tar
 from tests.support.wire import bytes_list, entry, example, frame, int_list

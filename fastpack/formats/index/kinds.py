@@ -7,7 +7,7 @@ from fastpack.core import checks
 from fastpack.core.ragged import Ragged, flat_values
 from fastpack.core.schema import KINDS, Field, Kind
 from fastpack.errors import Location, OptionError, SchemaError, with_location
-from fastpack.index.index import Index
+from fastpack.formats.index.index import Index
 
 # Name of a field -> what its values are: a kind, such as "image"; or "image[]" where samples have
 # lists of them, even if each list has one value. A name is a field's own. Where no field has it, it

@@ -13,10 +13,10 @@ from fastpack.cli import main
 from fastpack.errors import CorruptRecordError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
+from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import build_indexes
 from fastpack.images.seek_points import SeekPoints
 from fastpack.images.transforms import CenterCrop, RandomResizedCrop
-from fastpack.index.index import Index
 from fastpack.integrity.verify import verify
 from tests.support.damage import in_place
 from tests.support.images import jpeg, photo, save

@@ -1,1 +1,0 @@
-"""Orders: which sample stands at which position."""
