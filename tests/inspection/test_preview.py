@@ -31,7 +31,7 @@ def dataset_of(folder: Path, images: list[np.ndarray], **columns) -> fastpack.Re
     paths = [folder / f"{number}.png" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(fastpack.encode(image, "png"))
-    fastpack.pack(fastpack.ImageFiles(paths, **columns), folder / "data.tfrecord")
+    fastpack.pack(fastpack.sources.ImageFiles(paths, **columns), folder / "data.tfrecord")
     return fastpack.open(folder / "data.tfrecord")
 
 

@@ -142,7 +142,9 @@ def test_keys_that_a_tar_cannot_hold(tmp_path, names):
     for name in names:
         (tmp_path / "photos" / name).write_bytes(IMAGES[0])
     fastpack.pack(
-        fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)),
+        fastpack.sources.ImageFiles(
+            [tmp_path / "photos" / name for name in names], keys=list(names)
+        ),
         tmp_path / "x.tfrecord",
     )
     with pytest.raises(FormatError, match=r"in a tar|first dot"):
