@@ -29,7 +29,7 @@ def renamed(**new_names: str) -> Callable[[type[Options]], type[Options]]:
                 raise OptionError(f"the option {name} is now {new_names[name]}; use the new name")
             initialize(self, *values, **named)
 
-        options.__init__ = checked  # type: ignore[method-assign]
+        options.__init__ = checked  # type: ignore[assignment, method-assign]
         return options
 
     return decorate
