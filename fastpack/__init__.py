@@ -3,13 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastpack.core.batch import Batch
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FastpackError, FastpackWarning
 from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import IndexResult, build_indexes
+from fastpack.images.batch import Batch
 from fastpack.images.codecs import decode, encode
 from fastpack.images.headers import probe
 from fastpack.images.transforms import (

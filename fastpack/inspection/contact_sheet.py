@@ -18,7 +18,7 @@ from fastpack.errors import (
 )
 from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.images.codecs import encode
-from fastpack.inspection.thumbnail import Rgb, as_rgb, fitted
+from fastpack.images.thumbnail import Rgb, as_rgb, fitted
 from fastpack.reading.reader import Reader
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import Rows
 from fastpack.core.schema import Field
 from fastpack.errors import EmptySourceError, FastpackError, SchemaError, from_os_error
 from fastpack.files.atomic import atomic_write, check_absent
+from fastpack.images.batch import Batch
 from fastpack.images.codecs import encode
+from fastpack.images.thumbnail import as_rgb, fitted
 from fastpack.inspection.listing import listed
-from fastpack.inspection.thumbnail import as_rgb, fitted
 from fastpack.reading.reader import Reader
 
 _BATCH_SAMPLES = 32
