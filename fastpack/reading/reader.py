@@ -448,7 +448,9 @@ class Reader(Sequence[dict[str, Any]]):
         failures |= self._index.failures(rows)
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
-        return with_failures(fields, rows, failures, skips=self._options.on_error == "skip")
+        return with_failures(
+            fields, rows, failures, skips=self._options.on_error == "skip", schema=self.schema
+        )
 
     def save_seek_points(self, index_dir: str | os.PathLike[str] | None = None) -> int:
         """Saves in the indexes what was learned with seek_points="lazy": later readers have it. Images that were not decoded yet are
