@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from fastpack.core.batch import Batch
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
@@ -20,6 +19,7 @@ from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
 from fastpack.formats.storage import Storage
+from fastpack.images.batch import Batch
 
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
 Float64 = Literal[

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.example import ExampleFrames
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.ragged import Ragged, Text, flat_values
 from fastpack.core.schema import Field, Kind, Schema
@@ -38,6 +37,7 @@ from fastpack.formats.tfrecord.feature_names import (
     names_classes,
     public_names,
 )
+from fastpack.images.batch import Batch
 from fastpack.images.headers import ProbedFiles
 
 _FRAME_HEADER, _FRAME_BYTES = 12, 16
