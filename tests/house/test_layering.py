@@ -126,7 +126,7 @@ def test_formats_do_not_know_each_other():
         others = {
             module.split(".")[1] for module in imports_of(path) if module.startswith("formats.")
         } & names
-        assert path.name == "registry.py" or path.name == "discovery.py" or others <= mine, path
+        assert path.name == "registry.py" or others <= mine, path
 
 
 def test_reader_does_not_know_which_container_it_reads():
