@@ -167,7 +167,7 @@ class TestFinding:
         )
         assert (
             len(fastpack.concat([fastpack.open(each) for each in everything])) == 8
-        )  # who wants it can have it
+        )  # on request
 
     def test_a_name_of_which_there_is_nothing(self, tmp_path):
         for path in (tmp_path / "s.h5", str(tmp_path / "s-*.h5"), tmp_path / "nowhere" / "s.h5"):

@@ -12,8 +12,8 @@ from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "fastpack"
 
-# Lowest first: what stands in a folder imports from folders before it, and from its own. The public adapters
-# (torch and so on) count as one folder.
+# Lowest first: a folder imports from itself and from folders before it. The public adapters (torch
+# and so on) count as one folder.
 FOLDERS = [
     "errors",
     "core",
@@ -167,7 +167,8 @@ def test_import_leaves_writing_for_later():
     "code",
     [
         "from fastpack import *",
-        "import fastpack.packing.extract, fastpack.integrity.verify; from fastpack import extract, verify",
+        "import fastpack.packing.extract, fastpack.integrity.verify; "
+        "from fastpack import extract, verify",
     ],
 )
 def test_functions_are_not_hidden_by_modules_of_their_name(code):
@@ -182,7 +183,8 @@ def test_unknown_names_are_attribute_errors():
 
 def test_import_starts_no_thread_and_opens_no_pool():
     out = run_fresh(
-        "import threading, fastpack, fastpack.core.threads as p; print(threading.active_count(), len(p._pools))"
+        "import threading, fastpack, fastpack.core.threads as p; "
+        "print(threading.active_count(), len(p._pools))"
     )
     assert out.split() == ["1", "0"]
 

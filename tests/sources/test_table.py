@@ -18,6 +18,7 @@ from fastpack import Ragged, Text, from_folder, from_table
 from fastpack.errors import EmptySourceError, SourceError
 from fastpack.sources.column import Leaf, TableColumn
 from fastpack.sources.located import located, outer_key
+from tests.support.extent import num_examples
 from tests.support.images import jpeg
 from tests.support.tables import SUFFIXES, write_table
 
@@ -152,13 +153,13 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found, expected, strict=True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=num_examples(300))
 @given(cells=CELLS, cut=st.integers(0, 9))
 def test_a_column_of_cells_is_what_the_rules_say(cells, cut):
     assert_same(column_of(cells, cut, is_typed=False).values(), plainly_guessed(cells))
 
 
-@settings(max_examples=300)
+@settings(max_examples=num_examples(300))
 @given(values=TYPED, cut=st.integers(0, 9))
 def test_a_column_of_values_is_what_the_rules_say(values, cut):
     expected = plainly_typed(values)
@@ -326,7 +327,7 @@ ROOTS = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(names=st.lists(NAMES, min_size=1, max_size=4), root=ROOTS)
 @example(names=["//in/x/a", "///in/x/a", "/in/x", "/in/x//a", "/in/xx/a"], root="/in/x/")
 def test_names_mean_the_files_that_pathlib_says(names, root):

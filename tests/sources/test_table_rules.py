@@ -11,6 +11,7 @@ import fastpack
 from fastpack import from_table, pack
 from fastpack.errors import SourceError
 from tests.support.command_line import run
+from tests.support.extent import num_examples
 from tests.support.tables import SUFFIXES, csv_of, notes_of, write_table
 
 pytestmark = pytest.mark.usefixtures("table_files")
@@ -45,7 +46,9 @@ def rows_of(draw):
     ]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=num_examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(rows=rows_of())
 def test_formats_mean_the_same(tmp_path, rows):
     sources = [from_table(write_table(tmp_path / f"t{suffix}", rows)) for suffix in SUFFIXES]
@@ -60,7 +63,9 @@ def are_equal(a, b):
     return np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=num_examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(rows=rows_of())
 def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
     source = from_table(write_table(tmp_path / "t.jsonl", rows))

@@ -1,4 +1,4 @@
-"""Seek points in an index: made, kept, carried along and used, with the pixels that there are without."""
+"""Seek points in an index: made, kept, copied and used; the pixels stay the same."""
 
 import json
 
@@ -19,6 +19,7 @@ from fastpack.images.seek_points import SeekPoints
 from fastpack.images.transforms import CenterCrop, RandomResizedCrop
 from fastpack.integrity.verify import verify
 from tests.support.damage import in_place
+from tests.support.extent import num_examples
 from tests.support.images import jpeg, photo, save
 
 NUM_IMAGES = 8
@@ -253,7 +254,7 @@ def test_verifying_compares_them(packed):
 
 
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=4), min_size=1, max_size=6), st.data())
-@settings(max_examples=60)
+@settings(max_examples=num_examples(60))
 def test_tables_are_taken_and_joined_as_lists_are(tables, draw):
     marks = SeekPoints.of_lengths(
         np.array(sum(tables, []), np.uint64), [len(table) for table in tables]

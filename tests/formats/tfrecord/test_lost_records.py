@@ -1,4 +1,4 @@
-"""Records of a TFRecord that differ from their checksums: who goes on past them has all others, and is told of each, whatever is read."""
+"""TFRecord records with wrong checksums: a reader may skip and report them, and has all others."""
 
 import pickle
 
@@ -13,6 +13,7 @@ from fastpack.errors import CorruptRecordError
 from fastpack.files.companions import index_path
 from fastpack.formats.tfrecord import scan as tfrecord_windows
 from fastpack.images.transforms import RandomResizedCrop
+from tests.support.extent import num_examples
 from tests.support.images import jpeg
 from tests.support.wire import bytes_list, entry, example, float_list, frame, int_list
 
@@ -207,7 +208,7 @@ def test_verify_and_repair_know_them_too(tmp_path):
     assert len(fastpack.open(tmp_path / "mended.tfrecord")) == NUM_SAMPLES - 1
 
 
-@settings(max_examples=25)
+@settings(max_examples=num_examples(25))
 @given(
     st.dictionaries(
         st.integers(0, NUM_SAMPLES - 1),
