@@ -326,13 +326,13 @@ def test_a_program_ends_with_loaders_in_mid_epoch(path):
 @pytest.mark.parametrize("decode", [False, True])
 def test_hints_change_nothing(dataset, read_ahead, decode, monkeypatch):
     announced = []
-    announce = fastpack.Reader.advise_willneed
+    advise_willneed = fastpack.Reader.advise_willneed
 
     def count(reader, rows):
         announced.extend(rows.tolist())
-        announce(reader, rows)
+        advise_willneed(reader, rows)
 
-    monkeypatch.setattr(fastpack.Reader, "announce", count)
+    monkeypatch.setattr(fastpack.Reader, "advise_willneed", count)
     reader = dataset.with_options(decode=decode)
     batches = list(Loader(reader, batch_size=32, shuffle=0, read_ahead=read_ahead))
     assert sorted(i for batch in batches for i in batch.sample_numbers) == list(range(600))
