@@ -207,7 +207,7 @@ def masks(tf, i):
 
 
 def unpacked(tf, i):
-    """Numbers one by one, a name twice, and fields that nobody knows."""
+    """Numbers one by one, a name twice, and unknown fields."""
     one_by_one = sized(3, b"".join(tag(1, VARINT) + varint(n) for n in range(i)))
     return {
         "numbers": one_by_one,

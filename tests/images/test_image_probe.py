@@ -173,7 +173,9 @@ def test_subsampling(factors, subsampling):
 @pytest.mark.parametrize("orientation", range(10))
 def test_orientation(orientation, order):
     info = fastpack.probe(with_orientation(jpeg(HEIGHT, WIDTH), orientation, order))
-    assert info["orientation"] == (orientation if 1 <= orientation <= 8 else 1)  # 0 and 9 are not valid
+    assert info["orientation"] == (
+        orientation if 1 <= orientation <= 8 else 1
+    )  # 0 and 9 are not valid
     assert size_of(info) == (WIDTH, HEIGHT)  # as stored
 
 

@@ -1,4 +1,4 @@
-"""The rules of docs/tables.md: the same for CSV, JSON lines and Parquet; what is guessed, renamed or left out is in the notes."""
+"""The rules of docs/tables.md hold for CSV, JSON lines and Parquet; notes name all guesses."""
 
 import math
 
@@ -182,7 +182,8 @@ def test_spaces_in_values_stay_where_the_header_has_none():
 @pytest.mark.parametrize("labels", [("n01", "n02"), ("0", "1")])
 def test_a_column_of_class_names_names_the_classes(output, labels):
     csv_of(
-        f"path,label,class_name\na.jpg,{labels[0]},dog\nb.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n"
+        f"path,label,class_name\na.jpg,{labels[0]},dog\n"
+        f"b.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n"
     )
     packed = pack("t.csv", output)
     dataset = fastpack.open(output)
@@ -194,7 +195,8 @@ def test_a_column_of_class_names_names_the_classes(output, labels):
 def test_class_names_that_contradict_are_refused():
     with pytest.raises(
         SourceError,
-        match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1",
+        match="class 0 is called 'dog' in row 0 and 'cat' here; "
+        r"give it one name - at t\.csv, record 1",
     ):
         from_table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
 
@@ -288,7 +290,7 @@ def test_notes_are_printed(output):
     csv_of(",path,label\n0,a.jpg,x\n")
     result = run("pack", "t.csv", "-o", output)
     assert result.exit_code == 0
-    assert (
-        result.stderr
-        == "fastpack: column 0 has no name and is left out; pandas writes its index so, unless index=False\n"
+    assert result.stderr == (
+        "fastpack: column 0 has no name and is left out; "
+        "pandas writes its index so, unless index=False\n"
     )

@@ -91,7 +91,7 @@ def test_a_damaged_image_has_none(packed, on_error):
         marks_of(whole).table(row).tolist() if row != 2 else [] for row in range(NUM_IMAGES)
     ]
     assert len(reader.read(range(NUM_IMAGES)).failures) == 1
-    assert not index_path(packed).exists()  # the next who opens it and asks for an error has one
+    assert not index_path(packed).exists()  # a later open with on_error="raise" raises
 
 
 def test_they_need_not_be_kept(packed):
@@ -188,7 +188,7 @@ def test_a_loader_uses_them(packed):
 
 
 def test_a_crop_reads_a_part(packed):
-    """What lies elsewhere in the image may be anything, unless all of it is asked for, or seek points are not to be used."""
+    """Damage elsewhere in the image only matters if all of it is read, or without seek points."""
     dataset = fastpack.open(packed, seek_points=True, transform=CenterCrop(16))
     expected = dataset[0]["image"]
     span = dataset.index.spans["image"][0]

@@ -51,7 +51,7 @@ def damaged_frame(data, damage):
 
 
 def write(path, damages):
-    """`damages`: record -> what becomes of its bytes, behind the back of its checksum."""
+    """`damages`: record -> function that changes its bytes, but not its checksum."""
     path.write_bytes(
         b"".join(
             damaged_frame(payload(i), damages.get(i, lambda data: data)) for i in range(NUM_SAMPLES)
@@ -101,7 +101,7 @@ def test_the_others_are_read_and_the_lost_are_told(good, tmp_path, damage, bad, 
             else [values[row] for row in rows]
         )
         assert_equal(taken, expected[name])
-    assert not index_path(path).exists()  # else who asks for an error would not have one
+    assert not index_path(path).exists()  # else a later open would not raise
 
 
 @pytest.mark.parametrize(
