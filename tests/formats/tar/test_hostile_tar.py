@@ -184,7 +184,8 @@ def test_flipped_bit_in_a_header(tmp_path, bit):
     try:
         batch = undecoded(path)
     except CorruptRecordError as error:
-        assert "record 2" in str(error)  # noqa: PT017 - some bits, such as blanks in the checksum's own field, change nothing
+        # Some bits, such as blanks in the checksum's own field, change nothing.
+        assert "record 2" in str(error)  # noqa: PT017
         return
     assert 148 <= bit // 8 < 156
     assert batch["label"].tolist() == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""Seek points that are learned while images are decoded: the same tables as made beforehand, for whoever decodes and whatever is read."""
+"""Seek points that are added while images are decoded equal those made beforehand."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor

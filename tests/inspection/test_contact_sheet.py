@@ -61,7 +61,7 @@ def is_blank(part: np.ndarray) -> bool:
 
 @pytest.fixture
 def colours(tmp_path: Path) -> fastpack.Reader:
-    """Five images of one colour each; the last is wide, the one before it high."""
+    """Five images of one color each; the last is wide, the one before it high."""
     images = [solid(20, 20, colour) for colour in COLOURS[:3]]
     images += [solid(60, 30, COLOURS[3]), solid(100, 400, COLOURS[4])]
     return dataset_of(tmp_path, images, labels=range(5), class_names=["a", "b", "c", "d", "e"])
