@@ -248,7 +248,7 @@ def num_open_files():
 
 @pytest.mark.isolated
 def test_the_first_failure_is_told_whatever_was_asked_for_behind_it(tmp_path):
-    """Files are opened ahead of the one that is read; all before the bad one are there, and none stays open."""
+    """Files are opened ahead; all before the bad one are read, and every file is closed."""
     for bad, num_workers in itertools.product([0, 1, 15, 16, 17, 39], [1, 3]):
         read_up_to_failure(tmp_path, bad, num_workers)
 
@@ -467,7 +467,7 @@ def test_without_it_nobody_goes_on():
 
 
 def test_announcing_is_no_more_than_a_hint(fds):
-    """Neighbours, overlaps, gaps, shards that are not open, places past the end: nothing of it is an error."""
+    """Adjacent spans, overlaps, gaps, closed shards and offsets past the end are not errors."""
     spans = spans_of([(0, 100), (100, 50), (120, 10), (4000, 100), (4900, 10**6), (2**62, 2**62)])
     spans["shard"] = [0, 0, 0, 1, 1, 7]
     advise_willneed(spans, fds)

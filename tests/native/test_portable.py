@@ -1,6 +1,6 @@
-"""The JPEG kernels compiled for other processors: the same pixels as libjpeg-turbo's here, byte for byte.
+"""The JPEG kernels, compiled for other processors, give libjpeg-turbo's pixels byte for byte.
 
-What is missing here (a cross compiler, an emulator) is skipped. On Debian: apt-get install gcc-aarch64-linux-gnu
+Skipped without a cross compiler and an emulator. On Debian: apt-get install gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross qemu-user.
 """
 

@@ -1,4 +1,4 @@
-"""Placing pixels: crop, turn, resample, mirror. Resampling is held against Pillow's bilinear filter."""
+"""Crop, turn, resample and mirror pixels. Pillow's bilinear filter is the reference."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Decoding from the midst of a JPEG: the pixels of a decode from the beginning, or none of the table's doing."""
+"""Decoding from the middle of a JPEG gives the same pixels, or the table is not used."""
 
 import contextlib
 import os
@@ -24,6 +24,7 @@ from tests.support.decoder_pair import (
     start_of_data,
     whole,
 )
+from tests.support.extent import num_examples
 from tests.support.images import factored_jpeg, jpeg, noise, photo
 from tests.support.seek_points import spans_of, table_of, tables_of
 
@@ -129,14 +130,14 @@ def large_jpegs(draw):
     return data
 
 
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(large_jpegs(), st.sampled_from(["RGB", "BGR", "GRAY"]), st.data())
 def test_boxes_are_libjpegs(data, color, draw):
     x, y, width, height = draw.draw(boxes(*size_of(data)))
     assert assert_right(data, view_of(width, height, x=x, y=y), table_of(data), color)
 
 
-@settings(max_examples=60)
+@settings(max_examples=num_examples(60))
 @given(large_jpegs(), st.data())
 def test_plain_paths_are_libjpegs(data, draw):
     x, y, width, height = draw.draw(boxes(*size_of(data)))
@@ -189,8 +190,8 @@ def test_what_has_no_checkpoints(data):
     assert len(table_of(data)) == 0
 
 
-def test_data_that_ends_where_a_checkpoint_would_be():
-    """A place that is only reached by bits that are not there is none; sanitizers see whether it was looked for behind the end."""
+def test_data_that_ends_where_a_seek_point_would_be():
+    """Missing bits make no seek point; sanitizers detect reads after the end."""
     data = GRIDS["a seek point every row"]
     table, start = table_of(data), start_of_data(data)
     for word in table[2:8]:
@@ -313,7 +314,7 @@ def test_a_damaged_header_is_noticed(record):
     path, span, _ = record
     table = table_in(path, span)
     damaged = bytearray(path.read_bytes())
-    damaged[10 + 40] ^= 1  # a step of quantisation, say
+    damaged[10 + 40] ^= 1  # a quantization step, for example
     path.write_bytes(damaged)
     with pytest.raises(FastpackError, match="CRC32C"):
         read(path, span, view_of(20, 20, x=8, y=40), table)
@@ -322,7 +323,7 @@ def test_a_damaged_header_is_noticed(record):
 # Damaged and foreign tables
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(st.sampled_from([*GRIDS.values()]), st.data())
 def test_damage_is_noticed(data, draw):
     table = table_of(data)
@@ -344,14 +345,14 @@ def test_tables_of_others_are_noticed(data, other):
     assert assert_right(data, whole(data), table_of(other)) == (data == other)
 
 
-@settings(max_examples=100)
+@settings(max_examples=num_examples(100))
 @given(
     st.lists(st.integers(0, 50), min_size=2, max_size=2, unique=True),
     st.sampled_from(["444", "420"]),
     st.data(),
 )
 def test_tables_of_images_with_the_same_headers_and_length_are_noticed(seeds, factors, draw):
-    """No checksum is known here that would tell them apart."""
+    """No known checksum distinguishes them here."""
     files = [encoded(photo(60, 150, seed=seed), FACTORS[factors], 95) for seed in seeds]
     files = [data.ljust(max(map(len, files)), b"\0") for data in files]
     assert files[0][: start_of_data(files[0])] == files[1][: start_of_data(files[1])]
@@ -361,7 +362,7 @@ def test_tables_of_images_with_the_same_headers_and_length_are_noticed(seeds, fa
 
 
 def sealed(table, data):
-    """With the checksum that its words ask for: what somebody would do who knows how."""
+    """Computes the checksum of changed words, as a forger would."""
     words = table.copy()
     grid = int(words[0]) >> 32 << 32
     head = data[: ((int(words[2]) & (2**28 - 1)) + 7) // 8]  # no checksum of all is known
@@ -375,7 +376,7 @@ def test_seals():
     assert np.array_equal(sealed(table_of(data), data), table_of(data))
 
 
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(st.sampled_from([*GRIDS.values()]), st.data())
 def test_forged_places_lead_nowhere(data, draw):
     """Of a whole image each place is compared with where decoding comes from the one before."""
@@ -388,14 +389,14 @@ def test_forged_places_lead_nowhere(data, draw):
     assert_right(data, whole(data), forged)
 
 
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(
     st.sampled_from([*GRIDS.values()]),
     st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4),
     st.data(),
 )
 def test_any_sealed_words_are_safe(data, words, draw):
-    """They may give other pixels of the box: who writes an index can name other bytes as well. But nothing beyond."""
+    """They may give other pixels in the box, as an index may name other bytes; nothing more."""
     table = table_of(data)
     first = draw.draw(st.integers(1, len(table) - 1))
     table[first : first + len(words)] = np.array(words, np.uint64)[: len(table) - first]
@@ -404,10 +405,10 @@ def test_any_sealed_words_are_safe(data, words, draw):
     assert status is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(damaged_jpegs(), st.data())
 def test_a_sound_table_of_a_file_that_was_damaged(data, draw):
-    """As when no checksum is known: the table is that of another length or header, or leads to other places."""
+    """Without a checksum: the table is of another length or header, or leads to other bytes."""
     with contextlib.suppress(IndexError):
         assume(size_of(data) == (56, 40))
     x, y, width, height = draw.draw(boxes(56, 40))

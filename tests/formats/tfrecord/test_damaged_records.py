@@ -1,4 +1,4 @@
-"""Records of a TFRecord that differ from their checksums: who goes on past them has all others, and is told of each, whatever is read."""
+"""TFRecord records with wrong checksums: a reader may skip and report them, and has all others."""
 
 import pickle
 
@@ -13,6 +13,7 @@ from fastpack.errors import CorruptRecordError
 from fastpack.files.companions import index_path
 from fastpack.formats.tfrecord import scan as tfrecord_windows
 from fastpack.images.transforms import RandomResizedCrop
+from tests.support.extent import num_examples
 from tests.support.images import jpeg
 from tests.support.wire import bytes_list, entry, example, float_list, frame, int_list
 
@@ -50,7 +51,7 @@ def damaged_frame(data, damage):
 
 
 def write(path, damages):
-    """`damages`: record -> what becomes of its bytes, behind the back of its checksum."""
+    """`damages`: record -> function that changes its bytes, but not its checksum."""
     path.write_bytes(
         b"".join(
             damaged_frame(payload(i), damages.get(i, lambda data: data)) for i in range(NUM_SAMPLES)
@@ -66,7 +67,7 @@ def good(tmp_path_factory):
 
 def assert_equal(ours, theirs):
     """Values of some samples."""
-    if isinstance(theirs, fastpack.Ragged):
+    if isinstance(theirs, fastpack.core.Ragged):
         assert ours == theirs
     else:
         assert len(ours) == len(theirs)
@@ -96,11 +97,11 @@ def test_the_others_are_read_and_the_lost_are_told(good, tmp_path, damage, bad, 
         values = batch[name]
         taken = (
             values.take(np.array(rows))
-            if isinstance(values, fastpack.Ragged)
+            if isinstance(values, fastpack.core.Ragged)
             else [values[row] for row in rows]
         )
         assert_equal(taken, expected[name])
-    assert not index_path(path).exists()  # else who asks for an error would not have one
+    assert not index_path(path).exists()  # else a later open would not raise
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,9 @@ def test_a_file_cut_between_two_records_is_no_shorter_dataset(tmp_path):
         fastpack.build_indexes,
     ]
     for use in uses:
-        with pytest.warns(fastpack.FastpackWarning, match="7 records, and its saved index 9"):
+        with pytest.warns(
+            fastpack.errors.FastpackWarning, match="7 records, and its saved index 9"
+        ):
             use(path)
     fastpack.build_indexes(path, rebuild=True)
     assert len(fastpack.open(path)) == 7
@@ -207,7 +210,7 @@ def test_verify_and_repair_know_them_too(tmp_path):
     assert len(fastpack.open(tmp_path / "mended.tfrecord")) == NUM_SAMPLES - 1
 
 
-@settings(max_examples=25)
+@settings(max_examples=num_examples(25))
 @given(
     st.dictionaries(
         st.integers(0, NUM_SAMPLES - 1),

@@ -156,7 +156,7 @@ def test_a_memory_is_pickled_empty(memory):
 
 
 def test_threads_never_share_a_block():
-    """Each writes its own number into what it holds, keeps it for a while, through views at times, and looks."""
+    """Each thread writes its number into its arrays, keeps them or views of them, and checks."""
     memory = BufferPool(max_blocks=6)
     everybody = threading.Barrier(6)
 

@@ -1,4 +1,4 @@
-"""The commands that look at a dataset or mend it: repair, ls, doctor, and what verify and preview can do besides."""
+"""The commands repair, ls and doctor; more of verify and preview."""
 
 import json
 import os
@@ -277,6 +277,6 @@ def test_indexes_that_lie_elsewhere_are_used(dataset, tmp_path, monkeypatch, com
     assert run("index", dataset, "--index-dir", tmp_path / "indexes").exit_code == 0
     monkeypatch.setattr(
         type(registry.of_file(dataset)), "index", pytest.fail
-    )  # nobody indexes the file again
+    )  # the file is not indexed again
     if not saves:
         assert run(*command, "--overwrite").exit_code == 0

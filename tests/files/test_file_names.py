@@ -1,4 +1,4 @@
-"""FileNames: any name a file can have goes in and comes out; what the system says of the files is told by file."""
+"""FileNames keeps any name that a file can have, and reports system errors by file."""
 
 import os
 import resource

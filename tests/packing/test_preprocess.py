@@ -1,4 +1,4 @@
-"""Images that are decoded while they are packed, or encoded again."""
+"""Images that are decoded or re-encoded while they are packed."""
 
 import io
 
@@ -111,7 +111,7 @@ def test_nothing_is_encoded_again_unless_asked(photos, tmp_path):
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("options", [{"check": "decode"}, {"quality": 90}, {"resize_max": 10}])
 def test_what_cannot_be_decoded(photos, tmp_path, output, options):
-    """Headers that are whole, and nothing behind them."""
+    """A whole header and nothing after it."""
     bad = ("cat/b.jpg", "dog/a.jpg")
     for name in bad:
         (photos / name).write_bytes(FILES[name][:-100])

@@ -1,4 +1,4 @@
-"""Each JPEG has the same result alone and after any other: nothing of an image stays for the next."""
+"""Each JPEG has the same result alone and after any other: the decoder keeps no state."""
 
 import itertools
 import re
@@ -18,6 +18,7 @@ from tests.support.damaged_jpegs import ENDINGS, RESTARTS, SOUND, TABLES, with_t
 from tests.support.decode_jobs import batch, run_all, view_of
 from tests.support.decoder_pair import using_sequential
 from tests.support.dirty_images import JPEGS
+from tests.support.extent import num_examples
 from tests.support.images import jpeg, read_pillow, without_segments
 from tests.support.jpeg_kinds import KINDS
 from tests.support.paths import JPEGS as JPEG_FILES
@@ -88,7 +89,7 @@ def in_one(tables):
 
 
 @pytest.mark.parametrize("use", ["always", "where it pays", "never"])
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(neighbours, any_jpeg)
 @example([TABLES_ONLY], NO_TABLES)
 @example([PLAIN], NO_TABLES)
@@ -97,7 +98,7 @@ def test_decoded_alike(use, before, data):
         assert last_outcome([*before, data]) == last_outcome([data])
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(neighbours, any_jpeg)
 @example([PLAIN], NO_TABLES)
 def test_marked_alike_and_decoded_so(before, data):
@@ -116,7 +117,7 @@ def a_transcoder(strip=False):
     return Transcoder(strip, max_pixels=2**20, max_scans=100)
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(neighbours, any_jpeg, st.booleans())
 @example([OWN_TABLES["progressive"]], WITHOUT["progressive, without c4"], False)
 @example([OWN_TABLES["several-scans"]], WITHOUT["several-scans, without db"], False)
@@ -127,7 +128,7 @@ def test_rewritten_alike(before, data, strip):
     assert transcoded(used, data) == transcoded(a_transcoder(strip), data)
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(neighbours, any_jpeg)
 def test_looked_at_alike(before, data):
     used = Decoder()

@@ -1,4 +1,4 @@
-"""Threads, forks and other processes: the pool, and readers that are used in several places at once."""
+"""The thread pool and readers in several threads, forked children and other processes."""
 
 import os
 import pickle
@@ -91,7 +91,7 @@ def test_eight_threads_read_at_once(dataset):
     expected = read_all(reader)
     fresh = fastpack.open(
         dataset, transform=Resize(32), num_workers=3
-    )  # its files are opened by whoever comes first
+    )  # the first reading thread opens its files
     everybody = threading.Barrier(8, timeout=PATIENCE_S)
 
     def work(seed):

@@ -1,4 +1,4 @@
-"""The image files below a folder: found in the order that sorting all their paths gives, whatever is called how."""
+"""The image files below a folder are found in the sorted order of their whole paths."""
 
 import tempfile
 from pathlib import Path
@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastpack.files.image_folder import walk
+from tests.support.extent import num_examples
 
-# Letters before and behind the slash and the dot, outside ASCII, and bytes that are no UTF-8.
+# Letters before and after the slash and the dot, outside ASCII, and bytes that are no UTF-8.
 STEMS = st.text(st.sampled_from("a0-+.~ !é￿\udc80\udcff"), min_size=1, max_size=3).filter(
     lambda stem: stem[0] != "."
 )
@@ -45,7 +46,7 @@ def images(tree, prefix=""):
             yield prefix + name
 
 
-@settings(max_examples=60)
+@settings(max_examples=num_examples(60))
 @given(tree=trees())
 def test_files_come_in_sorted_order(tree):
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Seek points in an index: made, kept, carried along and used, with the pixels that there are without."""
+"""Seek points in an index: made, kept, copied and used; the pixels stay the same."""
 
 import json
 
@@ -19,6 +19,7 @@ from fastpack.images.seek_points import SeekPoints
 from fastpack.images.transforms import CenterCrop, RandomResizedCrop
 from fastpack.integrity.verify import verify
 from tests.support.damage import in_place
+from tests.support.extent import num_examples
 from tests.support.images import jpeg, photo, save
 
 NUM_IMAGES = 8
@@ -47,7 +48,7 @@ def packed(images, request, tmp_path):
         (tmp_path / name).write_bytes(data)
     path = tmp_path / f"packed.{request.param}"
     fastpack.pack(
-        fastpack.ImageFiles([tmp_path / name for name in images], range(NUM_IMAGES)), path
+        fastpack.sources.ImageFiles([tmp_path / name for name in images], range(NUM_IMAGES)), path
     )
     return path
 
@@ -90,7 +91,7 @@ def test_a_damaged_image_has_none(packed, on_error):
         marks_of(whole).table(row).tolist() if row != 2 else [] for row in range(NUM_IMAGES)
     ]
     assert len(reader.read(range(NUM_IMAGES)).failures) == 1
-    assert not index_path(packed).exists()  # the next who opens it and asks for an error has one
+    assert not index_path(packed).exists()  # a later open with on_error="raise" raises
 
 
 def test_they_need_not_be_kept(packed):
@@ -187,7 +188,7 @@ def test_a_loader_uses_them(packed):
 
 
 def test_a_crop_reads_a_part(packed):
-    """What lies elsewhere in the image may be anything, unless all of it is asked for, or seek points are not to be used."""
+    """Damage elsewhere in the image only matters if all of it is read, or without seek points."""
     dataset = fastpack.open(packed, seek_points=True, transform=CenterCrop(16))
     expected = dataset[0]["image"]
     span = dataset.index.spans["image"][0]
@@ -253,7 +254,7 @@ def test_verifying_compares_them(packed):
 
 
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=4), min_size=1, max_size=6), st.data())
-@settings(max_examples=60)
+@settings(max_examples=num_examples(60))
 def test_tables_are_taken_and_joined_as_lists_are(tables, draw):
     marks = SeekPoints.of_lengths(
         np.array(sum(tables, []), np.uint64), [len(table) for table in tables]

@@ -95,7 +95,7 @@ def test_routes_of_a_dataset(dataset):
 
 
 def test_a_large_dataset_is_sampled_and_says_so(dataset, monkeypatch):
-    monkeypatch.setattr(decoders, "_MOST_LOOKED_AT", 3)
+    monkeypatch.setattr(decoders, "_MAX_LOOKED_AT", 3)
     found = decoder_usage(dataset)
     assert found.num_looked_at == 3
     assert (
