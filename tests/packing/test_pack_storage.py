@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import fastpack
 from fastpack import PackOptions, errors, pack
-from fastpack._native.pieces import write_rows
+from fastpack._native.write_rows import write_rows
 from fastpack.formats import registry
 from fastpack.formats.hdf5 import file_object as hdf5_disk
 from fastpack.formats.hdf5 import write_encoded as hdf5_encoded
