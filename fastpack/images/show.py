@@ -90,7 +90,7 @@ def _are_images(values: Any, num_axes: int) -> bool:
 
 def _are_files(rows: Ragged) -> bool:
     is_bytes = isinstance(rows.values, np.ndarray) and rows.values.dtype == np.uint8
-    filled = np.flatnonzero(rows.lengths) if is_bytes else []
+    filled = np.flatnonzero(rows.lengths).tolist() if is_bytes else []
     try:
         return len(filled) > 0 and probe(rows.bytes(filled[0])) is not None
     except FastpackError:
