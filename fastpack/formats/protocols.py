@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from fastpack.core.batch import Batch
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
@@ -18,6 +17,7 @@ from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.salvage import Damage, FindUnreadable, Survey
+from fastpack.images.batch import Batch
 
 # A file, a glob, a folder of shards, or a list of these.
 DatasetPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

@@ -13,7 +13,6 @@ import numpy as np
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.core import checks
-from fastpack.core.batch import Batch
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import NO_SPAN, Rows
 from fastpack.core.keys import repeated_keys
@@ -34,6 +33,7 @@ from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import DatasetPaths, SalvageableContainer
 from fastpack.formats.salvage import Damage
+from fastpack.images.batch import Batch
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
 from fastpack.integrity.unreadable import find_unreadable
 from fastpack.reading.options import ReadOptions

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.renamed import renamed
 from fastpack.errors import OptionError
 from fastpack.files.classes import ClassFolder, ClassList, check_class_folder
 from fastpack.files.sizes import parse_size
@@ -43,6 +44,7 @@ _COUNTS = {
 _FLAGS = ("virtual", "allow_external", "dry_run", "seek_points", "sync")
 
 
+@renamed(shuffle="byte_shuffle", master="virtual", checkpoints="seek_points")
 @dataclass(frozen=True)
 class PackOptions:
     """How to pack.

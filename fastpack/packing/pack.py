@@ -198,10 +198,10 @@ def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> S
             "class_folder and sidecars say how a path is taken; give them to `from_folder` or `open`, which made this source"
         )
     if not hasattr(source, "read") or not hasattr(source, "schema"):
-        message = (
-            f"a source is a path, a fastpack.ImageFiles or a Reader, not {type(source).__name__}"
+        message = f"a source is a path, a fastpack.sources.ImageFiles or a Reader, not {type(source).__name__}"
+        raise OptionError(
+            f"{message}; of files in a list make fastpack.sources.ImageFiles(files, labels)"
         )
-        raise OptionError(f"{message}; of files in a list make fastpack.ImageFiles(files, labels)")
     return source
 
 

@@ -89,7 +89,7 @@ def walked(
 
 @st.composite
 def damaged_files(draw) -> bytes:
-    """Records of 0 to 60 bytes, some of which hold records themselves, then a few changes, losses and additions."""
+    """Records of 0 to 60 bytes, some with records inside, then a few changed bytes."""
     payloads = st.binary(max_size=60) | st.lists(st.binary(max_size=9), max_size=2).map(
         lambda inner: b"".join(map(frame, inner))
     )
@@ -141,7 +141,7 @@ def test_checksums_of_whole_records(tmp_path):
 
 
 def test_false_beginnings_cannot_hold_the_walk_up(tmp_path):
-    """20,000 headers that each claim all the rest of 64 MiB: looked into one by one they would be 10^12 bytes."""
+    """20,000 headers that each claim the rest of 64 MiB: checking each would read 10^12 bytes."""
     size = 64 * MIB
     with open(tmp_path / "x", "wb") as file:
         file.truncate(size)

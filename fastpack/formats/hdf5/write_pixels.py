@@ -12,7 +12,6 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c, crc32c_rows
 from fastpack._native.filters import Pipeline
 from fastpack._native.salvage import CheckSpans
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.schema import Field
 from fastpack.core.threads import run_in_threads
@@ -22,6 +21,7 @@ from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
 from fastpack.formats.index.chunks import has_checksums
 from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.images.batch import Batch
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.example import ExampleFrames
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.ragged import Ragged, Text, flat_values
 from fastpack.core.schema import Field, Kind, Schema
@@ -39,6 +38,7 @@ from fastpack.formats.tfrecord.feature_names import (
     public_names,
 )
 from fastpack.formats.tfrecord.scan import FRAME_BYTES, HEADER_BYTES
+from fastpack.images.batch import Batch
 from fastpack.images.headers import ProbedFiles
 
 _DTYPES = {"int": "int64", "float": "float32"}
