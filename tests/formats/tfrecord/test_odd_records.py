@@ -57,7 +57,7 @@ def test_a_shard_that_lost_all_its_records_is_an_error(tmp_path):
     write(tmp_path / "0.tfrecord", *GOOD), write(tmp_path / "1.tfrecord", *GOOD)
     fastpack.open(tmp_path)
     write(tmp_path / "1.tfrecord")
-    with pytest.raises(TruncatedFileError, match=r"knows 4.*1\.tfrecord"):
+    with pytest.raises(TruncatedFileError, match=r"has 4.*1\.tfrecord"):
         fastpack.open(tmp_path)
     assert not fastpack.verify(tmp_path).is_sound
 
