@@ -87,7 +87,10 @@ random = np.random.default_rng()
 reader = fastpack.open(sys.argv[1], num_workers=3)
 loader = fastpack.Loader(reader, batch_size=3, num_workers=2)
 rows = np.arange(len(reader))
-threads = [threading.Thread(target=reader.read, args=(rows,)), threading.Thread(target=lambda: list(loader))]
+threads = [
+    threading.Thread(target=reader.read, args=(rows,)),
+    threading.Thread(target=lambda: list(loader)),
+]
 for thread in threads:
     thread.start()
 for _ in range(12):
@@ -190,7 +193,8 @@ import fastpack
 from fastpack import Loader
 
 reader = fastpack.open(sys.argv[1], num_workers=8)
-expected = [image.copy() for image in reader.with_options(num_workers=1).read(np.arange(len(reader)))["image"]]
+images = reader.with_options(num_workers=1).read(np.arange(len(reader)))["image"]
+expected = [image.copy() for image in images]
 
 def cannot(thread):
     raise RuntimeError("can't start new thread")

@@ -1,6 +1,6 @@
 """Every field goes through every format or is refused by name; `verify` finds alterations.
 
-`FASTPACK_WALKS=500 pytest -o faulthandler_timeout=0 tests/formats/test_every_field.py` tries as many datasets.
+FASTPACK_WALKS=500 tries as many datasets; such a run needs `pytest -o faulthandler_timeout=0`.
 """
 
 import os

@@ -19,7 +19,7 @@ each_sound = pytest.mark.parametrize("data", SOUND.values(), ids=SOUND)
 @each_sound
 @pytest.mark.parametrize("filler", [b"", b"\xff", b"\xff\xff"], ids=["", "marker", "fill bytes"])
 def test_files_that_end_anywhere(data, filler):
-    """A box in the middle needs a part; but libjpeg reads ahead, and reports the end of the file."""
+    """A box in the middle needs a part; but libjpeg reads ahead, and reports the file's end."""
     views = [whole(data), view_of(20, 10, x=7, y=3), view_of(20, 10, x=7, y=17)]
     found = {
         verdicts(data[:end] + filler, view)[0]

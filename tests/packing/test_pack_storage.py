@@ -229,7 +229,7 @@ class TestFacts:
 
 
 class TestReadingBack:
-    """A bad disk changes written bytes; here the writers' own calls do so. Verification compares."""
+    """A bad disk changes written bytes; here the writers' own calls do so, and verify finds it."""
 
     def refuses(self, photos, path, options):
         with pytest.raises(errors.CorruptRecordError, match=path.name):

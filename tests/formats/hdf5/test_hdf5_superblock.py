@@ -20,7 +20,9 @@ MAX_SECONDS = 10
 WRITE_AND_DIE = """
 import os, sys, h5py, numpy as np
 file = h5py.File(sys.argv[1], "w", libver="latest")
-images = file.create_dataset("images", (0, 8, 8, 3), np.uint8, maxshape=(None, 8, 8, 3), chunks=(2, 8, 8, 3))
+images = file.create_dataset(
+    "images", (0, 8, 8, 3), np.uint8, maxshape=(None, 8, 8, 3), chunks=(2, 8, 8, 3)
+)
 labels = file.create_dataset("labels", (4,), np.int64, chunks=(2,))
 file.swmr_mode = True
 images.resize(4, 0)
