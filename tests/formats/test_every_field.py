@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 import fastpack
 from fastpack import Field, PackOptions, verify
 from fastpack.errors import FastpackError
+from tests.support.extent import num_examples
 from tests.support.random_samples import GRAY, JPEG, PNG, Samples, plain, samples
 
-NUM_WALKS = int(os.environ.get("FASTPACK_WALKS", "40"))
+NUM_WALKS = int(os.environ.get("FASTPACK_WALKS") or num_examples(40))
 STEPS = {
     "x.tfrecord": PackOptions(sync=False),
     "x-2.tfrecord": PackOptions(sync=False, shards=2),
