@@ -60,11 +60,12 @@ def test_captions_are_a_column(captioned, tmp_path, decoder_name):
 
 def test_what_was_taken_is_said(captioned):
     taken, left_out = fastpack.from_folder(captioned).notes
-    assert taken == (
-        "the .txt files beside 2 images are the field 'txt'; give sidecars=[] to leave them out; "
-        "1 without one have an empty text; "
-        "1 of no image were left out"
-    )
+    assert taken.split("; ") == [
+        "the .txt files beside 2 images are the field 'txt'",
+        "give sidecars=[] to leave them out",
+        "1 without one have an empty text",
+        "1 of no image were left out",
+    ]
     assert left_out == "left out 1 file that does not end like an image: 1.json"
 
 
