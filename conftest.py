@@ -48,5 +48,5 @@ def digits(tmp_path: Path) -> Path:
         path = tmp_path / f"{digit}.png"
         path.write_bytes(fastpack.encode(np.full((8, 8, 3), 25 * digit, np.uint8), "png"))
         paths.append(path)
-    fastpack.write_tfrecord(paths, range(10), tmp_path / "digits.tfrecord")
+    fastpack.packing.snippets.write_tfrecord(paths, range(10), tmp_path / "digits.tfrecord")
     return tmp_path / "digits.tfrecord"

@@ -314,7 +314,7 @@ def main() -> int:
     import fastpack.reading.reader
 
     warnings.simplefilter(
-        "ignore", fastpack.FastpackWarning
+        "ignore", fastpack.errors.FastpackWarning
     )  # appending says which classes are new
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     num_problems = 0

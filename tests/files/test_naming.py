@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
+from fastpack import PackOptions, errors, pack
 from fastpack.files.naming import (
     in_order,
     members_of,
@@ -18,6 +18,7 @@ from fastpack.files.naming import (
     strangers,
 )
 from fastpack.formats.discovery import find_shards
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
+from fastpack import PackOptions, errors, pack
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
 from fastpack.files.publication import DONE, PENDING, Publication, staging_folder
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 

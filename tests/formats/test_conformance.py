@@ -9,20 +9,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from fastpack import (
-    Batch,
-    Field,
-    ImageFiles,
-    Ragged,
-    Schema,
-    Text,
-    build_indexes,
-    encode,
-    from_folder,
-    from_table,
-    pack,
-)
+from fastpack import Batch, build_indexes, encode, from_folder, from_table, pack
 from fastpack import open as open_dataset
+from fastpack.core import Field, Ragged, Schema, Text
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import EmptySourceError, FastpackError
@@ -33,6 +22,7 @@ from fastpack.formats.protocols import ShardPlan
 from fastpack.images import headers
 from fastpack.images.codec import PixelFormat
 from fastpack.images.codecs import codec_of
+from fastpack.sources import ImageFiles
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:

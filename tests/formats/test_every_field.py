@@ -14,7 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import Field, PackOptions, verify
+from fastpack import PackOptions, verify
+from fastpack.core import Field
 from fastpack.errors import FastpackError
 from tests.support.extent import num_examples
 from tests.support.random_samples import GRAY, JPEG, PNG, Samples, plain, samples

@@ -6,8 +6,9 @@
 import numpy as np
 import pytest
 
-from fastpack import ImageFiles, PackOptions, encode, pack, verify
+from fastpack import PackOptions, encode, pack, verify
 from fastpack import open as open_dataset
+from fastpack.sources import ImageFiles
 from tests.support.paths import GOLDEN
 
 LABELS = [2, 0, 1]

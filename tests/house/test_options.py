@@ -15,7 +15,6 @@ from fastpack import (
     CenterCrop,
     HorizontalFlip,
     Limits,
-    LoaderOptions,
     Mix,
     Normalize,
     PackOptions,
@@ -28,6 +27,7 @@ from fastpack import (
 )
 from fastpack.errors import FastpackError, LimitError, OptionError, ShapeError
 from fastpack.formats.storage import Storage
+from fastpack.loading import LoaderOptions
 
 WITHOUT = {
     RandomResizedCrop: (8,),
@@ -156,7 +156,7 @@ FUNCTIONS = [
     fastpack.build_indexes,
 ]
 FUNCTIONS += [
-    fastpack.write_virtual_dataset,
+    fastpack.packing.write_virtual_dataset,
     fastpack.from_folder,
     fastpack.from_table,
     fastpack.decode,

@@ -108,7 +108,7 @@ def test_deep_png_keeps_the_upper_bits(channels):
 def test_a_png_named_jpeg(tmp_path):
     (tmp_path / "cat.JPEG").write_bytes(KINDS["png RGB"])
     (tmp_path / "dog.png").write_bytes(PLAIN)
-    fastpack.write_tfrecord(
+    fastpack.packing.snippets.write_tfrecord(
         [tmp_path / "cat.JPEG", tmp_path / "dog.png"], [0, 1], tmp_path / "x.tfrecord"
     )
     images = fastpack.open(tmp_path / "x.tfrecord").read([0, 1])["image"]

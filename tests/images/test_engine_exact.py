@@ -124,7 +124,7 @@ def place(pixels, height, width, interpolation, window=None, flip=False):
         [(0, 0, pixels.shape[1], pixels.shape[0], width, height, left, top, 1, flip, 0)], VIEW
     )
     out = np.full((out_height, out_width, pixels.shape[2]), 99, np.uint8)
-    assert Decoder().place(pixels, view, out, interpolation=interpolation) is None
+    assert Decoder().resample(pixels, view, out, interpolation=interpolation) is None
     return out
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import fastpack
-from fastpack import Batch, Field, Ragged, Schema, Text
+from fastpack import Batch
+from fastpack.core import Field, Ragged, Schema, Text
 from fastpack.errors import ShapeError, UnsupportedImageError
 from fastpack.files.companions import index_path
 from fastpack.formats.protocols import ShardPlan

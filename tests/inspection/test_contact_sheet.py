@@ -9,11 +9,10 @@ import pytest
 
 import fastpack
 from fastpack.errors import EmptySourceError, OptionError, OutputExistsError, SchemaError
+from fastpack.images.grid import BACKGROUND, GAP
 from fastpack.inspection.captions import CaptionFont
 from fastpack.inspection.contact_sheet import (
-    _BACKGROUND,
     _CAPTION_HEIGHT,
-    _GAP,
     choose_samples,
     contact_sheet,
     save_sheet,
@@ -31,7 +30,7 @@ def dataset_of(folder: Path, images: list[np.ndarray], **columns) -> fastpack.Re
     paths = [folder / f"{number}.png" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(fastpack.encode(image, "png"))
-    fastpack.pack(fastpack.ImageFiles(paths, **columns), folder / "data.tfrecord")
+    fastpack.pack(fastpack.sources.ImageFiles(paths, **columns), folder / "data.tfrecord")
     return fastpack.open(folder / "data.tfrecord")
 
 
@@ -46,8 +45,8 @@ def cell(
     sheet: np.ndarray, line: int, column: int, tile: int = TILE
 ) -> tuple[np.ndarray, np.ndarray]:
     """The square and the caption of one thumbnail."""
-    top = _GAP + line * (tile + _CAPTION_HEIGHT + _GAP)
-    left = _GAP + column * (tile + _GAP)
+    top = GAP + line * (tile + _CAPTION_HEIGHT + GAP)
+    left = GAP + column * (tile + GAP)
     whole = sheet[top : top + tile + _CAPTION_HEIGHT, left : left + tile]
     return whole[:tile], whole[tile:]
 
@@ -57,7 +56,7 @@ def caption_of(sheet: np.ndarray) -> np.ndarray:
 
 
 def is_blank(part: np.ndarray) -> bool:
-    return bool((part == _BACKGROUND).all())
+    return bool((part == BACKGROUND).all())
 
 
 @pytest.fixture
@@ -75,8 +74,8 @@ def test_size_of_the_sheet(colours, num_rows, columns, lines):
     sheet = contact_sheet(colours, range(num_rows), columns=columns, tile=TILE)
     assert sheet.dtype == np.uint8
     assert sheet.shape == (
-        lines * (TILE + _CAPTION_HEIGHT + _GAP) + _GAP,
-        columns * (TILE + _GAP) + _GAP,
+        lines * (TILE + _CAPTION_HEIGHT + GAP) + GAP,
+        columns * (TILE + GAP) + GAP,
         3,
     )
 
@@ -105,7 +104,7 @@ def test_the_aspect_ratio_is_kept_and_the_image_centred(colours, row, height, wi
     square, _ = cell(contact_sheet(colours, [row], tile=TILE), 0, 0)
     top, left = (TILE - height) // 2, (TILE - width) // 2
     assert (square[top : top + height, left : left + width] == COLOURS[row]).all()
-    square[top : top + height, left : left + width] = _BACKGROUND
+    square[top : top + height, left : left + width] = BACKGROUND
     assert is_blank(square)
 
 
@@ -166,8 +165,8 @@ def test_no_name_spills_out_of_its_strip(tmp_path, name, tile):
     sheet = contact_sheet(dataset, [0], tile=tile)
     _, caption = cell(sheet, 0, 0, tile)
     assert tile == 1 or not is_blank(caption)
-    caption[:] = _BACKGROUND
-    assert is_blank(sheet[_GAP + tile :])
+    caption[:] = BACKGROUND
+    assert is_blank(sheet[GAP + tile :])
 
 
 needs_letters = pytest.mark.skipif(

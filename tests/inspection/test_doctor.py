@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack
+from fastpack import PackOptions, pack
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.inspection.advice import Facts, advise
 from fastpack.inspection.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 module = sys.modules["fastpack.inspection.doctor"]

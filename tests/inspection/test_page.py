@@ -54,7 +54,7 @@ def dataset_of(folder: Path, images: list[bytes], **columns) -> fastpack.Reader:
     paths = [folder / f"{number}.jpg" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(image)
-    fastpack.pack(fastpack.ImageFiles(paths, **columns), folder / "data.tfrecord")
+    fastpack.pack(fastpack.sources.ImageFiles(paths, **columns), folder / "data.tfrecord")
     return fastpack.open(folder / "data.tfrecord")
 
 

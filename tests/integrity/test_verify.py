@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack, verify
+from fastpack import PackOptions, pack, verify
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import MissingFileError
 from fastpack.files import naming
@@ -19,6 +19,7 @@ from fastpack.files.companions import index_path
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.indexing import build_indexes
 from fastpack.integrity.verify import _Job, _Work
+from fastpack.sources import ImageFiles
 from tests.support.damage import change, flip_in_image, flipped
 from tests.support.images import jpeg
 from tests.support.samples import two_classes

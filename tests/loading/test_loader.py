@@ -13,7 +13,6 @@ from fastpack import (
     Balanced,
     HorizontalFlip,
     Loader,
-    LoaderOptions,
     Mix,
     RandomResizedCrop,
     Resize,
@@ -21,6 +20,7 @@ from fastpack import (
     concat,
 )
 from fastpack.errors import EmptySourceError, OptionError, StateError
+from fastpack.loading import LoaderOptions
 from tests.support.extent import num_examples
 from tests.support.samples import numbered_shard, numbered_shards
 

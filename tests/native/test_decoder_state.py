@@ -76,7 +76,7 @@ def last_outcome(files, marks=None):
     outs = [np.zeros((view["height"], view["width"], 3), np.uint8) for view in views]
     failures = {
         failure[2]: failure
-        for failure in run_all(batch(files, views, outs, keep_going=True, checkpoints=marks))
+        for failure in run_all(batch(files, views, outs, keep_going=True, seek_points=marks))
     }
     failure = failures.get(len(files) - 1)
     return (failure[0], failure[4]) if failure else outs[-1].tobytes()

@@ -24,7 +24,7 @@ def struct_fields(header: str, name: str) -> list[tuple[str, str]]:
     [
         (SPAN, "span.h", "fp_span"),
         (IMAGE_INFO, "image.h", "fp_image_info"),
-        (VIEW, "picture.h", "fp_view"),
+        (VIEW, "geometry.h", "fp_view"),
         (PIECE, "salvage.h", "fp_piece"),
         (CHUNK, "chunks.h", "fp_chunk"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack._native.decode import MarkBatch
+from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.threads import run_in_threads
 from tests.support.crops import FACTORS, SIZES, boxes, plain_paths
@@ -229,7 +229,10 @@ def test_factors_that_no_mcu_has_room_for(luma, chroma):
     verdicts(bytes(data), view_of(56, 40))
     span = np.zeros(1, SPAN)
     span["length"] = len(data)
-    job, length = MarkBatch(span, memory=np.frombuffer(bytes(data), np.uint8)), np.ones(1, np.int64)
+    job, length = (
+        SeekPointBatch(span, memory=np.frombuffer(bytes(data), np.uint8)),
+        np.ones(1, np.int64),
+    )
     job.run()
     job.lengths(length)
     has_room = math.prod(luma) + 2 * math.prod(chroma) <= 10 and max(luma) <= 4

@@ -16,11 +16,11 @@ from tests.support.paths import ROOT
 
 KERNELS = ROOT / "src_cython" / "kernels"
 SOURCES = [
-    "seek_points",
     "crc32c",
     "entropy",
     "huffman",
     "idct",
+    "seek_points",
     "sequential",
     "span",
     "status",
@@ -28,7 +28,7 @@ SOURCES = [
     "vectors",
     "ycc",
 ]
-SOURCES += ["picture", "resample", "weights"]  # these are only compiled
+SOURCES += ["geometry", "resample", "weights"]  # these are only compiled
 # A processor's compiler, and what runs its programs.
 PROCESSORS = {"this one": ("cc", []), "aarch64": ("aarch64-linux-gnu-gcc", ["qemu-aarch64"])}
 IMAGES = {

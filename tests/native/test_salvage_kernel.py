@@ -11,8 +11,8 @@ from fastpack._native.crc32c import crc32c, mask
 from fastpack._native.salvage import CheckSpans, Walk
 from fastpack.core.dtypes import NO_SPAN, PIECE, SPAN
 from fastpack.core.threads import run_in_threads
-from fastpack.integrity.salvage.survey import check_spans
-from fastpack.integrity.salvage.tfrecord import walk_records
+from fastpack.formats.salvage import check_spans
+from fastpack.formats.tfrecord.walk import walk_records
 from tests.support.wire import frame, header
 
 WHOLE, BAD_FRAME, BAD_DATA, UNKNOWN, TORN = range(5)

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.decode import DecodeBatch, MarkBatch
+from fastpack._native.decode import DecodeBatch, SeekPointBatch
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import FastpackError, outcome_error
 from tests.support.crops import FACTORS, boxes, plain_paths
@@ -48,7 +48,7 @@ def decode_marked(data, view, table, color="RGB", **options):
         **options,
     )
     failures = run_all(job)
-    return failures[0][0] if failures else None, out, job.num_marked() == 1
+    return failures[0][0] if failures else None, out, job.num_with_seek_points() == 1
 
 
 def assert_right(data, view, table, color="RGB"):
@@ -160,7 +160,7 @@ def test_boxes_at_every_place(data):
     tables = table, np.zeros(len(views), np.int64), np.full(len(views), len(table))
     job = DecodeBatch(spans, np.concatenate(views), outs[0], seek_points=tables, **options)
     assert run_all(job) == []
-    assert job.num_marked() == len(views)
+    assert job.num_with_seek_points() == len(views)
     with libjpeg_alone():
         assert run_all(DecodeBatch(spans, np.concatenate(views), outs[1], **options)) == []
     assert [
@@ -224,7 +224,7 @@ def test_smaller_decodes_begin_at_checkpoints_too(smaller, name, box):
         )
         with contextlib.nullcontext() if expects_marks else libjpeg_alone():
             assert run_all(job) == []
-        assert job.num_marked() == expects_marks
+        assert job.num_with_seek_points() == expects_marks
     assert (outs[0] == outs[1]).all()
 
 
@@ -238,14 +238,14 @@ def read(path, span, view, table):
     try:
         fds = np.array([descriptor], np.int32)
         job = DecodeBatch(
-            span, view, [out], fds=fds, checkpoints=by(table), max_pixels=2**28, max_scans=100
+            span, view, [out], fds=fds, seek_points=by(table), max_pixels=2**28, max_scans=100
         )
         failures = run_all(job)
     finally:
         os.close(descriptor)
     if failures:
         raise outcome_error(failures[0], path)
-    return out, job.num_marked() == 1
+    return out, job.num_with_seek_points() == 1
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def record(tmp_path):
 
 def table_in(path, span):
     descriptor = os.open(path, os.O_RDONLY)
-    job = MarkBatch(span, fds=np.array([descriptor], np.int32))
+    job = SeekPointBatch(span, fds=np.array([descriptor], np.int32))
     assert run_all(job) == []
     os.close(descriptor)
     length = np.zeros(1, np.int64)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, Ragged, encode, errors, from_folder, pack
+from fastpack import PackOptions, encode, errors, from_folder, pack
+from fastpack.core import Ragged
 from fastpack.files.atomic import atomic_write
+from fastpack.sources import ImageFiles
 
 
 def make_files(root, count=6, size=(10, 12)):
@@ -401,8 +403,8 @@ def test_ragged_columns_go_through_tfrecord(tmp_path):
     lists = Ragged(np.arange(9), np.array([0, 0, 1, 3, 6, 6, 9]))
 
     class WithLists:
-        schema = fastpack.Schema(
-            (*reader.schema.fields, fastpack.Field("boxes", "int", (None,), "int64"))
+        schema = fastpack.core.Schema(
+            (*reader.schema.fields, fastpack.core.Field("boxes", "int", (None,), "int64"))
         )
         sizes = reader.sizes
 

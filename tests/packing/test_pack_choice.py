@@ -12,21 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import (
-    ImageFiles,
-    Loader,
-    LoaderOptions,
-    PackOptions,
-    Shuffle,
-    errors,
-    from_folder,
-    from_table,
-    pack,
-)
+from fastpack import Loader, PackOptions, Shuffle, errors, from_folder, from_table, pack
 from fastpack.cli import main
 from fastpack.cli.text import planned_lines
+from fastpack.loading import LoaderOptions
 from fastpack.packing.duplicates import duplicates
 from fastpack.packing.subset import Subset
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 NUM_FILES = 40

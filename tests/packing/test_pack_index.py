@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, PackOptions, Ragged, Schema, encode, pack
+from fastpack import Batch, PackOptions, encode, pack
+from fastpack.core import Field, Ragged, Schema
 from fastpack.core.ragged import Text
 from fastpack.errors import CorruptRecordError, Location
 from fastpack.files import spool

@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, from_folder, from_table, pack
+from fastpack import PackOptions, errors, from_folder, from_table, pack
 from fastpack.cli import main
 from fastpack.files.companions import report_path
 from fastpack.files.publication import staging_folder
+from fastpack.sources import ImageFiles
 from tests.support.images import cmyk_jpeg, jpeg, photo, save
 
 NUM_FILES = 60

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
-from fastpack._native.pieces import write_rows
+from fastpack import PackOptions, errors, pack
+from fastpack._native.write_rows import write_rows
 from fastpack.formats import registry
 from fastpack.formats.hdf5 import file_object as hdf5_disk
 from fastpack.formats.hdf5 import write_encoded as hdf5_encoded
@@ -24,6 +24,7 @@ from fastpack.formats.hdf5 import write_pixels as hdf5_pixels
 from fastpack.formats.hdf5.vectors import Vector
 from fastpack.formats.protocols import ShardPlan
 from fastpack.formats.storage import COMPRESSIONS, Storage
+from fastpack.sources import ImageFiles
 from tests.support.extent import every
 from tests.support.images import write_striped
 
@@ -121,7 +122,7 @@ def test_a_flipped_bit_in_any_image_byte_is_found(photos, tmp_path, options):
     """In each chunk or file, also the first and last byte. Padding of the last chunk may change."""
     path = tmp_path / "x.h5"
     pack(source(photos), path, PackOptions(**options))
-    assert fastpack.verify(path) == fastpack.VerifyResult(1, NUM_IMAGES, 0, ())
+    assert fastpack.verify(path) == fastpack.integrity.VerifyResult(1, NUM_IMAGES, 0, ())
     images = stored_images(path)
     chance, data = np.random.default_rng(1), path.read_bytes()
     offsets = [
@@ -412,13 +413,13 @@ def test_columns_of_lists_are_kept(photos, tmp_path, layout):
     class WithLists(Watched):
         def __init__(self, source):
             super().__init__(source)
-            self.schema = fastpack.Schema(
-                (*source.schema.fields, fastpack.Field("boxes", "int", (None,), "int64"))
+            self.schema = fastpack.core.Schema(
+                (*source.schema.fields, fastpack.core.Field("boxes", "int", (None,), "int64"))
             )
 
         def read(self, rows):
             batch = super().read(rows)
-            lists = fastpack.Ragged(np.arange(2 * len(rows)), np.arange(len(rows) + 1) * 2)
+            lists = fastpack.core.Ragged(np.arange(2 * len(rows)), np.arange(len(rows) + 1) * 2)
             return fastpack.Batch({**batch, "boxes": lists}, len(rows))
 
     pack(WithLists(source(photos)), tmp_path / "x.h5", PackOptions(layout=layout))

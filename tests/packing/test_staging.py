@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
-from fastpack import ImageFiles, pack
+from fastpack import pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.files.companions import index_path
 from fastpack.files.locked_folder import LOCK_NAME
 from fastpack.formats import registry, saved_index
 from fastpack.packing.staging import Staging
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 PLAN = {"samples": 4, "layout": "encoded"}

@@ -215,7 +215,7 @@ def test_threads_read_while_the_file_is_replaced_again_and_again(tmp_path):
     for path, source, first in zip(made, sources, (0, 100), strict=True):
         files = sorted(source.iterdir())
         fastpack.pack(
-            fastpack.ImageFiles(files, range(first, first + NUM_SAMPLES)),
+            fastpack.sources.ImageFiles(files, range(first, first + NUM_SAMPLES)),
             path,
             PackOptions(size=16),
         )

@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import (
-    HorizontalFlip,
-    ImageFiles,
-    PackOptions,
-    RandomResizedCrop,
-    Resize,
-    encode,
-    errors,
-    pack,
-)
+from fastpack import HorizontalFlip, PackOptions, RandomResizedCrop, Resize, encode, errors, pack
 from fastpack.files.companions import index_path
 from fastpack.images import codecs
+from fastpack.sources import ImageFiles
 
 NUM_SAMPLES = 11
 

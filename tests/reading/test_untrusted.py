@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles
 from fastpack.core.limits import Limits
 from fastpack.errors import FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.container import HDF5
 from fastpack.formats.index.index import Index
+from fastpack.sources import ImageFiles
 from tests.support.hdf5_files import write_compact_jpegs
 from tests.support.images import jpeg, photo
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import FastpackWarning, PackOptions
+from fastpack import PackOptions
 from fastpack.errors import (
     EmptySourceError,
     FastpackError,
+    FastpackWarning,
     MissingFileError,
     SourceError,
     UnreadableFileError,

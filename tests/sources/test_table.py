@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastpack import Ragged, Text, from_folder, from_table
+from fastpack import from_folder, from_table
+from fastpack.core import Ragged, Text
 from fastpack.errors import EmptySourceError, SourceError
 from fastpack.sources.column import Leaf, TableColumn
 from fastpack.sources.located import located, outer_key

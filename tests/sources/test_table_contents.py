@@ -280,7 +280,7 @@ def test_files_of_several_rows_come_back_once(output, folder):
 
 def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
-        pack(fastpack.ImageFiles([name], keys=["same"]), output)
+        pack(fastpack.sources.ImageFiles([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
     with pytest.raises(
         errors.FormatError,
@@ -291,7 +291,7 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
 
 
 def test_other_labels_of_one_file_are_two_samples_of_a_tar():
-    pack(fastpack.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
+    pack(fastpack.sources.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
     assert fastpack.extract(fastpack.open("a.h5"), "out").num_files == 1
     fastpack.extract(fastpack.open("a.h5"), "out.tar")
     columns = fastpack.open("out.tar").columns
@@ -304,35 +304,41 @@ def test_other_labels_of_one_file_are_two_samples_of_a_tar():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: fastpack.create_hdf5(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], "x.h5"),
-        lambda: fastpack.write_tfrecord([np.zeros((8, 8, 3), np.uint8)], [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord([object()], [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(5, [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord("a.jpg", [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg", "b.jpg"], [[1], [1, 2]], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], ["cat"], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys=[5]),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys=["\ud800"]),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": 5}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns=[1]),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={5: [1]}),
-        lambda: fastpack.ImageFiles({"a.jpg"}),
-        lambda: fastpack.ImageFiles({"a.jpg": 0}),
-        lambda: fastpack.ImageFiles(["a.jpg"], [0], class_names="cat"),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys="a"),
-        lambda: fastpack.ImageFiles(["a.jpg"], root=5),
+        lambda: fastpack.packing.snippets.create_hdf5(
+            np.zeros((2, 8, 8, 3), np.uint8), [0, 1], "x.h5"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord(
+            [np.zeros((8, 8, 3), np.uint8)], [0], "x.tfrecord"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord([object()], [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(5, [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord("a.jpg", [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(
+            ["a.jpg", "b.jpg"], [[1], [1, 2]], "x.tfrecord"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], ["cat"], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys=[5]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys=["\ud800"]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": 5}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns=[1]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={5: [1]}),
+        lambda: fastpack.sources.ImageFiles({"a.jpg"}),
+        lambda: fastpack.sources.ImageFiles({"a.jpg": 0}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], [0], class_names="cat"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys="a"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], root=5),
         lambda: pack(5, "x.h5"),
         lambda: pack(["a.jpg"], "x.h5"),
-        lambda: pack(fastpack.ImageFiles(["a.jpg"]), 5),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [0], None),
+        lambda: pack(fastpack.sources.ImageFiles(["a.jpg"]), 5),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [0], None),
         lambda: fastpack.from_folder(5),
-        lambda: fastpack.read_hdf5(5),
+        lambda: fastpack.packing.snippets.read_hdf5(5),
         lambda: fastpack.open(None),
         lambda: fastpack.from_table(5),
         lambda: fastpack.from_table(b"t.csv"),
@@ -357,7 +363,7 @@ def test_columns_at_the_api():
         "d": [0.1, 0.2],
         "b": np.array([True, False]),
     }
-    source = fastpack.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
+    source = fastpack.sources.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
     dtypes = {field.name: (field.kind, field.dtype) for field in source.schema.columns}
     assert dtypes == {
         "i": ("int", "int64"),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import PackOptions, Ragged, Text, errors, from_table, pack
+from fastpack import PackOptions, errors, from_table, pack
+from fastpack.core import Ragged, Text
 from tests.support.images import jpeg
 
 pa = pytest.importorskip("pyarrow")

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack
+from fastpack import PackOptions, pack
+from fastpack.sources import ImageFiles
 from tests.support.hostile_sources import (
     GOOD,
     LONG,

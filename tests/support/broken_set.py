@@ -116,7 +116,7 @@ def main(folder: Path, output: Path) -> None:
 
     import fastpack
 
-    source = fastpack.ImageFiles(
+    source = fastpack.sources.ImageFiles(
         paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)]
     )
     unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in PLACES[kind]}

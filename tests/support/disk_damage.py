@@ -66,7 +66,7 @@ def make_original(folder: Path, ending: str, num_samples: int = 24) -> Original:
     path = folder / f"data.{ending}"
     labels = [number % 5 for number in range(num_samples)]
     fastpack.pack(
-        fastpack.ImageFiles(
+        fastpack.sources.ImageFiles(
             files, labels, keys=[file.name for file in files], class_names=list("abcde")
         ),
         path,

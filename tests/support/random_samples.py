@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, Schema
+from fastpack import Batch
+from fastpack.core import Field, Schema
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.errors import Location
 from tests.support.images import jpeg, photo, save

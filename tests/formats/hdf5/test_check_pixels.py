@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.errors import CorruptRecordError, OptionError
+from fastpack.sources import ImageFiles
 from tests.support.images import photo
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
+from fastpack.sources import ImageFiles
 from tests.support import extent
 from tests.support.images import photo
 from tests.support.subprocesses import run_python

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
+from fastpack.sources import ImageFiles
 from tests.support.damage import in_place
 from tests.support.extent import num_examples
 from tests.support.images import jpeg

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.core.limits import Limits
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index
+from fastpack.sources import ImageFiles
 from tests.support.failures import IMAGES, failure_of
 from tests.support.images import photo
 

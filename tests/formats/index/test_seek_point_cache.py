@@ -34,7 +34,7 @@ def images(tmp_path_factory):
 @pytest.fixture(params=["tfrecord", "h5"])
 def packed(images, request, tmp_path):
     fastpack.pack(
-        fastpack.ImageFiles(images, range(NUM_IMAGES)),
+        fastpack.sources.ImageFiles(images, range(NUM_IMAGES)),
         tmp_path / f"x.{request.param}",
         fastpack.PackOptions(shards=2),
     )

@@ -48,7 +48,7 @@ def packed(images, request, tmp_path):
         (tmp_path / name).write_bytes(data)
     path = tmp_path / f"packed.{request.param}"
     fastpack.pack(
-        fastpack.ImageFiles([tmp_path / name for name in images], range(NUM_IMAGES)), path
+        fastpack.sources.ImageFiles([tmp_path / name for name in images], range(NUM_IMAGES)), path
     )
     return path
 

@@ -36,11 +36,11 @@ def of_type(kind):
     [
         (link(tarfile.SYMTYPE, "/etc/passwd"), "link"),
         (link(tarfile.LNKTYPE, "0.jpg"), "link"),
-        (of_type(tarfile.FIFOTYPE), "no plain file"),
-        (of_type(tarfile.CHRTYPE), "no plain file"),
-        (of_type(tarfile.BLKTYPE), "no plain file"),
+        (of_type(tarfile.FIFOTYPE), "not a plain file"),
+        (of_type(tarfile.CHRTYPE), "not a plain file"),
+        (of_type(tarfile.BLKTYPE), "not a plain file"),
         (of_type(b"M"), "volume"),
-        (of_type(b"?"), "no plain file"),
+        (of_type(b"?"), "not a plain file"),
         (of_type(tarfile.GNUTYPE_SPARSE), "sparse"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -142,7 +142,9 @@ def test_keys_that_a_tar_cannot_hold(tmp_path, names):
     for name in names:
         (tmp_path / "photos" / name).write_bytes(IMAGES[0])
     fastpack.pack(
-        fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)),
+        fastpack.sources.ImageFiles(
+            [tmp_path / "photos" / name for name in names], keys=list(names)
+        ),
         tmp_path / "x.tfrecord",
     )
     with pytest.raises(FormatError, match=r"in a tar|first dot"):

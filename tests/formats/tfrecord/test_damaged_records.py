@@ -67,7 +67,7 @@ def good(tmp_path_factory):
 
 def assert_equal(ours, theirs):
     """Values of some samples."""
-    if isinstance(theirs, fastpack.Ragged):
+    if isinstance(theirs, fastpack.core.Ragged):
         assert ours == theirs
     else:
         assert len(ours) == len(theirs)
@@ -97,7 +97,7 @@ def test_the_others_are_read_and_the_lost_are_told(good, tmp_path, damage, bad, 
         values = batch[name]
         taken = (
             values.take(np.array(rows))
-            if isinstance(values, fastpack.Ragged)
+            if isinstance(values, fastpack.core.Ragged)
             else [values[row] for row in rows]
         )
         assert_equal(taken, expected[name])
@@ -175,7 +175,9 @@ def test_a_file_cut_between_two_records_is_no_shorter_dataset(tmp_path):
         fastpack.build_indexes,
     ]
     for use in uses:
-        with pytest.warns(fastpack.FastpackWarning, match="7 records, and its saved index 9"):
+        with pytest.warns(
+            fastpack.errors.FastpackWarning, match="7 records, and its saved index 9"
+        ):
             use(path)
     fastpack.build_indexes(path, rebuild=True)
     assert len(fastpack.open(path)) == 7

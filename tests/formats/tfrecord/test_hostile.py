@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.core.limits import Limits
 from fastpack.errors import (
     ChangedFileError,
@@ -17,6 +17,7 @@ from fastpack.errors import (
     TruncatedFileError,
 )
 from fastpack.files.companions import index_path
+from fastpack.sources import ImageFiles
 from tests.support.damage import in_place
 from tests.support.failures import IMAGES, failure_of
 from tests.support.images import jpeg, photo, save, with_more_scans
@@ -218,7 +219,7 @@ def test_packing_to_pixels_names_the_damaged_file(tmp_path, damage):
         (tmp_path / name).write_bytes(IMAGES[0])
     (tmp_path / "b.jpg").write_bytes(damage(IMAGES[0]))
     with pytest.raises(FastpackError, match=r"b\.jpg"):
-        fastpack.create_hdf5(
+        fastpack.packing.snippets.create_hdf5(
             [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")],
             [0, 1, 2],
             tmp_path / "x.h5",

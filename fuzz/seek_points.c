@@ -25,15 +25,16 @@ static uint32_t below(uint32_t limit) {
 
 typedef struct {
     uint64_t *own_words;
-    fp_checkpoints facts;
+    fp_seek_table facts;
     int is_forged;
 } table;
 
 static table make_table(fp_decoder *decoder, const uint8_t *data, size_t length, uint32_t crc32c) {
     fp_scratch scratch = {NULL, 0};
     size_t num_words;
-    if (fp_mark_jpeg(decoder, data, length, crc32c, &scratch, &num_words) != FP_OK) abort();
-    table t = {malloc(num_words * sizeof(uint64_t) + 1), {NULL, num_words, length, crc32c}, 0}; /* of its own size: see decode.c */
+    if (fp_find_seek_points(decoder, data, length, crc32c, &scratch, &num_words) != FP_OK) abort();
+    /* Memory of the exact size: see decode.c. */
+    table t = {malloc(num_words * sizeof(uint64_t) + 1), {NULL, num_words, length, crc32c}, 0};
     if (num_words) memcpy(t.own_words, scratch.own_bytes, num_words * sizeof(uint64_t));
     fp_scratch_free(&scratch);
     t.facts.words = t.own_words;
@@ -57,9 +58,11 @@ static void edit(table *t) {
 
 /* Makes the checksum valid, as an attacker could. It covers the head, up to the first place. */
 static void forge(table *t, const uint8_t *data) {
-    fp_checkpoint_grid grid = {.rows = (uint32_t)(t->own_words[0] >> 48), .columns = (uint32_t)(t->own_words[0] >> 32) & 0xffff};
+    fp_seek_grid grid = {.rows = (uint32_t)(t->own_words[0] >> 48),
+                         .columns = (uint32_t)(t->own_words[0] >> 32) & 0xffff};
     t->is_forged = 1;
-    if (fp_checkpoints_head_bytes(&t->facts)) t->own_words[0] = fp_checkpoints_seal(&t->facts, &grid, data);
+    if (fp_seek_table_head_bytes(&t->facts))
+        t->own_words[0] = fp_seek_table_first_word(&t->facts, &grid, data);
 }
 
 static void draw_part(uint32_t limit, uint32_t *begin, uint32_t *extent) {

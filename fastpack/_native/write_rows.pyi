@@ -3,8 +3,8 @@ import numpy.typing as npt
 
 from fastpack.errors import Outcome
 
-# Writes the rows of a Ragged of bytes, values (total,) and offsets (n + 1,), to a file from byte `offset` on, and reads them back on the
-# way: status 5, and the row, when one does not have its CRC-32C, crcs (n,).
+# Writes the rows of a Ragged of bytes, values (total,) and offsets (n + 1,), to a file from byte
+# `offset` on, and reads them back. Status 5: the row differs from its CRC-32C in crcs (n,).
 def write_rows(
     fd: int,
     offset: int,
