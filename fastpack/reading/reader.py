@@ -27,7 +27,7 @@ from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import checked_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.indexing import indexes_of, save_seek_points, with_classes
+from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
 from fastpack.reading.blob_reader import BlobReader
