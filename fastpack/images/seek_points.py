@@ -90,9 +90,9 @@ class SeekPoints:
         if f"{name}/words" not in arrays:
             return None
         words, lengths = arrays[f"{name}/words"], arrays[f"{name}/lengths"]
-        if (words.dtype, words.ndim) != (np.uint64, 1):
+        if words.dtype != np.uint64 or words.ndim != 1:
             raise ValueError("the words of its seek points have another dtype or shape")
-        if (lengths.dtype, lengths.shape) != (np.uint32, (num_images,)):
+        if lengths.dtype != np.uint32 or lengths.shape != (num_images,):
             raise ValueError("the lengths of its seek points have another dtype or shape")
         if int(lengths.sum(dtype=np.uint64)) != len(words):
             raise ValueError("its seek points have another total length")
