@@ -7,12 +7,12 @@ import h5py
 import pytest
 
 import fastpack
-from fastpack import ImageFiles
 from fastpack.errors import MissingFileError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.indexing import build_indexes
+from fastpack.sources import ImageFiles
 from tests.support.samples import two_classes
 from tests.support.wire import bytes_list, entry, example, frame
 
