@@ -169,8 +169,8 @@ def test_classes_that_are_not_in_the_list_are_refused_by_name(animals, tmp_path)
     )
 
 
-def test_a_pack_that_goes_on_must_have_the_same_classes(animals, tmp_path, stop_behind):
-    with pytest.raises(KeyboardInterrupt), stop_behind(1):
+def test_a_pack_that_goes_on_must_have_the_same_classes(animals, tmp_path, stop_after):
+    with pytest.raises(KeyboardInterrupt), stop_after(1):
         fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee", "dog"], shards=2))
     with pytest.raises(FastpackError, match="classes"):
         fastpack.pack(
