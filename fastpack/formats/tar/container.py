@@ -21,7 +21,7 @@ from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.core.schema import Field, Kind, Schema
+from fastpack.core.schema import USUAL_NAMES, Field, Kind, Schema, usual_rank
 from fastpack.core.threads import run_in_threads
 from fastpack.errors import (
     EmptySourceError,
@@ -60,8 +60,6 @@ _SPACE = " \t\r\n"
 # Longer texts stay in the archive.
 _MAX_TEXT_BYTES = 2**16
 _ALIASES = {"cls": "label"}
-# Fields with these names never come from members with these endings.
-_TAKEN = ("image", "label", "key")
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
@@ -156,35 +154,29 @@ class _Table:
         for suffixes, name in names.items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
-            stored_as = endings[name]
-            given, _ = given_kind(kinds, name)
-            kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
-            if kind in _KINDS_OF_FILES:
-                self._add_blobs(
-                    Field(name, kind, stored_as="" if stored_as == name else stored_as),
-                    chosen,
-                    is_given=kind == given,
-                )
-            else:
-                self._add_column(name, stored_as, chosen, is_text=given == "text")
+            self._add_field(name, endings[name], chosen, given_kind(kinds, name)[0])
         self._add_classes()
         self._note_repeated_keys()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
-        usual = ("image", "label", "key")
-        fields = sorted(
-            self._fields,
-            key=lambda field: (
-                usual.index(field.name) if field.name in usual else len(usual),
-                field.name,
-            ),
-        )
+        fields = sorted(self._fields, key=lambda field: (usual_rank(field.name), field.name))
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         schema = Schema(tuple(fields), self._class_names)
         return Index(
             (shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes
         )
+
+    def _add_field(
+        self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], given: Kind | None
+    ) -> None:
+        """Add the field of these members, of the given kind if a tar can hold it."""
+        kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
+        if kind in _KINDS_OF_FILES:
+            field = Field(name, kind, stored_as="" if stored_as == name else stored_as)
+            self._add_blobs(field, chosen, is_given=kind == given)
+        else:
+            self._add_column(name, stored_as, chosen, is_text=given == "text")
 
     def _note_repeated_keys(self) -> None:
         """Note keys of several samples: members that are not adjacent are separate samples."""
@@ -257,7 +249,7 @@ class _Table:
 
     def _own_name(self, suffix: str) -> str:
         """Return the name of the field with this ending, which must not be that of another."""
-        if suffix not in _TAKEN:
+        if suffix not in USUAL_NAMES:
             return suffix
         name = f"{suffix}_column"
         while name in self._members.suffixes:

@@ -117,46 +117,48 @@ def by_whole_names(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple
     the same ones in each. Other archives are returned as they are.
     """
     endings = [suffix.rpartition(".")[2] for suffix in found.suffixes]
-    is_image = np.isin(
-        found.suffix_numbers,
-        [number for number, ending in enumerate(endings) if ending in IMAGE_ENDINGS],
-    )
-    num_files = np.bincount(found.samples) if len(found.samples) else np.zeros(0, np.int64)
-    num_images = np.bincount(found.samples[is_image], minlength=len(num_files))
-    holds = num_images > 0
-    dotted = [number for number, suffix in enumerate(found.suffixes) if "." in suffix]
-    odd = is_image & (np.isin(found.suffix_numbers, dotted) | (num_images > 1)[found.samples])
-    if (
-        not odd.any()
-        or (num_images < num_files)[holds].any()
-        or 2 * holds.sum() < len(holds)
-        or _are_alike(found)
-    ):
+    images = [number for number, ending in enumerate(endings) if ending in IMAGE_ENDINGS]
+    is_image = np.isin(found.suffix_numbers, images)
+    odd = _odd_names(found, is_image)
+    if not len(odd):
         return found, notes
-    names = FirstNames.of([_name(found, row) for row in np.flatnonzero(odd).tolist()])
+    names = FirstNames.of([_name(found, row) for row in odd.tolist()])
     note = (
         f"each image of the archive is a sample, named by its whole name, also {names}; "
         "if images belong together, give all samples the same endings"
     )
-    suffixes = list(
-        dict.fromkeys(
-            ending if ending in IMAGE_ENDINGS else found.suffixes[i]
-            for i, ending in enumerate(endings)
-        )
-    )
-    numbers = [
-        suffixes.index(ending if ending in IMAGE_ENDINGS else found.suffixes[i])
-        for i, ending in enumerate(endings)
+    new_suffixes = [
+        ending if ending in IMAGE_ENDINGS else suffix
+        for ending, suffix in zip(endings, found.suffixes, strict=True)
     ]
+    suffixes = list(dict.fromkeys(new_suffixes))
+    numbers = np.array([suffixes.index(suffix) for suffix in new_suffixes], np.int32)
     samples = np.cumsum(is_image | (np.diff(found.samples, prepend=-1) > 0)) - 1
     apart = replace(
         found,
-        suffix_numbers=np.array(numbers, np.int32)[found.suffix_numbers],
+        suffix_numbers=numbers[found.suffix_numbers],
         suffixes=suffixes,
         samples=samples.astype(np.int64),
         keys=Text.of(_whole_keys(found, is_image)),
     )
     return apart, (*notes, note)
+
+
+def _odd_names(found: Listed, is_image: npt.NDArray[np.bool_]) -> Rows:
+    """Return the photographs that the first dot would name wrongly; none for other archives."""
+    num_files = np.bincount(found.samples) if len(found.samples) else np.zeros(0, np.int64)
+    num_images = np.bincount(found.samples[is_image], minlength=len(num_files))
+    has_images = num_images > 0
+    dotted = [number for number, suffix in enumerate(found.suffixes) if "." in suffix]
+    odd = is_image & (np.isin(found.suffix_numbers, dotted) | (num_images > 1)[found.samples])
+    if (
+        not odd.any()
+        or (num_images < num_files)[has_images].any()
+        or 2 * has_images.sum() < len(has_images)
+        or _are_alike(found)
+    ):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(odd)
 
 
 def _are_alike(found: Listed) -> bool:

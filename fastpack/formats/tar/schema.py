@@ -41,7 +41,7 @@ class TarSchema:
     def of(cls, schema: Schema, *, keys_end: bool) -> Self:
         """Assign endings to all fields. Raises SchemaError for a field that a tar cannot hold."""
         taken = set(_FILE_ENDINGS)  # the main image's members have no other ending
-        fields = tuple(_placed(field, schema, taken) for field in schema.fields)
+        fields = tuple(_with_ending(field, schema, taken) for field in schema.fields)
         return cls(replace(schema, fields=fields), keys_end)
 
     def header(self) -> bytes:
@@ -115,7 +115,7 @@ def refuse_fields(schema: Schema) -> None:
     TarSchema.of(schema, keys_end=False).header()
 
 
-def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
+def _with_ending(field: Field, schema: Schema, taken: set[str]) -> Field:
     if field.kind == "pixels" or (field.is_list and field.is_blob):
         what = "arrays" if field.kind == "pixels" else "lists of files"
         message = f"a tar cannot hold {field.name!r}, which has {what}"

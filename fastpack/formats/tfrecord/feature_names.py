@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 
 from fastpack.core.ragged import Ragged, Text, flat_values
-from fastpack.core.schema import Schema, free_name
+from fastpack.core.schema import Schema, free_name, usual_rank
 from fastpack.files.escapes import escaped_bytes
 from fastpack.formats.index.arrays import Column
 
@@ -24,7 +24,6 @@ _ALIASES = {
     "filename": "key",
     "": "unnamed",
 }
-_USUAL = ("image", "label", "key")
 # Rows whose class names are compared at once.
 _COMPARED = 2**14
 
@@ -41,12 +40,7 @@ def public_names(names: Collection[str]) -> dict[str, str]:
         alias = public_name(name)
         is_taken = alias in names or alias in public.values()
         public[name] = free_name(alias, names) if not name else name if is_taken else alias
-    return dict(
-        sorted(
-            public.items(),
-            key=lambda item: (_USUAL.index(item[1]) if item[1] in _USUAL else len(_USUAL), item[1]),
-        )
-    )
+    return dict(sorted(public.items(), key=lambda item: (usual_rank(item[1]), item[1])))
 
 
 def with_escapes(column: Column) -> Column:
