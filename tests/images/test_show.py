@@ -145,7 +145,7 @@ def test_a_batch_without_images(fields, num_samples):
         batch.show()
 
 
-def test_a_picture_is_saved_and_displayed(tmp_path):
+def test_an_image_is_saved_and_displayed(tmp_path):
     picture = Batch({"image": solid(RED, BLUE)}, 2).show()
     for name in ("a.png", "b.BMP"):
         picture.save(tmp_path / name)

@@ -175,7 +175,7 @@ def test_a_new_time_is_no_problem(packed):
     assert verify(packed).is_sound
 
 
-def test_a_damaged_index_is_told(packed):
+def test_a_damaged_index_is_reported(packed):
     where = index_path(packed)
     where.write_bytes(where.read_bytes()[:-100])
     (problem,) = verify(packed).problems
@@ -265,7 +265,7 @@ def test_decode_goes_on_beside_damaged_records(files, tmp_path):
     assert sorted(problem.split("record ")[-1][0] for problem in found.problems) == ["1", "3"]
 
 
-def test_pixels_without_checksums_are_told(tmp_path):
+def test_pixels_without_checksums_are_reported(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["images"] = np.zeros((9, 12, 10, 3), np.uint8)
     found = verify(tmp_path / "x.h5")

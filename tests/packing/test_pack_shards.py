@@ -100,7 +100,7 @@ pack(images, output, PackOptions(layout="pixels", chunk=3))
 """
 
 
-class TestMaster:
+class TestVirtualDataset:
     def pack(self, photos, folder, rows, **about):
         options = PackOptions(layout="pixels", shards=2, virtual=True, chunk=3)
         labels = np.arange(NUM_IMAGES)[rows]
@@ -136,7 +136,7 @@ class TestMaster:
             assert dataset.columns["label"].tolist() == list(range(NUM_IMAGES))
             assert (dataset.read(range(NUM_IMAGES))["image"] == photos[1]).all()
 
-    def test_a_file_that_is_not_a_master_is_refused_beside_shards(self, photos, tmp_path):
+    def test_a_file_that_is_not_a_virtual_dataset_is_refused_beside_shards(self, photos, tmp_path):
         self.pack(photos, tmp_path, slice(0, 10))
         other = pack(
             ImageFiles(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True),

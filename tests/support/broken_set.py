@@ -129,7 +129,7 @@ def main(folder: Path, output: Path) -> None:
 
     # Little memory: few samples are read ahead, and what vanishes does so before it is read.
     options = fastpack.PackOptions(on_error="skip", shards=3, num_workers=2, memory=8192)
-    told = {}
+    results = {}
     for check in ("header", "decode"):
         packed = fastpack.pack(
             source,
@@ -143,14 +143,14 @@ def main(folder: Path, output: Path) -> None:
         ]
         report = [json.loads(line) for line in packed.report.read_text().splitlines()]
         labels = fastpack.open(packed.paths).columns["label"].tolist()
-        told[check] = {
+        results[check] = {
             "rejects": rejects,
             "report": report,
             "labels": labels,
             "is_sound": fastpack.verify(packed.paths).is_sound,
         }
-    told["named"] = named_one_after_the_other(source, output.with_name(f"raise-{output.name}"))
-    print(json.dumps(told))
+    results["named"] = named_one_after_the_other(source, output.with_name(f"raise-{output.name}"))
+    print(json.dumps(results))
 
 
 def named_one_after_the_other(source: Any, output: Path) -> list[tuple[int, str]]:

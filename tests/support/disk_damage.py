@@ -157,10 +157,10 @@ def differences(
     def seen(key: object, label: object, image: bytes) -> tuple[object, ...]:
         return "key" in kept and key, "label" in kept and label, image
 
-    picture = saved.schema.image_field
-    assert picture is not None
+    image_field = saved.schema.image_field
+    assert image_field is not None
     got = Counter(
-        seen(sample.get("key"), sample.get("label"), sample[picture.name]) for sample in saved
+        seen(sample.get("key"), sample.get("label"), sample[image_field.name]) for sample in saved
     )
     lacking, strange = (
         Counter(seen(*sample) for sample in whole) - got,

@@ -235,7 +235,7 @@ def test_saved_index_is_used_until_the_file_changes(tmp_path, monkeypatch):
     assert fastpack.open(path).columns["label"].tolist() == [1, 2, 3]
 
 
-def test_only_gray_or_palette_pictures_of_a_telling_name_are_masks(tmp_path):
+def test_only_gray_or_palette_images_of_a_matching_name_are_masks(tmp_path):
     gray, color = save(photo(8, 9, 1), "PNG"), save(photo(8, 9), "PNG")
     indices = save(to_pillow(photo(8, 9, 1)).convert("P"), "PNG")
     members = [

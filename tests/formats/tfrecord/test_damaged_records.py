@@ -77,7 +77,7 @@ def assert_equal(ours, theirs):
 @each_policy
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize("bad", [[4], [0, 1, 8]], ids=["one", "first and last"])
-def test_the_others_are_read_and_the_lost_are_told(good, tmp_path, damage, bad, on_error):
+def test_the_others_are_read_and_the_lost_are_reported(good, tmp_path, damage, bad, on_error):
     path = write(tmp_path / "x.tfrecord", dict.fromkeys(bad, damage))
     with pytest.raises(CorruptRecordError, match=f"record {bad[0]}, byte"):
         fastpack.open(path)
@@ -194,7 +194,7 @@ def test_all_of_them(tmp_path):
 @pytest.mark.parametrize(
     "ending", [lambda data: data[:-5], lambda data: data + b"\1" * 40], ids=["cut", "no frame"]
 )
-def test_behind_a_damaged_frame_nothing_is_found(tmp_path, ending):
+def test_after_a_damaged_frame_nothing_is_found(tmp_path, ending):
     path = write(tmp_path / "x.tfrecord", {3: DAMAGES["zeros"]})
     path.write_bytes(ending(path.read_bytes()))
     with pytest.raises(CorruptRecordError, match=r"fastpack verify.*record [89]"):
