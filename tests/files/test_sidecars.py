@@ -8,6 +8,7 @@ import pytest
 import fastpack
 from fastpack import PackOptions
 from fastpack.errors import OptionError, SourceError
+from fastpack.formats.file_index import FileIndex
 from tests.support.images import jpeg
 
 IMAGE = jpeg(8, 8)
@@ -125,9 +126,9 @@ def test_text_that_is_not_utf8_is_refused(tmp_path):
 
 def test_a_change_of_a_caption_is_noticed(captioned):
     fastpack.build_indexes(captioned)
-    assert fastpack.formats.saved_index.saved_index(captioned) is not None
+    assert FileIndex(captioned).saved() is not None
     os.utime(captioned / "0.txt", ns=(5, 5))
-    assert fastpack.formats.saved_index.saved_index(captioned) is None
+    assert FileIndex(captioned).saved() is None
 
 
 def test_many_are_read_by_several_threads(tmp_path, monkeypatch):
