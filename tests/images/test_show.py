@@ -13,6 +13,7 @@ from fastpack.errors import CorruptImageError, OptionError, SchemaError, Unreada
 from fastpack.images.batch import Batch
 from fastpack.images.grid import BACKGROUND, GAP
 from fastpack.images.picture import Picture
+from fastpack.sources import ImageFiles
 
 TILE = 160
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -186,7 +187,7 @@ def test_a_readers_batch_knows_its_schema(tmp_path):
     images = solid(RED, BLUE)
     for name, image in zip("ab", images, strict=True):
         (tmp_path / f"{name}.png").write_bytes(fastpack.encode(image, "png"))
-    source = fastpack.ImageFiles(
+    source = ImageFiles(
         [tmp_path / "a.png", tmp_path / "b.png"], labels=[0, 1], class_names=["red", "blue"]
     )
     fastpack.pack(source, tmp_path / "data.tfrecord")

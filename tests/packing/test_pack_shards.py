@@ -91,7 +91,8 @@ def test_only_shards_of_the_name_are_counted(tmp_path):
 PACK_SHARD = """
 import json, sys
 from pathlib import Path
-from fastpack import PackOptions, ImageFiles, pack
+from fastpack import PackOptions, pack
+from fastpack.sources import ImageFiles
 
 first, last, output = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 paths = [Path(path) for path in json.loads(sys.argv[1])][first:last]
