@@ -295,14 +295,14 @@ class TestPadding:
         whole, seen = dataset[0]["image"], set()
         for epoch in range(40):
             image = reader.read([0], epoch=epoch)["image"][0]
-            places = [
+            found_at = [
                 (y, x)
                 for y in range(3)
                 for x in range(4)
                 if (image[y : y + 20, x : x + 28] == whole).all()
             ]
-            assert len(places) == 1
-            seen |= set(places)
+            assert len(found_at) == 1
+            seen |= set(found_at)
         assert {y for y, _ in seen} == {0, 1, 2}
         assert {x for _, x in seen} == {0, 1, 2, 3}
 

@@ -89,7 +89,7 @@ def test_a_sheet_is_no_wider_than_its_samples(colors):
 def test_each_thumbnail_is_in_its_position(colors):
     rows = [4, 2, 0, 3, 1]
     sheet = contact_sheet(colors, rows, columns=2, tile=TILE)
-    middles = [cell(sheet, place // 2, place % 2)[0][TILE // 2, TILE // 2] for place in range(5)]
+    middles = [cell(sheet, number // 2, number % 2)[0][TILE // 2, TILE // 2] for number in range(5)]
     assert np.array_equal(middles, COLOURS[rows])
     assert is_blank(np.concatenate(cell(sheet, 2, 1)))
 

@@ -31,9 +31,9 @@ def results(request, tmp_path_factory):
 
 
 def test_two_percent_in_ten_ways():
-    places = [number for pair in broken_set.PLACES.values() for number in pair]
-    assert len(broken_set.PLACES) == 10
-    assert len(set(places)) == broken_set.NUM_FILES * 2 // 100
+    numbers = [number for pair in broken_set.NUMBERS.values() for number in pair]
+    assert len(broken_set.NUMBERS) == 10
+    assert len(set(numbers)) == broken_set.NUM_FILES * 2 // 100
 
 
 @pytest.mark.parametrize("check", ["header", "decode"])
@@ -66,5 +66,5 @@ def test_unreadable_files_are_refused_by_the_system(results):
     """Not by a test that pretends."""
     messages = {line["sample"]: line["message"] for line in results["decode"]["report"]}
     assert all(
-        "Permission denied" in messages[number] for number in broken_set.PLACES["unreadable"]
+        "Permission denied" in messages[number] for number in broken_set.NUMBERS["unreadable"]
     )

@@ -245,16 +245,16 @@ def test_links_within_a_folder_and_hard_links_are_fine(tmp_path):
 
 
 def break_one(root, what):
-    place = root / "a" / "bad.jpg"
+    bad_file = root / "a" / "bad.jpg"
     match what:
         case "dead link":
-            place.symlink_to("/nowhere")
+            bad_file.symlink_to("/nowhere")
         case "dead class":
             (root / "a" / "up").symlink_to("../gone")
         case "round link":
-            place.symlink_to("bad.jpg")
+            bad_file.symlink_to("bad.jpg")
         case "pipe":
-            os.mkfifo(place)
+            os.mkfifo(bad_file)
         case "loop":
             (root / "a" / "up").symlink_to("..")
 

@@ -32,8 +32,8 @@ def payload(i):
     )
 
 
-def flipped(data, place, bits=4):
-    return data[:place] + bytes([data[place] ^ bits]) + data[place + 1 :]
+def flipped(data, offset, bits=4):
+    return data[:offset] + bytes([data[offset] ^ bits]) + data[offset + 1 :]
 
 
 DAMAGES = {
@@ -218,17 +218,17 @@ def test_verify_and_repair_know_them_too(tmp_path):
         max_size=NUM_SAMPLES - 1,
     )
 )
-def test_any_byte_of_any_record(good, tmp_path_factory, places):
-    def change(place, bits):
-        return lambda data: flipped(data, place % len(data), bits)
+def test_any_byte_of_any_record(good, tmp_path_factory, changes):
+    def change(offset, bits):
+        return lambda data: flipped(data, offset % len(data), bits)
 
     path = write(
         tmp_path_factory.mktemp("any") / "x.tfrecord",
-        {row: change(*where) for row, where in places.items()},
+        {row: change(*where) for row, where in changes.items()},
     )
     batch = fastpack.open(path, on_error="skip", decode=False).read(range(NUM_SAMPLES))
-    kept = [row for row in range(NUM_SAMPLES) if row not in places]
+    kept = [row for row in range(NUM_SAMPLES) if row not in changes]
     assert batch.sample_numbers.tolist() == kept
     assert batch["image"] == good.with_options(decode=False).read(kept)["image"]
     assert batch["label"].tolist() == good.columns["label"][kept].tolist()
-    assert len(batch.failures) == len(places)
+    assert len(batch.failures) == len(changes)
