@@ -1,4 +1,4 @@
-"""Selection: some samples of a source, in an order of their own, with some of its columns; a Source again. And what selects them."""
+"""Subset: chosen samples of a source, in a chosen order; also the choices by key."""
 
 import fnmatch
 import re
@@ -19,23 +19,25 @@ from fastpack.files.escapes import escaped_bytes
 from fastpack.reading.order import Shuffle
 from fastpack.sources import Source
 
-# What --fields does not speak of: every pack has them, if the source does.
+# Columns that `fields` cannot leave out.
 _ALWAYS = ("label", "key")
 
 
 class Subset:
-    """Samples `rows` of a source, in that order.
+    """Samples `rows` of a source, in that order; also a Source.
 
-    - fields: which fields to keep beside the main image, label and key; None keeps all.
-    - classes: what the labels shall count in; () leaves them as they are.
+    Keys become valid UTF-8.
 
-    Keys are UTF-8, whatever the source's are.
+    Args:
+        fields: fields to keep besides the main image, label and key; None keeps all.
+        classes: class names that labels count in; () leaves labels unchanged.
 
     >>> from fastpack import encode
     >>> from fastpack.sources import ImageFiles
     >>> folder = getfixture("tmp_path")
     >>> _ = (folder / "a.png").write_bytes(encode(np.zeros((2, 2, 3), np.uint8), "png"))
-    >>> Subset(ImageFiles([folder / "a.png"] * 3, [5, 6, 7]), np.array([2, 0])).read(np.arange(2))["label"].tolist()
+    >>> source = ImageFiles([folder / "a.png"] * 3, [5, 6, 7])
+    >>> Subset(source, np.array([2, 0])).read(np.arange(2))["label"].tolist()
     [7, 5]
     """
 
@@ -47,7 +49,7 @@ class Subset:
         classes: tuple[str, ...] = (),
     ) -> None:
         self._source, self._num_samples = source, len(rows)
-        # None: all samples in the source's order, so that nothing needs to be kept of each.
+        # None: all samples in the source's order. It saves 8 bytes a sample.
         self._rows = None if _are_all(rows, len(source)) else rows
         self._schema = source.schema if fields is None else _with_columns(source.schema, fields)
         self._sizes = source.sizes if self._rows is None else source.sizes[rows]
@@ -67,13 +69,13 @@ class Subset:
 
     @property
     def sizes_beside(self) -> Rows | int:
-        """Bytes of each sample's further blobs, where the source knows them."""
+        """Bytes of each sample's other blobs (n,), if the source knows them."""
         beside: Rows | int = getattr(self._source, "sizes_beside", 0)
         return beside if self._rows is None or isinstance(beside, int) else beside[self._rows]
 
     @property
     def faults(self) -> Mapping[int, FastpackError]:
-        """By row, in their order."""
+        """Known errors by row, in order."""
         faults = faults_of(self._source)
         if self._rows is None:
             return {row: faults[row] for row in sorted(faults)}
@@ -82,18 +84,23 @@ class Subset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the source guessed or left out, a sentence each."""
+        """Guesses and omissions of the source, one sentence each."""
         return tuple(getattr(self._source, "notes", ()))
 
     def __len__(self) -> int:
         return self._num_samples
 
     def number(self, row: int) -> int:
-        """Which sample of the source it is."""
+        """Return the number of a sample in the source."""
         return row if self._rows is None else int(self._rows[row])
 
+    @property
+    def numbers(self) -> Rows:
+        """Numbers of all samples in the source (n,)."""
+        return np.arange(self._num_samples) if self._rows is None else self._rows
+
     def bytes_of(self, numbers: Sequence[int]) -> int:
-        """Of the images of some samples of the source together."""
+        """Sum the bytes of the images of samples of the source."""
         return int(self._source.sizes[np.array(numbers, np.int64)].sum())
 
     def location(self, row: int) -> Location:
