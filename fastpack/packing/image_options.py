@@ -83,7 +83,7 @@ class ImageOptions:
 
     @property
     def is_reencoded(self) -> bool:
-        """True if image files are written again with other pixels or another quality."""
+        """True if image files are encoded with other pixels or another quality."""
         return self.quality is not None or self.resize_max is not None
 
     @cached_property

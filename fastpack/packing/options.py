@@ -148,22 +148,22 @@ class PackOptions:
 
     @cached_property
     def images(self) -> ImageOptions:
-        """What happens to each image."""
+        """Options about the images."""
         return self._group(ImageOptions)
 
     @cached_property
     def select(self) -> SelectOptions:
-        """Which samples are packed."""
+        """Options about the selection of samples."""
         return self._group(SelectOptions)
 
     @cached_property
     def storage(self) -> Storage:
-        """How pixels lie in HDF5."""
+        """Options about the storage of pixels in HDF5."""
         return self._group(Storage)
 
     @cached_property
     def write(self) -> WriteOptions:
-        """Which files are written, and how."""
+        """Options about the files."""
         return self._group(WriteOptions)
 
     def _group(self, kind: type[Group]) -> Group:

@@ -75,7 +75,7 @@ class _Portion:
 
 @dataclass(frozen=True)
 class _Made:
-    """The encoded good samples of a portion, None if there are none, and faults of the others."""
+    """The encoded good samples of a portion (None if all are bad), and faults of the others."""
 
     piece: Any
     faults: Faults
@@ -207,7 +207,8 @@ class Packer:
         num_samples = self._plans[shard].num_samples - len(faults)
         if num_samples == 0:
             first = next(iter(faults.values()))
-            message = f"all samples of this file are bad ({len(faults):,}), the first: {first}"
+            bad = counted(len(faults), "sample")
+            message = f"no sample of this file is good ({bad}), the first: {first}"
             raise EmptySourceError(with_location(f"{message}; write fewer files", Location(path)))
         with _synced_meanwhile(path) if self._write_options.sync else contextlib.nullcontext():
             index = self._writer(shard).close() or self._container.index(

@@ -36,7 +36,7 @@ class PackResult:
         transcodes: with jpeg="fast": how many JPEGs were rewritten.
         rejects: samples that were left out, and duplicates if they are reported, in the source's
             order.
-        report: file that lists the rejects; None if there are none.
+        report: file that lists the rejects; None without rejects.
         planned: after a dry run: the files that a real run would write.
         notes: guesses about the source and omissions, one sentence each. `pack` also warns of them.
         splits: name -> number of samples of each split; empty without `split`.

@@ -111,7 +111,7 @@ class Subset:
         return None if keys is None else keys[self.number(row)]
 
     def read(self, rows: Rows) -> Batch:
-        batch = _read_whole(self._source, rows if self._rows is None else self._rows[rows])
+        batch = read_whole(self._source, rows if self._rows is None else self._rows[rows])
         return Batch(
             {each.name: self._taken(each.name, batch[each.name]) for each in self._schema.fields},
             batch.num_samples,
@@ -125,7 +125,7 @@ class Subset:
         return values
 
     def refuse_unknown_classes(self) -> None:
-        """Before anything is written, where the source has its labels at hand."""
+        """Raise for labels of unknown classes, if the source has its labels in memory."""
         labels = getattr(self._source, "columns", {}).get("label")
         if self._classes is not None and labels is not None:
             chosen = np.arange(len(self._source)) if self._rows is None else self._rows
@@ -140,25 +140,23 @@ class Subset:
 
 
 def _refuse_no_classes(schema: Schema) -> None:
-    """Numbers of another kind would be cut to integers."""
+    """Raise OptionError for a source without integer labels."""
     if "label" not in schema:
         raise OptionError("the source has no labels to count in the classes; leave classes out")
     if schema["label"].kind != "int":
-        message = (
-            f"classes are for integer labels, and these are of the kind {schema['label'].kind!r}"
-        )
+        message = f"classes need integer labels, but these are of kind {schema['label'].kind!r}"
         raise OptionError(f"{message}; leave classes out, or choose another column of labels")
 
 
 def _are_all(rows: Rows, num_samples: int) -> bool:
-    """Whether they are 0, 1, 2 ... num_samples - 1."""
+    """True for 0, 1, 2 ... num_samples - 1."""
     return len(rows) == num_samples > 0 and bool(
         rows[0] == 0 and rows[-1] == num_samples - 1 and (rows[1:] > rows[:-1]).all()
     )
 
 
-def _read_whole(source: Source, rows: Rows) -> Batch:
-    """All of these samples. A Reader may be one that goes on past bad ones, which then would be missing, or empty, in silence."""
+def read_whole(source: Source, rows: Rows) -> Batch:
+    """Read samples; raises the first failure if the source is a Reader that skips bad samples."""
     batch = source.read(rows)
     if batch.failures:
         raise batch.failures[0]
@@ -171,7 +169,7 @@ def keys_of(source: Source) -> Text | None:
 
 
 def faults_of(source: Source) -> Mapping[int, FastpackError]:
-    """What is known to be wrong before anything is read, by sample."""
+    """Return the errors that the source knows before it reads, by sample."""
     faults: Mapping[int, FastpackError] = getattr(source, "faults", {})
     return faults
 
@@ -187,31 +185,29 @@ def _with_columns(schema: Schema, names: Sequence[str]) -> Schema:
 
 
 def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> Rows:
-    """The samples whose key fits one of `include`, if there are any, and none of `exclude`.
+    """Find samples whose key matches any of `include` (if given) and not any of `exclude`.
 
-    Patterns are the shell's, for the whole key; `*` also stands for slashes.
+    Shell patterns match the whole key; `*` matches slashes too.
     """
     rows = np.arange(len(source))
     if not include and not exclude:
         return rows
     keys = keys_of(source)
     if keys is None:
-        raise OptionError(
-            "include and exclude look at the samples' keys, and these have none; give keys to the source"
-        )
+        message = "include and exclude need keys, and the samples have none"
+        raise OptionError(f"{message}; give the source keys")
     wanted, unwanted = _pattern(include or ["*"]), _pattern(exclude)
     fits = (bool(wanted(key)) and not unwanted(key) for key in keys)
     return rows[np.fromiter(fits, np.bool_, len(keys))]
 
 
 def _pattern(globs: Sequence[str]) -> Any:
-    """True-ish for what one of the globs fits."""
-    return re.compile(
-        "|".join(fnmatch.translate(glob) for glob in globs) if globs else r"(?!)"
-    ).match
+    """Return a function that is true for keys that match any glob."""
+    never = r"(?!)"
+    return re.compile("|".join(map(fnmatch.translate, globs)) or never).match
 
 
 def shuffled(rows: Rows, seed: int) -> Rows:
-    """In the order in which `Loader(shuffle=Shuffle(seed))` would visit them in its first epoch: a keyed bijection."""
+    """Put rows in the order of the first epoch of `Loader(shuffle=Shuffle(seed))`."""
     order = Shuffle(seed).permutation(len(rows))
     return rows[order.samples_at(0, np.arange(len(rows))).samples]
