@@ -16,11 +16,12 @@ def open_source(
     *,
     fields: Sequence[str] | None = None,
     index_dir: Path | None = None,
+    save_index: bool = False,
     allow_external: bool = False,
     class_folder: ClassFolder | None = None,
     sidecars: Sequence[str] | None = None,
 ) -> Source:
-    """Open a folder of images, a table of images or a packed dataset; writes no index beside it.
+    """Open a folder of images, a table of images or a packed dataset.
 
     Raises MissingFileError, EmptySourceError, or FormatError for another kind of file.
     """
@@ -30,7 +31,7 @@ def open_source(
         return open_dataset(
             path,
             decode=False,
-            save_index=False,
+            save_index=save_index,
             index_dir=index_dir,
             allow_external=allow_external,
             class_folder=class_folder,

@@ -137,19 +137,15 @@ class Staging:
             if self._folder.exists() and not self._finished:
                 with suppress(OSError):
                     self._remove()
-            if error is not None and (note := self._kept()):
-                error.add_note(note)
+            elif error is not None and self._folder.exists():
+                kept = f"{len(self._finished)} of {len(self._paths)} shards are kept"
+                kept = f"{kept} in {self._folder}; {_RESUME}"
+                error.add_note(f"{kept}, or with overwrite=True to start over")
+            if isinstance(error, KeyboardInterrupt) and not self._finished:
+                kept = "no shard was finished, so nothing is kept"
+                error.add_note(f"{kept}; with shards=..., resume=True can keep finished ones")
         finally:
             self._lock.unlock()
-
-    def _kept(self) -> str:
-        """Describe what an interrupted pack keeps for `resume`."""
-        if self._folder.exists():
-            kept = f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
-            return f"{kept}; {_RESUME}, or with overwrite=True to start over"
-        if len(self._paths) == 1:
-            return "nothing is kept; with shards=..., resume=True can keep finished shards"
-        return ""
 
     def path(self, number: int) -> Path:
         """Return the staged file of shard `number`."""

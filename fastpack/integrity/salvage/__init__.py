@@ -1,1 +1,1 @@
-"""What of a damaged file is still whole."""
+"""Salvage of the whole records of damaged files."""

@@ -1,4 +1,4 @@
-"""Salvage: what of a damaged file is still whole, and what is not, record by record. A module for each format."""
+"""Salvage: finds the whole records and the damages of a file. A module for each format."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.threads import run_in_threads
-from fastpack.errors import FormatError, Location, from_os_error, with_location
+from fastpack.errors import FormatError, Location, os_errors_at, with_location
 from fastpack.files.companions import exists, index_path
 from fastpack.formats import registry, saved_index
 from fastpack.formats.index.index import Index
@@ -22,13 +22,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Damage:
-    """A place of a file that is not what was written.
+    """A damage of a file.
 
-    - reason: what is wrong.
-    - record, key: which record; None where that cannot be known.
-    - offset, length: its bytes in the damaged file.
-    - is_lost: False when what was there can be had all the same.
-    - path: the file, where it is one that the damaged file names.
+    Args:
+        reason: what is wrong.
+        record: number of the record; None if unknown.
+        offset: first byte in the damaged file; None if unknown.
+        length: number of bytes.
+        key: key of the sample; None if unknown.
+        is_lost: False if the data can still be recovered.
+        path: another file that the damaged file refers to.
     """
 
     reason: str
@@ -40,47 +43,42 @@ class Damage:
     path: Path | None = None
 
     def location(self, path: Path) -> Location:
-        """Where it is, for messages."""
+        """Return the damage's place for messages."""
         return Location(self.path or path, self.record, self.offset, self.key)
 
 
 def trusted_index(path: Path, index_dir: Path | None = None) -> Index | None:
-    """What the saved index tells of a file, also of one that is no longer what was indexed; None when there is none.
+    """Load the saved index of a file, even if the file has changed; None if there is no index.
 
-    Raises FormatError when the index is damaged itself.
+    Raises FormatError if the index itself is damaged.
     """
     where = index_path(path, index_dir)
     if not exists(where):
         return None
     index = saved_index.load_index(where, path)
-    if len(index.shards) > 1:  # a virtual dataset's; what its shards held, their own indexes know
+    if len(index.shards) > 1:  # of a virtual dataset; its shards have their own indexes
         return None
     if not np.array_equal(index.record_numbers, np.arange(len(index))):
-        raise FormatError(
-            with_location(
-                "the index is not one of a whole file; delete it and it is built again",
-                Location(where),
-            )
-        )
+        message = "the index is not that of a whole file; delete it, and `open` rebuilds it"
+        raise FormatError(with_location(message, Location(where)))
     return index
 
 
-def of_this_file(path: Path, told: Index) -> Index:
-    """What an index tells, of the file as it is now: one that has changed since would not be opened."""
-    return replace(told, shards=(registry.named(told.shards[0].container).shard(path),))
+def of_this_file(path: Path, saved: Index) -> Index:
+    """Give an index the identity of the file as it is now, so that a changed file can be read."""
+    return replace(saved, shards=(registry.named(saved.shards[0].container).shard(path),))
 
 
 def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
-    """0 for each span (n,) that is there and agrees with its checksum, else the kernel's status that says why not.
+    """Compare spans (n,) with their checksums; returns the kernel's status of each, 0 if whole.
 
-    paths: the files that the spans' shard numbers count.
+    `paths` are the files, by the spans' shard numbers.
     """
     statuses = np.zeros(len(spans), np.int32)
     placed = np.flatnonzero(spans["offset"] != NO_SPAN)
     spans = spans.copy()
-    unread = (spans["record_length"] == 0) & (
-        spans["crc32c"] != 0
-    )  # a checksum that reading does not compare
+    # Spans with a checksum that a read does not compare.
+    unread = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
     for name in ("offset", "length"):
         spans[f"record_{name}"][unread] = spans[name][unread]
     with contextlib.ExitStack() as files:
@@ -92,8 +90,6 @@ def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
 
 
 def opened(path: Path) -> Any:
-    """The file, to be read as it is. Raises MissingFileError or UnreadableFileError."""
-    try:
+    """Open a file without a buffer; raises MissingFileError or UnreadableFileError."""
+    with os_errors_at(path, "read"):
         return open(path, "rb", buffering=0)
-    except OSError as error:
-        raise from_os_error(error, "read", path) from error

@@ -1,4 +1,4 @@
-"""Salvage of TFRecord: the records that are whole, found again behind each damaged place."""
+"""Salvage of TFRecord: finds whole records, also after damaged ones."""
 
 import io
 import struct
@@ -30,8 +30,8 @@ from fastpack.integrity.salvage.survey import (
     opened,
 )
 
-HEADER_BYTES, FRAME_BYTES = 12, 16  # of a record: before its data, and around them
-# PIECE["kind"] counts these: what the walk says of each piece of a TFRecord.
+HEADER_BYTES, FRAME_BYTES = 12, 16  # of a record: before its data, and before and after
+# Kinds of pieces of a TFRecord; PIECE["kind"] is an index.
 PIECE_KINDS = (
     "whole",
     "the record's frame is damaged, its data are whole",
@@ -40,7 +40,7 @@ PIECE_KINDS = (
     "the file ends inside this record",
 )
 _BAD_FRAME, _UNKNOWN = 1, 3
-_WHOLE_KINDS = 2  # the first so many
+_WHOLE_KINDS = 2  # the first two kinds have whole data
 _WALKED_PIECES = 4096
 _WALKED_BYTES = 64 * 2**20
 _COPIED_BYTES = 2**20
@@ -50,8 +50,13 @@ _PAST_END = "the file ends before this record"
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """A file's whole records, an array (n,) of SPAN in the order of the file; whether the frame of each is whole too, (n,);
-    and the file's damages."""
+    """The whole records of a file and its damages.
+
+    Args:
+        records: SPAN (n,), in the order of the file.
+        is_framed: whether the frame of each record is whole too (n,).
+        damages: the damages, in the order of the file.
+    """
 
     records: Array
     is_framed: npt.NDArray[np.bool_]
@@ -61,9 +66,9 @@ class Survey:
 def walk_records(
     path: Path, limits: Limits = DEFAULT_LIMITS, advance: BytesDone | None = None
 ) -> Array:
-    """The pieces (n,) of a TFRecord, side by side from its first byte to its last.
+    """Cut a TFRecord into pieces (n,) without gaps, from its first byte to its last.
 
-    After a damaged place the walk goes on at the next length whose checksum holds, with data whose checksum holds.
+    After a damage the walk continues at the next length and data whose checksums match.
     """
     room, walked = np.zeros(_WALKED_PIECES, PIECE), [np.zeros(0, PIECE)]
     with opened(path) as file:
@@ -82,33 +87,35 @@ def walk_records(
 
 def survey_tfrecord(
     path: Path,
-    told: Index | None,
+    saved: Index | None,
     limits: Limits = DEFAULT_LIMITS,
     advance: BytesDone | None = None,
 ) -> Survey:
-    """Goes through a damaged TFRecord. What `told` knows and the file bears out finds records between damaged headers,
-    and gives numbers and keys to those that are lost."""
+    """Survey a damaged TFRecord.
+
+    The saved index finds records between damaged headers, if their checksums match. It also has
+    the numbers and keys of lost records.
+    """
     pieces = walk_records(path, limits, advance)
     found = _records_of(pieces[pieces["kind"] < _WHOLE_KINDS])
     framed = pieces["offset"][pieces["kind"] == 0] + np.uint64(HEADER_BYTES)
-    spans = _record_spans(told)
+    spans = _record_spans(saved)
     held = check_spans([path], spans) == 0
-    if told is None or not held.any():
+    if saved is None or not held.any():
         return Survey(found, np.isin(found["offset"], framed), tuple(_unnamed(pieces)))
     merged = _merged(found, spans, held)
-    damages = _named(pieces, told, spans, ~_accounted(spans, merged))
+    damages = _named(pieces, saved, spans, ~_accounted(spans, merged))
     return Survey(merged, np.isin(merged["offset"], framed), tuple(damages))
 
 
 def without_strangers(path: Path, survey: Survey) -> Survey:
-    """Leaves out records that are not a tf.train.Example, if others are: no reader opens a file that mixes them.
+    """Drop records that are not a tf.train.Example, if others are; a reader refuses mixtures.
 
-    Each is then a damage. A file of other records only keeps them all.
+    Each of them becomes a damage. A file without Examples keeps all its records.
     """
     is_example = np.concatenate([_are_examples(path, survey.records[run]) for run in _runs(survey)])
-    if (
-        is_example.all() or not is_example[survey.records["length"] > 0].any()
-    ):  # an empty record is one, too
+    # An empty record is a valid Example.
+    if is_example.all() or not is_example[survey.records["length"] > 0].any():
         return survey
     strange = survey.records[~is_example]
     damages = [
@@ -138,24 +145,24 @@ def _are_examples(path: Path, records: Array) -> npt.NDArray[np.bool_]:
 
 
 def whole_samples(
-    path: Path, survey: Survey, told: Index | None, limits: Limits = DEFAULT_LIMITS
+    path: Path, survey: Survey, saved: Index | None, limits: Limits = DEFAULT_LIMITS
 ) -> Index | None:
-    """The samples in the whole records, as the file's own index or else the saved one knows them; None when neither does."""
+    """Return the samples in whole records, from a new index or the saved one; None without both."""
     try:
         index = registry.named("tfrecord").index(
-            path, check=False, limits=limits, kinds=kinds_of(told)
+            path, check=False, limits=limits, kinds=kinds_of(saved)
         )
     except FastpackError:
-        if told is None or not told.schema.blobs or len(told.shards) != 1:
+        if saved is None or not saved.schema.blobs or len(saved.shards) != 1:
             return None
-        index = of_this_file(path, told)
+        index = of_this_file(path, saved)
     if (spans := index.record_spans) is None:
         return None
     return index.take(np.flatnonzero(_is_among(spans, survey.records)))
 
 
 def _is_among(spans: Array, records: Array) -> npt.NDArray[np.bool_]:
-    """Which spans are of these records, which are in the order of the file: there, that long, with that checksum."""
+    """Test which spans are among sorted records: same place, length and checksum."""
     if not len(records):
         return np.zeros(len(spans), np.bool_)
     nearest = np.minimum(
@@ -176,9 +183,9 @@ def _records_of(pieces: Array) -> Array:
     return records
 
 
-def _record_spans(told: Index | None) -> Array:
-    """The records that an index knows, one span each; none when they are not those of a TFRecord."""
-    blobs = None if told is None else told.record_spans
+def _record_spans(saved: Index | None) -> Array:
+    """Return the records of an index, one span each; empty if it is not that of a TFRecord."""
+    blobs = None if saved is None else saved.record_spans
     if (
         blobs is None
         or (blobs["record_offset"] < HEADER_BYTES).any()
@@ -193,9 +200,9 @@ def _record_spans(told: Index | None) -> Array:
 
 
 def _merged(found: Array, spans: Array, held: npt.NDArray[np.bool_]) -> Array:
-    """The records that hold where they are told to be, and of those that were found the ones beside them.
+    """Merge the whole records of the saved index with the records found elsewhere.
 
-    A record found where others were told to be, and which is none of them, is one inside another's data.
+    A record that is found inside a known record is part of its data, so it is dropped.
     """
     good = spans[held]
     ends = spans["offset"] + spans["length"]
@@ -209,13 +216,13 @@ def _merged(found: Array, spans: Array, held: npt.NDArray[np.bool_]) -> Array:
 
 
 def _identity(records: Array) -> npt.NDArray[np.uint64]:
-    """Length and checksum in one number."""
+    """Pack length and checksum of each record into one number."""
     identities: npt.NDArray[np.uint64] = records["length"] << np.uint64(32) ^ records["crc32c"]
     return identities
 
 
 def _accounted(spans: Array, found: Array) -> npt.NDArray[np.bool_]:
-    """Which of the told records are among the found ones: in their place, or, when bytes went missing before, elsewhere."""
+    """Test which known records were found: in their place, or elsewhere if bytes are missing."""
     in_place = _is_among(spans, found)
     moved = Counter(_identity(found[~_is_among(found, spans)]).tolist())
     for row in np.flatnonzero(~in_place) if moved else ():
@@ -226,7 +233,10 @@ def _accounted(spans: Array, found: Array) -> npt.NDArray[np.bool_]:
 
 
 def _unnamed(pieces: Array) -> Iterator[Damage]:
-    """The damages of a file that nothing else is known of. Each piece is one record, but for those of unknown bytes."""
+    """Yield the damages of a file without an index.
+
+    Each piece is one record, except pieces of unknown bytes.
+    """
     unknown = pieces["kind"] == _UNKNOWN
     is_numbered = np.cumsum(unknown) == unknown
     for number in np.flatnonzero(pieces["kind"]).tolist():
@@ -242,9 +252,9 @@ def _unnamed(pieces: Array) -> Iterator[Damage]:
 
 
 def _named(
-    pieces: Array, told: Index, spans: Array, lost: npt.NDArray[np.bool_]
+    pieces: Array, saved: Index, spans: Array, lost: npt.NDArray[np.bool_]
 ) -> Iterator[Damage]:
-    keys = told.columns.get("key")
+    keys = saved.columns.get("key")
     starts = spans["offset"] - np.uint64(HEADER_BYTES)
 
     def damage_of(row: int, reason: str, is_lost: bool) -> Damage:
@@ -258,29 +268,22 @@ def _named(
     for piece in pieces[pieces["kind"] > 0]:
         first, end = np.searchsorted(starts, [piece["offset"], piece["offset"] + piece["length"]])
         reason = PIECE_KINDS[int(piece["kind"])]
-        if (
-            first == end and piece["offset"] >= ends[first]
-        ):  # else it is the rest of a record that was named before
-            yield Damage(
-                reason,
-                None,
-                int(piece["offset"]),
-                int(piece["length"]),
-                is_lost=first == len(starts),
-            )
+        # Else the piece is the rest of a record that was named before.
+        if first == end and piece["offset"] >= ends[first]:
+            offset, length = int(piece["offset"]), int(piece["length"])
+            yield Damage(reason, None, offset, length, is_lost=first == len(starts))
         for row in range(int(first), int(end)):
             left[row] = False
             yield damage_of(row, reason if lost[row] else PIECE_KINDS[_BAD_FRAME], bool(lost[row]))
     for row in np.flatnonzero(left).tolist():
-        yield damage_of(
-            row, _PAST_END if int(starts[row]) >= size else "the record is not in the file", True
-        )
+        is_past_end = int(starts[row]) >= size
+        yield damage_of(row, _PAST_END if is_past_end else "the record is not in the file", True)
 
 
 def copy_records(
     path: Path, survey: Survey, output: Path, advance: BytesDone | None = None
 ) -> None:
-    """Writes the whole records to a file, with frames that are whole too. Raises what reading or writing meets."""
+    """Write the whole records to a file, with new frames where these are damaged."""
     with (
         os_errors_at(output),
         opened(path) as source,
@@ -293,7 +296,7 @@ def copy_records(
 
 
 def _runs(survey: Survey) -> Iterator[slice]:
-    """Records that follow one another with whole frames between them, some megabytes at a time."""
+    """Yield runs of adjacent records with whole frames between them, of about 64 MiB."""
     records, is_framed = survey.records, survey.is_framed
     ends = records["offset"] + records["length"] + np.uint64(FRAME_BYTES)
     portions = np.cumsum(records["length"]) // np.uint64(64 * _COPIED_BYTES)
@@ -311,13 +314,8 @@ def _runs(survey: Survey) -> Iterator[slice]:
 def _copy_run(source: Any, records: Array, file: Any, path: Path) -> None:
     first, last = records[0], records[-1]
     _write_header(file, int(first["length"]))
-    _copy_bytes(
-        source,
-        int(first["offset"]),
-        int(last["offset"] + last["length"] - first["offset"]),
-        file,
-        path,
-    )
+    length = int(last["offset"] + last["length"] - first["offset"])
+    _copy_bytes(source, int(first["offset"]), length, file, path)
     file.write(struct.pack("<I", mask(int(last["crc32c"]))))
 
 
