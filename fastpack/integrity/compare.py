@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import Rows
 from fastpack.core.plural import counted
@@ -21,6 +20,7 @@ from fastpack.core.schema import Field, Schema
 from fastpack.errors import FastpackError, Location, OptionError, with_location
 from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import DatasetPaths
+from fastpack.images.batch import Batch
 from fastpack.images.seek_points import SeekPoints
 from fastpack.packing.open_source import open_source
 from fastpack.reading.reader import Reader

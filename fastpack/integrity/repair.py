@@ -1,9 +1,8 @@
-"""repair: copies the whole records of a damaged file to a new one."""
+"""repair: copies the whole samples of a damaged file to a new one."""
 
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,13 @@ from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
+from fastpack.formats.file_options import Layout
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kinds_of
-from fastpack.integrity.salvage.survey import Damage, trusted_index
+from fastpack.formats.protocols import Container, CopyableContainer, SalvageableContainer
+from fastpack.formats.salvage import Damage
+from fastpack.formats.saved_index import trusted_index
+from fastpack.integrity.unreadable import find_unreadable
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.options import ReadOptions
@@ -95,7 +98,7 @@ def repair(
     Raises:
         OutputExistsError: the output exists, without `overwrite`.
         OptionError: `output` is `path`.
-        FormatError: the file is neither TFRecord nor HDF5.
+        FormatError: files of this format cannot be repaired.
         CorruptRecordError: no sample is whole.
 
     Example:
@@ -111,17 +114,25 @@ def repair(
     check_absent([output], overwrite)
     remove_leftovers(output.parent)
     saved = _saved_index(path, None if index_dir is None else Path(index_dir))
-    kind = _container_of(path, saved)
-    if kind == "tfrecord":
-        return _repair_tfrecord(path, output, saved, limits, progress)
-    if kind == "hdf5":
-        return _repair_hdf5(path, output, saved, limits, progress, overwrite=overwrite)
-    raise FormatError(
-        with_location(
-            f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again",
-            Location(path),
-        )
-    )
+    container = _container_of(path, saved)
+    job = _Job(path, output, saved, limits, progress)
+    if isinstance(container, CopyableContainer):
+        return _copy(container, job)
+    if isinstance(container, SalvageableContainer):
+        return _repack(container, job, overwrite=overwrite)
+    message = f"{container.title} files cannot be repaired; pack the images again"
+    raise FormatError(with_location(message, Location(path)))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One file to repair; `saved` is its saved index, which may be of an earlier state."""
+
+    path: Path
+    output: Path
+    saved: Index | None
+    limits: Limits
+    progress: Progress | None
 
 
 def _saved_index(path: Path, index_dir: Path | None) -> Index | None:
@@ -130,93 +141,64 @@ def _saved_index(path: Path, index_dir: Path | None) -> Index | None:
     return None
 
 
-def _container_of(path: Path, saved: Index | None) -> str:
-    """Recognize the format by the file's first bytes, or by the saved index if they are damaged."""
+def _container_of(path: Path, saved: Index | None) -> Container:
+    """Return the container by the first bytes or, if they are damaged, by the saved index."""
     try:
-        return registry.of_file(path).name
+        return registry.of_file(path)
     except FormatError:
         if saved is None:
             raise
-        return saved.shards[0].container
+        return registry.named(saved.shards[0].container)
 
 
 def _nothing_whole(path: Path) -> CorruptRecordError:
-    message = "nothing in the file is whole; restore it from its source"
+    message = "no sample of the file is whole; restore it from its source"
     return CorruptRecordError(with_location(message, Location(path)))
 
 
-def _repair_tfrecord(
-    path: Path, output: Path, saved: Index | None, limits: Limits, progress: Progress | None
-) -> RepairResult:
-    from fastpack.integrity.salvage.tfrecord import (
-        copy_records,
-        survey_tfrecord,
-        walk_records,
-        without_strangers,
-    )  # late: few need it
-
-    size = path.stat().st_size
-    survey = survey_tfrecord(path, saved, limits, _part(progress, size, 0))
-    if len(survey.records) == 0:
-        raise _nothing_whole(path)
-    survey = without_strangers(path, survey)
+def _copy(container: CopyableContainer, job: _Job) -> RepairResult:
+    """Copy the whole records to the output, byte for byte."""
+    path, output, progress = job.path, job.output, job.progress
+    total = 2 * path.stat().st_size
+    advance = (lambda done: progress(done, total, done)) if progress else None
     with atomic_write(output) as temporary:
-        copy_records(path, survey, temporary, _part(progress, size, size))
-        written = walk_records(temporary, limits)
-        if len(written) != len(survey.records) or written["kind"].any():
-            message = "the new file does not read back the same; check the disk"
-            raise CorruptRecordError(with_location(message, Location(output)))
-    notes = _indexed(output, saved, limits)
-    return RepairResult(
-        path, output, len(survey.records), output.stat().st_size, survey.damages, notes
-    )
+        count, damages = container.copy_whole(path, temporary, job.saved, job.limits, advance)
+        if count == 0:
+            raise _nothing_whole(path)
+    notes = _save_index(container, job)
+    return RepairResult(path, output, count, output.stat().st_size, damages, notes)
 
 
-def _indexed(output: Path, saved: Index | None, limits: Limits) -> tuple[str, ...]:
-    """Save the index of a repaired file; returns a note if the file cannot be opened."""
+def _save_index(container: Container, job: _Job) -> tuple[str, ...]:
+    """Index the repaired file; return a note if it cannot be opened."""
     try:
-        index = registry.named("tfrecord").index(
-            output, check=False, limits=limits, kinds=kinds_of(saved)
-        )
+        kinds = kinds_of(job.saved)
+        index = container.index(job.output, check=False, limits=job.limits, kinds=kinds)
     except FastpackError as error:
         return (f"the new file cannot be opened as it is: {error}",)
-    with contextlib.suppress(FastpackError):  # `open` can build it
-        index.save(index_path(output))
+    with contextlib.suppress(FastpackError):  # an index is derived, so nothing is lost
+        index.save(index_path(job.output))
     return ()
 
 
-def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], None] | None:
-    """Make the progress function of one of two reads of a file."""
-    return (lambda done: progress(first + done, 2 * size, first + done)) if progress else None
-
-
-def _repair_hdf5(
-    path: Path,
-    output: Path,
-    saved: Index | None,
-    limits: Limits,
-    progress: Progress | None,
-    *,
-    overwrite: bool,
-) -> RepairResult:
-    from fastpack.integrity.salvage.hdf5 import survey_hdf5
-
-    survey = survey_hdf5(path, saved, limits)
+def _repack(container: SalvageableContainer, job: _Job, *, overwrite: bool) -> RepairResult:
+    """Pack the whole samples of the file into the output."""
+    path, progress = job.path, job.progress
+    survey = container.survey(path, job.saved, job.limits, find_unreadable)
     whole = survey.whole
-    if len(whole) == 0:
+    if whole is None or len(whole) == 0:
         raise _nothing_whole(path)
     image_field = whole.schema.image_field
     is_pixels = image_field is not None and image_field.kind == "pixels"
     names = {field.name: field.source_name for field in whole.schema.fields}
-    options = PackOptions(
-        format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits
-    )
+    layout: Layout = "pixels" if is_pixels else "auto"
+    options = PackOptions(format=container.name, layout=layout, names=names, limits=job.limits)
     total = int(Reader(whole).sizes.sum())
     packed = pack(
-        Reader(whole, ReadOptions(decode=False, limits=limits)),
-        output,
+        Reader(whole, ReadOptions(decode=False, limits=job.limits)),
+        job.output,
         options,
         overwrite=overwrite,
         progress=(lambda samples, of, done: progress(done, total, done)) if progress else None,
     )
-    return RepairResult(path, output, packed.num_samples, packed.output_bytes, survey.damages)
+    return RepairResult(path, job.output, packed.num_samples, packed.output_bytes, survey.damages)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import OptionError
-from fastpack.formats.protocols import Layout
+from fastpack.formats.file_options import Layout
 from fastpack.images.codec import Alpha, Bits, Color
 from fastpack.images.decode import DecodeOptions
 from fastpack.packing.preprocess import Preprocess

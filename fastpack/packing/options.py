@@ -7,9 +7,10 @@ from typing import Any, TypedDict, TypeVar
 
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.renamed import renamed
 from fastpack.errors import OptionError
 from fastpack.files.classes import ClassFolder, ClassList
-from fastpack.formats.protocols import Float64, Layout
+from fastpack.formats.file_options import Float64, Layout
 from fastpack.formats.storage import Compression, Storage
 from fastpack.images.codec import Alpha, Bits, Color
 from fastpack.packing.image_options import Check, ImageOptions
@@ -21,6 +22,7 @@ from fastpack.packing.write_options import WriteOptions
 Group = TypeVar("Group")
 
 
+@renamed(shuffle="byte_shuffle", master="virtual", checkpoints="seek_points")
 @dataclass(frozen=True)
 class PackOptions:
     """How to pack: which samples, what happens to their images, which files.
@@ -224,7 +226,5 @@ def pack_options(given: PackOptions | None, keywords: PackKwargs) -> PackOptions
     8
     """
     checks.instance("options", given, PackOptions | None, "PackOptions(...)")
-    unknown = [name for name in keywords if name not in _names(PackOptions)]
-    if unknown:
-        raise TypeError(f"{unknown[0]!r} is not an option of `pack`; see fastpack.PackOptions")
+
     return replace(given or PackOptions(), **keywords)

@@ -27,7 +27,7 @@ from fastpack.files.free_space import require_free_space
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kind_of
-from fastpack.formats.protocols import Container, ShardPlan, Writer
+from fastpack.formats.protocols import ChunkedContainer, Container, ShardPlan, Writer
 from fastpack.packing.inputs import PackInput
 from fastpack.packing.pipeline import Pipeline, Stages
 from fastpack.packing.validation import Validator
@@ -141,7 +141,7 @@ class Packer:
 
     def _portions(self, shard: int, first: int, end: int, batch_bytes: int) -> Iterator[_Portion]:
         """Cut a shard into batches of about `batch_bytes`, each of whole chunks except the last."""
-        chunk = self._plans[shard].chunk
+        chunk = self._chunk_of(self._plans[shard])
         image_ends = memory_ends = offsets_of(self._pack_input.sizes[first:end])
         if self._pack_input.memory_sizes is not self._pack_input.sizes:
             memory_ends = offsets_of(self._pack_input.memory_sizes[first:end])
@@ -159,14 +159,12 @@ class Packer:
 
     def _plan(self, first: int, end: int) -> ShardPlan:
         num_bytes = int(self._pack_input.sizes[first:end].sum())
-        return ShardPlan(
-            self._pack_input.schema,
-            end - first,
-            num_bytes,
-            self._write_options.layout,
-            self._write_options.storage,
-            self._write_options.float64,
-        )
+        schema, options = self._pack_input.schema, self._write_options.files
+        return ShardPlan(schema, end - first, num_bytes, options)
+
+    def _chunk_of(self, plan: ShardPlan) -> int:
+        container = self._container
+        return container.chunk_of(plan) if isinstance(container, ChunkedContainer) else 1
 
     def _writer(self, shard: int) -> Writer[Any]:
         with self._opening:

@@ -386,12 +386,10 @@ def _pack_input(
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:
-    if not options.images.is_decoded:
+    is_decoded = options.images.is_decoded
+    registry.refuse_layout(container, "pixels" if is_decoded else options.layout)
+    if not is_decoded:
         return False
-    if container.name != "hdf5":
-        what = "TFRecord" if container.name == "tfrecord" else "a tar"
-        message = f"{what} holds image files; leave size and layout out"
-        raise OptionError(f"{message}, give a quality to re-encode them, or choose HDF5")
     image_field = source.schema.image_field
     if image_field is not None and image_field.kind == "pixels" and options.size is not None:
         message = "the source holds pixels, not image files; pack it without a size"

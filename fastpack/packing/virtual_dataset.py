@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.naming import numbered_members
 from fastpack.formats.discovery import find_shards
-from fastpack.formats.registry import named, of_file
+from fastpack.formats.protocols import Container, VirtualDatasetContainer
+from fastpack.formats.registry import of_file
 
 
 def write_virtual_dataset(
@@ -67,13 +68,11 @@ def write_virtual_dataset(
         if path.absolute().parent != output.absolute().parent or path == output:
             message = f"a shard must be in the folder of {output.name}; move one of them"
             raise OptionError(with_location(message, Location(path)))
-        if of_file(path) is not named("hdf5"):
-            message = "only HDF5 files can be shards of a virtual dataset; leave this one out"
-            raise FormatError(with_location(message, Location(path)))
+        container = virtual_container(of_file(path), path)
     if output.exists() and not overwrite:
         message = "the file exists already; ask for overwrite, or choose another name"
         raise OutputExistsError(errno.EEXIST, with_location(message, Location(output)))
-    make_virtual_dataset(output, paths, sync=sync)
+    container.write_virtual_dataset(output, paths, sync=sync)
 
 
 def _named(shards: Any) -> list[Path]:
@@ -83,12 +82,12 @@ def _named(shards: Any) -> list[Path]:
     return [path_of("shards", part) for part in parts]
 
 
-def make_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool) -> None:
-    """Write a virtual dataset that refers to the shards by their names without folders."""
-    # h5py takes 0.1 s to import.
-    from fastpack.formats.hdf5.virtual import write_virtual_dataset
-
-    write_virtual_dataset(path, shards, sync=sync)
+def virtual_container(container: Container, path: Path) -> VirtualDatasetContainer:
+    """Return the container; raises FormatError if it has no virtual datasets."""
+    if not isinstance(container, VirtualDatasetContainer):
+        message = f"{container.title} files have no virtual datasets; choose HDF5"
+        raise FormatError(with_location(message, Location(path)))
+    return container
 
 
 def list_shards(output: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import OptionError
 from fastpack.files.sizes import parse_size
-from fastpack.formats.protocols import Float64, Layout
+from fastpack.formats.file_options import FileOptions, Float64, Layout
 from fastpack.formats.registry import NAMES
 from fastpack.formats.storage import Storage
 from fastpack.packing.rejects import OnError
@@ -57,6 +57,11 @@ class WriteOptions:
         )
         if self.shards is not None and self.shard_size is not None:
             raise OptionError("give shards or shard_size, not both")
+
+    @property
+    def files(self) -> FileOptions:
+        """The options that a container's writer takes."""
+        return FileOptions(self.layout, self.storage, self.float64)
 
     @property
     def is_numbered(self) -> bool:

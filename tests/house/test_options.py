@@ -1,4 +1,4 @@
-"""Options are checked where they are given: whatever stands there is taken, or refused by a FastpackError."""
+"""Options are checked on construction: any value is accepted or raises a FastpackError."""
 
 from dataclasses import fields
 from inspect import signature
@@ -15,7 +15,6 @@ from fastpack import (
     CenterCrop,
     HorizontalFlip,
     Limits,
-    LoaderOptions,
     Mix,
     Normalize,
     PackOptions,
@@ -28,6 +27,7 @@ from fastpack import (
 )
 from fastpack.errors import FastpackError, LimitError, OptionError, ShapeError
 from fastpack.formats.storage import Storage
+from fastpack.loading import LoaderOptions
 from fastpack.packing.image_options import ImageOptions
 from fastpack.packing.options import PackKwargs
 from fastpack.packing.select_options import SelectOptions
@@ -160,7 +160,7 @@ FUNCTIONS = [
     fastpack.build_indexes,
 ]
 FUNCTIONS += [
-    fastpack.write_virtual_dataset,
+    fastpack.packing.write_virtual_dataset,
     fastpack.from_folder,
     fastpack.from_table,
     fastpack.decode,
@@ -214,7 +214,7 @@ def test_options_are_keywords_of_pack(digits, tmp_path):
     options = PackOptions(shards=2, layout="vlen")
     packed = fastpack.pack(digits, tmp_path / "x.h5", options, shards=np.int64(5))
     assert len(packed.paths) == 5
-    with pytest.raises(TypeError, match="'shads' is not an option"):
+    with pytest.raises(TypeError, match="'shads'"):
         fastpack.pack(digits, tmp_path / "y.h5", shads=2)
 
 

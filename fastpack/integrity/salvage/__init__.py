@@ -1,1 +1,0 @@
-"""Salvage of the whole records of damaged files."""
