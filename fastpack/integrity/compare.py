@@ -1,6 +1,5 @@
 """Comparison of a dataset with its source, and of an index with the saved one."""
 
-import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.images.batch import Batch
 from fastpack.images.seek_points import SeekPoints
+from fastpack.integrity.values import differing_rows
 from fastpack.packing.open_source import open_source
 from fastpack.reading.reader import Reader
 from fastpack.reading.reader import open as open_dataset
@@ -57,49 +57,10 @@ def _differing_records(saved: Index, built: Index) -> npt.NDArray[np.bool_]:
         rows = range(len(built))
         changed |= [not np.array_equal(points.table(row), others.table(row)) for row in rows]
     for name, spans in built.spans.items():
-        changed |= _differing_rows(spans, saved.spans[name])
+        changed |= differing_rows(spans, saved.spans[name])
     for name, column in built.columns.items():
-        changed |= _differing_rows(column, saved.columns[name])
+        changed |= differing_rows(column, saved.columns[name])
     return changed
-
-
-def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
-    """Compare values row by row; NaN equals NaN. A value equals a list of that one value."""
-    if (type(a) is Ragged) != (type(b) is Ragged):
-        a, b = _as_lists(a), _as_lists(b)
-    if isinstance(a, Ragged) and isinstance(b, Ragged):
-        if a == b:
-            return np.zeros(len(a), np.bool_)
-        return np.array([not _are_equal(x, y) for x, y in zip(a, b, strict=True)], np.bool_)
-    if isinstance(a, Text) != isinstance(b, Text):
-        return np.ones(len(a), np.bool_)
-    if np.shape(a) != np.shape(b):  # numpy would broadcast
-        return np.ones(len(a), np.bool_)
-    different = _differing_numbers(a, b)
-    return np.asarray(different.any(axis=tuple(range(1, different.ndim))))
-
-
-def _as_lists(rows: Any) -> Ragged:
-    """Make a list of each value, or of each row of an array."""
-    if type(rows) is Ragged:
-        return rows
-    if isinstance(rows, Text):
-        return Ragged(rows, np.arange(len(rows) + 1))
-    return Ragged(rows.reshape(-1), np.arange(len(rows) + 1) * math.prod(rows.shape[1:]))
-
-
-def _differing_numbers(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Compare two arrays of one shape elementwise; NaN equals NaN."""
-    # numpy converts integers to float64, in which 2**53 and 2**53 + 1 are equal.
-    if {a.dtype.kind, b.dtype.kind} in ({"i", "f"}, {"u", "f"}):
-        a, b = a.astype(object), b.astype(object)
-    return np.asarray((a != b) & ~((a != a) & (b != b)), np.bool_)
-
-
-def _are_equal(a: Any, b: Any) -> bool:
-    if isinstance(a, (Ragged, str)):
-        return bool(a == b)
-    return a.shape == b.shape and not _differing_numbers(a, b).any()
 
 
 def compare_with_source(
@@ -301,7 +262,7 @@ def _differences(
     original: Batch,
 ) -> Iterator[str]:
     for field, other in pairs:
-        differing = _differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
+        differing = differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
         for row in np.flatnonzero(differing).tolist():
             yield _difference(
                 dataset,
@@ -334,7 +295,7 @@ def _compare_columns(
         if field.name == "label" and dataset.schema.class_names and source.schema.class_names:
             yield from _compare_labels(dataset, source, ours, theirs, mine, original)
             continue
-        for row in np.flatnonzero(_differing_rows(*_alike(mine, original))).tolist():
+        for row in np.flatnonzero(differing_rows(*_alike(mine, original))).tolist():
             yield _difference(dataset, source, int(ours[row]), int(theirs[row]), field.name)
 
 

@@ -16,10 +16,11 @@ from fastpack.files.free_space import require_free_space
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import complete_pending
 from fastpack.formats.index.index import Index
+from fastpack.packing.choice import outputs_of
 from fastpack.packing.open_source import open_source
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
 from fastpack.packing.packer import Faults, Packer, ProgressCounter
-from fastpack.packing.plan import PackPlan, outputs_of, plan_pack
+from fastpack.packing.plan import PackPlan, plan_pack
 from fastpack.packing.rejects import DUPLICATE, KEPT_DUPLICATE, Reject
 from fastpack.packing.results import PackResult, PlannedShard
 from fastpack.packing.staging import Staging, receipt_of
@@ -96,7 +97,7 @@ def pack(
     options = replace(options, classes=class_list(options.classes) or None)
     samples = _source_of(source, options)
     if not options.dry_run:
-        complete_pending(output, outputs_of(output, options), sync=options.sync)
+        complete_pending(output, outputs_of(output, options.select), sync=options.sync)
     plan = plan_pack(samples, output, options, append=append, resume=resume)
     warn(plan.notes)
     if options.dry_run:

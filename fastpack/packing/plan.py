@@ -1,7 +1,7 @@
 """PackPlan: which samples a pack will write, in which order, into which files."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -11,42 +11,34 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import Rows
-from fastpack.core.keys import spread_by_key
-from fastpack.core.plural import counted
 from fastpack.core.ragged import digest
 from fastpack.core.schema import Schema
 from fastpack.errors import (
-    EmptySourceError,
     FastpackError,
     LimitError,
-    Location,
     OptionError,
     SchemaError,
-    with_location,
 )
 from fastpack.files.companions import index_path, refuse_long_names, report_path
 from fastpack.files.image_folder import FirstNames
-from fastpack.files.naming import data_members, num_shards_of, shard_paths
 from fastpack.files.publication import staging_folder
 from fastpack.formats import registry
 from fastpack.formats.protocols import Container
 from fastpack.packing.appending import Joined
-from fastpack.packing.duplicates import duplicates
+from fastpack.packing.choice import choose, outputs_of
 from fastpack.packing.inputs import EncodedInput, PackInput, PixelInput
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pipeline import Pipeline, Stages
 from fastpack.packing.preprocess import PreprocessedInput, with_masks_of_size
 from fastpack.packing.rejects import Reject
+from fastpack.packing.shards import SAMPLE_OVERHEAD_BYTES, cut, notes_on_shards, virtual_paths
 from fastpack.packing.staging import interrupted_names
-from fastpack.packing.subset import Subset, keys_of, matching, shuffled
+from fastpack.packing.subset import Subset, keys_of
 from fastpack.packing.transcode import FastJpegs, Transcodes
 from fastpack.packing.validation import Validator
 from fastpack.reading.class_lists import class_list
-from fastpack.reading.split import parts_of
 from fastpack.sources import Source
 
-# Estimate of the bytes that TFRecord and HDF5 add to a sample, for shard_size and dry runs.
-SAMPLE_OVERHEAD_BYTES = 128
 # Samples that a thread reads at once while it searches the first bad one.
 _CHECKED_SAMPLES = 32
 # Keys that are not paths below a folder: a part of them is empty, ".", or "..".
@@ -116,10 +108,12 @@ class PackPlan:
 
     def splits(self, left_out: Collection[int]) -> dict[str, int]:
         """Count the samples of each split, without those whose number in the source is given."""
+        if not self.options.split:
+            return {}
+        is_left_out = np.isin(self.source.numbers, list(left_out))
         counts, first = {}, 0
         for name, size in zip(self.options.split, self.output_sizes, strict=False):
-            numbers = self.source.numbers[first : first + size]
-            counts[name] = size - int(np.isin(numbers, list(left_out)).sum())
+            counts[name] = size - int(is_left_out[first : first + size].sum())
             first += size
         return counts
 
@@ -179,32 +173,31 @@ def plan_pack(
     container = _container(output, options)
     # Some of these may have their final names already.
     earlier = interrupted_names(output) if append and resume else []
-    joined = Joined.of(outputs_of(output, options), earlier) if append else None
+    joined = Joined.of(outputs_of(output, options.select), earlier) if append else None
     given = class_list(options.classes)
     classes = joined.classes_for(source, given) if joined else given
-    rows, rejects = _chosen(source, options)
-    parts = _split(source, rows, output, options)
-    chosen = np.concatenate(list(parts.values())) if options.split else rows
-    subset = Subset(source, chosen, options.fields, classes)
+    choice = choose(source, output, options.select)
+    subset = Subset(source, choice.rows, options.fields, classes)
     subset.refuse_unknown_classes()
     fast_jpegs = _fast_jpegs(options, len(subset))
     pack_input = _pack_input(container, options, subset, fast_jpegs)
     _refuse_fields(container, pack_input.schema, options)
     if joined and not options.names:  # with other names, only the written shard can be compared
         joined.refuse_fields(pack_input.schema)
-    cuts, paths = _cut(parts, pack_input.sizes + subset.sizes_beside, options, append=append)
+    num_samples = {path: len(part) for path, part in choice.parts.items()}
+    sizes = pack_input.sizes + subset.sizes_beside
+    cuts, paths = cut(num_samples, sizes, options.write, append=append)
     if len(earlier) == len(paths):
         paths = [output.with_name(name) for name in earlier]
-    outputs = tuple(parts)
-    virtual_paths = _virtual_paths(outputs, paths, options, append=append)
+    outputs = tuple(num_samples)
+    virtual = virtual_paths(outputs, paths, virtual=options.virtual, append=append)
     report = report_path(paths[0] if append else output)
-    refuse_long_names([staging_folder(output), report, *map(index_path, (*paths, *virtual_paths))])
-    output_sizes = tuple(map(len, parts.values()))
+    refuse_long_names([staging_folder(output), report, *map(index_path, (*paths, *virtual))])
     notes = (
         *subset.notes,
         *(joined.notes_on(source) if joined and not given else ()),
-        *_notes_on_keys(source, chosen, joined),
-        *_notes_on_shards(options, parts),
+        *_notes_on_keys(source, choice.rows, joined),
+        *notes_on_shards(num_samples, options.write),
     )
     return PackPlan(
         container,
@@ -212,12 +205,12 @@ def plan_pack(
         subset,
         pack_input,
         outputs,
-        output_sizes,
+        tuple(num_samples.values()),
         tuple(paths),
         tuple(cuts),
-        tuple(rejects),
+        choice.rejects,
         report,
-        virtual_paths,
+        virtual,
         joined,
         notes,
         fast_jpegs,
@@ -228,18 +221,6 @@ def _fast_jpegs(options: PackOptions, num_samples: int) -> FastJpegs | None:
     if options.jpeg != "fast":
         return None
     return FastJpegs(num_samples, strip=options.metadata == "strip", limits=options.limits)
-
-
-def _notes_on_shards(options: PackOptions, parts: Mapping[Path, Rows]) -> tuple[str, ...]:
-    """Report outputs that get fewer shards than were asked for."""
-    shards = options.shards or 0
-    return tuple(
-        f"{path.name} gets {counted(len(part), 'shard')} instead of {shards:,},"
-        f" since there {'is' if len(part) == 1 else 'are'} only {counted(len(part), 'sample')};"
-        " give fewer shards"
-        for path, part in parts.items()
-        if len(part) < shards
-    )
 
 
 def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[str, ...]:
@@ -262,47 +243,6 @@ def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[s
     return tuple(notes)
 
 
-def outputs_of(output: Path, options: PackOptions) -> list[Path]:
-    """Return the output of each split; the output itself without splits."""
-    if not options.split:
-        return [output]
-    return [output.with_name(f"{output.stem}-{name}{output.suffix}") for name in options.split]
-
-
-def _cut(
-    parts: Mapping[Path, Rows], sizes: npt.NDArray[np.int64], options: PackOptions, *, append: bool
-) -> tuple[list[int], list[Path]]:
-    """Cut each output into shards: first samples and the number of samples; names of shards."""
-    cuts, paths = [0], list[Path]()
-    is_numbered = options.write.is_numbered
-    for name, part in parts.items():
-        ends = _shard_ends(sizes[cuts[-1] : cuts[-1] + len(part)], options)
-        num_before = num_shards_of(name) if append else 0
-        paths += shard_paths(name, len(ends), num_before=num_before, is_numbered=is_numbered)
-        cuts += [cuts[-1] + end for end in ends]
-    return cuts, paths
-
-
-def _virtual_paths(
-    outputs: Sequence[Path], paths: Sequence[Path], options: PackOptions, *, append: bool
-) -> tuple[Path, ...]:
-    """Return the virtual datasets to write: those asked for, and existing ones to update.
-
-    Raises OptionError if a file of samples has the name of a virtual dataset.
-    """
-    found = []
-    for output in outputs:
-        is_there = append and output.is_file()
-        is_data = output in paths or (is_there and output in data_members(output))
-        if is_data and is_there and options.virtual:
-            message = "the set's first file has the name of the virtual dataset"
-            remedy = "pack it with shards=1 first, or leave virtual out"
-            raise OptionError(with_location(f"{message}; {remedy}", Location(output)))
-        if not is_data and (options.virtual or is_there):
-            found.append(output)
-    return tuple(found)
-
-
 def _refuse_fields(container: Container, schema: Schema, options: PackOptions) -> None:
     """Raise for fields that a reader could not read back."""
     most = options.limits.max_features
@@ -314,52 +254,6 @@ def _refuse_fields(container: Container, schema: Schema, options: PackOptions) -
     if options.virtual and files:
         message = f"a virtual dataset shows pixels and columns, not the files of {files[0]!r}"
         raise SchemaError(f"{message}; leave them out with fields=...")
-
-
-def _chosen(source: Source, options: PackOptions) -> tuple[Rows, list[Reject]]:
-    """Return the numbers of the chosen samples, in order, and the duplicates."""
-    if len(source) == 0:
-        raise EmptySourceError("the source has no samples; there is nothing to pack")
-    rows = matching(source, options.include, options.exclude)
-    rejects: list[Reject] = []
-    if options.duplicates != "keep":
-        first_of = duplicates(source, rows)
-        rejects = _duplicate_rejects(source, first_of, kept=options.duplicates == "report")
-        if options.duplicates == "drop":
-            rows = rows[~np.isin(rows, list(first_of))]
-    if len(rows) == 0:
-        message = "no sample is left; check include and exclude, which match whole keys"
-        raise EmptySourceError(message)
-    return (rows if options.shuffle_seed is None else shuffled(rows, options.shuffle_seed)), rejects
-
-
-def _duplicate_rejects(source: Source, first_of: Mapping[int, int], *, kept: bool) -> list[Reject]:
-    keys, location = keys_of(source), source.location
-    return [
-        Reject.duplicate(
-            number,
-            None if keys is None else keys[number],
-            location(number),
-            location(first),
-            kept=kept,
-        )
-        for number, first in first_of.items()
-    ]
-
-
-def _split(source: Source, rows: Rows, output: Path, options: PackOptions) -> dict[Path, Rows]:
-    """Return the numbers of the samples of each output."""
-    if not options.split:
-        return {output: rows}
-    if (keys := keys_of(source)) is None:
-        raise OptionError("a split needs keys, and the samples have none; give the source keys")
-    parts = parts_of(spread_by_key(keys, 0)[rows], options.split)
-    found = {path: rows[parts == part] for part, path in enumerate(outputs_of(output, options))}
-    for path, part in found.items():
-        if len(part) == 0:
-            message = "no sample falls into this split; give it a larger part, or more samples"
-            raise EmptySourceError(with_location(message, Location(path)))
-    return found
 
 
 def _container(output: Path, options: PackOptions) -> Container:
@@ -395,19 +289,3 @@ def _wants_pixels(container: Container, options: PackOptions, source: Source) ->
         message = "the source holds pixels, not image files; pack it without a size"
         raise OptionError(f"{message}, or pack the image files")
     return image_field is not None and image_field.kind == "image"
-
-
-def _shard_ends(sizes: npt.NDArray[np.int64], options: PackOptions) -> list[int]:
-    """Return the end of each shard of samples of these bytes."""
-    num_samples, limit = len(sizes), options.write.shard_bytes
-    if limit is None:
-        shards = min(options.shards or 1, num_samples)
-        return [num_samples * (shard + 1) // shards for shard in range(shards)]
-
-    ends = np.cumsum(sizes + SAMPLE_OVERHEAD_BYTES)
-    cuts = [0]
-    while cuts[-1] < num_samples:
-        done = int(ends[cuts[-1] - 1]) if cuts[-1] else 0
-        # A sample larger than the limit gets a shard of its own.
-        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(ends, done + limit, side="right"))))
-    return cuts[1:]
