@@ -441,7 +441,7 @@ def test_a_folder_of_shards_is_packed_by_its_path(tmp_path):
 def test_more_shards_than_samples_are_noted(tmp_path):
     make_files(tmp_path / "photos")
     note = "a.h5 gets 6 shards instead of 1,000, since there are only 6 samples; give fewer shards"
-    with pytest.warns(fastpack.FastpackWarning, match="6 shards instead of 1,000"):
+    with pytest.warns(fastpack.errors.FastpackWarning, match="6 shards instead of 1,000"):
         packed = pack(tmp_path / "photos", tmp_path / "a.h5", shards=1000)
     assert (len(packed.paths), packed.notes) == (6, (note,))
     assert pack(tmp_path / "photos", tmp_path / "b.h5", shards=6).notes == ()
