@@ -22,12 +22,12 @@ from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.file_options import Layout
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import Container, CopyableContainer, SalvageableContainer
 from fastpack.formats.salvage import Damage
-from fastpack.formats.saved_index import trusted_index
 from fastpack.integrity.unreadable import find_unreadable
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
@@ -113,8 +113,9 @@ def repair(
         raise OptionError(with_location(message, Location(output)))
     check_absent([output], overwrite)
     remove_leftovers(output.parent)
-    saved = _saved_index(path, None if index_dir is None else Path(index_dir))
-    container = _container_of(path, saved)
+    file = FileIndex(path, None if index_dir is None else Path(index_dir))
+    saved = _saved_index(file)
+    container = _container_of(file, saved)
     job = _Job(path, output, saved, limits, progress)
     if isinstance(container, CopyableContainer):
         return _copy(container, job)
@@ -135,16 +136,16 @@ class _Job:
     progress: Progress | None
 
 
-def _saved_index(path: Path, index_dir: Path | None) -> Index | None:
+def _saved_index(file: FileIndex) -> Index | None:
     with contextlib.suppress(FormatError):
-        return trusted_index(path, index_dir)
+        return file.load_whole()
     return None
 
 
-def _container_of(path: Path, saved: Index | None) -> Container:
+def _container_of(file: FileIndex, saved: Index | None) -> Container:
     """Return the container by the first bytes or, if they are damaged, by the saved index."""
     try:
-        return registry.of_file(path)
+        return file.container
     except FormatError:
         if saved is None:
             raise

@@ -23,18 +23,16 @@ from fastpack.core.ragged import Text, flat_values, owners
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import FastpackError, Location, OptionError, with_location
 from fastpack.files.arguments import check_arguments
-from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.naming import missing, strangers
 from fastpack.files.publication import refuse_unfinished
-from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import DatasetPaths, SalvageableContainer
 from fastpack.formats.salvage import Damage
-from fastpack.formats.saved_index import trusted_index
 from fastpack.images.batch import Batch
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
 from fastpack.integrity.unreadable import find_unreadable
@@ -212,17 +210,18 @@ class _Work:
 
 def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
     size = path.stat().st_size
-    saved, problems = _saved_index(path, job.index_dir)
+    file = FileIndex(path, job.index_dir, job.limits)
+    saved, problems = _saved_index(file)
     try:
         # Compares all checksums. The kinds of fields are not in the bytes but in the saved index.
-        index = registry.of_file(path).index(path, limits=job.limits, kinds=kinds_of(saved))
+        index = file.container.index(path, limits=job.limits, kinds=kinds_of(saved))
     except FastpackError as error:
-        finding = _survey(path, saved, error, job.limits)
+        finding = _survey(file, saved, error, job.limits)
     else:
         finding = _Finding([], len(index), _num_unchecked(index), index)
         index = add_seek_points(index) if saved is not None and saved.seek_points else index
         if saved is not None and (difference := disagreement(saved, index)):
-            where = index_path(path, job.index_dir)
+            where = file.index_path
             remedy = f"restore the file; or, if it was changed on purpose, delete {where}"
             problems.append(with_location(f"{difference}; {remedy}", Location(path)))
     advance(size)
@@ -233,21 +232,21 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     return finding
 
 
-def _saved_index(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
+def _saved_index(file: FileIndex) -> tuple[Index | None, list[str]]:
     try:
-        return trusted_index(path, index_dir), []
+        return file.load_whole(), []
     except FastpackError as error:
         return None, [str(error)]
 
 
-def _survey(path: Path, saved: Index | None, error: FastpackError, limits: Limits) -> _Finding:
+def _survey(file: FileIndex, saved: Index | None, error: FastpackError, limits: Limits) -> _Finding:
     """List the damages of a file that failed with `error`."""
     try:
-        container = registry.of_file(path)
+        container = file.container
         if isinstance(container, SalvageableContainer):
-            survey = container.survey(path, saved, limits, find_unreadable)
+            survey = container.survey(file.path, saved, limits, find_unreadable)
             unchecked = 0 if survey.whole is None else _num_unchecked(survey.whole)
-            lines = _lines(path, survey.damages, error)
+            lines = _lines(file.path, survey.damages, error)
             return _Finding(lines, survey.num_samples, unchecked, survey.whole)
     except FastpackError as worse:
         return _Finding([str(worse)])
