@@ -1,5 +1,6 @@
 """Options are checked on construction: any value is accepted or raises a FastpackError."""
 
+import re
 from dataclasses import fields
 from inspect import signature
 
@@ -208,6 +209,12 @@ def test_the_options_of_pack_are_those_of_its_groups():
     grouped = {field.name for group in groups for field in fields(group)} - {"storage"}
     assert PackKwargs.__annotations__.keys() == {field.name for field in fields(PackOptions)}
     assert PackKwargs.__annotations__.keys() == grouped
+
+
+def test_every_option_of_pack_is_documented():
+    arguments = PackOptions.__doc__.partition("Args:\n")[2].partition("\n\n")[0]
+    documented = re.findall(r"^        (\w+): ", arguments, re.M)
+    assert sorted(documented) == sorted(PackKwargs.__annotations__)
 
 
 def test_options_are_keywords_of_pack(digits, tmp_path):
