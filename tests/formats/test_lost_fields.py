@@ -42,7 +42,7 @@ def csv_of(path, *lines):
 )
 def test_class_lists_are_for_integers(tmp_path, files, labels):
     with pytest.raises(
-        OptionError, match="classes are for integer labels, and these are of the kind 'float'"
+        OptionError, match="classes need integer labels, but these are of kind 'float'"
     ):
         fastpack.pack(
             ImageFiles(files[:2], columns={"label": labels}),
