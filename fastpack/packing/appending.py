@@ -149,7 +149,7 @@ class Joined:
 
 
 def _joined_names(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]:
-    """Join class names; a class named "" (it has no samples) may take the name of its label.
+    """Join class names; the name "" of a class without samples is replaced.
 
     >>> _joined_names(["", "dog"], ["cat", "dog", "owl"])
     ('cat', 'dog', 'owl')

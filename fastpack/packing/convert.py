@@ -50,7 +50,7 @@ def convert(
     progress: Progress | None = None,
     **keywords: Unpack[PackKwargs],
 ) -> PackResult:
-    """Write a dataset in another format, with all its fields and image files unchanged.
+    """Write a dataset in another format; all fields, and image files unchanged.
 
     Compressed files have no random access. They are first decompressed into the hidden folder
     `.OUTPUT.unpacked`, which is removed at the end. If the process is killed, the next conversion
@@ -176,7 +176,7 @@ def _empty(folder: LockedFolder) -> None:
 
 
 def _is_compressed(path: Path) -> bool:
-    """Recognize gzip's signature, or a zlib header that is not the length of a TFRecord."""
+    """Recognize gzip's signature, or a zlib header that is not a TFRecord's."""
     if not path.is_file():
         return False
     with os_errors_at(path, "read"), open(path, "rb") as file:

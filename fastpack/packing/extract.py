@@ -76,7 +76,7 @@ def extract(
     whole: bool = False,
     progress: Progress | None = None,
 ) -> ExtractResult:
-    """Write the files of a dataset into a folder or a .tar, byte for byte as they were packed.
+    """Write the files of a dataset into a folder or a .tar, byte for byte.
 
     A file is named by its sample's key, or by its number if there are no keys. A key without an
     ending gets that of its format. Samples with equal keys and bytes, such as several captions of

@@ -107,7 +107,7 @@ class PackPlan:
         return self.fast_jpegs.transcodes(*self.cuts[shard : shard + 2])
 
     def splits(self, left_out: Collection[int]) -> dict[str, int]:
-        """Count the samples of each split, without those whose number in the source is given."""
+        """Count the samples of each split, without these numbers of the source."""
         if not self.options.split:
             return {}
         is_left_out = np.isin(self.source.numbers, list(left_out))
@@ -118,7 +118,7 @@ class PackPlan:
         return counts
 
     def facts(self) -> dict[str, Any]:
-        """Return what must be equal to resume a pack: the source, and options that change bytes."""
+        """Return the facts about source and options that must be equal to resume."""
         chosen = {
             each.name: repr(getattr(self.options, each.name))
             for each in fields(self.options)
