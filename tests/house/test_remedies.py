@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import fastpack
 from fastpack.cli import main
-from fastpack.cli.words import in_cli_words
+from fastpack.cli.messages import in_cli_words
 
 PACKAGE = Path(fastpack.__file__).parent
 TREES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import fastpack
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack.cli import main
-from fastpack.cli.text import decoders_text
+from fastpack.cli.info import decoders_text
 from fastpack.core.dtypes import SPAN, VIEW
 from fastpack.images.headers import probe
 from fastpack.inspection import decoders as decoders

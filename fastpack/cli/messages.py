@@ -1,4 +1,4 @@
-"""words: translates messages, which name arguments of Python, into words of the command line."""
+"""Messages of the library in the words of the command line: options for Python arguments."""
 
 import dataclasses
 import inspect
@@ -10,50 +10,48 @@ import click
 import fastpack
 from fastpack.sources.table import from_table
 
-# An argument of Python has an underscore or a value: resize_max, fields=..., allow_external=True.
-# A word in quotes or in a path is a value of the user's.
+# A Python argument has an underscore or a value: resize_max, fields=..., allow_external=True.
+# A word in quotes or in a path is a value that the user gave.
 _NAME, _VALUE = (
     r"(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)",
     r"""(?P<value>\.\.\.|\[[^\]]*\]|"[^"]*"|'[^']*'|\w+)""",
 )
 _ARGUMENT = re.compile(rf"""(?<![\w'"/.-]){_NAME}(?:={_VALUE}?|(?![\w'"/(-]))""")
-_BEFORE_PLACE = " - at "
+_BEFORE_LOCATION = " - at "
 
 
 def in_cli_words(message: str, command: click.Command | None) -> str:
-    """Replaces the arguments of Python in a message by options of the command.
+    """Replace Python arguments in a message by options of the command.
 
-    For an argument without an option, adds the function that takes it. Leaves the place as it is.
+    For an argument without an option, add the function that takes it. The place stays unchanged.
 
     >>> import click
-    >>> size = click.Option(["--resize-max"], metavar="N")
-    >>> in_cli_words("leave resize_max out - at resize_max.csv", click.Command("pack", params=[size]))
+    >>> size, sidecars = click.Option(["--resize-max"]), click.Option(["--sidecars"])
+    >>> command = click.Command("pack", params=[size, sidecars])
+    >>> in_cli_words("leave resize_max out - at resize_max.csv", command)
     'leave --resize-max out - at resize_max.csv'
-    >>> in_cli_words("raise max_pixels if the image is real", click.Command("pack"))
+    >>> in_cli_words("raise max_pixels if the image is real", command)
     'raise max_pixels if the image is real (in Python: max_pixels of fastpack.Limits)'
-    >>> in_cli_words("give sidecars=[] or sidecars=['txt']", click.Command("pack", params=[click.Option(["--sidecars"])]))
+    >>> in_cli_words("give sidecars=[] or sidecars=['txt']", command)
     'give --sidecars none or --sidecars txt'
     """
-    text, mark, location = message.partition(_BEFORE_PLACE)
-    options = (
-        {each.name: each for each in command.params if isinstance(each, click.Option)}
-        if command
-        else {}
-    )
+    text, mark, location = message.partition(_BEFORE_LOCATION)
+    parameters = command.params if command else []
+    options = {each.name: each for each in parameters if isinstance(each, click.Option)}
     named = [match["name"] for match in _ARGUMENT.finditer(text) if _is_argument(match)]
     owners = _owners()
     elsewhere = dict.fromkeys(
         f"{name} of {owners[name]}" for name in named if name not in options and name in owners
     )
     note = f" (in Python: {', '.join(elsewhere)})" if elsewhere else ""
-    return _ARGUMENT.sub(lambda match: _written(match, options), text) + note + mark + location
+    return _ARGUMENT.sub(lambda match: _in_shell(match, options), text) + note + mark + location
 
 
 def _is_argument(match: re.Match[str]) -> bool:
     return "_" in match["name"] or "=" in match[0]
 
 
-def _written(match: re.Match[str], options: Mapping[str, click.Option]) -> str:
+def _in_shell(match: re.Match[str], options: Mapping[str, click.Option]) -> str:
     option = options.get(match["name"]) if _is_argument(match) else None
     if option is None:
         return match[0]
@@ -64,7 +62,7 @@ def _written(match: re.Match[str], options: Mapping[str, click.Option]) -> str:
 
 
 def _shell_value(value: str | None, option: click.Option) -> str:
-    """A list as the command line has it: its items with commas between, or `none`."""
+    """Format a value; a list becomes its items with commas between, or `none`."""
     if value in (None, "...", "[...]"):
         return option.metavar or "..."
     if value.startswith("["):
@@ -73,7 +71,7 @@ def _shell_value(value: str | None, option: click.Option) -> str:
 
 
 def _owners() -> dict[str, str]:
-    """Of each argument the function or class that takes it; the first, where several do."""
+    """Return argument -> the function or class that takes it; the first, if several do."""
     takers = {
         "fastpack.open": [
             *inspect.signature(fastpack.open).parameters,
