@@ -34,9 +34,9 @@ from fastpack.packing import ExtractResult
 @json_option
 @quiet_option
 def extract(paths: tuple[str, ...], output: str, field: str | None, **options: Any) -> None:
-    """Write the files of a dataset into a folder, or into one .tar, byte for byte.
+    """Write the files of a dataset into a folder or tar.
 
-    Each file is named by its key, or by its number if there are no keys. DIR is created if it is
+    Files are equal byte for byte. Each file is named by its key, or by its number if there are no keys. DIR is created if it is
     missing. No file is written outside it.
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.

@@ -65,7 +65,9 @@ def ls(
     folder: dict[str, Any],
     **options: Any,
 ) -> None:
-    """List samples: key, label, columns, size, and the place in the file.
+    """List samples.
+
+    Shows key, label, class, columns, size, and the place in the file. Reads no image.
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """

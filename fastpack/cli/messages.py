@@ -17,6 +17,13 @@ _NAME, _VALUE = (
     r"""(?P<value>\.\.\.|\[[^\]]*\]|"[^"]*"|'[^']*'|\w+)""",
 )
 _ARGUMENT = re.compile(rf"""(?<![\w'"/.-]){_NAME}(?:={_VALUE}?|(?![\w'"/(-]))""")
+# A plain word, such as quality, is an argument only in these phrases.
+_WORDS = r"[a-z]+(?:_[a-z]+)*(?:(?:,| and| or) [a-z]+(?:_[a-z]+)*)*"
+_PHRASE = re.compile(
+    rf"\bleave out {_WORDS}|\bleave (?!out ){_WORDS} out\b|\bout (?:with|of) [a-z]+\b"
+    rf"|^{_WORDS} (?=must\b|are\b|look\b|say\b)|\b[a-z]+ (?:and|or) [a-z]+_[a-z_]+"
+)
+_PLAIN = re.compile(r"(?<![\w-])[a-z]+(?![\w=])")
 _BEFORE_LOCATION = " - at "
 
 
@@ -32,6 +39,8 @@ def in_cli_words(message: str, command: click.Command | None) -> str:
     'leave --resize-max out - at resize_max.csv'
     >>> in_cli_words("raise max_pixels if the image is real", command)
     'raise max_pixels if the image is real (in Python: max_pixels of fastpack.Limits)'
+    >>> in_cli_words("leave sidecars out", command)
+    'leave --sidecars out'
     >>> in_cli_words("give sidecars=[] or sidecars=['txt']", command)
     'give --sidecars none or --sidecars txt'
     """
@@ -44,14 +53,25 @@ def in_cli_words(message: str, command: click.Command | None) -> str:
         f"{name} of {owners[name]}" for name in named if name not in options and name in owners
     )
     note = f" (in Python: {', '.join(elsewhere)})" if elsewhere else ""
+    text = _PHRASE.sub(lambda phrase: _with_flags(phrase[0], options), text)
     return _ARGUMENT.sub(lambda match: _in_shell(match, options), text) + note + mark + location
+
+
+def _with_flags(phrase: str, options: Mapping[str | None, click.Option]) -> str:
+    """Replace plain words of a phrase that are options."""
+
+    def flag_or_word(word: re.Match[str]) -> str:
+        option = options.get(word[0])
+        return max(option.opts, key=len) if option else word[0]
+
+    return _PLAIN.sub(flag_or_word, phrase)
 
 
 def _is_argument(match: re.Match[str]) -> bool:
     return "_" in match["name"] or "=" in match[0]
 
 
-def _in_shell(match: re.Match[str], options: Mapping[str, click.Option]) -> str:
+def _in_shell(match: re.Match[str], options: Mapping[str | None, click.Option]) -> str:
     option = options.get(match["name"]) if _is_argument(match) else None
     if option is None:
         return match[0]

@@ -290,7 +290,7 @@ def pack(
     columns: dict[str, Any],
     **options: Any,
 ) -> None:
-    """Pack SRC into TFRecord or HDF5 files.
+    """Pack images into TFRecord or HDF5 files.
 
     SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table of image paths,
     or a dataset: a file, a folder of shards, or a glob in quotes.
@@ -368,7 +368,7 @@ def planned_lines(result: PackResult) -> list[str]:
 
 
 def _split_lines(result: PackResult) -> list[str]:
-    parts = ", ".join(f"{name} {count:,}" for name, count in result.splits.items())
+    parts = ", ".join(f"{name} {count:,}" for name, count in getattr(result, "splits", {}).items())
     return [printable(f"samples of each split: {parts}")] if parts else []
 
 

@@ -31,7 +31,7 @@ def test_index_shows_what_a_sample_holds(photos):
         ["image", "image", "-", "-", "image"],
     ]
     assert lines[-1].startswith("5 samples in 1 file (")
-    assert lines[-1].endswith(", 1 of the indexes were there already")
+    assert lines[-1].endswith(", 1 index existed already")
     assert run("index", path, "--quiet").stdout == ""
 
 
