@@ -117,4 +117,4 @@ def _cell(speeds: Sequence[Speed], name: str, count: int) -> str:
     if count != lowest:
         ratio = speed.samples_per_second / rates[lowest].samples_per_second
         median += f" x{ratio:.2f}"
-    return f"{median}\n[dim]{speed.least:,.0f}..{speed.most:,.0f}[/dim]"
+    return f"{median}\n[dim]{speed.slowest:,.0f}..{speed.fastest:,.0f}[/dim]"

@@ -20,7 +20,7 @@ SUMMARIES = {
     "convert": "Write a dataset in another format.",
     "extract": "Write the files of a dataset into a folder or tar.",
     "doctor": "Measure each stage of loading and name the slowest.",
-    "bench": "Measure reading, decoding and loading.",
+    "bench": "Measure reading, decoding and loading with one thread and with more.",
 }
 _EXIT_STATUS = [
     ("0", "Success."),

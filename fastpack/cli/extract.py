@@ -36,8 +36,8 @@ from fastpack.packing import ExtractResult
 def extract(paths: tuple[str, ...], output: str, field: str | None, **options: Any) -> None:
     """Write the files of a dataset into a folder or tar.
 
-    Files are equal byte for byte. Each file is named by its key, or by its number if there are no keys. DIR is created if it is
-    missing. No file is written outside it.
+    The files are copied byte for byte. Each is named by its key, or by its number if there are no
+    keys. DIR is created if it is missing. No file is written outside it.
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """

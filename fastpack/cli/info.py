@@ -177,13 +177,13 @@ def decoders_text(decoders: DecoderUsage) -> str:
     rows += [("OpenCV", count, format) for format, count in decoders.others.items()]
     rows += [("none", decoders.num_unreadable, "unreadable")]
     shares = [
-        (name, f"{100 * count / decoders.num_looked_at:.1f}%", why)
+        (name, f"{100 * count / decoders.num_sampled:.1f}%", why)
         for name, count, why in rows
         if count
     ]
     lines = aligned(shares)
-    if decoders.num_looked_at < decoders.num_images:
-        sampled = f"{decoders.num_looked_at:,} of {decoders.num_images:,} images"
+    if decoders.num_sampled < decoders.num_images:
+        sampled = f"{decoders.num_sampled:,} of {decoders.num_images:,} images"
         lines.insert(0, f"by the headers of {sampled}")
     if decoders.num_odd:
         lines.append(f"odd but complete: {decoders.num_odd:,}")

@@ -164,7 +164,7 @@ float64_option = click.option(
     "--float64",
     type=click.Choice(["refuse", "round"]),
     default="refuse",
-    help="What to do with floats that TFRecord would change.",
+    help="Treatment of floats that TFRecord would change.",
 )
 json_option = click.option(
     "--json",

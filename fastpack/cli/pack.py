@@ -215,7 +215,7 @@ SECTIONS = {
     "--duplicates",
     type=click.Choice(["keep", "report", "drop"]),
     default="keep",
-    help="What to do with images of exactly the same bytes.",
+    help="Treatment of images with exactly the same bytes.",
 )
 @click.option(
     "--dedupe",
@@ -292,8 +292,8 @@ def pack(
 ) -> None:
     """Pack images into TFRecord or HDF5 files.
 
-    SRC is a folder of images (class = folder), a CSV, TSV, JSONL or Parquet table of image paths,
-    or a dataset: a file, a folder of shards, or a glob in quotes.
+    SRC is a folder of images (class = folder) or a CSV, TSV, JSONL or Parquet table of image paths.
+    It can also be a dataset: a file, a folder of shards, or a glob in quotes.
     """
     pack_options = fastpack.PackOptions(**options, allow_external=folder["allow_external"])
     source = _source_at(src, pack_options.fields, folder, columns)

@@ -1,4 +1,4 @@
-"""What commands share with the terminal: one-line errors, results, notes and progress."""
+"""The terminal: one-line errors, results, notes and progress."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What all parts share: batches, schemas, dtypes, limits, random numbers, threads."""
+"""Parts that all others use: batches, schemas, dtypes, limits, random numbers, threads."""
 
 from typing import TYPE_CHECKING
 

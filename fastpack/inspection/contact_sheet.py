@@ -1,4 +1,4 @@
-"""preview: samples of a dataset on one image, to look at with one's own eyes."""
+"""Contact sheets: thumbnails of samples on one image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from fastpack.errors import (
     Location,
     OptionError,
     SchemaError,
-    from_os_error,
+    os_errors_at,
     with_location,
 )
 from fastpack.files.atomic import atomic_write, check_absent
@@ -41,23 +41,30 @@ _FORMATS = {
 def choose_samples(
     dataset: Reader, count: int, *, seed: int | None = None, per_class: bool = False
 ) -> npt.NDArray[np.int64]:
-    """Numbers of samples to look at: the first `count`, or a random choice that `seed` decides.
+    """Choose samples to show.
 
-    - per_class: that many of each class, class after class.
+    Args:
+        dataset: the dataset.
+        count: number of samples.
+        seed: chooses random samples; None chooses the first ones.
+        per_class: choose `count` samples of each class, in the order of classes.
 
-    Raises OptionError (no labels to tell classes by).
+    Returns:
+        int64 (n,): sample numbers.
 
-    >>> import fastpack
-    >>> choose_samples(fastpack.open(getfixture("digits")), 3).tolist()
-    [0, 1, 2]
+    Raises:
+        OptionError: `per_class` needs labels, which the dataset lacks.
+
+    Example:
+        >>> import fastpack
+        >>> choose_samples(fastpack.open(getfixture("digits")), 3).tolist()
+        [0, 1, 2]
     """
     numbers = np.arange(len(dataset))
     if per_class:
         labels = dataset.columns.get("label")
         if not isinstance(labels, np.ndarray):
-            raise OptionError(
-                "the samples have no single label to tell classes by; leave per_class out"
-            )
+            raise OptionError("the samples have no single label each; leave per_class out")
         groups = [numbers[labels == label] for label in np.unique(labels)]
     else:
         groups = [numbers]
@@ -76,23 +83,33 @@ def contact_sheet(
     columns: int = 8,
     tile: int = 160,
 ) -> Rgb:
-    """Thumbnails of the given samples, each with its class name (or label, or key) below: RGB, uint8.
+    """Draw thumbnails with the class name (or label, or key) of each sample below.
 
-    - rows: sample numbers, in the order in which they are shown, from left to right and downwards.
-    - columns: thumbnails beside each other.
-    - tile: side in pixels of the square that each thumbnail is fitted into, its aspect ratio kept.
+    Images are drawn as the Reader returns them, after its transform.
 
-    Images are shown as the Reader gives them, so its transform is seen. Raises EmptySourceError (no rows),
-    SchemaError (no image field), OptionError, IndexError, and what damaged files raise.
+    Args:
+        dataset: the dataset.
+        rows: sample numbers, in the order from left to right and then down.
+        columns: thumbnails in a row.
+        tile: side in pixels of the square that holds each thumbnail, at its aspect ratio.
+
+    Returns:
+        uint8 (height, width, 3): the sheet, RGB.
+
+    Raises:
+        EmptySourceError: there are no rows.
+        SchemaError: the dataset has no image field.
+        OptionError: columns or tile is below 1.
+        OutOfRangeError: a sample does not exist.
+        FastpackError: a file is damaged.
     """
     image_field = dataset.schema.image_field
     if image_field is None:
         raise SchemaError("there is no image field to show")
     if len(rows) == 0:
         raise EmptySourceError("there are no samples to show; give at least one sample number")
-    from fastpack.inspection.captions import (
-        CaptionFont,
-    )  # OpenCV takes longer to import than all of this package
+    # OpenCV takes longer to import than all of this package.
+    from fastpack.inspection.captions import CaptionFont
 
     if columns < 1 or tile < 1:
         raise OptionError(f"columns and tile must be at least 1, not {columns} and {tile}")
@@ -102,43 +119,45 @@ def contact_sheet(
     sheet: Rgb = np.full(
         (num_lines * cell_height + _GAP, columns * cell_width + _GAP, 3), _BACKGROUND, np.uint8
     )
-    reader, lettering = (
-        dataset.with_one_depth().with_options(decode=True, color="RGB"),
-        CaptionFont(),
-    )
+    reader, font = dataset.with_one_depth().with_options(decode=True, color="RGB"), CaptionFont()
     for line in range(num_lines):
-        # A line at a time, so that memory holds no more whole images than stand beside each other.
+        # Memory holds the whole images of one row of thumbnails at most.
         batch = reader.read(rows[line * columns : (line + 1) * columns])
         for column in range(batch.num_samples):
             sample = batch.sample(column)
             top, left = _GAP + line * cell_height, _GAP + column * cell_width
             cell = sheet[top : top + tile + _CAPTION_HEIGHT, left : left + tile]
             _place_thumbnail(cell[:tile], as_rgb(sample[image_field.name], image_field))
-            lettering.write(cell[tile:], _caption(sample, dataset.schema, lettering))
+            font.write(cell[tile:], _caption(sample, dataset.schema, font))
     return sheet
 
 
 def save_sheet(sheet: Rgb, output: str | Path, *, overwrite: bool = False) -> None:
-    """Writes a sheet as the image format that the name ends in, under a temporary name first.
+    """Write a sheet as an image file, under a temporary name first.
 
-    Raises OptionError (unknown ending), OutputExistsError or UnreadableFileError.
+    Args:
+        sheet: uint8 (height, width, 3), RGB.
+        output: the file. Its suffix chooses the format.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError: the suffix is unknown.
+        OutputExistsError: the file exists.
+        UnreadableFileError: the file cannot be written.
     """
     output = Path(output)
     check_sheet_output(output, overwrite=overwrite)
     data = encode(sheet, _FORMATS[output.suffix.lower()])
-    with atomic_write(output) as temporary:
-        try:
-            temporary.write_bytes(data)
-        except OSError as error:
-            raise from_os_error(error, "write", output) from error
+    with atomic_write(output) as temporary, os_errors_at(output):
+        temporary.write_bytes(data)
 
 
 def check_sheet_output(output: Path, *, overwrite: bool = False) -> None:
-    """Refuses a name that `save_sheet` could not write, before any work is done."""
+    """Refuse a name that `save_sheet` cannot write, before any work is done."""
     if output.suffix.lower() not in _FORMATS:
         raise OptionError(
             with_location(
-                f"the name does not say an image format; end it in one of {', '.join(_FORMATS)}",
+                f"the suffix is not an image format; use one of {', '.join(_FORMATS)}",
                 Location(output),
             )
         )
@@ -146,17 +165,15 @@ def check_sheet_output(output: Path, *, overwrite: bool = False) -> None:
 
 
 def _place_thumbnail(square: Rgb, pixels: Rgb) -> None:
-    """Fits `pixels` into the middle of `square`."""
+    """Fit `pixels` into the middle of `square`."""
     thumbnail = fitted(pixels, len(square))
     height, width = thumbnail.shape[:2]
     top, left = (len(square) - height) // 2, (len(square) - width) // 2
     square[top : top + height, left : left + width] = thumbnail
 
 
-def _caption(sample: dict[str, Any], schema: Schema, lettering: "CaptionFont") -> str:
+def _caption(sample: dict[str, Any], schema: Schema, font: "CaptionFont") -> str:
     if "label" not in sample:
-        return lettering.drawable(str(sample.get("key", "")).rsplit("/", 1)[-1])
+        return font.drawable(str(sample.get("key", "")).rsplit("/", 1)[-1])
     labels = np.atleast_1d(sample["label"]).tolist()
-    return ", ".join(
-        lettering.drawable(schema.class_name(label), f"label {label}") for label in labels
-    )
+    return ", ".join(font.drawable(schema.class_name(label), f"label {label}") for label in labels)

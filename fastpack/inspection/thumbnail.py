@@ -1,4 +1,4 @@
-"""thumbnail: any image array, small enough to stand among others."""
+"""Thumbnails of image arrays."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ Rgb = npt.NDArray[np.uint8]
 
 
 def as_rgb(values: npt.ArrayLike, field: Field) -> Rgb:
-    """Any image array of a field as RGB: gray is repeated, alpha dropped, other number types stretched to 0..255."""
+    """Convert an image of a field to RGB. Numbers other than uint8 are stretched to 0..255."""
     import cv2
 
     pixels = np.asarray(values)
@@ -20,17 +20,20 @@ def as_rgb(values: npt.ArrayLike, field: Field) -> Rgb:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
         raise ShapeError(
-            f"an image to show is (height, width), with 1, 3 or 4 channels last, not {pixels.shape}"
+            f"an image to show must be (height, width) or (height, width, 1, 3 or 4), "
+            f"not {pixels.shape}"
         )
     if pixels.dtype != np.uint8:
-        pixels = cv2.normalize(
-            pixels.astype(np.float64), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U
-        ).reshape(pixels.shape)  # type: ignore[call-overload]
+        numbers = pixels.astype(np.float64)
+        stretched = cv2.normalize(  # type: ignore[call-overload]
+            numbers, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U
+        )
+        pixels = stretched.reshape(pixels.shape)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3]
 
 
 def fitted(pixels: Rgb, side: int, *, enlarge: bool = True) -> Rgb:
-    """`pixels`, scaled so that the longer side is `side`, its aspect ratio kept; with `enlarge` false, smaller ones are left."""
+    """Scale an image so that the longer side is `side`; `enlarge=False` keeps smaller images."""
     import cv2
 
     height, width = pixels.shape[:2]
@@ -38,7 +41,7 @@ def fitted(pixels: Rgb, side: int, *, enlarge: bool = True) -> Rgb:
     if scale >= 1 and not enlarge:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    # AREA averages what it leaves out, so a shrunken image has no moiré.
+    # AREA averages all pixels, so a smaller image has no moiré.
     return np.asarray(
         cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR),
         np.uint8,

@@ -21,6 +21,7 @@ from tests.support.command_line import (
     files_below,
     flip_a_byte_of_the_image,
     run,
+    write_image,
 )
 from tests.support.paths import ROOT
 from tests.support.subprocesses import run_python
@@ -265,6 +266,42 @@ def test_quiet_prints_problems_only(photos):
     result = run("verify", output, "-q")
     assert result.exit_code == 1
     assert "record 4" in result.stdout
+
+
+def test_one_is_singular(tmp_path):
+    write_image(tmp_path / "cat" / "0.png", 4, 4, 9)
+    output = tmp_path / "all.tfrecord"
+    texts = [
+        run("pack", tmp_path / "cat", "-o", output, "--dry-run").stdout,
+        run("pack", tmp_path / "cat", "-o", output).stdout,
+        *(run(name, output).stdout for name in ("info", "verify", "index")),
+        run("preview", output, "-o", tmp_path / "sheet.png").stdout,
+        run("convert", output, tmp_path / "all.h5").stdout,
+        run("extract", output, tmp_path / "files").stdout,
+    ]
+    for text in texts:
+        assert re.search(r"\b1 (sample|file)\b|1\s+about|samples\s+1$", text, re.M), text
+        assert not re.search(r"\b1 (samples|files|images)\b", text), text
+
+
+def test_ctrl_c_during_an_import_ends_without_a_traceback(photos):
+    code = """
+import sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == interrupted:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+interrupted = sys.argv[1]
+sys.argv[1:] = ["info", "x.h5"]
+from fastpack.__main__ import run
+try:
+    run()
+except SystemExit as end:
+    print("STATUS", end.code)
+"""
+    for module in ("click", "fastpack.cli.info", "numpy"):
+        assert run_python(code, module).split() == ["STATUS", "130"]
 
 
 @pytest.mark.parametrize(

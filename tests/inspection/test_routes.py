@@ -95,9 +95,9 @@ def test_routes_of_a_dataset(dataset):
 
 
 def test_a_large_dataset_is_sampled_and_says_so(dataset, monkeypatch):
-    monkeypatch.setattr(decoders, "_MOST_LOOKED_AT", 3)
+    monkeypatch.setattr(decoders, "_MAX_SAMPLED", 3)
     found = decoder_usage(dataset)
-    assert found.num_looked_at == 3
+    assert found.num_sampled == 3
     assert (
         found.ours + sum(found.libjpeg.values()) + sum(found.others.values()) + found.num_unreadable
         == 3
