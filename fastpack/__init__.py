@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from fastpack import packing as packing
     from fastpack import reading as reading
     from fastpack import sources as sources
-    from fastpack.core.batch import Batch
     from fastpack.core.limits import Limits
     from fastpack.errors import FastpackError
     from fastpack.formats.indexing import build_indexes
+    from fastpack.images.batch import Batch
     from fastpack.images.codecs import decode, encode
     from fastpack.images.headers import probe
     from fastpack.images.transforms import (
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 else:
     _TRANSFORMS = "CenterCrop HorizontalFlip Normalize RandomCrop RandomResizedCrop Resize"
     _NAMES = {
-        "core.batch": "Batch",
+        "images.batch": "Batch",
         "core.limits": "Limits",
         "errors": "FastpackError",
         "formats.indexing": "build_indexes",

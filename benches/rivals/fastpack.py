@@ -9,8 +9,8 @@ import numpy as np
 import fastpack
 from benches.internals import ImageFiles, Location
 from benches.rivals.protocol import Amount, Task, Workload, count_pixels, packing, serve, shuffled
-from fastpack.core.batch import Batch
 from fastpack.core.schema import Field, Schema
+from fastpack.images.batch import Batch
 
 
 class SmallImages:

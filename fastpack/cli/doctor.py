@@ -88,7 +88,9 @@ def diagnosed_text(diagnosis: Diagnosis) -> str:
     if diagnosis.decoders:
         lines.append(decoders_text(diagnosis.decoders))
     lines.append(f"ceiling: {diagnosis.ceiling:,.0f} images/s, set by {diagnosis.binding}")
-    return "\n".join([*lines, *(f"- {advice}" for advice in diagnosis.advice)])
+    ctx = click.get_current_context()
+    advice = [f"- {terminal.in_options(advice, ctx)}" for advice in diagnosis.advice]
+    return "\n".join([*lines, *advice])
 
 
 def _stage_cells(stage: Stage, binding: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from fastpack.cli.options import (
 from fastpack.errors import Location, OptionError, with_location
 from fastpack.formats import IndexResult
 from fastpack.formats.discovery import find_shards
+from fastpack.formats.protocols import RecordListContainer
 from fastpack.formats.registry import of_file
 
 
@@ -60,31 +61,31 @@ def index(
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     chosen = without_indexes(paths)
-    if offsets:
-        check_all_tfrecord(chosen)
+    lists = record_lists(chosen) if offsets else {}
     with terminal.progress("indexing", quiet) as update:
         result = fastpack.build_indexes(chosen, index_dir=index_dir, progress=update, **options)
-    if offsets:
-        write_all_offsets(result.paths, index_dir)
+    write_all_offsets(lists, index_dir)
     if as_json:
         terminal.emit(dataclasses.asdict(result))
     elif not quiet:
         click.echo(indexed_text(result))
 
 
-def check_all_tfrecord(paths: list[str]) -> None:
-    """Refuse --offsets for files that are not TFRecords."""
+def record_lists(paths: list[str]) -> dict[Path, RecordListContainer]:
+    """Return the container of each file. A file whose format lists no records is an error."""
+    found = {}
     for shard in find_shards(paths):
-        if of_file(shard).name != "tfrecord":
+        container = of_file(shard)
+        if not isinstance(container, RecordListContainer):
             message = "--offsets lists the records of TFRecords; leave it out"
             raise OptionError(with_location(message, Location(shard)))
+        found[shard] = container
+    return found
 
 
-def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
-    from fastpack.formats.tfrecord.idx import write_offsets
-
-    for shard in shards:
-        write_offsets(shard, (folder or shard.parent) / f"{shard.name}.idx")
+def write_all_offsets(lists: dict[Path, RecordListContainer], folder: Path | None) -> None:
+    for shard, container in lists.items():
+        container.write_offsets(shard, (folder or shard.parent) / f"{shard.name}.idx")
 
 
 def indexed_text(result: IndexResult) -> str:

@@ -46,6 +46,7 @@ def repair(
             index_dir=index_dir,
             progress=update,
         )
+    ctx = click.get_current_context()
     if as_json:
         terminal.emit(json.loads(result.to_json()))
     else:
@@ -54,11 +55,11 @@ def repair(
             where = damage.location(Path(path))
             click.echo(printable(f"{outcome}: {with_location(damage.reason, where)}"))
         for note in result.notes:
-            click.echo(printable(f"note: {note}"))
+            click.echo(printable(f"note: {terminal.in_options(note, ctx)}"))
         if result.damages or not quiet:
             click.echo(repaired_text(result))
     if result.num_lost or result.notes:
-        click.get_current_context().exit(terminal.EXIT_DATA)
+        ctx.exit(terminal.EXIT_DATA)
 
 
 def repaired_text(result: RepairResult) -> str:

@@ -23,6 +23,8 @@ from fastpack.errors import (
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
 # Errors of the request, whatever the data.
 _USAGE_ERRORS = (OptionError, OutputExistsError, PlanChangedError, StagingBusyError)
+# Results with messages of the library.
+_MESSAGES = {"notes", "problems", "advice"}
 
 
 @contextmanager
@@ -93,6 +95,9 @@ def _emit_error(ctx: click.Context, error: BaseException, message: str) -> None:
 
 def emit(facts: dict[str, Any]) -> None:
     """Print a JSON object. Escapes hold names that are not UTF-8 or that a terminal would obey."""
+    ctx = click.get_current_context()
+    for name in _MESSAGES & facts.keys():
+        facts[name] = [in_options(message, ctx) for message in facts[name]]
     click.echo(json.dumps(facts, default=str, indent=2))
 
 

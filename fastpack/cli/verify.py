@@ -62,13 +62,11 @@ def verify(
     with terminal.progress("verifying", quiet) as update:
         result = fastpack.verify(without_indexes(paths), against=source, progress=update, **options)
     ctx = click.get_current_context()
-    problems = tuple(terminal.in_options(problem, ctx) for problem in result.problems)
-    result = dataclasses.replace(result, problems=problems)
     if as_json:
         terminal.emit(dataclasses.asdict(result) | {"is_sound": result.is_sound})
     else:
         for problem in result.problems:
-            click.echo(printable(problem))
+            click.echo(printable(terminal.in_options(problem, ctx)))
         if not (quiet and result.is_sound):
             click.echo(verified_text(result))
     if not result.is_sound:

@@ -5,7 +5,7 @@ from typing import Any
 
 import cv2
 
-from fastpack.inspection.thumbnail import Rgb
+from fastpack.images.thumbnail import Rgb
 
 _SCALE = 0.4  # for the font of OpenCV 4
 _SIZE = 12  # pixels, for the fonts of OpenCV 5

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.images.batch import Batch
 from fastpack.images.codecs import decode
 from fastpack.images.headers import FORMATS, probe_blobs
 from fastpack.inspection.advice import Facts, advise
@@ -121,28 +121,21 @@ def doctor(
     subject = _ReaderSubject(dataset) if isinstance(dataset, Reader) else _SourceSubject(dataset)
     rows = sampled(dataset.sizes, seed)
     stages = tuple(_measured(subject, rows, workers, consumer, seconds))
-    memory = _available_memory()
-    num_bytes = int(dataset.sizes.sum())
+    memory, num_bytes = _available_memory(), int(dataset.sizes.sum())
     fits = memory is not None and num_bytes < memory / 2
     binding = _binding(stages, fits)
-    facts = Facts(
-        binding.name,
-        fits,
-        {stage.name: stage.samples_per_second for stage in stages},
-        workers,
-        *subject.facts(rows),
-    )
-    ceiling, advice = binding.samples_per_second, tuple(advise(facts))
+    rates = {stage.name: stage.samples_per_second for stage in stages}
+    facts = Facts(binding.name, fits, rates, workers, *subject.facts(rows))
     return Diagnosis(
-        len(dataset),
-        num_bytes,
-        workers,
-        memory,
-        stages,
-        binding.name,
-        ceiling,
-        advice,
-        decoder_usage(dataset),
+        num_samples=len(dataset),
+        num_bytes=num_bytes,
+        num_workers=workers,
+        memory_bytes=memory,
+        stages=stages,
+        binding=binding.name,
+        ceiling=binding.samples_per_second,
+        advice=tuple(advise(facts)),
+        decoders=decoder_usage(dataset),
     )
 
 

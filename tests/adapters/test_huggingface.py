@@ -39,7 +39,7 @@ def images_of(dataset):
 
 @pytest.fixture
 def folder(tmp_path):
-    """What imagefolder takes: class folders."""
+    """Class folders, which imagefolder reads."""
     for i, image in enumerate(IMAGES):
         path = (
             tmp_path / "pictures" / ("cat" if i < 3 else "dog") / f"{i}.{'jpg' if i % 2 else 'png'}"
@@ -210,7 +210,7 @@ def test_paths_that_are_alike_are_no_keys(embedded):
     assert "key" not in source.schema
 
 
-# What is refused
+# Errors
 
 
 def named_images(*paths):

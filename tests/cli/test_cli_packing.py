@@ -136,12 +136,13 @@ def test_existing_output_is_refused_and_untouched(photos, ending):
     assert files_below(photos.parent) == before
 
 
-def test_an_interrupted_pack_is_told_and_resumed(photos, stop_behind):
+def test_an_interrupted_pack_is_told_and_resumed(photos, stop_after):
     output = photos.parent / "all.tfrecord"
-    with stop_behind(1):
+    with stop_after(1):
         result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)
     assert result.exit_code == 130
     assert "1 of 3 shards are kept" in result.stderr
+    assert "with --resume" in result.stderr
 
     assert run("pack", photos, "-o", output, "--shards", 3).exit_code == 2
     changed = run("pack", photos, "-o", output, "--shards", 2, "--resume")

@@ -1,4 +1,4 @@
-"""The small things that everything is made of: Ragged, Text, Schema, Shard, errors, Batch, Resize."""
+"""The basic values: Ragged, Text, Schema, Shard, errors, Batch, Resize."""
 
 import numpy as np
 import pytest

@@ -166,9 +166,7 @@ class TestFinding:
         assert any(
             "do not belong together" in problem for problem in fastpack.verify(path).problems
         )
-        assert (
-            len(fastpack.concat([fastpack.open(each) for each in everything])) == 8
-        )  # who wants it can have it
+        assert len(fastpack.concat([fastpack.open(each) for each in everything])) == 8  # on request
 
     def test_a_name_of_which_there_is_nothing(self, tmp_path):
         for path in (tmp_path / "s.h5", str(tmp_path / "s-*.h5"), tmp_path / "nowhere" / "s.h5"):

@@ -1,4 +1,4 @@
-"""Temporary files: unique while they are written, and gone afterwards, whatever ended the writer."""
+"""Temporary files are unique while written, and gone afterwards, also after a failure."""
 
 import os
 import signal

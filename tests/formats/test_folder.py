@@ -197,7 +197,7 @@ def test_an_index_whose_names_are_gone(root):
     assert list(fastpack.open(root).columns["key"]) == sorted(FILES)
 
 
-# What is refused
+# Errors
 
 
 def test_no_images(tmp_path):

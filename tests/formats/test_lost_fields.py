@@ -1,4 +1,4 @@
-"""Fields, names and classes that could be lost in silence: refused, kept, or noted."""
+"""Fields, names and classes that could be lost silently are refused, kept or noted."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Options are checked where they are given: whatever stands there is taken, or refused by a FastpackError."""
+"""Options are checked on construction: any value is accepted or raises a FastpackError."""
 
 from dataclasses import fields
 from inspect import signature

@@ -1,4 +1,4 @@
-"""`fastpack bench`: what is measured, and how it is told. No clock decides about a test."""
+"""`fastpack bench`: measurements and report. No test depends on a clock."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""doctor: which stage it finds to be the narrow one, and what it advises. No clock decides about a test."""
+"""`fastpack doctor`: the slowest stage, and its advice. No test depends on a clock."""
 
 import json
 import sys

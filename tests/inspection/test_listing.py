@@ -132,7 +132,7 @@ def test_columns_are_listed(with_columns):
 
 
 def test_columns_can_be_chosen_also_facts_of_headers(with_columns):
-    fields = ["place", "progressive", "key"]
+    fields = ["place", "progressive", "label"]
     first = next(list_samples(with_columns, fields=fields))
     assert first.columns == {"place": "Rome", "progressive": 0}
     assert next(list_samples(with_columns, fields=[])).columns == {}

@@ -125,7 +125,8 @@ class TestBadInput:
 
     def test_two_files_of_one_key(self, output, tmp_path):
         paths = make_files(tmp_path)
-        source = lambda: ImageFiles(paths, range(6), keys=["a", "b", "a", "c", "d", "e"])  # noqa: E731
+        keys = ["a", "b", "a", "c", "d", "e"]
+        source = lambda: ImageFiles(paths, range(6), keys=keys)  # noqa: E731
         self.refuses(source, output, tmp_path, errors.DuplicateKeyError, r"'a'.*0\.png.*2\.png")
 
     def test_labels_and_paths_of_different_length(self, output, tmp_path):

@@ -93,8 +93,9 @@ import json, sys
 from pathlib import Path
 from fastpack import PackOptions, ImageFiles, pack
 
-paths, first, last, output = [Path(path) for path in json.loads(sys.argv[1])], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-images = ImageFiles(paths[first:last], range(first, last), keys=[path.name for path in paths[first:last]])
+first, last, output = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+paths = [Path(path) for path in json.loads(sys.argv[1])][first:last]
+images = ImageFiles(paths, range(first, last), keys=[path.name for path in paths])
 pack(images, output, PackOptions(layout="pixels", chunk=3))
 """
 

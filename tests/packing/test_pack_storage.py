@@ -1,4 +1,4 @@
-"""How a pack lies in its files: filters and chunks of pixels, rows of variable length, facts beside images, appended shards."""
+"""Storage of a pack: filters and chunks of pixels, vlen rows, columns, appended shards."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import fastpack
 from fastpack import PackOptions, errors, pack
-from fastpack._native.pieces import write_rows
+from fastpack._native.write_rows import write_rows
 from fastpack.formats import registry
 from fastpack.formats.hdf5 import file_object as hdf5_disk
 from fastpack.formats.hdf5 import write_encoded as hdf5_encoded
@@ -118,7 +118,7 @@ def test_tfrecord_does_not_depend_on_threads_or_memory(photos, tmp_path):
 
 @pytest.mark.parametrize("options", LAYOUTS, ids=str)
 def test_a_flipped_bit_in_any_image_byte_is_found(photos, tmp_path, options):
-    """In each chunk or file, the first and last byte too. What no image needs, such as the rest of the last chunk, may change."""
+    """In each chunk or file, also the first and last byte. Padding of the last chunk may change."""
     path = tmp_path / "x.h5"
     pack(source(photos), path, PackOptions(**options))
     assert fastpack.verify(path) == fastpack.integrity.VerifyResult(1, NUM_IMAGES, 0, ())
@@ -143,7 +143,7 @@ def stored_images(path):
 
 
 def image_pieces(path, photos):
-    """Where the file's images are, as h5py or the bytes themselves tell: (byte, number of bytes) of chunks or files."""
+    """Finds (offset, bytes) of the images' chunks or files with h5py or in the bytes."""
     with h5py.File(path) as file:
         if isinstance(file["images"], h5py.Dataset) and file["images"].chunks:
             chunks = map(
@@ -230,7 +230,7 @@ class TestFacts:
 
 
 class TestReadingBack:
-    """What the disk makes of the bytes is compared with what they were: here the disk is played by the writers' own calls."""
+    """A bad disk changes written bytes; here the writers' own calls do so. Verification compares."""
 
     def refuses(self, photos, path, options):
         with pytest.raises(errors.CorruptRecordError, match=path.name):
@@ -321,7 +321,7 @@ def test_a_full_disk_is_told_with_the_shard_that_it_met(photos, tmp_path, monkey
 
 @contextlib.contextmanager
 def largest_file(num_bytes):
-    """The system refuses to make files larger than that; a write that would is a short one first."""
+    """Limits the size of files; the OS makes the first write beyond it a short one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
     try:

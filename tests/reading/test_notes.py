@@ -1,4 +1,4 @@
-"""Notes: what was guessed or left out is in each result, is a warning in Python, and a line on stderr of the command line."""
+"""Notes on guesses and omissions: in results, as warnings, and on stderr."""
 
 import json
 import pickle

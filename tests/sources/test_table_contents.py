@@ -1,4 +1,4 @@
-"""What a table's file may hold: delimiters, encodings, JSON, paths, several images of a row, several rows of a file."""
+"""Contents of table files: delimiters, encodings, JSON, paths, several images in a row."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from tests.support.tables import SUFFIXES, csv_of
 pytestmark = pytest.mark.usefixtures("table_files")
 
 
-# What is in the file
+# Delimiters, encodings, JSON
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ def test_odd_json_is_refused(text, message):
 def test_a_missing_name_is_a_missing_value():
     with open("t.jsonl", "w") as file:
         file.write(
-            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
+            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n'
+            '{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
         )
     source = from_table("t.jsonl")
     assert list(source.columns["text"]) == ["", "x", ""]

@@ -1,4 +1,4 @@
-"""Samples with fields of every kind, drawn at random, and what is to be equal after they went through files."""
+"""Random samples with fields of every kind; values to compare after they went through files."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""`check=True` compares uncompressed pixels with their checksums when they are read; reading alone does not."""
+"""`check=True` compares uncompressed pixels with their checksums on reading."""
 
 import os
 

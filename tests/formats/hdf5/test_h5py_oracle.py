@@ -27,7 +27,7 @@ FILES += ["owl/a.JPG", "owl/b.bmp", "owl/c.tiff", "owl/d.jpg"]
 LABELS = [0] * 4 + [1] * 4 + [2] * 4
 
 
-# What fastpack writes
+# Files of fastpack, read by h5py
 
 
 def test_h5py_reads_the_encoded_layout(photo_folder, tmp_path):
@@ -100,7 +100,7 @@ def test_further_columns_are_datasets(photo_folder, tmp_path):
         assert f["caption"].asstr()[:].tolist() == list(columns["caption"])
 
 
-# What plain h5py writes
+# Files of h5py, read by fastpack
 
 
 IMAGES = np.stack([photo(24, 18, seed=seed) for seed in range(7)])

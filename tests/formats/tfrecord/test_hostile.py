@@ -1,4 +1,4 @@
-"""TFRecords that are cut short, damaged, or made to do harm: an error that names the file, and nothing worse."""
+"""TFRecords that are truncated, damaged or malicious: an error names the file."""
 
 import os
 
@@ -148,8 +148,8 @@ def test_a_fifo_is_not_waited_for(tmp_path, suffix):
     assert run_python(OPEN, tmp_path / f"x.{suffix}") == "True\n"
 
 
-# Lists that change their kind half-way: what is dropped must not be copied to where only the rest has room. Each would write
-# megabytes past its array, so a child does it.
+# Lists that change their kind half-way: dropped values must not be copied into an array for the
+# rest. Each would write megabytes past its array, so a child does it.
 WIDE_THEN_NARROW = int_list(*[7] * 2**20) + float_list(*[1.5] * 2**20)
 LONG_THEN_SHORT = bytes_list(b"x" * 2**26, b"y" * 2**20) + int_list(1) + bytes_list(b"a", b"b")
 COUNT = """

@@ -1,4 +1,4 @@
-"""What the features of a TFRecord are: the rule that looks at all values, kinds that are given, and files that agree."""
+"""Kinds of the features of a TFRecord: inferred from all values, or given as an option."""
 
 import json
 import os

@@ -66,7 +66,7 @@ def read_with_tensorflow(paths, features):
     )
 
 
-# What fastpack writes
+# Files of fastpack, read by TensorFlow
 
 FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),
@@ -112,7 +112,7 @@ def test_tensorflow_reads_further_columns(photo_folder, tmp_path):
     assert [sample["caption"].decode() for sample in samples] == list(columns["caption"])
 
 
-# What TensorFlow writes
+# Files of TensorFlow, read by fastpack
 
 IMAGES = [jpeg(30 + i, 40 - i, seed=i) for i in range(5)]
 
