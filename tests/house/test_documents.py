@@ -51,7 +51,7 @@ def flags_of(command: click.Command) -> Iterator[str]:
         yield from [*parameter.opts, *parameter.secondary_opts]
 
 
-FLAGS = {flag for command in [main, *COMMANDS.values()] for flag in flags_of(command)}
+FLAGS = {"--help"} | {flag for command in [main, *COMMANDS.values()] for flag in flags_of(command)}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -32,6 +32,7 @@ THEIRS = {
     "decode_image",
     "channels_last",
     "persistent_workers",
+    "alt",
     "style",
 }
 
