@@ -1,4 +1,4 @@
-"""Parts that all others use: batches, schemas, dtypes, limits, random numbers, threads."""
+"""Shared by all folders: schemas, ragged columns, dtypes, limits, random numbers, threads."""
 
 from typing import TYPE_CHECKING
 

@@ -176,7 +176,10 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     (tmp_path / "table.csv").write_text("file_name\n" + 50_000 * "noise.jpeg\n")
     before = set(tmp_path.iterdir())
     # A test run in the background inherits a deaf ear for SIGINT.
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fastpack.cli import main; main()"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from fastpack.cli import main; main()"
+    )
     arguments = ["pack", str(tmp_path / "table.csv"), "-o", str(tmp_path / "all.tfrecord")]
     child = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
