@@ -57,7 +57,7 @@ def in_cli_words(message: str, command: click.Command | None) -> str:
     return _ARGUMENT.sub(lambda match: _in_shell(match, options), text) + note + mark + location
 
 
-def _with_flags(phrase: str, options: Mapping[str | None, click.Option]) -> str:
+def _with_flags(phrase: str, options: Mapping[str, click.Option]) -> str:
     """Replace plain words of a phrase that are options."""
 
     def flag_or_word(word: re.Match[str]) -> str:
@@ -71,7 +71,7 @@ def _is_argument(match: re.Match[str]) -> bool:
     return "_" in match["name"] or "=" in match[0]
 
 
-def _in_shell(match: re.Match[str], options: Mapping[str | None, click.Option]) -> str:
+def _in_shell(match: re.Match[str], options: Mapping[str, click.Option]) -> str:
     option = options.get(match["name"]) if _is_argument(match) else None
     if option is None:
         return match[0]

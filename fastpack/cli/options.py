@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import click
 
@@ -230,7 +230,7 @@ def _grouped(
             taken = {name: values.pop(name) for name in members}
             return command(*arguments, **{group: taken}, **values)
 
-        return _all_of(options)(run)  # type: ignore[return-value]
+        return _all_of(options)(cast(Command, run))
 
     return decorate
 

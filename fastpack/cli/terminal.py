@@ -72,10 +72,10 @@ def in_options(message: str, ctx: click.Context) -> str:
     """Replace Python arguments in a message by options of the command that runs."""
     from fastpack.cli.messages import in_cli_words
 
-    root = ctx.find_root()
-    name, group = root.invoked_subcommand, root.command
-    is_known = name is not None and isinstance(group, click.Group)
-    return in_cli_words(message, group.get_command(root, name) if is_known else None)
+    root, command = ctx.find_root(), None
+    if root.invoked_subcommand and isinstance(root.command, click.Group):
+        command = root.command.get_command(root, root.invoked_subcommand)
+    return in_cli_words(message, command)
 
 
 def _report_line(text: str) -> None:
