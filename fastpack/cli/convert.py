@@ -9,7 +9,6 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.extract import write_files
 from fastpack.cli.options import (
     classes_option,
     dataset_argument,
@@ -27,9 +26,6 @@ from fastpack.cli.options import (
     without_indexes,
 )
 from fastpack.cli.pack import packed_text
-from fastpack.errors import OptionError
-
-_DEFAULTS = {"format": None, "float64": "refuse"}
 
 
 @click.command(cls=Command)
@@ -78,26 +74,11 @@ def convert(
     PATH is a TFRecord (also gzip'ed), HDF5 or tar file, a folder of shards or of images, or a glob
     in quotes.
     """
-    given = {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
-    if options["format"] is None and Path(output).suffix == "":
-        refuse_options(given | ({"resume": True} if resume else {}))
-        write_files(
-            paths,
-            output,
-            overwrite=overwrite,
-            index_dir=index_dir,
-            folder=folder,
-            kinds=kinds,
-            as_json=as_json,
-            quiet=quiet,
-            whole=True,
-        )
-        return
     with terminal.progress("converting", quiet) as update:
         result = fastpack.convert(
             without_indexes(paths),
             output,
-            fastpack.PackOptions(**given, **folder),
+            fastpack.PackOptions(**options, **folder),
             index_dir=index_dir,
             kinds=kinds,
             overwrite=overwrite,
@@ -108,10 +89,3 @@ def convert(
         terminal.emit(dataclasses.asdict(result))
     elif not quiet:
         click.echo(packed_text(result))
-
-
-def refuse_options(given: dict[str, Any]) -> None:
-    """Refuse options that the output, a folder, does not have."""
-    for name in given:
-        message = f"{name}=... is not for a folder; leave it out, or name a file such as x.tfrecord"
-        raise OptionError(message)

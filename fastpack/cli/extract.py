@@ -33,7 +33,17 @@ from fastpack.packing import ExtractResult
 @index_dir_option
 @json_option
 @quiet_option
-def extract(paths: tuple[str, ...], output: str, field: str | None, **options: Any) -> None:
+def extract(
+    paths: tuple[str, ...],
+    output: str,
+    field: str | None,
+    overwrite: bool,
+    index_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+    folder: dict[str, Any],
+    kinds: dict[str, str],
+) -> None:
     """Write the files of a dataset into a folder or tar.
 
     The files are copied byte for byte. Each is named by its key, or by its number if there are no
@@ -41,27 +51,10 @@ def extract(paths: tuple[str, ...], output: str, field: str | None, **options: A
 
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
-    write_files(paths, output, field, **options)
-
-
-def write_files(
-    paths: tuple[str, ...],
-    output: str,
-    field: str | None = None,
-    *,
-    overwrite: bool,
-    index_dir: Path | None,
-    as_json: bool,
-    quiet: bool,
-    folder: dict[str, Any],
-    kinds: dict[str, str],
-    whole: bool = False,
-) -> None:
-    """Extract files and print the result."""
     dataset = open_dataset(paths, index_dir, save_index=False, kinds=kinds, **folder)
     with terminal.progress("extracting", quiet) as update:
         result = fastpack.extract(
-            dataset, output, field=field, overwrite=overwrite, whole=whole, progress=update
+            dataset, output, field=field, overwrite=overwrite, progress=update
         )
     if as_json:
         terminal.emit(dataclasses.asdict(result))

@@ -368,7 +368,7 @@ def planned_lines(result: PackResult) -> list[str]:
 
 
 def _split_lines(result: PackResult) -> list[str]:
-    parts = ", ".join(f"{name} {count:,}" for name, count in getattr(result, "splits", {}).items())
+    parts = ", ".join(f"{name} {count:,}" for name, count in result.splits.items())
     return [printable(f"samples of each split: {parts}")] if parts else []
 
 

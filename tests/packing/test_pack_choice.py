@@ -438,3 +438,33 @@ def test_a_key_is_of_one_file(named):
             for row, fault in faults.items()
         )
         assert not ImageFiles(paths, keys=True).faults
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_samples_of_each_split_are_counted(photos, tmp_path, dry_run):
+    split = {"train": 0.6, "val": 0.3}
+    packed = pack(photos, tmp_path / "a.tfrecord", split=split, shards=2, dry_run=dry_run)
+    assert packed.splits.keys() == split.keys()
+    assert sum(packed.splits.values()) == packed.num_samples < NUM_FILES
+    if not dry_run:
+        opened = {name: len(fastpack.open(tmp_path / f"a-{name}.tfrecord")) for name in split}
+        assert packed.splits == opened
+    assert pack(photos, tmp_path / "b.h5", dry_run=dry_run).splits == {}
+
+
+def test_bad_samples_are_not_counted_in_their_split(photos, tmp_path):
+    split = {"train": 0.5, "val": 0.5}
+    whole = pack(photos, tmp_path / "a.tfrecord", split=split, shuffle_seed=1)
+    (photos / keys_of(*whole.paths)[0]).write_bytes(b"not an image")
+    packed = pack(photos, tmp_path / "b.h5", split=split, shuffle_seed=1, on_error="skip")
+    assert packed.splits == {**whole.splits, "train": whole.splits["train"] - 1}
+    resumed = pack(
+        photos,
+        tmp_path / "b.h5",
+        split=split,
+        shuffle_seed=1,
+        on_error="skip",
+        resume=True,
+        overwrite=True,
+    )
+    assert resumed.splits == packed.splits
