@@ -71,14 +71,15 @@ TEXTS = [*texts()]
 
 
 def public_names() -> set[str]:
-    """Arguments of public functions, fields of public classes, and their own names."""
+    """Return arguments of public functions, fields of classes, and their own names."""
     found = set()
     for tree in TREES.values():
         for node in ast.walk(tree):
-            if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or (
-                node.name[0] == "_" and node.name != "__init__"
-            ):
+            if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 continue
+            is_private = node.name[0] == "_" and node.name != "__init__"
+            if is_private and isinstance(node, ast.FunctionDef):
+                continue  # a private class may be the base of a public one
             found.add(node.name)
             if isinstance(node, ast.FunctionDef):
                 found |= {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
