@@ -3,7 +3,8 @@
 import dataclasses
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_type_hints, is_typeddict
 
 import click
 
@@ -93,15 +94,23 @@ def _shell_value(value: str | None, option: click.Option) -> str:
 def _owners() -> dict[str, str]:
     """Return argument -> the function or class that takes it; the first, if several do."""
     takers = {
-        "fastpack.open": [
-            *inspect.signature(fastpack.open).parameters,
-            *_fields(fastpack.ReadOptions),
-        ],
-        "fastpack.from_table": inspect.signature(from_table).parameters,
+        "fastpack.open": [*_arguments(fastpack.open), *_fields(fastpack.ReadOptions)],
+        "fastpack.from_table": _arguments(from_table),
         "fastpack.PackOptions": _fields(fastpack.PackOptions),
         "fastpack.Limits": _fields(fastpack.Limits),
     }
     return {name: taker for taker, names in reversed(takers.items()) for name in names}
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    """Return the names of a function's arguments, also of those in `**options: Unpack[...]`."""
+    hints = get_type_hints(function)
+    unpacked = [kwargs for hint in hints.values() for kwargs in get_args(hint)]
+    typed_dicts = [kwargs.__annotations__ for kwargs in unpacked if is_typeddict(kwargs)]
+    return [
+        *inspect.signature(function).parameters,
+        *(name for each in typed_dicts for name in each),
+    ]
 
 
 def _fields(options: type) -> list[str]:
