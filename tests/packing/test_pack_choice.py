@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import fastpack
 from fastpack import Loader, PackOptions, Shuffle, errors, from_folder, from_table, pack
 from fastpack.cli import main
-from fastpack.cli.text import planned_lines
+from fastpack.cli.pack import planned_lines
 from fastpack.loading import LoaderOptions
 from fastpack.packing.duplicates import duplicates
 from fastpack.packing.subset import Subset
