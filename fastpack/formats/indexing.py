@@ -320,6 +320,7 @@ class _Opening:
     def _keep(self, index: Index, shard: Path) -> None:
         if (
             self.save
+            and saved_index.is_indexed_unasked(shard, self.folder)
             and replace(self.choice, keep_damaged=False) == Choice()
             and index.lost is None
         ):

@@ -101,12 +101,16 @@ def _index_by_default(
         index = of_file(path).index(path, limits=limits, kinds=kinds)
         return _noting_loss(path, index, earlier)
     index = build_index(path, earlier, limits=limits)
-    if save and (index_dir is not None or getattr(of_file(path), "is_indexed_unasked", True)):
-        with contextlib.suppress(
-            FastpackError
-        ):  # a read-only folder: an index is derived, so nothing is lost
+    if save and is_indexed_unasked(path, index_dir):
+        # In a read-only folder this fails. An index is derived, so nothing is lost.
+        with contextlib.suppress(FastpackError):
             index.remembering(earlier).save(index_path(path, index_dir))
     return index
+
+
+def is_indexed_unasked(path: Path, index_dir: Path | None) -> bool:
+    """Return True if reading saves an index: always in `index_dir`, never beside image folders."""
+    return index_dir is not None or getattr(of_file(path), "is_indexed_unasked", True)
 
 
 def build_index(
