@@ -8,7 +8,7 @@ from fastpack.core.ragged import Text
 from fastpack.core.schema import Field, Schema, merge_class_names
 from fastpack.errors import Location, MixedSetError, SchemaError, SourceError, with_location
 from fastpack.files.classes import refuse_ambiguous
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
@@ -59,10 +59,10 @@ class Joined:
             keys,
         )
 
-    def known_keys(self, keys: Text) -> FirstNames:
+    def known_keys(self, keys: Text) -> NameSummary:
         """Those that samples of the set have already."""
         new = set(keys)
-        return FirstNames.of({key for some in self.keys for key in some if key in new})
+        return NameSummary.of({key for some in self.keys for key in some if key in new})
 
     def written_by(self, receipt: str) -> list[Path]:
         """The files that the pack of this receipt wrote."""

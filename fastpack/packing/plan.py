@@ -24,7 +24,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.companions import index_path, refuse_long_names, report_path
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.naming import data_members, num_shards_of, shard_paths
 from fastpack.files.publication import staging_folder
 from fastpack.files.sizes import parse_size
@@ -221,8 +221,8 @@ def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[s
     if keys is None:
         return ()
     chosen = keys.take(rows)
-    odd = FirstNames.of([key for key in chosen if _NO_PATH.search(key)])
-    known = joined.known_keys(chosen) if joined else FirstNames()
+    odd = NameSummary.of([key for key in chosen if _NO_PATH.search(key)])
+    known = joined.known_keys(chosen) if joined else NameSummary()
     said = f"{odd.counted('key')} that are not paths below a folder, so that only a .tar can be extracted: {odd}"
     again = f"{known.counted('key')} that the set has already; extract takes a key twice only with the same image: {known}"
     return (*([said] if odd.count else []), *([again] if known.count else []))

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack.files.image_folder import walk
+from fastpack.files.image_tree import walk
 
 # Letters before and behind the slash and the dot, outside ASCII, and bytes that are no UTF-8.
 STEMS = st.text(st.sampled_from("a0-+.~ !é￿\udc80\udcff"), min_size=1, max_size=3).filter(

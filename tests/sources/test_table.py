@@ -303,7 +303,7 @@ def test_tables_without_rows(tmp_path, suffix):
 
 def test_the_first_row_that_does_not_fit_is_named(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,label\na.jpg,1\n\na.jpg\n" + '"' * 9)
-    with pytest.raises(SourceError, match=r"not as many values.*t\.csv, record 1$"):
+    with pytest.raises(SourceError, match=r"1 values and the header 2 names.*t\.csv, record 1$"):
         from_table(tmp_path / "t.csv")
 
 

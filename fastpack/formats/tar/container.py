@@ -34,7 +34,7 @@ from fastpack.errors import (
     raise_status,
     with_location,
 )
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
 from fastpack.formats.index.arrays import Column
@@ -289,7 +289,7 @@ class _Table:
 
     def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
         """Samples whose image is an empty blob."""
-        keys = FirstNames.of(
+        keys = NameSummary.of(
             [self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()]
         )
         if keys.count:
