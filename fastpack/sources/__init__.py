@@ -14,8 +14,8 @@ from fastpack.errors import Location, MissingFileError, OptionError, SourceError
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
 from fastpack.sources.folder import from_folder
-from fastpack.sources.paths import ImageFiles
-from fastpack.sources.rows import TABLE_SUFFIXES, is_table
+from fastpack.sources.image_files import ImageFiles
+from fastpack.sources.sheet import TABLE_SUFFIXES, is_table
 from fastpack.sources.table import from_table
 
 

@@ -7,7 +7,7 @@ from fastpack.files.arguments import check_arguments
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
 from fastpack.files.image_folder import FolderRules, scan_folder
-from fastpack.sources.paths import ImageFiles
+from fastpack.sources.image_files import ImageFiles
 
 
 def from_folder(
@@ -59,7 +59,7 @@ def from_folder(
     labels = columns.pop("label", found.labels)
     return ImageFiles(
         found.names,
-        labels,  # type: ignore[arg-type]  # integers: text is never called label
+        labels,
         keys=found.files,
         class_names=found.class_names,
         columns=columns,

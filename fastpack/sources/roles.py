@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastpack.errors import Location, SourceError, with_location
 from fastpack.files.image_tree import IMAGE_SUFFIXES
 from fastpack.sources.column import Leaf
-from fastpack.sources.rows import Sheet
+from fastpack.sources.sheet import Sheet
 
 _PATH_NAMES = (
     "file_name",

@@ -25,12 +25,12 @@ from fastpack.files.file_names import path_of
 from fastpack.files.image_tree import IMAGE_SUFFIXES
 from fastpack.sources.column import ColumnValues, Leaf
 from fastpack.sources.image_column import ImageBytesColumn, ImageColumn, ImagePathColumn
+from fastpack.sources.image_files import ImageFiles
 from fastpack.sources.links import links_out
-from fastpack.sources.located import located, outer_key, with_slashes
 from fastpack.sources.parquet import Cells
-from fastpack.sources.paths import ImageFiles
 from fastpack.sources.roles import Roles, find_roles
-from fastpack.sources.rows import Sheet, read_sheet
+from fastpack.sources.sheet import Sheet, read_sheet
+from fastpack.sources.table_paths import located, outer_key, with_slashes
 
 _TAKEN_NAMES = ("image", "label", "key")  # fields of a sample
 _MAX_CLASSES = 2**20  # larger labels are not numbers of classes

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fastpack import Ragged, Text, from_folder, from_table
 from fastpack.errors import EmptySourceError, SourceError
 from fastpack.sources.column import Leaf, TableColumn
-from fastpack.sources.located import located, outer_key
+from fastpack.sources.table_paths import located, outer_key
 from tests.support.images import jpeg
 from tests.support.tables import SUFFIXES, write_table
 
@@ -273,7 +273,7 @@ def test_what_has_no_columns_is_refused(rows, message):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_tables_of_more_rows_than_are_read_at_a_time(tmp_path, suffix, monkeypatch):
     """A column turns to what it is in its last row."""
-    monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 3)
+    monkeypatch.setattr(sys.modules["fastpack.sources.sheet"], "_BLOCK_ROWS", 3)
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     notes = [*(str(i) for i in range(9)), "last"]
     rows = [
@@ -358,7 +358,7 @@ def test_names_and_keys_are_one_text_where_they_can_be(names, is_one_text):
 def _small_blocks(request, monkeypatch):
     """So that a few thousand files show what each takes."""
     if "take_little_memory" in request.node.name:
-        monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 64)
+        monkeypatch.setattr(sys.modules["fastpack.sources.sheet"], "_BLOCK_ROWS", 64)
         monkeypatch.setattr("fastpack.core.ragged._BLOCK_ROWS", 64)
         monkeypatch.setattr("fastpack.files.file_names._LISTED", 64)
 
