@@ -1,1 +1,1 @@
-"""Files on disk: shards, names of sets, image folders, and writing of complete files."""
+"""Files on disk: shards, names of sets, image folders and atomic writes."""

@@ -1,4 +1,7 @@
-"""Checks of arguments that public functions share. A name means the same in all of them."""
+"""Checks of arguments that public functions share.
+
+A name means the same in all of them.
+"""
 
 import os
 from collections.abc import Callable

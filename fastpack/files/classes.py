@@ -1,4 +1,7 @@
-"""Classes: labels from the folders of images. ClassMap: labels renumbered by other class names."""
+"""Classes: labels from the folders of images.
+
+ClassMap: labels renumbered by other class names.
+"""
 
 import os
 import re
@@ -116,7 +119,10 @@ def _chosen(paths: list[list[str]], which: ClassFolder | None) -> tuple[int, tup
 
 
 def _num_shared(paths: list[list[str]]) -> int:
-    """Return how many first folders all paths share. A path's last folder does not count."""
+    """Return how many first folders all paths share.
+
+    A path's last folder does not count.
+    """
     shared = 0
     while (
         paths and min(map(len, paths)) > shared + 1 and len({path[shared] for path in paths}) == 1
@@ -136,7 +142,7 @@ def _split_kind(name: str) -> str:
 
 
 def _refuse_splits(names: set[str]) -> None:
-    """Raise SourceError if all folders are splits, or some are splits of different kinds."""
+    """Raise SourceError if all folders are splits, or two of different kinds."""
     kinds = {name: _split_kind(name) for name in names}
     splits = {name for name, kind in kinds.items() if kind}
     if len(splits) > 1 and (splits == names or len({kinds[name] for name in splits}) > 1):

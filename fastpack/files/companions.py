@@ -53,7 +53,10 @@ def refuse_long_names(companions: Iterable[Path]) -> None:
 
 
 def exists(companion: Path) -> bool:
-    """Return True when the file exists. A name too long for the file system has no file."""
+    """Return True when the file exists.
+
+    A name too long for the file system has no file.
+    """
     try:
         return companion.exists()
     except OSError as error:

@@ -50,14 +50,17 @@ def is_utf8(text: Text) -> bool:
 
 
 def escaped_bytes(text: Text) -> Text:
-    """Escape the rows that are not UTF-8. Other rows stay as they are, with or without escapes."""
+    """Escape the rows that are not UTF-8.
+
+    Other rows stay as they are, with or without escapes.
+    """
     if is_utf8(text):
         return text
     return Text.of(escaped_name(row) if _BYTE.search(row) else row for row in text)
 
 
 def _pieces(text: Text) -> Iterable[str]:
-    """Return blocks of rows joined by NULs, so that no escape crosses the end of a row."""
+    """Return blocks of rows joined by NULs. No escape crosses the end of a row."""
     return map("\0".join, text.blocks())
 
 

@@ -1,4 +1,4 @@
-"""FileNames: the names of many files in one block of memory, their sizes, times and bytes."""
+"""FileNames: names of many files in one block of memory; reads and stats them."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, LookAtFiles
+from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, StatFiles
 from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Ragged, RaggedBuilder, Text, digest
@@ -58,9 +58,10 @@ def path_of(name: str, value: Any) -> Path:
 
 
 class FileNames(Sequence[str]):
-    """Names of files below a folder, with repetitions. Takes a third of the memory of strings.
+    """Names of files below a folder, with repetitions.
 
-    A Text of names is kept as it is, so that other parts may share it.
+    Takes a third of the memory of strings. A Text of names is kept as it is, so that other parts
+    may share it.
 
     Args:
         names: paths below the folder.
@@ -125,7 +126,7 @@ class FileNames(Sequence[str]):
         errors = np.zeros(len(self), np.int32)
         errors[list(skipped)] = PASSED_OVER
         names = self._folder, self._names.values, self._names.offsets
-        job = LookAtFiles(*names, sizes, times, errors)
+        job = StatFiles(*names, sizes, times, errors)
         run_in_threads(job.run, 1 if len(self) < _FEW else None)
         faults = np.flatnonzero((errors != 0) & (errors != PASSED_OVER))
         return sizes, times, {row: _fault(int(errors[row]), self[row]) for row in faults.tolist()}
@@ -147,7 +148,7 @@ class FileNames(Sequence[str]):
         infos = np.zeros(len(rows), IMAGE_INFO)
         names = self._folder, self._names.values, self._names.offsets
         results = crcs, infos, statuses
-        job = GatherFiles(*names, rows, out, offsets, *results, most_ahead=_max_ahead())
+        job = GatherFiles(*names, rows, out, offsets, *results, max_ahead=_max_ahead())
         raise_first([job.run()], lambda row: Location(self[int(rows[row])]))
         files = ProbedFiles(out, offsets)
         files.crcs, files.probed = crcs, (infos, statuses)

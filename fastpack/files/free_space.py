@@ -8,7 +8,7 @@ from fastpack.errors import Location, UnreadableFileError, os_errors_at, with_lo
 
 
 def require_free_space(folder: Path, need_bytes: int) -> None:
-    """Raise UnreadableFileError, with ENOSPC, if the folder's disk has less than `need_bytes`."""
+    """Raise UnreadableFileError (ENOSPC) if the disk has less than `need_bytes`."""
     with os_errors_at(folder, "read the free space of the disk"):
         facts = os.statvfs(folder)
     have_bytes = facts.f_bavail * facts.f_frsize

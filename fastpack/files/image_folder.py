@@ -1,4 +1,4 @@
-"""ImageFolder: a folder of images as a dataset, with classes, columns of sidecars and notes."""
+"""ImageFolder: a folder of images as a dataset, with classes and sidecars."""
 
 import os
 from collections import ChainMap
@@ -86,7 +86,10 @@ class ImageFolder:
         return FileNames(self.files, os.path.join(self.root, ""))
 
     def columns(self) -> dict[str, Column]:
-        """Read the sidecars: field name -> values (n,). If folders give no labels, `cls` does."""
+        """Read the sidecars: field name -> values (n,).
+
+        If folders give no labels, `cls` does.
+        """
         found: dict[str, Column] = {}
         for sidecar in self.sidecars:
             numbers = sidecar.numbers() if sidecar.ending == "cls" else None

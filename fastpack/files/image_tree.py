@@ -1,4 +1,4 @@
-"""ImageTree: the image files below a folder, in sorted order, and the files that are left out."""
+"""ImageTree: the image files below a folder, and the files that are left out."""
 
 import os
 from collections import deque
@@ -103,7 +103,7 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
 
 
 def has_image_files(root: Path) -> bool:
-    """Return True if there are image files below `root`, or folders that cannot be listed."""
+    """Return True if `root` has image files, or folders that cannot be listed."""
     folders = [_Folder(os.fspath(root), LinkPolicy(root))]
     while folders:
         listed = folders.pop().list_or_fault()
@@ -115,7 +115,7 @@ def has_image_files(root: Path) -> bool:
 
 @dataclass(frozen=True, order=True)
 class _Run:
-    """Files of one folder between which no folder sorts, so that they are adjacent in the tree.
+    """Files of one folder that are adjacent in the tree: no folder sorts between.
 
     Runs are sorted by `first`, the path of the first file. `names` are joined by slashes.
     """
@@ -130,7 +130,10 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Listed:
-    """The content of a folder. A folder that cannot be listed is one run, with a fault."""
+    """The content of a folder.
+
+    A folder that cannot be listed is one run, with a fault.
+    """
 
     runs: list[_Run] = field(default_factory=list)
     folders: "list[_Folder]" = field(default_factory=list)
@@ -161,7 +164,10 @@ class _Folder:
     above: frozenset[tuple[int, int]] = frozenset()
 
     def list_or_fault(self) -> _Listed:
-        """List the folder. An error of the root is raised, that of another folder is its fault."""
+        """List the folder.
+
+        An error of the root is raised, that of another folder is its fault.
+        """
         try:
             return self._list()
         except FastpackError as fault:
@@ -244,7 +250,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _list_all(folders: Sequence[_Folder]) -> list[_Listed]:
-    """List several folders at once, since one request at a time is slow on a network disk."""
+    """List several folders at once: single requests are slow on network disks."""
     left = deque(enumerate(folders))
     found: dict[int, _Listed] = {}
 

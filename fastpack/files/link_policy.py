@@ -1,4 +1,7 @@
-"""LinkPolicy: refuses files outside a source's folder. All parts that read a source ask it."""
+"""LinkPolicy: refuses files outside a source's folder.
+
+All parts that read a source ask it.
+"""
 
 import errno
 import os
@@ -14,7 +17,7 @@ from fastpack.errors import (
 
 
 class LinkPolicy:
-    """Decides whether a path may be read: only below `root`, once all links are followed.
+    """Decides whether a path may be read: only below `root`, links followed.
 
     Args:
         root: the source's folder. It may be a link itself.
@@ -30,7 +33,7 @@ class LinkPolicy:
         self._real_root = None if allow_external else os.path.realpath(root)
 
     def allows(self, path: str) -> bool:
-        """Return True if a path leads to the folder or below it, once all links are followed."""
+        """Return True if a path leads to the folder or below it, links followed."""
         if self._real_root is None:
             return True
         real = os.path.realpath(path)

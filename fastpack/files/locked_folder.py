@@ -1,4 +1,4 @@
-"""LockedFolder: a hidden folder of fastpack beside an output, for one program at a time.
+"""LockedFolder: a hidden folder beside an output, for one program at a time.
 
 The folder has a file `fastpack.lock`, which marks it as fastpack's. A program that works there
 locks the file; the OS releases the lock when the program dies. The file is made right after the
@@ -76,7 +76,7 @@ class LockedFolder:
             os.close(descriptor)
 
     def clear(self, last: Sequence[str] = ()) -> None:
-        """Remove all files except the lock; those named in `last` at the end, in that order."""
+        """Remove all files except the lock; those named in `last` at the end."""
         names = [name for name in os.listdir(self.path) if name != LOCK_NAME]
         for name in sorted(names, key=lambda name: last.index(name) if name in last else -1):
             os.unlink(self.path / name)
@@ -132,7 +132,10 @@ def is_held(path: Path) -> bool:
 
 
 def read_note(path: Path) -> bytes:
-    """Return the content of a small file. Raises OSError for a link, a pipe or a folder."""
+    """Return the content of a small file.
+
+    Raises OSError for a link, a pipe or a folder.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -68,7 +68,7 @@ def _numbered(stem: str, number: int, count: int, suffix: str) -> str:
 def shard_paths(
     output: Path, num_shards: int, *, num_before: int = 0, is_numbered: bool = True
 ) -> list[Path]:
-    """Return the names of `num_shards` files, numbered after the `num_before` that exist.
+    """Return the names of `num_shards` files, numbered from `num_before` on.
 
     Without `is_numbered`, a single file has the output's own name.
 
@@ -147,12 +147,17 @@ def num_shards_of(output: Path) -> int:
 
 
 def first_alias(output: Path) -> Path:
-    """Return the numbered name of a plain file. A pattern that matches it means the plain file."""
+    """Return the numbered name of a plain file.
+
+    A pattern that matches it means the plain file.
+    """
     return shard_paths(output, 1)[0]
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
-    """Sort by name, and within a set by number. A plain file sorts like number 0 of its set.
+    """Sort by name, and within a set by number.
+
+    A plain file sorts like number 0 of its set.
 
     >>> names = ["s-00001-of-00002.h5", "s.h5", "s-100000-of-100001.h5", "s-99999-of-100000.h5"]
     >>> [path.name for path in in_order(map(Path, names))]
@@ -183,7 +188,7 @@ def strangers(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def missing(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield a message for each file of a set that is neither listed nor beside a listed one."""
+    """Yield a message for each file that a set lacks, here and beside these files."""
     for output, members in _sets(paths).items():
         counts = sorted({member.count for member in members})
         present = {member.number for member in members}
@@ -201,7 +206,7 @@ def missing(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def _sets(paths: Iterable[Path]) -> dict[Path, list[Member]]:
-    """Return output -> its members among the paths, by number; the plain file is number 0."""
+    """Return output -> its members among the paths. The plain file is number 0."""
     listed = list(dict.fromkeys(paths))
     found: defaultdict[Path, list[Member]] = defaultdict(list)
     for member in map(Member.of, listed):

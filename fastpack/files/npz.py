@@ -165,7 +165,7 @@ def _parse(name: str, body: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
 
 
 def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Parse shape, order and dtype of an .npy: a literal of Python that is nearly JSON.
+    """Parse shape, order and dtype of an .npy: a Python literal, nearly JSON.
 
     numpy's ast.literal_eval sometimes fails in several threads (CPython's issue 106905).
     """
@@ -180,7 +180,7 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _as_fields(description: Any) -> Any:
-    """Return a type, or a list of fields: tuples of name, type or fields, and perhaps a shape."""
+    """Return a type, or a list of fields: tuples of name, type and perhaps shape."""
     if not isinstance(description, list):
         if not _TYPE.fullmatch(description):  # numpy accepts more types, with warnings
             raise FormatError(f"it has values of type {description!r}")

@@ -44,7 +44,7 @@ class Publication:
 
     @classmethod
     def load(cls, folder: Path, name: str = PENDING) -> "Publication | None":
-        """Read the pending publication of a staging folder; with `DONE`, the completed one.
+        """Read the pending publication of a folder; with `DONE`, the completed one.
 
         Returns None if there is no such note. Raises FormatError if it is damaged.
         """
@@ -96,7 +96,7 @@ def staging_folder(output: Path) -> Path:
 
 
 def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[Path]:
-    """Return the staging folders of packs that may write one of these files; None for any file."""
+    """Return staging folders of packs that may write these files, or any (None)."""
     try:
         listed = sorted(
             name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX)
@@ -112,7 +112,7 @@ def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[
 
 
 def may_write(folder: Path, name: str) -> bool:
-    """Return True if a pack with that staging folder may write that file, judged by its name."""
+    """Return True if a pack with that staging folder may write a file so named."""
     output = Path(folder.name[1 : -len(_SUFFIX)])
     shard = next((name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending)), name)
     is_plain = "/" not in name and "\0" not in name and name not in ("", ".", "..")
@@ -127,7 +127,7 @@ def _is_staging(folder: Path) -> bool:
 
 
 def companions(shard: Path) -> list[Path]:
-    """Return the files that belong to a shard: its index, its report, and its offsets for DALI."""
+    """Return the companions of a shard: its index, report, and offsets for DALI."""
     return [index_path(shard), report_path(shard), shard.with_name(f"{shard.name}.idx")]
 
 
@@ -135,7 +135,7 @@ _ENDINGS = tuple(path.name[1:] for path in companions(Path("x")))
 
 
 def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of all present files of the sets, for `Publication`; the shards first.
+    """Return the names of all present files of the sets, the shards first.
 
     If one file replaces one file of the same name, it is not removed: the rename replaces it.
     """
@@ -156,7 +156,7 @@ def _shard_names(names: Iterable[str], beside: Iterable[Path]) -> list[str]:
 
 
 def complete_pending(output: Path, outputs: Iterable[Path], *, sync: bool = True) -> None:
-    """Complete pending publications of packs to `output`, or to sets that share files with it.
+    """Complete pending publications of `output`, and of sets that share its files.
 
     Raises StagingBusyError while another program does so, FormatError if a note is damaged.
 
@@ -174,7 +174,7 @@ def complete_pending(output: Path, outputs: Iterable[Path], *, sync: bool = True
 
 
 def _coming(folder: Path) -> tuple[str, ...]:
-    """Return the files that a pack began to publish; an empty tuple if its note is damaged."""
+    """Return the files that a pack began to publish; () if its note is damaged."""
     with contextlib.suppress(FormatError):
         if (publication := Publication.load(folder)) is not None:
             return publication.new
@@ -195,7 +195,7 @@ def _complete(folder: Path, *, is_kept: bool, sync: bool) -> None:
 
 
 def _is_bare(folder: Path) -> bool:
-    """Return True if only the lock is left: a pack was stopped while it removed its folder."""
+    """Return True if only the lock is left of a folder that a pack was removing."""
     return set(os.listdir(folder)) <= {LOCK_NAME}
 
 
@@ -206,7 +206,7 @@ def concerns_sets(names: Collection[str], outputs: Iterable[Path]) -> bool:
 
 
 def unfinished_files(folder: Path, pattern: str) -> list[Path]:
-    """Return the new files of pending publications that match a pattern, or a set's name."""
+    """Return files of pending publications that match a pattern or a set's name."""
     names = [name for each in staging_folders(folder) for name in _coming(each)]
     members = {name: member.output.name for name in names if (member := Member.of(Path(name)))}
     return [
@@ -217,7 +217,7 @@ def unfinished_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def refuse_unfinished(paths: Iterable[Path]) -> None:
-    """Raise MixedSetError if a pack replaces one of the files, or was stopped doing so."""
+    """Raise MixedSetError if a pack replaces one of the files, or was killed then."""
     listed = list(paths)
     for parent in dict.fromkeys(path.parent for path in listed):
         names = {path.name for path in listed if path.parent == parent}

@@ -1,4 +1,7 @@
-"""Shard: one file of a dataset and its identity. OpenShards: the open files of a dataset."""
+"""Shard: one file of a dataset and its identity.
+
+OpenShards: the open files of a dataset.
+"""
 
 import contextlib
 import errno
@@ -55,7 +58,7 @@ class Shard:
         return cls(path, container, status.st_size, status.st_mtime_ns, fingerprint, status.st_ino)
 
     def to_json(self, folder: Path) -> list[str | int]:
-        """Return what a saved index has of it: the path relative to `folder`, and its identity."""
+        """Return the path relative to `folder`, and the identity, for a saved index."""
         path = os.path.relpath(self.path, folder)
         return [path, self.container, self.size, self.mtime_ns, self.fingerprint]
 
@@ -77,13 +80,16 @@ def _fingerprint(descriptor: int) -> int:
 
 
 class Descriptors(np.ndarray[Any, np.dtype[np.int32]]):
-    """Descriptors by shard number, -1 for other shards. The files stay open as long as it lives."""
+    """Descriptors by shard number, -1 for other shards.
+
+    The files stay open as long as it lives.
+    """
 
     files: "list[_OpenFile]"
 
 
 class OpenShards:
-    """The descriptors of a dataset's shards, opened when first needed; their one owner.
+    """Owns the descriptors of a dataset's shards, opened when first needed.
 
     A descriptor is only read at given offsets, so threads and forked children may share it. A part
     of the files that the process may have open stay open for the next read.
@@ -102,7 +108,7 @@ class OpenShards:
         return OpenShards, (self._shards,)
 
     def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> Descriptors:
-        """Return the descriptors of the shards with these numbers, (number of shards,) int32."""
+        """Return the descriptors of these shards, (number of all shards,) int32."""
         table = np.full(len(self._shards), -1, np.int32).view(Descriptors)
         table.files = []
         # Not np.unique, which would import numpy.ma first.

@@ -1,4 +1,4 @@
-"""Sidecar: files beside images, with the same names and another ending, whose text is a column."""
+"""Sidecar: files beside images, with another ending, whose text is a column."""
 
 import os
 from collections import deque
@@ -114,7 +114,10 @@ class Sidecar:
         )
 
     def text(self) -> Text:
-        """Read the files, (n,); "" for images without one. Raises SourceError if not UTF-8."""
+        """Read the files, (n,); "" for images without one.
+
+        Raises SourceError if not UTF-8.
+        """
         offsets = offsets_of(self.sizes)
         values = np.empty(int(offsets[-1]), np.uint8)
         left = deque(range(0, len(self.rows), _BLOCK))
@@ -137,7 +140,7 @@ class Sidecar:
         return Text(values, offsets_of(lengths))
 
     def numbers(self) -> npt.NDArray[np.int64] | None:
-        """Return the numbers (n,) in the files; None if a file is missing or has no integer."""
+        """Return the integers (n,) in the files; None if a file lacks one."""
         if len(self.rows) < self.num_images:
             return None
         with suppress(ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Splits: adjacent folders of one dataset, such as train and val, that share their classes."""
+"""Splits: adjacent folders of one dataset, such as train and val."""
 
 import os
 from dataclasses import replace
@@ -11,7 +11,7 @@ from fastpack.files.name_summary import NameSummary
 
 
 def with_training_classes(root: Path, classes: Classes) -> Classes:
-    """Number the classes of a folder such as val like those of a folder train beside it.
+    """Number the classes of a folder such as val like those of train beside it.
 
     A model trained on train knows these numbers. Applies if train has all the classes and more,
     with a note. If train lacks a class, the labels stay, with a note.
@@ -38,7 +38,7 @@ def with_training_classes(root: Path, classes: Classes) -> Classes:
 
 
 def _class_folders(folder: Path) -> tuple[str, ...]:
-    """Return the names of inner folders with images; none for a link, or an unreadable folder."""
+    """Return inner folders with images; () for a link or an unreadable folder."""
     try:
         if folder.is_symlink():
             return ()
@@ -54,7 +54,10 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def _holds_images(folder: Path) -> bool:
-    """Return True if there are images below the folder. Mostly its first names show one."""
+    """Return True if there are images below the folder.
+
+    Mostly its first names show one.
+    """
     with os.scandir(folder) as entries:
         has_image = any(
             entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(entry.name)

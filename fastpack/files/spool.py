@@ -84,7 +84,7 @@ class Spool:
 
 
 def release(array: npt.NDArray[Any]) -> None:
-    """Free the memory of an array of `Spool.whole`; its pages return when they are read."""
+    """Free the memory of a `Spool.whole` array; reads bring its pages back."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base

@@ -35,7 +35,10 @@ def create_temporary(folder: int) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def temporary_in(folder: Path) -> Iterator[Path]:
-    """Yield the path of a new, empty file. It is removed at the end, unless it was renamed."""
+    """Yield the path of a new, empty file.
+
+    It is removed at the end, unless it was renamed.
+    """
     with _opened(folder) as above:
         name, descriptor = create_temporary(above)
         try:
@@ -47,7 +50,10 @@ def temporary_in(folder: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path | int) -> None:
-    """Remove the temporary files of dead writers from a folder. Ignores errors of the OS."""
+    """Remove the temporary files of dead writers from a folder.
+
+    Ignores errors of the OS.
+    """
     with contextlib.suppress(OSError), _opened(folder) as above:
         for name in filter(_NAME.fullmatch, os.listdir(above)):
             with contextlib.suppress(OSError):  # being written, or another user's

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Schema
 from fastpack.errors import FastpackError, OptionError
+from fastpack.images.batch import Batch
 from fastpack.loading.loader import Loader, LoaderOptions
 from fastpack.reading.options import OnError
 from fastpack.reading.reader import Reader

@@ -13,7 +13,6 @@ import numpy as np
 
 from fastpack._native.crc32c import crc32c
 from fastpack.core import checks
-from fastpack.core.batch import Batch
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.errors import (
     EmptySourceError,
@@ -22,6 +21,7 @@ from fastpack.errors import (
     OutOfRangeError,
     StateError,
 )
+from fastpack.images.batch import Batch
 from fastpack.images.transforms import Transform
 from fastpack.loading.prefetch import Prefetch
 from fastpack.loading.schedule import Schedule, StepPartition

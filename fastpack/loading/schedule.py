@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.threads import num_cores
+from fastpack.images.batch import Batch
 from fastpack.loading.prefetch import Prefetch
 from fastpack.reading.order import Order, Picks
 from fastpack.reading.reader import Reader

@@ -21,12 +21,12 @@ from fastpack.images.decode import (
     Failures,
     Outputs,
     check_output,
+    decode_images,
     decode_masks,
-    decode_pictures,
     empty_outputs,
     import_codecs,
     read_good_blobs,
-    refuse_pictures,
+    refuse_images,
     resample,
     upright_sizes,
 )
@@ -145,7 +145,7 @@ class ImagePipeline:
         out: Pixels | None,
         options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
-        refused, stand_in = refuse_pictures(encoded, options), least_side(self._options.steps)
+        refused, stand_in = refuse_images(encoded, options), least_side(self._options.steps)
         plan = self._plan(
             rows,
             epoch,
@@ -160,7 +160,7 @@ class ImagePipeline:
             if out is None
             else check_output(out, plan, *kind)
         )
-        failures = decode_pictures(encoded, plan, outs, options, refused)
+        failures = decode_images(encoded, plan, outs, options, refused)
         return _cleared(outs, failures), failures
 
     def _masks(
@@ -173,7 +173,7 @@ class ImagePipeline:
     ) -> tuple[Outputs, Failures]:
         """Class numbers (n, height, width): what the transform takes of each mask's image, nearest pixels, not normalized."""
         own = upright_sizes(
-            encoded.infos, self._options.orient, refused := refuse_pictures(encoded, options)
+            encoded.infos, self._options.orient, refused := refuse_images(encoded, options)
         )
         widths, heights = self._guiding_sizes(rows, own)
         plan = self._plan(rows, epoch, widths, heights)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.core import checks
-from fastpack.core.batch import Batch, with_failures
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
 from fastpack.core.keys import spread_by_key
@@ -22,12 +21,14 @@ from fastpack.core.threads import import_threads
 from fastpack.errors import Location, OptionError, OutOfRangeError, warn
 from fastpack.files.shard import OpenShards
 from fastpack.formats import discovery, protocols
-from fastpack.formats.choice import Choice
+from fastpack.formats.dataset_indexes import indexes_of, with_classes
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import checked_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
-from fastpack.formats.indexing import indexes_of, save_seek_points, with_classes
+from fastpack.formats.index_options import IndexOptions
+from fastpack.formats.indexing import save_seek_points
+from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
 from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.image_pipeline import ImagePipeline
@@ -90,7 +91,7 @@ def open(
         checked_kinds(kinds),
         options.on_error != "raise",
     )
-    choice = Choice(
+    index_options = IndexOptions(
         wanted,
         allow_external,
         untrusted,
@@ -109,7 +110,7 @@ def open(
         shards,
         save=save_index,
         index_dir=index_dir,
-        choice=choice,
+        options=index_options,
         seek_points=marks,
         limits=options.limits,
     )
@@ -448,7 +449,9 @@ class Reader(Sequence[dict[str, Any]]):
         failures |= self._index.failures(rows)
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
-        return with_failures(fields, rows, failures, skips=self._options.on_error == "skip")
+        return with_failures(
+            fields, rows, failures, skips=self._options.on_error == "skip", schema=self.schema
+        )
 
     def save_seek_points(self, index_dir: str | os.PathLike[str] | None = None) -> int:
         """Saves in the indexes what was learned with seek_points="lazy": later readers have it. Images that were not decoded yet are

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.schema import Schema
 from fastpack.errors import Location, MissingFileError, OptionError, SourceError, with_location
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
+from fastpack.images.batch import Batch
 from fastpack.sources.folder import from_folder
 from fastpack.sources.image_files import ImageFiles
 from fastpack.sources.sheet import TABLE_SUFFIXES, is_table
@@ -69,7 +69,7 @@ def source_of(
     sidecars: Sequence[str] | None = None,
     **columns: Any,
 ) -> ImageFiles:
-    """Return the source at a path: a folder of images, or a CSV, JSONL or Parquet table of them.
+    """Return the source at a path: a folder of images, or a table.
 
     Args:
         path: of the folder or table.

@@ -1,4 +1,7 @@
-"""TableColumn: a column of a table as text. Leaf: its values, by the rules of docs/tables.md."""
+"""TableColumn: a column of a table as text.
+
+Leaf: its values, by the rules of docs/tables.md.
+"""
 
 import math
 import re
@@ -69,7 +72,7 @@ class TableColumn:
         return self._num_rows
 
     def extend(self, values: Sequence[Any]) -> None:
-        """Append values. Raises SourceError for deep nesting, UnicodeEncodeError for bad text."""
+        """Append values. Raises SourceError (deep nesting) or UnicodeEncodeError."""
         types = set(map(type, values))
         for new in types - self.first_rows.keys():
             first = next(row for row, value in enumerate(values) if type(value) is new)
@@ -110,7 +113,10 @@ class TableColumn:
         return self._scalars.finished(Text)
 
     def leaves(self) -> Iterator["Leaf"]:
-        """Return the columns of numbers or text in this one. One of mixed types has a fault."""
+        """Return the columns of numbers or text in this one.
+
+        One of mixed types has a fault.
+        """
         scalars = [each for each in self.first_rows if each in _SCALARS and each is not type(None)]
         kinds = [*scalars[:1], *(each for each in self.first_rows if each in _NESTED)]
         if len(kinds) > 1:
@@ -202,7 +208,7 @@ class Leaf:
         notes.append(f"column {self.name!r}: its lists of {count} are kept one after another, flat")
 
     def text(self, role: str) -> Text:
-        """Return the values of a column that must be text or integers, as they are spelled."""
+        """Return values that must be text or integers, as they are spelled."""
         if self.fault is not None:
             raise self.fault
         if self.offsets or not self.column.first_rows.keys() <= {str, int, type(None)}:
@@ -211,7 +217,10 @@ class Leaf:
         return self.column.text()
 
     def labels(self, notes: list[str]) -> tuple[ColumnValues, Sequence[str]]:
-        """Return the labels, and the class names. Text labels are numbered in sorted order."""
+        """Return the labels, and the class names.
+
+        Text labels are numbered in sorted order.
+        """
         if self.fault is None and not self.offsets:
             remedy = "give it one, leave the row out, or name another column with label_column"
             self.refuse_missing(f"has no label; {remedy}")
@@ -243,7 +252,7 @@ class Leaf:
         return self.class_names
 
     def _refuse_alike(self, names: Sequence[str]) -> None:
-        """Refuse names that differ only in spaces around them: they are one name, misspelled."""
+        """Refuse names that differ only in outer spaces: they are one name."""
         seen: dict[str, str] = {}
         for name in names:
             if (other := seen.setdefault(name.strip(), name)) != name:
@@ -315,7 +324,10 @@ def _integers(column: TableColumn, text: Text) -> npt.NDArray[np.int64]:
 
 
 def _floats(column: TableColumn, text: Text, notes: list[str]) -> npt.NDArray[np.float64]:
-    """Return floats, NaN for missing values. Integers beside these must be exact floats too."""
+    """Return floats, NaN for missing values.
+
+    Integers beside these must be exact floats too.
+    """
     if int in column.first_rows and (found := _first(text, _is_large_integer)):
         row, number = found
         why = "missing values" if column.num_missing else "floats"

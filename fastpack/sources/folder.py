@@ -1,4 +1,4 @@
-"""from_folder: a folder tree of images, where folders are classes, or a flat folder."""
+"""from_folder: a tree of class folders with images, or a flat folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +17,12 @@ def from_folder(
     class_folder: ClassFolder | None = None,
     sidecars: Sequence[str] | None = None,
 ) -> ImageFiles:
-    """List the images below a folder, in sorted order. A sample's key is its path below the folder.
+    """List the images below a folder, in sorted order.
 
-    Labels number the class folders in sorted order. `notes` has all guesses and omissions: hidden
-    and system files, files of other endings, folders without images, images beside the class
-    folders. Folders that cannot be listed are faults, with a slash at the end of their keys.
+    A sample's key is its path below the folder. Labels number the class folders in sorted order.
+    `notes` has all guesses and omissions: hidden and system files, files of other endings, folders
+    without images, images beside the class folders. Folders that cannot be listed are faults, with
+    a slash at the end of their keys.
 
     Args:
         root: the folder. It may be a link itself.

@@ -20,7 +20,7 @@ _MAX_BLOCKS = 32  # batches whose memory is reused, one for each thread
 
 
 class ImageColumn(Protocol):
-    """One blob for each of n samples: its bytes in `sizes`, (n,), and known errors in `faults`."""
+    """One blob for each of n samples. `sizes`: bytes, (n,). `faults`: known errors."""
 
     sizes: npt.NDArray[np.int64]
     faults: Mapping[int, FastpackError]
@@ -30,7 +30,10 @@ class ImageColumn(Protocol):
     def location(self, row: int) -> Location: ...
 
     def read(self, rows: Rows) -> Ragged:
-        """Return the blobs. Raises the error of the first that cannot be read, with its place."""
+        """Return the blobs.
+
+        Raises the error of the first that cannot be read, with its place.
+        """
         ...
 
     def fingerprints(self) -> dict[str, str]: ...

@@ -1,4 +1,7 @@
-"""ImageFiles: a list of images with labels and other columns. Folders and tables become one too."""
+"""ImageFiles: a list of images with labels and other columns.
+
+Folders and tables become one too.
+"""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -9,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.order import hash_rows
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text, digest
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.errors import (
@@ -21,6 +23,7 @@ from fastpack.errors import (
 )
 from fastpack.files.escapes import escaped_bytes, escaped_names
 from fastpack.files.file_names import FileNames
+from fastpack.images.batch import Batch
 from fastpack.sources.column import ColumnValues
 from fastpack.sources.image_column import ImageBytesColumn, ImageColumn, ImagePathColumn
 

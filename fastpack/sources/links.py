@@ -1,4 +1,4 @@
-"""Paths of an untrusted table that lead out of its folder, by their names or by links."""
+"""Paths of an untrusted table that lead out of its folder."""
 
 import os
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from fastpack.files.link_policy import LinkPolicy
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder: whether it is below the root once links are followed, and its names of links."""
+    """A folder: whether it is below the root, links followed, and its links."""
 
     is_below: bool
     links: frozenset[str]
 
 
 def links_out(paths: Iterable[str], root: str) -> dict[int, FastpackError]:
-    """Return an error for each file outside of `root`, once all links are followed, by row.
+    """Return an error for each file outside of `root`, links followed, by row.
 
     A folder below `root` is listed once, and only links in it are followed. Nothing outside is
     listed or opened. Links that are made later are not noticed.

@@ -1,4 +1,4 @@
-"""Parquet tables: their columns, and the cells that hold images or other bytes (docs/tables.md)."""
+"""Parquet tables: columns, and cells with images or bytes (docs/tables.md)."""
 
 import json
 import tempfile
@@ -34,7 +34,7 @@ _MAX_DEPTH = 32
 
 @dataclass(frozen=True)
 class Cells:
-    """A column of n cells of bytes: images of Hugging Face's hub, {bytes, path}, or binary values.
+    """A column of n cells of bytes: {bytes, path} of Hugging Face, or binary values.
 
     Args:
         name: of the field.
@@ -59,7 +59,10 @@ class Cells:
 
     @cached_property
     def blobs(self) -> Ragged:
-        """The bytes of all cells, (n,); empty if missing. Large ones are in a temporary file."""
+        """The bytes of all cells, (n,); empty if missing.
+
+        Large ones are in a temporary file.
+        """
         lengths = array("q")
         folder = Path(tempfile.gettempdir())
         with closing(Spool(folder, np.uint8)) as spool:
@@ -95,7 +98,7 @@ class Cells:
 
 
 def parquet_columns(path: Path, notes: list[str]) -> list[Leaf | Cells]:
-    """Return the columns of a file, or of a folder NAME.parquet, whose files are sorted by name."""
+    """Return the columns of a file, or of the sorted files of a folder NAME.parquet."""
     parts = _parts(path)
     with _arrow_errors(path):
         schema = next(_opened(parts)).schema_arrow
@@ -137,7 +140,10 @@ def _pyarrow() -> Any:
 
 @contextmanager
 def _arrow_errors(path: Path) -> Iterator[None]:
-    """Turn errors of Arrow into FastpackErrors. Its data errors include OSErrors without errno."""
+    """Turn errors of Arrow into FastpackErrors.
+
+    Its data errors include OSErrors without errno.
+    """
     pyarrow = _pyarrow()
     try:
         yield
@@ -246,7 +252,7 @@ def _is_image(of: Any) -> bool:
 
 
 def _plain(of: Any, name: str, notes: list[str], depth: int = 0) -> Any:
-    """Return the type that values are read as: text for times and decimals, which stay exact.
+    """Return the type that values are read as: text for times and decimals.
 
     Raises SourceError for other types.
     """

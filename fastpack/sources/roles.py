@@ -1,4 +1,4 @@
-"""Roles: the columns of a table with images, labels, keys and class names (docs/tables.md)."""
+"""Roles: a table's columns of images, labels, keys, classes (docs/tables.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def _named(sheet: Sheet, name: str, argument: str) -> str:
 
 
 def _usual(wanted: Sequence[str], among: Sequence[str], notes: list[str], role: str) -> str | None:
-    """Return the first of the usual names, in any case, and with spaces or hyphens too."""
+    """Return the first of the usual names, in any case, with "_", "-" or spaces."""
     spelled = {name: name.casefold().replace(" ", "_").replace("-", "_") for name in among}
     found = sorted(
         (wanted.index(usual), name != usual, name)

@@ -1,4 +1,4 @@
-"""Sheet: a table as columns, from CSV or JSON lines, or by parquet.py (docs/tables.md)."""
+"""Sheet: a table as columns. Reads CSV and JSON lines (docs/tables.md)."""
 
 import csv
 import json
@@ -34,7 +34,10 @@ _MAX_SHOWN = 20  # names of columns in a message
 
 
 def is_table(path: str | Path) -> bool:
-    """Return True for the name of a table. A folder NAME.parquet is one, as Spark writes it."""
+    """Return True for the name of a table.
+
+    A folder NAME.parquet is one, as Spark writes it.
+    """
     suffix = Path(path).suffix.lower()
     return suffix in TABLE_SUFFIXES and (suffix == ".parquet" or not os.path.isdir(path))
 
@@ -66,7 +69,7 @@ class Sheet:
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Read a table. Raises SourceError, EmptySourceError, MissingFileError, UnreadableFileError."""
+    """Read a table. Raises SourceError, EmptySourceError or UnreadableFileError."""
     notes = list[str]()
     with os_errors_at(path, "read the table"), _format_errors(path):
         _refuse_pipes(path)
@@ -116,7 +119,10 @@ def _read(path: Path, notes: list[str]) -> Iterable[Any]:
 
 
 def _named(columns: Sequence[Any], path: Path, notes: list[str]) -> Iterator[Any]:
-    """Return the columns with unique, nonempty names. A column without a name is left out."""
+    """Return the columns with unique, nonempty names.
+
+    A column without a name is left out.
+    """
     seen = set[str]()
     for number, column in enumerate(columns):
         name = column.name.strip()
@@ -168,7 +174,7 @@ def _csv_leaves(file: IO[str], path: Path, notes: list[str]) -> Iterator[Leaf]:
 
 
 def _delimiter(header: str, path: Path, notes: list[str]) -> str:
-    """Return the delimiter of the file's ending; if not in the header, its most frequent one."""
+    """Return the usual delimiter of the ending, or else the header's most frequent."""
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
     likely = max(_DELIMITERS, key=header.count)
     if usual in header or not header.count(likely):

@@ -1,4 +1,4 @@
-"""from_table: a CSV, JSON lines or Parquet table with a row for each image (docs/tables.md)."""
+"""from_table: a table with a row for each image (docs/tables.md)."""
 
 import errno
 import os
@@ -46,7 +46,7 @@ def from_table(
     fields: Sequence[str] | None = None,
     allow_external: bool = False,
 ) -> ImageFiles:
-    """Read a table with a row for each image, in its order. docs/tables.md has all rules.
+    """Read a table with a row for each image. docs/tables.md has all rules.
 
     Images are files that the table names, or cells of a Parquet table. A column `key` has the
     samples' keys; without, these are the paths below `root`. A column `class_name` beside labels
@@ -88,10 +88,7 @@ def from_table(
     )
     sheet = read_sheet(path_of("path", path))
     roles = find_roles(sheet, path_column, label_column)
-    folder = sheet.path.parent if root is None else path_of("root", root)
-    if not folder.is_dir():
-        message = "root must be the folder of the table's paths; check it"
-        raise MissingFileError(errno.ENOENT, with_location(message, Location(folder)))
+    folder = sheet.path.parent if root is None else _existing_folder(root)
     builder = _SourceBuilder(sheet, roles, folder, allow_external=allow_external)
     builder.take_images()
     builder.take_labels()
@@ -99,8 +96,16 @@ def from_table(
     return builder.source()
 
 
+def _existing_folder(root: str | Path) -> Path:
+    folder = path_of("root", root)
+    if not folder.is_dir():
+        message = "root must be the folder of the table's paths; check it"
+        raise MissingFileError(errno.ENOENT, with_location(message, Location(folder)))
+    return folder
+
+
 class _SourceBuilder:
-    """Builds a source from the columns of a sheet: images and keys, labels, then all others."""
+    """Builds a source from a sheet: images and keys, labels, then other columns."""
 
     def __init__(self, sheet: Sheet, roles: Roles, folder: Path, *, allow_external: bool) -> None:
         self._sheet, self._roles, self._folder = sheet, roles, folder
@@ -141,7 +146,7 @@ class _SourceBuilder:
         self._keys = keys if key is None else self._key_column(self._sheet.leaves[key])
 
     def _cell_keys(self, cells: Cells) -> Text:
-        """Return the names beside the images if they are unique, else the numbers of the rows."""
+        """Return the names beside the images if unique, else the numbers of the rows."""
         names = list(cells.names)
         if all(names) and len(set(names)) == len(names):
             return Text.of(map(outer_key, names))
@@ -307,7 +312,7 @@ class _SourceBuilder:
         return os.path.isfile(path)
 
     def _note_stray(self, column: Leaf, names: Text, stray: int) -> None:
-        """Note that a column is not taken as images, since some row is not the name of one."""
+        """Note that a column is not taken as images, since a row is not an image's name."""
         likely = next(filter(_is_image_name, names), "")
         if not likely or not self._is_file(likely):
             return

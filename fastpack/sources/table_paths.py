@@ -57,7 +57,7 @@ def located(names: Text, folder: Path, notes: list[str]) -> tuple[FileNames, Tex
 
 
 def with_slashes(names: Text, folder: Path, notes: list[str]) -> Text:
-    """Replace backslashes by slashes, with a note, if only so the first such name is a file."""
+    """Replace backslashes by slashes if only so the first such name is a file."""
     is_backslash = names.values == ord("\\")
     if not is_backslash.any():
         return names
@@ -79,7 +79,7 @@ def leads_out(path: Path, folder: Path) -> bool:
 
 
 def outer_key(name: str) -> str:
-    """Return the key of a path outside of the table's folder, without the parts that lead out.
+    """Return the key of a path outside of the table's folder.
 
     >>> outer_key("/data/a/1.jpg"), outer_key("../b/./1.jpg"), outer_key("c/../../1.jpg")
     ('data/a/1.jpg', 'b/1.jpg', '1.jpg')

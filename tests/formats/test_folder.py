@@ -10,7 +10,8 @@ import fastpack
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, SourceError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats import registry, saved_index
+from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index
 from fastpack.sources import from_folder as folder_source
 from tests.support.command_line import run
@@ -129,9 +130,9 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_noticed(root, change):
     fastpack.build_indexes(root)
-    assert saved_index.saved_index(root) is not None
+    assert FileIndex(root).saved() is not None
     change(root)
-    assert saved_index.saved_index(root) is None
+    assert FileIndex(root).saved() is None
     dataset = fastpack.open(root, decode=False)
     assert dataset.index.shards == (registry.named("folder").shard(root),)
     batch = dataset.read(np.arange(len(dataset)))
@@ -160,7 +161,7 @@ def test_an_index_that_names_files_elsewhere(root, name):
     (root.parent / "secret.jpg").write_bytes(FILES["cat/1.jpg"])
     fastpack.build_indexes(root)
     arrays = load_npz(index_path(root))
-    keys = fastpack.Text.of([name, *sorted(FILES)[1:]])
+    keys = fastpack.core.Text.of([name, *sorted(FILES)[1:]])
     index_path(root).unlink()
     save_npz(
         index_path(root),
@@ -197,7 +198,7 @@ def test_an_index_whose_names_are_gone(root):
     assert list(fastpack.open(root).columns["key"]) == sorted(FILES)
 
 
-# What is refused
+# Errors
 
 
 def test_no_images(tmp_path):

@@ -1,4 +1,4 @@
-"""Fields, names and classes that could be lost in silence: refused, kept, or noted."""
+"""Fields, names and classes that could be lost silently are refused, kept or noted."""
 
 import json
 
@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, Ragged
+from fastpack import PackOptions
+from fastpack.core import Ragged
 from fastpack.errors import FastpackError, FormatError, OptionError, SchemaError, SourceError
 from fastpack.files.classes import ClassMap, classes_of
 from fastpack.reading.class_lists import class_list
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, photo, save
 from tests.support.tars import IMAGES, opened, write_tar
 
@@ -245,8 +247,8 @@ def test_an_image_column_with_an_empty_cell_is_noted(tmp_path, files):
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,i/1.jpg", "i/2.jpg,1,")
     found = fastpack.from_table(path)
     assert (
-        "column 'mask' is kept as text: it names images, but row 1 holds nothing; name it in image_columns"
-        in found.notes[0]
+        "column 'mask' is kept as text: it names images, but row 1 holds nothing; "
+        "name it in image_columns" in found.notes[0]
     )
     assert found.schema["mask"].kind == "text"
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,gone.jpg", "i/2.jpg,1,")

@@ -53,9 +53,9 @@ def test_other_things_are_no_files(take, data):
         take(data)
 
 
-def test_the_place_of_a_probe_is_a_place():
-    with pytest.raises(OptionError, match="place must be a Location or None"):
-        fastpack.probe(b"", place=np.zeros(2))
+def test_the_location_of_a_probe_is_a_location():
+    with pytest.raises(OptionError, match="location must be a Location or None"):
+        fastpack.probe(b"", location=np.zeros(2))
 
 
 @pytest.mark.parametrize("quality", [0, -5, 101, 1000, "9", float("nan"), None, True])
@@ -77,7 +77,7 @@ def test_encode_refuses_what_is_no_array_or_no_name():
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "bmp", "tiff"])
 def test_an_image_has_pixels(format, capfd):
     for shape in ((0, 9, 3), (9, 0, 1)):
-        with pytest.raises(ShapeError, match="at least one pixel"):
+        with pytest.raises(ShapeError, match="no pixels to encode"):
             fastpack.encode(np.zeros(shape, np.uint8), format)
     assert capfd.readouterr() == ("", "")
 

@@ -1,4 +1,4 @@
-"""Transforms: their boxes, their distributions against torchvision's documented procedure, their numbers."""
+"""Transforms: boxes, distributions as torchvision documents them, normalized values."""
 
 import math
 import random
@@ -196,7 +196,7 @@ class TestComposition:
         assert boxes(plan_batch([LeftHalf(), HorizontalFlip(1.0)], [10], [4])) == [(0, 0, 5, 4)]
 
     def test_two_resizes_are_refused(self):
-        with pytest.raises(errors.OptionError, match="once"):
+        with pytest.raises(errors.OptionError, match="a second resize"):
             plan_batch([Resize(5), Resize(7)], [10], [10])
 
     @pytest.mark.parametrize("step", [CenterCrop(50), RandomCrop(50)], ids=str)
@@ -255,7 +255,7 @@ class TestPadding:
 
     @staticmethod
     def padded(pixels, size, fill):
-        """As torchvision documents CenterCrop: padded to the size, the odd pixel behind; then cropped."""
+        """As torchvision documents CenterCrop: padded, an odd pixel at the end; then cropped."""
         height, width = (
             max(0, side - there) for side, there in zip(size, pixels.shape, strict=False)
         )

@@ -27,7 +27,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
+from fastpack.formats.file_options import Layout
 from fastpack.formats.hdf5.checksums import refuse_damaged
 from fastpack.formats.hdf5.columns import DATASETS, dataset_name, refuse_fields
 from fastpack.formats.hdf5.index import IndexBuilder
@@ -35,24 +35,30 @@ from fastpack.formats.hdf5.members import safe_dataset
 from fastpack.formats.hdf5.opening import open_file
 from fastpack.formats.hdf5.write_encoded import EncodedWriter
 from fastpack.formats.hdf5.write_fields import FieldsWriter
-from fastpack.formats.hdf5.write_pixels import PixelsWriter
+from fastpack.formats.hdf5.write_pixels import PixelsWriter, chunk_of
 from fastpack.formats.hdf5.write_vlen import VlenWriter
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.salvage import FindUnreadable, Survey
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What h5py throws for a file whose bytes are damaged: it depends on which.
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
 
 
-_BY_DEFAULT = Choice()
+_BY_DEFAULT = IndexOptions()
 
 
 class Hdf5Container:
     name = "hdf5"
+    title = "HDF5"
     suffixes: tuple[str, ...] = (".h5", ".hdf5", ".hdf", ".he5")
+    layouts: tuple[Layout, ...] = ("auto", "encoded", "vlen", "pixels")
+    index_options = frozenset({"axes"})
+    saves_index = True
 
     def recognises(self, head: bytes) -> bool:
         """The signature stands at byte 0, or at 512 and its doublings when a user block comes first."""
@@ -60,6 +66,9 @@ class Hdf5Container:
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         return writer_of(path, plan)
+
+    def chunk_of(self, plan: ShardPlan) -> int:
+        return chunk_of(plan)
 
     def refuse_fields(self, schema: Schema) -> None:
         refuse_fields(schema)
@@ -72,22 +81,24 @@ class Hdf5Container:
         limits: Limits = DEFAULT_LIMITS,
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
-        choice: Choice = _BY_DEFAULT,
+        options: IndexOptions = _BY_DEFAULT,
     ) -> Index:
-        choice = replace(choice, kinds=kinds) if kinds else choice
+        options = replace(options, kinds=kinds) if kinds else options
         with _read(path) as file:
             shard = self._opened_shard(file, path)
             if check:
                 refuse_damaged(file, shard)
-            return IndexBuilder(file, shard, check=check, limits=limits, choice=choice).index()
+            return IndexBuilder(file, shard, check=check, limits=limits, options=options).index()
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
+    ) -> Index:
         """For files that others wrote. Raises FormatError when an untrusted one has images that only the library can read."""
-        if not choice.untrusted:
-            return self.index(path, limits=limits, choice=choice)
+        if not options.untrusted:
+            return self.index(path, limits=limits, options=options)
         from fastpack.formats.hdf5.sandbox import index_apart
 
-        index = index_apart(path, choice, limits)
+        index = index_apart(path, options, limits)
         for name, spans in index.spans.items():
             lost = (spans["offset"] == NO_SPAN) & ~np.isin(
                 index.shard_numbers, list(index.chunks.get(name, {}))
@@ -101,6 +112,25 @@ class Hdf5Container:
                 )
         return index
 
+    def is_virtual_dataset(self, path: Path) -> bool:
+        from fastpack.formats.hdf5.virtual import is_virtual_dataset
+
+        return is_virtual_dataset(path)
+
+    def write_virtual_dataset(
+        self, path: Path, shards: Sequence[Path], *, sync: bool = True
+    ) -> None:
+        from fastpack.formats.hdf5.virtual import write_virtual_dataset
+
+        write_virtual_dataset(path, shards, sync=sync)
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        from fastpack.formats.hdf5.salvage import survey  # late: few files are damaged
+
+        return survey(self, path, saved, limits, find_unreadable)
+
     def explain(self, path: Path) -> list[str]:
         """A line for each array of images in the file: how it is stored and read, or why it is left out."""
         with _read(path) as file:
@@ -109,7 +139,7 @@ class Hdf5Container:
                 self._opened_shard(file, path),
                 check=False,
                 limits=DEFAULT_LIMITS,
-                choice=_BY_DEFAULT,
+                options=_BY_DEFAULT,
             ).explain()
 
     def shard(self, path: Path) -> Shard:
@@ -189,10 +219,12 @@ def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
         return FieldsWriter(path, plan)
     if field.kind == "pixels":
         return PixelsWriter(path, plan, field)
-    if plan.layout == "pixels":
+    if plan.options.layout == "pixels":
         raise SchemaError("the layout `pixels` needs decoded images of one size; give a size")
     return (
-        VlenWriter(path, plan, field) if plan.layout == "vlen" else EncodedWriter(path, plan, field)
+        VlenWriter(path, plan, field)
+        if plan.options.layout == "vlen"
+        else EncodedWriter(path, plan, field)
     )
 
 

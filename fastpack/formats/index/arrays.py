@@ -1,4 +1,4 @@
-"""Arrays of a saved index: their names, and the columns and chunk tables made of them."""
+"""Arrays of a saved index: names, and the columns and chunks made of them."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _COLUMN_DTYPES = {"int": "i", "float": "f"}
 
 
 def escaped(name: str) -> str:
-    """Return a field's name as a part of an array's name, where "/" and NUL have a meaning."""
+    """Return a field's name without the "/" and NUL that array names cannot have."""
     letters = name.encode("utf-8", "surrogatepass")
     return "".join(
         chr(letter) if letter in _PLAIN_LETTERS else f"%{letter:02x}" for letter in letters
@@ -65,7 +65,7 @@ def is_column(column: Column, field: Field, num_samples: int) -> bool:
 
 
 def is_record_table(field: Field, table: Any, dtype: np.dtype[Any], num_samples: int) -> bool:
-    """Return True for a record of this dtype for each sample; for a list, for each of its blobs."""
+    """Return True for a record of this dtype for each sample, or each of its blobs."""
     if (type(table) is Ragged) != field.is_list or len(table) != num_samples:
         return False
     flat = flat_values(table)

@@ -1,4 +1,4 @@
-"""ChunkTable: where the chunks of a stored array are, for samples that have no span."""
+"""ChunkTable: places of the chunks of an array, for samples without spans."""
 
 import json
 import math
@@ -25,7 +25,7 @@ Wanted = tuple[Rows, Rows, Rows, Rows]
 
 
 def has_checksums(filters: npt.NDArray[Any]) -> bool:
-    """Return True if a flipped bit in chunks with these filters, (k,) FILTER, is detected."""
+    """Return True if these filters, (k,) FILTER, detect a flipped bit."""
     return bool(np.isin(filters["id"], _CHECKING_FILTERS).any())
 
 
@@ -64,7 +64,7 @@ class ChunkTable:
         return math.prod(self.chunk_shape) * len(self.fill)
 
     def wanted(self, samples: Rows, rows: Rows) -> Wanted:
-        """Group samples (n,), and the rows of the batch that they go to, by layer of the grid.
+        """Group samples (n,), and their rows of the batch, by layer of the grid.
 
         Layers come in the order in which the batch first needs them. So the reported failure is
         the one of the lowest row.
@@ -88,7 +88,7 @@ class ChunkTable:
             raise LimitError(with_location(f"{message}; {remedy}", location))
 
     def check(self, file_bytes: int, location: Location) -> None:
-        """Raise FormatError or TruncatedFileError for a table that a sound file cannot have."""
+        """Raise FormatError or TruncatedFileError if no sound file has such a table."""
         if not self._is_sound():
             message = "the chunk table is not valid"
             remedy = "delete the index, or restore the file from its source"

@@ -1,4 +1,4 @@
-"""Seek points for the JPEGs of an index, found by decoding the codes of each image once."""
+"""Finds seek points for the JPEGs of an index: decodes the codes of each once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.decode import MarkBatch
+from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Ragged
 from fastpack.core.threads import num_cores, run_in_threads
@@ -77,7 +77,7 @@ class _Search:
 
 
 def can_have_seek_points(spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> Mask:
-    """Return which images may have a table: JPEGs in one piece that are not progressive."""
+    """Return which images may have a table: baseline JPEGs in one piece."""
     return np.asarray(
         (infos["format"] == JPEG) & (infos["progressive"] == 0) & (spans["offset"] != NO_SPAN)
     )
@@ -96,7 +96,7 @@ def tables_of(
 def _found(
     spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int
 ) -> tuple[SeekPoints, list[Outcome]]:
-    job = MarkBatch(spans, fds=fds, keep_going=keep_going)
+    job = SeekPointBatch(spans, fds=fds, keep_going=keep_going)
     run_in_threads(job.run, max(1, min(num_workers, len(spans))))
     lengths = np.zeros(len(spans), np.int64)
     job.lengths(lengths)

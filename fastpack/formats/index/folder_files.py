@@ -23,7 +23,7 @@ class Files:
 
     @classmethod
     def concatenate(cls, pieces: "Sequence[Files | None]", counts: Sequence[int]) -> "Files | None":
-        """Join pieces. A piece that is None has `counts` samples that are not files of a folder."""
+        """Join pieces. None stands for `counts` samples that are not files."""
         if all(piece is None for piece in pieces):
             return None
         none = [Files(Text.of([""] * count), np.zeros(count, np.int64)) for count in counts]

@@ -1,4 +1,4 @@
-"""Index: the table of a dataset's samples, with columns in memory and spans of blobs in files."""
+"""Index: the table of a dataset's samples: columns, and spans of blobs."""
 
 import json
 import re
@@ -113,7 +113,7 @@ class Index:
     receipt: str = ""
 
     def __post_init__(self) -> None:
-        """Take views that cannot be written to: readers, threads and parts share these arrays."""
+        """Take read-only views: readers, threads and parts share these arrays."""
         settle(self, **self._each_table(lambda table, values: table.read_only(values)))
 
     def __len__(self) -> int:
@@ -137,7 +137,10 @@ class Index:
         return replace(self, schema=replace(self.schema, fields=selected), **tables)
 
     def relabeled(self, class_names: tuple[str, ...]) -> "Index":
-        """Renumber the labels by `class_names`. Raises SourceError for a class not among them."""
+        """Renumber the labels by `class_names`.
+
+        Raises SourceError for a class not among them.
+        """
         if "label" not in self.columns:
             message = "there are no labels to renumber; leave classes out"
             raise OptionError(with_location(message, self.location(0)))
@@ -207,7 +210,7 @@ class Index:
         return replace(self, original_digest=earlier.original_digest or earlier.record_digest)
 
     def check_spans(self) -> None:
-        """Raise TruncatedFileError for a span past its file's end, FormatError for an unknown file.
+        """Raise TruncatedFileError or FormatError for a span outside of the shards.
 
         Compares offsets and lengths with the sizes of the shards.
         """
@@ -351,7 +354,10 @@ def _with_present_names(arrays: Arrays) -> Arrays:
 
 
 def concatenate(indexes: Sequence[Index]) -> Index:
-    """Return one index over the samples of all. Raises SchemaError if their fields differ."""
+    """Return one index over the samples of all.
+
+    Raises SchemaError if their fields differ.
+    """
     if len(indexes) == 1:
         return indexes[0]
     joined = Joined(

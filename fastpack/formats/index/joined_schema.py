@@ -33,7 +33,7 @@ def are_joinable(ours: Sequence[Field], theirs: Sequence[Field]) -> bool:
 
 
 def _is_joinable(mine: Field, other: Field) -> bool:
-    """Compare kinds. BGR pixels join only BGR pixels: those of unknown color are read as RGB."""
+    """Compare kinds. BGR pixels join only BGR: unknown colors are read as RGB."""
     is_bgr = [field.color == "BGR" for field in (mine, other)]
     return (
         kind_of(replace(mine, color="")) == kind_of(replace(other, color=""))
@@ -50,11 +50,11 @@ def _common_field(mine: Field, other: Field) -> Field:
 
 
 def _float_width(dtype: str) -> tuple[int, str]:
-    """Return a sort key of numpy's float names by size: float128 is wider than float64."""
+    """Return a sort key of numpy's float names: float128 is wider than float64."""
     return len(dtype), dtype
 
 
 def kind_of(field: Field) -> str:
-    """Return name and kind; for pixels, which are read as stored, also dtype, axes and color."""
+    """Return name and kind; for pixels also dtype, axes and color."""
     stored = (field.dtype, field.axes, field.color) if field.kind == "pixels" else ()
     return f"{field.name}: {' '.join(filter(None, (field.kind, *stored)))}"

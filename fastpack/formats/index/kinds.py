@@ -47,14 +47,14 @@ def by_field(kinds: Kinds, stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
-    """Return the kind given for the first of these names that has one, and whether it is a list."""
+    """Return the kind of the first of these names, and whether it is a list."""
     kind = next((kinds[name] for name in names if name in kinds), "")
     known = next((each for each in KINDS if each == kind.removesuffix(_LIST)), None)
     return known, kind.endswith(_LIST)
 
 
 def has_kinds(index: Index, kinds: Kinds) -> bool:
-    """Return True when all these fields exist and have these kinds; a list of images is images."""
+    """Return True if all fields exist with these kinds. image[] counts as image."""
     fields = {field.name: field for field in index.schema.fields}
     named = by_field(kinds, {name: field.source_name for name, field in fields.items()})
     return all(
@@ -64,7 +64,7 @@ def has_kinds(index: Index, kinds: Kinds) -> bool:
 
 
 def changed_kinds(earlier: Index, index: Index) -> list[str]:
-    """Return a note on each field that had another kind in an earlier index of the file."""
+    """Return a note on each field that had another kind in an earlier index."""
     found = {field.name: kind_of(field) for field in index.schema.fields}
     why = "the file has other records than when it was indexed as"
     return [
@@ -75,7 +75,7 @@ def changed_kinds(earlier: Index, index: Index) -> list[str]:
 
 
 def refuse_kinds(index: Index, kinds: Kinds) -> None:
-    """Raise SchemaError for a field that does not exist, or cannot have the given kind."""
+    """Raise SchemaError for a field that is missing or cannot have its kind."""
     for name, kind in kinds.items():
         if not has_kinds(index, {name: kind}):
             known = ", ".join(f"{field.name}: {kind_of(field)}" for field in index.schema.fields)
@@ -116,7 +116,7 @@ def _guessed(index: Index) -> dict[str, Field]:
 
 
 def _is_empty(index: Index, field: Field) -> bool:
-    """Return True for a text that is empty in all samples of a file: it may have any kind."""
+    """Return True for a text that is empty in all samples: it may have any kind."""
     column = index.columns.get(field.name)
     return isinstance(column, Ragged) and not len(flat_values(flat_values(column).values))
 

@@ -42,7 +42,7 @@ class Stored:
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """Columns by field; made once, since the names of a folder's files are one of them."""
+        """Columns by field; made once, since files of a folder share one of them."""
         return {field.name: self.values("column", field) for field in self.schema.columns}
 
     def values(self, kind: str, field: Field) -> Column:

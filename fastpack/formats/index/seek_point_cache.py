@@ -23,11 +23,11 @@ _MAX_PIECE_WORDS = 2 ** (_PIECE_SHIFT - _START_SHIFT)
 
 
 class SeekPointCache:
-    """The tables of the samples that were decoded so far. A reader and its parts share one.
+    """The tables of the samples that were decoded so far.
 
-    Thread-safe without locks, which a fork could leave locked. Words are in pieces that never
-    change, and an entry is one number, written at once. A pickled cache is empty: each process
-    fills its own.
+    A reader and its parts share one. Thread-safe without locks, which a fork could leave locked.
+    Words are in pieces that never change, and an entry is one number, written at once. A pickled
+    cache is empty: each process fills its own.
 
     Args:
         names: of the image fields that get tables.

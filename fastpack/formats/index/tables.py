@@ -180,7 +180,7 @@ class SeekPointTables(PerSample[Mapping[str, SeekPoints]]):
     def concatenate(
         self, tables: Sequence[Mapping[str, SeekPoints]], joined: Joined
     ) -> Mapping[str, SeekPoints]:
-        """Indexes without seek points get empty ones, so that those of the others are kept."""
+        """Join them. Indexes without seek points get empty ones."""
         names = dict.fromkeys(name for table in tables for name in table)
         pairs = list(zip(tables, joined.counts, strict=True))
         return {
@@ -212,7 +212,10 @@ Chunks = Mapping[str, Mapping[int, ChunkTable]]
 
 
 class ChunkTables(PerSample[Chunks]):
-    """The chunks: pixels name -> shard number -> ChunkTable. Record numbers count in a table."""
+    """The chunks: pixels name -> shard number -> ChunkTable.
+
+    Record numbers count in a table.
+    """
 
     def take(self, table: Chunks, rows: Rows) -> Chunks:
         return table
@@ -300,7 +303,10 @@ def _select(table: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, An
 
 
 def _concatenate(tables: list[Column], field: Field) -> Any:
-    """Join tables of a field. Scalars of one shard become lists of one if another has lists."""
+    """Join tables of a field.
+
+    Scalars of one shard become lists of one if another has lists.
+    """
     if field.is_list:
         tables = [_as_lists(table) for table in tables]
     return concatenate_values(tables)

@@ -26,6 +26,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds, given_kind
 from fastpack.formats.protocols import ShardPlan
+from fastpack.formats.salvage import Damage, FindUnreadable, Survey
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
 from fastpack.formats.tfrecord.damaged import UndamagedRecords
@@ -36,7 +37,7 @@ from fastpack.formats.tfrecord.feature_names import (
     public_names,
     with_escapes,
 )
-from fastpack.formats.tfrecord.scan import Window, windows
+from fastpack.formats.tfrecord.scan import Window, windows_of
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
 
 _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
@@ -46,6 +47,7 @@ _TOO_MANY, _WRONG_KIND = 6, 16
 
 class TfRecordContainer(SpanContainer):
     name = "tfrecord"
+    title = "TFRecord"
     suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
     def recognises(self, head: bytes) -> bool:
@@ -90,12 +92,12 @@ class TfRecordContainer(SpanContainer):
         kinds: Kinds,
         fields: Collection[str] | None = None,
     ) -> Index:
-        shard = self.shard(path)  # before it is read: what replaces the file is another one
         table = _Table(path, limits, kinds, fields)
-        for window in windows(path, check, limits):
-            if progress:
-                progress(window.base)
-            table.add(window)
+        with self.opened(path) as (file, shard):
+            for window in windows_of(file, shard.size, path, check, limits):
+                if progress:
+                    progress(window.base)
+                table.add(window)
         return table.index(shard)
 
     def index_damaged(
@@ -109,6 +111,30 @@ class TfRecordContainer(SpanContainer):
         for window in records.whole():
             table.add(window)
         return records.with_lost(table.index(shard))
+
+    def write_offsets(self, path: Path, output: Path) -> int:
+        from fastpack.formats.tfrecord.idx import write_offsets  # late: few files need it
+
+        return write_offsets(path, output)
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        from fastpack.formats.tfrecord.salvage import survey  # late: few files are damaged
+
+        return survey(self, path, saved, limits)
+
+    def copy_whole(
+        self,
+        path: Path,
+        output: Path,
+        saved: Index | None,
+        limits: Limits,
+        progress: BytesDone | None = None,
+    ) -> tuple[int, tuple[Damage, ...]]:
+        from fastpack.formats.tfrecord.repair import copy_whole
+
+        return copy_whole(path, output, saved, limits, progress)
 
 
 TFRECORD = TfRecordContainer()

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import pytest
 
-from fastpack.formats import saved_index
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index, concatenate
 from tests.support.paths import GOLDEN
 
@@ -30,7 +30,7 @@ def index_of(name, folder) -> Index:
         shutil.copy(GOLDEN / name, path)
     for each in [path, *path.rglob("*")]:
         os.utime(each, ns=(SECOND, SECOND))
-    return saved_index.index_of(path, save=False)
+    return FileIndex(path).index(save=False)
 
 
 def checksum(index, folder) -> int:
