@@ -64,8 +64,8 @@ def test_repair_lists_what_is_lost(damaged, tmp_path):
 def test_repair_as_json(damaged, tmp_path):
     result = run("repair", damaged, "-o", tmp_path / f"new{damaged.suffix}", "--json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert (told["num_samples"], told["num_lost"], told["damages"][0]["key"]) == (
+    report = json.loads(result.stdout)
+    assert (report["num_samples"], report["num_lost"], report["damages"][0]["key"]) == (
         4,
         1,
         "cat/1.jpeg",
@@ -132,7 +132,7 @@ def test_indexes_in_a_folder_of_their_own(photos, tmp_path):
     )
 
 
-def test_verify_tells_of_samples_without_checksums(tmp_path):
+def test_verify_reports_samples_without_checksums(tmp_path):
     with h5py.File(tmp_path / "all.h5", "w") as file:
         file["images"] = np.zeros((5, 8, 8, 3), np.uint8)
     assert (
@@ -178,8 +178,40 @@ def test_ls(dataset):
     ],
 )
 def test_ls_of_some(dataset, options, numbers):
-    told = json.loads(run("ls", dataset, *options, "--json").stdout)
-    assert [sample["number"] for sample in told["samples"]] == numbers
+    lines = run("ls", dataset, *options, "--json").stdout.splitlines()
+    assert [json.loads(line)["number"] for line in lines] == numbers
+
+
+@pytest.fixture
+def table(photos) -> Path:
+    (photos / "t.csv").write_text(
+        "path,label,score,note\ncat/0.jpeg,cat,0.5,good\ndog/0.png,dog,1.25," + 60 * "x" + "\n"
+    )
+    fastpack.pack(photos / "t.csv", photos.parent / "table.h5")
+    return photos.parent / "table.h5"
+
+
+def test_ls_shows_columns(table):
+    head, first, second = (line.split() for line in run("ls", table).stdout.splitlines())
+    assert head[:7] == ["sample", "key", "label", "class", "note", "score", "size"]
+    assert first[2:7] == ["0", "cat", "good", "0.5", "40x30"]
+    assert second[4] == 38 * "x" + ".."
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"), [("note", ["note"]), ("", []), ("score,bits", ["score", "bits"])]
+)
+def test_ls_shows_chosen_columns(table, fields, shown):
+    head = run("ls", table, "--fields", fields).stdout.splitlines()[0].split()
+    assert head[4:-6] == shown
+    lines = run("ls", table, "--fields", fields, "--json").stdout.splitlines()
+    assert [[*json.loads(line)["columns"]] for line in lines] == [shown, shown]
+
+
+def test_ls_of_a_column_that_is_not_there(table):
+    result = run("ls", table, "--fields", "area")
+    assert result.exit_code == 2
+    assert "no column 'area'" in result.stderr
 
 
 def test_ls_of_a_class_that_is_not_there(dataset):
@@ -222,17 +254,15 @@ def test_doctor(dataset, photos):
         assert result.exit_code == 0
         lines = result.stdout.splitlines()
         assert lines[0].startswith("5 images, ")
-        assert next(line for line in lines if line.startswith("consumer")).endswith(
-            "<- the narrow one"
-        )
+        assert next(line for line in lines if line.startswith("consumer")).endswith("<- bottleneck")
         assert "ceiling: 2 images/s, set by consumer" in lines
         assert lines[-1].startswith("- ")
 
 
 def test_doctor_as_json(dataset):
-    told = json.loads(run("doctor", dataset, "--seconds", 0.01, "--size", 16, "--json").stdout)
-    assert told["num_samples"] == 5
-    assert told["binding"] in {stage["name"] for stage in told["stages"]}
+    report = json.loads(run("doctor", dataset, "--seconds", 0.01, "--size", 16, "--json").stdout)
+    assert report["num_samples"] == 5
+    assert report["binding"] in {stage["name"] for stage in report["stages"]}
 
 
 def test_doctor_refuses_what_makes_no_sense(photos):
@@ -240,7 +270,7 @@ def test_doctor_refuses_what_makes_no_sense(photos):
     assert run("doctor", photos, "--consumer", 0).exit_code == 2
 
 
-def test_nothing_is_left_behind(damaged, tmp_path):
+def test_nothing_remains(damaged, tmp_path):
     before = set(os.listdir(tmp_path))
     run("verify", damaged, "--decode")
     run("ls", damaged)
