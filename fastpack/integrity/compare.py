@@ -31,7 +31,7 @@ _BATCH_BYTES = 8 * 2**20
 
 
 def disagreement(saved: Index, built: Index) -> str | None:
-    """Describe how a file's new index differs from the saved one; None if they are equal."""
+    """Describe how a file's new index differs from the saved one; None if equal."""
     num_records = counted(len(built), "record")
     original = saved.original_digest
     if original is not None and original != built.record_digest:
@@ -161,7 +161,7 @@ def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
 
 
 def source_at(path: Source | DatasetPaths, index_dir: Path | None = None, **options: Any) -> Source:
-    """Open a source to compare with: a folder or a table of images, or a packed dataset.
+    """Open a source to compare with: images, a table of them, or a dataset.
 
     Returns a Source unchanged. `options` are those of `source_of`.
     """
@@ -304,7 +304,7 @@ def _taken(column: Any, rows: Rows) -> Any:
 
 
 def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
-    """Round the source's floats if the dataset has 32 bits; see `float64` of PackOptions."""
+    """Round the source's floats if the dataset has 32 bits; see PackOptions."""
     ours, theirs = flat_values(mine), flat_values(original)
     if not isinstance(ours, np.ndarray) or not isinstance(theirs, np.ndarray):
         return mine, original

@@ -77,7 +77,7 @@ def repair(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> RepairResult:
-    """Copy the whole samples of a damaged TFRecord or HDF5 file to a new file of the same kind.
+    """Copy the whole samples of a damaged TFRecord or HDF5 file to a new one.
 
     After a damage in a TFRecord, the search continues at the next length and data whose CRC-32C
     match. Records keep their bytes. In an HDF5 file, samples are kept if their images match their
@@ -127,7 +127,7 @@ def repair(
 
 @dataclass(frozen=True)
 class _Job:
-    """One file to repair; `saved` is its saved index, which may be of an earlier state."""
+    """One file to repair; `saved` is its saved index, which may be older."""
 
     path: Path
     output: Path
@@ -143,7 +143,7 @@ def _saved_index(file: FileIndex) -> Index | None:
 
 
 def _container_of(file: FileIndex, saved: Index | None) -> Container:
-    """Return the container by the first bytes or, if they are damaged, by the saved index."""
+    """Return the container by the first bytes; if damaged, by the saved index."""
     try:
         return file.container
     except FormatError:

@@ -10,7 +10,7 @@ from fastpack.core.ragged import Ragged, Text
 
 
 def differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
-    """Compare values row by row; NaN equals NaN. A value equals a list of that one value."""
+    """Compare values row by row; NaN equals NaN, and 3 equals the list [3]."""
     if (type(a) is Ragged) != (type(b) is Ragged):
         a, b = _as_lists(a), _as_lists(b)
     if isinstance(a, Ragged) and isinstance(b, Ragged):

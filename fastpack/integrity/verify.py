@@ -160,7 +160,7 @@ def _source_of(against: Any) -> Source | None:
 
 @dataclass
 class _Finding:
-    """Findings about one file. `dataset` has its whole samples, if they could be found."""
+    """Findings about one file; `dataset` has its whole samples, if known."""
 
     problems: list[str]
     num_samples: int = 0
@@ -273,14 +273,14 @@ def _num_unchecked(index: Index) -> int:
 
 
 def _must_be_read(index: Index) -> bool:
-    """True if samples have no checksum, or one that only decoded pixels can be compared with."""
+    """True if samples have no checksum, or only one of decoded pixels."""
     return _num_unchecked(index) > 0 or any(
         (flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values()
     )
 
 
 def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
-    """Read all samples, in batches that fit in memory once they are decoded. Yields the faults."""
+    """Read all samples, in batches that fit in memory when decoded; yield faults."""
     rows = np.arange(len(reader))
     for part in portions(_decoded_bytes(reader), _BATCH_BYTES, _BATCH_SAMPLES):
         for read, result in bisect(reader.read, rows[part]):

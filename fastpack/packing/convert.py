@@ -23,7 +23,7 @@ from fastpack.files.file_names import path_of
 from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.registry import recognised
+from fastpack.formats.registry import recognized
 from fastpack.packing.extract import extract
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
 from fastpack.packing.pack import pack
@@ -50,7 +50,7 @@ def convert(
     progress: Progress | None = None,
     **keywords: Unpack[PackKwargs],
 ) -> PackResult:
-    """Write a dataset in another format, with all its fields and image files unchanged.
+    """Write a dataset in another format; all fields, and image files unchanged.
 
     Compressed files have no random access. They are first decompressed into the hidden folder
     `.OUTPUT.unpacked`, which is removed at the end. If the process is killed, the next conversion
@@ -176,13 +176,13 @@ def _empty(folder: LockedFolder) -> None:
 
 
 def _is_compressed(path: Path) -> bool:
-    """Recognize gzip's signature, or a zlib header that is not the length of a TFRecord."""
+    """Recognize gzip's signature, or a zlib header that is not a TFRecord's."""
     if not path.is_file():
         return False
     with os_errors_at(path, "read"), open(path, "rb") as file:
         head = file.read(4096)
     is_zlib = len(head) > 2 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0
-    return head[:2] == b"\x1f\x8b" or (is_zlib and recognised(head) is None)
+    return head[:2] == b"\x1f\x8b" or (is_zlib and recognized(head) is None)
 
 
 def _unpack(path: Path, output: Path) -> None:

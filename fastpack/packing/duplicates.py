@@ -18,7 +18,7 @@ _COMPARED_SAMPLES = 32
 
 
 def duplicates(source: Source, rows: Rows) -> dict[int, int]:
-    """Find samples of `rows` whose image has the bytes of an earlier one: number -> first number.
+    """Map samples of `rows` to the first sample whose image has equal bytes.
 
     Reads only files that share their size with another. Unreadable and empty files are not
     duplicates. Neither are samples of one file, such as several captions of an image.

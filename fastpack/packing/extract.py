@@ -30,7 +30,7 @@ from fastpack.files.atomic import write_all
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import path_of
-from fastpack.files.image_folder import IMAGE_SUFFIXES
+from fastpack.files.image_tree import IMAGE_SUFFIXES
 from fastpack.files.temporary import create_temporary, remove_leftovers
 from fastpack.images.headers import FORMATS
 from fastpack.packing.pack import pack
@@ -76,7 +76,7 @@ def extract(
     whole: bool = False,
     progress: Progress | None = None,
 ) -> ExtractResult:
-    """Write the files of a dataset into a folder or a .tar, byte for byte as they were packed.
+    """Write the files of a dataset into a folder or a .tar, byte for byte.
 
     A file is named by its sample's key, or by its number if there are no keys. A key without an
     ending gets that of its format. Samples with equal keys and bytes, such as several captions of

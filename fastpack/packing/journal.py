@@ -18,7 +18,7 @@ NAME = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished shard: its file's size and fingerprint, number of samples, rejects, transcodes."""
+    """A finished shard: its file, number of samples, rejects and transcodes."""
 
     size: int
     fingerprint: int
@@ -41,7 +41,7 @@ class Finished:
 
 
 def finished_of(entries: Iterable[Any], num_shards: int) -> dict[int, Finished]:
-    """Parse entries to shards by number; skips damaged entries, whose shards are rewritten."""
+    """Parse entries to shards by number; skip damaged ones."""
     found = {}
     for entry in entries:
         try:
@@ -85,7 +85,10 @@ def _parsed(line: bytes) -> Any:
 
 
 def _finished(entry: Any) -> tuple[int, Finished]:
-    """Parse an entry; raises TypeError, KeyError, ValueError or AttributeError if damaged."""
+    """Parse an entry.
+
+    Raises TypeError, KeyError, ValueError or AttributeError if it is damaged.
+    """
     number, size, fingerprint, samples = (
         _checked(entry[name], int) for name in ("shard", "size", "fingerprint", "samples")
     )

@@ -23,7 +23,7 @@ _WEBP_ICC, _WEBP_EXIF, _WEBP_XMP = 0x20, 0x08, 0x04
 
 
 def strip_metadata(data: bytes, format: str, orientation: int) -> bytes:
-    """Remove comments, EXIF, XMP, color profiles, thumbnails and bytes after the image's end.
+    """Remove comments, EXIF, XMP, color profiles, thumbnails and trailing bytes.
 
     Keeps JFIF, Adobe's marker and transparency, since decoders need them. An orientation other
     than 1 is kept in a minimal EXIF. Returns other formats than JPEG, PNG and WebP unchanged.
@@ -74,7 +74,7 @@ def _strip_jpeg(data: bytes, orientation: int) -> bytes:
 
 
 def _kept_segment(marker: int, segment: bytes) -> bytes:
-    """Keep JFIF and Adobe's segment, which define the colors; drop other applications' segments."""
+    """Keep JFIF and Adobe's segment, which define the colors; drop the others."""
     body = segment[4:]
     if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES:
         length, no_thumbnail = struct.pack(">H", _JFIF_BYTES + 2), b"\0\0"

@@ -141,7 +141,7 @@ def _publish(
 
 
 def _appended_before(plan: PackPlan) -> PackPlan | None:
-    """Return the plan with the shards that the same pack appended before it was interrupted."""
+    """Return the plan with the shards that the same pack appended before."""
     paths = plan.joined.written_by(receipt_of(plan.facts())) if plan.joined else []
     if not paths or len(paths) != len(plan.paths):
         return None

@@ -75,7 +75,7 @@ class _Portion:
 
 @dataclass(frozen=True)
 class _Made:
-    """The encoded good samples of a portion (None if all are bad), and faults of the others."""
+    """The encoded good samples of a portion, if any, and faults of the others."""
 
     piece: Any
     faults: Faults
@@ -140,7 +140,7 @@ class Packer:
             raise
 
     def _portions(self, shard: int, first: int, end: int, batch_bytes: int) -> Iterator[_Portion]:
-        """Cut a shard into batches of about `batch_bytes`, each of whole chunks except the last."""
+        """Cut a shard into batches of about `batch_bytes` and whole chunks."""
         chunk = self._chunk_of(self._plans[shard])
         image_ends = memory_ends = offsets_of(self._pack_input.sizes[first:end])
         if self._pack_input.memory_sizes is not self._pack_input.sizes:

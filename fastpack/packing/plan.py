@@ -20,7 +20,7 @@ from fastpack.errors import (
     SchemaError,
 )
 from fastpack.files.companions import index_path, refuse_long_names, report_path
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.publication import staging_folder
 from fastpack.formats import registry
 from fastpack.formats.protocols import Container
@@ -107,7 +107,7 @@ class PackPlan:
         return self.fast_jpegs.transcodes(*self.cuts[shard : shard + 2])
 
     def splits(self, left_out: Collection[int]) -> dict[str, int]:
-        """Count the samples of each split, without those whose number in the source is given."""
+        """Count the samples of each split, without these numbers of the source."""
         if not self.options.split:
             return {}
         is_left_out = np.isin(self.source.numbers, list(left_out))
@@ -118,7 +118,7 @@ class PackPlan:
         return counts
 
     def facts(self) -> dict[str, Any]:
-        """Return what must be equal to resume a pack: the source, and options that change bytes."""
+        """Return the facts about source and options that must be equal to resume."""
         chosen = {
             each.name: repr(getattr(self.options, each.name))
             for each in fields(self.options)
@@ -229,8 +229,8 @@ def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[s
     if keys is None:
         return ()
     chosen = keys.take(rows)
-    odd = FirstNames.of([key for key in chosen if _NO_PATH.search(key)])
-    known = joined.known_keys(chosen) if joined else FirstNames()
+    odd = NameSummary.of([key for key in chosen if _NO_PATH.search(key)])
+    known = joined.known_keys(chosen) if joined else NameSummary()
     notes = []
     if odd.count:
         are = "is not a path" if odd.count == 1 else "are not paths"

@@ -114,7 +114,7 @@ class Preprocess:
     def _pixels(
         self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location
     ) -> Pixels:
-        """Decode to upright pixels (height, width, 3), or (height, width, 1) of a gray image."""
+        """Decode to upright pixels (height, width, 3), or 1 channel of a gray image."""
         is_deep = info["bits"] == 16 and FORMATS[info["format"]] in _DEEP_FORMATS
         color: Color = "GRAY" if info["format"] == JPEG and info["components"] == 1 else "RGB"
         options = DecodeOptions(

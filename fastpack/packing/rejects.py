@@ -72,5 +72,5 @@ def _text(path: Any) -> str | None:
 
 
 def report_text(rejects: Iterable[Reject]) -> str:
-    """Write one line for each reject, in ASCII. JSON escapes carry names that are not UTF-8."""
+    """Write a line for each reject, in ASCII; JSON escapes carry other bytes."""
     return "".join(json.dumps(reject.facts()) + "\n" for reject in rejects)

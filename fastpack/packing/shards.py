@@ -73,7 +73,7 @@ def notes_on_shards(num_samples: Mapping[Path, int], options: WriteOptions) -> t
 def virtual_paths(
     outputs: Sequence[Path], paths: Sequence[Path], *, virtual: bool, append: bool
 ) -> tuple[Path, ...]:
-    """Return the virtual datasets to write: those asked for, and existing ones to update.
+    """Return the virtual datasets to write or to update.
 
     Raises OptionError if a file of samples has the name of a virtual dataset.
     """

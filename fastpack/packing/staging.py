@@ -257,7 +257,7 @@ class Staging:
         return {}
 
     def _published(self) -> dict[int, Finished]:
-        """Return the shards of a pack with this plan that only failed to remove this folder."""
+        """Return the shards if a pack with this plan only failed to remove the folder."""
         with suppress(FastpackError):  # a damaged file: all that it lists is done
             done = Publication.load(self._folder, DONE)
             if self._resume and done is not None and done.pack.get("plan") == self._plan:
@@ -294,7 +294,7 @@ class Staging:
         return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
 
     def _refuse_crossing(self) -> None:
-        """Raise StagingBusyError if a running pack to another output writes files of this set."""
+        """Raise StagingBusyError if a pack to another output writes to this set."""
         ours = [path.name for path in self._paths]
         for folder in staging_folders(self._folder.parent):
             plan = read_plan(folder) if folder != self._folder else None

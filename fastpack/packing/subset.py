@@ -156,7 +156,7 @@ def _are_all(rows: Rows, num_samples: int) -> bool:
 
 
 def read_whole(source: Source, rows: Rows) -> Batch:
-    """Read samples; raises the first failure if the source is a Reader that skips bad samples."""
+    """Read samples; raise the first failure of a Reader that skips bad samples."""
     batch = source.read(rows)
     if batch.failures:
         raise batch.failures[0]
@@ -185,7 +185,7 @@ def _with_columns(schema: Schema, names: Sequence[str]) -> Schema:
 
 
 def matching(source: Source, include: Sequence[str], exclude: Sequence[str]) -> Rows:
-    """Find samples whose key matches any of `include` (if given) and not any of `exclude`.
+    """Find samples whose key matches `include`, if given, and not `exclude`.
 
     Shell patterns match the whole key; `*` matches slashes too.
     """

@@ -59,10 +59,11 @@ class Transcodes:
 
 
 class FastJpegs:
-    """Rewrites progressive, arithmetic and multi-scan JPEGs with one sequential Huffman scan.
+    """Rewrites slow JPEGs with one sequential Huffman scan.
 
-    Quantized coefficients stay the same, so every decoder gives the same pixels. Each rewritten
-    JPEG is read back to check that. Other JPEGs stay unchanged.
+    Progressive, arithmetic and multi-scan JPEGs are slow; all others stay unchanged. Quantized
+    coefficients stay the same, so every decoder gives the same pixels. Each rewritten JPEG is
+    read back to check that.
 
     Args:
         num_samples: samples of the pack.

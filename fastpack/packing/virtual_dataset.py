@@ -91,7 +91,7 @@ def virtual_container(container: Container, path: Path) -> VirtualDatasetContain
 
 
 def list_shards(output: Path) -> list[Path]:
-    """Find the numbered shards of `output`, in order; raises MissingFileError or MixedSetError."""
+    """Find the numbered shards of `output`, in order; raise if some are missing."""
     found = [member.path for member in numbered_members(output)]
     if not found:
         message = "there are no shards of this name; pack them first, or list them"

@@ -78,9 +78,9 @@ def public_names() -> set[str]:
             if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 continue
             is_private = node.name[0] == "_" and node.name != "__init__"
-            if isinstance(node, ast.FunctionDef) and is_private:
-                continue
-            found.add(node.name)  # fields of private classes are inherited
+            if is_private and isinstance(node, ast.FunctionDef):
+                continue  # a private class may be the base of a public one
+            found.add(node.name)
             if isinstance(node, ast.FunctionDef):
                 found |= {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
             else:

@@ -269,7 +269,7 @@ def test_too_little_room_is_reported_before_anything_is_written(photos, tmp_path
     monkeypatch.setattr(os, "statvfs", almost_full)
     need = sum(from_folder(photos).sizes)
     with pytest.raises(
-        errors.UnreadableFileError, match=f"{need:,} bytes are needed, 4,096 are free"
+        errors.UnreadableFileError, match=f"{need:,} bytes needed, 4,096 free"
     ) as caught:
         pack(photos, tmp_path / "a.tfrecord")
     assert caught.value.errno == 28

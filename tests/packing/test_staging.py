@@ -86,7 +86,7 @@ def test_an_interruption_reports_that_nothing_is_kept(output):
     assert "nothing is kept; with shards=..., resume=True" in caught.value.__notes__[0]
 
 
-def test_finished_shards_are_kept_and_reported(output, shards, tmp_path):
+def test_finished_shards_are_kept_and_noted(output, shards, tmp_path):
     error = stop_after(output, shards, 1)
     assert names(tmp_path) == [".set.tfrecord.packing"]
     assert "1 of 2 shards are kept" in error.__notes__[0]
