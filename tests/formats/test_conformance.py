@@ -104,14 +104,14 @@ class TestContainer:
         assert (spans["record_length"] > 0).all() == (name in CHECKSUMMED)
         assert index.infos["image"]["width"].tolist() == [30] * 6
 
-    def test_recognises_its_own_and_no_other(self, name, tmp_path):
+    def test_recognizes_its_own_and_no_other(self, name, tmp_path):
         self.write(name, tmp_path / "x", [encoded_batch(2)])
         head = (tmp_path / "x").read_bytes()[:4096]
-        assert [other for other in registry.NAMES if registry.named(other).recognises(head)] == [
+        assert [other for other in registry.NAMES if registry.named(other).recognizes(head)] == [
             name
         ]
         for noise in (b"", b"\x00" * 4096, bytes(range(256)) * 16, b"\xff\xd8\xff\xe0" * 100):
-            assert not registry.named(name).recognises(noise)
+            assert not registry.named(name).recognizes(noise)
 
     def test_same_input_gives_the_same_bytes(self, name, tmp_path):
         for number, workers in enumerate((1, 2, 5)):

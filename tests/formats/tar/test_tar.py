@@ -289,8 +289,8 @@ def test_members_called_image_beside_images(tmp_path):
     members = [("0.jpg", IMAGES[0]), ("0.cls", b"1"), ("0.label", b"5"), ("0.image", b"img")]
     dataset = opened(write_tar(tmp_path / "x.tar", members))
     assert [note.split(",")[0] for note in dataset.notes] == [
-        "the files ending in .label are kept as 'label_column'",
-        "the files ending in .image are kept as 'image_column'",
+        "files ending in .label are kept as 'label_column'",
+        "files ending in .image are kept as 'image_column'",
     ]
     sample = dataset[0]
     assert (sample["image"], sample["image_column"], sample["label_column"], sample["label"]) == (
