@@ -23,9 +23,10 @@ from fastpack.images.transforms import (
 )
 from fastpack.loading.loader import Loader, LoaderOptions
 from fastpack.reading.mixture import Balanced, Mix
+from fastpack.reading.open import concat, open
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.order import Sequential, Shuffle
-from fastpack.reading.reader import Reader, concat, open
+from fastpack.reading.reader import Reader
 
 if TYPE_CHECKING:
     from fastpack.integrity.repair import RepairResult, repair

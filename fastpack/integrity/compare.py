@@ -28,8 +28,8 @@ from fastpack.errors import (
 from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.images.seek_points import SeekPoints
+from fastpack.reading.open import open as open_dataset
 from fastpack.reading.reader import Reader
-from fastpack.reading.reader import open as open_dataset
 from fastpack.sources import Source, is_table, source_of
 
 _BATCH_BYTES = 8 * 2**20

@@ -30,6 +30,7 @@ from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -199,9 +200,9 @@ def _repair_hdf5(
     options = PackOptions(
         format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits
     )
-    total = int(Reader(whole).sizes.sum())
+    total = int(Samples.of(whole).sizes.sum())
     packed = pack(
-        Reader(whole, ReadOptions(decode=False, limits=limits)),
+        Reader(Samples.of(whole), ReadOptions(decode=False, limits=limits)),
         output,
         options,
         overwrite=overwrite,

@@ -135,7 +135,7 @@ class Loader:
         # Whatever is read ahead, delivered and looked at comes back here: bounded by their number, whatever their size.
         # One more is for the short batch at the end of an epoch, which else would push out a long one.
         self._memory = BufferPool(max_blocks=chosen.prefetch + 3, max_bytes=_NO_LIMIT)
-        self._dataset = dataset.with_options(memory=self._memory, **chosen.of_reading)
+        self._dataset = dataset.with_options(**chosen.of_reading).with_buffer_pool(self._memory)
         self._ordering = sampler_of(chosen.shuffle)
         order = self._ordering.order(dataset)
         self._schedule = Schedule(

@@ -26,7 +26,7 @@ from fastpack.formats.protocols import DatasetPaths
 from fastpack.formats.registry import recognised
 from fastpack.packing.options import PackOptions, pack_options
 from fastpack.packing.pack import PackResult, pack
-from fastpack.reading.reader import open as open_dataset
+from fastpack.reading.open import open as open_dataset
 
 _PIECE_BYTES = 2**20
 _EITHER_HEADER = (

@@ -36,6 +36,7 @@ from fastpack.images.headers import FORMATS
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 
 # Takes a file's name, with its folders, and its bytes.
 Write = Callable[[str, bytes], None]
@@ -81,7 +82,7 @@ def extract(
     a folder, comes twice with other bytes or, in a tar, has a dot, OutputExistsError, UnreadableFileError, and what damaged
     files raise. What a killed run left of a file is removed by the next one that writes there.
 
-    >>> from fastpack.reading.reader import open
+    >>> from fastpack.reading.open import open
     >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
     10
     """
@@ -98,7 +99,7 @@ def extract(
         message = f"a folder of files does not hold {', '.join(map(repr, left_out))}; `extract` leaves them out, a .tar holds all"
         raise SchemaError(f"{message} - at {folder}")
     kept = {chosen.name: chosen.name}
-    reader = Reader(dataset.index.select(kept), dataset.options).with_options(
+    reader = Reader(Samples.of(dataset.index.select(kept)), dataset.options).with_options(
         decode=False, on_error="raise"
     )
     rows, firsts = _rows_of_files(names)
@@ -133,7 +134,9 @@ def _extract_tar(
             for each in dataset.schema.fields
             if each.name in (chosen.name, "key", "label")
         ]
-        dataset = Reader(dataset.index.select({name: name for name in kept}), dataset.options)
+        dataset = Reader(
+            Samples.of(dataset.index.select({name: name for name in kept})), dataset.options
+        )
     options = PackOptions(format="tar")
     packed = pack(
         dataset.with_options(decode=False, on_error="raise"),

@@ -18,6 +18,8 @@ from fastpack.inspection.contact_sheet import (
     contact_sheet,
     save_sheet,
 )
+from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 
 COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
 TILE = 40
@@ -304,7 +306,7 @@ def test_channels_first(tmp_path):
 
 
 def test_no_image_field(tmp_path, colours):
-    labels = fastpack.Reader(colours.index.select({"label": "label"}))
+    labels = Reader(Samples.of(colours.index.select({"label": "label"})))
     with pytest.raises(SchemaError, match="no image field"):
         contact_sheet(labels, [0])
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from fastpack import Balanced, Mix, Sequential, Shuffle, Text
 from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
+from fastpack.core.keys import spread_by_key
 from fastpack.errors import OptionError
 from fastpack.reading.order import sampler_of
-from fastpack.core.keys import spread_by_key
 from fastpack.reading.split import spread_by_number
 from tests.support.paths import GOLDEN
 

@@ -19,6 +19,7 @@ from fastpack.formats.index.kinds import kinds_of
 from fastpack.integrity.salvage.survey import Array, Damage, check_spans, of_this_file
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 
 _BATCH_SAMPLES = 64
 _CLASS_NAMES = "class_names"
@@ -144,7 +145,7 @@ def _statuses(path: Path, index: Index) -> npt.NDArray[np.int32]:
         np.maximum.at(worst, owner, check_spans(paths, spans))
         is_unplaced[owner[spans["offset"] == NO_SPAN]] = True
     unplaced = np.flatnonzero(is_unplaced)
-    worst[list(_unreadable(Reader(index, ReadOptions(decode=False)), unplaced))] = _UNREADABLE
+    worst[list(_unreadable(Reader(Samples.of(index), ReadOptions(decode=False)), unplaced))] = _UNREADABLE
     return worst
 
 
