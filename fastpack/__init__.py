@@ -21,7 +21,8 @@ from fastpack.images.transforms import (
     Resize,
     ResizeShort,
 )
-from fastpack.loading.loader import Loader, LoaderOptions
+from fastpack.loading.loader import Loader
+from fastpack.loading.options import LoaderOptions
 from fastpack.reading.mixture import Balanced, Mix
 from fastpack.reading.open import concat, open
 from fastpack.reading.options import ReadOptions

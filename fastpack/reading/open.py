@@ -20,7 +20,7 @@ from fastpack.reading.samples import Samples
 
 @dataclass(frozen=True)
 class OpenOptions:
-    """What `open` takes beside ReadOptions: see there."""
+    """The options of `open` that are not in ReadOptions. `open` describes them."""
 
     fields: Mapping[str, str] | Sequence[str] | None = None
     save_index: bool = True
@@ -96,9 +96,9 @@ def open(
     """Open TFRecord, HDF5 or tar files or image folders for random access.
 
     Args:
-        path: a file, the name that a set was packed to, a glob such as "train-*.tfrecord", a
-            folder of shards or images, or a list of these. A plain file also stands for the
-            shards that were appended to it.
+        path: a file, a folder of shards or images, or a list of these. Also a glob, such as
+            "train-*.tfrecord", or the name that a set was packed to. A plain file also stands
+            for the shards that were appended to it.
         options: how to read. The fields of ReadOptions may also be given by name, and win:
             `decode=False`.
         fields: names of the fields to read, such as ["image", "label"]. A mapping renames them:

@@ -32,7 +32,7 @@ class ReadOptions:
         transform: a step, such as Resize(224), or a sequence of steps. Steps choose each image's
             box, size and dtype. None keeps whole images at their own sizes.
         seed: seed of random transforms, 0 <= seed < 2**64.
-        interpolation: "bilinear", "bicubic", "area" or "nearest". All but "nearest" antialias.
+        interpolation: "bilinear", "bicubic", "area" or "nearest". "nearest" does not antialias.
             Masks always take the nearest pixel.
         mode: "exact" equals a full decode, cropped and resampled. "fast" may decode a JPEG at
             1/2, 1/4 or 1/8 if it is shrunk at least that much.

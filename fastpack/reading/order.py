@@ -24,7 +24,7 @@ from fastpack.reading.permutation import (
 
 
 class Table(Protocol):
-    """What an order needs of a dataset; a Reader has it."""
+    """The parts of a dataset that an order needs; a Reader has them."""
 
     @property
     def columns(self) -> Mapping[str, Any]: ...

@@ -358,7 +358,7 @@ class Reader(Sequence[dict[str, Any]]):
     def save_seek_points(self, index_dir: str | os.PathLike[str] | None = None) -> int:
         """Save the seek points that seek_points="lazy" has found, for later readers.
 
-        Images that were not decoded yet are scanned now. After an epoch there are none left.
+        Images that were not decoded yet are scanned now.
 
         Args:
             index_dir: a folder for the indexes, as in `open`.

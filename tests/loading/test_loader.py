@@ -399,7 +399,7 @@ def test_a_state_that_is_none(labels, change):
     loader = Loader(labels)
     with pytest.raises((StateError, OptionError)):
         loader.load_state_dict(loader.state_dict() | change)
-    with pytest.raises(StateError, match="no state"):
+    with pytest.raises(StateError, match="not a loader's state"):
         loader.load_state_dict({})
 
 
