@@ -12,7 +12,7 @@ OWN_PHOTOS := $(if $(PHOTOS),--photos "$(PHOTOS)")
 ADAPTERS := adapter huggingface jax tensorflow torch
 SANITIZED := build/sanitized
 SECONDS ?= 60
-TARGETS ?= decode checkpoints probe transcode
+TARGETS ?= decode seek_points probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help

@@ -1,4 +1,4 @@
-"""Fixtures of the docstrings' examples (getfixture), and the extent of the tests."""
+"""Fixtures for the examples of docstrings (getfixture), and the option `--all`."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastpack
+from tests.support import extent
 
 # An adapter can be imported only if its framework is installed.
 ADAPTERS = {"huggingface": "datasets", "jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
@@ -25,10 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def thorough(request: pytest.FixtureRequest) -> bool:
-    """Return whether long tests run in full."""
-    return bool(request.config.getoption("--all"))
+# First, because the conftest of tests/ asks for the extent in its own hook.
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--all"):
+        extent.select_all()
 
 
 @pytest.fixture
@@ -39,5 +41,5 @@ def digits(tmp_path: Path) -> Path:
         path = tmp_path / f"{digit}.png"
         path.write_bytes(fastpack.encode(np.full((8, 8, 3), 25 * digit, np.uint8), "png"))
         paths.append(path)
-    fastpack.write_tfrecord(paths, range(10), tmp_path / "digits.tfrecord")
+    fastpack.packing.snippets.write_tfrecord(paths, range(10), tmp_path / "digits.tfrecord")
     return tmp_path / "digits.tfrecord"

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.errors import (
@@ -19,6 +18,7 @@ from fastpack.errors import (
     from_os_error,
     with_location,
 )
+from fastpack.images.batch import Batch
 from fastpack.images.headers import probe_blobs, raise_probe_status
 from fastpack.reading.reader import Reader
 from fastpack.sources.located import relative_key

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpack.core.batch import Batch
 from fastpack.errors import MissingPackageError, OptionError, ShapeError
+from fastpack.images.batch import Batch
 from fastpack.loading.adapter import AdaptedLoader, fields_of, in_arrays, is_random
 from fastpack.loading.loader import Loader as BatchLoader
 from fastpack.loading.loader import LoaderOptions, epoch_number

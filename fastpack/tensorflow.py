@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastpack.core import checks
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field
 from fastpack.errors import FormatError, MissingPackageError, ShapeError
+from fastpack.images.batch import Batch
 from fastpack.loading.adapter import AdaptedLoader, fields_of
 from fastpack.loading.loader import Loader as BatchLoader
 from fastpack.loading.loader import LoaderOptions

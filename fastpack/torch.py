@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core import checks
-from fastpack.core.batch import Batch
 from fastpack.core.schema import PLAIN
 from fastpack.core.threads import num_cores
 from fastpack.errors import MissingPackageError, OptionError
+from fastpack.images.batch import Batch
 from fastpack.images.transforms import Normalize
 from fastpack.loading.adapter import AdaptedLoader, added_names, fields_of, in_arrays, is_random
 from fastpack.loading.loader import Loader as BatchLoader

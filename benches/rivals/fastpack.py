@@ -9,8 +9,8 @@ import numpy as np
 import fastpack
 from benches.internals import ImageFiles, Location
 from benches.rivals.protocol import Amount, Task, Workload, count_pixels, packing, serve, shuffled
-from fastpack.core.batch import Batch
 from fastpack.core.schema import Field, Schema
+from fastpack.images.batch import Batch
 
 
 class SmallImages:
@@ -29,7 +29,7 @@ class SmallImages:
         return Location(f"image {row}")
 
     def read(self, rows: Any) -> Batch:
-        images = fastpack.Ragged.of_bytes(self._images[row] for row in rows)
+        images = fastpack.core.Ragged.of_bytes(self._images[row] for row in rows)
         return Batch({"image": images, "label": np.asarray(rows, np.int64)}, len(rows))
 
 

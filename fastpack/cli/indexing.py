@@ -23,6 +23,7 @@ from fastpack.cli.text import extracted_text, indexed_text, packed_text
 from fastpack.errors import OptionError
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.indexing import build_indexes
+from fastpack.formats.protocols import RecordListContainer
 from fastpack.formats.registry import NAMES, of_file
 from fastpack.packing.convert import convert as convert_dataset
 from fastpack.packing.extract import extract as extract_files
@@ -72,8 +73,7 @@ def index(
     PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
     """
     chosen = without_indexes(paths)
-    if offsets:
-        refuse_offsets(chosen)
+    lists = record_lists(chosen) if offsets else {}
     with terminal.progress("indexing", quiet) as update:
         indexed = build_indexes(
             chosen,
@@ -81,27 +81,29 @@ def index(
             progress=update,
             **options,
         )
-    if offsets:
-        write_all_offsets(indexed.paths, index_dir)
+    write_all_offsets(lists, index_dir)
     if as_json:
         terminal.emit(dataclasses.asdict(indexed))
     elif not quiet:
         click.echo(indexed_text(indexed))
 
 
-def refuse_offsets(paths: list[str]) -> None:
+def record_lists(paths: list[str]) -> dict[Path, RecordListContainer]:
+    """Return the container of each file. Raises OptionError if one has no lists of records."""
+    found = {}
     for shard in find_shards(paths):
-        if of_file(shard).name != "tfrecord":
+        container = of_file(shard)
+        if not isinstance(container, RecordListContainer):
             raise OptionError(
                 f"--offsets lists the records of TFRecords; leave it out - at {shard}"
             )
+        found[shard] = container
+    return found
 
 
-def write_all_offsets(shards: tuple[Path, ...], folder: Path | None) -> None:
-    from fastpack.formats.tfrecord.idx import write_offsets
-
-    for shard in shards:
-        write_offsets(shard, (folder or shard.parent) / f"{shard.name}.idx")
+def write_all_offsets(lists: dict[Path, RecordListContainer], folder: Path | None) -> None:
+    for shard, container in lists.items():
+        container.write_offsets(shard, (folder or shard.parent) / f"{shard.name}.idx")
 
 
 @click.command(epilog=terminal.EPILOG)

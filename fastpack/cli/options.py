@@ -163,7 +163,7 @@ def sidecars(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 
 
 def folder_options(command: Command) -> Command:
-    """How a folder of images is taken: the command gets `taking`, for `fastpack.open` and `fastpack.folder`."""
+    """How a folder of images is taken: the command gets `taking`, for `fastpack.open` and `fastpack.from_folder`."""
 
     @functools.wraps(command)
     def taking(
@@ -204,7 +204,7 @@ TABLE_COLUMNS = ("root", "path_column", "label_column", "image_columns")
 
 
 def table_options(command: Command) -> Command:
-    """How a table is read: the command gets `columns`, for `fastpack.table`."""
+    """How a table is read: the command gets `columns`, for `fastpack.from_table`."""
 
     @functools.wraps(command)
     def reading(*arguments: Any, **options: Any) -> Any:

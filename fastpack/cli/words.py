@@ -79,7 +79,7 @@ def _owners() -> dict[str, str]:
             *inspect.signature(fastpack.open).parameters,
             *_fields(fastpack.ReadOptions),
         ],
-        "fastpack.table": inspect.signature(from_table).parameters,
+        "fastpack.from_table": inspect.signature(from_table).parameters,
         "fastpack.PackOptions": _fields(fastpack.PackOptions),
         "fastpack.Limits": _fields(fastpack.Limits),
     }

@@ -54,7 +54,7 @@ CHUNK = np.dtype(
 
 # What is wanted of an image, in upright coordinates: the box, scaled to scaled_width x scaled_height (0 is
 # the output's size), of which the output is the window at (left, top); and how the stored pixels are turned: fp_view
-# in src_cython/kernels/picture.h.
+# in src_cython/kernels/geometry.h.
 VIEW = np.dtype(
     [
         ("x", "<u4"),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, LookAtFiles
+from fastpack._native.gather import NOT_A_FILE, PASSED_OVER, GatherFiles, StatFiles
 from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Ragged, RaggedBuilder, Text, digest
@@ -128,7 +128,7 @@ class FileNames(Sequence[str]):
             np.zeros(len(self), np.int32),
         )
         errors[list(passed_over)] = PASSED_OVER
-        looking = LookAtFiles(
+        looking = StatFiles(
             self._folder, self._names.values, self._names.offsets, sizes, times, errors
         )
         run_in_threads(looking.run, 1 if len(self) < _FEW else None)
@@ -150,7 +150,7 @@ class FileNames(Sequence[str]):
         )
         names = self._folder, self._names.values, self._names.offsets
         read = GatherFiles(
-            *names, rows, out, offsets, crcs, infos, statuses, most_ahead=_max_ahead()
+            *names, rows, out, offsets, crcs, infos, statuses, max_ahead=_max_ahead()
         )
         raise_first([read.run()], lambda row: Location(self[int(rows[row])]))
         files = ProbedFiles(out, offsets)

@@ -22,8 +22,8 @@ from fastpack.files.file_names import path_of
 from fastpack.files.image_folder import has_image_files
 from fastpack.files.naming import Member, first_alias, in_order, members_below, missing, strangers
 from fastpack.files.publication import refuse_unfinished, unfinished_files
-from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.registry import named, of_suffix
+from fastpack.formats.protocols import DatasetPaths, VirtualDatasetContainer
+from fastpack.formats.registry import of_suffix
 
 
 def find_shards(path: DatasetPaths, *, check: bool = True, untrusted: bool = False) -> list[Path]:
@@ -129,11 +129,10 @@ def _without_virtual_datasets(paths: Iterable[Path], untrusted: bool) -> list[Pa
 
 
 def _is_virtual_dataset(path: Path, untrusted: bool) -> bool:
-    if path.suffix.lower() not in named("hdf5").suffixes:
+    container = of_suffix(path)
+    if not isinstance(container, VirtualDatasetContainer):
         return False
     if untrusted:
-        message = "only HDF5's library can tell whether this file shows its shards, and it is untrusted; name the files to read"
+        message = "an untrusted file may be a virtual dataset of its shards; name the files to read"
         raise FormatError(with_location(message, Location(path)))
-    from fastpack.formats.hdf5.virtual import is_virtual_dataset
-
-    return is_virtual_dataset(path)
+    return container.is_virtual_dataset(path)

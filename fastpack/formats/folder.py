@@ -36,6 +36,7 @@ from fastpack.files.file_names import FileNames
 from fastpack.files.folders import FolderRules, ImageFolder, scan_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
+from fastpack.formats.file_options import Layout
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
@@ -45,7 +46,9 @@ from fastpack.formats.protocols import ShardPlan, Writer
 
 class FolderContainer:
     name = "folder"
+    title = "image folder"
     suffixes: tuple[str, ...] = ()
+    layouts: tuple[Layout, ...] = ()
     # Photographs are somebody's: an index is put beside them on request only.
     is_indexed_unasked = False
     has_class_folders = True

@@ -1,56 +1,43 @@
 """What a container is: a file format with a writer and an indexer. There is one reader, and it is not here."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-
-from fastpack.core.batch import Batch
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
+from fastpack.formats.file_options import FileOptions, Layout
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
-from fastpack.formats.storage import Storage
+from fastpack.formats.salvage import Damage, FindUnreadable, Survey
+from fastpack.images.batch import Batch
 
-Layout = Literal["auto", "encoded", "vlen", "pixels"]
-Float64 = Literal[
-    "refuse", "round"
-]  # what becomes of floats that a format without 64 bits would change
 # A file, a glob, a folder of shards, or a list of these.
 DatasetPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """What a writer is promised of the shard that it shall write."""
+    """The samples that a writer receives, and how it stores them.
+
+    Args:
+        schema: Fields of the samples.
+        num_samples: Samples of the shard, at most: bad ones may be skipped.
+        num_bytes: Bytes of all encoded images together.
+        options: Layout, filters and rounding.
+    """
 
     schema: Schema
     num_samples: int
-    num_bytes: int  # of all encoded images together
-    layout: Layout = "auto"
-    storage: Storage = dataclasses.field(default_factory=Storage)
-    float64: Float64 = "refuse"
-
-    @property
-    def chunk(self) -> int:
-        """Samples that are stored together: a batch begins with such a chunk. 1 where the layout has none."""
-        image_field = self.schema.image_field
-        if image_field is None or image_field.kind != "pixels" or None in image_field.shape:
-            return 1
-        sample_bytes = (
-            math.prod(size or 1 for size in image_field.shape)
-            * np.dtype(image_field.dtype).itemsize
-        )
-        return self.storage.chunk_for(sample_bytes, self.num_samples)
+    num_bytes: int
+    options: FileOptions = dataclasses.field(default_factory=FileOptions)
 
 
 Piece = TypeVar("Piece")
@@ -90,10 +77,17 @@ class Writer(Protocol[Piece]):
 
 
 class Container(Protocol):
-    """A standard file format."""
+    """A standard file format.
+
+    - name: its key in the registry and in saved indexes; `title`: its name in messages.
+    - suffixes: lower-case endings of its files.
+    - layouts: values of `FileOptions.layout` that its writer takes.
+    """
 
     name: str
+    title: str
     suffixes: tuple[str, ...]
+    layouts: tuple[Layout, ...]
 
     def recognises(self, head: bytes) -> bool:
         """True when the first 4 KiB of a file look like this format."""
@@ -142,6 +136,73 @@ class Container(Protocol):
 
 
 # What a writer makes of a batch.
+
+
+@runtime_checkable
+class ChunkedContainer(Protocol):
+    """A format that stores several samples together."""
+
+    def chunk_of(self, plan: ShardPlan) -> int:
+        """Return how many samples a chunk has. Each batch begins with a new chunk."""
+        ...
+
+
+@runtime_checkable
+class VirtualDatasetContainer(Container, Protocol):
+    """A format of which one file can show the samples of other files."""
+
+    def is_virtual_dataset(self, path: Path) -> bool:
+        """Return True for a file that `write_virtual_dataset` made."""
+        ...
+
+    def write_virtual_dataset(
+        self, path: Path, shards: Sequence[Path], *, sync: bool = True
+    ) -> None:
+        """Write a file that shows the samples of shards in its folder."""
+        ...
+
+
+@runtime_checkable
+class RecordListContainer(Container, Protocol):
+    """A format for which other readers want a text that lists all records."""
+
+    def write_offsets(self, path: Path, output: Path) -> int:
+        """Write a line for each record of `path`; return the number of records."""
+        ...
+
+
+@runtime_checkable
+class SalvageableContainer(Container, Protocol):
+    """A format whose damaged files may have whole samples."""
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        """Check all samples of a damaged file.
+
+        - saved: the saved index, which may be of an earlier state of the file.
+        - find_unreadable: reads samples that have no span.
+        """
+        ...
+
+
+@runtime_checkable
+class CopyableContainer(Container, Protocol):
+    """A format whose whole records can be copied byte for byte to a new file."""
+
+    def copy_whole(
+        self,
+        path: Path,
+        output: Path,
+        saved: Index | None,
+        limits: Limits,
+        progress: BytesDone | None = None,
+    ) -> tuple[int, tuple[Damage, ...]]:
+        """Write the whole records to `output`; return their number and the file's damages.
+
+        - progress: called with the bytes done, of twice the file's size.
+        """
+        ...
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from fastpack.errors import (
     from_os_error,
     with_location,
 )
+from fastpack.formats.file_options import Layout
 from fastpack.formats.protocols import Container, SelectingContainer
 
 _HEAD_BYTES = 4096
@@ -84,6 +85,18 @@ def of_file(path: Path) -> Container:
     raise FormatError(
         f"this is no TFRecord, HDF5 or tar file; `fastpack pack` makes one of a folder or a table of images - at {path}"
     )
+
+
+def refuse_layout(container: Container, layout: Layout) -> None:
+    """Raise OptionError if the container's files cannot have this layout."""
+    if layout in container.layouts:
+        return
+    others = [other.title for other in map(named, NAMES) if layout in other.layouts]
+    remedy = f"or choose {' or '.join(others)}"
+    if layout == "pixels":
+        remedy = f"leave size and layout out, give a quality to re-encode the images, {remedy}"
+        raise OptionError(f"{container.title} files hold images as encoded files; {remedy}")
+    raise OptionError(f"{container.title} files have no layout {layout!r}; leave it out, {remedy}")
 
 
 def explain(path: Path) -> list[str]:

@@ -180,6 +180,24 @@ def earlier_index(path: Path, index_dir: Path | None = None) -> Index | None:
     return None
 
 
+def trusted_index(path: Path, index_dir: Path | None = None) -> Index | None:
+    """Return the saved index of a file that may have changed since; None if there is none.
+
+    That of a virtual dataset counts as none: the shards have their own. Raises FormatError if the
+    index is damaged.
+    """
+    where = index_path(path, index_dir)
+    if not exists(where):
+        return None
+    index = load_index(where, path)
+    if len(index.shards) > 1:
+        return None
+    if not np.array_equal(index.record_numbers, np.arange(len(index))):
+        message = "the index is not one of a whole file; delete it, and it is built again"
+        raise FormatError(with_location(message, Location(where)))
+    return index
+
+
 def load_index(where: Path, path: Path) -> Index:
     """The index in the file `where`, of the file at `path`. Raises FormatError if it is damaged, or larger than an index can be."""
     if where.stat().st_size <= _SMALL_INDEX_BYTES:

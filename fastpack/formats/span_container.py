@@ -7,6 +7,7 @@ from typing import Any
 from fastpack.core.schema import Field
 from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.shard import Shard
+from fastpack.formats.file_options import Layout
 from fastpack.formats.index.folder_files import Files
 
 
@@ -14,6 +15,8 @@ class SpanContainer:
     """A file format whose blobs all have spans: the reader needs nothing else of it."""
 
     name: str
+    title: str
+    layouts: tuple[Layout, ...] = ("auto", "encoded")
 
     def shard(self, path: Path) -> Shard:
         """Return the identity of a file as it is now."""

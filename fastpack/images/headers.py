@@ -128,7 +128,7 @@ def probe(data: Encoded, location: Location | None = None) -> npt.NDArray[Any]:
     Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
     """
     file = checks.encoded("data", data)
-    checks.instance("place", location, Location | None, "a Location or None")
+    checks.instance("location", location, Location | None, "a Location or None")
     infos, statuses = probe_blobs(Ragged.of_bytes([file]))
     if statuses[0]:
         raise_probe_status(int(statuses[0]), file, location or Location())

@@ -13,7 +13,7 @@ from fastpack.core.ragged import offsets_of
 class SeekPoints:
     """The tables of some images. Immutable.
 
-    - words (total,) uint64: as src_cython/kernels/checkpoints.h has them.
+    - words (total,) uint64: as src_cython/kernels/seek_points.h has them.
     - starts, ends (n,) int64: where in them each image's table begins and ends; an image without one has an empty one.
 
     Taking some images leaves the words where they are.

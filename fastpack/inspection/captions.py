@@ -5,7 +5,7 @@ from typing import Any
 
 import cv2
 
-from fastpack.inspection.thumbnail import Rgb
+from fastpack.images.thumbnail import Rgb
 
 _SCALE = 0.4  # of OpenCV 4's one font
 _SIZE = 12  # of OpenCV 5's, in pixels

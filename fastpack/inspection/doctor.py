@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import EmptySourceError, OptionError
+from fastpack.images.batch import Batch
 from fastpack.images.codecs import decode
 from fastpack.images.headers import FORMATS, probe_blobs
 from fastpack.inspection.advice import Facts, advise

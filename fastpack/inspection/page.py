@@ -1,6 +1,5 @@
 """page: samples of a dataset on a page for a browser. One file, that loads nothing else."""
 
-import base64
 import html
 import json
 from collections.abc import Iterator, Sequence
@@ -11,19 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import Rows
 from fastpack.core.schema import Field
 from fastpack.errors import EmptySourceError, FastpackError, SchemaError, from_os_error
 from fastpack.files.atomic import atomic_write, check_absent
-from fastpack.images.codecs import encode
+from fastpack.images.batch import Batch
+from fastpack.images.thumbnail import as_rgb, data_uri, fitted
 from fastpack.inspection.listing import listed
-from fastpack.inspection.thumbnail import as_rgb, fitted
 from fastpack.reading.reader import Reader
 
 _BATCH_SAMPLES = 32
-_QUALITY = 85
 
 
 def html_page(
@@ -115,8 +112,7 @@ def _pictures_of(batch: Batch, field: Field, tile: int) -> list[dict[str, Any]]:
 
 def _picture(batch: Batch, i: int, field: Field, tile: int) -> dict[str, Any]:
     pixels = fitted(as_rgb(batch[field.name][i], field), tile, enlarge=False)
-    data = base64.b64encode(encode(np.ascontiguousarray(pixels), "jpeg", quality=_QUALITY)).decode()
-    return {"src": f"data:image/jpeg;base64,{data}", "fault": ""}
+    return {"src": data_uri(pixels), "fault": ""}
 
 
 def _facts(dataset: Reader, row: int) -> dict[str, Any]:

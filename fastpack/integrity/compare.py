@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import Rows
 from fastpack.core.portions import portions
@@ -27,6 +26,7 @@ from fastpack.errors import (
 )
 from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import DatasetPaths
+from fastpack.images.batch import Batch
 from fastpack.images.seek_points import SeekPoints
 from fastpack.reading.open import open as open_dataset
 from fastpack.reading.reader import Reader

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,13 @@ from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
+from fastpack.formats.file_options import Layout
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kinds_of
-from fastpack.integrity.salvage.survey import Damage, trusted_index
+from fastpack.formats.protocols import Container, CopyableContainer, SalvageableContainer
+from fastpack.formats.salvage import Damage
+from fastpack.formats.saved_index import trusted_index
+from fastpack.integrity.unreadable import find_unreadable
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.options import ReadOptions
@@ -96,17 +99,25 @@ def repair(
     check_absent([output], overwrite)
     remove_leftovers(output.parent)
     told = _saved(path, None if index_dir is None else Path(index_dir))
-    kind = _container_of(path, told)
-    if kind == "tfrecord":
-        return _repair_tfrecord(path, output, told, limits, progress)
-    if kind == "hdf5":
-        return _repair_hdf5(path, output, told, limits, progress, overwrite=overwrite)
-    raise FormatError(
-        with_location(
-            f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again",
-            Location(path),
-        )
-    )
+    container = _container_of(path, told)
+    job = _Job(path, output, told, limits, progress)
+    if isinstance(container, CopyableContainer):
+        return _copy(container, job)
+    if isinstance(container, SalvageableContainer):
+        return _repack(container, job, overwrite=overwrite)
+    message = f"{container.title} files cannot be repaired; pack the images again"
+    raise FormatError(with_location(message, Location(path)))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One file to repair; `saved` is its saved index, which may be of an earlier state."""
+
+    path: Path
+    output: Path
+    saved: Index | None
+    limits: Limits
+    progress: Progress | None
 
 
 def _saved(path: Path, index_dir: Path | None) -> Index | None:
@@ -115,14 +126,14 @@ def _saved(path: Path, index_dir: Path | None) -> Index | None:
     return None
 
 
-def _container_of(path: Path, told: Index | None) -> str:
-    """What the file was: its first bytes may be damaged."""
+def _container_of(path: Path, told: Index | None) -> Container:
+    """Return the container by the first bytes or, if they are damaged, by the saved index."""
     try:
-        return registry.of_file(path).name
+        return registry.of_file(path)
     except FormatError:
         if told is None:
             raise
-        return told.shards[0].container
+        return registry.named(told.shards[0].container)
 
 
 def _nothing_whole(path: Path) -> CorruptRecordError:
@@ -131,81 +142,49 @@ def _nothing_whole(path: Path) -> CorruptRecordError:
     )
 
 
-def _repair_tfrecord(
-    path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None
-) -> RepairResult:
-    from fastpack.integrity.salvage.tfrecord import (
-        copy_records,
-        survey_tfrecord,
-        walk_records,
-        without_strangers,
-    )  # late: few need it
-
-    size = path.stat().st_size
-    survey = survey_tfrecord(path, told, limits, _part(progress, size, 0))
-    if len(survey.records) == 0:
-        raise _nothing_whole(path)
-    survey = without_strangers(path, survey)
+def _copy(container: CopyableContainer, job: _Job) -> RepairResult:
+    """Copy the whole records to the output, byte for byte."""
+    path, output, progress = job.path, job.output, job.progress
+    total = 2 * path.stat().st_size
+    advance = (lambda done: progress(done, total, done)) if progress else None
     with atomic_write(output) as temporary:
-        copy_records(path, survey, temporary, _part(progress, size, size))
-        written = walk_records(temporary, limits)
-        if len(written) != len(survey.records) or written["kind"].any():
-            raise CorruptRecordError(
-                with_location(
-                    "what was written does not read back the same; check the disk", Location(output)
-                )
-            )
-    notes = _indexed(output, told, limits)
-    return RepairResult(
-        path, output, len(survey.records), output.stat().st_size, survey.damages, notes
-    )
+        count, damages = container.copy_whole(path, temporary, job.saved, job.limits, advance)
+        if count == 0:
+            raise _nothing_whole(path)
+    notes = _save_index(container, job)
+    return RepairResult(path, output, count, output.stat().st_size, damages, notes)
 
 
-def _indexed(output: Path, told: Index | None, limits: Limits) -> tuple[str, ...]:
-    """Saves the index of a repaired file. Gives a note on a file that has none, since it cannot be opened."""
+def _save_index(container: Container, job: _Job) -> tuple[str, ...]:
+    """Index the repaired file; return a note if it cannot be opened."""
     try:
-        index = registry.named("tfrecord").index(
-            output, check=False, limits=limits, kinds=kinds_of(told)
-        )
+        kinds = kinds_of(job.saved)
+        index = container.index(job.output, check=False, limits=job.limits, kinds=kinds)
     except FastpackError as error:
         return (f"the new file cannot be opened as it is: {error}",)
-    with contextlib.suppress(FastpackError):  # an index is derived
-        index.save(index_path(output))
+    with contextlib.suppress(FastpackError):  # an index is derived, so nothing is lost
+        index.save(index_path(job.output))
     return ()
 
 
-def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], None] | None:
-    """Progress through one of two passes over a file."""
-    return (lambda done: progress(first + done, 2 * size, first + done)) if progress else None
-
-
-def _repair_hdf5(
-    path: Path,
-    output: Path,
-    told: Index | None,
-    limits: Limits,
-    progress: Progress | None,
-    *,
-    overwrite: bool,
-) -> RepairResult:
-    from fastpack.integrity.salvage.hdf5 import survey_hdf5
-
-    survey = survey_hdf5(path, told, limits)
+def _repack(container: SalvageableContainer, job: _Job, *, overwrite: bool) -> RepairResult:
+    """Pack the whole samples of the file into the output."""
+    path, progress = job.path, job.progress
+    survey = container.survey(path, job.saved, job.limits, find_unreadable)
     whole = survey.whole
-    if len(whole) == 0:
+    if whole is None or len(whole) == 0:
         raise _nothing_whole(path)
     image_field = whole.schema.image_field
     is_pixels = image_field is not None and image_field.kind == "pixels"
     names = {field.name: field.source_name for field in whole.schema.fields}
-    options = PackOptions(
-        format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits
-    )
+    layout: Layout = "pixels" if is_pixels else "auto"
+    options = PackOptions(format=container.name, layout=layout, names=names, limits=job.limits)
     total = int(Samples.of(whole).sizes.sum())
     packed = pack(
-        Reader(Samples.of(whole), ReadOptions(decode=False, limits=limits)),
-        output,
+        Reader(Samples.of(whole), ReadOptions(decode=False, limits=job.limits)),
+        job.output,
         options,
         overwrite=overwrite,
         progress=(lambda samples, of, done: progress(done, total, done)) if progress else None,
     )
-    return RepairResult(path, output, packed.num_samples, packed.output_bytes, survey.damages)
+    return RepairResult(path, job.output, packed.num_samples, packed.output_bytes, survey.damages)

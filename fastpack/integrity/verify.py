@@ -13,7 +13,6 @@ import numpy as np
 
 from fastpack._native.crc32c import crc32c_rows
 from fastpack.core import checks
-from fastpack.core.batch import Batch
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import NO_SPAN, Rows
 from fastpack.core.keys import repeated_keys
@@ -33,9 +32,12 @@ from fastpack.formats.discovery import find_shards
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import kinds_of
-from fastpack.formats.protocols import DatasetPaths
+from fastpack.formats.protocols import DatasetPaths, SalvageableContainer
+from fastpack.formats.salvage import Damage
+from fastpack.formats.saved_index import trusted_index
+from fastpack.images.batch import Batch
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
-from fastpack.integrity.salvage.survey import Damage, trusted_index
+from fastpack.integrity.unreadable import find_unreadable
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
@@ -226,25 +228,13 @@ def _saved(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]
 
 def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits) -> _Finding:
     """Each damage of a file that does not hold what its checksums say; `error` is the first."""
-    # Late: few files are damaged, and everybody imports this.
-    from fastpack.integrity.salvage.hdf5 import survey_hdf5
-    from fastpack.integrity.salvage.tfrecord import survey_tfrecord, whole_samples
-
     try:
-        container = registry.of_file(path).name
-        if container == "tfrecord":
-            records = survey_tfrecord(path, told, limits)
-            num_lost = sum(damage.is_lost for damage in records.damages)
-            whole = whole_samples(path, records, told, limits)
-            return _Finding(
-                _lines(path, records.damages, error), len(records.records) + num_lost, dataset=whole
-            )
-        if container == "hdf5":
-            samples = survey_hdf5(path, told, limits)
-            unchecked = _num_unchecked(samples.index)
-            return _Finding(
-                _lines(path, samples.damages, error), len(samples.index), unchecked, samples.whole
-            )
+        container = registry.of_file(path)
+        if isinstance(container, SalvageableContainer):
+            survey = container.survey(path, told, limits, find_unreadable)
+            unchecked = 0 if survey.whole is None else _num_unchecked(survey.whole)
+            lines = _lines(path, survey.damages, error)
+            return _Finding(lines, survey.num_samples, unchecked, survey.whole)
     except FastpackError as worse:
         return _Finding([str(worse)])
     return _Finding([str(error)])

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, SupportsIndex, TypeVar
 
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Schema
 from fastpack.errors import FastpackError, OptionError
+from fastpack.images.batch import Batch
 from fastpack.loading.loader import Loader
 from fastpack.loading.options import LoaderOptions
 from fastpack.reading.options import OnError

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from fastpack.core.batch import Batch
 from fastpack.errors import StateError
+from fastpack.images.batch import Batch
 from fastpack.loading.options import LoaderOptions
 from fastpack.loading.prefetch import Prefetch
 from fastpack.loading.schedule import Schedule

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any, Self, SupportsIndex, Unpack
 
 from fastpack.core import checks
-from fastpack.core.batch import Batch
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.errors import (
     EmptySourceError,
@@ -18,6 +17,7 @@ from fastpack.errors import (
     OutOfRangeError,
     StateError,
 )
+from fastpack.images.batch import Batch
 from fastpack.loading.iteration import Iteration
 from fastpack.loading.options import LoaderKwargs, LoaderOptions
 from fastpack.loading.schedule import Schedule, StepPartition

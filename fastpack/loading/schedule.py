@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.threads import num_cores
+from fastpack.images.batch import Batch
 from fastpack.loading.options import LoaderOptions
 from fastpack.loading.prefetch import Prefetch
 from fastpack.reading.order import Order, Picks

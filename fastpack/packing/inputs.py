@@ -7,12 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, owners
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FastpackError, OptionError, ShapeError, Status, status_error
+from fastpack.images.batch import Batch
 from fastpack.images.codec import Bits
 from fastpack.images.decode import (
     DecodeOptions,

@@ -9,10 +9,11 @@ import numpy as np
 
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.renamed import renamed
 from fastpack.errors import OptionError
 from fastpack.files.classes import ClassFolder, ClassList, check_class_folder
 from fastpack.files.sizes import parse_size
-from fastpack.formats.protocols import Float64, Layout
+from fastpack.formats.file_options import FileOptions, Float64, Layout
 from fastpack.formats.registry import NAMES
 from fastpack.formats.storage import Compression, Storage
 from fastpack.images.codec import Alpha, Bits, Color
@@ -43,6 +44,7 @@ _COUNTS = {
 _FLAGS = ("virtual", "allow_external", "dry_run", "seek_points", "sync")
 
 
+@renamed(shuffle="byte_shuffle", master="virtual", checkpoints="seek_points")
 @dataclass(frozen=True)
 class PackOptions:
     """How to pack.
@@ -255,7 +257,8 @@ class PackOptions:
     def write_options(self) -> WriteOptions:
         memory_bytes = None if self.memory is None else parse_size(self.memory)
         work = self.num_workers, memory_bytes, self.sync, self.on_error, self.limits
-        return WriteOptions(self.layout, self.storage, *work, self.seek_points, self.float64)
+        files = FileOptions(self.layout, self.storage, self.float64)
+        return WriteOptions(files, *work, self.seek_points)
 
 
 def pack_options(given: PackOptions | None) -> PackOptions:

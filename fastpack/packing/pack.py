@@ -22,7 +22,7 @@ from fastpack.packing.plan import PackPlan, outputs_of, plan_pack
 from fastpack.packing.rejects import DUPLICATE, KEPT_DUPLICATE, Reject
 from fastpack.packing.staging import Staging, receipt_of
 from fastpack.packing.transcode import Transcodes
-from fastpack.packing.virtual_dataset import make_virtual_dataset
+from fastpack.packing.virtual_dataset import virtual_container
 from fastpack.reading.class_lists import class_list
 from fastpack.sources import Source, source_of
 
@@ -185,9 +185,9 @@ def _write_virtual_datasets(plan: PackPlan, staging: Staging) -> None:
             path for path in plan.paths if (member := Member.of(path)) and member.output == virtual
         ]
         old = [path for path in data_members(virtual) if path not in new] if plan.joined else []
-        make_virtual_dataset(
-            staging.staged(virtual), [*old, *map(staging.staged, new)], sync=plan.options.sync
-        )
+        container = virtual_container(plan.container, virtual)
+        shards = [*old, *map(staging.staged, new)]
+        container.write_virtual_dataset(staging.staged(virtual), shards, sync=plan.options.sync)
 
 
 def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
@@ -198,10 +198,10 @@ def _samples(source: Source | str | os.PathLike[str], options: PackOptions) -> S
             "class_folder and sidecars say how a path is taken; give them to `from_folder` or `open`, which made this source"
         )
     if not hasattr(source, "read") or not hasattr(source, "schema"):
-        message = (
-            f"a source is a path, a fastpack.ImageFiles or a Reader, not {type(source).__name__}"
+        message = f"a source is a path, a fastpack.sources.ImageFiles or a Reader, not {type(source).__name__}"
+        raise OptionError(
+            f"{message}; of files in a list make fastpack.sources.ImageFiles(files, labels)"
         )
-        raise OptionError(f"{message}; of files in a list make fastpack.ImageFiles(files, labels)")
     return source
 
 

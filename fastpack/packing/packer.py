@@ -24,11 +24,11 @@ from fastpack.errors import (
 )
 from fastpack.files.atomic import sync_path
 from fastpack.files.free_space import require_free_space
+from fastpack.formats.file_options import FileOptions
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kind_of
-from fastpack.formats.protocols import Container, Float64, Layout, ShardPlan, Writer
-from fastpack.formats.storage import Storage
+from fastpack.formats.protocols import ChunkedContainer, Container, ShardPlan, Writer
 from fastpack.packing.inputs import PackInput
 from fastpack.packing.pipeline import Pipeline, Stages
 from fastpack.packing.rejects import OnError
@@ -50,15 +50,13 @@ _COPIES = 3
 class WriteOptions:
     """How shards are written: what of PackOptions concerns their files."""
 
-    layout: Layout = "auto"
-    storage: Storage = field(default_factory=Storage)
+    files: FileOptions = field(default_factory=FileOptions)
     num_workers: int | None = None
     memory_bytes: int | None = None
     sync: bool = True
     on_error: OnError = "raise"
     limits: Limits = DEFAULT_LIMITS
     seek_points: bool = False
-    float64: Float64 = "refuse"
 
 
 class ProgressCounter:
@@ -147,7 +145,7 @@ class Packer:
 
     def _portions(self, shard: int, first: int, end: int, batch_bytes: int) -> Iterator[_Portion]:
         """Batches of about `batch_bytes`, each of a multiple of the chunk's samples but for the last."""
-        chunk = self._plans[shard].chunk
+        chunk = self._chunk_of(self._plans[shard])
         image_ends = memory_ends = offsets_of(self._pack_input.sizes[first:end])
         if self._pack_input.memory_sizes is not self._pack_input.sizes:
             memory_ends = offsets_of(self._pack_input.memory_sizes[first:end])
@@ -171,14 +169,12 @@ class Packer:
 
     def _plan(self, first: int, end: int) -> ShardPlan:
         num_bytes = int(self._pack_input.sizes[first:end].sum())
-        return ShardPlan(
-            self._pack_input.schema,
-            end - first,
-            num_bytes,
-            self._write_options.layout,
-            self._write_options.storage,
-            self._write_options.float64,
-        )
+        schema, options = self._pack_input.schema, self._write_options.files
+        return ShardPlan(schema, end - first, num_bytes, options)
+
+    def _chunk_of(self, plan: ShardPlan) -> int:
+        container = self._container
+        return container.chunk_of(plan) if isinstance(container, ChunkedContainer) else 1
 
     def _writer(self, shard: int) -> Writer[Any]:
         with self._opening:
@@ -195,7 +191,7 @@ class Packer:
             return _Made(writer.encode(batch) if batch.num_samples else None, faults)
 
     def _append(self, portion: _Portion, made: _Made) -> None:
-        if self._pack_input.keeps_sizes and not self._write_options.storage.is_filtered:
+        if self._pack_input.keeps_sizes and not self._write_options.files.storage.is_filtered:
             require_free_space(
                 self._paths[portion.shard].parent, portion.left_bytes
             )  # whoever else may be filling the disk

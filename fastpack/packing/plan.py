@@ -353,13 +353,9 @@ def _pack_input(
 
 
 def _wants_pixels(container: Container, options: PackOptions, source: Source) -> bool:
+    registry.refuse_layout(container, "pixels" if options.is_decoded else options.layout)
     if not options.is_decoded:
         return False
-    if container.name != "hdf5":
-        what = "TFRecord" if container.name == "tfrecord" else "a tar"
-        raise OptionError(
-            f"{what} holds image files; leave size and layout out, give a quality to encode them again, or choose HDF5"
-        )
     image_field = source.schema.image_field
     if image_field is not None and image_field.kind == "pixels" and options.size is not None:
         raise OptionError(

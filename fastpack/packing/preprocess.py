@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN, Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, owners
 from fastpack.core.schema import Field, Kind
 from fastpack.errors import FastpackError, Location, with_location
+from fastpack.images.batch import Batch
 from fastpack.images.codec import Alpha, Color, PixelFormat, Pixels
 from fastpack.images.codecs import decode_numbers, decode_stored, encode
 from fastpack.images.decode import (

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, digest
 from fastpack.core.schema import Schema
 from fastpack.errors import FastpackError, Location, OptionError
 from fastpack.files.classes import ClassMap
 from fastpack.files.escapes import escaped_bytes
+from fastpack.images.batch import Batch
 from fastpack.reading.order import Shuffle
 from fastpack.sources import Source
 

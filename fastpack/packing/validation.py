@@ -4,7 +4,6 @@ import errno
 
 import numpy as np
 
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import Rows
 from fastpack.errors import (
     CorruptImageError,
@@ -18,6 +17,7 @@ from fastpack.errors import (
     UnreadableFileError,
     UnsupportedImageError,
 )
+from fastpack.images.batch import Batch
 from fastpack.packing.inputs import PackInput
 from fastpack.packing.rejects import OnError
 

@@ -1,7 +1,7 @@
 """virtual dataset: one small HDF5 file in which plain h5py sees the shards beside it as one dataset."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
 from fastpack.files.naming import numbered_members
 from fastpack.formats.discovery import find_shards
-from fastpack.formats.registry import named, of_file
+from fastpack.formats.protocols import Container, VirtualDatasetContainer
+from fastpack.formats.registry import of_file
 
 
 def write_virtual_dataset(
@@ -59,10 +60,7 @@ def write_virtual_dataset(
                     Location(path),
                 )
             )
-        if of_file(path) is not named("hdf5"):
-            raise FormatError(
-                with_location("only shards of HDF5 can be shown as one", Location(path))
-            )
+        container = virtual_container(of_file(path), path)
     if output.exists() and not overwrite:
         raise OutputExistsError(
             17,
@@ -71,7 +69,7 @@ def write_virtual_dataset(
                 Location(output),
             ),
         )
-    make_virtual_dataset(output, paths, sync=sync)
+    container.write_virtual_dataset(output, paths, sync=sync)
 
 
 def _named(shards: Any) -> list[Path]:
@@ -81,13 +79,12 @@ def _named(shards: Any) -> list[Path]:
     return [path_of("shards", part) for part in parts]
 
 
-def make_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool) -> None:
-    """Writes a virtual dataset at `path` that looks for files of the shards' names beside it."""
-    from fastpack.formats.hdf5.virtual import (
-        write_virtual_dataset,
-    )  # takes a tenth of a second, as all that needs h5py
-
-    write_virtual_dataset(path, shards, sync=sync)
+def virtual_container(container: Container, path: Path) -> VirtualDatasetContainer:
+    """Return the container. Raises FormatError if its files cannot show the samples of others."""
+    if not isinstance(container, VirtualDatasetContainer):
+        message = f"{container.title} files have no virtual datasets; choose HDF5"
+        raise FormatError(with_location(message, Location(path)))
+    return container
 
 
 def list_shards(output: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Unpack
+from typing import Any, Unpack
 
 from fastpack.core import checks
 from fastpack.errors import OptionError, warn
@@ -13,7 +13,7 @@ from fastpack.formats.choice import Choice
 from fastpack.formats.index.index import concatenate
 from fastpack.formats.index.kinds import Kinds, checked_kinds
 from fastpack.formats.indexing import indexes_of, with_classes
-from fastpack.reading.options import ReadKwargs, ReadOptions
+from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
 
@@ -85,7 +85,6 @@ class OpenKwargs(ReadKwargs, total=False):
 
 
 _OPEN_NAMES = tuple(field.name for field in fields(OpenOptions))
-_READ_NAMES = tuple(field.name for field in fields(ReadOptions))
 
 
 def open(
@@ -139,10 +138,10 @@ def open(
         docs/formats.md lists the guesses about files of other programs.
     """
     checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
-    checks.known_names("open", changes, (*_OPEN_NAMES, *_READ_NAMES))
-    reading = {name: changes[name] for name in _READ_NAMES if name in changes}
-    opening = OpenOptions(**{name: changes[name] for name in _OPEN_NAMES if name in changes})
-    return _opened(path, replace(options or ReadOptions(), **reading), opening)
+    checks.known_names("open", changes, (*_OPEN_NAMES, *READ_NAMES))
+    given: dict[str, Any] = dict(changes)
+    opening = OpenOptions(**{name: given.pop(name) for name in _OPEN_NAMES if name in given})
+    return _opened(path, replace(options or ReadOptions(), **given), opening)
 
 
 def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOptions) -> Reader:

@@ -6,6 +6,7 @@ from typing import Literal, TypedDict, get_args
 
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.renamed import renamed
 from fastpack.errors import OptionError
 from fastpack.images.codec import Alpha, Bits, Color
 from fastpack.images.decode import DecodeOptions, Interpolation, Mode, Truncated
@@ -21,8 +22,10 @@ _CHOICES = {
     "truncated": Truncated,
 }
 _SEEK_POINTS = (True, False, "lazy", None)
+_NEW_NAMES = {"checkpoints": "seek_points"}
 
 
+@renamed(**_NEW_NAMES)
 @dataclass(frozen=True)
 class ReadOptions:
     """How to read samples.
@@ -147,6 +150,10 @@ class ReadKwargs(TypedDict, total=False):
     seek_points: bool | Literal["lazy"] | None
     num_workers: int | None
     limits: Limits
+
+
+# The keywords that ReadOptions takes, or refuses with a message of its own.
+READ_NAMES = (*ReadKwargs.__annotations__, *_NEW_NAMES)
 
 
 def _is_step(value: object) -> bool:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core import checks
-from fastpack.core.batch import Batch, with_failures
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
 from fastpack.core.keys import spread_by_key
@@ -22,10 +21,11 @@ from fastpack.errors import Location, OptionError, OutOfRangeError
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import save_seek_points
+from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
 from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.image_pipeline import ImagePipeline
-from fastpack.reading.options import ReadKwargs, ReadOptions
+from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.samples import Samples
 from fastpack.reading.split import parts_of, spread_by_number
 
@@ -163,7 +163,7 @@ class Reader(Sequence[dict[str, Any]]):
             >>> dataset.with_options(color="GRAY")[0]["image"].shape
             (8, 8, 1)
         """
-        checks.known_names("with_options", changes, ReadKwargs.__annotations__)
+        checks.known_names("with_options", changes, READ_NAMES)
         return Reader(self._samples, replace(self._options, **changes))
 
     def with_buffer_pool(self, memory: BufferPool) -> "Reader":
@@ -342,7 +342,8 @@ class Reader(Sequence[dict[str, Any]]):
         failures |= self._index.failures(rows)
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
-        return with_failures(fields, rows, failures, skips=self._options.on_error == "skip")
+        skips = self._options.on_error == "skip"
+        return with_failures(fields, rows, failures, skips=skips, schema=self.schema)
 
     def _check_out(self, out: Any) -> None:
         if out is None:

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.batch import Batch
 from fastpack.core.schema import Schema
 from fastpack.errors import Location, MissingFileError, OptionError, SourceError, with_location
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
+from fastpack.images.batch import Batch
 from fastpack.sources.folder import from_folder
 from fastpack.sources.paths import ImageFiles
 from fastpack.sources.rows import TABLE_SUFFIXES, is_table

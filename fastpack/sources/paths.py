@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.order import hash_rows
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text, digest
 from fastpack.core.schema import Field, Kind, Schema
 from fastpack.errors import (
@@ -21,6 +20,7 @@ from fastpack.errors import (
 )
 from fastpack.files.escapes import escaped_bytes, escaped_names
 from fastpack.files.file_names import FileNames
+from fastpack.images.batch import Batch
 from fastpack.sources.column import ColumnValues
 from fastpack.sources.image_column import ImageBytesColumn, ImageColumn, ImagePathColumn
 
@@ -166,7 +166,7 @@ def _files(paths: Any) -> FileNames:
         )
     if isinstance(paths, (str, bytes, os.PathLike)):
         raise SourceError(
-            f"paths must be a sequence of paths, not the one path {paths!r}; for a folder use fastpack.folder"
+            f"paths must be a sequence of paths, not the one path {paths!r}; for a folder use fastpack.from_folder"
         )
     try:
         return FileNames(paths)
@@ -240,7 +240,7 @@ def _array(name: str, values: Any) -> npt.NDArray[Any]:
         return np.asarray(values)
     except (ValueError, TypeError) as error:
         message = f"{name!r} must be one value for each image, not lists of differing length"
-        raise SourceError(f"{message}; give those as a fastpack.Ragged in columns") from error
+        raise SourceError(f"{message}; give those as a fastpack.core.Ragged in columns") from error
 
 
 def _integers(name: str, column: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What every adapter's Loader promises, whatever the framework: the batches, order, epochs and state of fastpack.Loader."""
+"""Loaders of all adapters have the batches, order, epochs and state of fastpack.Loader."""
 
 import importlib
 import json

@@ -20,7 +20,7 @@ def test_info_cuts_long_lists_in_text_only(tmp_path):
         write_image(tmp_path / "many" / f"{number}.png", 2, 2, number)
     paths = sorted((tmp_path / "many").iterdir())
     fastpack.pack(
-        fastpack.ImageFiles(paths, range(15)),
+        fastpack.sources.ImageFiles(paths, range(15)),
         tmp_path / "a.tfrecord",
         fastpack.PackOptions(shards=15),
     )
@@ -51,7 +51,7 @@ def test_info_without_labels(tmp_path):
 def test_info_counts_classes_without_samples(photos):
     paths = sorted(photos.glob("dog/*"))
     fastpack.pack(
-        fastpack.ImageFiles(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5"
+        fastpack.sources.ImageFiles(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5"
     )
     assert [
         (one["name"], one["num_samples"]) for one in facts_of("info", photos / "gap.h5")["classes"]

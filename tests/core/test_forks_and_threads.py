@@ -16,7 +16,7 @@ from fastpack.loading.prefetch import Prefetch
 from tests.support.images import jpeg, photo, save
 from tests.support.subprocesses import PATIENCE_S, run_python
 
-# What is read in ways of its own, with modules of its own.
+# Each kind has its own way of reading and its own modules.
 KINDS = ["x.tfrecord", "encoded.h5", "pixels.h5", "chunks.h5", "compact.h5", "photos"]
 
 
@@ -74,7 +74,7 @@ LEARNING = "{'on_error': 'mask', 'seek_points': 'lazy', 'transform': [RandomResi
     [*((kind, "{}") for kind in KINDS), ("x.tfrecord", "{'bits': 16}"), ("encoded.h5", LEARNING)],
 )
 def test_reading_imports_nothing(datasets, kind, options):
-    """A child that is forked while a thread imports a module waits for that module for ever."""
+    """A child that is forked during an import in another thread waits for that module forever."""
     assert run_python(IMPORTS_WHILE_READING, datasets / kind, options) == "\n"
 
 
@@ -195,7 +195,7 @@ expected = [image.copy() for image in reader.with_options(num_workers=1).read(np
 def cannot(thread):
     raise RuntimeError("can't start new thread")
 
-if sys.argv[2] == "by the system":  # which refuses for want of address space, whoever asks
+if sys.argv[2] == "by the system":  # for lack of address space
     threading.stack_size(1 << 40)
 else:
     threading.Thread.start = cannot

@@ -1,4 +1,4 @@
-"""A disk that is full for real: nothing half-written is seen, the error says so, and with room again the pack goes on."""
+"""A disk that is really full: no partial shard, a clear error, and a pack that resumes."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def photos(tmp_path_factory):
         image = jpeg(40, 50, seed=number)
         (folder / f"{number:02}.jpg").write_bytes(
             image + bytes(IMAGE_BYTES - len(image))
-        )  # a file may have more behind its end
+        )  # a file may have more after its end
     return folder
 
 
@@ -66,7 +66,7 @@ def shards_in(folder):
 
 
 def fill(disk, leave_bytes):
-    """Takes all but `leave_bytes` of the disk."""
+    """Fills the disk except for `leave_bytes`."""
     room = os.statvfs(disk)
     (disk / "ballast").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - leave_bytes)))
 
@@ -85,7 +85,8 @@ def goes_on(photos, disk, output, expected):
     assert {path.suffix for path in disk.iterdir()} == {output.suffix, ".npz"}  # no staging folder
 
 
-# Nothing; the plan alone; less than a shard; its images, but not what is around them; a shard and little more; nearly all.
+# Nothing; the plan alone; less than a shard; its images without headers; slightly more than a
+# shard; nearly all.
 @pytest.mark.parametrize(
     "leave_bytes",
     [0, 8192, 1_000_000, 2_402_000, 2_405_000, 2_500_000, 3_500_000, 4_802_000, 4_806_000],

@@ -1,10 +1,13 @@
-"""Walks through a pack: at every call that opens, writes, syncs, renames or removes something the program is killed, or
-the call fails, and what then stands on the disk is looked at; then the pack is resumed.
+"""Walks through the system calls of a pack and lets one call fail each time.
 
-    python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5] [--faults kill tear EIO ...] [--random N]
-        [--to nothing old appended] [--virtual] [--last N]
+At a call that opens, writes, syncs, renames or removes a file, the pack is killed or the call
+fails. Then the walk checks the files on the disk, and resumes the pack.
 
-Runs itself again with the shim preloaded. Prints a line for each format and fault, and ends with 1 when anything was found.
+    python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5]
+        [--faults kill tear EIO ...] [--to nothing old appended] [--virtual] [--last N] [--random N]
+
+Runs itself again with the shim preloaded. Prints a line for each format and fault. The exit status
+is 1 if there is any problem.
 """
 
 import argparse
@@ -40,7 +43,8 @@ class Walk:
     """Packs of one source to one name, each in a child, with one fault at most.
 
     - options: of PackOptions.
-    - to: what is there before: "nothing"; an "old" set of more files that is overwritten; or a set that is "appended" to.
+    - to: the output before the pack: "nothing"; an "old" set of more files that is overwritten; or
+      a set that is "appended" to.
     """
 
     def __init__(
@@ -81,7 +85,7 @@ class Walk:
         return {path.name: path.read_bytes() for path in self._folder.iterdir()}
 
     def _empty(self) -> None:
-        """What is there before, and nothing else."""
+        """Restores the folder to its state before the pack."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         for name, data in self._before.items():
@@ -198,7 +202,7 @@ class Walk:
 
 
 def _ended(work: Callable[[], str], writing: int) -> int:
-    """Does a child's work and tells what came of it. Returns the exit status."""
+    """Does a child's work and reports the result through the pipe. Returns the exit status."""
     from fastpack.errors import FastpackError, OutputExistsError
 
     try:
@@ -234,7 +238,8 @@ def walk(
         walks.at_time(random.Random(number).uniform(0, whole))
     if num_random:
         told(
-            f"killed at {num_random} random times within {whole:.2f} s: {len(walks.problems) - before} problems"
+            f"killed at {num_random} random times within {whole:.2f} s: "
+            f"{len(walks.problems) - before} problems"
         )
 
 
@@ -309,7 +314,7 @@ def main() -> int:
     import fastpack.reading.reader
 
     warnings.simplefilter(
-        "ignore", fastpack.FastpackWarning
+        "ignore", fastpack.errors.FastpackWarning
     )  # appending says which classes are new
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     num_problems = 0

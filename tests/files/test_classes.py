@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpack import Ragged
+from fastpack.core import Ragged
 from fastpack.core.ragged import offsets_of
 from fastpack.errors import OptionError, SourceError
 from fastpack.files.classes import ClassMap, classes_of

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import Text
+from fastpack.core import Text
 from fastpack.errors import SourceError
 from fastpack.files.escapes import escaped_bytes, escaped_name, escaped_names, is_utf8, raw_name
 from tests.support.images import jpeg
@@ -122,4 +122,4 @@ def test_half_a_surrogate_pair_is_no_text(photos):
     path = photos / "a" / "latiné.jpg"
     for names in ({"keys": ["\ud800"]}, {"labels": [0], "class_names": ["\ud800"]}):
         with pytest.raises(SourceError, match="is no text"):
-            fastpack.ImageFiles([path], **names)
+            fastpack.sources.ImageFiles([path], **names)

@@ -126,7 +126,7 @@ def test_a_loader_over_many_files(tmp_path, few_files, options):
         sources.append(tmp_path / f"{number}.png")
         sources[-1].write_bytes(fastpack.encode(np.full((8, 8, 3), number, np.uint8), "png"))
     fastpack.pack(
-        fastpack.ImageFiles(sources, range(NUM_SHARDS)),
+        fastpack.sources.ImageFiles(sources, range(NUM_SHARDS)),
         tmp_path / "x.h5",
         PackOptions(shards=NUM_SHARDS, **options),
     )

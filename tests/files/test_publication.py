@@ -1,4 +1,4 @@
-"""Publication: a set changes as a whole, whatever stops the pack, and whatever else lies in the folder."""
+"""Publication: a set changes as a whole, wherever the pack stops."""
 
 import json
 import os
@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
+from fastpack import PackOptions, errors, pack
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
 from fastpack.files.publication import DONE, PENDING, Publication, staging_folder
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 
@@ -197,7 +198,7 @@ def test_a_pack_of_a_split_completes_the_pack_of_all(source, out, monkeypatch):
 
 
 def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
-    """The whole change happens after the first file is indexed: without that check the reader would have both sets."""
+    """The set changes after its first file was indexed; unchecked, a reader would mix both sets."""
     output, options = out / "t.tfrecord", PackOptions(shards=2)
     old = pack(source(0, 6), output, options)
     new, index_of = source(10, 8), fastpack.formats.saved_index.index_of
@@ -298,7 +299,7 @@ def test_packs_with_crossing_names_do_not_run_together(source, out):
 
 
 class TestOthersFolders:
-    """What has the staging folder's name and is not ours is left alone."""
+    """Something else with the staging folder's name stays as it is."""
 
     def refused(self, source, output, **how):
         with pytest.raises(errors.OutputExistsError, match="rename or remove it"):

@@ -1,4 +1,4 @@
-"""Columns that grow on disk are what they would be in memory, and leave nothing behind."""
+"""Columns that grow on disk equal columns in memory, and leave no files."""
 
 import errno
 import os

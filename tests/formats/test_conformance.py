@@ -1,4 +1,4 @@
-"""One suite for each protocol. A new container, source or codec is one line in a parametrisation here."""
+"""One suite for each protocol. A new container, source or codec is one more line here."""
 
 import io
 import json
@@ -9,20 +9,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from fastpack import (
-    Batch,
-    Field,
-    ImageFiles,
-    Ragged,
-    Schema,
-    Text,
-    build_indexes,
-    encode,
-    from_folder,
-    from_table,
-    pack,
-)
+from fastpack import Batch, build_indexes, encode, from_folder, from_table, pack
 from fastpack import open as open_dataset
+from fastpack.core import Field, Ragged, Schema, Text
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import EmptySourceError, FastpackError
@@ -33,10 +22,11 @@ from fastpack.formats.protocols import ShardPlan
 from fastpack.images import headers
 from fastpack.images.codec import PixelFormat
 from fastpack.images.codecs import codec_of
+from fastpack.sources import ImageFiles
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
-    """Smooth colours, so that lossy codecs stay near."""
+    """Smooth colors, which lossy codecs change little."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     waves = [np.sin((x * (seed % 3 + 1) + y * c) / 40 + seed) for c in range(3)]
     return (127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)
@@ -175,7 +165,7 @@ class TestContainer:
         assert loaded.columns["key"] == index.columns["key"]
 
 
-# What is opened, whoever wrote it: the six images of make_files, three of each class
+# Datasets of the six images of make_files, three of each class
 
 
 def written_by_pack(ending):

@@ -1,4 +1,4 @@
-"""What a dataset holds goes through every format, in any order, or is refused by name; and `verify` finds what was altered.
+"""Every field goes through every format or is refused by name; `verify` finds alterations.
 
 `FASTPACK_WALKS=500 pytest -o faulthandler_timeout=0 tests/formats/test_every_field.py` tries as many datasets.
 """
@@ -14,7 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import Field, PackOptions, verify
+from fastpack import PackOptions, verify
+from fastpack.core import Field
 from fastpack.errors import FastpackError
 from tests.support.random_samples import GRAY, JPEG, PNG, Samples, plain, samples
 
@@ -30,7 +31,7 @@ STEPS = {
 
 
 def converted(source: Any, folder: Path, step: str) -> Any:
-    """What `step` makes of it, opened; or None when a field was refused by name, and nothing was written."""
+    """Converts and opens a dataset; None if a field was refused by name and nothing was written."""
     options, before = STEPS[step], set(folder.iterdir())
     try:
         if options is None:

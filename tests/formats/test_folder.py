@@ -160,7 +160,7 @@ def test_an_index_that_names_files_elsewhere(root, name):
     (root.parent / "secret.jpg").write_bytes(FILES["cat/1.jpg"])
     fastpack.build_indexes(root)
     arrays = load_npz(index_path(root))
-    keys = fastpack.Text.of([name, *sorted(FILES)[1:]])
+    keys = fastpack.core.Text.of([name, *sorted(FILES)[1:]])
     index_path(root).unlink()
     save_npz(
         index_path(root),
@@ -197,7 +197,7 @@ def test_an_index_whose_names_are_gone(root):
     assert list(fastpack.open(root).columns["key"]) == sorted(FILES)
 
 
-# What is refused
+# Errors
 
 
 def test_no_images(tmp_path):

@@ -1,4 +1,4 @@
-"""Fields, names and classes that could be lost in silence: refused, kept, or noted."""
+"""Fields, names and classes that could be lost silently are refused, kept or noted."""
 
 import json
 
@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, Ragged
+from fastpack import PackOptions
+from fastpack.core import Ragged
 from fastpack.errors import FastpackError, FormatError, OptionError, SchemaError, SourceError
 from fastpack.files.classes import ClassMap, classes_of
 from fastpack.reading.class_lists import class_list
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, photo, save
 from tests.support.tars import IMAGES, opened, write_tar
 

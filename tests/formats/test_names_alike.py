@@ -5,7 +5,8 @@ from itertools import permutations
 import pytest
 
 import fastpack
-from fastpack import Field, PackOptions
+from fastpack import PackOptions
+from fastpack.core import Field
 from tests.support.random_samples import GRAY, JPEG, PNG, Samples
 from tests.support.tars import write_tar
 from tests.support.wire import bytes_list, entry, example, frame

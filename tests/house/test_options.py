@@ -1,4 +1,4 @@
-"""Options are checked where they are given: whatever stands there is taken, or refused by a FastpackError."""
+"""Options are checked on construction: any value is accepted or raises a FastpackError."""
 
 from dataclasses import fields
 from inspect import signature
@@ -15,7 +15,6 @@ from fastpack import (
     CenterCrop,
     HorizontalFlip,
     Limits,
-    LoaderOptions,
     Mix,
     Normalize,
     PackOptions,
@@ -28,6 +27,7 @@ from fastpack import (
 )
 from fastpack.errors import FastpackError, LimitError, OptionError, ShapeError
 from fastpack.formats.storage import Storage
+from fastpack.loading import LoaderOptions
 
 WITHOUT = {
     RandomResizedCrop: (8,),
@@ -156,7 +156,7 @@ FUNCTIONS = [
     fastpack.build_indexes,
 ]
 FUNCTIONS += [
-    fastpack.write_virtual_dataset,
+    fastpack.packing.write_virtual_dataset,
     fastpack.from_folder,
     fastpack.from_table,
     fastpack.decode,

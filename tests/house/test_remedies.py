@@ -174,7 +174,7 @@ def test_pack_has_an_option_for_each_of_its_arguments():
         (
             "index",
             "name it with path_column",
-            "name it with path_column (in Python: path_column of fastpack.table)",
+            "name it with path_column (in Python: path_column of fastpack.from_table)",
         ),
         (
             "pack",
@@ -279,6 +279,6 @@ def test_names_may_come_again(tmp_path, photos):
 def test_problems_that_verify_lists(tmp_path, photos, monkeypatch):
     problem = "this is large; raise max_pixels if it is real - at a.h5"
     monkeypatch.setattr(
-        fastpack, "verify", lambda *_, **__: fastpack.VerifyResult(1, 1, 0, (problem,))
+        fastpack, "verify", lambda *_, **__: fastpack.integrity.VerifyResult(1, 1, 0, (problem,))
     )
     assert "(in Python: max_pixels of fastpack.Limits) - at a.h5" in invoke("verify", photos).stdout

@@ -53,9 +53,9 @@ def test_other_things_are_no_files(take, data):
         take(data)
 
 
-def test_the_place_of_a_probe_is_a_place():
-    with pytest.raises(OptionError, match="place must be a Location or None"):
-        fastpack.probe(b"", place=np.zeros(2))
+def test_the_location_of_a_probe_is_a_location():
+    with pytest.raises(OptionError, match="location must be a Location or None"):
+        fastpack.probe(b"", location=np.zeros(2))
 
 
 @pytest.mark.parametrize("quality", [0, -5, 101, 1000, "9", float("nan"), None, True])

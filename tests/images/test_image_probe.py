@@ -1,4 +1,4 @@
-"""What headers say: as Pillow has it, for each kind of file; and never a wrong size, wherever a file ends."""
+"""Probed headers equal Pillow's for each kind of file; truncated files have no wrong size."""
 
 import io
 import struct
@@ -62,7 +62,7 @@ def animated(format):
     return save(frames[0], format, save_all=True, append_images=frames[1:])
 
 
-# name -> (format, file, channels of the stored pixels or 0 where the header does not tell, bits)
+# name -> (format, file, channels of the stored pixels or 0 where the header lacks them, bits)
 KINDS = {
     "jpeg": ("jpeg", jpeg(HEIGHT, WIDTH), 3, 8),
     "jpeg progressive": ("jpeg", jpeg(HEIGHT, WIDTH, progressive=True), 3, 8),
@@ -173,7 +173,9 @@ def test_subsampling(factors, subsampling):
 @pytest.mark.parametrize("orientation", range(10))
 def test_orientation(orientation, order):
     info = fastpack.probe(with_orientation(jpeg(HEIGHT, WIDTH), orientation, order))
-    assert info["orientation"] == (orientation if 1 <= orientation <= 8 else 1)  # 0 and 9 are none
+    assert info["orientation"] == (
+        orientation if 1 <= orientation <= 8 else 1
+    )  # 0 and 9 are not valid
     assert size_of(info) == (WIDTH, HEIGHT)  # as stored
 
 

@@ -1,4 +1,4 @@
-"""Transforms: their boxes, their distributions against torchvision's documented procedure, their numbers."""
+"""Transforms: boxes, distributions as torchvision documents them, normalized values."""
 
 import math
 import random
@@ -255,7 +255,7 @@ class TestPadding:
 
     @staticmethod
     def padded(pixels, size, fill):
-        """As torchvision documents CenterCrop: padded to the size, the odd pixel behind; then cropped."""
+        """As torchvision documents CenterCrop: padded, an odd pixel at the end; then cropped."""
         height, width = (
             max(0, side - there) for side, there in zip(size, pixels.shape, strict=False)
         )

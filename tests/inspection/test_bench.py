@@ -1,4 +1,4 @@
-"""`fastpack bench`: what is measured, and how it is told. No clock decides about a test."""
+"""`fastpack bench`: measurements and report. No test depends on a clock."""
 
 import json
 import re
@@ -19,11 +19,11 @@ module = sys.modules["fastpack.inspection.bench"]
 
 
 @pytest.fixture
-def source(tmp_path) -> fastpack.ImageFiles:
+def source(tmp_path) -> fastpack.sources.ImageFiles:
     paths = [tmp_path / f"{i}.jpg" for i in range(NUM_SAMPLES)]
     for path in paths:
         path.write_bytes(jpeg(40, 60))
-    return fastpack.ImageFiles(paths, range(NUM_SAMPLES))
+    return fastpack.sources.ImageFiles(paths, range(NUM_SAMPLES))
 
 
 @pytest.fixture(params=["tfrecord", "h5"])

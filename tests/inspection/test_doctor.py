@@ -1,4 +1,4 @@
-"""doctor: which stage it finds to be the narrow one, and what it advises. No clock decides about a test."""
+"""`fastpack doctor`: the slowest stage, and its advice. No test depends on a clock."""
 
 import json
 import sys
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack
+from fastpack import PackOptions, pack
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.inspection.advice import Facts, advise
 from fastpack.inspection.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 module = sys.modules["fastpack.inspection.doctor"]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, pack
+from fastpack import pack
 from fastpack.errors import OptionError
 from fastpack.inspection.listing import list_samples
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, with_orientation
 
 

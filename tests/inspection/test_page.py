@@ -54,7 +54,7 @@ def dataset_of(folder: Path, images: list[bytes], **columns) -> fastpack.Reader:
     paths = [folder / f"{number}.jpg" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(image)
-    fastpack.pack(fastpack.ImageFiles(paths, **columns), folder / "data.tfrecord")
+    fastpack.pack(fastpack.sources.ImageFiles(paths, **columns), folder / "data.tfrecord")
     return fastpack.open(folder / "data.tfrecord")
 
 
@@ -114,7 +114,7 @@ def test_thumbnails_are_the_images(dataset, row, size):
     shown = read_pillow(base64.b64decode(data))
     assert shown.shape[:2] == size
     expected = dataset.with_options(transform=fastpack.Resize(size)).read([row])["image"][0]
-    # A JPEG of small size keeps less of the colours than of the light.
+    # A small JPEG keeps less of the color than of the brightness.
     light, expected_light = (
         cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(int) for pixels in (shown, expected)
     )

@@ -1,4 +1,4 @@
-"""repair: everything that is whole comes back, what is lost is named, and the damaged file stays as it is."""
+"""repair saves all whole records, names the lost ones, and leaves the damaged file as it is."""
 
 import json
 import os

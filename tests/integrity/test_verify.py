@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack, verify
+from fastpack import PackOptions, pack, verify
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import MissingFileError
 from fastpack.files import naming
@@ -19,6 +19,7 @@ from fastpack.files.companions import index_path
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.indexing import build_indexes
 from fastpack.integrity.verify import _Job, _Work
+from fastpack.sources import ImageFiles
 from tests.support.damage import change, flip_in_image, flipped
 from tests.support.images import jpeg
 from tests.support.samples import two_classes
@@ -107,7 +108,7 @@ def test_keys_of_damaged_images_are_named(packed, files):
     "part", ["labels", "keys", "class_names", "images/offsets", "images/crc32c"]
 )
 def test_damaged_columns_of_hdf5(files, tmp_path, part):
-    """Without the saved index, so that only the file's own checksums can tell."""
+    """Without the saved index: only the file's own checksums can detect it."""
     path = pack_photos(tmp_path, "all.h5")
     index_path(path).unlink()
     with h5py.File(path) as file:
@@ -363,7 +364,7 @@ def test_other_containers(files, tmp_path):
 
 @pytest.mark.parametrize("look", [fastpack.open, build_indexes], ids=["opened", "indexed"])
 def test_a_new_index_does_not_make_verify_forget(files, tmp_path, look):
-    """Opening a file that was cut builds its index anew: what it held at first is remembered."""
+    """Opening a truncated file rebuilds its index, which keeps the original record count."""
     path = pack_photos(tmp_path, "all.tfrecord")
     os.truncate(path, frames_of(path)[3][1])
     assert len(fastpack.open(path)) == 4

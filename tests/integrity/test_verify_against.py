@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastpack import ImageFiles, PackOptions, pack, verify
+from fastpack import PackOptions, pack, verify
 from fastpack.errors import OptionError
+from fastpack.sources import ImageFiles
 from tests.support.damage import flip_in_image, flipped
 from tests.support.images import jpeg
 from tests.support.samples import two_classes

@@ -1,4 +1,4 @@
-"""How loaders live and end: dropped, closed, forked, interrupted, at exit; and that threads never run too far ahead."""
+"""Life of loaders: dropped, closed, forked, interrupted, at exit; prefetch stays bounded."""
 
 import gc
 import os
@@ -40,7 +40,7 @@ def wait_until(condition):
 
 @pytest.fixture
 def no_collector():
-    """What is freed, is freed because nobody holds it."""
+    """Turns the garbage collector off: objects are freed by reference counts alone."""
     gc.collect()
     gc.disable()
     yield
@@ -68,7 +68,7 @@ def test_no_more_items_are_begun_than_asked(num_lanes, depth):
         return number
 
     ahead = Prefetch([make] * num_lanes, 40, depth)
-    assert begun == []  # nothing before anybody asks
+    assert begun == []  # nothing before the first request
     for taken in range(40):
         assert ahead.take() == taken
         wait_until(lambda taken=taken: len(begun) == min(40, taken + 1 + depth))
@@ -326,13 +326,13 @@ def test_a_program_ends_with_loaders_in_mid_epoch(path):
 @pytest.mark.parametrize("decode", [False, True])
 def test_hints_change_nothing(dataset, read_ahead, decode, monkeypatch):
     announced = []
-    announce = fastpack.Reader.advise_willneed
+    advise_willneed = fastpack.Reader.advise_willneed
 
     def count(reader, rows):
         announced.extend(rows.tolist())
-        announce(reader, rows)
+        advise_willneed(reader, rows)
 
-    monkeypatch.setattr(fastpack.Reader, "announce", count)
+    monkeypatch.setattr(fastpack.Reader, "advise_willneed", count)
     reader = dataset.with_options(decode=decode)
     batches = list(Loader(reader, batch_size=32, shuffle=0, read_ahead=read_ahead))
     assert sorted(i for batch in batches for i in batch.sample_numbers) == list(range(600))

@@ -60,7 +60,7 @@ def test_damage_inside_the_data_is_noticed_where_libjpeg_can():
     scan = SOURCE.index(b"\xff\xda") + 14
     assert (
         status_of(SOURCE[:scan] + b"\xff\xd0" + SOURCE[scan:]) == CORRUPT
-    )  # a restart that nobody asked for
+    )  # a restart marker without an interval
 
 
 @pytest.mark.parametrize("marker", [0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF])

@@ -220,7 +220,7 @@ class TestReadingBack:
 
     @pytest.mark.parametrize("before", [1, 100_000])
     def test_records_in_the_wrong_place(self, tmp_path, frames, before):
-        """Linux puts what is written to a file that was opened for appending behind all that is there, wherever it should go."""
+        """Linux appends to a file that was opened for appending, whatever the offset of a write."""
         (tmp_path / "x").write_bytes(bytes(before))
         with open(tmp_path / "x", "a+b") as file:
             status, _, row, offset, _ = frames.write(file.fileno(), 0)

@@ -1,4 +1,4 @@
-"""The filter kernels beside HDF5's library and hdf5plugin, in both directions, and over bytes that are damaged or lie."""
+"""The filter kernels against HDF5's library and hdf5plugin, both ways; damaged input."""
 
 import h5py
 import numpy as np

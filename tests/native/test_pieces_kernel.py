@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastpack._native.crc32c import crc32c_rows
-from fastpack._native.pieces import write_rows
+from fastpack._native.write_rows import write_rows
 from fastpack.core.ragged import Ragged, offsets_of
 
 IO_ERROR, TRUNCATED, BAD_DATA_CRC = 1, 3, 5

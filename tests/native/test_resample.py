@@ -1,4 +1,4 @@
-"""Placing pixels: crop, turn, resample, mirror. Resampling is held against Pillow's bilinear filter."""
+"""Crop, turn, resample and mirror pixels. Pillow's bilinear filter is the reference."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SIZES = st.integers(1, 130)
 
 def place(pixels, view, height, width):
     out = np.full((height, width, pixels.shape[2]), 99, np.uint8)
-    assert Decoder().place(pixels, view, out) is None
+    assert Decoder().resample(pixels, view, out) is None
     return out
 
 
@@ -94,7 +94,7 @@ def test_turned_and_mirrored(orientation, channels):
     ],
 )
 def test_a_box_outside_the_pixels_is_refused(box):
-    outcome = Decoder().place(
+    outcome = Decoder().resample(
         noise(20, 30, 3),
         view_of(**{"width": 30, "height": 20, **box}),
         np.empty((4, 4, 3), np.uint8),
@@ -115,6 +115,6 @@ def test_a_box_outside_the_pixels_is_refused(box):
 )
 def test_shapes_that_do_not_fit_are_a_mistake(stored, out, num_views):
     with pytest.raises(ValueError, match="same number of channels|empty"):
-        Decoder().place(
+        Decoder().resample(
             np.empty(stored, np.uint8), np.ones(num_views, VIEW), np.empty(out, np.uint8)
         )

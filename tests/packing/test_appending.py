@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
+from fastpack import PackOptions, errors, pack
 from fastpack.core.ragged import Text
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 OUTPUTS = ["s.tfrecord", "s.h5"]
@@ -32,7 +33,7 @@ def classes_in(path) -> list[str]:
 def test_other_classes_are_mapped(tmp_path, output, shards):
     options = PackOptions(shards=shards)
     pack(folder_of(tmp_path, "mon", ["cat", "dog"]), tmp_path / output, options)
-    with pytest.warns(fastpack.FastpackWarning, match="'owl' is 2|'dog' is 1 instead of 0"):
+    with pytest.warns(fastpack.errors.FastpackWarning, match="'owl' is 2|'dog' is 1 instead of 0"):
         tue = pack(
             folder_of(tmp_path, "tue", ["dog", "owl"]), tmp_path / output, options, append=True
         )

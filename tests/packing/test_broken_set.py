@@ -1,4 +1,7 @@
-"""Of 1,000 files 2% are broken, in ten ways: the report names exactly the bad ones, and who may skip none names the first."""
+"""2% of 1,000 files are broken, in ten ways: the report names exactly these.
+
+A pack that skips no sample names the first one.
+"""
 
 import json
 import subprocess
@@ -12,7 +15,7 @@ from tests.support.paths import ROOT
 
 @pytest.fixture(scope="module", params=["out.tfrecord", "out.h5"])
 def told(request, tmp_path_factory):
-    """What packs of the set said."""
+    """Results of packing the set."""
     folder = tmp_path_factory.mktemp("broken")
     (folder / "out").mkdir()
     command = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.errors import (
     CorruptRecordError,
     FastpackError,
@@ -20,6 +20,7 @@ from fastpack.errors import (
     TruncatedFileError,
     UnreadableFileError,
 )
+from fastpack.sources import ImageFiles
 from tests.support.damage import in_place
 from tests.support.images import jpeg, photo, save
 from tests.support.tars import write_tar
@@ -402,7 +403,9 @@ def test_many_batches_and_progress(tmp_path, monkeypatch):
 def test_a_killed_conversion_leaves_nothing_after_the_next_one(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     (tmp_path / "out").mkdir()
-    fastpack.pack(fastpack.ImageFiles([tmp_path / "a.jpg"] * 4, range(4)), tmp_path / "a.tfrecord")
+    fastpack.pack(
+        fastpack.sources.ImageFiles([tmp_path / "a.jpg"] * 4, range(4)), tmp_path / "a.tfrecord"
+    )
     with open(tmp_path / "a.tfrecord", "rb") as whole, gzip.open(tmp_path / "a.gz", "wb") as file:
         file.write(whole.read())
     output, options = tmp_path / "out" / "t.h5", fastpack.PackOptions(shards=2)

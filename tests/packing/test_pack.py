@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, Ragged, encode, errors, from_folder, pack
+from fastpack import PackOptions, encode, errors, from_folder, pack
+from fastpack.core import Ragged
 from fastpack.files.atomic import atomic_write
+from fastpack.sources import ImageFiles
 
 
 def make_files(root, count=6, size=(10, 12)):
@@ -123,7 +125,8 @@ class TestBadInput:
 
     def test_two_files_of_one_key(self, output, tmp_path):
         paths = make_files(tmp_path)
-        source = lambda: ImageFiles(paths, range(6), keys=["a", "b", "a", "c", "d", "e"])  # noqa: E731
+        keys = ["a", "b", "a", "c", "d", "e"]
+        source = lambda: ImageFiles(paths, range(6), keys=keys)  # noqa: E731
         self.refuses(source, output, tmp_path, errors.DuplicateKeyError, r"'a'.*0\.png.*2\.png")
 
     def test_labels_and_paths_of_different_length(self, output, tmp_path):
@@ -400,8 +403,8 @@ def test_ragged_columns_go_through_tfrecord(tmp_path):
     lists = Ragged(np.arange(9), np.array([0, 0, 1, 3, 6, 6, 9]))
 
     class WithLists:
-        schema = fastpack.Schema(
-            (*reader.schema.fields, fastpack.Field("boxes", "int", (None,), "int64"))
+        schema = fastpack.core.Schema(
+            (*reader.schema.fields, fastpack.core.Field("boxes", "int", (None,), "int64"))
         )
         sizes = reader.sizes
 

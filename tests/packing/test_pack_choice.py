@@ -1,4 +1,4 @@
-"""What is packed, and in which order: globs, columns, a seed, splits, a dry run; and that all of it is part of the plan."""
+"""Selection and order of a pack: globs, columns, a seed, splits, a dry run; all in the plan."""
 
 import json
 import os
@@ -12,21 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import (
-    ImageFiles,
-    Loader,
-    LoaderOptions,
-    PackOptions,
-    Shuffle,
-    errors,
-    from_folder,
-    from_table,
-    pack,
-)
+from fastpack import Loader, PackOptions, Shuffle, errors, from_folder, from_table, pack
 from fastpack.cli import main
 from fastpack.cli.text import planned_lines
+from fastpack.loading import LoaderOptions
 from fastpack.packing.duplicates import duplicates
 from fastpack.packing.subset import Subset
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 NUM_FILES = 40
@@ -219,7 +211,7 @@ CHOICES = {
 def test_every_choice_goes_on_and_is_refused_when_it_changed(
     photos, tmp_path, stop_behind, output, choice
 ):
-    """A pack that is stopped behind its first shard."""
+    """A pack that stops after its first shard."""
     (photos / "dog" / "01.jpg").write_bytes((photos / "cat" / "02.jpg").read_bytes())
     (tmp_path / "out").mkdir()
     chosen = {"shards": 2} | (

@@ -1,4 +1,4 @@
-"""Pipeline: places are taken in order, memory is bounded, and the first failure is the one that is told."""
+"""Pipeline: results are in order, memory is bounded, and the first failure is raised."""
 
 import random
 import threading

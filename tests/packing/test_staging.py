@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
-from fastpack import ImageFiles, pack
+from fastpack import pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.files.companions import index_path
 from fastpack.files.locked_folder import LOCK_NAME
 from fastpack.formats import registry, saved_index
 from fastpack.packing.staging import Staging
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 PLAN = {"samples": 4, "layout": "encoded"}
@@ -233,7 +234,7 @@ interrupted = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def no_garbage():
-    """Nobody else's `__del__` runs, where an interruption would get lost; nor do those of interrupted calls run in later tests."""
+    """Collects garbage before and after: an interruption inside a `__del__` would get lost."""
     gc.collect()
     gc.disable()
     yield
@@ -242,9 +243,9 @@ def no_garbage():
 
 
 def chances(staging):
-    """How often Ctrl-C could interrupt entering `staging`; each time it is entered it is so at the next chance, until none is left.
+    """Enters `staging` repeatedly, interrupts each at its next chance, and counts the chances.
 
-    The interpreter looks for signals where a function begins and where a call comes back, and there it is interrupted.
+    The interpreter checks for signals where a function begins and where a call returns.
     """
     count, left = 0, 0
 

@@ -75,7 +75,7 @@ WRITERS = {
 
 @pytest.fixture(params=WRITERS)
 def versions(request, tmp_path):
-    """Where a dataset lies, and another one of the same size whose images are 100 shades brighter."""
+    """The path of a dataset, and of one of the same size whose images are 100 levels brighter."""
     name, write, options = WRITERS[request.param]
     paths = []
     for version, shade in enumerate((0, 100)):
@@ -127,7 +127,7 @@ def test_replaced_before_the_first_read(versions, replace):
 
 
 def test_replaced_while_it_is_open(versions):
-    """The descriptor leads to the file of before: its pixels go with its labels. What the library opens for each read does not."""
+    """An open descriptor keeps the old file, so pixels and labels match; the library reopens it."""
     old, new = versions
     reader = fastpack.open(old)
     reader.read([0])
@@ -209,13 +209,13 @@ def test_ends_are_read_again_only_when_the_inode_is_another(versions, monkeypatc
 
 
 def test_threads_read_while_the_file_is_replaced_again_and_again(tmp_path):
-    """Whatever they get, pixels and labels go together."""
+    """Pixels and labels of a sample match, of either file."""
     sources = [write_pictures(tmp_path / f"{shade}", shade) for shade in (0, 100)]
     made = [tmp_path / "dark.h5", tmp_path / "bright.h5"]
     for path, source, first in zip(made, sources, (0, 100), strict=True):
         files = sorted(source.iterdir())
         fastpack.pack(
-            fastpack.ImageFiles(files, range(first, first + NUM_SAMPLES)),
+            fastpack.sources.ImageFiles(files, range(first, first + NUM_SAMPLES)),
             path,
             PackOptions(size=16),
         )

@@ -1,4 +1,4 @@
-"""open and Reader: one behaviour over every container."""
+"""open and Reader: the same behavior for every container."""
 
 import os
 import pickle
@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import (
-    HorizontalFlip,
-    ImageFiles,
-    PackOptions,
-    RandomResizedCrop,
-    Resize,
-    encode,
-    errors,
-    pack,
-)
+from fastpack import HorizontalFlip, PackOptions, RandomResizedCrop, Resize, encode, errors, pack
 from fastpack.files.companions import index_path
 from fastpack.images import codecs
+from fastpack.sources import ImageFiles
 
 NUM_SAMPLES = 11
 
@@ -299,7 +291,7 @@ class TestSavedIndex:
 
     @pytest.mark.parametrize("keep_time", [False, True])
     def test_stale_one_is_built_again(self, file, photos, tmp_path, keep_time):
-        """Another file under the same name, perhaps as old as the one that was indexed; its own index is not brought along."""
+        """Another file of the same name and maybe the same time; its own index is not copied."""
         before = fastpack.open(file)
         format = before.index.shards[0].container
         pack(ImageFiles(photos[:2], [8, 9]), tmp_path / "other", PackOptions(format=format))

@@ -47,7 +47,10 @@ def test_a_split_counts_in_the_classes_of_its_training_set(tmp_path, take, name)
     )
     (tmp_path / "train" / "ape").mkdir()  # no class there either
     root = grow(tmp_path / name, "bee/1.jpg", "dog/1.jpg")
-    said = f"labels count in the classes of train beside {name}, which has cat too; give classes to decide"
+    said = (
+        f"labels count in the classes of train beside {name}, which has cat too; "
+        "give classes to decide"
+    )
     assert fastpack.from_folder(root).notes == opened(root).notes == (said,)
     assert facts(take(root))[1:] == ([0, 2], ("bee", "cat", "dog"))
     assert facts(take(root, class_folder="first"))[1:] == ([0, 1], ("bee", "dog"))

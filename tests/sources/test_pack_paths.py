@@ -1,5 +1,7 @@
-"""Sources that try to lead elsewhere: nothing is read or listed outside their folder, and nothing is written outside the output's.
-`test_traced_paths.py` looks at the same with the system's eyes."""
+"""Hostile sources: reads stay inside their folder, and writes inside the output's folder.
+
+`test_traced_paths.py` checks the same in traces of system calls.
+"""
 
 import json
 import os
@@ -164,7 +166,7 @@ def test_absolute_names_below_the_root(hostile):
 
 
 def test_the_first_row_of_a_table_is_named(hostile, tmp_path):
-    """Whatever is wrong with those behind it."""
+    """Also if later files are bad."""
     (hostile / "t.csv").write_text("file_name\nc/real.jpg\nc/none.jpg\n../outside/secret.jpg\n")
     with pytest.raises(errors.MissingFileError, match="none"):
         pack(hostile / "t.csv", tmp_path / "out" / "a.h5")

@@ -1,5 +1,7 @@
-"""Folders as people have them: junk, images in the wrong place, dead links, links that lead out, and splits side by side.
-By every route: packed, opened in place, converted."""
+"""Real folders: junk, misplaced images, dead links, links that lead out, adjacent splits.
+
+Each is packed, opened in place and converted.
+"""
 
 import os
 import stat
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import FastpackWarning, PackOptions
+from fastpack import PackOptions
 from fastpack.errors import (
     EmptySourceError,
     FastpackError,
+    FastpackWarning,
     MissingFileError,
     SourceError,
     UnreadableFileError,
@@ -102,7 +105,10 @@ def test_packed_files_beside_images(tmp_path):
 @each_route
 def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     root = grow(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg", "stray.jpg")
-    said = 'left out 1 image beside the class folders, of no class: stray.jpg; give class_folder="none" to take all, without labels'
+    said = (
+        "left out 1 image beside the class folders, of no class: stray.jpg; "
+        'give class_folder="none" to take all, without labels'
+    )
     for options in ({}, {"class_folder": "last"}):
         assert facts(take(root, **options)) == (["cat/1.jpg", "dog/1.jpg"], [0, 1], ("cat", "dog"))
         assert (
@@ -134,7 +140,10 @@ def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
 @each_route
 def test_stray_pictures_that_are_the_most_are_refused(tmp_path, take):
     root = grow(tmp_path / "photos", "thumbs/1.jpg", *(f"{number}.jpg" for number in range(9)))
-    said = r'there would be left out 9 images beside the class folders, of no class: 0.jpg, 1.jpg, 2.jpg and 6 more; give .*"none"'
+    said = (
+        "there would be left out 9 images beside the class folders, of no class: "
+        '0.jpg, 1.jpg, 2.jpg and 6 more; give .*"none"'
+    )
     with pytest.raises(SourceError, match=said):
         take(root)
 
@@ -150,7 +159,7 @@ def secret(tmp_path):
 
 
 def lead_out(root, secret):
-    """The ways in which a link in a folder can lead out: name -> what makes it, and the option that lets it pass."""
+    """Links that lead out of a folder: name -> function that makes it, option that allows it."""
     grow(root, "a/1.jpg")
     yield "a file", lambda: (root / "a" / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
     yield (
@@ -230,7 +239,7 @@ def test_links_within_a_folder_and_hard_links_are_fine(tmp_path):
     assert list(opened(tmp_path / "alias").columns["key"]) == keys
 
 
-# What cannot be read
+# Unreadable files
 
 
 def break_one(root, what):
@@ -278,7 +287,7 @@ def test_nothing_that_can_be_read(tmp_path):
 
 
 def test_an_image_that_may_not_be_opened(tmp_path, monkeypatch):
-    """Root may open all, so the kernel is told that it may not."""
+    """Root may open any file, so a flag of the file system forbids it."""
     root = grow(tmp_path / "photos", "a/1.jpg", "a/2.jpg")
     kernel = fastpack.formats.registry.named("folder").index.__globals__["ProbeFiles"]
 

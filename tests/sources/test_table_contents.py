@@ -1,4 +1,4 @@
-"""What a table's file may hold: delimiters, encodings, JSON, paths, several images of a row, several rows of a file."""
+"""Contents of table files: delimiters, encodings, JSON, paths, several images in a row."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from tests.support.tables import SUFFIXES, csv_of
 pytestmark = pytest.mark.usefixtures("table_files")
 
 
-# What is in the file
+# Delimiters, encodings, JSON
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ def test_odd_json_is_refused(text, message):
 def test_a_missing_name_is_a_missing_value():
     with open("t.jsonl", "w") as file:
         file.write(
-            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
+            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n'
+            '{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
         )
     source = from_table("t.jsonl")
     assert list(source.columns["text"]) == ["", "x", ""]
@@ -278,7 +279,7 @@ def test_files_of_several_rows_come_back_once(output, folder):
 
 def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
-        pack(fastpack.ImageFiles([name], keys=["same"]), output)
+        pack(fastpack.sources.ImageFiles([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
     with pytest.raises(
         errors.FormatError,
@@ -289,7 +290,7 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
 
 
 def test_other_labels_of_one_file_are_two_samples_of_a_tar():
-    pack(fastpack.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
+    pack(fastpack.sources.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
     assert fastpack.extract(fastpack.open("a.h5"), "out").num_files == 1
     fastpack.extract(fastpack.open("a.h5"), "out.tar")
     columns = fastpack.open("out.tar").columns
@@ -302,35 +303,41 @@ def test_other_labels_of_one_file_are_two_samples_of_a_tar():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: fastpack.create_hdf5(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], "x.h5"),
-        lambda: fastpack.write_tfrecord([np.zeros((8, 8, 3), np.uint8)], [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord([object()], [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(5, [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord("a.jpg", [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg", "b.jpg"], [[1], [1, 2]], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], ["cat"], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys=[5]),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys=["\ud800"]),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": 5}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns=[1]),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={5: [1]}),
-        lambda: fastpack.ImageFiles({"a.jpg"}),
-        lambda: fastpack.ImageFiles({"a.jpg": 0}),
-        lambda: fastpack.ImageFiles(["a.jpg"], [0], class_names="cat"),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys="a"),
-        lambda: fastpack.ImageFiles(["a.jpg"], root=5),
+        lambda: fastpack.packing.snippets.create_hdf5(
+            np.zeros((2, 8, 8, 3), np.uint8), [0, 1], "x.h5"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord(
+            [np.zeros((8, 8, 3), np.uint8)], [0], "x.tfrecord"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord([object()], [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(5, [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord("a.jpg", [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(
+            ["a.jpg", "b.jpg"], [[1], [1, 2]], "x.tfrecord"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], ["cat"], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys=[5]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys=["\ud800"]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": 5}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns=[1]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={5: [1]}),
+        lambda: fastpack.sources.ImageFiles({"a.jpg"}),
+        lambda: fastpack.sources.ImageFiles({"a.jpg": 0}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], [0], class_names="cat"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys="a"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], root=5),
         lambda: pack(5, "x.h5"),
         lambda: pack(["a.jpg"], "x.h5"),
-        lambda: pack(fastpack.ImageFiles(["a.jpg"]), 5),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [0], None),
+        lambda: pack(fastpack.sources.ImageFiles(["a.jpg"]), 5),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [0], None),
         lambda: fastpack.from_folder(5),
-        lambda: fastpack.read_hdf5(5),
+        lambda: fastpack.packing.snippets.read_hdf5(5),
         lambda: fastpack.open(None),
         lambda: fastpack.from_table(5),
         lambda: fastpack.from_table(b"t.csv"),
@@ -355,7 +362,7 @@ def test_columns_at_the_api():
         "d": [0.1, 0.2],
         "b": np.array([True, False]),
     }
-    source = fastpack.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
+    source = fastpack.sources.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
     dtypes = {field.name: (field.kind, field.dtype) for field in source.schema.columns}
     assert dtypes == {
         "i": ("int", "int64"),

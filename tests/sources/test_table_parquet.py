@@ -1,4 +1,4 @@
-"""Parquet tables: each type is kept, or refused by name; images and bytes that stand in the table itself."""
+"""Parquet tables: each type is kept, or refused by name; images and bytes in the table."""
 
 import json
 import re
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import PackOptions, Ragged, Text, errors, from_table, pack
+from fastpack import PackOptions, errors, from_table, pack
+from fastpack.core import Ragged, Text
 from tests.support.images import jpeg
 
 pa = pytest.importorskip("pyarrow")
@@ -170,7 +171,7 @@ def test_structs_are_columns_of_their_own():
         from_table(written({"path": ["a.jpg"], "o": [{"n": 1}], "o.n": [2]}))
 
 
-# What stands in the table itself
+# Images and bytes in the table
 
 
 def hub(paths=("a.jpg", "b.jpg", "c.jpg"), **columns):
@@ -206,7 +207,8 @@ def test_images_without_names_of_their_own(paths):
     source = from_table(hub(paths))
     assert list(source.columns["key"]) == ["00000000", "00000001", "00000002"]
     assert source.notes == (
-        "the images of column 'image' have no names of their own; their keys are the numbers of their rows",
+        "the images of column 'image' have no names of their own; "
+        "their keys are the numbers of their rows",
     )
 
 

@@ -1,8 +1,8 @@
-"""A set of 1,000 files of which 2% are broken, in ten ways, two files each; and what packing says of it, as JSON.
+"""Makes 1,000 files of which 2% are broken, two in each of ten ways; prints results of packs as JSON.
 
     python -m tests.support.broken_set FOLDER OUTPUT
 
-Run by `test_broken_set.py` in a program of its own, which may read nothing that it has no right to, even as root.
+`test_broken_set.py` runs it in a process that drops root's right to read any file.
 """
 
 import ctypes
@@ -48,7 +48,7 @@ def name_of(number: int) -> str:
 
 
 def expected(*, decoding: bool) -> list[tuple[int, str]]:
-    """Number and reason of each bad file. The second truncated one has its header, so only who decodes it knows."""
+    """Number and reason of each bad file. Only decoding detects the second truncated one."""
     bad = {number: reason for kind, reason in REASONS.items() for number in PLACES[kind]}
     if not decoding:
         del bad[PLACES["truncated"][1]]
@@ -98,7 +98,7 @@ def write_set(folder: Path) -> list[Path]:
 
 
 def give_up_reading_everything() -> None:
-    """Root may read any file by two capabilities, which end for all threads that begin later and for this one."""
+    """Drops root's two capabilities to read any file, in this thread and later ones."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
     capabilities = (ctypes.c_uint32 * 6)()
     system = ctypes.CDLL(None, use_errno=True)
@@ -116,7 +116,7 @@ def main(folder: Path, output: Path) -> None:
 
     import fastpack
 
-    source = fastpack.ImageFiles(
+    source = fastpack.sources.ImageFiles(
         paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)]
     )
     unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in PLACES[kind]}
@@ -154,7 +154,7 @@ def main(folder: Path, output: Path) -> None:
 
 
 def named_one_after_the_other(source: Any, output: Path) -> list[tuple[int, str]]:
-    """What a pack that may leave nothing out names, then one without that file, and so on, until one has nothing to name."""
+    """Packs repeatedly without the files that earlier packs named; returns the named files."""
     import fastpack
 
     named: list[tuple[int, str]] = []

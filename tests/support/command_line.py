@@ -1,4 +1,4 @@
-"""What the tests of the command line share: running it, and the datasets it is run on."""
+"""Runs the command line; makes datasets for its tests."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests do to files: they change bytes of them."""
+"""Functions that change bytes of files."""
 
 import os
 from collections.abc import Mapping

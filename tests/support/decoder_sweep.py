@@ -1,6 +1,7 @@
-"""Decodes as many generated JPEGs as are asked for by our decoder and by libjpeg-turbo, and compares all pixels.
+"""Decodes generated JPEGs with fastpack's own decoder and libjpeg-turbo, and compares all pixels.
 
-`python -m tests.support.decoder_sweep 20000` generates by hypothesis, which makes what differs as simple as it can; `--seed` gives others.
+`python -m tests.support.decoder_sweep 20000` compares 20,000 images. Hypothesis generates them and
+simplifies a failing one; `--seed` gives others.
 """
 
 import argparse
@@ -44,7 +45,7 @@ COLORS = ("RGB", "BGR", "GRAY")
 
 @dataclass(frozen=True)
 class Picture:
-    """What an image holds, and how it is stored."""
+    """Content and encoding of an image."""
 
     height: int
     width: int
@@ -99,7 +100,7 @@ def _drawn(picture: Picture) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is decoded of it: a box, in parts of 1,000 of the image, how many times smaller, and how."""
+    """How an image is decoded: a box in thousandths of the image, a scale, colors, vectors."""
 
     box: tuple[int, int, int, int] | None
     color: str
@@ -165,7 +166,7 @@ def _kernels_as_they_were() -> Iterator[None]:
 
 
 def compare(picture: Picture, wish: Wish) -> bool:
-    """Asserts that the pixels are the same; tells whether it was our decoder that made them."""
+    """Asserts that the pixels are the same; returns whether fastpack's own decoder made them."""
     with _kernels_as_they_were():
         allow_vectors(512 if wish.vectors else 0)
         ours, is_own = _decoded(picture, wish, "always")
@@ -175,7 +176,7 @@ def compare(picture: Picture, wish: Wish) -> bool:
 
 
 def run(count: int, start: int) -> Counter[str]:
-    """How many images were compared, by sampling, of those that our decoder takes; "left" counts the others."""
+    """Counts compared images of fastpack's own decoder by sampling; "left" counts the others."""
     seen: Counter[str] = Counter()
 
     @seed(start)
@@ -207,5 +208,6 @@ if __name__ == "__main__":
     counts = run(arguments.count, arguments.seed)
     left, took = counts.pop("left"), time.process_time() - started
     print(
-        f"{counts.total():,} images, all pixels alike: {dict(counts)}; {left:,} left to libjpeg-turbo; {took:.0f} s"
+        f"{counts.total():,} images, all pixels equal: {dict(counts)}; "
+        f"{left:,} left to libjpeg-turbo; {took:.0f} s"
     )

@@ -119,7 +119,7 @@ JPEGS = {
     "jpeg large icc": with_segments(PLAIN, *LARGE_ICC),
     "jpeg 64 KB of exif": with_segments(PLAIN, segment(0xE1, b"Exif\0\0" + bytes(65527))),
     "jpeg 5000 comments": with_segments(PLAIN, segment(0xFE, b"!") * 5000),
-    "jpeg exif behind all else": with_segments(with_orientation(PLAIN, 8), *LARGE_ICC),
+    "jpeg exif after all else": with_segments(with_orientation(PLAIN, 8), *LARGE_ICC),
     "jpeg junk after the end": PLAIN + b"junk \xff\xd8\xff\xda" * 500,
 }
 OTHERS = {

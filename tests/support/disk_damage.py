@@ -1,6 +1,6 @@
-"""Damages files in the ways that disks do, and holds verify and repair against what is known to be left.
+"""Damages files like disks do, and checks verify and repair against the known whole samples.
 
-`python -m tests.support.disk_damage --times 1000` does so a thousand times for each kind of damage and of file.
+`python -m tests.support.disk_damage --times 1000` repeats each kind of damage and of file.
 """
 
 import argparse
@@ -48,7 +48,7 @@ ENDINGS = ("tfrecord", "h5")
 
 @dataclass(frozen=True)
 class Original:
-    """A file in good order, and where everything of each sample lies: [first byte, end) of image, label and the rest."""
+    """A sound file, and the spans [first byte, end) of each sample's image, label and the rest."""
 
     path: Path
     data: bytes
@@ -66,7 +66,7 @@ def make_original(folder: Path, ending: str, num_samples: int = 24) -> Original:
     path = folder / f"data.{ending}"
     labels = [number % 5 for number in range(num_samples)]
     fastpack.pack(
-        fastpack.ImageFiles(
+        fastpack.sources.ImageFiles(
             files, labels, keys=[file.name for file in files], class_names=list("abcde")
         ),
         path,
@@ -103,7 +103,7 @@ def hits(changed: np.ndarray, places: list[tuple[int, int]]) -> bool:
 
 
 def complaints(original: Original, data: bytes, target: Path, *, with_index: bool) -> Iterator[str]:
-    """What verify missed, and what repair did not save or got wrong, of the file `data`."""
+    """Yields errors of verify and repair on the file `data`."""
     target.write_bytes(data)
     output = target.with_name(f"repaired{target.suffix}")
     for stale in (index_path(target), output, index_path(output)):
@@ -124,7 +124,7 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
     try:
         damages = fastpack.repair(target, output).damages
     except FastpackError as error:
-        # Without its tables, and without the index that knows them, an HDF5 file is lost; so is one with nothing whole in it.
+        # An HDF5 file without its tables and its index is lost; so is a file without a whole sample.
         may_fail = not whole or (target.suffix == ".h5" and not with_index)
         if not may_fail:
             yield f"repair failed: {error}"
@@ -144,8 +144,11 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
 def differences(
     original: Original, whole: list[Sample], saved: fastpack.Reader, damaged: set[str]
 ) -> Iterator[str]:
-    """What was not saved or never was. A column that is damaged anywhere may be lacking, when it is named among what is `damaged`;
-    images may have another name where theirs was damaged in the HDF5 file."""
+    """Yields samples that were not saved, or that never existed.
+
+    A damaged column may be missing if `damaged` names it. Images may have another name if theirs
+    was damaged in the HDF5 file.
+    """
     kept = {field.name for field in saved.schema.fields if not field.is_blob}
     for column in {"key", "label"} - kept:
         if f"{column}s" not in damaged:
@@ -182,7 +185,8 @@ def run(folder: Path, times: int, seed: int) -> int:
                         )
                     )
             print(
-                f"{ending:9}{name:6}{times} times, with and without index: {dict(found) or 'all found, all saved'}",
+                f"{ending:9}{name:6}{times} times, with and without index: "
+                f"{dict(found) or 'all found, all saved'}",
                 flush=True,
             )
             num_complaints += found.total()

@@ -1,4 +1,4 @@
-"""Samples with fields of every kind, drawn at random, and what is to be equal after they went through files."""
+"""Random samples with fields of every kind; values to compare after they went through files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, Schema
+from fastpack import Batch
+from fastpack.core import Field, Schema
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.errors import Location
 from tests.support.images import jpeg, photo, save

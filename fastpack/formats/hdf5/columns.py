@@ -10,7 +10,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Schema
 from fastpack.errors import SchemaError
@@ -19,6 +18,7 @@ from fastpack.formats.hdf5.vectors import CHECKSUMS, Vector, vectors_of
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.numbers import integers
 from fastpack.formats.spools import Spools
+from fastpack.images.batch import Batch
 
 FORMAT_VERSION = 1
 # What the datasets of our fields are called, as most people call them.

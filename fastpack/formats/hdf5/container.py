@@ -28,6 +28,7 @@ from fastpack.errors import (
 )
 from fastpack.files.shard import Shard
 from fastpack.formats.choice import Choice
+from fastpack.formats.file_options import Layout
 from fastpack.formats.hdf5.checksums import refuse_damaged
 from fastpack.formats.hdf5.columns import DATASETS, dataset_name, refuse_fields
 from fastpack.formats.hdf5.index import IndexBuilder
@@ -35,12 +36,13 @@ from fastpack.formats.hdf5.members import safe_dataset
 from fastpack.formats.hdf5.opening import open_file
 from fastpack.formats.hdf5.write_encoded import EncodedWriter
 from fastpack.formats.hdf5.write_fields import FieldsWriter
-from fastpack.formats.hdf5.write_pixels import PixelsWriter
+from fastpack.formats.hdf5.write_pixels import PixelsWriter, chunk_of
 from fastpack.formats.hdf5.write_vlen import VlenWriter
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
 from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.salvage import FindUnreadable, Survey
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What h5py throws for a file whose bytes are damaged: it depends on which.
@@ -52,7 +54,9 @@ _BY_DEFAULT = Choice()
 
 class Hdf5Container:
     name = "hdf5"
+    title = "HDF5"
     suffixes: tuple[str, ...] = (".h5", ".hdf5", ".hdf", ".he5")
+    layouts: tuple[Layout, ...] = ("auto", "encoded", "vlen", "pixels")
 
     def recognises(self, head: bytes) -> bool:
         """The signature stands at byte 0, or at 512 and its doublings when a user block comes first."""
@@ -60,6 +64,9 @@ class Hdf5Container:
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         return writer_of(path, plan)
+
+    def chunk_of(self, plan: ShardPlan) -> int:
+        return chunk_of(plan)
 
     def refuse_fields(self, schema: Schema) -> None:
         refuse_fields(schema)
@@ -100,6 +107,25 @@ class Hdf5Container:
                     )
                 )
         return index
+
+    def is_virtual_dataset(self, path: Path) -> bool:
+        from fastpack.formats.hdf5.virtual import is_virtual_dataset
+
+        return is_virtual_dataset(path)
+
+    def write_virtual_dataset(
+        self, path: Path, shards: Sequence[Path], *, sync: bool = True
+    ) -> None:
+        from fastpack.formats.hdf5.virtual import write_virtual_dataset
+
+        write_virtual_dataset(path, shards, sync=sync)
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        from fastpack.formats.hdf5.salvage import survey  # late: few files are damaged
+
+        return survey(self, path, saved, limits, find_unreadable)
 
     def explain(self, path: Path) -> list[str]:
         """A line for each array of images in the file: how it is stored and read, or why it is left out."""
@@ -189,10 +215,12 @@ def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
         return FieldsWriter(path, plan)
     if field.kind == "pixels":
         return PixelsWriter(path, plan, field)
-    if plan.layout == "pixels":
+    if plan.options.layout == "pixels":
         raise SchemaError("the layout `pixels` needs decoded images of one size; give a size")
     return (
-        VlenWriter(path, plan, field) if plan.layout == "vlen" else EncodedWriter(path, plan, field)
+        VlenWriter(path, plan, field)
+        if plan.options.layout == "vlen"
+        else EncodedWriter(path, plan, field)
     )
 
 

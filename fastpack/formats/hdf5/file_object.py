@@ -20,7 +20,7 @@ from h5py._objects import phil
 
 Mode = Literal["w", "r+"]
 _FLAGS = {"w": os.O_RDWR | os.O_CREAT | os.O_TRUNC, "r+": os.O_RDWR}
-# What one call writes: see pieces.c.
+# What one call writes: see write_rows.c.
 _CALL_BYTES = 128 * 1024
 
 

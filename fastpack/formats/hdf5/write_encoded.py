@@ -11,8 +11,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.pieces import write_rows
-from fastpack.core.batch import Batch
+from fastpack._native.write_rows import write_rows
 from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.core.schema import Field
@@ -31,6 +30,7 @@ from fastpack.formats.hdf5.vectors import Vector
 from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import parts
+from fastpack.images.batch import Batch
 from fastpack.images.headers import ProbedFiles
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fastpack.core.batch import Batch
 from fastpack.formats.hdf5.columns import Columns, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.images.batch import Batch
 
 
 class FieldsWriter(Writer[Batch]):

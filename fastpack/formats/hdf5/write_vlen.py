@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Field
 from fastpack.errors import Location, Status, raise_status
@@ -17,6 +16,7 @@ from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.vectors import CHECKSUMS
 from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.images.batch import Batch
 
 _CHECKED_ROWS = 64
 

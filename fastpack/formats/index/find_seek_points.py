@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.decode import MarkBatch
+from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Ragged
 from fastpack.core.threads import num_cores, run_in_threads
@@ -104,7 +104,7 @@ def tables_of(
 def _made(
     spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int
 ) -> tuple[SeekPoints, list[Outcome]]:
-    job = MarkBatch(spans, fds=fds, keep_going=keep_going)
+    job = SeekPointBatch(spans, fds=fds, keep_going=keep_going)
     run_in_threads(job.run, max(1, min(num_workers, len(spans))))
     lengths = np.zeros(len(spans), np.int64)
     job.lengths(lengths)

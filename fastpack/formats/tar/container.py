@@ -70,6 +70,7 @@ _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 class TarContainer(SpanContainer):
     name = "tar"
+    title = "tar"
     suffixes: tuple[str, ...] = (".tar",)
     has_class_folders = True
 
@@ -77,10 +78,6 @@ class TarContainer(SpanContainer):
         return is_header(head)
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
-        if plan.layout != "auto":
-            raise OptionError(
-                f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}"
-            )
         return TarWriter(path, plan)
 
     def refuse_fields(self, schema: Schema) -> None:

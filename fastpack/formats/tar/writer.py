@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastpack.core.batch import Batch
 from fastpack.core.ragged import Text, encoded
 from fastpack.core.schema import Field
 from fastpack.errors import FormatError, Location, with_location
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.tar.members import IMAGE_ENDINGS
 from fastpack.formats.tar.schema import TarSchema, json_of
+from fastpack.images.batch import Batch
 from fastpack.images.headers import FORMATS, ProbedFiles
 
 _BLOCK = 512

@@ -26,6 +26,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds, given_kind
 from fastpack.formats.protocols import ShardPlan
+from fastpack.formats.salvage import Damage, FindUnreadable, Survey
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
 from fastpack.formats.tfrecord.damaged import UndamagedRecords
@@ -46,6 +47,7 @@ _TOO_MANY, _WRONG_KIND = 6, 16
 
 class TfRecordContainer(SpanContainer):
     name = "tfrecord"
+    title = "TFRecord"
     suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
     def recognises(self, head: bytes) -> bool:
@@ -109,6 +111,30 @@ class TfRecordContainer(SpanContainer):
         for window in records.whole():
             table.add(window)
         return records.with_lost(table.index(shard))
+
+    def write_offsets(self, path: Path, output: Path) -> int:
+        from fastpack.formats.tfrecord.idx import write_offsets  # late: few files need it
+
+        return write_offsets(path, output)
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        from fastpack.formats.tfrecord.salvage import survey  # late: few files are damaged
+
+        return survey(self, path, saved, limits)
+
+    def copy_whole(
+        self,
+        path: Path,
+        output: Path,
+        saved: Index | None,
+        limits: Limits,
+        progress: BytesDone | None = None,
+    ) -> tuple[int, tuple[Damage, ...]]:
+        from fastpack.formats.tfrecord.repair import copy_whole
+
+        return copy_whole(path, output, saved, limits, progress)
 
 
 TFRECORD = TfRecordContainer()

@@ -13,10 +13,7 @@ import numpy.typing as npt
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.errors import FormatError, Location, from_os_error, with_location
 from fastpack.files.atomic import atomic_write
-from fastpack.formats.tfrecord.scan import windows
-
-_FRAME_BYTES = 16  # around each record: its length, and two checksums
-_HEADER_BYTES = 12
+from fastpack.formats.tfrecord.scan import FRAME_BYTES, HEADER_BYTES, windows
 
 
 def write_offsets(tfrecord: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
@@ -87,4 +84,4 @@ def _frames(tfrecord: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
     offsets, lengths = (
         np.concatenate(arrays).astype(np.int64) for arrays in zip(*pieces, strict=True)
     )
-    return offsets - _HEADER_BYTES, lengths + _FRAME_BYTES
+    return offsets - HEADER_BYTES, lengths + FRAME_BYTES

@@ -15,8 +15,8 @@ from fastpack._native.tfrecord import scan
 from fastpack.core.limits import Limits
 from fastpack.errors import Location, Status, from_os_error, raise_status
 
-# The kernels' statuses: see src_cython/kernels/status.h.
-BAD_DATA_CRC, BAD_PROTO = 5, 7
+# Bytes of a record before its data, and around them.
+HEADER_BYTES, FRAME_BYTES = 12, 16
 _PARSED_RECORDS = 256
 _WINDOW_BYTES = 8 * 2**20  # as pack.py has its batches, and for the same reason
 
@@ -48,11 +48,11 @@ class Window:
         bounds = np.zeros(2 * len(self.offsets) + 1, np.int64)
         bounds[1::2], bounds[2::2] = self.offsets, self.offsets + self.lengths
         statuses = np.where(
-            crc32c_rows(self.data, bounds)[1::2] == self.crcs, 0, BAD_DATA_CRC
+            crc32c_rows(self.data, bounds)[1::2] == self.crcs, 0, Status.BAD_DATA_CRC
         ).astype(np.uint8)
         whole = np.flatnonzero(statuses == 0)
         statuses[whole[~are_examples(self.data, self.offsets[whole], self.lengths[whole])]] = (
-            BAD_PROTO
+            Status.BAD_PROTO
         )
         return statuses
 
@@ -67,7 +67,7 @@ def are_examples(
         end = first + _PARSED_RECORDS
         while failure := Features(len(data)).add(data, offsets[first:end], lengths[first:end]):
             first += failure[2] + 1
-            sound[first - 1] = failure[0] != BAD_PROTO
+            sound[first - 1] = failure[0] != Status.BAD_PROTO
     return sound
 
 

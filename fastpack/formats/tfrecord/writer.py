@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.example import ExampleFrames
-from fastpack.core.batch import Batch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.ragged import Ragged, Text, flat_values
 from fastpack.core.schema import Field, Kind, Schema
@@ -38,9 +37,10 @@ from fastpack.formats.tfrecord.feature_names import (
     names_classes,
     public_names,
 )
+from fastpack.formats.tfrecord.scan import FRAME_BYTES, HEADER_BYTES
+from fastpack.images.batch import Batch
 from fastpack.images.headers import ProbedFiles
 
-_FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}
 _WIRE_KINDS = {
     "image": "bytes",
@@ -59,12 +59,8 @@ class TfRecordWriter(Writer["Records"]):
     """
 
     def __init__(self, path: Path, plan: ShardPlan, num_workers: int | None) -> None:
-        if plan.layout == "pixels":
-            raise SchemaError(
-                "TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out"
-            )
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
-        self._rounds_floats = plan.float64 == "round"
+        self._rounds_floats = plan.options.float64 == "round"
         self._class_names = Text.of(
             [*self._schema.class_names, ""]
         )  # the last for labels without a name
@@ -319,7 +315,7 @@ def _spans(
     """Of blobs at `places` in records that begin at byte `begin`."""
     spans = np.zeros(len(places), SPAN)
     spans["offset"], spans["length"] = places + begin, lengths
-    spans["record_offset"] = frames.offsets[:-1] + (begin + _FRAME_HEADER)
-    spans["record_length"] = np.diff(frames.offsets) - _FRAME_BYTES
+    spans["record_offset"] = frames.offsets[:-1] + (begin + HEADER_BYTES)
+    spans["record_length"] = np.diff(frames.offsets) - FRAME_BYTES
     spans["crc32c"] = frames.crcs
     return spans

@@ -1,4 +1,4 @@
-"""Which arrays of a stranger's HDF5 file are images, columns or neither; what is left out, and what is converted."""
+"""Which arrays of a foreign HDF5 file are images or columns; omissions and conversions."""
 
 import h5py
 import numpy as np
@@ -61,7 +61,7 @@ def test_numbers_are_exact(tmp_path, values, dtype):
     ]
 
 
-# What is left out
+# Omissions
 
 
 @pytest.mark.parametrize(

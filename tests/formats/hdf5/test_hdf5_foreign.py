@@ -1,4 +1,4 @@
-"""HDF5 files as others write them: which arrays are the images, and that they come out as h5py reads them."""
+"""HDF5 files of other programs: their images are found, and read as h5py reads them."""
 
 import h5py
 import numpy as np
@@ -247,7 +247,7 @@ def test_a_grid_that_is_nearly_empty(tmp_path):
 
 
 def test_matlab(tmp_path):
-    """Version 7.3: HDF5 behind a block of text, with the axes in reverse."""
+    """Version 7.3: HDF5 after a block of text, with reversed axes."""
     images = np.asfortranarray(np.moveaxis(IMAGES, 0, -1)).T
     path = write(
         tmp_path / "x.h5",
@@ -421,7 +421,7 @@ print(len(reader), reader.read(range(len(reader)))["image"].sum())
 
 
 def test_a_file_that_somebody_is_writing(tmp_path):
-    """Single writer, many readers: what was flushed is read, here and elsewhere, while the writer goes on."""
+    """Single writer, many readers: flushed data is read while the writer continues."""
     path = tmp_path / "x.h5"
     with h5py.File(path, "w", libver="latest") as f:
         images = f.create_dataset(
@@ -440,7 +440,7 @@ def test_a_file_that_somebody_is_writing(tmp_path):
             assert run_python(READ_SUM, path) == f"{count} {IMAGES[:count].sum()}\n"
 
 
-# What h5py 3.16 with HDF5 2.0 wrote: as it does by default, and with `libver="v200"`
+# Files of h5py 3.16 with HDF5 2.0, by default and with `libver="v200"`
 
 PIXELS_2_0 = np.random.default_rng(0).integers(0, 255, (6, 4, 5, 3), np.uint8)
 

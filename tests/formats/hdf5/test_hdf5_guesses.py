@@ -1,4 +1,4 @@
-"""What a stranger's HDF5 file is about: a dataset for each image, axes in any order, lists of labels, types that numpy lacks."""
+"""Foreign HDF5 files: a dataset for each image, any order of axes, lists, types numpy lacks."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""HDF5 files with a damaged header: an error at once, or what is in the file; never a library that reads for ever."""
+"""HDF5 files with a damaged header: an error at once or correct samples, and no endless reads."""
 
 import contextlib
 import time

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import Ragged, Text, build_indexes
+from fastpack import build_indexes
+from fastpack.core import Ragged, Text
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import (
     CorruptRecordError,

@@ -1,4 +1,4 @@
-"""tar files, opened where they are: as WebDataset writes them, as tar itself does, and as nobody should."""
+"""tar files that are opened in place: of WebDataset, of tar itself, and malformed ones."""
 
 import io
 import os
@@ -195,7 +195,7 @@ def test_long_texts_stay_in_the_archive(tmp_path):
 
 
 def test_headers_of_images_are_probed(tmp_path):
-    """Also those whose facts lie behind a long head, or at their ends."""
+    """Also images whose headers follow long metadata, or are at their ends."""
     thumbnail = b"\xff\xe1" + (60_000).to_bytes(2, "big") + b"Exif" + bytes(59_994)
     late = IMAGES[0][:2] + thumbnail + IMAGES[0][2:]
     files = [

@@ -118,8 +118,8 @@ def test_what_systems_leave_in_archives(tmp_path):
     assert list(dataset.columns["key"]) == ["cat/1", "dog/1"]
     assert dataset.class_names == ("cat", "dog")
     assert (
-        dataset.notes[0]
-        == "left out 5 hidden or system files: .git/1.jpg, __MACOSX/cat/x.jpg, cat/@eaDir/1.jpg and 2 more"
+        dataset.notes[0] == "left out 5 hidden or system files: .git/1.jpg, __MACOSX/cat/x.jpg, "
+        "cat/@eaDir/1.jpg and 2 more"
     )
     assert [bytes(sample["image"]) for sample in dataset] == [IMAGES[1], IMAGES[0]]
     with pytest.raises(EmptySourceError):

@@ -1,4 +1,4 @@
-"""What the features of a TFRecord are: the rule that looks at all values, kinds that are given, and files that agree."""
+"""Kinds of the features of a TFRecord: inferred from all values, or given as an option."""
 
 import json
 import os
@@ -172,7 +172,7 @@ def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
         arrays | {"info/x/offsets": np.array([0, 1]), "info/x/values": arrays["info/x/values"][:1]},
     )
     with pytest.raises(FormatError, match="another type or length"):
-        fastpack.Index.load(index)
+        fastpack.formats.Index.load(index)
 
 
 def test_lists_of_images_are_not_extracted_but_converted(tmp_path):

@@ -1,4 +1,4 @@
-"""TFRecords with records or shards that are not samples: none at all, others than Examples, names that are not text."""
+"""TFRecords without samples, with records that are not Examples, and names that are not text."""
 
 import numpy as np
 import pytest
