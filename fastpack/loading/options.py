@@ -97,8 +97,8 @@ class LoaderOptions:
             return self
         for rank, world in _RANK_VARIABLES:
             if rank in environment and world in environment:
-                numbers = (_number_in(environment, name) for name in (rank, world))
-                return replace(self, **dict(zip(("rank", "world"), numbers, strict=True)))
+                number, count = (_number_in(environment, name) for name in (rank, world))
+                return replace(self, rank=number, world=count)
         return replace(self, rank=0)
 
     @property

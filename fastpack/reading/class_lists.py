@@ -39,10 +39,10 @@ def class_list(given: ClassList) -> tuple[str, ...]:
     """
     if given is None:
         return ()
-    is_path = isinstance(given, (str, os.PathLike))
-    names = list(_of_path(path_of("classes", given)) if is_path else _in_order(given))
+    path = given if isinstance(given, (str, os.PathLike)) else None
+    names = list(_in_order(given) if path is None else _of_path(path_of("classes", path)))
     if fault := _fault_of(names):
-        raise OptionError(with_location(fault, Location(given) if is_path else Location()))
+        raise OptionError(with_location(fault, Location(path)))
     return tuple(names)
 
 

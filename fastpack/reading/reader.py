@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, SupportsIndex, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,24 +16,26 @@ from fastpack.core.ragged import Ragged, Text
 from fastpack.core.rng import check_epochs
 from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import import_threads
-from fastpack.core.units import counted, readable_size
-from fastpack.errors import Location, OptionError, OutOfRangeError
+from fastpack.errors import FastpackError, Location, OptionError
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
 from fastpack.reading.blob_reader import BlobReader
+from fastpack.reading.display import html_of, text_of
 from fastpack.reading.image_pipeline import ImagePipeline
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
-from fastpack.reading.samples import Samples
+from fastpack.reading.order import Shuffle
+from fastpack.reading.samples import Indices, Samples
 from fastpack.reading.split import parts_of, spread_by_number
+
+if TYPE_CHECKING:
+    from fastpack.images.picture import Picture
 
 # Iterating sample by sample reads this many at once: enough to keep all threads busy.
 _ITERATED_SAMPLES = 32
-
-# Sample numbers, as users give them.
-Indices = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
+_SHOWN_SAMPLES = 8  # thumbnails in a notebook
 
 
 class Reader(Sequence[dict[str, Any]]):
@@ -138,13 +140,40 @@ class Reader(Sequence[dict[str, Any]]):
         return len(self._index)
 
     def __repr__(self) -> str:
-        shards = self._index.shards
-        files = f"{counted(len(shards), 'file')}, {self._readable_size()}"
-        described = ", ".join(map(_described, self.schema.fields))
-        return f"Reader({counted(len(self), 'sample')}, {files}; {described})"
+        return text_of(self._index)
 
-    def _readable_size(self) -> str:
-        return readable_size(sum(shard.size for shard in self._index.shards))
+    def _repr_html_(self) -> str:
+        try:
+            return html_of(self._index, self._first_images(_SHOWN_SAMPLES, None))
+        except FastpackError:  # a file is missing, for instance
+            return html_of(self._index, Batch({}, 0))
+
+    def show(self, n: SupportsIndex = 16, seed: int | None = None) -> "Picture":
+        """Draw some images as a grid of thumbnails, which a notebook displays.
+
+        Args:
+            n: the number of samples, at least 1.
+            seed: None takes the first samples; a number takes random ones.
+
+        Returns:
+            A Picture: `pixels` is uint8 (height, width, 3), and `save` writes an image file.
+
+        Raises:
+            SchemaError: the dataset has no images.
+
+        Example:
+            >>> import fastpack
+            >>> fastpack.open(getfixture("digits")).show(8, seed=0).pixels.shape[2]
+            3
+        """
+        return self._first_images(checks.integer("n", n, 1), seed).show()
+
+    def _first_images(self, count: int, seed: int | None) -> Batch:
+        rows = np.arange(min(count, len(self)))
+        if seed is not None:
+            rows = Shuffle(seed).permutation(len(self)).samples_at(0, rows).samples
+        looking = self.with_one_depth().with_options(decode=True, color="RGB", on_error="mask")
+        return looking.read(rows)
 
     # Other Readers over the same files
 
@@ -200,7 +229,7 @@ class Reader(Sequence[dict[str, Any]]):
             >>> fastpack.open(getfixture("digits")).take([3, -1]).columns["label"].tolist()
             [3, 9]
         """
-        return Reader(self._samples.take(self._rows(rows)), self._options)
+        return Reader(self._samples.take(self._samples.rows(rows)), self._options)
 
     def filter(self, keep: Callable[[Mapping[str, Column]], npt.ArrayLike]) -> "Reader":
         """Return a Reader over the samples that a function of the columns selects.
@@ -282,7 +311,7 @@ class Reader(Sequence[dict[str, Any]]):
     def __getitem__(self, i: SupportsIndex | slice) -> "dict[str, Any] | Reader":
         if isinstance(i, slice):
             return self.take(np.arange(len(self))[i])
-        batch = self.read([checks.integer(_HOW_TO_INDEX, i)])
+        batch = self.read([_sample_number(i)])
         if batch.failures:  # a single sample has no mask
             raise batch.failures[0]
         return batch.sample(0)
@@ -324,7 +353,7 @@ class Reader(Sequence[dict[str, Any]]):
             >>> batch["image"].shape, batch["label"].tolist()
             ((2, 8, 8, 3), [9, 0])
         """
-        rows = self._rows(indices)
+        rows = self._samples.rows(indices)
         check_epochs(epoch, len(rows))  # type: ignore[arg-type]  # any integer
         self._check_out(out)
         epoch = epoch if isinstance(epoch, np.ndarray) and epoch.ndim else int(epoch)
@@ -385,26 +414,15 @@ class Reader(Sequence[dict[str, Any]]):
         """Ask the OS to load these samples, so that a slow disk gets all requests at once."""
         self._blobs.advise_willneed(rows)
 
-    def _rows(self, indices: Indices) -> Rows:
-        try:
-            rows = np.asarray(indices)
-        except ValueError:  # lists of differing length
-            rows = np.zeros(1, np.object_)
-        if rows.size == 0 and rows.ndim == 1:
-            return np.zeros(0, np.int64)
-        if rows.ndim != 1 or rows.dtype.kind not in "iu":
-            raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")
-        if rows.min() < -len(self) or rows.max() >= len(self):
-            missing = rows.max() if rows.max() >= len(self) else rows.min()
-            raise OutOfRangeError(f"there is no sample {missing} among {len(self)}")
-        rows = rows.astype(np.int64)
-        return np.where(rows < 0, rows + len(self), rows)
 
-
-_HOW_TO_INDEX = (
-    "an index (for several samples: dataset.read([1, 2, 3]) gives a batch, "
-    "dataset.take([1, 2, 3]) a Reader)"
-)
+def _sample_number(i: Any) -> int:
+    try:
+        return checks.integer("an index", i)
+    except OptionError as error:
+        raise OptionError(
+            f"{error}; for several samples, dataset.read([1, 2, 3]) gives a batch and "
+            "dataset.take([1, 2, 3]) a Reader"
+        ) from None
 
 
 def _taken(field: Field, column: Column, rows: Rows) -> Column:
@@ -415,11 +433,3 @@ def _taken(field: Field, column: Column, rows: Rows) -> Column:
     if field.list_length is None:
         return taken
     return np.asarray(taken.values).reshape(len(rows), field.list_length)
-
-
-def _described(field: Field) -> str:
-    """Return the name, kind, dtype and shape of a field: "pixels: uint8 (8, 8, 3)"."""
-    shape = ", ".join("?" if size is None else str(size) for size in field.shape)
-    words = [field.kind, field.dtype if field.kind == "pixels" else ""]
-    words.append(f"({shape}{',' * (len(field.shape) == 1)})" if shape else "")
-    return f"{field.name}: {' '.join(filter(None, words))}"

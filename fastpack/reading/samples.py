@@ -3,19 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
+import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, digest, flat_values, owners
 from fastpack.core.schema import Field
+from fastpack.errors import OptionError, OutOfRangeError
 from fastpack.files.shard import OpenShards
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.seek_point_cache import SeekPointCache
+
+# Sample numbers, as users give them.
+Indices = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,23 @@ class Samples:
         count = len(index)
         files = OpenShards(index.shards)
         return cls(index, files, np.arange(count), part_sizes or (count,), BufferPool())
+
+    def rows(self, indices: Indices) -> Rows:
+        """Return sample numbers (n,) int64; negative ones count from the end."""
+        try:
+            rows = np.asarray(indices)
+        except ValueError:  # lists of different lengths
+            rows = np.zeros(1, np.object_)
+        if rows.size == 0 and rows.ndim == 1:
+            return np.zeros(0, np.int64)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise OptionError(f"indices must be a list of integers, not {rows.dtype} {rows.shape}")
+        count = len(self.index)
+        if rows.min() < -count or rows.max() >= count:
+            missing = rows.max() if rows.max() >= count else rows.min()
+            raise OutOfRangeError(f"there is no sample {missing} among {count}")
+        rows = rows.astype(np.int64)
+        return np.where(rows < 0, rows + count, rows)
 
     def take(self, rows: Rows) -> Self:
         """Take some samples; files and seek points are shared, memory is not."""
