@@ -1,5 +1,6 @@
 """Fixtures for the examples of docstrings (getfixture), and the option `--all`."""
 
+import gc
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--all"):
         extent.select_all()
+
+
+def pytest_collection_finish() -> None:
+    """Exempts what was collected from the garbage collector, which some tests call."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ SOURCES = {
         "tfrecord",
         "write_rows",
     ),
-    "entropy decoding": ("checkpoints", "entropy", "huffman"),
+    "entropy decoding": ("entropy", "huffman", "seek_points"),
     "inverse DCT": ("idct",),
     "upsampling and color": ("upsample", "ycc"),
     "resampling": ("geometry", "resample", "weights"),

@@ -1,7 +1,7 @@
-"""The exception tree, and the one place where a kernel's status becomes an exception.
+"""The exceptions, and the one place where a kernel's status becomes an exception.
 
-Every class is also the builtin that a Python user would catch, and every message ends with the place
-and says what to do.
+Every class is also the builtin that a Python user would catch. Every message says what is wrong,
+what to do, and at which place.
 """
 
 import errno
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NoReturn
 
-# (status, errno, row, offset, message), as the kernels give it; None is success.
+# (status, errno, row, offset, message) of a kernel; None is success.
 Outcome = tuple[int, int, int, int, str] | None
 
 
@@ -24,7 +24,7 @@ class Location:
     Args:
         path: the file or folder.
         record: number of the record in the file, from 0.
-        offset: byte in the file.
+        offset: bytes from the beginning of the file.
         key: key of the sample.
 
     Example:
@@ -83,35 +83,35 @@ class FastpackError(Exception):
 
 
 class MissingFileError(FastpackError, FileNotFoundError):
-    """A file or folder that was named is not there."""
+    """A file or folder does not exist."""
 
 
 class UnreadableFileError(FastpackError, OSError):
-    """The operating system refused to open, read or write a file."""
+    """The OS refuses to open, read or write a file."""
 
 
 class OutputExistsError(FastpackError, FileExistsError):
-    """The output is there already and `overwrite` was not asked for."""
+    """The output exists, and `overwrite` is not set."""
 
 
 class PlanChangedError(FastpackError, ValueError):
-    """A pack that was interrupted cannot go on: its source or its options are not what they were."""
+    """An interrupted pack cannot resume: its source or its options have changed."""
 
 
 class StagingBusyError(FastpackError, BlockingIOError):
-    """Another pack is writing to the same output."""
+    """Another pack writes to the same output."""
 
 
 class MixedSetError(FastpackError, ValueError):
-    """Files of one set do not belong together: some are missing, of another pack, or being replaced."""
+    """Files of a set are missing, come from another pack, or are being replaced."""
 
 
 class EmptySourceError(FastpackError, ValueError):
-    """Nothing to pack, or nothing to read."""
+    """There is nothing to pack, read or show."""
 
 
 class NoRecordsError(EmptySourceError):
-    """A TFRecord without a record. Beside others it counts as no samples."""
+    """A TFRecord file has no records; among other files it counts as no samples."""
 
 
 class DuplicateKeyError(FastpackError, ValueError):
@@ -119,19 +119,19 @@ class DuplicateKeyError(FastpackError, ValueError):
 
 
 class SourceError(FastpackError, ValueError):
-    """A source does not fit together: lengths differ, a column is missing, a label is no integer."""
+    """Parts of a source do not match: lengths differ, or a column is missing."""
 
 
 class FormatError(FastpackError, ValueError):
-    """A file is not what its name or its user says, or lacks what is needed to read it."""
+    """A file does not have the format that its name or an option gives."""
 
 
 class ChangedFileError(FormatError):
-    """A file is not the one that was indexed: it was replaced or written to under an open dataset."""
+    """A file was replaced or modified after it was indexed."""
 
 
 class SchemaError(FastpackError, ValueError):
-    """Samples and schema do not agree, or a schema cannot be written to a format."""
+    """Samples do not match a schema, or a format cannot store the schema."""
 
 
 class CorruptRecordError(FastpackError, ValueError):
@@ -139,7 +139,7 @@ class CorruptRecordError(FastpackError, ValueError):
 
 
 class TruncatedFileError(CorruptRecordError, EOFError):
-    """A file ends before what it promised."""
+    """A file ends before the end of its data."""
 
 
 class CorruptImageError(FastpackError, ValueError):
@@ -147,43 +147,43 @@ class CorruptImageError(FastpackError, ValueError):
 
 
 class UnsupportedImageError(FastpackError, ValueError):
-    """Not an image, or one of a kind that no codec here decodes."""
+    """A file is not an image, or is of a kind that no codec decodes."""
 
 
 class LimitError(FastpackError, ValueError):
-    """A file claims more than a limit allows. Limits have names and can be raised."""
+    """A file needs more than one of the `Limits` allows."""
 
 
 class OutOfMemoryError(LimitError, MemoryError):
-    """The system has no more memory to give."""
+    """The system is out of memory."""
 
 
 class ShapeError(FastpackError, ValueError):
-    """Images, boxes or arrays do not have the shape that was asked for."""
+    """Images, boxes or arrays do not have the required shape."""
 
 
 class OptionError(FastpackError, ValueError):
-    """An option has a value that makes no sense."""
+    """An option has an invalid value."""
 
 
 class OutOfRangeError(FastpackError, IndexError):
-    """A sample or a position that the dataset does not have."""
+    """A dataset does not have the sample or the position."""
 
 
 class StateError(FastpackError, ValueError):
-    """A saved state is of another dataset or order, or an iterator of a place that its loader has left."""
+    """A state is of another dataset or order, or an iterator is out of date."""
 
 
 class MissingPackageError(FastpackError, ImportError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed but not installed."""
 
 
 class FastpackWarning(UserWarning):
-    """A note: something was guessed or left out. The text says what, and which argument decides it."""
+    """A guess or an omission; the text names the argument that decides it."""
 
 
 def warn(notes: Iterable[str]) -> None:
-    """Shows the notes of a result to the caller of a public function of this package."""
+    """Issue a FastpackWarning for each note, at the caller of a public function."""
     for note in notes:
         warnings.warn(note, FastpackWarning, stacklevel=3)
 
@@ -221,7 +221,7 @@ _ERRORS: dict[Status, tuple[type[FastpackError], str]] = {
     Status.TRUNCATED: (TruncatedFileError, _DAMAGED),
     Status.BAD_LENGTH_CRC: (
         CorruptRecordError,
-        f"a gzip'ed file fails here too: decompress it first; else {_DAMAGED}",
+        f"decompress the file if it is gzip'ed, which fails here too; else {_DAMAGED}",
     ),
     Status.BAD_DATA_CRC: (CorruptRecordError, _DAMAGED),
     Status.RECORD_LIMIT: (LimitError, "raise max_record_bytes if the record is real"),
@@ -237,17 +237,17 @@ _ERRORS: dict[Status, tuple[type[FastpackError], str]] = {
     Status.SCAN_LIMIT: (LimitError, "raise max_scans if the image is real"),
     Status.BAD_BOX: (
         ShapeError,
-        "give a box inside the image and an output of the box's or the asked size",
+        "give a box inside the image, and an output of the box's or the requested size",
     ),
     Status.FILE_CHANGED: (SourceError, "pack again when nothing writes to the source"),
     Status.WRONG_KIND: (
         SchemaError,
-        "leave the feature out with fields=..., or rewrite the records with one type for it",
+        "leave the feature out with fields=..., or rewrite all records with one type for it",
     ),
     Status.BAD_CHUNK: (CorruptRecordError, _DAMAGED),
     Status.BAD_ARCHIVE: (
         FormatError,
-        "make the archive again of plain files: `tar --create --dereference --hard-dereference`",
+        "make the archive of plain files: `tar --create --dereference --hard-dereference`",
     ),
 }
 
@@ -264,17 +264,19 @@ def status_error(
 
 
 def raise_status(status: int, message: str, location: Location, error_number: int = 0) -> NoReturn:
+    """Raise the `status_error`."""
     raise status_error(status, message, location, error_number)
 
 
 def outcome_error(outcome: Outcome, location: Location) -> FastpackError:
+    """Make the exception for a failed kernel call."""
     assert outcome is not None
     status, error_number, _, _, message = outcome
     return status_error(status, message, location, error_number)
 
 
 def raise_first(outcomes: Iterable[Outcome], location_of: Callable[[int], Location]) -> None:
-    """Raises for the failure in the lowest row among the threads' outcomes; nothing when all went well."""
+    """Raise the error of the lowest row among the threads' outcomes, if one failed."""
     failures = [outcome for outcome in outcomes if outcome]
     if failures:
         first = min(failures, key=lambda failure: failure[2])
@@ -282,13 +284,13 @@ def raise_first(outcomes: Iterable[Outcome], location_of: Callable[[int], Locati
 
 
 def changed_file_error(location: Location) -> ChangedFileError:
-    return ChangedFileError(
-        with_location("the file has changed since it was indexed; open the dataset again", location)
-    )
+    """Make the exception for a file that changed after it was indexed."""
+    message = "the file has changed since it was indexed; open the dataset again"
+    return ChangedFileError(with_location(message, location))
 
 
 def from_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> FastpackError:
-    """The FastpackError for an OSError that `doing` something to `path` met."""
+    """Make the FastpackError for an OSError that occurred while `doing` something to `path`."""
     reason = error.strerror or str(error)
     remedy = "check the path and its permissions"
     if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -1,4 +1,4 @@
-"""What all parts share: batches, schemas, dtypes, limits, random numbers, threads."""
+"""Shared by all folders: schemas, ragged columns, dtypes, limits, random numbers, threads."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Failing batches: which rows of a batch cannot be read."""
+"""Search for the rows of a batch that cannot be read."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar

@@ -1,6 +1,7 @@
-"""Memory: blocks that batches are written into, and that come back when nobody looks at them any more.
+"""Batch buffers, reused once no array refers to them.
 
-A new block of some megabytes is fresh pages from the system, which it must find and clear: that takes longer than reading into them.
+The OS must find and clear the pages of a new block. For blocks of a few megabytes that takes longer
+than reading into them.
 """
 
 import math
@@ -14,23 +15,27 @@ from fastpack.errors import OutOfMemoryError
 
 Block = npt.NDArray[np.uint8]
 
-# Smaller ones malloc hands out again by itself.
+# malloc reuses smaller blocks by itself.
 _SMALL_BYTES = 1 << 20
-# TensorFlow and JAX share memory that begins at a multiple of this, and copy other.
+# TensorFlow and JAX share memory that begins at a multiple of this, and copy other memory.
 _ALIGNMENT = 64
 
 
 class BufferPool:
-    """Gives arrays, and keeps at most `max_blocks` blocks of at most `max_bytes` together for when they are free. Thread-safe.
+    """Arrays in reused blocks. Thread-safe.
 
-    An array is its taker's for as long as it, or anything that looks at its memory, lives: a view, a tensor, a memoryview.
-    Only then does the block go to another. Free blocks go when the Memory and all arrays from it are gone.
+    The caller owns an array until it and all views of it are gone: slices, tensors, memoryviews.
+    Then its block is free. Free blocks are released once the pool and all its arrays are gone.
+
+    Args:
+        max_blocks: at most so many free blocks are kept.
+        max_bytes: total size of the free blocks.
 
     >>> memory = BufferPool()
     >>> batch = memory.empty((256, 224, 224, 3), np.uint8)
     >>> address, part = batch.ctypes.data, batch[7]
     >>> del batch
-    >>> memory.num_free  # `part` still looks at it
+    >>> memory.num_free  # `part` is a view of it
     0
     >>> del part
     >>> memory.num_free, memory.empty((256, 224, 224, 3), np.uint8).ctypes.data == address
@@ -42,10 +47,11 @@ class BufferPool:
 
     @property
     def num_free(self) -> int:
+        """The number of free blocks."""
         return len(self._free.blocks)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of this shape, that holds anything. Raises OutOfMemoryError if there is no room for it, or never can be."""
+        """Return an uninitialized array; raise OutOfMemoryError if there is no memory for it."""
         kind = np.dtype(dtype)
         try:
             num_bytes = math.prod(shape) * kind.itemsize
@@ -53,16 +59,15 @@ class BufferPool:
                 return np.empty(shape, kind)
             free = self._free
             return np.asarray(_Lease(free.take(num_bytes), free, shape, kind))
-        except (
-            MemoryError,
-            ValueError,
-            OverflowError,
-        ) as error:  # of numpy: no memory, or more than 2**63 bytes
-            message = f"there is no memory for {kind} {shape}; free memory, use smaller batches, or a transform to a smaller size"
-            raise OutOfMemoryError(message) from error
+        # numpy raises ValueError or OverflowError for more than 2**63 bytes.
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise OutOfMemoryError(
+                f"there is no memory for {kind} {shape}; free memory, use smaller batches, "
+                "or a transform to a smaller size"
+            ) from error
 
     def clear(self) -> None:
-        """Lets go of the free blocks; those that are looked at now will not come back."""
+        """Release the free blocks; blocks in use will not be reused."""
         self._free = _FreeBlocks(self._free.max_blocks, self._free.max_bytes)
 
     def __reduce__(self) -> Any:
@@ -70,16 +75,18 @@ class BufferPool:
 
 
 class _FreeBlocks:
-    """No locks: a block comes back wherever its last array dies, which can be in the middle of anything."""
+    """Blocks without a user.
+
+    There are no locks: a block is returned where its last array is collected, perhaps while the
+    same thread takes another block.
+    """
 
     def __init__(self, max_blocks: int, max_bytes: int) -> None:
         self.max_blocks, self.max_bytes = max_blocks, max_bytes
-        self.blocks: deque[Block] = deque(
-            maxlen=max_blocks
-        )  # the one that has waited longest leaves
+        self.blocks: deque[Block] = deque(maxlen=max_blocks)  # drops the oldest
 
     def take(self, num_bytes: int) -> Block:
-        """A free block that is large enough and not much too large, or a new one with room for a somewhat larger batch."""
+        """Return a free block of up to twice the size, or a new one, 1/8 larger than needed."""
         for _ in range(len(self.blocks)):
             try:
                 block = self.blocks.pop()
@@ -91,12 +98,13 @@ class _FreeBlocks:
         return np.empty(num_bytes + num_bytes // 8 + _ALIGNMENT, np.uint8)
 
     def give_back(self, block: Block) -> None:
+        """Keep a block for reuse, unless there are `max_bytes` already."""
         if sum(map(len, tuple(self.blocks))) + len(block) <= self.max_bytes:
             self.blocks.append(block)
 
 
 class _Lease:
-    """What keeps a block from others: numpy holds it for as long as an array looks at the block."""
+    """Owner of a block in use; numpy holds it until the last array of the block is gone."""
 
     __slots__ = ("__array_interface__", "_block", "_free")
 

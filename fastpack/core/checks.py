@@ -1,6 +1,6 @@
-"""Checks: each takes an option's value and gives it back in Python's own type, or raises OptionError.
+"""Checks of options: each returns the value as Python's own type, or raises OptionError.
 
-Numpy's integers and floats are taken wherever a number is; a bool is never a number.
+numpy's integers and floats are accepted wherever a number is. A bool is never a number.
 """
 
 import math
@@ -20,7 +20,7 @@ _MAX_SIDE = 2**31 - 1
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
-    """An integer between `least` and `most`, both included.
+    """Return an integer from `least` to `most`, both included.
 
     >>> integer("shards", np.int64(3), least=1)
     3
@@ -37,26 +37,27 @@ def integer(name: str, value: Any, least: int | None = None, most: int | None = 
 def optional_integer(
     name: str, value: Any, least: int | None = None, most: int | None = None
 ) -> int | None:
+    """Return None or an integer from `least` to `most`."""
     return None if value is None else integer(name, value, least, most)
 
 
 def bits(name: str, value: Any) -> int | None:
-    """Bits of a channel: 8 or 16, or None for as many as the images have."""
+    """Return the bits of a channel: 8, 16, or None for the images' own depth."""
     if (found := optional_integer(name, value)) not in (None, 8, 16):
         raise OptionError(f"{name} must be 8, 16 or None, not {shown(value)}")
     return found
 
 
 def seed(name: str, value: Any) -> int:
+    """Return an integer from 0 to 2**64 - 1."""
     return integer(name, value, 0, _MAX_SEED)
 
 
 def number(name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
-    """A finite number between `least` and `most`, both included."""
+    """Return a finite number from `least` to `most`, both included."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
     try:
-        found = (
-            float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-        )
+        found = float(value) if is_number else math.nan
     except OverflowError:
         found = math.inf
     if not math.isfinite(found) or not _lies_between(found, least, most):
@@ -65,7 +66,7 @@ def number(name: str, value: Any, least: float | None = None, most: float | None
 
 
 def numbers(name: str, values: Any, least: float | None = None) -> tuple[float, ...]:
-    """One number or more, in a list, a tuple or an array.
+    """Return at least one number, of a list, a tuple or an array.
 
     >>> numbers("mean", [0, 0.5])
     (0.0, 0.5)
@@ -76,7 +77,7 @@ def numbers(name: str, values: Any, least: float | None = None) -> tuple[float, 
 
 
 def low_high(name: str, values: Any) -> tuple[float, float]:
-    """Two positive numbers, the lower one first."""
+    """Return two positive numbers, the lower one first."""
     pair = numbers(name, values)
     if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
         raise OptionError(f"{name} must be (low, high), both positive, not {shown(values)}")
@@ -84,7 +85,7 @@ def low_high(name: str, values: Any) -> tuple[float, float]:
 
 
 def size(name: str, value: Any) -> Size:
-    """(height, width), or one number for both, in pixels.
+    """Return (height, width), or one number for both, in pixels.
 
     >>> size("size", [224, np.int32(256)])
     (224, 256)
@@ -97,19 +98,21 @@ def size(name: str, value: Any) -> Size:
 
 
 def flag(name: str, value: Any) -> bool:
+    """Return a bool; numpy's is accepted."""
     if not isinstance(value, (bool, np.bool_)):
         raise OptionError(f"{name} must be True or False, not {shown(value)}")
     return bool(value)
 
 
 def function(name: str, value: Any) -> Any:
-    """Anything that can be called."""
+    """Return the value if it can be called."""
     if not callable(value):
         raise OptionError(f"{name} must be a function, not {shown(value)}")
     return value
 
 
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return one of the strings of `choices`."""
     if not isinstance(value, str) or value not in choices:
         expected = " or ".join(map(repr, choices))
         hint = suggestion(value, choices)
@@ -139,21 +142,17 @@ def suggestion(value: Any, known: Iterable[str]) -> str:
 
 
 def texts(name: str, values: Any) -> tuple[str, ...]:
-    """Strings in a list; a string alone would be a list of its letters."""
+    """Return the strings of a list; a single string is refused, since it is a list of letters."""
     if isinstance(values, str):
         raise OptionError(f"{name} must be a list, such as [{values!r}]")
-    found = () if isinstance(values, Mapping) else listed(values)
-    if (
-        isinstance(values, Mapping)
-        or found is None
-        or not all(isinstance(value, str) for value in found)
-    ):
+    found = None if isinstance(values, Mapping) else listed(values)
+    if found is None or not all(isinstance(value, str) for value in found):
         raise OptionError(f"{name} must be a list of strings, not {shown(values)}")
     return found
 
 
 def listed(values: Any) -> tuple[Any, ...] | None:
-    """The values, or None for what cannot be iterated, such as an array of no axes."""
+    """Return the values, or None if they cannot be iterated, such as an array without axes."""
     try:
         return tuple(values)
     except TypeError:
@@ -161,14 +160,14 @@ def listed(values: Any) -> tuple[Any, ...] | None:
 
 
 def mapping(name: str, values: Any, example: str) -> dict[str, Any]:
-    """Values by name."""
+    """Return a dict of values by name; `example` is for the message."""
     if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
         raise OptionError(f"{name} must be a mapping such as {example}, not {shown(values)}")
     return dict(values)
 
 
 def encoded(name: str, value: Any) -> bytes:
-    """The bytes of a file.
+    """Return the bytes of a file.
 
     >>> encoded("data", np.array([66, 77], np.uint8))
     b'BM'
@@ -176,25 +175,26 @@ def encoded(name: str, value: Any) -> bytes:
     is_array = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 1
     if not is_array and not isinstance(value, (bytes, bytearray, memoryview)):
         raise OptionError(
-            f"{name} must be the bytes of a file (bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}"
+            f"{name} must be the bytes of a file "
+            f"(bytes, bytearray, memoryview or a uint8 array (n,)), not {shown(value)}"
         )
     return bytes(value)
 
 
 def instance(name: str, value: Any, kind: Any, remedy: str) -> None:
-    """Raises OptionError when the value is not a `kind`."""
+    """Raise OptionError unless the value is a `kind`; `remedy` says what it must be."""
     if not isinstance(value, kind):
         raise OptionError(f"{name} must be {remedy}, not {shown(value)}")
 
 
 def settle(options: object, **values: Any) -> None:
-    """Puts checked values into a frozen dataclass that is being made."""
+    """Set checked values of a frozen dataclass in its `__post_init__`."""
     for name, value in values.items():
         object.__setattr__(options, name, value)
 
 
 def shown(value: Any) -> str:
-    """The value as a message shows it."""
+    """Return the value as text for a message."""
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 

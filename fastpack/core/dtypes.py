@@ -1,4 +1,4 @@
-"""The records that numpy and the kernels share, field by field."""
+"""Structures that numpy and the kernels share, field by field."""
 
 from typing import TypeAlias
 
@@ -9,7 +9,8 @@ import numpy.typing as npt
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
-# Where a blob lies, and which bytes around it the checksum covers: fp_span in src_cython/kernels/span.h.
+# The bytes of a blob in a file, and the record that its checksum covers.
+# fp_span in src_cython/kernels/span.h.
 SPAN = np.dtype(
     [
         ("shard", "<u4"),
@@ -20,10 +21,11 @@ SPAN = np.dtype(
         ("record_length", "<u8"),  # 0: no checksum is known
     ]
 )
-# The offset of a blob that has no place of its own (compressed, say) and must be fetched by its container.
+# The offset of a blob that is not stored as it is (compressed, for example). Its container must
+# fetch it.
 NO_SPAN = np.uint64(2**64 - 1)
 
-# What an image's header says: fp_image_info in src_cython/kernels/image.h.
+# The facts of an image's header. fp_image_info in src_cython/kernels/image.h.
 IMAGE_INFO = np.dtype(
     [
         ("width", "<u4"),
@@ -39,11 +41,12 @@ IMAGE_INFO = np.dtype(
 )
 IMAGE_FACTS = tuple(name for name in IMAGE_INFO.names or () if name != "reserved")
 
-# A filter of HDF5's chunks, with the number and the parameters that stand in the file: fp_filter in
-# src_cython/kernels/filters.h.
+# A filter of HDF5's chunks, with its number and parameters from the file.
+# fp_filter in src_cython/kernels/filters.h.
 FILTER = np.dtype([("id", "<u4"), ("num_parameters", "<u4"), ("parameters", "<u4", (16,))])
 
-# Where a chunk of an HDF5 dataset lies: fp_chunk in src_cython/kernels/chunks.h. An offset of NO_SPAN: it was never written.
+# The bytes of a chunk of an HDF5 dataset. An offset of NO_SPAN: the chunk was never written.
+# fp_chunk in src_cython/kernels/chunks.h.
 CHUNK = np.dtype(
     [
         ("offset", "<u8"),
@@ -52,9 +55,10 @@ CHUNK = np.dtype(
     ]
 )
 
-# What is wanted of an image, in upright coordinates: the box, scaled to scaled_width x scaled_height (0 is
-# the output's size), of which the output is the window at (left, top); and how the stored pixels are turned: fp_view
-# in src_cython/kernels/geometry.h.
+# The part of an image that one output shows. The box (x, y, width, height), in upright coordinates,
+# is scaled to scaled_width x scaled_height; 0 is the output's size. The output is the window of the
+# scaled box at (left, top). `orientation` says how the stored pixels are turned.
+# fp_view in src_cython/kernels/geometry.h.
 VIEW = np.dtype(
     [
         ("x", "<u4"),
@@ -71,5 +75,6 @@ VIEW = np.dtype(
     ]
 )
 
-# A piece of a TFRecord, whole or damaged (see PIECE_KINDS): fp_piece in src_cython/kernels/salvage.h.
+# A whole or damaged piece of a TFRecord file (see PIECE_KINDS).
+# fp_piece in src_cython/kernels/salvage.h.
 PIECE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("crc32c", "<u4"), ("kind", "<u4")])

@@ -1,4 +1,4 @@
-"""Limits: how much a file may claim before it is refused. Each has a name, a default and an error that names it."""
+"""Limits on the memory and time that a file may need; the errors name them."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,25 @@ from fastpack.core.checks import integer, settle
 
 @dataclass(frozen=True)
 class Limits:
-    """What untrusted files may cost.
+    """Limits on the memory and time that untrusted files may need.
 
-    - max_pixels: width x height of one image. 2**28 is a 768 MiB RGB array. A stored array may have four numbers for each.
-    - max_scans: of a progressive JPEG; each is a pass over the whole image.
-    - max_record_bytes: of one TFRecord record.
-    - max_features: names of features in one TFRecord; each is a column in memory.
-    - max_chunk_bytes: of one decoded chunk of an HDF5 dataset; each thread holds one.
-    - max_datasets: groups and datasets of one HDF5 file; finding 10,000 takes a second.
-    - max_index_bytes, max_index_seconds: memory and time of the process that indexes an untrusted HDF5 file.
+    Args:
+        max_pixels: width x height of one image; 2**28 pixels are 768 MiB of RGB. A stored array may
+            have four numbers for each pixel.
+        max_scans: scans of a progressive JPEG; each decodes the whole image.
+        max_record_bytes: bytes of one TFRecord record.
+        max_features: names of features in one TFRecord file; each is a column in memory.
+        max_chunk_bytes: bytes of one decoded chunk of an HDF5 dataset; each thread holds one.
+        max_datasets: groups and datasets of one HDF5 file; 10,000 take a second to list.
+        max_index_bytes: memory of the process that indexes an untrusted HDF5 file.
+        max_index_seconds: time of that process in seconds.
+
+    Raises:
+        OptionError: A limit is not a positive integer.
+
+    Example:
+        >>> Limits(max_pixels=2**26).max_pixels
+        67108864
     """
 
     max_pixels: int = 2**28

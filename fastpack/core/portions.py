@@ -9,7 +9,7 @@ from fastpack.core.ragged import offsets_of
 
 
 def portions(sizes: npt.ArrayLike, max_bytes: int, max_rows: int | None = None) -> Iterator[slice]:
-    """Cut rows of `sizes` (n,) bytes into portions of at most `max_bytes` and `max_rows`.
+    """Yield portions of rows of `sizes` (n,) bytes, of at most `max_bytes` and `max_rows`.
 
     A row with more bytes gets a portion of its own.
 

@@ -1,4 +1,4 @@
-"""Progress: how long operations report what is done."""
+"""Progress: the callbacks of long operations."""
 
 from collections.abc import Callable
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""Ragged: rows of differing length in one flat array. Text: the same, of strings."""
+"""Ragged: rows of varying length in one flat array. Text: the same for strings."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,27 +10,33 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 
-# Strings that are there as a str each at one time.
+# Strings that exist as Python objects at one time.
 _BLOCK_ROWS = 4096
-
 
 AnyRagged = TypeVar("AnyRagged", bound="Ragged")
 
 
 class Ragged(Sequence[Any]):
-    """Rows of differing length, kept as one flat array and n + 1 offsets. Immutable.
+    """Rows of varying length, kept as one flat array and n + 1 offsets. Immutable.
 
-    Arguments: `values`, any dtype, shape (total,), or a Text; `offsets`, int64, shape (n + 1,), beginning at 0.
-    An index gives a row as an array, a slice gives a Ragged.
+    An integer index gives a row as an array; a slice gives a Ragged.
 
-    >>> rows = Ragged.of_bytes([b"ab", b"", b"cde"])
-    >>> len(rows), rows.lengths.tolist(), rows.bytes(2)
-    (3, [2, 0, 3], b'cde')
+    Args:
+        values: an array (total,) of any dtype, a Text, or a Ragged.
+        offsets: int64 (n + 1,), the first value of each row; they rise from 0 to total.
+
+    Raises:
+        ValueError: The offsets do not rise from 0 to the number of values.
+
+    Example:
+        >>> rows = Ragged.of_bytes([b"ab", b"", b"cde"])
+        >>> len(rows), rows.lengths.tolist(), rows.bytes(2)
+        (3, [2, 0, 3], b'cde')
     """
 
     def __init__(self, values: Any, offsets: npt.NDArray[np.int64]) -> None:
         if offsets.ndim != 1 or offsets.dtype != np.int64 or getattr(values, "ndim", 1) != 1:
-            raise ValueError("offsets must be int64 in one dimension, and values in one")
+            raise ValueError("offsets must be int64 (n + 1,), and values must have one axis")
         if (
             len(offsets) == 0
             or offsets[0] != 0
@@ -43,16 +49,19 @@ class Ragged(Sequence[Any]):
 
     @classmethod
     def of_bytes(cls, rows: Iterable[bytes]) -> Self:
+        """Make a Ragged of uint8 with the bytes of each row."""
         rows = list(rows)
         return cls(np.frombuffer(b"".join(rows), np.uint8), offsets_of([len(row) for row in rows]))
 
     @classmethod
     def concatenate(cls, pieces: Sequence["Ragged"]) -> Self:
+        """Join the rows of several, in order."""
         lengths = np.concatenate([piece.lengths for piece in pieces])
         return cls(concatenate_values([piece.values for piece in pieces]), offsets_of(lengths))
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
+        """The number of values of each row, int64 (n,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
     def __len__(self) -> int:
@@ -71,7 +80,7 @@ class Ragged(Sequence[Any]):
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
     def read_only(self) -> Self:
-        """The same rows in the same memory, whose arrays cannot be written to."""
+        """Return the same rows in the same memory, as read-only arrays."""
         rows = type(self).__new__(type(self))
         values = self.values.read_only() if isinstance(self.values, Ragged) else self.values.view()
         rows.values, rows.offsets = values, self.offsets.view()
@@ -81,16 +90,16 @@ class Ragged(Sequence[Any]):
         return rows
 
     def bytes(self, row: int) -> bytes:
-        """The memory of one row, 0 <= row < len."""
+        """Return the memory of one row, 0 <= row < len."""
         piece: bytes = self.values[self.offsets[row] : self.offsets[row + 1]].tobytes()
         return piece
 
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
-        """The given rows, 0 <= row < len, in that order. Costs these rows, however many there are beside them."""
+        """Return the given rows, 0 <= row < len, in that order. Touches no other row."""
         starts = self.offsets[:-1][rows]
         lengths = self.offsets[1:][rows] - starts
         offsets = offsets_of(lengths)
-        # Position p of the new values is in row r; it came from p shifted by how far r has moved.
+        # The value at p of the new row r was at p + shift[p], which is the same for all of r.
         shift = np.repeat(starts - offsets[:-1], lengths)
         wanted = np.arange(offsets[-1]) + shift
         return type(self)(self.values.take(wanted), offsets)
@@ -110,26 +119,35 @@ class Ragged(Sequence[Any]):
 
 
 class Text(Ragged):
-    """Strings, kept as UTF-8. File names need not be UTF-8: what is not goes through unharmed (PEP 383).
+    """Strings, kept as UTF-8; an index gives a str. Immutable.
 
-    >>> Text.of(["cat", "Löwe"])[1]
-    'Löwe'
+    File names that are not UTF-8 keep their bytes, as Python's surrogateescape does.
+
+    Args:
+        values: uint8 (total,), the UTF-8 of all strings.
+        offsets: int64 (n + 1,), the first byte of each string.
+
+    Example:
+        >>> Text.of(["cat", "Löwe"])[1]
+        'Löwe'
+
+    Reference:
+        PEP 383, Non-decodable Bytes in System Character Interfaces.
     """
 
     @classmethod
     def of(cls, rows: Iterable[str]) -> Self:
-        growing = RaggedBuilder()
-        growing.extend(map(encoded, rows))
-        return growing.finished(cls)
+        """Make a Text of strings."""
+        builder = RaggedBuilder()
+        builder.extend(map(encoded, rows))
+        return builder.finished(cls)
 
     def blocks(self) -> Iterator[list[str]]:
-        """All strings, some thousands at a time: a str for each takes several times the memory of its letters."""
+        """Yield all strings, 4,096 at a time: a str takes several times the memory of its bytes."""
         for first in range(0, len(self), _BLOCK_ROWS):
             offsets = self.offsets[first : first + _BLOCK_ROWS + 1]
-            data, ends = (
-                self.values[offsets[0] : offsets[-1]].tobytes(),
-                (offsets - offsets[0]).tolist(),
-            )
+            data = self.values[offsets[0] : offsets[-1]].tobytes()
+            ends = (offsets - offsets[0]).tolist()
             yield [
                 data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(ends)
             ]
@@ -142,11 +160,11 @@ class Text(Ragged):
 
 
 class RaggedBuilder:
-    """Rows of bytes that others are put behind: a Ragged or a Text in the making, in little more memory than it will take.
+    """Builder of a Ragged or a Text, in little more memory than the result takes.
 
-    >>> growing = RaggedBuilder()
-    >>> growing.extend([b"cat", b"dog"])
-    >>> growing.finished(Text)[1]
+    >>> builder = RaggedBuilder()
+    >>> builder.extend([b"cat", b"dog"])
+    >>> builder.finished(Text)[1]
     'dog'
     """
 
@@ -154,21 +172,26 @@ class RaggedBuilder:
         self._values, self._offsets = bytearray(), array("q", [0])
 
     def extend(self, rows: Iterable[bytes]) -> None:
+        """Append rows of bytes."""
         for row in rows:
             self._values += row
             self._offsets.append(len(self._values))
 
     def finished(self, kind: type[AnyRagged]) -> AnyRagged:
+        """Return the rows as a `kind`, in the builder's memory."""
         return kind(np.frombuffer(self._values, np.uint8), np.frombuffer(self._offsets, np.int64))
 
 
 def encoded(text: str) -> bytes:
-    """As Text keeps it. Raises UnicodeEncodeError for half a surrogate pair, which JSON can hold and no text does."""
+    """Return the bytes of a string in a Text.
+
+    Raises UnicodeEncodeError for half a surrogate pair, which JSON can contain.
+    """
     return text.encode("utf-8", "surrogateescape")
 
 
 def factorize(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Which of the distinct rows, in sorted order, each row is; and these.
+    """Return the number of each row among the sorted distinct rows, and the distinct rows.
 
     >>> factorize(["dog", "cat", "dog"])
     (array([1, 0, 1]), ['cat', 'dog'])
@@ -176,13 +199,13 @@ def factorize(rows: Iterable[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     seen: dict[str, int] = {}
     found = np.fromiter((seen.setdefault(row, len(seen)) for row in rows), np.int64)
     names = sorted(seen)
-    location = np.empty(len(names), np.int64)
-    location[[seen[name] for name in names]] = np.arange(len(names))
-    return location[found], names
+    ranks = np.empty(len(names), np.int64)
+    ranks[[seen[name] for name in names]] = np.arange(len(names))
+    return ranks[found], names
 
 
 def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """n + 1 offsets of rows with these lengths.
+    """Return the n + 1 offsets of rows with these lengths.
 
     >>> offsets_of([2, 0, 3]).tolist()
     [0, 2, 2, 5]
@@ -194,32 +217,29 @@ def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def flat_values(rows: Any) -> Any:
-    """The values of lists one after the other; of an array, or a Text, itself."""
+    """Return the values of all lists of a Ragged; an array or a Text itself."""
     return rows.values if type(rows) is Ragged else rows
 
 
 def owners(rows: Any) -> npt.NDArray[np.int64]:
-    """Which row each of the `flat_values` is of.
+    """Return the row of each of the `flat_values`, int64.
 
     >>> owners(Ragged(np.arange(3), offsets_of([2, 0, 1]))).tolist()
     [0, 0, 2]
     """
-    return (
-        np.repeat(np.arange(len(rows)), rows.lengths)
-        if type(rows) is Ragged
-        else np.arange(len(rows))
-    )
+    numbers = np.arange(len(rows))
+    return np.repeat(numbers, rows.lengths) if type(rows) is Ragged else numbers
 
 
 def concatenate_values(pieces: Sequence[Any]) -> Any:
-    """Arrays, or Raggeds of one class, one after the other."""
+    """Join arrays, or Raggeds of one class."""
     if isinstance(pieces[0], Ragged):
         return type(pieces[0]).concatenate(pieces)
     return np.concatenate(pieces)
 
 
 def digest(values: "npt.NDArray[Any] | Ragged") -> str:
-    """A checksum of a column, eight hexadecimal digits: equal for equal columns.
+    """Return a checksum of a column as eight hexadecimal digits, the same for equal columns.
 
     >>> digest(np.arange(3)), digest(Text.of(["ab", "c"])) == digest(Text.of(["a", "bc"]))
     ('e48f1b5e', False)
@@ -233,12 +253,12 @@ Values = npt.NDArray[Any] | Ragged
 
 
 def take(values: Values, rows: npt.NDArray[np.int64]) -> Values:
-    """The given rows of a column, in that order."""
+    """Return the given rows of a column, in that order."""
     return values.take(rows) if isinstance(values, Ragged) else values[rows]
 
 
 def read_only(values: Values) -> Values:
-    """A view of the column that cannot be written to."""
+    """Return a read-only view of a column."""
     if isinstance(values, Ragged):
         return values.read_only()
     view = values.view()
@@ -247,7 +267,7 @@ def read_only(values: Values) -> Values:
 
 
 def to_arrays(name: str, values: Values) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that the column is made of, by names that begin with `name`."""
+    """Return the arrays of a column, by names that begin with `name`."""
     if not isinstance(values, Ragged):
         return {name: values}
     return {f"{name}/offsets": values.offsets, **to_arrays(f"{name}/values", values.values)}

@@ -1,4 +1,4 @@
-"""Random numbers that are a pure function of (seed, epoch, sample, draw): nothing to save, nothing to share."""
+"""Random numbers as a pure function of (seed, epoch, sample, draw), without state."""
 
 from dataclasses import dataclass
 
@@ -16,17 +16,21 @@ _HALF = np.uint64(32)
 
 @dataclass(frozen=True, eq=False)
 class CounterRng:
-    """The random numbers of some samples in one epoch.
+    """The random numbers of given samples in an epoch.
 
-    - seed: 0 <= seed < 2**64.
-    - epoch: 0 <= epoch < 2**32; one for all, or one for each sample, (n,) int64.
-    - samples: (n,) int64, the samples' numbers.
+    The generator is Philox4x32-10. Its key is the seed; its counter is (sample, epoch, draw).
 
-    The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
-    keyed by the seed and counting (sample, epoch, draw).
+    Args:
+        seed: 0 <= seed < 2**64.
+        epoch: 0 <= epoch < 2**32; one for all samples, or int64 (n,).
+        samples: int64 (n,), the samples' numbers.
 
-    >>> CounterRng(seed=1, epoch=0, samples=np.array([5])).uniforms(0, 2).shape
-    (1, 2)
+    Example:
+        >>> CounterRng(seed=1, epoch=0, samples=np.array([5])).uniforms(0, 2).shape
+        (1, 2)
+
+    Reference:
+        Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
     """
 
     seed: int
@@ -34,7 +38,10 @@ class CounterRng:
     samples: npt.NDArray[np.int64]
 
     def uniforms(self, first: int, count: int) -> npt.NDArray[np.float64]:
-        """Draws first .. first + count of each sample: (n, count) in [0, 1), with 53 random bits each."""
+        """Return draws first .. first + count - 1 of each sample: (n, count) in [0, 1).
+
+        Each has 53 random bits.
+        """
         blocks = np.arange(first // 2, (first + count + 1) // 2, dtype=np.uint64)
         sample = self.samples.astype(np.uint64)[:, None]
         shape = (len(self.samples), len(blocks))
@@ -53,23 +60,23 @@ class CounterRng:
 
 
 def check_epochs(epochs: int | npt.NDArray[np.int64], num_samples: int) -> None:
-    """Raises OptionError for what is no epoch, nor one for each sample."""
+    """Raise OptionError unless `epochs` is one epoch, or one for each sample."""
     try:
         given = np.asarray(epochs)
     except ValueError:  # lists of differing length
         given = np.zeros(0, np.object_)
     if given.shape not in ((), (num_samples,)) or given.dtype.kind not in "iu":
         raise OptionError(
-            f"epoch must be an integer, or one for each of {num_samples} samples, not {given.dtype} {given.shape}"
+            f"epoch must be an integer, or one for each of {num_samples} samples, "
+            f"not {given.dtype} {given.shape}"
         )
     if given.size and not 0 <= given.min() <= given.max() < 2**32:
-        raise OptionError(
-            f"epoch must lie between 0 and 2**32 - 1, not at {given.min() if given.min() < 0 else given.max()}"
-        )
+        refused = given.min() if given.min() < 0 else given.max()
+        raise OptionError(f"epoch must be from 0 to 2**32 - 1, not {refused}")
 
 
 def philox(counter: list[npt.NDArray[np.uint64]], key: int) -> list[npt.NDArray[np.uint64]]:
-    """Philox4x32-10 of four arrays of 32-bit words (held in uint64) under a 64-bit key."""
+    """Return Philox4x32-10 of four arrays of 32-bit words, as uint64, under a 64-bit key."""
     a, b, c, d = counter
     low, high = key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF
     for _ in range(_ROUNDS):

@@ -1,22 +1,24 @@
-"""What a sample holds: names, kinds and shapes. Pure data, JSON both ways."""
+"""Schemas: names, kinds and shapes of a sample's fields, with JSON both ways."""
 
 import dataclasses
 import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
+from fastpack.core import checks
 from fastpack.errors import SchemaError
 
 Kind = Literal["image", "mask", "pixels", "bytes", "int", "float", "text"]
 _AXES = re.compile(r"[NHWC]*")
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# The axes of an image, in the order that transforms and codecs have them.
+# The axes of an image, in the order of transforms and codecs.
 IMAGE_AXES = "HWC"
 DOUBTFUL = "?"
 PLAIN = "-"
-# Blobs stay in their files and are read when asked for; the other kinds are columns in memory.
+# Blobs stay in their files until a sample is read; the other kinds are columns in memory.
 BLOB_KINDS = ("image", "mask", "pixels", "bytes")
 
 
@@ -24,16 +26,25 @@ BLOB_KINDS = ("image", "mask", "pixels", "bytes")
 class Field:
     """One field of a sample.
 
-    - name: what users call it.
-    - kind: "image" (an encoded image file), "mask" (an image file whose pixels are class numbers), "pixels" (an array),
-      "bytes", "int", "float" or "text".
-    - shape: of one sample; None where it differs from sample to sample. () is a scalar.
-    - dtype: numpy's name for the values of "pixels", "int" and "float".
-    - stored_as: the name in the file, where that is another.
-    - color: of "pixels": "RGB", "BGR" or "GRAY"; "" when the file does not tell.
-    - axes: of "pixels": those of the stored array, such as "NCHW", where they are not samples, height, width, channels. Samples are
-      read with these axes; transforms see them as images. "?" is an array whose shape does not tell, "-" one that is not an image:
-      transforms leave it as it is.
+    Args:
+        name: the field's name for users.
+        kind: "image" (an encoded image file), "mask" (an image file whose pixels are class
+            numbers), "pixels" (an array), "bytes", "int", "float" or "text".
+        shape: of one sample; None for a length that varies between samples. () is a scalar.
+        dtype: numpy's name of the dtype of "pixels", "int" and "float".
+        stored_as: the name in the file, if it differs.
+        color: of "pixels": "RGB", "BGR" or "GRAY"; "" if it is unknown.
+        axes: of "pixels": the axes of the stored array, such as "NCHW"; "" is NHWC. Batches have
+            the stored axes; transforms see images. "?" is a shape that could be several axes. "-"
+            is an array that is not an image: transforms ignore it.
+
+    Raises:
+        SchemaError: The kind is unknown, the name is empty, or the axes do not match the shape.
+        OptionError: A length of the shape is not an integer.
+
+    Example:
+        >>> Field("label", "int", dtype="int64").is_blob
+        False
     """
 
     name: str
@@ -47,28 +58,33 @@ class Field:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SchemaError(
-                f"field {self.name!r}: the kind {self.kind!r} is none of {', '.join(KINDS)}"
+                f"field {self.name!r}: the kind must be one of {', '.join(KINDS)}, "
+                f"not {self.kind!r}"
             )
         if not self.name:
-            raise SchemaError("a field needs a name")
+            raise SchemaError("a field has an empty name; give it one")
+        shape = [checks.optional_integer("shape", length, 0) for length in self.shape]
+        checks.settle(self, shape=tuple(shape))
         if not _are_axes(self.axes, len(self.shape)):
             raise SchemaError(
-                f"field {self.name!r}: {self.axes!r} are not the axes of samples of {len(self.shape)} dimensions"
+                f"field {self.name!r}: {self.axes!r} are not axes of samples "
+                f"of {len(self.shape)} dimensions; use the letters N, H, W and C once each"
             )
 
     @property
     def is_blob(self) -> bool:
+        """True if values stay in their files; False for a column in memory."""
         return self.kind in BLOB_KINDS
 
     @property
     def list_length(self) -> int | None:
-        """How many values a sample has in a column of lists of one length, which is read as an array; None in other columns."""
+        """The length of each list, in a column of lists of one length; None for other fields."""
         is_fixed = not self.is_blob and len(self.shape) == 1 and isinstance(self.shape[0], int)
         return self.shape[0] if is_fixed else None
 
     @property
     def to_image(self) -> tuple[int, ...]:
-        """Which axis of a sample is its height, its width and its channels; without channels two axes.
+        """The axes of a sample's height, width and channels; without channels two axes.
 
         >>> Field("X", "pixels", (3, 20, 30), axes="NCHW").to_image
         (1, 2, 0)
@@ -78,26 +94,27 @@ class Field:
 
     @property
     def image_shape(self) -> tuple[int | None, ...]:
-        """Height, width and channels of a sample of "pixels", as far as it has them."""
+        """Height, width and channels (if any) of a sample of "pixels"."""
         return tuple(self.shape[axis] for axis in self.to_image)
 
     @property
     def is_image_file(self) -> bool:
-        """True for an encoded image file, of colors or of class numbers."""
+        """True for an encoded image file: an image or a mask."""
         return self.kind in ("image", "mask")
 
     @property
     def is_picture(self) -> bool:
-        """True when a sample has one image here: a file, or an array that is not plain numbers."""
+        """True if a sample has one image here: a file, or an array with the axes of an image."""
         return self.kind in ("image", "pixels") and self.axes != PLAIN and not self.is_list
 
     @property
     def is_list(self) -> bool:
-        """True when a sample has any number of values: of numbers, texts or blobs. Arrays are "pixels", one value each."""
+        """True if a sample has a list of numbers, texts or blobs. "pixels" are one array each."""
         return self.kind != "pixels" and self.shape != ()
 
     @property
     def source_name(self) -> str:
+        """The name in the file."""
         return self.stored_as or self.name
 
 
@@ -110,11 +127,19 @@ def _are_axes(axes: str, num_dimensions: int) -> bool:
 
 @dataclass(frozen=True)
 class Schema:
-    """The fields of a sample, and the names of the classes that `label` counts.
+    """The fields of a sample, and the class names.
 
-    >>> schema = Schema((Field("image", "image"), Field("label", "int", dtype="int64")), ("cat", "dog"))
-    >>> Schema.from_json(schema.to_json()) == schema
-    True
+    Args:
+        fields: the fields, with distinct names.
+        class_names: the name of each label, counted from 0; "" for a label without a name.
+
+    Raises:
+        SchemaError: Two fields have the same name.
+
+    Example:
+        >>> schema = Schema((Field("image", "image"), Field("label", "int")), ("cat", "dog"))
+        >>> Schema.from_json(schema.to_json()) == schema
+        True
     """
 
     fields: tuple[Field, ...]
@@ -137,41 +162,41 @@ class Schema:
 
     @property
     def blobs(self) -> tuple[Field, ...]:
+        """The fields whose values stay in their files."""
         return tuple(field for field in self.fields if field.is_blob)
 
     @property
     def columns(self) -> tuple[Field, ...]:
+        """The fields whose values are columns in memory."""
         return tuple(field for field in self.fields if not field.is_blob)
 
     @property
     def image_field(self) -> Field | None:
-        """The field that is looked at when a sample is: the first image or pixels field."""
+        """The main image of a sample: the first field of images or pixels; None without one."""
         return next((field for field in self.fields if field.is_picture), None)
 
     def class_name(self, label: int | float | str) -> str:
-        """The name of a class, or the label itself when it has none.
+        """Return the name of a class, or the label as text if it has no name.
 
         >>> schema = Schema((Field("label", "int", dtype="int64"),), ("cat", "dog"))
         >>> schema.class_name(1), schema.class_name(7)
         ('dog', '7')
         """
-        name = (
-            self.class_names[label]
-            if isinstance(label, int) and 0 <= label < len(self.class_names)
-            else ""
-        )
-        return name or str(label)
+        if isinstance(label, Integral) and 0 <= label < len(self.class_names):
+            return self.class_names[label] or str(label)
+        return str(label)
 
     def to_json(self) -> str:
+        """Return the schema as JSON, with only ASCII characters."""
         data = dataclasses.asdict(self)
         for field in data["fields"]:
-            if not field["axes"]:  # files that were written before it was known stay as they are
+            if not field["axes"]:  # so that files are the same as before the key existed
                 del field["axes"]
         return json.dumps(data, ensure_ascii=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Schema":
-        """Raises SchemaError when `text` is not what `to_json` writes."""
+        """Return the schema of `to_json`'s text; raise SchemaError for any other text."""
         try:
             data = json.loads(text)
             fields = [
@@ -179,11 +204,11 @@ class Schema:
             ]
             return cls(tuple(fields), tuple(data["class_names"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise SchemaError(f"this is not a schema: {error}") from error
+            raise SchemaError(f"the text is not a schema: {error}") from error
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """The name, with as many underscores before it as make it another than those that are taken.
+    """Return the name, with underscores before it until it is not in `taken`.
 
     >>> free_name("image", {"image", "label"})
     '_image'
@@ -194,7 +219,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 
 def merge_class_names(pieces: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """One list of names out of the shards' lists, where a shard leaves "" for a class it has not seen.
+    """Merge the shards' class names; "" stands for a class that a shard does not have.
 
     >>> merge_class_names([("cat", ""), ("", "dog", "owl")])
     ('cat', 'dog', 'owl')

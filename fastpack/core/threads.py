@@ -1,7 +1,7 @@
-"""One bounded pool of threads for the kernels.
+"""One bounded thread pool for the kernels.
 
-The pool is the library's only state. It is made at first use and belongs to one process: after a fork
-the child finds no pool under its own id and makes another.
+The pool is the library's only global state. It is made at first use and belongs to one process: a
+forked child finds no pool for its own process id and makes another.
 """
 
 import os
@@ -9,9 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if (
-    TYPE_CHECKING
-):  # else imported when the pool is made: it takes a tenth of the time that the library may
+if TYPE_CHECKING:  # the pool imports it at first use: `import fastpack` would take 10% longer
     from concurrent.futures import Future, ThreadPoolExecutor
 
 Result = TypeVar("Result")
@@ -20,12 +18,12 @@ _pools: "dict[int, ThreadPoolExecutor]" = {}
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def max_threads() -> int:
-    """Threads that the pool has at most."""
+    """Return how many threads the pool has at most."""
     return max(32, num_cores())
 
 
@@ -34,46 +32,48 @@ def _pool() -> "ThreadPoolExecutor":
 
     process = os.getpid()
     if process not in _pools:
-        # setdefault keeps one of two pools that racing threads make; the other never gets a thread.
+        # setdefault keeps one of two pools that racing threads make; the other starts no thread.
         _pools.setdefault(process, ThreadPoolExecutor(max_threads(), "fastpack"))
     return _pools[process]
 
 
 def import_threads() -> None:
-    """Imports what making threads imports. Whoever will read calls this before: a child that is forked while a thread imports
-    a module waits for that module for ever."""
+    """Import the modules that starting a thread needs; a Reader calls this when it is made.
+
+    A child that is forked during another thread's import would wait for that import without end.
+    """
     import concurrent.futures.thread  # noqa: F401
-    import logging  # noqa: F401  # a Loader tells it which samples failed
+    import logging  # noqa: F401  # a Loader logs failed samples
 
 
 def submit(work: Callable[..., object], *arguments: Any) -> bool:
-    """Runs `work` on a thread of the pool, when one is free. False, and nothing is run, when no thread can be started."""
-    future = _offered(partial(work, *arguments))
+    """Run `work` on a thread of the pool; return False if no thread can be started."""
+    future: Future[object] = _future()
+    _offer(partial(work, *arguments), future)
     return not future.cancelled()
 
 
 def run_in_threads(work: Callable[[], Result], num_workers: int | None = None) -> list[Result]:
-    """Runs `work` on `num_workers` threads at once, the caller's among them, and gives what each returned.
+    """Run `work` on `num_workers` threads, the caller's included; return all results.
 
-    `work` takes its portions from a counter of its own, so it does not matter how many run it: where the system starts no more
-    threads, fewer do. When one raises, the others are waited for and the first exception goes on.
+    Each call of `work` takes portions from a shared counter, so the number of threads is free. If
+    the OS starts fewer, fewer run. If one raises, the others finish first.
     """
     workers = num_cores() if num_workers is None else num_workers
     if workers <= 1:
         return [work()]
-    others = [
-        _future() for _ in range(workers - 1)
-    ]  # all known before the first begins, so that Ctrl-C loses none
+    # All exist before the first one starts, so that Ctrl-C loses none.
+    others: list[Future[Result]] = [_future() for _ in range(workers - 1)]
     interruption = None
     try:
         for other in others:
             _offer(work, other)
             if other.cancelled():
-                break  # the next would not start either
+                break  # the next one would not start either
         mine = work()
     finally:
-        # Nothing may still write into the caller's arrays once this returns, not even after one Ctrl-C and another. Threads
-        # that have not begun are not needed any more; waiting for them could be waiting for ourselves.
+        # No thread may write into the caller's arrays after the return, even after several Ctrl-C.
+        # Threads that have not started are withdrawn: to wait for them could be a deadlock.
         while True:
             try:
                 begun = _begun(others)
@@ -86,7 +86,7 @@ def run_in_threads(work: Callable[[], Result], num_workers: int | None = None) -
 
 
 def _begun(futures: "list[Future[Result]]") -> "list[Future[Result]]":
-    """Withdraws those that have not begun; waits for the others, and gives them."""
+    """Withdraw the futures that have not started; wait for the others and return them."""
     from concurrent.futures import wait
 
     begun = [future for future in futures if not future.cancel()]
@@ -100,20 +100,15 @@ def _future() -> "Future[Any]":
     return Future()
 
 
-def _offered(work: Callable[[], Result]) -> "Future[Result]":
-    future: Future[Result] = _future()
-    _offer(work, future)
-    return future
-
-
 def _offer(work: Callable[[], Result], future: "Future[Result]") -> None:
-    """Lets a thread of the pool run `work` for `future`, which is cancelled when none can be started.
+    """Let a thread of the pool run `work` for `future`; cancel it if no thread can be started.
 
-    A future of our own: when it cannot start a thread, the pool raises, gives none, and yet keeps the work for the threads it has.
+    The pool's own future does not serve. A pool that cannot start a thread raises, but keeps the
+    work for the threads that it has.
     """
     try:
         _pool().submit(_run, work, future)
-    except RuntimeError:  # also when the interpreter ends
+    except RuntimeError:  # also at the interpreter's end
         future.cancel()
 
 
@@ -124,4 +119,4 @@ def _run(work: Callable[[], Result], future: "Future[Result]") -> None:
         future.set_result(work())
     except BaseException as error:
         future.set_exception(error)
-        del future  # the traceback holds this frame: a circle, that would hold what the work held
+        del future  # the traceback holds this frame; a circle would keep the work's objects alive

@@ -35,12 +35,12 @@ from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import FileNames
 from fastpack.files.folders import FolderRules, ImageFolder, scan_folder
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
 from fastpack.formats.file_options import Layout
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 
 
@@ -49,9 +49,8 @@ class FolderContainer:
     title = "image folder"
     suffixes: tuple[str, ...] = ()
     layouts: tuple[Layout, ...] = ()
-    # Photographs are somebody's: an index is put beside them on request only.
-    is_indexed_unasked = False
-    has_class_folders = True
+    index_options = frozenset({"class_folder", "sidecars"})
+    saves_index = False  # the folder belongs to its user
 
     def recognises(self, head: bytes) -> bool:
         return False  # a folder has no bytes
@@ -81,11 +80,13 @@ class FolderContainer:
         """Files have no checksums; the size and the time of each are compared when it is read."""
         return _with_kinds(_index(scan_folder(path, FolderRules()), keep_going=False), kinds)
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
-        """Where `choice` says to keep what is damaged, files that cannot be opened, or must not, are left out and noted."""
-        rules = FolderRules(choice.allow_external, choice.class_folder, choice.sidecars)
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
+    ) -> Index:
+        """Where `options` says to keep what is damaged, files that cannot be opened, or must not, are left out and noted."""
+        rules = FolderRules(options.allow_external, options.class_folder, options.sidecars)
         return _with_kinds(
-            _index(scan_folder(path, rules), keep_going=choice.keep_damaged), choice.kinds
+            _index(scan_folder(path, rules), keep_going=options.keep_damaged), options.kinds
         )
 
     def explain(self, path: Path) -> list[str]:

@@ -11,11 +11,11 @@ from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.progress import BytesDone
 from fastpack.core.schema import Field, Schema
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
 from fastpack.formats.file_options import FileOptions, Layout
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.salvage import Damage, FindUnreadable, Survey
 from fastpack.images.batch import Batch
 
@@ -82,12 +82,16 @@ class Container(Protocol):
     - name: its key in the registry and in saved indexes; `title`: its name in messages.
     - suffixes: lower-case endings of its files.
     - layouts: values of `FileOptions.layout` that its writer takes.
+    - index_options: those of `index_options.RESTRICTED` that it takes.
+    - saves_index: whether `open` saves an index beside its files without being asked.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     layouts: tuple[Layout, ...]
+    index_options: frozenset[str]
+    saves_index: bool
 
     def recognises(self, head: bytes) -> bool:
         """True when the first 4 KiB of a file look like this format."""
@@ -209,8 +213,8 @@ class CopyableContainer(Container, Protocol):
 class SelectingContainer(Protocol):
     """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
 
-    def index_chosen(
-        self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
     ) -> Index: ...
 
     def explain(self, path: Path) -> list[str]:

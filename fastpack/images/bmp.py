@@ -1,4 +1,4 @@
-"""BMP, read from its headers: palettes, runs, and bit masks of any width (Microsoft, "Bitmap Storage")."""
+"""BMP: palettes, runs, and bit masks of any width (Microsoft, "Bitmap Storage")."""
 
 import struct
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fastpack.images.raster import Raster, RasterCodec
 
 _RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 0, 1, 2, 3, 6
 _CORE_HEADER, _INFO_HEADER, _OS2_HEADER, _HEADER_WITH_ALPHA = 12, 40, 64, 56
-# Of red, green and blue in pixels of 16 and 32 bits whose file has no masks.
+# Masks of red, green and blue for files of 16 and 32 bits without masks.
 _USUAL_MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0x00FF00, 0x0000FF)}
 
 
@@ -41,6 +41,7 @@ class _Header:
 
 
 def read_bmp(data: bytes, format: str) -> Raster:
+    """Return the samples of a BMP file."""
     try:
         header = _Header.of(data)
         _refuse_unknown(header)
@@ -61,16 +62,16 @@ def _refuse_unknown(header: _Header) -> None:
         _BITFIELDS: (16, 32),
         _ALPHA_BITFIELDS: (16, 32),
     }
-    if header.bits not in known.get(header.compression, ()) or (
-        header.size == _OS2_HEADER and header.compression > _RLE4
-    ):
+    is_odd_os2 = header.size == _OS2_HEADER and header.compression > _RLE4
+    if header.bits not in known.get(header.compression, ()) or is_odd_os2:
         raise UnsupportedImageError(
-            f"a BMP of {header.bits} bits a pixel and compression {header.compression} is not read; {CONVERT}"
+            f"a BMP of {header.bits} bits a pixel and compression {header.compression} "
+            f"is not supported; {CONVERT}"
         )
 
 
 def _rows(data: bytes, header: _Header) -> npt.NDArray[np.uint8]:
-    """The bytes of each row, from the top, with what pads them."""
+    """The bytes of each row from the top, with the row's padding."""
     row_bytes = (header.width * header.bits + 31) // 32 * 4
     if len(data) - header.first < row_bytes * header.height:
         raise CorruptImageError(f"the BMP ends before its last row; {RESTORE}")
@@ -92,14 +93,14 @@ def _indices(data: bytes, header: _Header) -> npt.NDArray[np.uint8]:
 
 
 def unpack_indices(rows: npt.NDArray[np.uint8], bits: int, width: int) -> npt.NDArray[np.uint8]:
-    """Numbers of 1, 2, 4 or 8 bits, the first in the highest bits of a byte, as bytes (height, width)."""
+    """Unpack numbers of 1, 2, 4 or 8 bits, highest bits first, to bytes (height, width)."""
     shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
     numbers = (rows[:, :, None] >> shifts) & np.uint8(2**bits - 1)
     return np.ascontiguousarray(numbers.reshape(len(rows), -1)[:, :width])
 
 
 def _palette(data: bytes, header: _Header) -> npt.NDArray[np.uint8]:
-    """(2**bits, 3); black where the file has fewer colors, as readers take it."""
+    """The palette (2**bits, 3); colors that the file lacks are black, as in other readers."""
     begin, entry = 14 + header.size, 3 if header.size == _CORE_HEADER else 4
     count = min(header.num_colors or 2**header.bits, 2**header.bits)
     stored = data[begin : min(begin + count * entry, header.first)]
@@ -121,36 +122,33 @@ def _colored(data: bytes, header: _Header) -> Raster:
 
 
 def _masks(data: bytes, header: _Header) -> tuple[int, ...]:
-    """Of red, green, blue, and of alpha where there is one."""
+    """The masks of red, green, blue, and alpha if the file has it."""
     if header.compression == _RGB:
         return _USUAL_MASKS[header.bits]
     has_alpha = header.compression == _ALPHA_BITFIELDS or header.size >= _HEADER_WITH_ALPHA
     masks = struct.unpack_from("<IIII" if has_alpha else "<III", data, 14 + _INFO_HEADER)
-    if (
-        any(mask >> header.bits for mask in masks)
-        or any(not _is_run(mask) for mask in masks)
-        or not all(masks[:3])
-    ):
+    is_known = all(mask >> header.bits == 0 and _is_run(mask) for mask in masks)
+    if not is_known or not all(masks[:3]):
         listed = ", ".join(f"{mask:#x}" for mask in masks)
-        raise UnsupportedImageError(f"a BMP with the bit masks {listed} is not read; {CONVERT}")
+        raise UnsupportedImageError(
+            f"a BMP with the bit masks {listed} is not supported; {CONVERT}"
+        )
     return masks if masks[-1] else masks[:3]
 
 
 def _is_run(mask: int) -> bool:
-    """True when the bits that are set are neighbors."""
+    """True if the bits that are set are neighbors."""
     lowest = mask & -mask
     return (mask + lowest) & mask == 0
 
 
 def _level(numbers: npt.NDArray[Any], mask: int) -> npt.NDArray[np.uint8]:
-    """What lies under a mask, from 0 to 255, rounded."""
+    """The bits under a mask, scaled to 0..255 and rounded."""
     lowest = mask & -mask
     top = mask // lowest
     field = (numbers.astype(np.uint64) & np.uint64(mask)) // np.uint64(lowest)
-    levels: npt.NDArray[np.uint64] = (field * np.uint64(255) + np.uint64(top // 2)) // np.uint64(
-        top
-    )
-    return levels.astype(np.uint8)
+    scaled = field * np.uint64(255) + np.uint64(top // 2)
+    return (scaled // np.uint64(top)).astype(np.uint8)
 
 
 BMP_CODEC = RasterCodec(("bmp",), read_bmp)

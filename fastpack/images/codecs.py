@@ -1,4 +1,4 @@
-"""The codecs by name and by first bytes; decode and encode."""
+"""decode and encode: one image in memory, of any format."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -23,7 +23,7 @@ from fastpack.images.codec import (
 )
 from fastpack.images.headers import FORMATS, probe
 
-# Format -> module and object of its codec, imported at first use: OpenCV takes 0.1 s.
+# Format -> module and name of its codec, imported at first use: OpenCV takes 0.1 s.
 _CODECS = {
     "jpeg": ("fastpack.images.jpeg", "JPEG_CODEC"),
     "png": ("fastpack.images.png", "PNG_CODEC"),
@@ -35,7 +35,7 @@ _CODECS = {
 
 
 def codec_of(format: str) -> Codec:
-    """Return the codec of an image format that `FORMATS` names."""
+    """Return the codec of a format of `FORMATS`."""
     module, codec = _CODECS[format]
     return cast(Codec, getattr(import_module(module), codec))
 
@@ -43,19 +43,19 @@ def codec_of(format: str) -> Codec:
 def decode_stored(
     data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
 ) -> Pixels:
-    """Pixels of one image as its codec gives them, not turned upright. Raises nothing but FastpackErrors."""
+    """Return the stored pixels of one image, not turned upright; raise only FastpackErrors."""
     format = FORMATS[info["format"]]
     return _called(format, lambda: codec_of(format).decode(data, info, pixel_format, limits))
 
 
 def decode_numbers(data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
-    """Class numbers of one mask as its codec gives them, not turned upright. Raises nothing but FastpackErrors."""
+    """Return the stored class numbers of one mask; raise only FastpackErrors."""
     format = FORMATS[info["format"]]
     return _called(format, lambda: codec_of(format).numbers(data, info, limits))
 
 
 def _called(format: str, codec: Callable[[], Pixels]) -> Pixels:
-    """What a codec gives. Damage that it does not foresee is one bad image, and not the end of a batch."""
+    """Call a codec; an exception that it does not expect means one damaged image."""
     try:
         return codec()
     except (FastpackError, Warning, MemoryError):
@@ -74,19 +74,30 @@ def decode(
     alpha: Alpha = "drop",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Pixels:
-    """Decode one image file to (height, width, 3), or (height, width, 1) for GRAY.
+    """Decode one image file.
 
-    - data: the file's bytes, as bytes, bytearray, memoryview or a uint8 array (n,).
-    - orient: turn it upright as its EXIF orientation says.
-    - bits: 8 gives uint8, 16 gives uint16 with white at 65535. None keeps what the file has: uint16 for
-      PNG and TIFF of 16 bits a channel, else uint8.
-    - alpha: "drop" leaves transparency out; "white" or "black" shows the image on that ground.
+    Args:
+        data: the file's bytes, as bytes, bytearray, memoryview or a uint8 array (n,).
+        color: the channels: "RGB", "BGR" or "GRAY".
+        orient: turn the image upright, as its EXIF orientation says.
+        bits: 8 gives uint8; 16 gives uint16, with white at 65535. None keeps the file's depth:
+            uint16 for PNG and TIFF of 16 bits a channel, else uint8.
+        alpha: "drop" ignores transparency; "white" or "black" draws the image on that background.
+        limits: the image is refused if it exceeds one of them.
 
-    Raises CorruptImageError, UnsupportedImageError, LimitError or OptionError.
+    Returns:
+        uint8 or uint16 (height, width, 3), or (height, width, 1) for "GRAY".
 
-    >>> import numpy as np
-    >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
-    (4, 6, 3)
+    Raises:
+        CorruptImageError: The file is damaged.
+        UnsupportedImageError: The file is not an image of a supported kind.
+        LimitError: The image exceeds one of the limits.
+        OptionError: An option has an invalid value.
+
+    Example:
+        >>> import numpy as np
+        >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
+        (4, 6, 3)
     """
     pixel_format = PixelFormat(color, bits, alpha)
     _check_pixel_format(pixel_format)
@@ -104,10 +115,26 @@ def _check_pixel_format(pixel_format: PixelFormat) -> None:
 
 
 def encode(pixels: Pixels, format: str = "jpeg", *, quality: int = 95) -> bytes:
-    """An image file of `pixels`, RGB (height, width, 3) or gray (height, width, 1), uint8; uint16 for PNG and TIFF.
+    """Encode one image as a file in memory.
 
-    `quality` (1 to 100) is for JPEG and WebP. Raises OptionError, ShapeError, or UnsupportedImageError for a format that is
-    unknown or too small for the array.
+    Args:
+        pixels: RGB (height, width, 3) or gray (height, width, 1); uint8, for PNG and TIFF also
+            uint16.
+        format: "jpeg", "png", "webp", "bmp" or "tiff".
+        quality: of JPEG and WebP, from 1 to 100.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        OptionError: An option has an invalid value.
+        ShapeError: `pixels` does not have such a shape or dtype.
+        UnsupportedImageError: The format is unknown, or cannot store an image of this size.
+
+    Example:
+        >>> import numpy as np
+        >>> encode(np.zeros((4, 6, 1), np.uint8), "bmp")[:2]
+        b'BM'
     """
     checks.instance("pixels", pixels, np.ndarray, "an array")
     checks.instance("format", format, str, 'a name such as "jpeg"')

@@ -1,4 +1,4 @@
-"""Many images at once: JPEGs by the batch kernel, other formats and masks one by one in the same threads."""
+"""Decoding of many images: JPEGs in a batch kernel, other formats and masks one by one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +42,7 @@ Failures = dict[int, FastpackError]
 
 @dataclass(frozen=True, eq=False)
 class SpanSource:
-    """Where spans point into: open files by shard number (int32), or one buffer (uint8)."""
+    """The bytes that spans refer to: open files by shard number (int32), or a buffer (uint8)."""
 
     fds: npt.NDArray[np.int32] | None = None
     memory: Pixels | None = None
@@ -50,7 +50,16 @@ class SpanSource:
 
 @dataclass(frozen=True, eq=False)
 class EncodedImages:
-    """Encoded images: where they are, what their headers say, what to call each in a message, and which could not be had."""
+    """Encoded images of a batch, not read yet.
+
+    Args:
+        origin: the files or the buffer of the spans.
+        spans: SPAN (n,).
+        infos: IMAGE_INFO (n,).
+        location_of: row -> the place for messages.
+        failures: errors by row, of images that have no bytes.
+        seek_points: seek tables (n,), if known.
+    """
 
     origin: SpanSource
     spans: npt.NDArray[Any]
@@ -60,19 +69,21 @@ class EncodedImages:
     seek_points: SeekPoints | None = None
 
     def take(self, rows: Rows) -> "EncodedImages":
-        """The given ones of those that could be had."""
-        marks = None if self.seek_points is None else self.seek_points.take(rows)
+        """Return the given images, which must not have failed."""
+        seek_points = None if self.seek_points is None else self.seek_points.take(rows)
         return EncodedImages(
             self.origin,
             self.spans[rows],
             self.infos[rows],
             lambda row: self.location_of(int(rows[row])),
-            seek_points=marks,
+            seek_points=seek_points,
         )
 
 
 @dataclass(frozen=True)
 class DecodeOptions:
+    """How to decode a batch; ReadOptions has the user's words for most of it."""
+
     color: Color = "RGB"
     interpolation: Interpolation = "bilinear"
     mode: Mode = "exact"
@@ -82,54 +93,50 @@ class DecodeOptions:
     keep_going: bool = False
     truncated: Truncated = "error"
     bits: Bits = 8
-    keeps_bits: bool = False  # refuse an image of more or fewer bits
+    keeps_bits: bool = False  # refuse images of another depth
     alpha: Alpha = "drop"
-    seek_points: bool = True  # use those that are there
-    check_pixels: bool = False  # compare also what reading does not decode
-    memory: BufferPool = field(
-        default_factory=BufferPool, compare=False
-    )  # where batches are written
+    seek_points: bool = True  # use known ones
+    check_pixels: bool = False  # also check pixels that a crop does not need
+    memory: BufferPool = field(default_factory=BufferPool, compare=False)  # for outputs
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The dtype of decoded pixels."""
         return np.dtype(np.uint16 if self.bits == 16 else np.uint8)
 
     @property
     def pixel_format(self) -> PixelFormat:
+        """Channels and depth, for a codec."""
         return PixelFormat(self.color, None if self.keeps_bits else self.bits, self.alpha)
 
     @property
     def channels(self) -> int:
+        """The number of channels."""
         return 1 if self.color == "GRAY" else 3
 
     def workers_for(self, num_rows: int) -> int:
-        """No more threads than rows: waking one costs as much as a small image."""
+        """Return how many threads to use; one wake-up costs as much as a small image."""
         return max(1, min(self.num_workers or num_cores(), num_rows))
 
 
 def import_codecs(formats: Sequence[int], options: DecodeOptions) -> None:
-    """Imports the codecs that images of these formats, as IMAGE_INFO has them, will need."""
+    """Import the codecs of these formats (numbers of IMAGE_INFO)."""
     for number in formats:
         if 0 < number < len(FORMATS) and (number != JPEG or options.bits != 8):
             codec_of(FORMATS[number])
 
 
-def refuse_pictures(encoded: EncodedImages, options: DecodeOptions) -> Failures:
-    """Those that must not be decoded, by what their headers say."""
+def refuse_images(encoded: EncodedImages, options: DecodeOptions) -> Failures:
+    """Return the errors of images that failed before, or whose header does not permit decoding."""
     infos = encoded.infos
-    unreadable = (
-        (infos["width"] == 0)
-        | (infos["height"] == 0)
-        | (infos["format"] == 0)
-        | (infos["format"] >= len(FORMATS))
-    )
-    too_large = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64) > np.uint64(
-        options.limits.max_pixels
-    )
-    bad = np.flatnonzero(unreadable | too_large).tolist()
+    is_empty = (infos["width"] == 0) | (infos["height"] == 0)
+    is_unknown = (infos["format"] == 0) | (infos["format"] >= len(FORMATS))
+    num_pixels = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64)
+    unreadable = is_empty | is_unknown
+    bad = unreadable | (num_pixels > np.uint64(options.limits.max_pixels))
     return {
         row: _refusal(infos[row], bool(unreadable[row]), options.limits, encoded.location_of(row))
-        for row in bad
+        for row in np.flatnonzero(bad).tolist()
     } | encoded.failures
 
 
@@ -142,36 +149,33 @@ def _refusal(
             f"{info['width']} x {info['height']} pixels are more than {limits.max_pixels}",
             location,
         )
-    return status_error(
-        9 if 0 < info["format"] < len(FORMATS) else 8, "the image's header cannot be read", location
-    )
+    is_known = 0 < info["format"] < len(FORMATS)
+    status = Status.CORRUPT_IMAGE if is_known else Status.NOT_AN_IMAGE
+    return status_error(status, "the image's header cannot be read", location)
 
 
 def upright_sizes(
     infos: npt.NDArray[Any], orient: bool, refused: Failures, *, stand_in: int = 1
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Widths and heights (n,) once images are turned upright.
+    """Return the widths and heights (n,) of upright images.
 
-    A refused image is planned like the first good one, or, when there is none, as a square of `stand_in`.
+    A refused image gets the size of the first good one; without one, a square of side `stand_in`.
     """
     turned = (infos["orientation"] > 4) & orient
-    widths, heights = (
-        np.where(turned, infos["height"], infos["width"]),
-        np.where(turned, infos["width"], infos["height"]),
-    )
+    widths = np.where(turned, infos["height"], infos["width"])
+    heights = np.where(turned, infos["width"], infos["height"])
     if refused:
         good = next((row for row in range(len(infos)) if row not in refused), None)
         rows = list(refused)
-        widths[rows], heights[rows] = (
-            (stand_in, stand_in) if good is None else (widths[good], heights[good])
-        )
+        widths[rows] = stand_in if good is None else widths[good]
+        heights[rows] = stand_in if good is None else heights[good]
     return widths, heights
 
 
 def empty_outputs(
     plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8, memory: BufferPool | None = None
 ) -> Outputs:
-    """One array (n, H, W, C), or (n, C, H, W), when all have one size, else a list of such."""
+    """Make the output: one array (n, H, W, C) or (n, C, H, W); if sizes differ, a list."""
     if plan.size is not None:
         shape, kind = _shape_of(plan, plan.size, channels, dtype)
         return (memory or BufferPool()).empty((len(plan.views), *shape), kind)
@@ -185,18 +189,17 @@ def empty_outputs(
 def _shape_of(
     plan: Plan, size: tuple[int, int], channels: int, dtype: npt.DTypeLike
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of one output that is (height, width) = `size`."""
+    """Shape and dtype of one output of (height, width) = `size`."""
     if plan.normalize is None:
         return (*size, channels), np.dtype(dtype)
-    return (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels), np.dtype(
-        plan.normalize.dtype
-    )
+    shape = (channels, *size) if plan.normalize.layout == "NCHW" else (*size, channels)
+    return shape, np.dtype(plan.normalize.dtype)
 
 
 def check_output(out: Pixels, plan: Plan, channels: int, dtype: npt.DTypeLike = np.uint8) -> Pixels:
-    """`out`, if it is what the plan fills; else raises ShapeError."""
+    """Return `out` if the plan can fill it; else raise ShapeError."""
     if not out.flags.writeable:
-        raise ShapeError("out is read-only; give an array that may be written")
+        raise ShapeError("out is read-only; give a writable array")
     if len(plan.views) == 0 and len(out) == 0:
         return out
     if plan.size is None:
@@ -209,7 +212,7 @@ def check_output(out: Pixels, plan: Plan, channels: int, dtype: npt.DTypeLike = 
 
 
 def _rows_of(outs: Outputs, plan: Plan) -> list[Pixels]:
-    """Each output as (height, width, channels), whatever its layout; without its padding, which is written here."""
+    """Each output as (height, width, channels) without its padding, which is written here."""
     rows = list(outs)
     if plan.normalize is not None and plan.normalize.layout == "NCHW":
         rows = [out.transpose(1, 2, 0) for out in rows]
@@ -221,7 +224,7 @@ def _rows_of(outs: Outputs, plan: Plan) -> list[Pixels]:
 
 
 def _padding(plan: Plan, out: Pixels) -> Pixels | int:
-    """What is written for the level of the padding."""
+    """The level of the padding as the output stores it."""
     assert plan.insets is not None
     if plan.normalize is not None:
         return plan.normalize.written(np.full(out.shape[2], plan.insets.fill / 255))
@@ -229,20 +232,19 @@ def _padding(plan: Plan, out: Pixels) -> Pixels | int:
 
 
 def _table(plan: Plan, channels: int) -> Pixels | None:
-    return (
-        None
-        if plan.normalize is None
-        else plan.normalize.table(channels).reshape(-1).view(np.uint8)
-    )
+    """The bytes of Normalize's table, for the kernel."""
+    if plan.normalize is None:
+        return None
+    return plan.normalize.table(channels).reshape(-1).view(np.uint8)
 
 
-def decode_pictures(
+def decode_images(
     encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, refused: Failures
 ) -> Failures:
-    """Decodes what the plan wants of each image into its output, but for those that are refused.
+    """Decode each image's view into its output, except for refused images.
 
-    The plan's views also say which orientation to undo. With keep_going, gives the failures by row, the refused
-    among them, whose outputs hold nothing of use; else raises for the lowest row that fails.
+    The views include the orientation to undo. With keep_going, returns all failures by row, with
+    the refused ones; their outputs are undefined. Else raises the error of the lowest row.
     """
     failures = dict(refused)
     native = (encoded.infos["format"] == JPEG) & (options.bits == 8)
@@ -250,7 +252,7 @@ def decode_pictures(
         wanted = of_kind.copy()
         wanted[list(refused)] = False
         if failures and not options.keep_going:
-            wanted[min(failures) :] = False  # the lowest failure is what is told
+            wanted[min(failures) :] = False  # only the lowest failure is reported
         if wanted.any():
             failures |= decode(encoded, plan, outs, options, np.flatnonzero(wanted))
     if failures and not options.keep_going:
@@ -262,11 +264,8 @@ def _decode_jpegs(
     encoded: EncodedImages, plan: Plan, outs: Outputs, options: DecodeOptions, rows: Rows
 ) -> Failures:
     targets = _rows_of(outs, plan)
-    marks = (
-        encoded.seek_points.take(rows)
-        if options.seek_points and encoded.seek_points is not None
-        else None
-    )
+    seek_points = encoded.seek_points if options.seek_points else None
+    tables = None if seek_points is None else seek_points.take(rows)
     job = DecodeBatch(
         encoded.spans[rows],
         plan.views[rows],
@@ -282,7 +281,7 @@ def _decode_jpegs(
         memory=encoded.origin.memory,
         check=options.check,
         keep_going=options.keep_going,
-        seek_points=None if marks is None else (marks.words, marks.starts, marks.ends),
+        seek_points=None if tables is None else (tables.words, tables.starts, tables.ends),
     )
     run_in_threads(job.run, options.workers_for(len(rows)))
     failed = [(int(rows[outcome[2]]), outcome) for outcome in job.failures() if outcome]
@@ -312,9 +311,9 @@ def decode_masks(
     options: DecodeOptions,
     refused: Failures,
 ) -> Failures:
-    """Decode masks (n, height, width) by the plan of their images; failures as `decode_pictures` has them.
+    """Decode masks (n, height, width) by their images' plan; failures as in `decode_images`.
 
-    - sizes: (height, width) of each image, upright, which the plan's views count in.
+    `sizes` are the upright images' (height, width), which the plan's views count in.
     """
     targets = _rows_of(outs, plan)
 
@@ -338,17 +337,16 @@ def _draw_each(
     rows: Rows,
     draw: Callable[[int, bytes, Decoder], None],
 ) -> Failures:
-    """Calls `draw` with the undecoded bytes of each row, from several threads; gives the failures, with their places."""
-    left = iter(rows.tolist())  # next() on one iterator is atomic: each row is taken once
+    """Call `draw` with the undecoded bytes of each row, in threads; return the failures."""
+    left = iter(rows.tolist())  # next() is atomic: each row is taken once
+    options_of_one = replace(options, num_workers=1)
     failures: Failures = {}
 
     def work() -> None:
         decoder = Decoder()
         for row in left:
             try:
-                data = read_blobs(encoded, np.array([row]), replace(options, num_workers=1)).bytes(
-                    0
-                )
+                data = read_blobs(encoded, np.array([row]), options_of_one).bytes(0)
             except FastpackError as error:
                 failures[row] = error
                 continue
@@ -363,15 +361,15 @@ def _draw_each(
 
 def _of_other_bits(pixels: Pixels, options: DecodeOptions) -> FastpackError:
     return UnsupportedImageError(
-        f"the image has {8 * pixels.itemsize} bits a channel, and others, or the index, say {options.bits}; "
-        "say which to give with bits=8 or bits=16, or rebuild the index with `fastpack index --rebuild`"
+        f"the image has {8 * pixels.itemsize} bits a channel, but {options.bits} are expected; "
+        "choose with bits=8 or bits=16, or rebuild the index with `fastpack index --rebuild`"
     )
 
 
 def _resample(
     pixels: Pixels, plan: Plan, row: int, target: Pixels, options: DecodeOptions, decoder: Decoder
 ) -> None:
-    """Crops, resamples and writes stored pixels."""
+    """Crop, resample and write the stored pixels of one image."""
     if pixels.dtype == np.uint16:
         resample_deep(pixels, plan.views[row], target, options.interpolation, plan.normalize)
         return
@@ -383,25 +381,26 @@ def _resample(
 
 
 def read_blobs(encoded: EncodedImages, rows: Rows, options: DecodeOptions) -> Ragged:
-    """The undecoded bytes of some rows. Raises for the lowest row that fails, whatever keep_going says."""
+    """Return the undecoded bytes of the given rows; raise for the lowest row that fails."""
     blobs, _ = _gather(encoded, rows, replace(options, keep_going=False))
     return blobs
 
 
 def read_good_blobs(encoded: EncodedImages, options: DecodeOptions) -> tuple[Ragged, Failures]:
-    """The undecoded bytes of all rows. With keep_going, a row that fails is empty, and the failures are told by row; else raises
-    for the lowest row that fails."""
+    """Return the undecoded bytes of all rows, and the failures by row.
+
+    With keep_going, a row that fails is empty. Else raises for the lowest row that fails.
+    """
     if encoded.failures and not options.keep_going:
-        raise encoded.failures[min(encoded.failures)]  # what could be had lies in memory by now
+        raise encoded.failures[min(encoded.failures)]
     blobs, failures = _gather(encoded, np.arange(len(encoded.spans)), options)
     if not failures:
         return blobs, encoded.failures
     lengths = blobs.lengths
     is_good = np.ones(len(lengths), np.bool_)
     is_good[list(failures)] = False
-    return Ragged(
-        blobs.values[np.repeat(is_good, lengths)], offsets_of(lengths * is_good)
-    ), encoded.failures | failures
+    values = blobs.values[np.repeat(is_good, lengths)]
+    return Ragged(values, offsets_of(lengths * is_good)), encoded.failures | failures
 
 
 def _gather(encoded: EncodedImages, rows: Rows, options: DecodeOptions) -> tuple[Ragged, Failures]:
@@ -426,7 +425,7 @@ def _gather(encoded: EncodedImages, rows: Rows, options: DecodeOptions) -> tuple
 
 
 def resample(stored: Pixels, plan: Plan, outs: Outputs, options: DecodeOptions) -> None:
-    """Crops, resamples and writes pixels (n, height, width, channels) that are decoded already."""
+    """Crop, resample and write decoded pixels (n, height, width, channels)."""
     left = iter(range(len(stored)))
     targets = _rows_of(outs, plan)
 

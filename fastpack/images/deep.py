@@ -1,7 +1,7 @@
-"""Placing of pixels that the kernel does not place: levels of 16 bits, and the class numbers of masks.
+"""Resampling without the kernel: levels of 16 bits, and the class numbers of masks.
 
-Both are rare, so this is numpy. Filters and rounding are those of the kernel (weights.c), with weights of
-32-bit floats.
+Both are rare, so numpy is enough. Filters and rounding are the kernel's (weights.c), with float32
+weights.
 """
 
 from collections.abc import Callable
@@ -21,54 +21,52 @@ Filter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 def resample_deep(
     pixels: Levels, view: Any, target: Levels, interpolation: str, normalize: Normalize | None
 ) -> None:
-    """Write what a view wants of stored levels (height, width, channels) of 16 bits to `target`."""
-    x, y = int(view["x"]), int(view["y"])
-    box = turn_upright(pixels, int(view["orientation"]))[
-        y : y + int(view["height"]), x : x + int(view["width"])
-    ]
-    rows, columns = (
-        int(view["top"]) + np.arange(target.shape[0]),
-        int(view["left"]) + np.arange(target.shape[1]),
-    )
-    levels: Levels = _blend(box, int(view["scaled_height"]), rows, interpolation)
-    levels = _blend(
-        levels.swapaxes(0, 1), int(view["scaled_width"]), columns, interpolation
-    ).swapaxes(0, 1)
+    """Write a view of stored 16-bit levels (height, width, channels) to `target`."""
+    x, y, height, width = (int(view[name]) for name in ("x", "y", "height", "width"))
+    box = turn_upright(pixels, int(view["orientation"]))[y : y + height, x : x + width]
+    rows = int(view["top"]) + np.arange(target.shape[0])
+    columns = int(view["left"]) + np.arange(target.shape[1])
+    levels = _blend(box, int(view["scaled_height"]), rows, interpolation).swapaxes(0, 1)
+    levels = _blend(levels, int(view["scaled_width"]), columns, interpolation).swapaxes(0, 1)
+    white = np.iinfo(pixels.dtype).max
     if levels.dtype != pixels.dtype:
-        levels = np.clip(np.rint(levels), 0, np.iinfo(pixels.dtype).max)
+        levels = np.clip(np.rint(levels), 0, white)
     levels = levels[:, ::-1] if view["flip"] else levels
-    target[...] = (
-        levels if normalize is None else normalize.written(levels / np.iinfo(pixels.dtype).max)
-    )
+    target[...] = levels if normalize is None else normalize.written(levels / white)
 
 
 def resample_numbers(numbers: Levels, view: Any, size: tuple[int, int], target: Levels) -> None:
-    """Write what a view of an image of `size` (height, width), upright, wants of its mask to `target`.
+    """Write the mask's part of an image's view to `target` (height, width).
 
-    A mask may have more or fewer pixels than its image; the nearest one is taken.
+    `size` is the upright image's (height, width), which the view counts in. The mask may have more
+    or fewer pixels than its image: the nearest one is taken.
     """
     upright = turn_upright(numbers, int(view["orientation"]))
-    height, width = target.shape
-    rows = int(view["y"]) + _centers(
-        int(view["height"]), int(view["scaled_height"]), int(view["top"]) + np.arange(height)
-    )
-    columns = int(view["x"]) + _centers(
-        int(view["width"]), int(view["scaled_width"]), int(view["left"]) + np.arange(width)
-    )
-    rows = np.minimum(rows * upright.shape[0] / size[0], upright.shape[0] - 1).astype(np.int64)
-    columns = np.minimum(columns * upright.shape[1] / size[1], upright.shape[1] - 1).astype(
-        np.int64
-    )
-    target[...] = upright[rows[:, None], columns[::-1] if view["flip"] else columns]
+    rows = _centers_of(view, ("y", "height", "top"), target.shape[0])
+    columns = _centers_of(view, ("x", "width", "left"), target.shape[1])
+    rows = np.minimum(rows * upright.shape[0] / size[0], upright.shape[0] - 1)
+    columns = np.minimum(columns * upright.shape[1] / size[1], upright.shape[1] - 1)
+    columns = columns[::-1] if view["flip"] else columns
+    target[...] = upright[rows.astype(np.int64)[:, None], columns.astype(np.int64)]
+
+
+def _centers_of(view: Any, names: tuple[str, str, str], count: int) -> npt.NDArray[Any]:
+    """The centers of `count` outputs along one axis of the image.
+
+    `names` are the view's fields for the begin and the extent of the box, and the window's begin.
+    """
+    begin, extent, window = (int(view[name]) for name in names)
+    scaled = int(view[f"scaled_{names[1]}"])
+    return begin + _centers(extent, scaled, window + np.arange(count))
 
 
 def _centers(extent: int, scaled: int, wanted: Numbers) -> npt.NDArray[Any]:
-    """Where the centers of the wanted outputs lie in the input."""
+    """The centers of the wanted outputs, in pixels of the input."""
     return (wanted + 0.5) * np.float64(extent / scaled)
 
 
 def _blend(levels: Levels, scaled: int, wanted: Numbers, interpolation: str) -> Levels:
-    """The wanted outputs of the first axis, which are inputs where nothing is scaled."""
+    """The wanted outputs along the first axis; a copy of inputs if nothing is scaled."""
     extent = len(levels)
     centers = _centers(extent, scaled, wanted)
     if extent == scaled or interpolation == "nearest":
@@ -76,16 +74,15 @@ def _blend(levels: Levels, scaled: int, wanted: Numbers, interpolation: str) -> 
     scale = max(extent / scaled, 1.0)
     reach, weigh = _FILTERS[interpolation]
     first = np.maximum((centers - reach * scale + 0.5).astype(np.int64), 0)
-    places = first[:, None] + np.arange(int(2 * reach * scale) + 2)
-    weights = weigh((places + 0.5 - centers[:, None]) / scale)
-    weights *= (
-        places < np.minimum((centers + reach * scale + 0.5).astype(np.int64), extent)[:, None]
-    )
+    end = np.minimum((centers + reach * scale + 0.5).astype(np.int64), extent)
+    taps = first[:, None] + np.arange(int(2 * reach * scale) + 2)
+    weights = weigh((taps + 0.5 - centers[:, None]) / scale)
+    weights *= taps < end[:, None]
     weights /= weights.sum(axis=1, keepdims=True)
-    places = np.minimum(places, extent - 1)
+    taps = np.minimum(taps, extent - 1)
     blended = np.zeros((len(wanted), *levels.shape[1:]), np.float32)
-    for tap in range(places.shape[1]):
-        blended += levels[places[:, tap]] * weights[:, tap, None, None].astype(np.float32)
+    for tap in range(taps.shape[1]):
+        blended += levels[taps[:, tap]] * weights[:, tap, None, None].astype(np.float32)
     return blended
 
 
@@ -94,7 +91,7 @@ def _triangle(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _cubic(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Keys, "Cubic convolution interpolation" (1981), a = -1/2."""
+    """Keys, "Cubic convolution interpolation for digital image processing" (1981), a = -1/2."""
     x = np.abs(x)
     near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
     return np.where(x < 1, near, np.where(x < 2, far, 0))

@@ -1,4 +1,4 @@
-"""What an image file says of itself in its header, for all formats. Nothing is decoded."""
+"""Headers of image files of all formats: format, size, channels. Pixels are not decoded."""
 
 import re
 from functools import cached_property
@@ -13,14 +13,13 @@ from fastpack.core import checks
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Kind
-from fastpack.errors import Location, UnsupportedImageError, raise_status, with_location
+from fastpack.errors import Location, Status, UnsupportedImageError, raise_status, with_location
 from fastpack.images.codec import CONVERT, Encoded
 
-# IMAGE_INFO["format"] counts these.
+# IMAGE_INFO["format"] is a position in these.
 FORMATS = ("unknown", "jpeg", "png", "webp", "bmp", "tiff", "gif")
 JPEG = FORMATS.index("jpeg")
-_NOT_AN_IMAGE = 8
-# How files of formats begin that are not read here.
+# First bytes of formats that are not supported.
 _FOREIGN = {
     "BigTIFF": rb"II\x2b\x00|MM\x00\x2b",
     "AVIF": rb".{4}ftypavi[fs]",
@@ -35,55 +34,23 @@ _FOREIGN = {
     "PSD": rb"8BPS\x00",
     "EXR": rb"\x76\x2f\x31\x01",
     "DDS": rb"DDS \x7c\x00",
-    # Palette or not, kind, description of the palette, origin; then the size and the bits of a pixel.
-    "TGA": rb".(?:\x01[\x01\x09]....[\x0f\x10\x18\x20]|\x00[\x02\x03\x0a\x0b]\x00\x00\x00\x00\x00).{8}[\x08\x0f\x10\x18\x20]",
+    # Palette flag, kind and description of the palette; then origin, size and bits of a pixel.
+    "TGA": rb".(?:\x01[\x01\x09]....[\x0f\x10\x18\x20]|\x00[\x02\x03\x0a\x0b]\x00\x00\x00\x00\x00)"
+    rb".{8}[\x08\x0f\x10\x18\x20]",
 }
 _END_OF_TGA = b"TRUEVISION-XFILE.\0"
-# Words in the names of fields that hold class numbers, whatever their writer called the rest.
-_IMAGE_NAMES = {
-    "image",
-    "images",
-    "img",
-    "imgs",
-    "jpeg",
-    "jpegs",
-    "jpg",
-    "photo",
-    "photos",
-    "picture",
-    "pictures",
-    "png",
-}
-_MASK_WORDS = {
-    "annotation",
-    "annotations",
-    "instance",
-    "instances",
-    "label",
-    "labelid",
-    "labelids",
-    "labelmap",
-    "labels",
-}
-_MASK_WORDS |= {
-    "mask",
-    "masks",
-    "panoptic",
-    "seg",
-    "segm",
-    "segmap",
-    "segmentation",
-    "semantic",
-    "trimap",
-}
+# Names of fields of images, and words in the names of fields of masks.
+_IMAGE_NAME = re.compile("(image|img|jpeg|photo|picture)s?|jpg|png")
+_MASK_WORD = re.compile(
+    "(annotation|instance|label|labelid|mask)s?|labelmap|panoptic|semantic|trimap"
+    "|seg|segm|segmap|segmentation"
+)
 
 
 class ProbedFiles(Ragged):
-    """Image files one after the other, and what there is to know of them without decoding: looked for once, when somebody asks, unless
-    who read them has found it on the way.
+    """Image files in one array, with their checksums and header facts.
 
-    - crcs: CRC-32C of each, (n,).
-    - probed: IMAGE_INFO (n,) and kernel status (n,) of their headers.
+    Both are computed once, at first use, unless the code that read the files has set them.
 
     >>> files = ProbedFiles.of(Ragged.of_bytes([b"123456789", b""]))
     >>> hex(files.crcs[0]), files.crcs is ProbedFiles.of(files).crcs
@@ -92,24 +59,24 @@ class ProbedFiles(Ragged):
 
     @classmethod
     def of(cls, blobs: Ragged) -> Self:
-        """The same bytes."""
-        return (
-            blobs
-            if isinstance(blobs, cls)
-            else cls(np.ascontiguousarray(blobs.values), blobs.offsets)
-        )
+        """Return the same rows as ProbedFiles."""
+        if isinstance(blobs, cls):
+            return blobs
+        return cls(np.ascontiguousarray(blobs.values), blobs.offsets)
 
     @cached_property
     def crcs(self) -> npt.NDArray[np.uint32]:
+        """CRC-32C of each file, (n,)."""
         return crc32c_rows(self.values, self.offsets)
 
     @cached_property
     def probed(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+        """IMAGE_INFO (n,) and kernel status (n,) of the headers."""
         return _probe(self)
 
 
 def probe_blobs(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
-    """IMAGE_INFO (n,) and kernel status (n,) of encoded images."""
+    """Return IMAGE_INFO (n,) and kernel status (n,) of the headers of encoded images."""
     return blobs.probed if isinstance(blobs, ProbedFiles) else _probe(blobs)
 
 
@@ -123,9 +90,28 @@ def _probe(blobs: Ragged) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
 
 
 def probe(data: Encoded, location: Location | None = None) -> npt.NDArray[Any]:
-    """What an image's header says: one IMAGE_INFO record.
+    """Read the header of an image file; nothing is decoded.
 
-    Raises UnsupportedImageError when it is no image, CorruptImageError when its header is damaged.
+    Args:
+        data: the file's bytes, or its first ones, as bytes, bytearray, memoryview or a uint8 array
+            (n,).
+        location: the place of the file, for messages.
+
+    Returns:
+        A record. `width` and `height` are the stored size in pixels. `format` is a position in
+        `fastpack.images.headers.FORMATS`. `components` counts channels, `bits` are of a channel.
+        `orientation` is EXIF's, 1 to 8. `progressive` and `subsampling` are for JPEG.
+
+    Raises:
+        UnsupportedImageError: The file is not an image of a supported format.
+        CorruptImageError: The header is damaged.
+        OptionError: `data` is not the bytes of a file.
+
+    Example:
+        >>> from fastpack.images.codecs import encode
+        >>> info = probe(encode(np.zeros((4, 6, 1), np.uint8), "png"))
+        >>> int(info["width"]), int(info["height"]), FORMATS[info["format"]]
+        (6, 4, 'png')
     """
     file = checks.encoded("data", data)
     checks.instance("location", location, Location | None, "a Location or None")
@@ -136,35 +122,33 @@ def probe(data: Encoded, location: Location | None = None) -> npt.NDArray[Any]:
 
 
 def raise_probe_status(status: int, data: bytes, location: Location) -> None:
-    """Raises what the kernel's status of an image file means."""
-    if status == _NOT_AN_IMAGE and (name := foreign_format(data)):
+    """Raise the error of a kernel's status for an image file."""
+    if status == Status.NOT_AN_IMAGE and (name := foreign_format(data)):
         article = "an" if name[0] in "AEIO" else "a"
         raise UnsupportedImageError(
-            with_location(f"{article} {name} image is not read; {CONVERT}", location)
+            with_location(f"{article} {name} image is not supported; {CONVERT}", location)
         )
-    raise_status(
-        status, "the image's header cannot be read" if data else "the file is empty", location
-    )
+    message = "the image's header cannot be read" if data else "the file is empty"
+    raise_status(status, message, location)
 
 
 def foreign_format(data: bytes) -> str | None:
-    """The name of an image format that is not read here, by the first bytes, or by the last ones of a TGA.
+    """Return the name of an unsupported image format; None if the bytes are of no known one.
 
     >>> foreign_format(b"P6 640 480 255 "), foreign_format(b"some text")
     ('PPM', None)
     """
     if data.endswith(_END_OF_TGA):
         return "TGA"
-    return next(
-        (name for name, beginning in _FOREIGN.items() if re.match(beginning, data, re.DOTALL)), None
-    )
+    matches = (name for name, first in _FOREIGN.items() if re.match(first, data, re.DOTALL))
+    return next(matches, None)
 
 
 def guess_kind(name: str, infos: npt.NDArray[Any]) -> Kind:
-    """Guess what the image files of a field hold, where the file that has them does not say it.
+    """Guess the kind of a field of image files: "image" or "mask".
 
-    A field is a "mask" when a word of its name says so and no image has more than one channel
-    (gray levels or palette indices). Any other field is an "image".
+    A field is a "mask" if a word of its name says so and all images have one channel (gray levels
+    or palette indices).
 
     >>> gray = np.array([(4, 4, 2, 1, 0, 0, 1, 8, 0)], IMAGE_INFO)
     >>> guess_kind("gtFine_labelIds.png", gray), guess_kind("depth.png", gray)
@@ -176,25 +160,26 @@ def guess_kind(name: str, infos: npt.NDArray[Any]) -> Kind:
 
 
 def guess_kind_of_blobs(name: str, infos: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Kind:
-    """Guess what the blobs of a field hold, where they may not be images: "bytes" unless its name says that they are, or more than
-    half of those that are not empty begin as images do.
+    """Guess the kind of a field of blobs: "bytes", "image" or "mask".
+
+    They are "bytes" unless the name says "image", or more than half of those that are not empty
+    begin like images.
 
     >>> guess_kind_of_blobs("tokens", np.zeros(3, IMAGE_INFO), np.array([2, 0, 5]))
     'bytes'
     """
     num_filled, num_images = np.count_nonzero(lengths), np.count_nonzero(infos["format"])
-    is_other = (
-        num_filled
-        and 2 * num_images <= num_filled
-        and name.rpartition("/")[2].lower() not in _IMAGE_NAMES
-    )
-    return "bytes" if is_other else guess_kind(name, infos)
+    is_named_image = _IMAGE_NAME.fullmatch(name.rpartition("/")[2].lower())
+    if num_filled and 2 * num_images <= num_filled and not is_named_image:
+        return "bytes"
+    return guess_kind(name, infos)
 
 
 def is_name_of_mask(name: str) -> bool:
-    """True when a word of the name says that its images are masks.
+    """Return whether a word of a field's name says "mask".
 
     >>> is_name_of_mask("train_masks"), is_name_of_mask("damask")
     (True, False)
     """
-    return bool({word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)} & _MASK_WORDS)
+    words = re.findall("[A-Z]?[a-z]+|[A-Z]+", name)
+    return any(_MASK_WORD.fullmatch(word.lower()) for word in words)

@@ -1,4 +1,4 @@
-"""JPEG: decoded by the native kernel over libjpeg-turbo."""
+"""JPEG: decoded by the native kernel."""
 
 from typing import Any
 
@@ -13,11 +13,14 @@ from fastpack.images.codec import PixelFormat, Pixels, widen
 
 
 class JpegCodec:
+    """The Codec of JPEG."""
+
     formats: tuple[str, ...] = ("jpeg",)
 
     def decode(
         self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
     ) -> Pixels:
+        """Decode the whole image; see Codec."""
         spans = np.zeros(1, SPAN)
         spans["length"] = len(data)
         if int(info["width"]) * int(info["height"]) > limits.max_pixels:
@@ -29,9 +32,8 @@ class JpegCodec:
         views = np.zeros(1, VIEW)
         views["width"], views["height"] = info["width"], info["height"]
         views["scaled_width"], views["scaled_height"] = info["width"], info["height"]
-        out = np.empty(
-            (info["height"], info["width"], 1 if pixel_format.color == "GRAY" else 3), np.uint8
-        )
+        channels = 1 if pixel_format.color == "GRAY" else 3
+        out = np.empty((info["height"], info["width"], channels), np.uint8)
         job = DecodeBatch(
             spans,
             views,
@@ -46,9 +48,11 @@ class JpegCodec:
         return widen(out) if pixel_format.bits == 16 else out
 
     def numbers(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
+        """Decode a gray JPEG as class numbers; see Codec."""
         if info["components"] != 1:
             raise UnsupportedImageError(
-                "a mask has one channel, and this JPEG has several; save its class numbers as a gray or palette PNG"
+                "a mask has one channel, but this JPEG has several; "
+                "save the class numbers as a gray or palette PNG"
             )
         return self.decode(data, info, PixelFormat("GRAY"), limits)
 

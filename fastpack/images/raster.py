@@ -1,4 +1,4 @@
-"""Raster: the samples of an image file and what they mean; and the pixels that users want of it."""
+"""Raster: the samples of an image file, and their conversion to pixels."""
 
 import warnings
 from collections.abc import Callable
@@ -26,16 +26,17 @@ Levels = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """Samples as a file has them, which no color conversion has seen.
+    """Samples of a file without color conversion.
 
-    - samples: (height, width, channels), uint8 or uint16: gray, RGB or CMYK levels, perhaps with alpha
-      behind them; or indices of the palette.
-    - color: what the channels before alpha are.
-    - top: the level of white; 1 for an image of one bit, 65535 for one of 16.
-    - alpha: "straight" levels do not depend on alpha; "associated" ones were multiplied with it.
-    - palette: (n, 3) or (n, 4), uint8, of color "PALETTE".
-    - clear: the gray level or the RGB levels that stand for transparent pixels (PNG's tRNS).
-    - is_inverted: 0 is white.
+    Args:
+        samples: uint8 or uint16 (height, width, channels): gray, RGB or CMYK levels, then alpha if
+            the file has it; or indices of the palette.
+        color: the meaning of the channels before alpha.
+        top: the level of white: 1 for images of one bit, 65535 for 16 bits.
+        alpha: "straight" levels do not depend on alpha; "associated" ones are multiplied by it.
+        palette: uint8 (n, 3) or (n, 4), for the color "PALETTE".
+        clear: the gray or RGB level of transparent pixels (PNG's tRNS).
+        is_inverted: whether 0 is white.
     """
 
     samples: Levels
@@ -49,7 +50,7 @@ class Raster:
 
 @dataclass(frozen=True)
 class RasterCodec:
-    """A codec for formats that are read as a Raster."""
+    """A codec for formats whose files are read as a Raster; see Codec."""
 
     formats: tuple[str, ...]
     read: Callable[[bytes, str], Raster]
@@ -57,9 +58,11 @@ class RasterCodec:
     def decode(
         self, data: bytes, info: npt.NDArray[Any], pixel_format: PixelFormat, limits: Limits
     ) -> Pixels:
+        """Decode the whole image."""
         return pixels_of(self._raster(data, info, limits), pixel_format)
 
     def numbers(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Pixels:
+        """Decode the class numbers of a mask."""
         return numbers_of(self._raster(data, info, limits))
 
     def _raster(self, data: bytes, info: npt.NDArray[Any], limits: Limits) -> Raster:
@@ -74,13 +77,13 @@ class RasterCodec:
         if raster.samples.shape[:2] != (height, width):
             found = "{1} x {0}".format(*raster.samples.shape)
             raise CorruptImageError(
-                f"the {format} says {width} x {height} pixels and holds {found}; {RESTORE}"
+                f"the {format} announces {width} x {height} pixels but has {found}; {RESTORE}"
             )
         return raster
 
 
 def pixels_of(raster: Raster, pixel_format: PixelFormat) -> Pixels:
-    """Make the pixels that a reader wants, (height, width, 3), or (height, width, 1) for GRAY."""
+    """Convert to pixels (height, width, 3), or (height, width, 1) for GRAY."""
     if raster.color == "PALETTE" and pixel_format.color == "GRAY" and not _has_gray_palette(raster):
         warnings.warn(_PALETTE_WARNING, FastpackWarning, stacklevel=2)
         return raster.samples.astype(np.uint16) if pixel_format.bits == 16 else raster.samples
@@ -91,42 +94,40 @@ def pixels_of(raster: Raster, pixel_format: PixelFormat) -> Pixels:
 
 
 _PALETTE_WARNING = (
-    'color="GRAY" gives the palette indices of images with a color palette, not their brightness; read with '
-    'color="RGB" for their colors, or declare the field a "mask" if the indices are class numbers'
+    'color="GRAY" gives palette indices, not brightness, if an image has a palette of colors. '
+    'Read with color="RGB" for colors, or declare the field a "mask" if indices are class numbers'
 )
 
 
 def numbers_of(raster: Raster) -> Pixels:
-    """Return the class numbers of a mask, (height, width, 1): palette indices or levels, as they are stored.
+    """Return the class numbers of a mask, (height, width, 1): stored palette indices or levels.
 
-    Raises UnsupportedImageError when the channels of a colored image differ.
+    Raises UnsupportedImageError if the channels of a colored image differ.
     """
     colors = raster.samples[..., : 1 if raster.color in ("GRAY", "PALETTE") else 3]
     if (colors != colors[..., :1]).any():
         raise UnsupportedImageError(
-            "a mask has one channel, and this image has colors; save its class numbers as a gray or palette PNG, "
+            "a mask has one channel, but this image has colors; save a gray or palette PNG, "
             'or read the field as an "image" with interpolation="nearest"'
         )
     return np.ascontiguousarray(colors[..., :1])
 
 
 def _has_gray_palette(raster: Raster) -> bool:
-    """False also for a palette that lacks colors, whose indices are all that the file tells."""
+    """Whether all colors are gray; False if the palette lacks a color of the image."""
     palette = raster.palette
-    return (
-        palette is not None
-        and raster.samples.max() < len(palette)
-        and bool((palette[:, :3] == palette[:, :1]).all())
-    )
+    if palette is None or raster.samples.max() >= len(palette):
+        return False
+    return bool((palette[:, :3] == palette[:, :1]).all())
 
 
 def _expanded(raster: Raster) -> Raster:
-    """The same image with levels from 0 to 255 or to 65535, without a palette."""
+    """The same image without a palette, with levels from 0 to 255 or 65535."""
     if raster.color == "PALETTE" and raster.palette is not None:
         if (largest := int(raster.samples.max())) >= len(raster.palette):
             raise CorruptImageError(
-                f"a pixel has the palette index {largest} of {len(raster.palette)} colors; if the indices are class numbers, "
-                f'declare the field a "mask"; else {RESTORE}'
+                f"a pixel has the palette index {largest} of {len(raster.palette)} colors; "
+                f'declare the field a "mask" if the indices are class numbers; else {RESTORE}'
             )
         colors = raster.palette[raster.samples[..., 0]]
         return Raster(colors, alpha="straight" if raster.palette.shape[1] == 4 else "none")
@@ -136,13 +137,11 @@ def _expanded(raster: Raster) -> Raster:
     top = samples.dtype.type(np.iinfo(samples.dtype).max)
     num_colors = _num_colors(raster)
     if raster.is_inverted:
-        samples = np.concatenate(
-            [top - samples[..., :num_colors], samples[..., num_colors:]], axis=2
-        )
+        colors = top - samples[..., :num_colors]
+        samples = np.concatenate([colors, samples[..., num_colors:]], axis=2)
     if raster.clear:
-        opaque = (raster.samples != np.array(raster.clear, raster.samples.dtype)).any(
-            axis=2, keepdims=True
-        )
+        clear = np.array(raster.clear, raster.samples.dtype)
+        opaque = (raster.samples != clear).any(axis=2, keepdims=True)
         samples = np.concatenate([samples, opaque * top], axis=2)
     return replace(
         raster,
@@ -159,16 +158,13 @@ def _num_colors(raster: Raster) -> int:
 
 
 def _levels_and_alpha(raster: Raster) -> tuple[Levels, Levels | None]:
-    """Gray or RGB levels that do not depend on alpha, and alpha (height, width, 1)."""
+    """Gray or RGB levels as if alpha were "straight", and alpha (height, width, 1)."""
     num_colors = _num_colors(raster)
     levels = _first_channels(raster.samples, num_colors)
     alpha = None if raster.alpha == "none" else raster.samples[..., num_colors : num_colors + 1]
     if raster.color == "CMYK":
-        levels = _divided(
-            (raster.top - levels[..., :3].astype(np.uint64))
-            * (raster.top - levels[..., 3:].astype(np.uint64)),
-            raster,
-        )
+        light = raster.top - levels.astype(np.uint64)
+        levels = _divided(light[..., :3] * light[..., 3:], raster)
     if raster.alpha == "associated" and alpha is not None:
         whole = np.minimum(levels, alpha).astype(np.uint64) * np.uint64(raster.top)
         levels = ((whole + alpha // 2) // np.maximum(alpha, 1)).astype(raster.samples.dtype)
@@ -176,21 +172,20 @@ def _levels_and_alpha(raster: Raster) -> tuple[Levels, Levels | None]:
 
 
 def _first_channels(samples: Levels, count: int) -> Levels:
-    """OpenCV takes RGB out of RGBA ten times as fast as numpy."""
-    is_rgba = samples.shape[2] == 4 and count == 3
-    return (
-        np.asarray(cv2.cvtColor(samples, cv2.COLOR_RGBA2RGB)) if is_rgba else samples[..., :count]
-    )
+    """The first channels; OpenCV copies RGB out of RGBA ten times as fast as numpy."""
+    if samples.shape[2] == 4 and count == 3:
+        return np.asarray(cv2.cvtColor(samples, cv2.COLOR_RGBA2RGB))
+    return samples[..., :count]
 
 
 def _divided(products: Levels, raster: Raster) -> Levels:
-    """Products of two levels as levels, rounded."""
+    """Products of two levels, divided by white and rounded."""
     levels: Levels = (products + raster.top // 2) // raster.top
     return levels.astype(raster.samples.dtype)
 
 
 def _over(levels: Levels, alpha: Levels | None, ground: str) -> Levels:
-    """The levels on white or black; as they are when alpha is to be dropped."""
+    """The levels on a white or black background; unchanged if alpha is dropped."""
     if alpha is None or ground == "drop":
         return levels
     top = int(np.iinfo(levels.dtype).max)
@@ -210,7 +205,7 @@ def _in_color(levels: Levels, color: str) -> Levels:
 
 
 def luma(levels: Levels) -> Levels:
-    """ITU-R 601 with the numbers of Pillow and of our JPEG decoder."""
+    """Convert RGB to gray (ITU-R 601), with the factors of Pillow and of our JPEG decoder."""
     wide = levels.astype(np.uint32)
     sums = wide[..., 0] * 19595 + wide[..., 1] * 38470 + wide[..., 2] * 7471 + 0x8000
     gray: Levels = (sums >> 16).astype(levels.dtype)[..., None]

@@ -1,4 +1,4 @@
-"""Seek points: places inside the data of JPEGs where decoding may begin, a table for each image that has one."""
+"""Seek points: positions inside JPEGs where decoding may start, a table for each image."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +11,14 @@ from fastpack.core.ragged import offsets_of
 
 
 class SeekPoints:
-    """The tables of some images. Immutable.
+    """The seek tables of n images. Immutable.
 
-    - words (total,) uint64: as src_cython/kernels/seek_points.h has them.
-    - starts, ends (n,) int64: where in them each image's table begins and ends; an image without one has an empty one.
+    `take` does not copy the words.
 
-    Taking some images leaves the words where they are.
+    Args:
+        words: uint64 (total,), in the format of src_cython/kernels/seek_points.h.
+        starts: int64 (n,), the first word of each image's table.
+        ends: int64 (n,), the end of each table; an image without seek points has an empty one.
     """
 
     def __init__(self, words: npt.NDArray[np.uint64], starts: Rows, ends: Rows) -> None:
@@ -24,7 +26,7 @@ class SeekPoints:
 
     @classmethod
     def of_lengths(cls, words: npt.NDArray[np.uint64], lengths: npt.ArrayLike) -> "SeekPoints":
-        """Tables that lie one behind the other.
+        """Make tables of consecutive words.
 
         >>> SeekPoints.of_lengths(np.arange(5, dtype=np.uint64), [2, 0, 3]).num_with_seek_points
         2
@@ -34,10 +36,12 @@ class SeekPoints:
 
     @classmethod
     def none(cls, num_images: int) -> "SeekPoints":
+        """Make empty tables."""
         return cls.of_lengths(np.zeros(0, np.uint64), np.zeros(num_images, np.int64))
 
     @classmethod
     def concatenate(cls, pieces: Sequence["SeekPoints"]) -> "SeekPoints":
+        """Join the tables of several, in order."""
         firsts = offsets_of([len(piece.words) for piece in pieces])
         starts = [piece.starts + first for piece, first in zip(pieces, firsts, strict=False)]
         ends = [piece.ends + first for piece, first in zip(pieces, firsts, strict=False)]
@@ -52,21 +56,24 @@ class SeekPoints:
 
     @property
     def num_with_seek_points(self) -> int:
-        """How many of the images have a table."""
+        """The number of images with a table that is not empty."""
         return int(np.count_nonzero(self.ends > self.starts))
 
     @property
     def num_bytes(self) -> int:
+        """The size of all tables in bytes."""
         return int((self.ends - self.starts).sum()) * self.words.itemsize
 
     def take(self, rows: Rows) -> "SeekPoints":
+        """Return the tables of the given images."""
         return SeekPoints(self.words, self.starts[rows], self.ends[rows])
 
     def table(self, row: int) -> npt.NDArray[np.uint64]:
+        """Return the words of one image."""
         return self.words[self.starts[row] : self.ends[row]]
 
     def to_arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """For saving: only the words of these images."""
+        """Return the arrays to save: only the words of these images."""
         lengths = self.ends - self.starts
         offsets = offsets_of(lengths)
         words = self.words[np.arange(offsets[-1]) + np.repeat(self.starts - offsets[:-1], lengths)]
@@ -76,17 +83,17 @@ class SeekPoints:
     def from_arrays(
         cls, name: str, arrays: Mapping[str, npt.NDArray[Any]], num_images: int
     ) -> "SeekPoints | None":
-        """What was saved, if anything was. Raises ValueError when it is no tables of so many images."""
+        """Return what `to_arrays` saved; None if nothing was saved.
+
+        Raises ValueError if the arrays are not tables of so many images.
+        """
         if f"{name}/words" not in arrays:
             return None
         words, lengths = arrays[f"{name}/words"], arrays[f"{name}/lengths"]
-        if (
-            words.dtype != np.uint64
-            or words.ndim != 1
-            or lengths.shape != (num_images,)
-            or lengths.dtype != np.uint32
-        ):
-            raise ValueError("its seek points have another type or length")
+        if words.dtype != np.uint64 or words.ndim != 1:
+            raise ValueError("the words of its seek points have another dtype or shape")
+        if lengths.dtype != np.uint32 or lengths.shape != (num_images,):
+            raise ValueError("the lengths of its seek points have another dtype or shape")
         if int(lengths.sum(dtype=np.uint64)) != len(words):
-            raise ValueError("its seek points are not as many as it says")
+            raise ValueError("its seek points have another total length")
         return cls.of_lengths(words, lengths)

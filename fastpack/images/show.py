@@ -89,12 +89,14 @@ def _are_images(values: Any, num_axes: int) -> bool:
 
 
 def _are_files(rows: Ragged) -> bool:
-    is_bytes = isinstance(rows.values, np.ndarray) and rows.values.dtype == np.uint8
-    filled = np.flatnonzero(rows.lengths).tolist() if is_bytes else []
+    filled = np.flatnonzero(rows.lengths)
+    if len(filled) == 0 or not isinstance(rows.values, np.ndarray) or rows.values.dtype != np.uint8:
+        return False
     try:
-        return len(filled) > 0 and probe(rows.bytes(filled[0])) is not None
+        probe(rows.bytes(filled[0]))
     except FastpackError:
         return False
+    return True
 
 
 def images_of(values: Any, field: Field | None, mask: npt.NDArray[np.bool_]) -> Iterator[Shown]:

@@ -1,7 +1,11 @@
-"""TIFF, its first image: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles, plain or packed by LZW, Deflate,
-PackBits, JPEG or CCITT fax. Whatever else a TIFF may hold is refused by name. Every strip must hold exactly its rows."""
+"""TIFF, its first image: 1 to 16 bits, gray, palette, RGB and CMYK, in strips or tiles.
+
+Strips are plain or compressed by LZW, Deflate, PackBits, JPEG or CCITT fax. Other features are
+refused by name. Every strip must have exactly its rows.
+"""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +54,7 @@ _PACKED: dict[int, Literal["LZW", "PackBits", "Deflate"]] = {
     32773: "PackBits",
 }
 _FAX = (2, 3, 4)
-# Other data have no predictor, whatever the tag says (libtiff takes it so).
+# Other compressions ignore the tag of the predictor, as in libtiff.
 _WITH_PREDICTOR = (5, 8, 32946)
 _OTHERS = {6: "old JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
@@ -64,15 +68,16 @@ _COLORS: dict[int, tuple[Literal["GRAY", "RGB", "CMYK", "PALETTE"], int]] = {
 }
 _ALPHAS: dict[int, Literal["associated", "straight"]] = {1: "associated", 2: "straight"}
 _MIXED_FAX, _UNCOMPRESSED_FAX = 1, 2
-# Pixels of a tile that may be larger than its picture.
+# At most so many pixels in a tile that is larger than the image.
 _MAX_TILE = 2**24
 _MAX_OF_PALETTE = 2**16 - 1
-# No other compression than fax makes more bytes of one.
+# Bytes that one compressed byte becomes at most, except in fax data.
 _MAX_INFLATION = 4096
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def read_tiff(data: bytes, format: str) -> Raster:
+    """Return the samples of a TIFF file's first image."""
     tags = Tags.of(data)
     _refuse_unknown(tags)
     color, num_colors = _COLORS[tags.one(PHOTOMETRIC)]
@@ -89,16 +94,14 @@ def read_tiff(data: bytes, format: str) -> Raster:
 
 
 def _unsupported(feature: str) -> UnsupportedImageError:
-    return UnsupportedImageError(f"a TIFF with {feature} is not read; {CONVERT}")
+    return UnsupportedImageError(f"a TIFF with {feature} is not supported; {CONVERT}")
 
 
 def _refuse_unknown(tags: Tags) -> None:
     bits, kinds = set(tags.all(BITS)), set(tags.all(SAMPLE_FORMAT))
     if kinds - {1, 4}:
         kind = {2: "signed", 3: "float"}.get(max(kinds), "complex")
-        raise _unsupported(
-            f"{kind}{max(bits)} values" if kind == "float" else f"{kind} values of {max(bits)} bits"
-        )
+        raise _unsupported(f"{kind} values of {max(bits)} bits")
     if len(bits) != 1 or not bits <= {1, 2, 4, 8, 16}:
         raise _unsupported(f"{' and '.join(map(str, sorted(bits)))} bits a sample")
     photometric = tags.one(PHOTOMETRIC)
@@ -127,18 +130,19 @@ def _alpha_of(tags: Tags, num_colors: int) -> Literal["none", "straight", "assoc
     num_samples, extra = tags.one(SAMPLES), tags.all(EXTRA_SAMPLES)
     if num_samples == num_colors:
         return "none"
-    # OpenCV and others write RGBA without saying what the fourth channel is.
+    # OpenCV and other programs write RGBA without a tag for the fourth channel.
     if num_samples == 4 and num_colors == 3 and not extra:
         return "straight"
     if num_samples == num_colors + 1 and extra and extra[0] in _ALPHAS:
         return _ALPHAS[extra[0]]
     raise _unsupported(
-        f"{num_samples} bands, of which {num_samples - num_colors} are no color and no alpha (ExtraSamples {extra})"
+        f"{num_samples} bands, {num_samples - num_colors} of them neither color nor alpha "
+        f"(ExtraSamples {extra})"
     )
 
 
 def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
-    """(2**bits, 3); stored as all red, all green, then all blue values, of 16 bits."""
+    """The palette (2**bits, 3); stored as all red, all green, then all blue values of 16 bits."""
     values = tags.all(COLOR_MAP)
     if bits > 8 or len(values) != 3 * 2**bits:
         raise CorruptImageError(
@@ -146,11 +150,10 @@ def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
         )
     if max(values) > _MAX_OF_PALETTE:
         raise CorruptImageError(
-            f"the TIFF has a palette value of {max(values)}, and the most is {_MAX_OF_PALETTE}; {RESTORE}"
+            f"the TIFF has a palette value of {max(values)}, more than {_MAX_OF_PALETTE}; {RESTORE}"
         )
-    return np.ascontiguousarray(
-        (np.array(values, np.uint16) >> 8).astype(np.uint8).reshape(3, -1).T
-    )
+    colors = (np.array(values, np.uint16) >> 8).astype(np.uint8).reshape(3, -1)
+    return np.ascontiguousarray(colors.T)
 
 
 # Segments: strips, or tiles, of all channels or of one.
@@ -158,7 +161,7 @@ def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Grid:
-    """How the image is cut: segments of (height, width) by rows and columns, once or once for each channel."""
+    """How the image is cut into segments of (height, width), by rows and columns."""
 
     width: int
     height: int
@@ -175,19 +178,14 @@ class _Grid:
             return cls(width, height, segment, tags.all(TILE_OFFSETS), tags.all(TILE_BYTES), True)
         rows = min(tags.one(ROWS_PER_STRIP, height), height)
         offsets, lengths = tags.all(STRIP_OFFSETS), tags.all(STRIP_BYTES)
-        if (
-            not lengths and tags.one(COMPRESSION) == _NONE
-        ):  # old writers leave it out, where it can be counted
+        if not lengths and tags.one(COMPRESSION) == _NONE:  # old writers leave the tag out
             lengths = tuple(max(0, num_bytes - offset) for offset in offsets)
         return cls(width, height, (rows, width), offsets, lengths, False)
 
     def boxes(self, num_planes: int) -> list[tuple[int, int, int]]:
-        """(plane, top, left) of each segment, in the file's order."""
-        if (
-            min(self.segment) < 1
-            or min(self.width, self.height) < 1
-            or len(self.offsets) != len(self.lengths)
-        ):
+        """Return (plane, top, left) of each segment, in the file's order."""
+        is_empty = min(*self.segment, self.width, self.height) < 1
+        if is_empty or len(self.offsets) != len(self.lengths):
             raise CorruptImageError(f"the strips or tiles of the TIFF have no size; {RESTORE}")
         if self.segment[0] * self.segment[1] > max(self.width * self.height, _MAX_TILE):
             raise CorruptImageError(
@@ -196,15 +194,11 @@ class _Grid:
         down, across = -(-self.height // self.segment[0]), -(-self.width // self.segment[1])
         if len(self.offsets) < down * across * num_planes:
             raise CorruptImageError(
-                f"the TIFF has {len(self.offsets)} strips or tiles, not {down * across * num_planes}; {RESTORE}"
+                f"the TIFF has {len(self.offsets)} strips or tiles, "
+                f"not {down * across * num_planes}; {RESTORE}"
             )
-        height, width = self.segment
-        corners = [
-            (top, left)
-            for top in range(0, self.height, height)
-            for left in range(0, self.width, width)
-        ]
-        return [(plane, *corner) for plane in range(num_planes) for corner in corners]
+        tops, lefts = range(0, self.height, self.segment[0]), range(0, self.width, self.segment[1])
+        return list(product(range(num_planes), tops, lefts))
 
 
 def _read_segments(data: bytes, tags: Tags) -> Levels:
@@ -231,15 +225,15 @@ def _read_segments(data: bytes, tags: Tags) -> Levels:
 
 
 def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:
-    """(height, width, channels) of one strip or tile."""
+    """The samples (height, width, channels) of one strip or tile."""
     compression, bits = tags.one(COMPRESSION), tags.one(BITS)
     if compression == _JPEG:
         return _jpeg_segment(packed, tags, shape, number)
     height, width, channels = shape
     row_bytes = (width * channels * bits + 7) // 8
-    data = np.frombuffer(
-        packed.translate(_REVERSED) if tags.one(FILL_ORDER) == 2 else packed, np.uint8
-    )
+    if tags.one(FILL_ORDER) == 2:
+        packed = packed.translate(_REVERSED)
+    data = np.frombuffer(packed, np.uint8)
     if compression in _FAX:
         return _fax_segment(data, tags, shape, number)
     if compression == _NONE:
@@ -250,7 +244,8 @@ def _segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int
     if not is_whole:
         name = _PACKED.get(compression, "plain")
         raise CorruptImageError(
-            f"the {name} data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}"
+            f"the {name} data of the TIFF's strip or tile {number} is damaged, "
+            f"or not as long as its rows; {RESTORE}"
         )
     return _undo_predictor(_levels(rows, shape, bits, tags.byte_order), _predictor(tags))
 
@@ -262,7 +257,8 @@ def _fax_segment(
     is_mixed = bool(tags.one(T4_OPTIONS, 0) & _MIXED_FAX)
     if not unpack_fax(data, tags.one(COMPRESSION), is_mixed and tags.one(COMPRESSION) == 3, rows):
         raise CorruptImageError(
-            f"the fax data of the TIFF's strip or tile {number} are damaged, or not as long as its rows; {RESTORE}"
+            f"the fax data of the TIFF's strip or tile {number} is damaged, "
+            f"or not as long as its rows; {RESTORE}"
         )
     return rows[..., None]
 
@@ -278,31 +274,25 @@ def _levels(
 
 
 def _undo_predictor(levels: Levels, predictor: int) -> Levels:
-    """Each level was stored as its difference from the one to the left (section 14)."""
+    """Add up levels that are stored as differences from their left neighbors (section 14)."""
     return levels if predictor == 1 else np.cumsum(levels, axis=1, dtype=levels.dtype)
 
 
 def _jpeg_segment(packed: bytes, tags: Tags, shape: tuple[int, int, int], number: int) -> Levels:
-    """A JPEG stream whose tables may stand in a tag (Adobe, "TIFF Technical Note 2")."""
+    """A JPEG stream whose tables may be in a tag (Adobe, "TIFF Technical Note 2")."""
     tables = bytes(tags.all(JPEG_TABLES))
-    # Adobe's marker tells libjpeg whether three components are YCbCr; it guesses otherwise.
-    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes(
-        [tags.one(PHOTOMETRIC) == _YCBCR]
-    )
-    stream = (
-        b"\xff\xd8"
-        + (adobe if shape[2] == 3 else b"")
-        + (tables[2:-2] if tables else b"")
-        + packed[2:]
-    )
+    # Adobe's marker says whether three components are YCbCr. Without it libjpeg guesses.
+    is_ycbcr = bytes([tags.one(PHOTOMETRIC) == _YCBCR])
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + is_ycbcr
+    marker = adobe if shape[2] == 3 else b""
+    stream = b"\xff\xd8" + marker + tables[2:-2] + packed[2:]
     info = probe(stream)
     if (int(info["height"]), int(info["width"]), int(info["components"])) != shape:
         raise CorruptImageError(
             f"the JPEG in the TIFF's strip or tile {number} has another size; {RESTORE}"
         )
-    return JPEG_CODEC.decode(
-        stream, info, PixelFormat("GRAY" if shape[2] == 1 else "RGB"), DEFAULT_LIMITS
-    )
+    pixel_format = PixelFormat("GRAY" if shape[2] == 1 else "RGB")
+    return JPEG_CODEC.decode(stream, info, pixel_format, DEFAULT_LIMITS)
 
 
 TIFF_CODEC = RasterCodec(("tiff",), read_tiff)

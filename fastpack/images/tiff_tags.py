@@ -7,27 +7,14 @@ from fastpack.errors import CorruptImageError
 from fastpack.images.codec import RESTORE
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
-STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES, PREDICTOR = (
-    273,
-    277,
-    278,
-    279,
-    284,
-    317,
-)
-COLOR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES = (
-    320,
-    322,
-    323,
-    324,
-    325,
-    338,
-)
+STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES = 273, 277, 278, 279, 284
+PREDICTOR, COLOR_MAP, EXTRA_SAMPLES = 317, 320, 338
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 T4_OPTIONS, T6_OPTIONS, SAMPLE_FORMAT, JPEG_TABLES = 292, 293, 339, 347
 
-# struct's letters of the types that tags which are read here may have.
+# Type number -> struct's letter, for the types of the tags above.
 _TYPES = {1: "B", 3: "H", 4: "I", 7: "B"}
-# What a tag is worth that is not there.
+# Values of tags that a file leaves out.
 _DEFAULTS = {
     BITS: (1,),
     COMPRESSION: (1,),
@@ -48,6 +35,7 @@ class Tags:
 
     @classmethod
     def of(cls, data: bytes) -> "Tags":
+        """Read the tags of a file's first image."""
         order = ">" if data[:1] == b"M" else "<"
         try:
             (directory,) = struct.unpack_from(order + "I", data, 4)
@@ -60,9 +48,11 @@ class Tags:
         return cls({tag: values for tag, values in found.items() if values}, order)
 
     def all(self, tag: int) -> tuple[int, ...]:
+        """Return all values of a tag; () if it is missing and has no default."""
         return self.values.get(tag, _DEFAULTS.get(tag, ()))
 
     def one(self, tag: int, missing: int | None = None) -> int:
+        """Return the first value of a tag, or `missing`; without both, raise CorruptImageError."""
         values = self.all(tag)
         if not values and missing is None:
             raise CorruptImageError(f"the TIFF has no tag {tag}; {RESTORE}")
@@ -70,14 +60,14 @@ class Tags:
 
 
 def _entry(data: bytes, order: str, at: int) -> tuple[int, tuple[int, ...]]:
-    """A tag and its values; none of a type that is not read."""
+    """A tag and its values; () for a type that is not known."""
     tag, type_number, count = struct.unpack_from(order + "HHI", data, at)
-    letter, location = _TYPES.get(type_number), at + 8
+    letter, first = _TYPES.get(type_number), at + 8
     if letter is None:
         return tag, ()
     num_bytes = struct.calcsize(letter) * count
     if num_bytes > len(data):
         raise struct.error(f"{count} values")
     if num_bytes > 4:
-        (location,) = struct.unpack_from(order + "I", data, location)
-    return tag, struct.unpack_from(f"{order}{count}{letter}", data, location)
+        (first,) = struct.unpack_from(order + "I", data, first)
+    return tag, struct.unpack_from(f"{order}{count}{letter}", data, first)

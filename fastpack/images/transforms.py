@@ -1,7 +1,7 @@
-"""Transforms decide, for a whole batch at once, which part of each image is wanted, at what size and how written.
+"""Transforms: plans of crop boxes, sizes and normalization, for a whole batch at once.
 
-They see widths and heights, never a pixel; kernels make the pixels. Random ones take their numbers from
-(seed, epoch, sample, draw), so a sample's crop depends on nothing else and can be made again.
+They see widths and heights, never pixels: the decoder then decodes only the pixels inside each box.
+Random numbers are a function of (seed, epoch, sample, draw), so every crop can be repeated.
 """
 
 import math
@@ -23,13 +23,15 @@ Sizes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is wanted of each image of a batch.
+    """The part of each image of a batch that its output shows.
 
-    - views: (n,) VIEW; orientation is not theirs to know and stays 1.
-    - widths, heights: (n,) int64, of what comes out.
-    - normalize: how the levels are written; None is as they are.
-    - refused: row -> why nothing can be had of this image; its view means nothing.
-    - insets: where the image lies in what comes out, where that is larger; None when it fills it.
+    Args:
+        views: VIEW (n,), of upright images; the orientation stays 1 here.
+        widths: int64 (n,), of the outputs in pixels.
+        heights: int64 (n,), of the outputs in pixels.
+        normalize: conversion of the levels to floats; None keeps them.
+        refused: row -> why this image has no output; its view is undefined.
+        insets: the part of each output that the image fills; None if it fills all.
     """
 
     views: npt.NDArray[Any]
@@ -41,22 +43,22 @@ class Plan:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) when all come out alike, else None."""
-        if (
-            len(self.views) == 0
-            or (self.widths != self.widths[0]).any()
-            or (self.heights != self.heights[0]).any()
-        ):
+        """(height, width) if all outputs have one size, else None."""
+        if len(self.views) == 0:
             return None
-        return int(self.heights[0]), int(self.widths[0])
+        width, height = self.widths[0], self.heights[0]
+        if (self.widths != width).any() or (self.heights != height).any():
+            return None
+        return int(height), int(width)
 
     @property
     def is_resized(self) -> npt.NDArray[np.bool_]:
+        """Whether each image is resampled, (n,)."""
         wider = self.views["scaled_width"] != self.views["width"]
         return np.asarray(wider | (self.views["scaled_height"] != self.views["height"]), np.bool_)
 
     def crop(self, x: Sizes, y: Sizes, widths: Sizes, heights: Sizes) -> "Plan":
-        """A part of what comes out so far. Before a resize it narrows the box, after one the window."""
+        """Crop the outputs: before a resize the box gets smaller, after it the window."""
         self._refuse_padded()
         views = self.views.copy()
         x = np.where(views["flip"] == 1, self.widths - x - widths, x)
@@ -71,16 +73,16 @@ class Plan:
         return replace(self, views=views, widths=widths, heights=heights)
 
     def resize(self, widths: Sizes, heights: Sizes) -> "Plan":
+        """Resample the outputs to new sizes."""
         self._refuse_padded()
         if self.is_resized.any():
-            raise OptionError(
-                "images can be resized once; a second resize would blur them: leave one out"
-            )
+            raise OptionError("a second resize would blur images; leave one of them out")
         views = self.views.copy()
         views["scaled_width"], views["scaled_height"] = widths, heights
         return replace(self, views=views, widths=widths, heights=heights)
 
     def flip(self, flips: npt.NDArray[np.bool_]) -> "Plan":
+        """Mirror the outputs where `flips` (n,) is true."""
         views = self.views.copy()
         views["flip"] ^= flips
         insets = None if self.insets is None else self.insets.flip(self.widths, flips)
@@ -89,16 +91,20 @@ class Plan:
     def _refuse_padded(self) -> None:
         if self.insets is not None:
             raise OptionError(
-                "a crop that pads must be the last crop or resize: put it behind the others"
+                "a crop that pads must be the last crop or resize; put it after the others"
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Insets:
-    """Rectangles (n,) of the outputs that images fill; the rest is padding.
+    """Rectangles of the outputs that images fill; the rest is padding.
 
-    - x, y, widths, heights: (n,) int64, in pixels.
-    - fill: the level of what lies around them, of 8 bits.
+    Args:
+        x: int64 (n,), the left side in pixels.
+        y: int64 (n,), the top in pixels.
+        widths: int64 (n,), in pixels.
+        heights: int64 (n,), in pixels.
+        fill: the level of the padding, 0 to 255.
     """
 
     x: Sizes
@@ -108,26 +114,27 @@ class Insets:
     fill: int
 
     def flip(self, widths: Sizes, flips: npt.NDArray[np.bool_]) -> "Insets":
+        """Mirror the rectangles in outputs of these widths where `flips` (n,) is true."""
         return replace(self, x=np.where(flips, widths - self.x - self.widths, self.x))
 
     def of(self, row: int) -> tuple[slice, slice]:
-        """Rows and columns of one output."""
+        """Return the rows and columns of one output's rectangle."""
         x, y = int(self.x[row]), int(self.y[row])
         return slice(y, y + int(self.heights[row])), slice(x, x + int(self.widths[row]))
 
 
 class Transform(Protocol):
-    """One step: takes what comes out so far and wants something else of it."""
+    """One step of a transform: changes the plan of a batch."""
 
-    num_draws: int
+    num_draws: int  # random numbers for each sample
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
-        """`uniforms` (n, num_draws): this step's random numbers in [0, 1)."""
+        """Return the plan after this step; `uniforms` (n, num_draws) are random, in [0, 1)."""
         ...
 
 
 def whole(widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
-    """The whole of each image, at its own size."""
+    """Return the plan for whole images at their own sizes."""
     wide, high = np.asarray(widths, np.int64), np.asarray(heights, np.int64)
     views = np.zeros(len(wide), VIEW)
     views["width"], views["height"], views["orientation"] = wide, high, 1
@@ -141,7 +148,7 @@ def plan_batch(
     heights: npt.ArrayLike,
     draws: CounterRng | None = None,
 ) -> Plan:
-    """What the steps, one after the other, want of images that stand upright in these sizes."""
+    """Return the plan of all steps for upright images of these sizes (n,) in pixels."""
     plan = whole(widths, heights)
     draws = draws or CounterRng(0, 0, np.arange(len(plan.views)))
     first = 0
@@ -156,7 +163,7 @@ def _height_width(size: Size) -> tuple[int, int]:
 
 
 def least_side(steps: Sequence[Transform]) -> int:
-    """The side of a square that none of the steps finds too small."""
+    """Return the side of a square that is large enough for all steps."""
     sizes = [getattr(step, "size", 1) for step in steps]
     return max((max(_height_width(size)) for size in sizes), default=1)
 
@@ -167,12 +174,17 @@ def _full(plan: Plan, value: int) -> Sizes:
 
 @dataclass(frozen=True)
 class Resize:
-    """The whole of each image, resampled to `size` (height, width); one number makes a square.
+    """Resize of the whole image to a fixed size; the aspect ratio is not kept.
 
-    The aspect ratio is not kept: see ResizeShort.
+    Args:
+        size: (height, width) in pixels, or one integer for a square.
 
-    >>> plan_batch([Resize(224)], [500], [375]).size
-    (224, 224)
+    Raises:
+        OptionError: `size` is not one or two positive integers.
+
+    Example:
+        >>> plan_batch([Resize(224)], [500], [375]).size
+        (224, 224)
     """
 
     size: Size
@@ -182,16 +194,24 @@ class Resize:
         checks.settle(self, size=checks.size("size", self.size))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+        """Resize the plan's outputs."""
         height, width = _height_width(self.size)
         return plan.resize(_full(plan, width), _full(plan, height))
 
 
 @dataclass(frozen=True)
 class ResizeShort:
-    """Resampled so that the shorter side has `size` pixels and the aspect ratio is kept, as torchvision's Resize(int).
+    """Resize of the shorter side; the aspect ratio is kept, as in torchvision's Resize(int).
 
-    >>> plan_batch([ResizeShort(256)], [500], [375]).size
-    (256, 341)
+    Args:
+        size: the shorter side in pixels.
+
+    Raises:
+        OptionError: `size` is not a positive integer.
+
+    Example:
+        >>> plan_batch([ResizeShort(256)], [500], [375]).size
+        (256, 341)
     """
 
     size: int
@@ -201,6 +221,7 @@ class ResizeShort:
         checks.settle(self, size=checks.integer("size", self.size, 1, 2**31 - 1))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+        """Resize the plan's outputs."""
         shorter = np.minimum(plan.widths, plan.heights)
         return plan.resize(
             np.maximum(1, self.size * plan.widths // shorter),
@@ -209,101 +230,107 @@ class ResizeShort:
 
 
 @dataclass(frozen=True)
-class CenterCrop:
-    """Crop the middle `size` (height, width) of each image.
-
-    - pad_if_needed: put an image that is smaller in the middle of pixels of the level `fill`, as
-      torchvision does. Without it such an image is refused with a ShapeError that names its sample.
-    - fill: the level of the padding, 0 to 255; masks are padded with 0.
-
-    >>> plan_batch([CenterCrop(224)], [500], [375]).views[["x", "y"]].tolist()
-    [(138, 76)]
-    """
+class _Crop:
+    """A crop of a fixed size; subclasses choose its position."""
 
     size: Size
     pad_if_needed: bool = False
     fill: int = 0
-    num_draws = 0
 
     def __post_init__(self) -> None:
         fill = checks.integer("fill", self.fill, 0, 255)
         checks.settle(self, size=checks.size("size", self.size), fill=fill)
         checks.settle(self, pad_if_needed=checks.flag("pad_if_needed", self.pad_if_needed))
 
-    def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+    def _rooms(self, plan: Plan) -> tuple[Sizes, Sizes]:
+        """Pixels outside the crop, by columns and rows; negative for a smaller image."""
         height, width = _height_width(self.size)
-        wide, high = plan.widths - width, plan.heights - height
-        # rint rounds halves to even, as Python's round does in torchvision; its padding is rounded down.
-        x = np.where(wide < 0, -(-wide // 2), np.rint(wide / 2)).astype(np.int64)
-        y = np.where(high < 0, -(-high // 2), np.rint(high / 2)).astype(np.int64)
-        return _crop_at(plan, x, y, (height, width), self.fill if self.pad_if_needed else None)
+        return plan.widths - width, plan.heights - height
+
+    def _at(self, plan: Plan, x: Sizes, y: Sizes) -> Plan:
+        """Crop at (x, y); negative numbers put a smaller image inside the output."""
+        height, width = _height_width(self.size)
+        is_smaller = (plan.widths < width) | (plan.heights < height)
+        widths, heights = np.minimum(plan.widths, width), np.minimum(plan.heights, height)
+        cropped = plan.crop(np.maximum(x, 0), np.maximum(y, 0), widths, heights)
+        cropped = replace(cropped, widths=_full(plan, width), heights=_full(plan, height))
+        if not is_smaller.any():
+            return cropped
+        if self.pad_if_needed:
+            insets = Insets(np.maximum(-x, 0), np.maximum(-y, 0), widths, heights, self.fill)
+            return replace(cropped, insets=insets)
+        small = np.flatnonzero(is_smaller).tolist()
+        refused = {row: self._too_small(plan, row) for row in small}
+        return replace(cropped, refused={**plan.refused, **refused})
+
+    def _too_small(self, plan: Plan, row: int) -> str:
+        height, width = _height_width(self.size)
+        return (
+            f"the image is {plan.heights[row]} x {plan.widths[row]}, "
+            f"smaller than the crop of {height} x {width}; "
+            "resize first, for example with ResizeShort, or crop with pad_if_needed=True"
+        )
 
 
 @dataclass(frozen=True)
-class RandomCrop:
-    """Crop a `size` (height, width) part of each image, at a place drawn evenly.
+class CenterCrop(_Crop):
+    """Crop of the middle of each image.
 
-    - pad_if_needed: put an image that is smaller at a place drawn evenly among pixels of the level
-      `fill`. Without it such an image is refused with a ShapeError that names its sample.
-    - fill: the level of the padding, 0 to 255; masks are padded with 0.
+    Args:
+        size: (height, width) in pixels, or one integer for a square.
+        pad_if_needed: center a smaller image in padding, as torchvision does. Else such an image
+            fails with a ShapeError.
+        fill: the level of the padding, 0 to 255; masks are padded with 0.
+
+    Raises:
+        OptionError: An option has an invalid value.
+
+    Example:
+        >>> plan_batch([CenterCrop(224)], [500], [375]).views[["x", "y"]].tolist()
+        [(138, 76)]
     """
 
-    size: Size
-    pad_if_needed: bool = False
-    fill: int = 0
-    num_draws = 2
-
-    def __post_init__(self) -> None:
-        fill = checks.integer("fill", self.fill, 0, 255)
-        checks.settle(self, size=checks.size("size", self.size), fill=fill)
-        checks.settle(self, pad_if_needed=checks.flag("pad_if_needed", self.pad_if_needed))
+    num_draws = 0
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
-        height, width = _height_width(self.size)
-        x, y = (
-            _drawn(uniforms[:, 0], plan.widths - width),
-            _drawn(uniforms[:, 1], plan.heights - height),
-        )
-        return _crop_at(plan, x, y, (height, width), self.fill if self.pad_if_needed else None)
+        """Crop the plan's outputs."""
+        wide, high = self._rooms(plan)
+        # torchvision rounds halves to even here, and the padding down.
+        x = np.where(wide < 0, -(-wide // 2), np.rint(wide / 2)).astype(np.int64)
+        y = np.where(high < 0, -(-high // 2), np.rint(high / 2)).astype(np.int64)
+        return self._at(plan, x, y)
+
+
+@dataclass(frozen=True)
+class RandomCrop(_Crop):
+    """Crop of each image at a random position, drawn uniformly.
+
+    Args:
+        size: (height, width) in pixels, or one integer for a square.
+        pad_if_needed: put a smaller image at a random position in padding. Else such an image
+            fails with a ShapeError.
+        fill: the level of the padding, 0 to 255; masks are padded with 0.
+
+    Raises:
+        OptionError: An option has an invalid value.
+
+    Example:
+        >>> plan_batch([RandomCrop((32, 64))], [500], [375]).size
+        (32, 64)
+    """
+
+    num_draws = 2
+
+    def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+        """Crop the plan's outputs."""
+        wide, high = self._rooms(plan)
+        return self._at(plan, _drawn(uniforms[:, 0], wide), _drawn(uniforms[:, 1], high))
 
 
 def _drawn(uniforms: npt.NDArray[np.float64], room: Sizes) -> Sizes:
-    """Numbers from 0 to `room`, or from `room` to 0."""
-    places: Sizes = np.floor(uniforms * (np.abs(room) + 1)).astype(np.int64)
-    return np.where(room < 0, -places, places)
-
-
-def _crop_at(plan: Plan, x: Sizes, y: Sizes, size: tuple[int, int], fill: int | None) -> Plan:
-    """Crop at (x, y), where negative numbers place a smaller image inside the output.
-
-    Such an image is refused when `fill` is None.
-    """
-    height, width = size
-    is_smaller = (plan.widths < width) | (plan.heights < height)
-    refused = dict(plan.refused)
-    if fill is None:
-        refused |= {row: _too_small(plan, row, size) for row in np.flatnonzero(is_smaller).tolist()}
-    widths, heights = np.minimum(plan.widths, width), np.minimum(plan.heights, height)
-    cropped = plan.crop(np.maximum(x, 0), np.maximum(y, 0), widths, heights)
-    insets = (
-        Insets(np.maximum(-x, 0), np.maximum(-y, 0), widths, heights, fill)
-        if fill is not None and is_smaller.any()
-        else None
-    )
-    return replace(
-        cropped,
-        widths=_full(plan, width),
-        heights=_full(plan, height),
-        refused=refused,
-        insets=insets,
-    )
-
-
-def _too_small(plan: Plan, row: int, size: tuple[int, int]) -> str:
-    return (
-        f"the image is {plan.heights[row]} x {plan.widths[row]}, smaller than the crop of {size[0]} x {size[1]}; "
-        "resize first, for example with ResizeShort, or crop with pad_if_needed=True"
-    )
+    """Integers from 0 to `room`, or from `room` to 0."""
+    drawn: Sizes = np.floor(uniforms * (np.abs(room) + 1)).astype(np.int64)
+    return np.where(room < 0, -drawn, drawn)
 
 
 _ATTEMPTS = 10
@@ -311,13 +338,24 @@ _ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """A part of each image of random area and aspect ratio, resampled to `size`, as torchvision draws it.
+    """Crop of random area and aspect ratio, resized to a fixed size, as torchvision draws it.
 
-    - scale: of the part's area to the image's, drawn evenly.
-    - ratio: width to height, its logarithm drawn evenly.
+    Ten boxes are drawn. If none fits, the crop is the largest center box that `ratio` allows.
 
-    Ten tries are made for a part that fits; then the middle of the image, as large as the ratio allows, is
-    taken (Szegedy et al., "Going deeper with convolutions", 2014; the procedure is torchvision's documented one).
+    Args:
+        size: (height, width) in pixels, or one integer for a square.
+        scale: lowest and highest area of the box, as parts of the image's; drawn uniformly.
+        ratio: lowest and highest width / height of the box; its logarithm is drawn uniformly.
+
+    Raises:
+        OptionError: An option has an invalid value.
+
+    Example:
+        >>> plan_batch([RandomResizedCrop(224)], [500], [375]).size
+        (224, 224)
+
+    Reference:
+        Szegedy et al., "Going deeper with convolutions", 2014; torchvision's documentation.
     """
 
     size: Size
@@ -330,44 +368,31 @@ class RandomResizedCrop:
         checks.settle(self, size=checks.size("size", self.size), scale=scale, ratio=ratio)
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+        """Crop and resize the plan's outputs."""
+        tried_widths, tried_heights = self._tried(plan, uniforms)
+        fits = (tried_widths > 0) & (tried_widths <= plan.widths[:, None])
+        fits &= (tried_heights > 0) & (tried_heights <= plan.heights[:, None])
+        first, rows, found = np.argmax(fits, axis=1), np.arange(len(fits)), fits.any(axis=1)
         widths, heights = self._fallback(plan)
-        areas = (plan.widths * plan.heights)[:, None] * _between(
-            self.scale, uniforms[:, :_ATTEMPTS]
-        )
-        ratios = np.exp(
-            _between(
-                (math.log(self.ratio[0]), math.log(self.ratio[1])),
-                uniforms[:, _ATTEMPTS : 2 * _ATTEMPTS],
-            )
-        )
-        tried_widths, tried_heights = (
-            np.rint(np.sqrt(areas * ratios)).astype(np.int64),
-            np.rint(np.sqrt(areas / ratios)).astype(np.int64),
-        )
-        fits = (
-            (tried_widths > 0)
-            & (tried_widths <= plan.widths[:, None])
-            & (tried_heights > 0)
-            & (tried_heights <= plan.heights[:, None])
-        )
-        first, rows = np.argmax(fits, axis=1), np.arange(len(fits))
-        found = fits.any(axis=1)
         widths = np.where(found, tried_widths[rows, first], widths)
         heights = np.where(found, tried_heights[rows, first], heights)
-        x = np.where(
-            found,
-            np.floor(uniforms[:, -2] * (plan.widths - widths + 1)),
-            (plan.widths - widths) // 2,
-        ).astype(np.int64)
-        y = np.where(
-            found,
-            np.floor(uniforms[:, -1] * (plan.heights - heights + 1)),
-            (plan.heights - heights) // 2,
-        ).astype(np.int64)
+        wide, high = plan.widths - widths, plan.heights - heights
+        x = np.where(found, _drawn(uniforms[:, -2], wide), wide // 2)
+        y = np.where(found, _drawn(uniforms[:, -1], high), high // 2)
         height, width = _height_width(self.size)
         return plan.crop(x, y, widths, heights).resize(_full(plan, width), _full(plan, height))
 
+    def _tried(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> tuple[Sizes, Sizes]:
+        """Widths and heights of the drawn boxes, (n, 10)."""
+        num_pixels = (plan.widths * plan.heights)[:, None]
+        areas = num_pixels * _between(self.scale, uniforms[:, :_ATTEMPTS])
+        logarithms = math.log(self.ratio[0]), math.log(self.ratio[1])
+        ratios = np.exp(_between(logarithms, uniforms[:, _ATTEMPTS : 2 * _ATTEMPTS]))
+        widths, heights = np.sqrt(areas * ratios), np.sqrt(areas / ratios)
+        return np.rint(widths).astype(np.int64), np.rint(heights).astype(np.int64)
+
     def _fallback(self, plan: Plan) -> tuple[Sizes, Sizes]:
+        """Widths and heights of the largest boxes that `ratio` allows, (n,)."""
         ratio = plan.widths / plan.heights
         widths = np.where(ratio > self.ratio[1], np.rint(plan.heights * self.ratio[1]), plan.widths)
         heights = np.where(
@@ -384,7 +409,18 @@ def _between(
 
 @dataclass(frozen=True)
 class HorizontalFlip:
-    """Mirrors each image left to right with probability `p`."""
+    """Mirror image, left to right, with a given probability.
+
+    Args:
+        p: the probability, 0 to 1.
+
+    Raises:
+        OptionError: `p` is not a number from 0 to 1.
+
+    Example:
+        >>> plan_batch([HorizontalFlip(p=1)], [500], [375]).views["flip"].tolist()
+        [1]
+    """
 
     p: float = 0.5
     num_draws = 1
@@ -393,16 +429,28 @@ class HorizontalFlip:
         checks.settle(self, p=checks.number("p", self.p, 0, 1))
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+        """Mirror some of the plan's outputs."""
         return plan.flip(uniforms[:, 0] < self.p)
 
 
 @dataclass(frozen=True)
 class Normalize:
-    """Writes (level / 255 - mean) / std as floats, in the kernel's last step.
+    """Conversion of levels to floats: (level / white - mean) / std.
 
-    - mean, std: one number for each channel.
-    - dtype: "float32" or "float16".
-    - layout: "NCHW" or "NHWC".
+    The kernel converts while it writes pixels. Must be the only Normalize of a transform.
+
+    Args:
+        mean: one number for each channel, as parts of white.
+        std: one number for each channel, not 0, as parts of white.
+        dtype: "float32" or "float16".
+        layout: "NCHW" or "NHWC", the axes of a batch.
+
+    Raises:
+        OptionError: An option has an invalid value.
+
+    Example:
+        >>> Normalize(mean=(0.5,), std=(0.25,)).table(channels=1)[0, [0, 255]].tolist()
+        [-2.0, 2.0]
     """
 
     mean: tuple[float, ...]
@@ -415,25 +463,28 @@ class Normalize:
         mean, std = checks.numbers("mean", self.mean), checks.numbers("std", self.std)
         if len(mean) != len(std) or 0 in std:
             raise OptionError(
-                f"mean and std need one number for each channel, and no std may be 0, not {mean} and {std}"
+                "mean and std need one number for each channel, and no std may be 0, "
+                f"not {mean} and {std}"
             )
         checks.choice("dtype", self.dtype, ("float32", "float16"))
         checks.choice("layout", self.layout, ("NCHW", "NHWC"))
         checks.settle(self, mean=mean, std=std)
 
     def apply(self, plan: Plan, uniforms: npt.NDArray[np.float64]) -> Plan:
+        """Set the plan's conversion."""
         if plan.normalize is not None:
-            raise OptionError("images can be normalized once; leave one Normalize out")
+            raise OptionError("images can be normalized only once; leave one Normalize out")
         return replace(plan, normalize=self)
 
     def table(self, channels: int) -> npt.NDArray[Any]:
-        """(channels, 256): what is written for each level of each channel."""
+        """Return the float of each 8-bit level, (channels, 256)."""
         if len(self.mean) != channels:
             raise ShapeError(
-                f"Normalize has {len(self.mean)} channels and the images {channels}; give one mean and std for each"
+                f"Normalize has {len(self.mean)} channels but the images {channels}; "
+                "give one mean and std for each"
             )
         return np.ascontiguousarray(self.written(np.arange(256)[:, None] / 255).T)
 
     def written(self, parts: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-        """What is written for parts of white (..., channels)."""
+        """Return the floats of levels (..., channels), given as parts of white."""
         return np.asarray((parts - np.array(self.mean)) / np.array(self.std), self.dtype)

@@ -1,6 +1,6 @@
-"""The chunks of an animated WebP (RFC 9649), and its first frame as a file of its own.
+"""The first frame of an animated WebP, as a plain WebP file (RFC 9649).
 
-OpenCV prints what it dislikes about an animation to the user's terminal. It says nothing about plain files.
+OpenCV prints warnings about animations to the user's terminal, but not about plain files.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _ANIMATED, _WITH_ALPHA = 2, 16
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame as a plain WebP file, and where it lies in a canvas of (height, width)."""
+    """A frame as a plain WebP file, and its position in a canvas of (height, width)."""
 
     file: bytes
     top: int
@@ -27,7 +27,7 @@ class Frame:
     canvas: tuple[int, int]
 
     def on_canvas(self, raster: Raster) -> Raster:
-        """The canvas, transparent where the frame is not."""
+        """Return the canvas with the frame; the rest is transparent."""
         height, width, channels = raster.samples.shape
         if (height, width) == self.canvas:
             return raster
@@ -39,24 +39,21 @@ class Frame:
 
 
 def first_frame(data: bytes) -> Frame | None:
-    """The first frame of an animation; None for a plain file. Raises CorruptImageError when chunks do not fit."""
+    """Return the first frame of an animation; None for a plain file.
+
+    Raises CorruptImageError if the chunks are damaged.
+    """
     if data[12:16] != b"VP8X" or not data[20] & _ANIMATED:
         return None
-    frames = [
-        body
-        for name, body in list(_chunks(data[_BEGIN : 8 + _number(data, 4, 4)]))
-        if name == b"ANMF"
-    ]
+    chunks = list(_chunks(data[_BEGIN : 8 + _number(data, 4, 4)]))
+    frames = [body for name, body in chunks if name == b"ANMF"]
     if not frames or min(map(len, frames)) < _FRAME_HEADER:
         raise _damaged("it is an animation without a frame")
     left, top, width, height = (_number(frames[0], at, 3) for at in (0, 3, 6, 9))
-    frame = Frame(
-        _plain_file(dict(_chunks(frames[0][_FRAME_HEADER:])), width + 1, height + 1),
-        2 * top,
-        2 * left,
-        (_number(data, 27, 3) + 1, _number(data, 24, 3) + 1),
-    )
-    info = probe(frame.file)  # before room is made for what it says
+    file = _plain_file(dict(_chunks(frames[0][_FRAME_HEADER:])), width + 1, height + 1)
+    canvas = _number(data, 27, 3) + 1, _number(data, 24, 3) + 1
+    frame = Frame(file, 2 * top, 2 * left, canvas)
+    info = probe(frame.file)  # before memory is allocated for its size
     if (int(info["width"]), int(info["height"])) != (width + 1, height + 1):
         raise _damaged("its first frame has two sizes")
     if frame.top + height >= frame.canvas[0] or frame.left + width >= frame.canvas[1]:
@@ -88,7 +85,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at < len(data):
         end = at + 8 + _number(data, at + 4, 4)
         if at + 8 > len(data) or end > len(data):
-            raise _damaged("a chunk ends behind it")
+            raise _damaged("a chunk ends after the file")
         yield data[at : at + 4], data[at + 8 : end]
         at = end + (end - at) % 2
 

@@ -22,12 +22,12 @@ from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.file_options import Layout
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import Container, CopyableContainer, SalvageableContainer
 from fastpack.formats.salvage import Damage
-from fastpack.formats.saved_index import trusted_index
 from fastpack.integrity.unreadable import find_unreadable
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
@@ -98,8 +98,9 @@ def repair(
         )
     check_absent([output], overwrite)
     remove_leftovers(output.parent)
-    told = _saved(path, None if index_dir is None else Path(index_dir))
-    container = _container_of(path, told)
+    file = FileIndex(path, None if index_dir is None else Path(index_dir))
+    told = _saved(file)
+    container = _container_of(file, told)
     job = _Job(path, output, told, limits, progress)
     if isinstance(container, CopyableContainer):
         return _copy(container, job)
@@ -120,16 +121,16 @@ class _Job:
     progress: Progress | None
 
 
-def _saved(path: Path, index_dir: Path | None) -> Index | None:
+def _saved(file: FileIndex) -> Index | None:
     with contextlib.suppress(FormatError):
-        return trusted_index(path, index_dir)
+        return file.load_whole()
     return None
 
 
-def _container_of(path: Path, told: Index | None) -> Container:
+def _container_of(file: FileIndex, told: Index | None) -> Container:
     """Return the container by the first bytes or, if they are damaged, by the saved index."""
     try:
-        return registry.of_file(path)
+        return file.container
     except FormatError:
         if told is None:
             raise

@@ -23,18 +23,16 @@ from fastpack.core.ragged import Text, flat_values, owners
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import FastpackError, Location, OptionError, with_location
 from fastpack.files.arguments import check_arguments
-from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.naming import missing, strangers
 from fastpack.files.publication import refuse_unfinished
-from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import DatasetPaths, SalvageableContainer
 from fastpack.formats.salvage import Damage
-from fastpack.formats.saved_index import trusted_index
 from fastpack.images.batch import Batch
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
 from fastpack.integrity.unreadable import find_unreadable
@@ -199,17 +197,18 @@ class _Work:
 
 def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
     size = path.stat().st_size
-    told, problems = _saved(path, job.index_dir)
+    file = FileIndex(path, job.index_dir, job.limits)
+    told, problems = _saved(file)
     try:
         # Compares everything with its checksums. What fields are is not a matter of the bytes, so the saved index says it.
-        index = registry.of_file(path).index(path, limits=job.limits, kinds=kinds_of(told))
+        index = file.container.index(path, limits=job.limits, kinds=kinds_of(told))
     except FastpackError as error:
-        finding = _survey(path, told, error, job.limits)
+        finding = _survey(file, told, error, job.limits)
     else:
         finding = _Finding([], len(index), _num_unchecked(index), index)
         index = add_seek_points(index) if told is not None and told.seek_points else index
         if told is not None and (difference := disagreement(told, index)):
-            remedy = f"restore the file; or, if it was changed on purpose, delete {index_path(path, job.index_dir)}"
+            remedy = f"restore the file; or, if it was changed on purpose, delete {file.index_path}"
             problems.append(with_location(f"{difference}; {remedy}", Location(path)))
     advance(size)
     if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
@@ -219,21 +218,21 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     return finding
 
 
-def _saved(path: Path, index_dir: Path | None) -> tuple[Index | None, list[str]]:
+def _saved(file: FileIndex) -> tuple[Index | None, list[str]]:
     try:
-        return trusted_index(path, index_dir), []
+        return file.load_whole(), []
     except FastpackError as error:
         return None, [str(error)]
 
 
-def _survey(path: Path, told: Index | None, error: FastpackError, limits: Limits) -> _Finding:
+def _survey(file: FileIndex, told: Index | None, error: FastpackError, limits: Limits) -> _Finding:
     """Each damage of a file that does not hold what its checksums say; `error` is the first."""
     try:
-        container = registry.of_file(path)
+        container = file.container
         if isinstance(container, SalvageableContainer):
-            survey = container.survey(path, told, limits, find_unreadable)
+            survey = container.survey(file.path, told, limits, find_unreadable)
             unchecked = 0 if survey.whole is None else _num_unchecked(survey.whole)
-            lines = _lines(path, survey.damages, error)
+            lines = _lines(file.path, survey.damages, error)
             return _Finding(lines, survey.num_samples, unchecked, survey.whole)
     except FastpackError as worse:
         return _Finding([str(worse)])

@@ -10,9 +10,9 @@ from fastpack.errors import Location, MixedSetError, SchemaError, SourceError, w
 from fastpack.files.classes import refuse_ambiguous
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.naming import data_members, missing, strangers
+from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
-from fastpack.formats.indexing import indexes_of
 from fastpack.sources import Source
 
 _MAX_TOLD = 5

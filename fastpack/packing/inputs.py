@@ -19,9 +19,9 @@ from fastpack.images.decode import (
     EncodedImages,
     Failures,
     SpanSource,
-    decode_pictures,
+    decode_images,
     empty_outputs,
-    refuse_pictures,
+    refuse_images,
     upright_sizes,
 )
 from fastpack.images.headers import probe_blobs
@@ -174,7 +174,7 @@ class PixelInput:
             row = np.array([number], np.int64)
             try:
                 encoded = self._pictures(self._source.read(row), row)
-                refused = refuse_pictures(encoded, self._options)
+                refused = refuse_images(encoded, self._options)
                 if not refused:
                     return encoded
                 failure = failure or refused[0]
@@ -194,7 +194,7 @@ class PixelInput:
             raise ShapeError(
                 "the images have different sizes; give a size to resample them to, or choose the layout `encoded`"
             )
-        decode_pictures(encoded, plan, outs, self._options, refused)
+        decode_images(encoded, plan, outs, self._options, refused)
         return Batch({**batch, self._name: outs}, len(rows))
 
     def _pictures(self, batch: Batch, rows: Rows) -> EncodedImages:
@@ -210,7 +210,7 @@ class PixelInput:
         )
 
     def _plan(self, encoded: EncodedImages) -> tuple[Plan, Failures]:
-        refused = refuse_pictures(encoded, self._options)
+        refused = refuse_images(encoded, self._options)
         plan = plan_batch(self._steps, *upright_sizes(encoded.infos, True, refused))
         plan.views["orientation"] = encoded.infos["orientation"]
         return plan, refused

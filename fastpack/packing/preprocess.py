@@ -19,10 +19,10 @@ from fastpack.images.decode import (
     EncodedImages,
     Failures,
     SpanSource,
+    decode_images,
     decode_masks,
-    decode_pictures,
     empty_outputs,
-    refuse_pictures,
+    refuse_images,
     upright_sizes,
 )
 from fastpack.images.headers import FORMATS, JPEG, probe_blobs
@@ -121,7 +121,7 @@ class Preprocess:
         )
         encoded, plan, refused = _one(data, info, size, options, location)
         outs = empty_outputs(plan, options.channels, options.dtype)
-        decode_pictures(encoded, plan, outs, options, refused)
+        decode_images(encoded, plan, outs, options, refused)
         pixels: Pixels = outs[0]
         is_gray = info["components"] <= 2 and bool((pixels == pixels[..., :1]).all())
         return np.ascontiguousarray(pixels[..., :1]) if is_gray else pixels
@@ -156,7 +156,7 @@ def _one(
     encoded = EncodedImages(
         SpanSource(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: location
     )
-    refused = refuse_pictures(encoded, options)
+    refused = refuse_images(encoded, options)
     plan = plan_batch((Resize(size),), *upright_sizes(encoded.infos, True, refused))
     plan.views["orientation"] = info["orientation"]
     return encoded, plan, refused

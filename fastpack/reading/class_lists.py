@@ -19,9 +19,9 @@ from fastpack.errors import (
 from fastpack.files.classes import ClassList
 from fastpack.files.file_names import path_of
 from fastpack.files.folders import FolderRules, scan_folder
+from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.index.index import concatenate
-from fastpack.formats.indexing import indexes_of
 from fastpack.formats.registry import recognised
 from fastpack.sources import TABLE_SUFFIXES, from_table
 

@@ -19,12 +19,12 @@ from fastpack.images.decode import (
     Failures,
     Outputs,
     check_output,
+    decode_images,
     decode_masks,
-    decode_pictures,
     empty_outputs,
     import_codecs,
     read_good_blobs,
-    refuse_pictures,
+    refuse_images,
     resample,
     upright_sizes,
 )
@@ -131,14 +131,14 @@ class ImagePipeline:
         out: Pixels | None,
         options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
-        refused, stand_in = refuse_pictures(encoded, options), least_side(self._options.steps)
+        refused, stand_in = refuse_images(encoded, options), least_side(self._options.steps)
         sizes = upright_sizes(encoded.infos, self._options.orient, refused, stand_in=stand_in)
         plan = self._plan(rows, epoch, *sizes)
         refused |= _refused_by_plan(plan, encoded, refused)
         if self._options.orient:
             plan.views["orientation"] = encoded.infos["orientation"]
         outs = _outputs(out, plan, (options.channels, options.dtype), options)
-        failures = decode_pictures(encoded, plan, outs, options, refused)
+        failures = decode_images(encoded, plan, outs, options, refused)
         return _cleared(outs, failures), failures
 
     def _masks(
@@ -153,7 +153,7 @@ class ImagePipeline:
 
         Masks take the nearest pixels and are not normalized.
         """
-        refused = refuse_pictures(encoded, options)
+        refused = refuse_images(encoded, options)
         own = upright_sizes(encoded.infos, self._options.orient, refused)
         widths, heights = self._guiding_sizes(rows, own)
         plan = self._plan(rows, epoch, widths, heights)

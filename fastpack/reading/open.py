@@ -9,10 +9,10 @@ from fastpack.core import checks
 from fastpack.errors import OptionError, warn
 from fastpack.files.classes import ClassFolder, ClassList
 from fastpack.formats import discovery, protocols
-from fastpack.formats.choice import Choice
+from fastpack.formats.dataset_indexes import indexes_of, with_classes
 from fastpack.formats.index.index import concatenate
 from fastpack.formats.index.kinds import Kinds, checked_kinds
-from fastpack.formats.indexing import indexes_of, with_classes
+from fastpack.formats.index_options import IndexOptions
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
@@ -55,9 +55,9 @@ class OpenOptions:
 
         return class_list(self.classes)
 
-    def choice(self, names: Mapping[str, str] | None, *, keep_damaged: bool) -> Choice:
-        """Return what an indexer must know."""
-        return Choice(
+    def for_indexing(self, names: Mapping[str, str] | None, *, keep_damaged: bool) -> IndexOptions:
+        """Return the options that indexing needs."""
+        return IndexOptions(
             fields=None if names is None else tuple(names.values()),
             allow_external=self.allow_external,
             untrusted=self.untrusted,
@@ -146,7 +146,7 @@ def open(
 
 def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOptions) -> Reader:
     names = opening.names
-    choice = opening.choice(names, keep_damaged=options.on_error != "raise")
+    indexing = opening.for_indexing(names, keep_damaged=options.on_error != "raise")
     # Absolute, so that a later os.chdir changes nothing; links stay links.
     shards = [
         shard.absolute() for shard in discovery.find_shards(path, untrusted=opening.untrusted)
@@ -155,7 +155,7 @@ def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOpt
         shards,
         save=opening.save_index,
         index_dir=opening.index_dir,
-        choice=choice,
+        options=indexing,
         seek_points=options.seek_points is True,
         limits=options.limits,
     )

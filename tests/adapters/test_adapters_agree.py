@@ -279,6 +279,6 @@ def test_descriptors_do_not_pile_up(adapter, reader):
 
     next(iter(adapter.Loader(reader, **OPTIONS)))
     before = descriptors()
-    for _ in range(20):
+    for _ in range(5):
         next(iter(adapter.Loader(reader, **OPTIONS)))
     assert descriptors() == before

@@ -366,7 +366,8 @@ import fastpack, fastpack.torch
 from torch.utils.data import DataLoader
 
 if __name__ == "__main__":
-    dataset = fastpack.torch.IterableDataset(fastpack.open(sys.argv[1], fields=["label"]), batch_size=4, shuffle=eval(sys.argv[2]))
+    reader, shuffle = fastpack.open(sys.argv[1], fields=["label"]), eval(sys.argv[2])
+    dataset = fastpack.torch.IterableDataset(reader, batch_size=4, shuffle=shuffle)
     batches = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="fork")
     for epoch in range(2):
         if sys.argv[3] == "set":

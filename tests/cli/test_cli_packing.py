@@ -136,9 +136,9 @@ def test_existing_output_is_refused_and_untouched(photos, ending):
     assert files_below(photos.parent) == before
 
 
-def test_an_interrupted_pack_is_told_and_resumed(photos, stop_behind):
+def test_an_interrupted_pack_is_told_and_resumed(photos, stop_after):
     output = photos.parent / "all.tfrecord"
-    with stop_behind(1):
+    with stop_after(1):
         result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)
     assert result.exit_code == 130
     assert "1 of 3 shards are kept" in result.stderr
@@ -175,7 +175,10 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     (tmp_path / "table.csv").write_text("file_name\n" + 50_000 * "noise.jpeg\n")
     before = set(tmp_path.iterdir())
     # A test run in the background inherits a deaf ear for SIGINT.
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fastpack.cli import main; main()"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from fastpack.cli import main; main()"
+    )
     arguments = ["pack", str(tmp_path / "table.csv"), "-o", str(tmp_path / "all.tfrecord")]
     child = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True

@@ -129,7 +129,12 @@ opened = fastpack.open(sys.argv[1], transform=Resize(32), num_workers=4)
 before = read(opened)  # the pool has threads now, and the files are open
 unused = fastpack.open(sys.argv[1], transform=Resize(32), num_workers=4)
 stop = threading.Event()
-busy = [threading.Thread(target=lambda: [read(opened) for _ in iter(stop.is_set, True)]) for _ in range(2)]
+
+def read_until_stop():
+    while not stop.is_set():
+        read(opened)
+
+busy = [threading.Thread(target=read_until_stop) for _ in range(2)]
 for thread in busy:
     thread.start()
 for _ in range(5):
@@ -187,7 +192,5 @@ def test_a_pickled_reader_reads_in_another_process(dataset):
     reader = fastpack.open(dataset, transform=Resize(32)).take([3, 1, 1, 5])
     images = read_all(reader)  # its files are open when it is pickled
     printed = run_python(READ_PICKLED, stdin=pickle.dumps(reader))
-    assert (
-        printed
-        == f"{reader.class_names} {[reader.sizes.tolist(), images.shape, int(images.astype(np.int64).sum())]}\n"
-    )
+    expected = [reader.sizes.tolist(), images.shape, int(images.astype(np.int64).sum())]
+    assert printed == f"{reader.class_names} {expected}\n"

@@ -12,6 +12,7 @@ import fastpack
 from fastpack import PackOptions, errors, pack
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
 from fastpack.files.publication import DONE, PENDING, Publication, staging_folder
+from fastpack.formats.file_index import FileIndex
 from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
@@ -201,19 +202,19 @@ def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
     """The set changes after its first file was indexed; unchecked, a reader would mix both sets."""
     output, options = out / "t.tfrecord", PackOptions(shards=2)
     old = pack(source(0, 6), output, options)
-    new, index_of = source(10, 8), fastpack.formats.saved_index.index_of
+    new, index_of = source(10, 8), FileIndex.index
 
-    def slow(path, **chosen):
-        index = index_of(path, **chosen)
-        if path == old.paths[0] and len(index) == 3:
+    def slow(file, *given, **chosen):
+        index = index_of(file, *given, **chosen)
+        if file.path == old.paths[0] and len(index) == 3:
             pack(new, output, options, overwrite=True)
         return index
 
     monkeypatch.setattr(
-        "fastpack.formats.indexing._build_all",
-        lambda build, count: [build(number) for number in range(count)],
+        "fastpack.formats.dataset_indexes.build_all",
+        lambda build, files: {file: build(file) for file in files},
     )
-    monkeypatch.setattr("fastpack.formats.saved_index.index_of", slow)
+    monkeypatch.setattr(FileIndex, "index", slow)
     with pytest.raises(errors.MixedSetError, match="open it again"):
         fastpack.open(output)
     assert len(fastpack.open(output)) == 8

@@ -16,7 +16,8 @@ from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import EmptySourceError, FastpackError
 from fastpack.files.companions import index_path
-from fastpack.formats import registry, saved_index
+from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import ShardPlan
 from fastpack.images import headers
@@ -248,7 +249,7 @@ class TestOpened:
         path = OPENED[name](tmp_path)
         built = open_dataset(path, save_index=False).index
         build_indexes(path)
-        saved = saved_index.saved_index(path)
+        saved = FileIndex(path).saved()
         assert saved is not None
         assert (saved.schema, saved.shards) == (built.schema, built.shards)
         assert (saved.files is None) == (built.files is None)

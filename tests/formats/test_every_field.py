@@ -1,6 +1,6 @@
 """Every field goes through every format or is refused by name; `verify` finds alterations.
 
-`FASTPACK_WALKS=500 pytest -o faulthandler_timeout=0 tests/formats/test_every_field.py` tries as many datasets.
+FASTPACK_WALKS=500 tries as many datasets; such a run needs `pytest -o faulthandler_timeout=0`.
 """
 
 import os
@@ -17,9 +17,10 @@ import fastpack
 from fastpack import PackOptions, verify
 from fastpack.core import Field
 from fastpack.errors import FastpackError
+from tests.support.extent import num_examples
 from tests.support.random_samples import GRAY, JPEG, PNG, Samples, plain, samples
 
-NUM_WALKS = int(os.environ.get("FASTPACK_WALKS", "40"))
+NUM_WALKS = int(os.environ.get("FASTPACK_WALKS") or num_examples(40))
 STEPS = {
     "x.tfrecord": PackOptions(sync=False),
     "x-2.tfrecord": PackOptions(sync=False, shards=2),

@@ -10,7 +10,8 @@ import fastpack
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, SourceError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats import registry, saved_index
+from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index
 from fastpack.sources import from_folder as folder_source
 from tests.support.command_line import run
@@ -129,9 +130,9 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_noticed(root, change):
     fastpack.build_indexes(root)
-    assert saved_index.saved_index(root) is not None
+    assert FileIndex(root).saved() is not None
     change(root)
-    assert saved_index.saved_index(root) is None
+    assert FileIndex(root).saved() is None
     dataset = fastpack.open(root, decode=False)
     assert dataset.index.shards == (registry.named("folder").shard(root),)
     batch = dataset.read(np.arange(len(dataset)))

@@ -247,8 +247,8 @@ def test_an_image_column_with_an_empty_cell_is_noted(tmp_path, files):
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,i/1.jpg", "i/2.jpg,1,")
     found = fastpack.from_table(path)
     assert (
-        "column 'mask' is kept as text: it names images, but row 1 holds nothing; name it in image_columns"
-        in found.notes[0]
+        "column 'mask' is kept as text: it names images, but row 1 holds nothing; "
+        "name it in image_columns" in found.notes[0]
     )
     assert found.schema["mask"].kind == "text"
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,gone.jpg", "i/2.jpg,1,")

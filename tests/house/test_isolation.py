@@ -88,7 +88,8 @@ def test_tests_that_look_at_their_process_are_isolated(module):
     [
         "def test_x():\n    assert os.listdir('/proc/self/fd')",
         "def count():\n    return threading.active_count()\ndef test_x():\n    assert count()",
-        "@pytest.fixture\ndef few():\n    resource.setrlimit(1, (2, 3))\ndef test_x(few):\n    pass",
+        "@pytest.fixture\ndef few():\n    resource.setrlimit(1, (2, 3))\n"
+        "def test_x(few):\n    pass",
         "@pytest.fixture\ndef few():\n    resource.setrlimit(1, (2, 3))\n"
         "@pytest.mark.usefixtures('few')\ndef test_x():\n    pass",
         "def test_x():\n    os.kill(os.getpid(), 2)",

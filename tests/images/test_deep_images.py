@@ -89,7 +89,7 @@ def test_images_of_both_depths_need_a_choice(tmp_path):
 
 def test_floats_are_refused():
     data = cv2.imencode(".tiff", np.zeros((4, 4, 3), np.float32))[1].tobytes()
-    with pytest.raises(UnsupportedImageError, match="float32"):
+    with pytest.raises(UnsupportedImageError, match="float values of 32 bits"):
         fastpack.decode(data, bits=16)
 
 
@@ -174,7 +174,8 @@ def test_stored_pixels_of_16_bits(tmp_path):
 def test_pixels_of_both_depths_need_a_choice(tmp_path, bits):
     files = [file_of(deep(3), ".png"), save(photo(HEIGHT, WIDTH), "PNG")]
     with pytest.raises(
-        UnsupportedImageError, match="8 bits a channel, and others.*16; .*bits=8 or bits=16.*-01"
+        UnsupportedImageError,
+        match="8 bits a channel, but 16 are expected; .*bits=8 or bits=16.*-01",
     ):
         packed(tmp_path, files, "x.h5", layout="pixels")
     stored = fastpack.open(packed(tmp_path, files, "y.h5", layout="pixels", bits=bits)).read(

@@ -247,7 +247,7 @@ def test_normalize_of_gray(dataset):
 
 
 def test_normalize_needs_a_number_for_each_channel(dataset):
-    with pytest.raises(errors.ShapeError, match="1 channels and the images 3"):
+    with pytest.raises(errors.ShapeError, match="1 channels but the images 3"):
         dataset.with_options(transform=[Resize(9), Normalize((0.4,), (0.2,))]).read([0])
 
 

@@ -213,7 +213,7 @@ REFUSED = {
     "RGB, alpha and infrared": (tiff(noise(0, 9, 8, 5), RGB, tags={338: (2, 0)}), "5 bands"),
     "floats": (
         tiff(np.zeros((9, 8, 1), np.float32), BLACK_IS_ZERO, tags={339: (3,)}),
-        "float32 values",
+        "float values of 32 bits",
     ),
     "signed": (tiff(noise(0, 9, 8, 1), BLACK_IS_ZERO, tags={339: (2,)}), "signed values"),
     "32 bits": (tiff(np.zeros((9, 8, 1), np.uint32), BLACK_IS_ZERO), "32 bits"),
@@ -254,7 +254,7 @@ def test_palette_values_of_more_than_16_bits_are_damage():
 
 @pytest.mark.parametrize(("data", "feature"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused_is_named(data, feature):
-    with pytest.raises(UnsupportedImageError, match=f"{feature}.*is not read; convert"):
+    with pytest.raises(UnsupportedImageError, match=f"{feature}.*is not supported; convert"):
         fastpack.decode(data)
 
 
@@ -359,7 +359,7 @@ def of_format(format, mode="RGB", **options):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_other_formats_are_named(tmp_path, data, name):
-    message = f"{name} image is not read; convert it to "
+    message = f"{name} image is not supported; convert it to "
     with pytest.raises(UnsupportedImageError, match=message):
         fastpack.decode(data)
     (tmp_path / "in").mkdir()
@@ -419,6 +419,6 @@ def test_zeros_in_lzw_data_are_found():
     data = bytearray(save(photo(480, 640), "TIFF", compression="tiff_lzw"))
     data[len(data) // 2 : len(data) // 2 + 4096] = bytes(4096)
     with pytest.raises(
-        CorruptImageError, match="LZW data of the TIFF's strip or tile .* are damaged"
+        CorruptImageError, match="LZW data of the TIFF's strip or tile .* is damaged"
     ):
         fastpack.decode(bytes(data))

@@ -283,7 +283,8 @@ dataset = fastpack.open(sys.argv[1], transform=Resize(128)).take(np.arange(600) 
 loader = Loader(dataset, batch_size=16, shuffle=0)
 batches = iter(loader)
 first = next(batches)
-expected = [batch.sample_numbers.tolist() for batch in Loader(dataset, batch_size=16, shuffle=0)][1:]
+rest = list(Loader(dataset, batch_size=16, shuffle=0))[1:]
+expected = [batch.sample_numbers.tolist() for batch in rest]
 for _ in range(5):
     child = os.fork()
     if child == 0:

@@ -300,7 +300,7 @@ def with_steps(data, step, size=1):
 @pytest.mark.parametrize("make", [noise, photo])
 @pytest.mark.parametrize("paths", [contextlib.nullcontext, plain_paths], ids=["vectors", "plain"])
 def test_numbers_that_no_encoder_writes(step, make, paths):
-    """Beyond 16 bits, libjpeg's vector code for x86 wraps around or saturates; so does the kernel."""
+    """Beyond 16 bits, libjpeg's x86 vector code wraps around or saturates; so does the kernel."""
     data = with_steps(jpeg_of(make(64, 72, 3)), step, 1 if step < 256 else 2)
     with paths():
         assert verdicts(data, whole(data)) == (None, True)

@@ -209,7 +209,7 @@ CHOICES = {
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("choice", [*CHOICES, "all"])
 def test_every_choice_goes_on_and_is_refused_when_it_changed(
-    photos, tmp_path, stop_behind, output, choice
+    photos, tmp_path, stop_after, output, choice
 ):
     """A pack that stops after its first shard."""
     (photos / "dog" / "01.jpg").write_bytes((photos / "cat" / "02.jpg").read_bytes())
@@ -220,7 +220,7 @@ def test_every_choice_goes_on_and_is_refused_when_it_changed(
         else {name: value for one in CHOICES.values() for name, value in one.items()}
     )
     source, target = photos / "table.csv", tmp_path / "out" / output
-    with stop_behind(1), pytest.raises(KeyboardInterrupt):
+    with stop_after(1), pytest.raises(KeyboardInterrupt):
         pack(source, target, PackOptions(**chosen, num_workers=1))
     for name in CHOICES if choice == "all" else [choice]:
         changed = {other: value for other, value in chosen.items() if other != name}

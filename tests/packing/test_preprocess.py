@@ -142,11 +142,11 @@ ALTERATIONS = {
     ids=["alone", "with others"],
 )
 def test_altered_packs_go_on_and_are_refused_when_changed(
-    photos, tmp_path, stop_behind, output, name, rest
+    photos, tmp_path, stop_after, output, name, rest
 ):
     chosen, target = {"shards": 2, **ALTERATIONS[name], **rest}, tmp_path / "out" / output
     target.parent.mkdir()
-    with stop_behind(1), pytest.raises(KeyboardInterrupt):
+    with stop_after(1), pytest.raises(KeyboardInterrupt):
         pack(photos, target, PackOptions(**chosen, num_workers=1))
     changed = {other: value for other, value in chosen.items() if other != name}
     with pytest.raises(errors.PlanChangedError, match=name):

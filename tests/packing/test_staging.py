@@ -12,7 +12,8 @@ from fastpack import pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.files.companions import index_path
 from fastpack.files.locked_folder import LOCK_NAME
-from fastpack.formats import registry, saved_index
+from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.packing.staging import Staging
 from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
@@ -71,7 +72,7 @@ def test_nothing_is_seen_before_everything_is(output, shards, tmp_path):
         staging.publish()
     assert names(tmp_path) == sorted([*NAMES, *(index_path(path).name for path in output)])
     assert [path.read_bytes() for path in output] == shards
-    assert all(saved_index.saved_index(path) is not None for path in output)
+    assert all(FileIndex(path).saved() is not None for path in output)
 
 
 def test_a_failure_before_the_first_shard_leaves_nothing(output, shards, tmp_path):

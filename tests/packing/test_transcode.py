@@ -182,7 +182,7 @@ def test_an_image_without_its_last_bits_is_left_alone():
 
 
 def test_what_would_grow_is_left_alone():
-    """An image of one level: arithmetic codes need few bytes, Huffman codes a bit for each block."""
+    """An image of one level: arithmetic codes need few bytes, Huffman codes a bit a block."""
     assert transcode((JPEGS / "flat.jpg").read_bytes()) == "would grow"
 
 
@@ -271,11 +271,11 @@ def test_progress_goes_on_while_jpegs_are_made_fast(photos, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["out.tfrecord", "out.h5"])
-def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypatch, stop_behind):
+def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypatch, stop_after):
     """Finished shards are not rebuilt; the result still counts their JPEGs."""
     options = fastpack.PackOptions(jpeg="fast", shards=4, num_workers=1)
     whole = fastpack.pack(photos, tmp_path / f"whole-{name}", options)
-    with stop_behind(2), pytest.raises(KeyboardInterrupt):
+    with stop_after(2), pytest.raises(KeyboardInterrupt):
         fastpack.pack(photos, tmp_path / name, options)
     made_fast, rows = FastJpegs.made_fast, []
     monkeypatch.setattr(

@@ -17,9 +17,9 @@ import fastpack
 from fastpack.core.limits import Limits
 from fastpack.errors import FormatError, LimitError
 from fastpack.files.companions import index_path
-from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.container import HDF5
 from fastpack.formats.index.index import Index
+from fastpack.formats.index_options import IndexOptions
 from fastpack.sources import ImageFiles
 from tests.support.hdf5_files import write_compact_jpegs
 from tests.support.images import jpeg, photo
@@ -168,13 +168,17 @@ def test_memory_is_limited(tmp_path):
         f["images"] = PIXELS
         f.create_dataset("caption", (4,), "S100000000", chunks=(1,))
     with pytest.raises((LimitError, FormatError), match=r"x\.h5"):
-        HDF5.index_chosen(tmp_path / "x.h5", Choice(untrusted=True), Limits(max_index_bytes=2**26))
+        HDF5.index_with(
+            tmp_path / "x.h5", IndexOptions(untrusted=True), Limits(max_index_bytes=2**26)
+        )
 
 
 def test_time_is_limited(tmp_path):
     with pytest.raises(LimitError, match=r"max_index_seconds.*x\.h5"):
-        HDF5.index_chosen(
-            write_endless(tmp_path / "x.h5"), Choice(untrusted=True), Limits(max_index_seconds=3)
+        HDF5.index_with(
+            write_endless(tmp_path / "x.h5"),
+            IndexOptions(untrusted=True),
+            Limits(max_index_seconds=3),
         )
 
 

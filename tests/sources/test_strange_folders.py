@@ -55,8 +55,10 @@ def test_what_is_left_out_is_said(tmp_path):
     (root / "owl").mkdir()
     (root / "fox" / "old").mkdir(parents=True)
     notes = (
-        "left out 6 hidden or system files and folders: .ipynb_checkpoints, @eaDir, __MACOSX and 3 more",
-        "left out 4 files that do not end like images: cat/1.heic, cat/README, cat/a.zip and 1 more",
+        "left out 6 hidden or system files and folders: "
+        ".ipynb_checkpoints, @eaDir, __MACOSX and 3 more",
+        "left out 4 files that do not end like images: "
+        "cat/1.heic, cat/README, cat/a.zip and 1 more",
         "no class is made of 2 folders without images: fox/old/, owl/",
     )
     for taken in (

@@ -179,7 +179,8 @@ def test_a_wrong_folder_is_one_error(tmp_path):
     csv_of("path,label\na.jpg,1\nb.jpg,1\n", "tables/t.csv")
     with pytest.raises(
         errors.MissingFileError,
-        match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'",
+        match="none of the 2 images is there: .* below tables; "
+        r".*current folder it is: use root='\.'",
     ):
         from_table("tables/t.csv")
     assert len(from_table("tables/t.csv", root=".")) == 2

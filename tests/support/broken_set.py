@@ -1,4 +1,4 @@
-"""Makes 1,000 files of which 2% are broken, two in each of ten ways; prints results of packs as JSON.
+"""Makes 1,000 files, 2% of them broken in ten ways; prints results of packs as JSON.
 
     python -m tests.support.broken_set FOLDER OUTPUT
 

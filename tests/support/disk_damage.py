@@ -124,7 +124,7 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
     try:
         damages = fastpack.repair(target, output).damages
     except FastpackError as error:
-        # An HDF5 file without its tables and its index is lost; so is a file without a whole sample.
+        # An HDF5 file without tables and index is lost; so is a file without a whole sample.
         may_fail = not whole or (target.suffix == ".h5" and not with_index)
         if not may_fail:
             yield f"repair failed: {error}"

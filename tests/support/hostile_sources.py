@@ -22,8 +22,8 @@ BAD = {
     "c/up.jpg": "SourceError",
     "c/zero.jpg": "SourceError",
 }
-# Names that only a table can have -> the key in the report: the path below the root, or without
-# the parts that lead out of it.
+# Names that only a table can have -> the key in the report. It is the path below the root, or
+# without the parts that lead out of it.
 LEADING_OUT = {
     "../outside/secret.jpg": "outside/secret.jpg",
     "c/../../outside/another.jpg": "outside/another.jpg",

@@ -147,7 +147,7 @@ def with_orientation(jpeg_bytes: bytes, orientation: int, order: str = "<") -> b
 
 
 def without_segments(data: bytes, marker: int) -> bytes:
-    """Removes the header's segments of one kind: 0xC4, Huffman tables; 0xDB, quantization tables."""
+    """Removes header segments of one kind: 0xC4, Huffman tables; 0xDB, quantization tables."""
     kept, at = data[:2], 2
     while data[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")

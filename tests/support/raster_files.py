@@ -108,7 +108,7 @@ def _filtered(part, bits, filters):
 
 
 def bmp(numbers, bits, masks, *, header=40):
-    """Of (height, width) numbers of 16 or 32 bits, with masks; after the header, or in a longer one."""
+    """Of (height, width) numbers of 16 or 32 bits, with masks after or in the header."""
     height, width = numbers.shape
     rows = np.zeros((height, (width * bits + 31) // 32 * 32 // bits), f"<u{bits // 8}")
     rows[:, :width] = numbers[::-1]

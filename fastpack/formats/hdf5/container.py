@@ -27,7 +27,6 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
 from fastpack.formats.file_options import Layout
 from fastpack.formats.hdf5.checksums import refuse_damaged
 from fastpack.formats.hdf5.columns import DATASETS, dataset_name, refuse_fields
@@ -41,6 +40,7 @@ from fastpack.formats.hdf5.write_vlen import VlenWriter
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.salvage import FindUnreadable, Survey
 
@@ -49,7 +49,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
 
 
-_BY_DEFAULT = Choice()
+_BY_DEFAULT = IndexOptions()
 
 
 class Hdf5Container:
@@ -57,6 +57,8 @@ class Hdf5Container:
     title = "HDF5"
     suffixes: tuple[str, ...] = (".h5", ".hdf5", ".hdf", ".he5")
     layouts: tuple[Layout, ...] = ("auto", "encoded", "vlen", "pixels")
+    index_options = frozenset({"axes"})
+    saves_index = True
 
     def recognises(self, head: bytes) -> bool:
         """The signature stands at byte 0, or at 512 and its doublings when a user block comes first."""
@@ -79,22 +81,24 @@ class Hdf5Container:
         limits: Limits = DEFAULT_LIMITS,
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
-        choice: Choice = _BY_DEFAULT,
+        options: IndexOptions = _BY_DEFAULT,
     ) -> Index:
-        choice = replace(choice, kinds=kinds) if kinds else choice
+        options = replace(options, kinds=kinds) if kinds else options
         with _read(path) as file:
             shard = self._opened_shard(file, path)
             if check:
                 refuse_damaged(file, shard)
-            return IndexBuilder(file, shard, check=check, limits=limits, choice=choice).index()
+            return IndexBuilder(file, shard, check=check, limits=limits, options=options).index()
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
+    ) -> Index:
         """For files that others wrote. Raises FormatError when an untrusted one has images that only the library can read."""
-        if not choice.untrusted:
-            return self.index(path, limits=limits, choice=choice)
+        if not options.untrusted:
+            return self.index(path, limits=limits, options=options)
         from fastpack.formats.hdf5.sandbox import index_apart
 
-        index = index_apart(path, choice, limits)
+        index = index_apart(path, options, limits)
         for name, spans in index.spans.items():
             lost = (spans["offset"] == NO_SPAN) & ~np.isin(
                 index.shard_numbers, list(index.chunks.get(name, {}))
@@ -135,7 +139,7 @@ class Hdf5Container:
                 self._opened_shard(file, path),
                 check=False,
                 limits=DEFAULT_LIMITS,
-                choice=_BY_DEFAULT,
+                options=_BY_DEFAULT,
             ).explain()
 
     def shard(self, path: Path) -> Shard:

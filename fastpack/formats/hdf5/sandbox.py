@@ -25,21 +25,21 @@ from fastpack.errors import (
     UnreadableFileError,
     with_location,
 )
-from fastpack.formats.choice import Choice
 from fastpack.formats.index.index import Index
+from fastpack.formats.index_options import IndexOptions
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _PACKAGE = Path(errors.__file__).parent
 
 
-def index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
+def index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
     """Builds the index of one file in a child that may use max_index_bytes of memory and max_index_seconds.
 
     Raises what indexing raises; FormatError when the child dies, LimitError when it takes too long, UnreadableFileError when
     the system starts no process.
     """
     try:
-        return _index_apart(path, choice, limits)
+        return _index_apart(path, options, limits)
     except OSError as error:
         if isinstance(error, FastpackError):
             raise
@@ -53,13 +53,13 @@ def _refused(error: OSError, path: Path) -> UnreadableFileError:
     return UnreadableFileError(error.errno, with_location(f"{message}; {remedy}", Location(path)))
 
 
-def _index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
+def _index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         orders = {
             "path": str(path.absolute()),
             "limits": asdict(limits),
-            "choice": asdict(choice),
+            "options": asdict(options),
             "parent": os.getpid(),
             "packages": _packages(),
         }

@@ -19,7 +19,6 @@ from fastpack.errors import CorruptRecordError, Location, SchemaError, raise_fir
 from fastpack.files.atomic import write_all
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
-from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.checksums import refuse_damaged
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
@@ -28,6 +27,7 @@ from fastpack.formats.hdf5.locate import contiguous_offset
 from fastpack.formats.hdf5.values import as_read
 from fastpack.formats.hdf5.vectors import Vector
 from fastpack.formats.index.index import Index
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import parts
 from fastpack.images.batch import Batch
@@ -89,7 +89,7 @@ class EncodedWriter(Writer[Images]):
             self._refuse_other(file, facts, vectors)
             refuse_damaged(file, shard)
             schema = IndexBuilder(
-                file, shard, check=False, limits=DEFAULT_LIMITS, choice=Choice()
+                file, shard, check=False, limits=DEFAULT_LIMITS, options=IndexOptions()
             ).schema()
         if not self._columns.are_plain:
             return None

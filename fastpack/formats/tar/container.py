@@ -5,7 +5,6 @@ their names, or with nothing before it, are no part of a sample there, nor are _
 and nothing else, in folders, it is no set of WebDataset's but photographs, and class = folder.
 """
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,16 @@ from fastpack.errors import (
     EmptySourceError,
     FormatError,
     Location,
-    OptionError,
-    from_os_error,
     raise_first,
     raise_status,
     with_location,
 )
 from fastpack.files.image_folder import FirstNames
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds, by_field, given_kind
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tar.described import DescribedMembers
@@ -72,7 +69,7 @@ class TarContainer(SpanContainer):
     name = "tar"
     title = "tar"
     suffixes: tuple[str, ...] = (".tar",)
-    has_class_folders = True
+    index_options = frozenset({"class_folder"})
 
     def recognises(self, head: bytes) -> bool:
         return is_header(head)
@@ -93,25 +90,13 @@ class TarContainer(SpanContainer):
         kinds: Kinds = GUESSED,
     ) -> Index:
         """A tar has checksums of its headers only; they are compared always."""
-        return self.index_chosen(path, Choice(kinds=kinds), limits)
+        return self.index_with(path, IndexOptions(kinds=kinds), limits)
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
-        if choice.sidecars is not None:
-            raise OptionError(
-                with_location(
-                    "sidecars are for folders of images; choose a tar's fields with fields",
-                    Location(path),
-                )
-            )
-        shard = Shard.of(path, self.name)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise from_os_error(error, "read", path) from error
-        try:
-            return _Table(path, descriptor, shard.size, limits, choice).index(shard)
-        finally:
-            os.close(descriptor)
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
+    ) -> Index:
+        with self.opened(path) as (file, shard):
+            return _Table(path, file.fileno(), shard.size, limits, options).index(shard)
 
     def explain(self, path: Path) -> list[str]:
         return []
@@ -124,10 +109,10 @@ class _Table:
     """The members of one open archive, sorted into fields."""
 
     def __init__(
-        self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice
+        self, path: Path, descriptor: int, size: int, limits: Limits, options: IndexOptions
     ) -> None:
         self._path, self._descriptor = path, descriptor
-        self._class_folder, self._kinds = choice.class_folder, choice.kinds
+        self._class_folder, self._kinds = options.class_folder, options.kinds
         listed = Members(descriptor, size, limits.max_features)
         if listed.failure:
             status, error_number, row, offset, message = listed.failure

@@ -37,7 +37,7 @@ from fastpack.formats.tfrecord.feature_names import (
     public_names,
     with_escapes,
 )
-from fastpack.formats.tfrecord.scan import Window, windows
+from fastpack.formats.tfrecord.scan import Window, windows_of
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
 
 _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
@@ -92,12 +92,12 @@ class TfRecordContainer(SpanContainer):
         kinds: Kinds,
         fields: Collection[str] | None = None,
     ) -> Index:
-        shard = self.shard(path)  # before it is read: what replaces the file is another one
         table = _Table(path, limits, kinds, fields)
-        for window in windows(path, check, limits):
-            if progress:
-                progress(window.base)
-            table.add(window)
+        with self.opened(path) as (file, shard):
+            for window in windows_of(file, shard.size, path, check, limits):
+                if progress:
+                    progress(window.base)
+                table.add(window)
         return table.index(shard)
 
     def index_damaged(

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import Limits
-from fastpack.errors import Location, Status, from_os_error, raise_status
+from fastpack.errors import Location, Status, os_errors_at, raise_status
 
 # Bytes of a record before its data, and around them.
 HEADER_BYTES, FRAME_BYTES = 12, 16
@@ -72,27 +72,28 @@ def are_examples(
 
 
 def windows(path: Path, check: bool, limits: Limits) -> Iterator[Window]:
-    """All records of a file. With `check`, the first that differs from its checksum is an error; a damaged frame always is."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            yield from _scan_windows(file, size, path, check, limits)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise from_os_error(error, "read", path) from error
+    """Yield all records of a file, as `windows_of` does."""
+    with os_errors_at(path, "read"), open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        yield from windows_of(file, size, path, check, limits)
 
 
-def _scan_windows(
-    file: Any, size: int, path: Path, check: bool, limits: Limits
+def windows_of(
+    file: FileIO, size: int, path: Path, check: bool, limits: Limits
 ) -> Iterator[Window]:
+    """Yield all records of an open file.
+
+    Raises an error for a damaged frame and, with `check`, for the first record that differs from
+    its checksum.
+    """
     base, num_records, window_bytes = 0, 0, min(_WINDOW_BYTES, size)
     memory = np.empty(0, np.uint8)  # of all windows: what is kept of one is copied from it
     while base < size:
         if len(memory) < window_bytes:
             memory = np.empty(window_bytes, np.uint8)
         data = memory[: min(window_bytes, size - base)]
-        _read_into(file, data, base, path)
+        with os_errors_at(path, "read"):
+            _read_into(file, data, base, path)
         offsets, lengths, crcs, consumed, wanted, failure = scan(
             data, size - base, record_limit=limits.max_record_bytes, check=check
         )
@@ -104,7 +105,7 @@ def _scan_windows(
         window_bytes = max(_WINDOW_BYTES, wanted)
 
 
-def _read_into(file: Any, data: npt.NDArray[np.uint8], offset: int, path: Path) -> None:
+def _read_into(file: FileIO, data: npt.NDArray[np.uint8], offset: int, path: Path) -> None:
     file.seek(offset)
     left = data.data
     while left:

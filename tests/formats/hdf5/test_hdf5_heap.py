@@ -22,7 +22,7 @@ TEXT = h5py.string_dtype()
 
 @st.composite
 def files(draw):
-    """Draws arguments of create_dataset, lengths of the rows, and which of them are written, in which order."""
+    """Draws arguments of create_dataset, lengths of rows, and the rows to write, in order."""
     num_rows = draw(st.integers(1, 40))
     lengths = draw(
         st.lists(
@@ -135,7 +135,7 @@ def test_an_address_that_is_no_heap(tmp_path, address):
 
 
 def test_text_that_claims_more_than_the_file(tmp_path):
-    """All rows refer to the same bytes, as HDF5 allows: a small file may contain any amount of text."""
+    """All rows refer to the same bytes, as HDF5 allows: a small file has any amount of text."""
     with h5py.File(tmp_path / "x.h5", "w") as f:
         f["images"] = np.zeros((400, 4, 4, 3), np.uint8)
         f.create_dataset("names", (400,), TEXT)[0] = "x" * 3000

@@ -39,7 +39,7 @@ BY_THE_LIBRARY = {"bitshuffle"}
 
 @st.composite
 def layouts(draw):
-    """What create_dataset takes, the written part, and which samples to read."""
+    """Draws arguments of create_dataset, the written part, and which samples to read."""
     rank = draw(st.sampled_from([3, 4, 4, 4, 5]))
     shape = tuple(draw(st.integers(1, 9 if axis == 0 else 8)) for axis in range(rank))
     samples = st.integers(0, shape[0])
