@@ -137,8 +137,9 @@ class Source:
         if len(dataset) == 0:
             raise EmptySourceError("the dataset has no rows; there is nothing to pack")
         columns = dataset.column_names if fields is None else fields
-        is_mapping = isinstance(columns, Mapping)
-        self._columns = dict(columns) if is_mapping else {name: name for name in columns}
+        if not isinstance(columns, Mapping):
+            columns = {name: name for name in columns}
+        self._columns = dict(columns)
         missing = sorted(set(self._columns.values()) - set(dataset.column_names))
         if missing:
             known = ", ".join(dataset.column_names)

@@ -71,8 +71,9 @@ class DataSource:
         """Warn once, when as many samples were repeated as there are: a resume repeats fewer."""
         if len(self._was_read) == 0:
             return
-        self._num_repeated += int(np.count_nonzero(self._was_read[rows]))
-        self._was_read[rows] = True
+        numbers = np.asarray(rows, np.int64)
+        self._num_repeated += int(np.count_nonzero(self._was_read[numbers]))
+        self._was_read[numbers] = True
         if self._num_repeated >= len(self._was_read):
             self._was_read = self._was_read[:0]
             warnings.warn(

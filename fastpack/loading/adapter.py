@@ -41,7 +41,8 @@ class AdaptedLoader(Generic[Delivered]):
         return self.convert(self._loader.peek())
 
     def __repr__(self) -> str:
-        return f"{type(self).__module__}.{self._loader!r}"
+        name = f"{type(self).__module__}.{type(self).__name__}"
+        return name + repr(self._loader).removeprefix("Loader")
 
     def __len__(self) -> int:
         """Batches of an epoch, the same number for each rank."""

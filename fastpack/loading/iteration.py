@@ -46,8 +46,8 @@ class Iteration(Iterator[Batch]):
             raise StopIteration
         if self._is_closed:
             raise StateError(
-                "this iterator has ended: the loader was closed, moved, or iterated from another "
-                "place; iterate it again"
+                "the loader has left this iterator: it was closed, moved, or started another; "
+                "iterate it again"
             )
         try:
             batch = self._next()

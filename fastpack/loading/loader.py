@@ -71,7 +71,7 @@ class Loader:
         self._options = chosen
         # Batches that are read ahead, delivered and in use come back here. Their number is the
         # bound, whatever their size. One more is for the short batch at the end of an epoch, which
-        # else would replace a full one.
+        # otherwise would replace a full one.
         self._memory = BufferPool(max_blocks=chosen.prefetch + 3, max_bytes=_NO_LIMIT)
         self._dataset = dataset.with_options(**chosen.of_reading).with_buffer_pool(self._memory)
         self._sampler = sampler_of(chosen.shuffle)
@@ -275,7 +275,7 @@ class Loader:
         try:
             position = checks.integer("position", position, 0, num_positions)
         except OptionError as error:
-            raise StateError(f"there is no such place in an epoch: {error}") from error
+            raise StateError(f"there is no such position in an epoch: {error}") from error
         self._leave()
         self._stand_at(epoch, position)
 

@@ -125,14 +125,14 @@ class BlobReader:
         number = np.zeros(len(rows), np.int64)
         number[filled] = np.arange(len(filled))
         of_blob = number[owner]
-        placed = np.zeros(len(flat), SPAN)
+        moved = np.zeros(len(flat), SPAN)
         starts = lists.offsets[:-1][of_blob].astype(np.uint64)
-        placed["offset"] = flat["offset"] - firsts["offset"][of_blob] + starts
-        placed["length"] = flat["length"]
+        moved["offset"] = flat["offset"] - firsts["offset"][of_blob] + starts
+        moved["length"] = flat["length"]
         lost = np.isin(of_blob, list(failed))
-        placed[lost] = np.zeros(1, SPAN)
+        moved[lost] = np.zeros(1, SPAN)
         failures = {blob: failed[int(of_blob[blob])] for blob in np.flatnonzero(lost).tolist()}
-        return EncodedImages(SpanSource(memory=lists.values), placed, infos, location_of, failures)
+        return EncodedImages(SpanSource(memory=lists.values), moved, infos, location_of, failures)
 
     @property
     def formats(self) -> list[int]:

@@ -1,5 +1,7 @@
 """How a Reader shows itself: one line of text, and HTML for notebooks."""
 
+import numpy as np
+
 from fastpack.core.schema import Field
 from fastpack.core.units import counted, readable_size
 from fastpack.formats.index.index import Index
@@ -54,4 +56,5 @@ def _cells(field: Field) -> tuple[str, ...]:
     """Return name, kind, dtype and shape."""
     sizes = ["?" if size is None else str(size) for size in field.shape]
     shape = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})" if sizes else ""
-    return field.name, field.kind, field.dtype, shape
+    dtype = np.dtype(field.dtype).name if field.dtype else ""
+    return field.name, field.kind, dtype, shape

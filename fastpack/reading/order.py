@@ -197,15 +197,15 @@ class _Windows:
         return int(self._keys.of(epoch)[0] % np.uint64(self.num_positions))
 
     def _in_windows(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
-        windows, places = np.divmod(numbers, self._window)
+        windows, offsets = np.divmod(numbers, self._window)
         sizes = np.minimum(self._window, self.num_positions - windows * self._window)
         return windows * self._window + permuted_within(
-            places, sizes, windows, self._keys.of(epoch), back=back
+            offsets, sizes, windows, self._keys.of(epoch), back=back
         )
 
     def _in_runs(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:
-        runs, places = np.divmod(numbers, self._run)
+        runs, offsets = np.divmod(numbers, self._run)
         num_whole = self.num_positions // self._run
         whole = runs < num_whole
         runs[whole] = permuted(runs[whole], num_whole, self._run_keys.of(epoch), back=back)
-        return runs * self._run + places
+        return runs * self._run + offsets
