@@ -11,8 +11,7 @@ import numpy.typing as npt
 from fastpack.core import checks
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
-from fastpack.core.keys import spread_by_key
-from fastpack.core.ragged import Ragged, Text
+from fastpack.core.ragged import Ragged
 from fastpack.core.rng import check_epochs
 from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import import_threads
@@ -28,7 +27,7 @@ from fastpack.reading.image_pipeline import ImagePipeline
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.order import Shuffle
 from fastpack.reading.samples import Indices, Samples
-from fastpack.reading.split import parts_of, spread_by_number
+from fastpack.reading.split import parts_of, spread
 
 if TYPE_CHECKING:
     from fastpack.images.picture import Picture
@@ -286,21 +285,11 @@ class Reader(Sequence[dict[str, Any]]):
         Reference:
             The hash is 64-bit FNV-1a, mixed (http://www.isthe.com/chongo/tech/comp/fnv/).
         """
-        parts = parts_of(self._spread(by, seed), fractions)
+        keys = self._index.columns.get("key")
+        parts = parts_of(spread(keys, len(self), by, seed), fractions)
         return {
             name: self.take(np.flatnonzero(parts == part)) for part, name in enumerate(fractions)
         }
-
-    def _spread(self, by: str, seed: int) -> npt.NDArray[np.float64]:
-        """Return a number in [0, 1) for each sample."""
-        if by == "index":
-            return spread_by_number(len(self), seed)
-        keys = self._index.columns.get("key")
-        if by == "key" and isinstance(keys, Text):
-            return spread_by_key(keys, seed)
-        if by == "key":
-            raise OptionError('split by="index": the samples have no keys')
-        raise OptionError(f'split by="index" or by="key", not by={by!r}')
 
     # Samples
 

@@ -1,12 +1,15 @@
 """A user's program with right calls: mypy --strict and pyright accept it."""
 
+from typing import Unpack
+
 import numpy as np
 
 import fastpack
 import fastpack.jax
 import fastpack.tensorflow
 import fastpack.torch
-from fastpack.loading import LoaderOptions
+from fastpack.loading import LoaderKwargs, LoaderOptions
+from fastpack.reading import OpenKwargs
 
 packed = fastpack.pack(
     "photos", "train.tfrecord", fastpack.PackOptions(size=(224, 224), num_workers=2)
@@ -53,3 +56,11 @@ fastpack.torch.IterableDataset(dataset, batch_size=64, shuffle=3)
 fastpack.torch.Dataset(dataset, channels_last=True)
 fastpack.tensorflow.Loader(dataset, batch_size=64, drop_last=True)
 fastpack.jax.Loader(dataset, batch_size=64, prefetch=0, sharding=None)
+
+
+def open_training_set(**options: Unpack[OpenKwargs]) -> fastpack.Reader:
+    return fastpack.open("train.tfrecord", **options)
+
+
+def load(dataset: fastpack.Reader, **options: Unpack[LoaderKwargs]) -> fastpack.Loader:
+    return fastpack.Loader(dataset, **options)
