@@ -1,17 +1,10 @@
-"""Numbers with their units, as messages and reprs show them."""
+"""Sizes with their units, as messages and reprs show them."""
 
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural if needed.
-
-    >>> counted(1, "sample"), counted(1200, "byte")
-    ('1 sample', '1,200 bytes')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+from fastpack.core.plural import counted
 
 
 def readable_size(num_bytes: int) -> str:
-    """Return a size in the units that `parse_size` reads.
+    """Format a size in the units that `parse_size` reads.
 
     >>> readable_size(22_690_000), readable_size(999_999), readable_size(12)
     ('22.7 MB', '1.0 MB', '12 bytes')

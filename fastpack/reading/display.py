@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fastpack.core.plural import counted
 from fastpack.core.schema import Field
-from fastpack.core.units import counted, readable_size
+from fastpack.core.units import readable_size
 from fastpack.formats.index.index import Index
 from fastpack.images.batch import Batch
 
@@ -40,7 +41,7 @@ def html_of(index: Index, batch: Batch) -> str:
 def _summary(index: Index) -> str:
     parts = [counted(len(index), "sample")]
     if index.schema.class_names:
-        parts.append(f"{len(index.schema.class_names):,} classes")
+        parts.append(counted(len(index.schema.class_names), "class", "classes"))
     size = sum(shard.size for shard in index.shards)
     parts += [counted(len(index.shards), "file"), readable_size(size)]
     return ", ".join(parts)
