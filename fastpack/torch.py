@@ -13,16 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core import checks
-from fastpack.core.schema import DOUBTFUL, IMAGE_AXES, PLAIN, Field
 from fastpack.core.threads import num_cores
 from fastpack.errors import MissingPackageError, OptionError
 from fastpack.images.batch import Batch
-from fastpack.images.transforms import Normalize
-from fastpack.loading.adapter import AdaptedLoader, added_names, fields_of, in_arrays, is_random
+from fastpack.loading.adapter import (
+    AdaptedLoader,
+    added_names,
+    fields_of,
+    image_axes,
+    in_arrays,
+    is_random,
+)
 from fastpack.loading.loader import Loader as BatchLoader
 from fastpack.loading.loader import epoch_number
 from fastpack.loading.options import LoaderKwargs, LoaderOptions
-from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 
 try:
@@ -391,7 +395,7 @@ class _Converter:
         axes = "HWC" if checks.flag("channels_last", channels_last) else "CHW"
         self._orders: dict[str, tuple[int, ...]] = {}
         for field in reader.schema.fields:
-            stored = _image_axes(field, reader.options)
+            stored = image_axes(field, reader.options)
             if stored not in ("", axes):
                 self._orders[field.name] = tuple(stored.index(axis) - 3 for axis in axes)
 
@@ -404,21 +408,6 @@ class _Converter:
             return in_arrays(values, torch.from_numpy)
         order = self._orders[name]
         return in_arrays(values, lambda images: _permuted(torch.from_numpy(images), order))
-
-
-def _image_axes(field: Field, options: ReadOptions) -> str:
-    """Return the last axes of a field's images in a batch, such as "HWC"; "" if it has none."""
-    if field.kind not in ("image", "pixels") or field.axes in (PLAIN, DOUBTFUL):
-        return ""
-    layouts = [step.layout for step in options.steps if isinstance(step, Normalize)]
-    if layouts:
-        return layouts[-1].removeprefix("N")
-    if field.kind == "image":
-        return IMAGE_AXES
-    if len(field.shape) not in (2, 3) or (len(field.shape) == 2 and not options.steps):
-        return ""
-    # Stored pixels keep the axes of their file.
-    return "".join(IMAGE_AXES[axis] for axis in np.argsort((*field.to_image, 2)[:3]))
 
 
 def _permuted(images: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:

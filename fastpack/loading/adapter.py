@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, SupportsIndex, TypeVar
 
+import numpy as np
+
 from fastpack.core.ragged import Ragged, Text
-from fastpack.core.schema import Schema
+from fastpack.core.schema import DOUBTFUL, IMAGE_AXES, PLAIN, Field, Schema
 from fastpack.errors import FastpackError, OptionError
 from fastpack.images.batch import Batch
+from fastpack.images.transforms import Normalize
 from fastpack.loading.loader import Loader
 from fastpack.loading.options import LoaderOptions
-from fastpack.reading.options import OnError
+from fastpack.reading.options import OnError, ReadOptions
 from fastpack.reading.reader import Reader
 
 Delivered = TypeVar("Delivered")
@@ -142,10 +145,29 @@ def added_names(schema: Schema, on_error: OnError, *, pads: bool = False) -> fro
     return frozenset(added)
 
 
+def image_axes(field: Field, options: ReadOptions) -> str:
+    """Return the last axes of a field's images in a batch, or "" if it has none.
+
+    >>> pixels = Field("X", "pixels", (3, 20, 30), axes="NCHW")
+    >>> image_axes(Field("image", "image"), ReadOptions()), image_axes(pixels, ReadOptions())
+    ('HWC', 'CHW')
+    """
+    if field.kind not in ("image", "pixels") or field.axes in (PLAIN, DOUBTFUL):
+        return ""
+    layouts = [step.layout for step in options.steps if isinstance(step, Normalize)]
+    if layouts:
+        return layouts[-1].removeprefix("N")
+    if field.kind == "image":
+        return IMAGE_AXES
+    if len(field.shape) not in (2, 3) or (len(field.shape) == 2 and not options.steps):
+        return ""
+    # Stored pixels keep the axes of their file.
+    return "".join(IMAGE_AXES[axis] for axis in np.argsort((*field.to_image, 2)[:3]))
+
+
 def fields_of(batch: Batch, added: frozenset[str]) -> dict[str, Any]:
     """Return the batch's fields and, if in `added`, `mask` and `failures` (one text for each).
 
-    >>> import numpy as np
     >>> sorted(fields_of(Batch({"label": np.arange(3)}, 3), frozenset({"mask", "failures"})))
     ['failures', 'label', 'mask']
     """
