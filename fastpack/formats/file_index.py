@@ -44,7 +44,7 @@ _BY_DEFAULT = IndexOptions()
 class FileIndex:
     """The index of one file: the saved one while it is fresh, else one that is built.
 
-    The file is recognised once.
+    The file is recognized once.
 
     Args:
         path: A file, or a folder of images.
@@ -62,7 +62,7 @@ class FileIndex:
 
     @cached_property
     def container(self) -> Container:
-        """The file's container. Raises FormatError if no container recognises it."""
+        """The file's container. Raises FormatError if no container recognizes it."""
         return of_file(self.path)
 
     def index(self, options: IndexOptions = _BY_DEFAULT, *, save: bool = True) -> Index:
@@ -150,7 +150,7 @@ class FileIndex:
         message = (
             f"the file has {len(index):,} records, and its saved index {len(earlier):,}: "
             f"the last {num_lost:,} are lost; "
-            "restore the file, or accept it as it is with `fastpack index --rebuild`"
+            "restore the file, or accept it with `fastpack index --rebuild`"
         )
         return replace(index, notes=(*index.notes, with_location(message, Location(self.path))))
 
@@ -174,19 +174,19 @@ class FileIndex:
         self.is_saved = True
 
     def saved(self) -> Index | None:
-        """Return the saved index; None if there is none, or it is stale or damaged."""
+        """Return the saved index, or None if it is missing, stale or damaged."""
         return self.fresh(self.earlier())
 
     def earlier(self) -> Index | None:
-        """Return the saved index, stale or not; None if there is none, or it is damaged."""
+        """Return the saved index, stale or not, or None if it is missing or damaged."""
         with contextlib.suppress(FastpackError):
             return self._load() if exists(self.index_path) else None
         return None
 
     def load_whole(self) -> Index | None:
-        """Return the saved index, stale or not; None if there is none.
+        """Return the saved index, stale or not, or None if it is missing.
 
-        That of a virtual dataset counts as none: the shards have their own. Raises FormatError if
+        That of a virtual dataset is not returned: the shards have their own. Raises FormatError if
         the index is damaged.
         """
         if not exists(self.index_path):
@@ -195,7 +195,7 @@ class FileIndex:
         if len(index.shards) > 1:
             return None
         if not np.array_equal(index.record_numbers, np.arange(len(index))):
-            message = "the index is not one of a whole file; delete it, and it is built again"
+            message = "the index is not one of a whole file; delete it, and it is rebuilt"
             raise FormatError(with_location(message, Location(self.index_path)))
         return index
 

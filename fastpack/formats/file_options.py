@@ -8,7 +8,7 @@ from fastpack.formats.storage import Storage
 
 # How a file holds images: as encoded files in one piece or in rows, or as pixels of one size.
 Layout = Literal["auto", "encoded", "vlen", "pixels"]
-# What becomes of floats that a format without 64-bit floats would change.
+# Whether to refuse or round floats that a format without 64-bit floats would change.
 Float64 = Literal["refuse", "round"]
 
 

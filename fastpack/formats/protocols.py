@@ -1,4 +1,4 @@
-"""What a container is: a file format with a writer and an indexer. There is one reader, and it is not here."""
+"""Container: a file format with a writer and an indexer. All formats share one reader."""
 
 import dataclasses
 import os
@@ -44,35 +44,34 @@ Piece = TypeVar("Piece")
 
 
 class Writer(Protocol[Piece]):
-    """Takes the samples of one shard, batch after batch, each in two steps.
+    """Writes the samples of one shard, batch after batch, each in two steps.
 
-    `encode` may run in any thread, for several batches at once; then comes `place`, for one batch at a time and in the order of the
-    samples: a file takes one write after the other anyway, and threads that wait for it burn time.
+    Several threads call `encode` at once. `append` takes one batch at a time, in the order of the
+    samples. The OS serializes writes to a file, so that more threads would only wait.
     """
 
     def encode(self, batch: Batch) -> Piece:
-        """All that can be done without knowing where in the file the batch goes."""
+        """Do all that does not depend on the batch's offset in the file."""
         ...
 
     def append(self, piece: Piece) -> None:
-        """Writes the piece behind the one before, and compares what then stands in the file with what was to be written, as far as
-        that can be told so early."""
+        """Write the piece after the last one, and compare the file with it as far as possible."""
         ...
 
     def write(self, batch: Batch) -> None:
-        """Both, for a caller who writes batch after batch in one thread."""
+        """Encode and append a batch, for callers with one thread."""
         self.append(self.encode(batch))
 
     def close(self) -> Index | None:
-        """Completes the file and compares the rest of what stands there with what was written. Gives the file's index, or None
-        when only the container can tell it.
+        """Complete the file, and compare the rest of it with what was written.
 
-        A writer that is not closed leaves nothing of use.
+        Returns the file's index, or None if only the container can build it. A writer that is not
+        closed leaves no usable file.
         """
         ...
 
     def abandon(self) -> None:
-        """Lets go of the file after a failure."""
+        """Release the file after a failure."""
         ...
 
 
@@ -93,8 +92,8 @@ class Container(Protocol):
     index_options: frozenset[str]
     saves_index: bool
 
-    def recognises(self, head: bytes) -> bool:
-        """True when the first 4 KiB of a file look like this format."""
+    def recognizes(self, head: bytes) -> bool:
+        """Return True if the first 4 KiB of a file look like this format."""
         ...
 
     def writer(
@@ -102,7 +101,7 @@ class Container(Protocol):
     ) -> Writer[Any]: ...
 
     def refuse_fields(self, schema: Schema) -> None:
-        """Raises SchemaError, before anything is written, for a field that files of this format cannot hold, and names it."""
+        """Raise SchemaError for a field that files of this format cannot hold."""
         ...
 
     def index(
@@ -114,32 +113,32 @@ class Container(Protocol):
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
     ) -> Index:
-        """The table of a file's samples. With `check`, each record is compared with its checksum.
+        """Build the table of a file's samples.
 
-        - progress: called with the bytes that are done, by formats of which the whole file is read.
-        - kinds: what fields are, where the file does not say it; names and kinds that do not fit are passed over.
+        - check: compare each record with its checksum.
+        - progress: called with the bytes done, by formats whose files are read in full.
+        - kinds: kinds of fields that the file does not define. Those that do not fit are ignored.
         """
         ...
 
     def shard(self, path: Path) -> Shard:
-        """What tells the file as it is from the file as it was."""
+        """Return the identity of a file as it is now."""
         ...
 
     def import_for_fetching(self) -> None:
-        """Imports what `fetch` imports: no import may run while others fork."""
+        """Import what `fetch` needs: an import must not run while other threads fork."""
         ...
 
     def fetch(
         self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
     ) -> list[Any]:
-        """Blobs that have no span, through the format's own library. `files` is what the index knows of them in a folder.
+        """Read blobs that have no span, through the format's own library.
 
-        Raises ChangedFileError when the file is not the shard any more.
+        Raises ChangedFileError if the file has changed.
+
+        - files: what the index knows of the files of a folder.
         """
         ...
-
-
-# What a writer makes of a batch.
 
 
 @runtime_checkable
@@ -211,20 +210,22 @@ class CopyableContainer(Container, Protocol):
 
 @runtime_checkable
 class SelectingContainer(Protocol):
-    """A format of which one file may hold several arrays side by side, or in other files; or that can be taken in several ways."""
+    """A format whose files can be indexed in several ways, such as by one of several arrays."""
 
     def index_with(
         self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
-    ) -> Index: ...
+    ) -> Index:
+        """Build the table of the samples that the options select."""
+        ...
 
     def explain(self, path: Path) -> list[str]:
-        """A line for each array: how it is stored and read, or why it is left out."""
+        """Return a line for each array: how it is stored and read, or why it is left out."""
         ...
 
 
 @runtime_checkable
 class FieldSelectingContainer(Protocol):
-    """A format of which some fields may be beyond reading while the others are sound."""
+    """A format in which some fields may be unreadable while others are sound."""
 
     def index_fields(
         self,
@@ -233,19 +234,19 @@ class FieldSelectingContainer(Protocol):
         limits: Limits = DEFAULT_LIMITS,
         kinds: Kinds = GUESSED,
     ) -> Index:
-        """The table of a file's samples, without such fields as are not among `fields`. All records are compared with their checksums."""
+        """Build the table of a file's samples with these fields only; check all records."""
         ...
 
 
 @runtime_checkable
 class DamageTolerantContainer(Protocol):
-    """A format whose checksums cover records as a whole, with all of their fields."""
+    """A format whose checksums cover whole records, with all of their fields."""
 
     def index_damaged(
         self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED
     ) -> Index:
-        """The table of a file of which some records differ from their checksums: those are its `lost` ones.
+        """Build the table of a file; records that differ from their checksums are its lost ones.
 
-        Raises EmptySourceError when all do.
+        Raises EmptySourceError if all records are lost.
         """
         ...

@@ -68,7 +68,7 @@ def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
     - paths: the files that the spans' shard numbers count.
     """
     statuses = np.zeros(len(spans), np.int32)
-    placed = np.flatnonzero(spans["offset"] != NO_SPAN)
+    located = np.flatnonzero(spans["offset"] != NO_SPAN)
     spans = spans.copy()
     # A checksum that a read does not compare.
     unread = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
@@ -76,9 +76,9 @@ def check_spans(paths: Sequence[Path], spans: Array) -> npt.NDArray[np.int32]:
         spans[f"record_{name}"][unread] = spans[name][unread]
     with contextlib.ExitStack() as files:
         descriptors = [files.enter_context(opened(path)).fileno() for path in paths]
-        job = CheckSpans(spans[placed], np.array(descriptors, np.int32))
+        job = CheckSpans(spans[located], np.array(descriptors, np.int32))
         run_in_threads(job.run)
-    statuses[placed] = job.statuses
+    statuses[located] = job.statuses
     return statuses
 
 

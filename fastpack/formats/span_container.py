@@ -1,4 +1,4 @@
-"""SpanContainer: what containers share whose files hold every blob as it is, in one piece."""
+"""SpanContainer: base of containers whose files hold every blob in one piece."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +44,6 @@ class SpanContainer:
     ) -> list[Any]:
         """Raise FormatError: only a damaged index has a blob without a span."""
         message = (
-            f"every blob of a {self.name} file has a span; delete its index, and it is built again"
+            f"every blob of a {self.title} file has a span; delete its index, and it is rebuilt"
         )
         raise FormatError(with_location(message, Location(shard.path)))

@@ -23,7 +23,7 @@ from fastpack.files.file_names import path_of
 from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.registry import recognised
+from fastpack.formats.registry import recognized
 from fastpack.packing.options import PackOptions, pack_options
 from fastpack.packing.pack import PackResult, pack
 from fastpack.reading.open import open as open_dataset
@@ -133,7 +133,7 @@ def _is_compressed(path: Path) -> bool:
     except OSError as error:
         raise from_os_error(error, "read", path) from error
     is_zlib = len(head) > 2 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0
-    return head[:2] == b"\x1f\x8b" or (is_zlib and recognised(head) is None)
+    return head[:2] == b"\x1f\x8b" or (is_zlib and recognized(head) is None)
 
 
 def _unpack(path: Path, output: Path) -> None:

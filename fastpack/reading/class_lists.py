@@ -22,7 +22,7 @@ from fastpack.files.folders import FolderRules, scan_folder
 from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.index.index import concatenate
-from fastpack.formats.registry import recognised
+from fastpack.formats.registry import recognized
 from fastpack.sources import TABLE_SUFFIXES, from_table
 
 _HEAD_BYTES = 4096
@@ -86,7 +86,7 @@ def _of_path(path: Path) -> Sequence[str]:
             return scan_folder(path, FolderRules()).class_names
         return _of_shards(shards)
     with os_errors_at(path, "read the classes"), open(path, "rb") as file:
-        is_dataset = recognised(file.read(_HEAD_BYTES)) is not None
+        is_dataset = recognized(file.read(_HEAD_BYTES)) is not None
     return _of_shards([path]) if is_dataset else _of_text(path)
 
 

@@ -136,7 +136,7 @@ def test_existing_output_is_refused_and_untouched(photos, ending):
     assert files_below(photos.parent) == before
 
 
-def test_an_interrupted_pack_is_told_and_resumed(photos, stop_after):
+def test_an_interrupted_pack_is_reported_and_resumed(photos, stop_after):
     output = photos.parent / "all.tfrecord"
     with stop_after(1):
         result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)

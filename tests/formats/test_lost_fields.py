@@ -183,7 +183,7 @@ def test_photographs_whose_names_have_dots_stay_apart(tmp_path, names, keys):
         write_tar(tmp_path / "x.tar", [(name, IMAGES[row % 4]) for row, name in enumerate(names)])
     )
     assert list(dataset.columns["key"]) == keys
-    assert "called by its whole name" in dataset.notes[0]
+    assert "named by its whole name" in dataset.notes[0]
     images = [bytes(sample["image"]) for sample in dataset]
     assert images[: len(names) - ("README" in keys)] == [
         IMAGES[row % 4] for row, name in enumerate(names) if name != "README.md"
@@ -208,7 +208,7 @@ def test_samples_of_several_images_stay_together(tmp_path, endings):
 
 
 def test_two_photographs_of_one_name(tmp_path):
-    with pytest.raises(FormatError, match=r"two files of the archive are called 'cat/1\.b\.jpg'"):
+    with pytest.raises(FormatError, match=r"two files of the archive are named 'cat/1\.b\.jpg'"):
         opened(
             write_tar(
                 tmp_path / "x.tar",
@@ -228,7 +228,7 @@ def test_members_called_like_fields(tmp_path):
     assert (list(dataset.columns["key"]), dataset.columns["label"].tolist()) == (["0", "1"], [1, 1])
     assert {"key_column", "label_column"} <= {field.name for field in dataset.schema.fields}
     assert [
-        f"{name!r} is what samples call" in note
+        f"{name!r} names another field" in note
         for name, note in zip(("key", "label"), dataset.notes, strict=True)
     ] == [True] * 2
 

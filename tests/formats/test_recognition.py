@@ -1,4 +1,4 @@
-"""A file is recognised once, however many steps its indexing has."""
+"""A file is recognized once, however many steps its indexing has."""
 
 import builtins
 import os
@@ -16,7 +16,7 @@ from fastpack.sources import ImageFiles
 from tests.support.samples import two_classes
 from tests.support.wire import bytes_list, entry, example, frame
 
-# Once to recognise the file and once to index it. HDF5's library opens it by itself; the checks of
+# Once to recognize the file and once to index it. HDF5's library opens it by itself; the checks of
 # its images read around the library.
 OPENS = {"tfrecord": 2, "tar": 2, "hdf5": 3}
 
@@ -48,7 +48,7 @@ def packed(folder, name):
 
 @pytest.mark.parametrize("name", registry.NAMES)
 @pytest.mark.parametrize("index", [fastpack.open, build_indexes], ids=["open", "index"])
-def test_a_file_without_an_index_is_recognised_once(name, index, tmp_path, opens):
+def test_a_file_without_an_index_is_recognized_once(name, index, tmp_path, opens):
     path = packed(tmp_path, name)
     index_path(path).unlink()
     opens.clear()
@@ -59,14 +59,14 @@ def test_a_file_without_an_index_is_recognised_once(name, index, tmp_path, opens
 
 @pytest.mark.parametrize("name", registry.NAMES)
 def test_a_file_with_a_fresh_index_is_opened_twice(name, tmp_path, opens):
-    """Once to recognise it, and once to compare it with its index."""
+    """Once to recognize it, and once to compare it with its index."""
     path = packed(tmp_path, name)
     opens.clear()
     fastpack.open(path)
     assert opens[path.name] == 2
 
 
-def test_a_file_is_recognised_when_it_is_needed(tmp_path):
+def test_a_file_is_recognized_when_it_is_needed(tmp_path):
     file = FileIndex(tmp_path / "x.h5")
     assert file.earlier() is None
     with pytest.raises(MissingFileError):

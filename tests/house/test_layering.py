@@ -129,19 +129,22 @@ def test_formats_do_not_know_each_other():
         assert path.name == "registry.py" or others <= mine, path
 
 
-def test_reader_does_not_know_which_container_it_reads():
-    text = (PACKAGE / "reading" / "reader.py").read_text()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom):
-            assert node.module not in (
-                "fastpack.formats.tfrecord.container",
-                "fastpack.formats.hdf5.container",
-            )
+CONTAINERS = {"tfrecord", "hdf5", "tar", "folder"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_formats_branch_on_names_of_containers(path):
+    if "formats" in path.parts or path.name == "tensorflow.py":  # TensorFlow itself reads TFRecords
+        return
+    assert not {module for module in imports_of(path) if module.endswith(".container")}, (
+        "ask the registry for a container"
+    )
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Compare):
-            values = [
-                operand.value for operand in ast.walk(node) if isinstance(operand, ast.Constant)
-            ]
-            assert not {"tfrecord", "hdf5"} & {value for value in values if isinstance(value, str)}
+            values = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
+            assert not CONTAINERS & {value for value in values if isinstance(value, str)}, (
+                f"line {node.lineno} compares with the name of a container; ask the container"
+            )
 
 
 def test_import_loads_nothing_heavy():

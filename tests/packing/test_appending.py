@@ -157,7 +157,7 @@ def test_fields_with_other_names_are_compared_as_they_were_written(tmp_path):
     assert len(fastpack.open(tmp_path / "s.tfrecord")) == 4
 
 
-class TestMaster:
+class TestVirtualDataset:
     def test_it_does_not_replace_the_first_file_of_a_set(self, tmp_path):
         photos = folder_of(tmp_path, "mon", ["cat"])
         pack(photos, tmp_path / "s.h5", PackOptions(size=8))

@@ -102,7 +102,7 @@ def source_of(files, bad):
     return source
 
 
-ALL_BAD = {5 * place + 2: what for place, what in enumerate([*LISTED, *CHANGED])}
+ALL_BAD = {5 * position + 2: what for position, what in enumerate([*LISTED, *CHANGED])}
 ALL = ALL_BAD | {0: "PNG named .JPEG", 1: "CMYK"}
 
 

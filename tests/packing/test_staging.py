@@ -80,7 +80,7 @@ def test_a_failure_before_the_first_shard_leaves_nothing(output, shards, tmp_pat
     assert names(tmp_path) == []
 
 
-def test_finished_shards_are_kept_and_told(output, shards, tmp_path):
+def test_finished_shards_are_kept_and_reported(output, shards, tmp_path):
     error = stop_after(output, shards, 1)
     assert names(tmp_path) == [".set.tfrecord.packing"]
     assert "1 of 2 shards are kept" in error.__notes__[0]

@@ -60,7 +60,7 @@ class Hdf5Container:
     index_options = frozenset({"axes"})
     saves_index = True
 
-    def recognises(self, head: bytes) -> bool:
+    def recognizes(self, head: bytes) -> bool:
         """The signature stands at byte 0, or at 512 and its doublings when a user block comes first."""
         return any(head[at_byte:].startswith(_SIGNATURE) for at_byte in (0, 512, 1024, 2048))
 

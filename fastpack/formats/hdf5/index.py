@@ -13,7 +13,7 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, NO_SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, flat_values
-from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Kind, Schema
+from fastpack.core.schema import DOUBTFUL, PLAIN, USUAL_NAMES, Field, Kind, Schema, usual_rank
 from fastpack.core.threads import run_in_threads
 from fastpack.errors import Location, raise_first, raise_status, with_location
 from fastpack.files.shard import Shard
@@ -97,11 +97,8 @@ class IndexBuilder:
     def schema(self) -> Schema:
         """The fields; no values are read, but the names of classes."""
         fields = [self._field(member) for member in (*self._blobs, *self._numbers_and_texts)]
-        usual = ("image", "label", "key")
-        fields.sort(
-            key=lambda field: usual.index(field.name) if field.name in usual else len(usual)
-        )
-        if (main := self._main_name()) not in usual:
+        fields.sort(key=lambda field: usual_rank(field.name))
+        if (main := self._main_name()) not in USUAL_NAMES:
             fields.sort(key=lambda field: field.name != main)
         return Schema(tuple(fields), self._class_names())
 

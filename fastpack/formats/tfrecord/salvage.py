@@ -26,6 +26,9 @@ from fastpack.formats.tfrecord.walk import (
     walk_records,
 )
 
+_PAST_END = "the file ends before this record"
+_MISSING = "the record is not in the file"
+
 
 @dataclass(frozen=True, eq=False)
 class Records:
@@ -55,8 +58,8 @@ def find_records(
 ) -> Records:
     """Find all whole records of a damaged file.
 
-    A saved index helps if one of its records is still there: it locates records between damaged
-    headers, and gives numbers and keys to lost ones.
+    A saved index helps if one of its records is still there. It locates records between damaged
+    headers, and gives lost records numbers and keys.
     """
     pieces = walk_records(path, limits, advance)
     found = _records_of(pieces[pieces["kind"] < NUM_WHOLE_KINDS])
@@ -198,7 +201,5 @@ def _named(
             yield damage_of(row, reason if lost[row] else PIECE_KINDS[BAD_FRAME], bool(lost[row]))
     for row in np.flatnonzero(left).tolist():
         is_past_end = int(starts[row]) >= size
-        reason = (
-            "the file ends before this record" if is_past_end else "the record is not in the file"
-        )
+        reason = _PAST_END if is_past_end else _MISSING
         yield damage_of(row, reason, True)
