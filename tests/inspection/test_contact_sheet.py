@@ -17,11 +17,11 @@ from fastpack.inspection.contact_sheet import (
     contact_sheet,
     save_sheet,
 )
-
-COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
-TILE = 40from fastpack.reading.reader import Reader
+from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
 
+COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
+TILE = 40
 
 
 def solid(height: int, width: int, colour) -> np.ndarray:
