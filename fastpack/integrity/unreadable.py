@@ -1,4 +1,4 @@
-"""Find samples that cannot be read, where only a try can tell."""
+"""Samples that cannot be read; those without a span can only be tried."""
 
 from collections.abc import Iterator
 

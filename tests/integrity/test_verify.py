@@ -147,7 +147,7 @@ def test_the_last_records_cut_off(files, tmp_path):
     path = pack_photos(tmp_path, "all.tfrecord")
     os.truncate(path, frames_of(path)[3][1])
     (problem,) = verify(path).problems
-    assert "4 records and its saved index 6" in problem
+    assert "4 records, but its saved index has 6" in problem
 
 
 def test_two_records_swapped(files, tmp_path):
@@ -371,7 +371,7 @@ def test_a_new_index_does_not_make_verify_forget(files, tmp_path, look):
     os.truncate(path, frames_of(path)[2][1])
     look(path)
     (problem,) = verify(path).problems
-    assert "3 records, and not the 6 that it was first indexed with" in problem
+    assert "3 records, but had 6 when first indexed" in problem
 
 
 def test_records_swapped_are_remembered_too(files, tmp_path):

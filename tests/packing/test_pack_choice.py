@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import fastpack
 from fastpack import Loader, PackOptions, Shuffle, errors, from_folder, from_table, pack
 from fastpack.cli import main
-from fastpack.cli.text import planned_lines
+from fastpack.cli.pack import planned_lines
 from fastpack.loading import LoaderOptions
 from fastpack.packing.duplicates import duplicates
 from fastpack.packing.subset import Subset
@@ -269,7 +269,7 @@ def test_too_little_room_is_reported_before_anything_is_written(photos, tmp_path
     monkeypatch.setattr(os, "statvfs", almost_full)
     need = sum(from_folder(photos).sizes)
     with pytest.raises(
-        errors.UnreadableFileError, match=f"{need:,} bytes are needed, 4,096 are free"
+        errors.UnreadableFileError, match=f"{need:,} bytes needed, 4,096 free"
     ) as caught:
         pack(photos, tmp_path / "a.tfrecord")
     assert caught.value.errno == 28
@@ -438,3 +438,33 @@ def test_a_key_is_of_one_file(named):
             for row, fault in faults.items()
         )
         assert not ImageFiles(paths, keys=True).faults
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_samples_of_each_split_are_counted(photos, tmp_path, dry_run):
+    split = {"train": 0.6, "val": 0.3}
+    packed = pack(photos, tmp_path / "a.tfrecord", split=split, shards=2, dry_run=dry_run)
+    assert packed.splits.keys() == split.keys()
+    assert sum(packed.splits.values()) == packed.num_samples < NUM_FILES
+    if not dry_run:
+        opened = {name: len(fastpack.open(tmp_path / f"a-{name}.tfrecord")) for name in split}
+        assert packed.splits == opened
+    assert pack(photos, tmp_path / "b.h5", dry_run=dry_run).splits == {}
+
+
+def test_bad_samples_are_not_counted_in_their_split(photos, tmp_path):
+    split = {"train": 0.5, "val": 0.5}
+    whole = pack(photos, tmp_path / "a.tfrecord", split=split, shuffle_seed=1)
+    (photos / keys_of(*whole.paths)[0]).write_bytes(b"not an image")
+    packed = pack(photos, tmp_path / "b.h5", split=split, shuffle_seed=1, on_error="skip")
+    assert packed.splits == {**whole.splits, "train": whole.splits["train"] - 1}
+    resumed = pack(
+        photos,
+        tmp_path / "b.h5",
+        split=split,
+        shuffle_seed=1,
+        on_error="skip",
+        resume=True,
+        overwrite=True,
+    )
+    assert resumed.splits == packed.splits

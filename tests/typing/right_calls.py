@@ -14,6 +14,7 @@ from fastpack.reading import OpenKwargs
 packed = fastpack.pack(
     "photos", "train.tfrecord", fastpack.PackOptions(size=(224, 224), num_workers=2)
 )
+packed = fastpack.pack("photos", "train.h5", size=224, overwrite=True, shard_size="1GB")
 num_packed: int = packed.num_samples
 
 dataset = fastpack.open(

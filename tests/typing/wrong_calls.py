@@ -35,5 +35,6 @@ fastpack.jax.Loader(dataset, pad_last=3)  # E: pad_last
 
 fastpack.pack("photos", "train.tfrecord", overwrit=True)  # E: overwrit
 fastpack.pack("photos", "train.tfrecord", overwrite="yes")  # E: overwrite
+fastpack.pack("photos", "train.tfrecord", layout="rows")  # E: layout
 fastpack.PackOptions(sizes=(224, 224))  # E: sizes
 fastpack.PackOptions(layout="rows")  # E: layout
