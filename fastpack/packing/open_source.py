@@ -8,7 +8,7 @@ from typing import Any
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
-from fastpack.reading.reader import open as open_dataset
+from fastpack.reading.open import open as open_dataset
 from fastpack.sources import Source, from_folder, is_table, source_of
 
 
