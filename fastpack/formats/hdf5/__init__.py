@@ -1,1 +1,1 @@
-"""HDF5: writers of its layouts, and the indexer of files that others wrote."""
+"""HDF5: writers of its layouts, and an indexer for our files and other programs' files."""

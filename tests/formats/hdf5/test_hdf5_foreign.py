@@ -144,7 +144,7 @@ def test_what_is_left_out_is_told(tmp_path):
         )
         f.create_dataset("train/w", data=IMAGES, chunks=(2, 12, 10, 3), scaleoffset=0)
     told = {line.partition(":")[0]: line for line in HDF5.explain(path)}
-    assert "from its place" in told["train/x"]
+    assert "at each sample's offset" in told["train/x"]
     assert "3 samples" in told["test/x"]
     assert "shuffle, gzip; read chunk by chunk" in told["train/z"]
     assert "HDF5's library" in told["train/w"]
